@@ -1,0 +1,197 @@
+"""Every table, key, default and range. What a config file may say stands here and nowhere else.
+
+Knows no file (`configfile` reads them), no stage and no device.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Positive = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
+Pace = Literal["live", "every-frame"]
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of every table: an unknown key is a mistake, said with the nearest known one."""
+
+
+class Pipeline(Table, frozen=True):
+    pace: Pace = "live"
+    """live: nobody waits, late frames fall and are counted; every-frame: nothing falls, capture waits"""
+    run_dir: str = ""
+    """folder of sockets and locks; empty: $RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR/jetstream or /tmp/jetstream-UID"""
+    slots: Annotated[int, Meta(ge=2, le=256)] = 16
+    """frames in each camera's ring"""
+    queue_frames: Annotated[int, Meta(ge=1, le=64)] = 4
+    """live: frames a camera may have waiting at a stage before the oldest falls"""
+    heartbeat_timeout_s: Positive = 5.0
+    """a process silent for longer is killed and started again"""
+    start_timeout_s: Positive = 60.0
+    """the same, before its first heartbeat"""
+    stop_timeout_s: Positive = 5.0
+    """time to finish after Ctrl-C or SIGTERM, then SIGKILL"""
+    restarts: Annotated[int, Meta(ge=0)] = 5
+    """more restarts of one process than this within restart_window_s end the pipeline with exit 1"""
+    restart_window_s: Positive = 60.0
+    """window in which restarts are counted"""
+    without: tuple[str, ...] = ()
+    """stages that you start yourself, each with `jetstream run CONFIG --stage NAME`"""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """lines on standard error"""
+
+
+class Models(Table, frozen=True):
+    dir: str = "models"
+    """folder of the built models and of the galleries' embeddings"""
+
+
+class Camera(Table, frozen=True):
+    name: Name
+    """in events and file names: letters, digits, `_` and `-`"""
+    source: Annotated[str, Meta(min_length=1)]
+    """camera index, /dev path or by-id name, rtsp:// or http:// URL, video file, folder or glob of images, `demo`"""
+    fps: NotNegative = 0.0
+    """most frames a second to take; 0: all"""
+    max_width: Annotated[int, Meta(ge=16, le=16384)] = 1920
+    """px; wider frames are scaled down, keeping their shape"""
+    max_height: Annotated[int, Meta(ge=16, le=16384)] = 1080
+    """px; higher frames are scaled down, keeping their shape"""
+    loop: bool = False
+    """start a file again at its end"""
+    image_fps: Positive = 25.0
+    """frames a second that a folder of images stands for"""
+    open_timeout_s: Positive = 10.0
+    """a camera that takes longer to open is tried again later"""
+    read_timeout_s: Positive = 10.0
+    """a camera silent for longer is opened again"""
+
+
+class Ignore(Table, frozen=True):
+    box: tuple[float, float, float, float]
+    """x1, y1, x2, y2 in px: faces whose centre lies inside are not reported"""
+    camera: str = ""
+    """one camera's name; empty: all"""
+
+
+class Detect(Table, frozen=True):
+    preset: Literal["fast", "accurate"] = "fast"
+    """fast: thresholds 0.8 0.7 0.7, factor 0.6, search "nth"; accurate: 0.6 0.7 0.7, 0.709, "always" """
+    thresholds: tuple[Fraction, Fraction, Fraction] | None = None
+    """scores that P-Net, R-Net and O-Net must give; unset: the preset's"""
+    factor: Annotated[float, Meta(ge=0.3, le=0.95)] | None = None
+    """each pyramid level's size relative to the one before; unset: the preset's"""
+    min_face_px: Annotated[float, Meta(ge=12)] = 40.0
+    """smallest face searched for, px"""
+    max_face_px: NotNegative = 0.0
+    """largest face reported, px; 0: no limit"""
+    search: Literal["always", "nth", "motion"] | None = None
+    """whole picture: at every frame, at every Nth, or where something moved (at least every Nth); unset: the preset's"""
+    search_every: Count = 4
+    """the N of `search`; frames in between only verify the last faces"""
+    motion_threshold: Fraction = 0.02
+    """share of the picture that must change to search it"""
+    ignore: tuple[Ignore, ...] = ()
+    """regions without faces of interest"""
+    batch: Annotated[int, Meta(ge=1, le=64)] = 8
+    """live: most cameras' frames taken at once"""
+    threads: Annotated[int, Meta(ge=1, le=64)] = 1
+    """inference threads"""
+
+
+class Track(Table, frozen=True):
+    iou_threshold: Fraction = 0.3
+    """least overlap of a track's predicted box and a detection"""
+    strong_score: Fraction = 0.8
+    """detections from here on start tracks; weaker ones only keep them"""
+    confirm_s: NotNegative = 0.08
+    """a face seen again after this time is confirmed"""
+    max_lost_s: NotNegative = 1.0
+    """an unseen track is forgotten after this time"""
+    half_life_s: Positive = 4.0
+    """age at which a vote counts half"""
+
+
+class Recognize(Table, frozen=True):
+    faces: str = "faces"
+    """folder of <name>/*.jpg; `demo`: the demo's one known person"""
+    max_distance: Annotated[float, Meta(gt=0, le=2)] | None = None
+    """largest embedding distance at which a face may get a name; unset: the gallery's"""
+    budget_per_s: Positive = 20.0
+    """most faces a second and camera that are recognised"""
+    retry_s: NotNegative = 0.15
+    """an unsure track is asked again after this time"""
+    refresh_s: NotNegative = 1.0
+    """a settled track is asked again after this time"""
+    batch: Annotated[int, Meta(ge=1, le=256)] = 32
+    """most faces in one run of the network"""
+    threads: Annotated[int, Meta(ge=1, le=64)] = 1
+    """inference threads"""
+
+
+class Render(Table, frozen=True):
+    window: bool = True
+    """show a window where there is a screen"""
+    landmarks: bool = True
+    """draw the five points of a face"""
+    scale: Annotated[float, Meta(gt=0, le=4)] = 1.0
+    """size of the window relative to the frame"""
+
+
+class Record(Table, frozen=True):
+    dir: str = ""
+    """folder of recordings and events; empty: nothing is recorded"""
+    video: Literal["annotated", "clean", "none"] = "annotated"
+    """what the video shows; `none`: events only"""
+    codec: Literal["auto", "h264", "mpeg4"] = "auto"
+    """auto: H.264 where the encoder is there, else MPEG-4"""
+
+
+class Publish(Table, frozen=True):
+    enabled: bool = True
+    """publish the detections topic"""
+    endpoint: Annotated[str, Meta(pattern=r"^(tcp|ipc)://.+$")] = "tcp://127.0.0.1:5570"
+    """ZeroMQ endpoint of the detections topic; loopback only"""
+
+
+class Config(Table, frozen=True):
+    pipeline: Pipeline = Pipeline()
+    models: Models = Models()
+    cameras: tuple[Camera, ...] = ()
+    detect: Detect = Detect()
+    track: Track = Track()
+    recognize: Recognize = Recognize()
+    render: Render = Render()
+    record: Record = Record()
+    publish: Publish = Publish()
+
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "fast": {"thresholds": (0.8, 0.7, 0.7), "factor": 0.6, "search": "nth"},
+    "accurate": {"thresholds": (0.6, 0.7, 0.7), "factor": 0.709, "search": "always"},
+}
+
+
+def with_preset(config: Config) -> Config:
+    """`config` with every key that `detect.preset` decides filled in."""
+    preset = PRESETS[config.detect.preset]
+    missing = {key: value for key, value in preset.items() if getattr(config.detect, key) is None}
+    return msgspec.structs.replace(config, detect=msgspec.structs.replace(config.detect, **missing))
+
+
+def run_dir(config: Config) -> Path:
+    """The folder of this instance's sockets."""
+    if config.pipeline.run_dir:
+        return Path(config.pipeline.run_dir).absolute()
+    if service := os.environ.get("RUNTIME_DIRECTORY"):
+        return Path(service.split(":")[0])
+    if session := os.environ.get("XDG_RUNTIME_DIR"):
+        return Path(session) / "jetstream"
+    return Path(f"/tmp/jetstream-{os.getuid()}")

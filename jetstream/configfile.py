@@ -1,0 +1,211 @@
+"""A TOML file and `--set` options to a checked Config; every mistake is one sentence with the key and what to do.
+
+Knows the shape of `config`'s tables, not their meaning.
+"""
+
+import difflib
+import re
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from jetstream.config import Camera, Config, with_preset
+from jetstream.errors import UserError
+
+
+def load(path: Path, *, sets: Sequence[str] = (), overrides: Mapping[str, Any] | None = None) -> Config:
+    """The config in a TOML file, with `table.key=value` settings on top.
+
+    Raises UserError: the file can't be read, isn't TOML, or says something that isn't in the tables above.
+    """
+    return build(read_toml(path), where=str(path), sets=sets, overrides=overrides)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    try:
+        data = msgspec.toml.decode(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}; name a config file, such as configs/default.toml") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not TOML: {error}") from None
+    assert isinstance(data, dict)
+    return data
+
+
+def build(
+    data: Mapping[str, Any], *, where: str, sets: Sequence[str] = (), overrides: Mapping[str, Any] | None = None
+) -> Config:
+    """Check `data` (nested maps, as TOML gives them) and make it a Config. Raises UserError."""
+    tree = msgspec.to_builtins(dict(data))
+    for setting in sets:
+        _set(tree, setting)
+    for table, keys in (overrides or {}).items():
+        if isinstance(keys, Mapping):
+            _table(tree, table, f"--set {table}").update(keys)
+        else:
+            tree[table] = keys
+    _check_keys(tree, Config, "", where)
+    for camera in _tables(tree.get("cameras")):
+        if type(camera.get("source")) is int:  # a camera's index needs no quotes
+            camera["source"] = str(camera["source"])
+    try:
+        config = msgspec.convert(tree, Config, strict=True)
+    except msgspec.ValidationError as error:
+        raise UserError(f"{where}: {_readable(error, tree)}") from None
+    _check_cameras(config, where)
+    return with_preset(config)
+
+
+def cameras_for(sources: Sequence[str], config: Config) -> tuple[Camera, ...]:
+    """A camera for each source named on the command line, otherwise set like the config's first camera."""
+    template = config.cameras[0] if config.cameras else Camera(name="template", source="demo")
+    cameras: list[Camera] = []
+    for spec in sources:
+        stem, number = camera_name(spec), 1
+        name = stem
+        while any(camera.name == name for camera in cameras):
+            number += 1
+            name = f"{stem}-{number}"
+        cameras.append(msgspec.structs.replace(template, name=name, source=spec))
+    return tuple(cameras)
+
+
+def camera_name(spec: str) -> str:
+    """A camera's name from its source: `clip` for videos/clip.mp4, `camera0` for 0, the host for a URL."""
+    if spec.isdigit():
+        return f"camera{spec}"
+    stem = urllib.parse.urlsplit(spec).hostname or "stream" if "://" in spec else Path(spec.rstrip("/*")).stem
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")[:32] or "camera"
+
+
+def masked(config: Config) -> Config:
+    """`config` as it may be shown: without the passwords in its cameras' URLs."""
+    cameras = tuple(
+        msgspec.structs.replace(camera, source=re.sub(r"(?<=://)[^/@]*@", "***@", camera.source)) for camera in config.cameras
+    )
+    return msgspec.structs.replace(config, cameras=cameras)
+
+
+def fields_of(table: type[msgspec.Struct]) -> dict[str, Any]:
+    """Key to type of a table, as README and the unknown-key check need them."""
+    return get_type_hints(table, include_extras=True)
+
+
+def _tables(items: Any) -> list[dict[str, Any]]:
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+
+
+def _set(tree: dict[str, Any], setting: str) -> None:
+    path, equals, text = setting.partition("=")
+    keys = path.strip().split(".")
+    if not equals or len(keys) < 2 or not all(keys):
+        raise UserError(f"--set {setting}: expected table.key=value, such as detect.min_face_px=60")
+    target: Any = tree
+    for key in keys[:-1]:
+        if isinstance(target, list):
+            target = _item(target, key, setting)
+        else:
+            target = _table(target, key, f"--set {setting}")
+    if not isinstance(target, dict):
+        raise UserError(f"--set {setting}: {'.'.join(keys[:-1])} is not a table")
+    target[keys[-1]] = _value(text.strip())
+
+
+def _table(tree: dict[str, Any], key: str, where: str) -> Any:
+    child = tree.setdefault(key, {})
+    if not isinstance(child, dict | list):
+        raise UserError(f"{where}: {key} is not a table")
+    return child
+
+
+def _item(items: list[Any], key: str, setting: str) -> Any:
+    """`cameras.0.fps` and `cameras.door.fps` both reach into a list of tables."""
+    named = [item for item in items if isinstance(item, dict) and item.get("name") == key]
+    if named:
+        return named[0]
+    if key.isdigit() and int(key) < len(items):
+        return items[int(key)]
+    raise UserError(f"--set {setting}: there is no entry {key}")
+
+
+def _value(text: str) -> Any:
+    """A TOML value; a bare word is a string, so that quotes can be left out in a shell."""
+    try:
+        return msgspec.toml.decode(f"value = {text}")["value"]
+    except msgspec.DecodeError:
+        return text
+
+
+def _check_keys(tree: Any, kind: Any, path: str, where: str) -> None:
+    """Refuse unknown keys with the nearest known one; msgspec's own message has no suggestion."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        if not isinstance(tree, dict):
+            return
+        known = fields_of(kind)
+        for key, value in tree.items():
+            if key not in known:
+                near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+                hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+                raise UserError(f"{where}: {path}{key}: unknown key; {hint}")
+            _check_keys(value, known[key], f"{path}{key}.", where)
+    elif get_origin(kind) is tuple and isinstance(tree, list):
+        for index, item in enumerate(tree):
+            _check_keys(item, get_args(kind)[0], f"{path[:-1]}[{index}].", where)
+
+
+_RULES: tuple[tuple[str, str], ...] = (
+    (r"Expected `(?:int|float)` (>=|>|<=|<) (\S+)$", r"expected a number \1 \2"),
+    (r"Expected `int`, got `float`", "expected a whole number"),
+    (r"Expected `(?:float|int)`, got `(\w+)`", r"expected a number, got a \1"),
+    (r"Expected `str`, got `(\w+)`", r"expected text in quotes, got a \1"),
+    (r"Expected `object`, got `(\w+)`", r"expected a table, got a \1"),
+    (r"Object missing required field `(\w+)`", r"needs the key \1"),
+    (r"Expected `str` matching regex .*", r"has characters or a form that is not allowed"),
+    (r"Expected `str` of length >= 1", r"must not be empty"),
+    (r"Invalid enum value .*", r"is not one of the allowed words"),
+)
+
+
+def _readable(error: msgspec.ValidationError, tree: Any) -> str:
+    """`detect.thresholds[1]: expected a number <= 1.0, got 6` from msgspec's sentence and the value in question."""
+    text, _, path = str(error).partition(" - at `$")
+    path = path.rstrip("`").lstrip(".")
+    value: Any = tree
+    for part in re.findall(r"[^.\[\]]+", path):
+        value = value[int(part)] if isinstance(value, list) else value.get(part) if isinstance(value, dict) else None
+    for pattern, better in _RULES:
+        text = re.sub(pattern, better, text)
+    if isinstance(value, str | int | float) and "got" not in text:
+        text += f", got {value!r}"
+    allowed = _allowed(path)
+    return f"{path or 'config'}: {text}{f' ({allowed})' if allowed else ''}"
+
+
+def _allowed(path: str) -> str:
+    """The words a key may hold, where it is a choice."""
+    kind: Any = Config
+    for part in re.findall(r"[^.\[\]]+", path):
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            kind = fields_of(kind).get(part)
+        elif get_origin(kind) is tuple:
+            kind = get_args(kind)[0]
+    for choice in (kind, *get_args(kind)):
+        if get_origin(choice) is Literal:
+            return "allowed: " + ", ".join(get_args(choice))
+    return ""
+
+
+def _check_cameras(config: Config, where: str) -> None:
+    names = [camera.name for camera in config.cameras]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"{where}: cameras: two cameras are named {name}; give each a name of its own")
+    for index, ignore in enumerate(config.detect.ignore):
+        if ignore.camera and ignore.camera not in names:
+            raise UserError(f"{where}: detect.ignore[{index}].camera: there is no camera {ignore.camera}")
+        x1, y1, x2, y2 = ignore.box
+        if x1 >= x2 or y1 >= y2:
+            raise UserError(f"{where}: detect.ignore[{index}].box: expected x1 < x2 and y1 < y2, got {list(ignore.box)}")

@@ -1,0 +1,211 @@
+"""Doorways: one ZeroMQ `ipc://` endpoint a message type and reader, bound by the reader.
+
+PUSH to PULL, so every drop happens where it is counted: a full queue at the sender, a late frame at the reader.
+A reader that restarts binds again and the senders come back by themselves. Knows message types, no stage.
+
+Lossy (live pace): a reader empties its socket at once and keeps the newest few frames of each camera; the oldest fall
+(`late`). A sender whose high-water mark is reached drops what it holds (`full`). Lossless (every-frame pace): queues
+have no mark, since the ring's slots already bound how many frames can be under way, and so nobody waits here.
+"""
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
+import zmq
+
+from jetstream.errors import UserError
+from jetstream.messages import Ended, Message, Tick
+
+HIGH_WATER = 64
+"""messages in a lossy socket's queue: a few seconds of one camera, a few hundred kilobytes"""
+BEAT_S = 0.1
+"""longest wait without a heartbeat"""
+LONGEST_PATH = 107
+"""bytes in a Unix socket's path (sun_path of unix(7), less its final zero)"""
+
+Beat: TypeAlias = Callable[[], None]
+
+
+def endpoint(run_dir: Path, kind: type[Message], reader: str) -> str:
+    """Where `reader` listens for messages of `kind`. Raises UserError when the run directory's path is too long."""
+    path = run_dir / f"{kind.__name__.lower()}.{reader}"
+    if len(str(path).encode()) > LONGEST_PATH:
+        raise UserError(f"pipeline.run_dir: {run_dir}: too long for a socket's path; choose a shorter folder")
+    return f"ipc://{path}"
+
+
+class Reader(NamedTuple):
+    """Who gets a type of message, and whether each of them must arrive."""
+
+    name: str
+    lossless: bool
+    ends: bool  # with the sender
+
+
+class Outbox:
+    """Sends each message to the readers of its type."""
+
+    def __init__(self, run_dir: Path, readers: Mapping[type[Message], Sequence[Reader]]) -> None:
+        self._encoder = msgspec.msgpack.Encoder()
+        self._readers = {
+            kind: [(reader, _push(endpoint(run_dir, kind, reader.name), reader.lossless)) for reader in group]
+            for kind, group in readers.items()
+        }
+        self.drops: Counter[str] = Counter()
+
+    def send(self, message: Message) -> None:
+        """To all readers of the message's type; never waits."""
+        payload = self._encoder.encode(message)
+        for _, socket in self._readers[type(message)]:
+            try:
+                socket.send(payload, zmq.NOBLOCK)
+            except zmq.Again:
+                self.drops["full"] += 1
+
+    def end(self, sender: str, timeout_s: float = 1.0) -> None:
+        """Tell every reader that ends with its sender that `sender` has ended, even if its queue is full; then close."""
+        payload = self._encoder.encode(Ended(sender=sender))
+        for reader, socket in (pair for group in self._readers.values() for pair in group):
+            if reader.ends and socket.poll(int(timeout_s * 1000), zmq.POLLOUT):
+                socket.send(payload, zmq.NOBLOCK)
+            socket.close(linger=int(timeout_s * 1000) if reader.ends else 0)
+
+
+class Inbox:
+    """Iterates over the messages for one reader; ends when all `senders` have ended or `stop` says so.
+
+    `kinds` maps each message type to the most a camera may have waiting (None: no limit). `senders` are those whose
+    `Ended` closes the inbox; with `pass_ended` it hands one last `Ended` to the reader, who may wait for answers and
+    returns by itself. `tick_s` makes a `Tick` whenever nothing came for so long.
+    """
+
+    def __init__(
+        self,
+        run_dir: Path,
+        reader: str,
+        kinds: Mapping[type[Message], int | None],
+        *,
+        senders: frozenset[str],
+        beat: Beat = lambda: None,
+        stop: Callable[[], bool] = lambda: False,
+        pass_ended: bool = False,
+        tick_s: float | None = None,
+    ) -> None:
+        self._waiting = {kind: Waiting(limit) for kind, limit in kinds.items()}
+        self._decoders = {kind: msgspec.msgpack.Decoder(kind | Ended) for kind in kinds}
+        self._open_senders = set(senders)
+        self._beat, self._stop, self._pass_ended, self._tick_s = beat, stop, pass_ended, tick_s
+        self._end_passed = False
+        self._poller = zmq.Poller()
+        self._sockets: dict[zmq.Socket[bytes], type[Message]] = {}
+        for kind, limit in kinds.items():
+            socket = _pull(endpoint(run_dir, kind, reader), limit is None)
+            self._sockets[socket] = kind
+            self._poller.register(socket, zmq.POLLIN)
+
+    @property
+    def late(self) -> int:
+        """Messages that fell because newer ones came before they were taken."""
+        return sum(waiting.late for waiting in self._waiting.values())
+
+    def __iter__(self) -> Iterator[Message]:
+        return self
+
+    def __next__(self) -> Message:
+        quiet_since = time.monotonic()
+        while True:
+            self._beat()
+            if self._stop():
+                raise StopIteration
+            self._receive(timeout_s=0)
+            if message := self._take():
+                return message
+            if not self._open_senders and not self._end_passed:
+                if not self._pass_ended:
+                    raise StopIteration
+                self._end_passed = True
+                return Ended(sender="")
+            if self._tick_s is not None and time.monotonic() - quiet_since >= self._tick_s:
+                return Tick()
+            self._receive(timeout_s=BEAT_S if self._tick_s is None else min(BEAT_S, self._tick_s))
+
+    def batch(self, most: int) -> list[Message]:
+        """At least one message, and what else is waiting, one a camera at most, up to `most`. Raises StopIteration."""
+        messages = [next(self)]
+        while len(messages) < most and (message := self._take(but={_camera(message) for message in messages})):
+            messages.append(message)
+        return messages
+
+    def close(self) -> None:
+        for socket in self._sockets:
+            socket.close(linger=0)
+
+    def _take(self, but: set[str] | None = None) -> Message | None:
+        for waiting in self._waiting.values():
+            if message := waiting.take(but or set()):
+                return message
+        return None
+
+    def _receive(self, timeout_s: float) -> None:
+        ready = dict(self._poller.poll(int(timeout_s * 1000)))
+        for socket, kind in self._sockets.items():
+            while socket in ready:
+                try:
+                    message = self._decoders[kind].decode(socket.recv(zmq.NOBLOCK))
+                except zmq.Again:
+                    break
+                if isinstance(message, Ended):
+                    self._open_senders.discard(message.sender)
+                else:
+                    self._waiting[kind].add(message)
+
+
+def _push(address: str, lossless: bool) -> "zmq.Socket[bytes]":
+    socket = zmq.Context.instance().socket(zmq.PUSH)
+    socket.set(zmq.SNDHWM, 0 if lossless else HIGH_WATER)
+    socket.set(zmq.RECONNECT_IVL, 20)
+    socket.connect(address)
+    return socket
+
+
+def _pull(address: str, lossless: bool) -> "zmq.Socket[bytes]":
+    socket = zmq.Context.instance().socket(zmq.PULL)
+    socket.set(zmq.RCVHWM, 0 if lossless else HIGH_WATER)
+    socket.bind(address)
+    return socket
+
+
+class Waiting:
+    """What one doorway holds, by camera, at most `limit` a camera; cameras take turns."""
+
+    def __init__(self, limit: int | None) -> None:
+        self.limit = limit
+        self.late = 0
+        self._queues: dict[str, deque[Message]] = {}
+
+    def __len__(self) -> int:
+        return sum(len(queue) for queue in self._queues.values())
+
+    def add(self, message: Message) -> None:
+        queue = self._queues.setdefault(_camera(message), deque())
+        queue.append(message)
+        if self.limit is not None and len(queue) > self.limit:
+            queue.popleft()
+            self.late += 1
+
+    def take(self, but: set[str]) -> Message | None:
+        """The oldest message of the camera whose turn it is; `but` these cameras."""
+        for camera, queue in self._queues.items():
+            if queue and camera not in but:
+                message = queue.popleft()
+                self._queues[camera] = self._queues.pop(camera)  # to the end of the line
+                return message
+        return None
+
+
+def _camera(message: Any) -> str:
+    return str(message.frame.camera)

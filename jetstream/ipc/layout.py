@@ -1,0 +1,78 @@
+"""Where everything lies in a frame ring's segment, and how a header shows that it is one.
+
+Knows no process and copies no pixels.
+
+In 64-bit words, lines of eight: the constants; the writer's two counters; the reader cells; a line a slot (frame
+number, height, width). Then the slots, each beginning on a page.
+"""
+
+import mmap
+from pathlib import Path
+from typing import NamedTuple
+
+from jetstream.errors import RingError
+from jetstream.ipc.cells import CELL_WORDS, LINE_WORDS
+
+MAGIC = int.from_bytes(b"jetsring", "little")
+VERSION = 1
+BGR24 = int.from_bytes(b"BGR24\0\0\0", "little")
+
+# Offsets in 64-bit words. The first line never changes, the second is the writer's.
+BEGUN = LINE_WORDS
+CURSOR = LINE_WORDS + 1
+CELLS = 2 * LINE_WORDS
+SLOTS = CELLS + CELL_WORDS
+
+
+class Layout(NamedTuple):
+    """What the sizes of everything follow from. Slots begin on pages, so that the GPU can pin and upload them."""
+
+    slots: int
+    max_width: int
+    max_height: int
+
+    @property
+    def frame_bytes(self) -> int:
+        """The largest frame: any height and width with no more pixels than max_height x max_width."""
+        return self.max_height * self.max_width * 3
+
+    @property
+    def slot_bytes(self) -> int:
+        return _whole_pages(self.frame_bytes)
+
+    @property
+    def header_bytes(self) -> int:
+        return _whole_pages((SLOTS + self.slots * LINE_WORDS) * 8)
+
+    @property
+    def total_bytes(self) -> int:
+        return self.header_bytes + self.slots * self.slot_bytes
+
+    @property
+    def constants(self) -> tuple[int, ...]:
+        """The header's first line."""
+        return (MAGIC, VERSION, self.slots, self.max_width, self.max_height, BGR24, self.slot_bytes, self.total_bytes)
+
+
+def checked_layout(path: Path, memory: memoryview) -> Layout:
+    """The layout that the header in `memory` tells. Raises RingError unless it is a whole ring of this version."""
+    with memory:
+        words = tuple(memory[: LINE_WORDS * 8].cast("Q")) if len(memory) >= LINE_WORDS * 8 else (0,)
+        found_bytes = len(memory)
+    if words[0] != MAGIC:
+        raise RingError(f"{path}: not a frame ring; remove it or choose another name")
+    if words[1] != VERSION:
+        raise RingError(
+            f"{path}: frame ring of layout version {words[1]}, expected {VERSION}; "
+            "every process of a pipeline must run the same jetstream"
+        )
+    layout = Layout(words[2], words[3], words[4])
+    if words != layout.constants or found_bytes != layout.total_bytes:
+        raise RingError(
+            f"{path}: damaged frame ring of {found_bytes} bytes, {words[7]} expected; stop the run and start it again"
+        )
+    return layout
+
+
+def _whole_pages(n_bytes: int) -> int:
+    return -(-n_bytes // mmap.PAGESIZE) * mmap.PAGESIZE

@@ -1,0 +1,299 @@
+"""Frames of one camera in shared memory: one writer, many readers, no locks, and never a torn frame.
+
+Knows no messages, no stages and no pixels' meaning; waits only where `wait_for_room` says so.
+
+Frames are numbered 0, 1, 2, ...; frame n lies in slot n % slots. Two 64-bit counters stand in the header: `begun`, one
+more than the last frame the writer has begun, and `cursor`, one more than the last it has finished.
+
+To write frame n = cursor, the writer
+ 1. at the every-frame pace first waits until every registered reader's cell says it is done with frame n - slots;
+ 2. sets begun to n + 1: from here on, frame n - slots is gone;
+ 3. fence;
+ 4. writes the slot's header (n, height, width) and the pixels;
+ 5. fence;
+ 6. sets cursor to n + 1: from here on, frame n is there.
+To read frame n, a reader
+ 7. gives up unless n < cursor;
+ 8. fence;
+ 9. reads the slot's header;
+10. uses the pixels: copies, uploads or scales them down;
+11. fence;
+12. takes what it made of them only if begun <= n + slots. (Also done once between 9 and 10, so that a size is true
+    before it is used.) Otherwise the writer has lapped it;
+13. at the every-frame pace, when it needs frame n no more: fence, then its cell's done becomes n + 1.
+
+Why nothing torn passes: whoever saw one byte of step 4 of frame n + slots sees, after the fence in 11, what the writer
+did before the fence in 3, which is begun = n + slots + 1, and 12 refuses. Counters only grow, and 64 bits don't come
+round. A writer killed between 2 and 6 leaves begun = cursor + 1; the next one starts at cursor, so it writes the same
+number again, which nobody has been shown yet. That there is one is a lock on a byte of the file, taken at the first
+write and dropped by the kernel when the writer dies.
+
+What this asks of the machine: a counter is an aligned 64-bit word, written and read as a whole (memoryview's "Q" format
+is one 8-byte move on x86-64 and aarch64). x86 keeps loads in order and ordinary stores in order, but the large memcpy
+of 4 may use streaming stores, which it does not order, so the fences are needed there too. aarch64 orders
+nothing by itself; all of its order comes from the fences. `cells.Fence` says what they are made of: 0.4 us each, beside
+the 200 to 1,000 us of a 1080p copy.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jetstream.errors import RingError
+from jetstream.ipc.cells import LINE_WORDS, Cell, Cells, Fence
+from jetstream.ipc.frames import View, check_image, copy_image
+from jetstream.ipc.layout import BEGUN, CELLS, CURSOR, SLOTS, Layout, checked_layout
+from jetstream.ipc.local import LocalRing
+from jetstream.ipc.segment import SHARED_MEMORY, Role, Segment, segment_name, sweep
+
+__all__ = ["Cell", "FrameReader", "LocalRing", "Ring", "Rings", "View", "segment_name", "sweep"]
+
+# Short against a frame (33 ms), long against a look at the cells (3 us): an idle wait costs 1 % of a core.
+_POLL_S = 0.0005
+
+
+class Ring:
+    """One camera's ring: `create` in the supervisor, `attach` everywhere else.
+
+    A context manager that closes and, in the creator, unlinks.
+    """
+
+    def __init__(self, segment: Segment, layout: Layout, *, created: bool) -> None:
+        self.layout = layout
+        self.slots = layout.slots
+        self._segment = segment
+        self._created = created
+        self._writes = False
+        self._fence = Fence()
+        self._words = segment.memory[: layout.header_bytes].cast("Q")
+        self._cells = Cells(self._words[CELLS:SLOTS], self._fence)
+        self._memory: NDArray[np.uint8] = np.frombuffer(segment.memory, np.uint8)
+
+    @classmethod
+    def create(
+        cls, name: str, *, slots: int, max_width: int, max_height: int, directory: Path = SHARED_MEMORY
+    ) -> "Ring":
+        """Reserve the ring in full. Take `name` from `segment_name`, so that `sweep` knows whose it is.
+
+        Raises RingError when it doesn't fit into `directory` or exists, ValueError for a size without sense.
+        """
+        if slots < 2 or max_width < 1 or max_height < 1:
+            raise ValueError(
+                f"a ring of {slots} slots of {max_width} x {max_height} px: needs 2 slots and 1 px at least"
+            )
+        layout = Layout(slots, max_width, max_height)
+        contents = f"a frame ring of {slots} slots of {max_width} x {max_height} px"
+        segment = Segment.create(name, layout.total_bytes, contents=contents, directory=directory)
+        ring = cls(segment, layout, created=True)
+        for word, value in reversed(list(enumerate(layout.constants))):  # the magic comes last: before, it is no ring
+            ring._words[word] = value
+        return ring
+
+    @classmethod
+    def attach(cls, name: str, *, directory: Path = SHARED_MEMORY) -> "Ring":
+        """Open a ring that exists. Raises RingError when there is none, or what is there is no ring of this version."""
+        segment = Segment.attach(name, directory=directory)
+        try:
+            return cls(segment, checked_layout(segment.path, segment.memory), created=False)
+        except RingError:
+            segment.close()
+            raise
+
+    @property
+    def cursor(self) -> int:
+        """How many frames have been finished; the newest is `cursor - 1`."""
+        return self._words[CURSOR]
+
+    @property
+    def begun(self) -> int:
+        """How many frames have been begun: `cursor`, or one more while a frame is being written."""
+        return self._words[BEGUN]
+
+    @property
+    def memory(self) -> NDArray[np.uint8]:
+        """The whole segment, (total_bytes,) uint8, page-aligned and read-only, to pin for the GPU.
+
+        Unpin and drop it before `close`.
+        """
+        return _read_only(self._memory[:])
+
+    def write(self, image: NDArray[np.uint8]) -> int:
+        """Copy `image`, (H, W, 3) uint8 BGR of any strides, into the next slot without waiting; return its number.
+
+        Raises ValueError for another shape or dtype or more pixels than a slot has, RingError when another process (or
+        another Ring in this one) is the writer.
+        """
+        height, width = check_image(image)
+        if image.nbytes > self.layout.frame_bytes:
+            limit = f"{self.layout.max_width} x {self.layout.max_height}"
+            raise ValueError(
+                f"frame of {width} x {height} px: the ring holds at most {limit}; set max_width, max_height"
+            )
+        self._become_writer()
+        words = self._words
+        frame_id = words[CURSOR]
+        slot = self._slot_header(frame_id)
+        words[BEGUN] = frame_id + 1
+        self._fence()
+        words[slot], words[slot + 1], words[slot + 2] = frame_id, height, width
+        np.copyto(self._pixels(frame_id, height, width), image)
+        self._fence()
+        words[CURSOR] = frame_id + 1
+        return frame_id
+
+    def wait_for_room(self, timeout_s: float) -> bool:
+        """For the every-frame pace: True as soon as no registered reader needs the frame that `write` would overwrite.
+
+        False when `timeout_s` has passed first; 0 only looks.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while not self._has_room():
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0:
+                return False
+            time.sleep(min(_POLL_S, left_s))
+        return True
+
+    def read(self, frame_id: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8] | None:
+        """A private copy of the frame, (H, W, 3) uint8 BGR; None when it has been overwritten or isn't there.
+
+        With `out`, contiguous uint8 of any shape and at least H * W * 3 bytes, the copy lies in its memory, which saves
+        the page faults of a new array; on None its contents are undefined. Raises ValueError when `out` is too small.
+        """
+        view = self.view(frame_id)
+        if view is None:
+            return None
+        copy = copy_image(view.image, out)
+        return copy if view.still_valid() else None
+
+    def view(self, frame_id: int) -> View | None:
+        """The frame in place, for one who uploads it or scales it down; None when overwritten or not there."""
+        words = self._words
+        if not 0 <= frame_id < words[CURSOR]:
+            return None
+        self._fence()
+        slot = self._slot_header(frame_id)
+        number, height, width = words[slot], words[slot + 1], words[slot + 2]
+        if number != frame_id or not self.holds(frame_id):
+            return None
+        return View(frame_id, _read_only(self._pixels(frame_id, height, width)), self)
+
+    def holds(self, frame_id: int) -> bool:
+        """Whether everything read from this finished frame so far was the frame (steps 11 and 12)."""
+        self._fence()
+        return self._words[BEGUN] <= frame_id + self.slots
+
+    def register(self, reader: str) -> Cell:
+        """The reader's cell, its old one if it died; from now on the every-frame writer waits for it.
+
+        Who must not miss the first frames is registered, by the supervisor, before the writer starts; the reader then
+        registers under the same name.
+        Raises ValueError when no cell is free or the name is too long.
+        """
+        with self._segment.locked(Role.CELLS):
+            return self._cells.register(reader, self.cursor)
+
+    def close(self) -> None:
+        """Let go of the memory. Views and cells handed out stay safe to touch: the last one unmaps it."""
+        self._cells.close()
+        self._words.release()
+        self._memory = np.empty(0, np.uint8)
+        self._segment.close()
+
+    def unlink(self) -> None:
+        """Remove the ring's name; who has it open keeps it."""
+        self._segment.unlink()
+
+    def __enter__(self) -> "Ring":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+        if self._created:
+            self.unlink()
+
+    def _become_writer(self) -> None:
+        if not self._writes and not self._segment.lock(Role.WRITER):
+            raise RingError(f"{self._segment.path}: another process writes to this frame ring; a camera has one writer")
+        self._writes = True
+
+    def _has_room(self) -> bool:
+        slowest = self._cells.slowest()
+        return slowest is None or slowest + self.slots > self.cursor
+
+    def _slot_header(self, frame_id: int) -> int:
+        return SLOTS + frame_id % self.slots * LINE_WORDS
+
+    def _pixels(self, frame_id: int, height: int, width: int) -> NDArray[np.uint8]:
+        start = self.layout.header_bytes + frame_id % self.slots * self.layout.slot_bytes
+        return self._memory[start : start + height * width * 3].reshape(height, width, 3)
+
+
+class FrameReader(Protocol):
+    """What a stage that only reads frames asks of `Rings`."""
+
+    def read(self, camera: str, frame_id: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8] | None: ...
+
+    def view(self, camera: str, frame_id: int) -> View | None: ...
+
+
+class Rings(Mapping[str, Ring | LocalRing]):
+    """Camera name to its ring; a context manager that closes them all."""
+
+    def __init__(self, rings: Mapping[str, Ring | LocalRing]) -> None:
+        self._rings = dict(rings)
+
+    @classmethod
+    def attach_all(cls, names: Mapping[str, str], *, directory: Path = SHARED_MEMORY) -> "Rings":
+        """Open each camera's ring; `names` gives its segment. Raises RingError, with all closed, if one can't be."""
+        with ExitStack() as undo:
+            rings = {}
+            for camera, name in names.items():
+                rings[camera] = undo.enter_context(Ring.attach(name, directory=directory))
+            undo.pop_all()
+        return cls(rings)
+
+    def read(self, camera: str, frame_id: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8] | None:
+        """A private copy of the frame, (H, W, 3) uint8 BGR, in `out`'s memory if given; None when lapped or not there.
+
+        Raises KeyError for a camera without a ring.
+        """
+        return self._rings[camera].read(frame_id, out)
+
+    def view(self, camera: str, frame_id: int) -> View | None:
+        """The frame in place, to be checked with `still_valid` after use; None when lapped or not there."""
+        return self._rings[camera].view(frame_id)
+
+    def close(self) -> None:
+        for ring in self._rings.values():
+            ring.close()
+
+    def __getitem__(self, camera: str) -> Ring | LocalRing:
+        return self._rings[camera]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rings)
+
+    def __len__(self) -> int:
+        return len(self._rings)
+
+    def __enter__(self) -> "Rings":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    array.flags.writeable = False
+    return array

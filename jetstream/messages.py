@@ -1,0 +1,213 @@
+"""Every struct that crosses a process border: the one book of words.
+
+Pixels and embeddings never travel; a frame is a `FrameRef` into its camera's ring. Knows no socket and no process.
+"""
+
+from datetime import datetime, timezone
+from typing import Any, Literal
+
+import msgspec
+
+SCHEMA = 1
+"""Version of the event line and of the detections topic."""
+
+Box = tuple[float, float, float, float]
+"""x1, y1, x2, y2 in pixels of the full frame."""
+Landmarks = tuple[float, float, float, float, float, float, float, float, float, float]
+"""x, y of left eye, right eye, nose, left and right mouth corner, in pixels of the full frame."""
+
+
+class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Base of what travels between stages: a msgpack map with its type's name under `type`."""
+
+
+class FrameRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A frame in its camera's ring."""
+
+    camera: str
+    frame_id: int
+    captured_ns: int  # CLOCK_MONOTONIC, one clock for all processes of a machine
+    wall_ns: int
+    pts_s: float  # the source's own time, from its first frame
+    live: bool  # a camera or a stream: its time is the capture clock
+
+    @property
+    def time_s(self) -> float:
+        """The tracker's time: pts for files, so that a replay repeats exactly; the capture clock for cameras."""
+        return self.captured_ns * 1e-9 if self.live else self.pts_s
+
+
+class Captured(Message, frozen=True):
+    frame: FrameRef
+
+
+class Face(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    box: Box
+    score: float  # 0..1
+    landmarks: Landmarks
+
+
+class Detected(Message, frozen=True):
+    frame: FrameRef
+    faces: tuple[Face, ...]
+    cut: bool = False  # the picture changed at once: nothing seen before goes on
+
+
+class WantedFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    track_id: int
+    landmarks: Landmarks
+
+
+class Wanted(Message, frozen=True):
+    """`track` asks `recognize`: who are these faces of this frame?"""
+
+    frame: FrameRef
+    faces: tuple[WantedFace, ...]
+
+
+class NamedFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    track_id: int
+    name: str | None  # None: nobody of the gallery
+    confidence: float  # 0..1
+    distance: float  # to the nearest person, in embedding space
+    nearest: str | None
+
+
+class Named(Message, frozen=True):
+    """The answers to one `Wanted`; faces whose frame had left the ring are missing."""
+
+    frame: FrameRef
+    faces: tuple[NamedFace, ...]
+
+
+class TrackedFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    track_id: int
+    state: Literal["tentative", "confirmed", "lost"]
+    box: Box
+    score: float
+    landmarks: Landmarks | None  # only where this frame had a detection
+    name: str | None
+    confidence: float
+    age_s: float
+
+
+class Tracked(Message, frozen=True):
+    frame: FrameRef
+    faces: tuple[TrackedFace, ...]
+
+
+class Finished(Message, frozen=True):
+    """A sink is done with a frame. Never sent: `process` counts it and frees the ring."""
+
+    frame: FrameRef
+
+
+class Dropped(Message, frozen=True):
+    """Frames that fell, and why. Never sent: `process` counts it."""
+
+    camera: str
+    reason: str
+    count: int = 1
+
+
+class Ended(Message, frozen=True):
+    """`sender` has sent all that it ever will."""
+
+    sender: str
+
+
+class Tick(Message, frozen=True):
+    """Nothing came for a while. Never sent: the inbox makes it, so that a stage can look at its clock."""
+
+
+class Heartbeat(Message, frozen=True):
+    """What a process says of itself, from its work loop."""
+
+    process: str
+    pid: int
+    frames: int  # handled since its start
+    fps: float
+    latency_p50_ms: float  # capture to this stage's answer, over the last seconds
+    latency_p95_ms: float
+    drops: dict[str, int]  # by reason
+
+
+class ProcessStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    process: str
+    state: Literal["starting", "running", "restarting", "done"]
+    restarts: int
+    beat: Heartbeat | None
+
+
+class Status(Message, frozen=True):
+    """What the supervisor says of all, once a second; `jetstream top` shows it."""
+
+    pid: int
+    wall_ns: int
+    processes: tuple[ProcessStatus, ...]
+
+
+class EventTrack(msgspec.Struct, frozen=True):
+    track_id: int
+    state: str
+    box: tuple[float, ...]
+    score: float
+    landmarks: tuple[tuple[float, float], ...] | None
+    name: str | None
+    confidence: float
+    age_s: float
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One frame's line in events.jsonl, and, with `epoch` and `seq`, one message of the detections topic."""
+
+    schema: int
+    camera: str
+    frame_id: int
+    pts_s: float
+    captured_ns: int
+    wall: str
+    tracks: tuple[EventTrack, ...]
+
+
+def event_of(tracked: Tracked) -> Event:
+    """The public form of `tracked`: pixels to 2 decimals, scores to 4, times to a microsecond and a millisecond."""
+    frame = tracked.frame
+    return Event(
+        schema=SCHEMA,
+        camera=frame.camera,
+        frame_id=frame.frame_id,
+        pts_s=round(frame.pts_s, 6),
+        captured_ns=frame.captured_ns,
+        wall=iso_time(frame.wall_ns),
+        tracks=tuple(_event_track(face) for face in tracked.faces),
+    )
+
+
+def iso_time(wall_ns: int) -> str:
+    """ISO 8601 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(wall_ns * 1e-9, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def topic_of(event: Event, *, epoch: int, seq: int) -> dict[str, Any]:
+    """The map of a detections message: an event line plus what a subscriber needs to see what it missed."""
+    return {"epoch": epoch, "seq": seq, **msgspec.to_builtins(event)}
+
+
+def _event_track(face: TrackedFace) -> EventTrack:
+    points = face.landmarks
+    return EventTrack(
+        track_id=face.track_id,
+        state=face.state,
+        box=tuple(round(value, 2) for value in face.box),
+        score=round(face.score, 4),
+        landmarks=None if points is None else pairs(points),
+        name=face.name,
+        confidence=round(face.confidence, 4),
+        age_s=round(face.age_s, 3),
+    )
+
+
+def pairs(landmarks: Landmarks) -> tuple[tuple[float, float], ...]:
+    """Ten numbers as five (x, y), to 2 decimals."""
+    return tuple((round(landmarks[i], 2), round(landmarks[i + 1], 2)) for i in range(0, 10, 2))

@@ -1,0 +1,43 @@
+"""Opens the networks that a config asks for, as context managers.
+
+Knows which file is which and which backend runs it; knows no frame, no process and no gallery.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from jetstream import weights
+from jetstream.config import Config
+from jetstream.runners.onnxrt import OnnxRunner
+from jetstream.vision.embedder import Embedder
+from jetstream.vision.mtcnn import Mtcnn
+
+
+@contextmanager
+def open_detector(config: Config) -> Iterator[Mtcnn]:
+    """The MTCNN cascade. Raises ModelError when a model isn't built or is damaged."""
+    settings = config.detect
+    files = weights.paths(Path(config.models.dir))
+    with ExitStack() as stack:
+        pnet, rnet, onet = (
+            stack.enter_context(OnnxRunner(path, threads=settings.threads)) for path in (files.pnet, files.rnet, files.onet)
+        )
+        assert settings.thresholds is not None and settings.factor is not None  # config.with_preset filled them
+        yield Mtcnn(
+            pnet,
+            rnet,
+            onet,
+            min_face_px=settings.min_face_px,
+            max_face_px=settings.max_face_px or None,
+            thresholds=settings.thresholds,
+            factor=settings.factor,
+        )
+
+
+@contextmanager
+def open_embedder(config: Config) -> Iterator[Embedder]:
+    """The embedding network. Raises ModelError when it isn't built or is damaged."""
+    path = weights.paths(Path(config.models.dir)).embedder
+    with OnnxRunner(path, threads=config.recognize.threads) as runner:
+        yield Embedder(runner, batch=config.recognize.batch)

@@ -1,0 +1,89 @@
+"""The walk of a frame, as one table: which stages there are, what each takes and sends, and how it keeps pace.
+
+Knows no socket and no process; `process` runs a row, `supervisor` runs them all, `replay` walks them in one process.
+"""
+
+import importlib
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from jetstream.config import Config
+from jetstream.errors import UserError
+from jetstream.messages import Captured, Detected, Message, Named, Tracked, Wanted
+
+StageFunction: TypeAlias = Callable[[Iterator[Any], Any, Config], Iterator[Message]]
+
+
+def _always(_: Config) -> bool:
+    return True
+
+
+class Stage(NamedTuple):
+    """One row. In the live pace `queue` says how many frames a camera may have waiting: `newest`: a few, then the
+    oldest fall; `ring`: as many as the ring holds; `long`: more than ever wait unless the stage hangs."""
+
+    name: str
+    takes: tuple[type[Message], ...]
+    sends: tuple[type[Message], ...]
+    after: str = ""  # the stage whose end is this one's end
+    queue: Literal["newest", "ring", "long"] = "newest"
+    lossless: bool = True  # in the every-frame pace nothing on its way here is dropped
+    frees: bool = False  # in the every-frame pace a frame stays in the ring until this stage is done with it
+    batched: bool = False  # takes lists: one message a camera, of all that are waiting
+    asks: bool = False  # has answers to wait for: sees Tick, and Ended when no new frame will come
+    wanted: Callable[[Config], bool] = _always
+
+    def load(self) -> StageFunction:
+        """The stage's function. Its imports are heavy and happen in its own process only."""
+        function: StageFunction = getattr(importlib.import_module(f"jetstream.stages.{self.name}"), self.name)
+        return function
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage("capture", (), (Captured,)),
+    Stage("detect", (Captured,), (Detected,), after="capture", batched=True),
+    Stage("track", (Detected, Named), (Wanted, Tracked), after="detect", queue="long", frees=True, asks=True),
+    Stage("recognize", (Wanted,), (Named,), after="track", batched=True),
+    Stage("render", (Tracked,), (), after="track", lossless=False, wanted=lambda config: config.render.window),
+    Stage("record", (Tracked,), (), after="track", queue="ring", frees=True, wanted=lambda config: bool(config.record.dir)),
+    Stage("publish", (Tracked,), (), after="track", queue="long", wanted=lambda config: config.publish.enabled),
+)
+
+
+def stage_named(name: str) -> Stage:
+    """Raises UserError: no such stage."""
+    for stage in STAGES:
+        if stage.name == name:
+            return stage
+    raise UserError(f"stage {name}: there is none; stages are {', '.join(stage.name for stage in STAGES)}")
+
+
+def wanted(config: Config) -> list[Stage]:
+    """The stages that this config runs, in walking order."""
+    return [stage for stage in STAGES if stage.wanted(config)]
+
+
+def processes(stage: Stage, config: Config) -> list[str]:
+    """Names of a stage's processes: one a camera for capture, one for each other stage."""
+    if stage.name == "capture":
+        return [f"capture.{camera.name}" for camera in config.cameras]
+    return [stage.name]
+
+
+def is_lossless(stage: Stage, config: Config) -> bool:
+    return config.pipeline.pace == "every-frame" and stage.lossless
+
+
+def queue_limit(stage: Stage, config: Config, long: int) -> int | None:
+    """Most frames a camera may have waiting at `stage`; None: no limit."""
+    if is_lossless(stage, config):
+        return None
+    return {"newest": config.pipeline.queue_frames, "ring": config.pipeline.slots, "long": long}[stage.queue]
+
+
+def batch_size(stage: Stage, config: Config) -> int:
+    """Most messages in one list. One in the every-frame pace: sums of a batch may differ in their last bit with what
+    else is in it, and the same input must give the same output."""
+    if config.pipeline.pace == "every-frame":
+        return 1
+    return config.detect.batch if stage.name == "detect" else config.recognize.batch

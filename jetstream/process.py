@@ -1,0 +1,250 @@
+"""One stage in one process: signals, heartbeat, doorways, end. Everything about being a process is here.
+
+Knows the supervisor only as the one who hears heartbeats. Started as `python -m jetstream.process RUN_DIR NAME`.
+"""
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+import zmq
+
+from jetstream import pipeline
+from jetstream.config import Config
+from jetstream.errors import JetstreamError
+from jetstream.ipc.bus import HIGH_WATER, Inbox, Outbox, Reader, endpoint
+from jetstream.ipc.ring import Cell, Rings
+from jetstream.messages import (
+    Captured,
+    Detected,
+    Dropped,
+    Finished,
+    FrameRef,
+    Heartbeat,
+    Message,
+    Named,
+    Tick,
+    Tracked,
+)
+from jetstream.rundir import RunDir
+
+SUPERVISOR = "supervisor"
+"""reader of heartbeats"""
+BEAT_EVERY_S = 0.25
+LATENCY_WINDOW = 256
+"""frames whose latency a heartbeat sums up: ten seconds of one camera"""
+PR_SET_PDEATHSIG = 1  # prctl(2)
+
+log = logging.getLogger("jetstream")
+
+
+class Pulse:
+    """Counts what a process does and tells the supervisor, from the work loop, so that a hung stage falls silent."""
+
+    def __init__(self, name: str, run_dir: Path) -> None:
+        self._name = name
+        self._socket = zmq.Context.instance().socket(zmq.PUSH)
+        self._socket.set(zmq.SNDHWM, 4)
+        self._socket.connect(endpoint(run_dir, Heartbeat, SUPERVISOR))
+        self._encoder = msgspec.msgpack.Encoder()
+        self._latencies_ms: deque[float] = deque(maxlen=LATENCY_WINDOW)
+        self._handled_s: deque[float] = deque(maxlen=LATENCY_WINDOW)
+        self._frames = 0
+        self._next_s = 0.0
+        self.drops: Counter[str] = Counter()
+        self.edge_drops: tuple[Counter[str], ...] = ()
+
+    def handled(self, frame: FrameRef) -> None:
+        now_s = time.monotonic()
+        self._frames += 1
+        self._handled_s.append(now_s)
+        self._latencies_ms.append(now_s * 1e3 - frame.captured_ns * 1e-6)
+
+    def beat(self) -> None:
+        now_s = time.monotonic()
+        if now_s < self._next_s:
+            return
+        self._next_s = now_s + BEAT_EVERY_S
+        try:
+            self._socket.send(self._encoder.encode(self._heartbeat(now_s)), zmq.NOBLOCK)
+        except zmq.Again:
+            pass  # nobody listens: a stage run alone
+
+    def close(self) -> None:
+        self._next_s = 0.0
+        self.beat()
+        self._socket.close(linger=200)
+
+    def _heartbeat(self, now_s: float) -> Heartbeat:
+        while self._handled_s and now_s - self._handled_s[0] > 10:
+            self._handled_s.popleft()
+            self._latencies_ms.popleft()
+        span_s = now_s - self._handled_s[0] if len(self._handled_s) > 1 else 0.0
+        ordered = sorted(self._latencies_ms)
+        drops = sum(self.edge_drops, Counter(self.drops))
+        return Heartbeat(
+            process=self._name,
+            pid=os.getpid(),
+            frames=self._frames,
+            fps=round((len(self._handled_s) - 1) / span_s, 2) if span_s > 0 else 0.0,
+            latency_p50_ms=round(_quantile(ordered, 0.50), 2),
+            latency_p95_ms=round(_quantile(ordered, 0.95), 2),
+            drops=dict(drops),
+        )
+
+
+def _quantile(ordered: list[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
+
+
+def run_stage(name: str, config: Config, run_dir: Path, *, parent: int | None = None) -> None:
+    """Run the process `name` (`detect`, or `capture.<camera>`) until its input ends or it is told to stop.
+
+    `parent`: the supervisor's pid; the process ends when it is gone.
+    """
+    stage_name, _, camera = name.partition(".")
+    stage = pipeline.stage_named(stage_name)
+    if camera:
+        config = msgspec.structs.replace(config, cameras=tuple(c for c in config.cameras if c.name == camera))
+    stop = _stop_flag(parent)
+    pulse = Pulse(name, run_dir)
+    pulse.beat()
+    function = stage.load()
+    with Rings.attach_all(RunDir(run_dir).read_rings(), writable=True) as rings:
+        cells = _cells(stage, config, rings)
+        outbox = _outbox(stage, config, run_dir)
+        inbox = _inbox(stage, config, run_dir, pulse, stop) if stage.takes else None
+        pulse.edge_drops = (outbox.drops,)
+        messages: Iterator[object] = _ticks(pulse, stop)
+        if inbox is not None:
+            messages = _counted(inbox, stage, config, pulse)
+        try:
+            for message in function(messages, rings, config):
+                _deliver(message, outbox, pulse, cells)
+        finally:
+            outbox.end(name)
+            if inbox is not None:
+                inbox.close()
+            pulse.close()
+
+
+def _deliver(message: Message, outbox: Outbox, pulse: Pulse, cells: dict[str, Cell]) -> None:
+    if isinstance(message, Dropped):
+        pulse.drops[message.reason] += message.count
+        return
+    if not isinstance(message, Finished):
+        outbox.send(message)
+    if isinstance(message, Captured | Detected | Tracked | Named | Finished):  # a question (Wanted) is no progress
+        pulse.handled(message.frame)
+        if message.frame.camera in cells:
+            cells[message.frame.camera].done(message.frame.frame_id)
+
+
+def _counted(inbox: Inbox, stage: pipeline.Stage, config: Config, pulse: Pulse) -> Iterator[object]:
+    most = pipeline.batch_size(stage, config)
+    while True:
+        try:
+            message = inbox.batch(most) if stage.batched else next(inbox)
+        except StopIteration:
+            return
+        pulse.drops["late"] = inbox.late
+        yield message
+
+
+def _ticks(pulse: Pulse, stop: "StopFlag") -> Iterator[Tick]:
+    """What drives a stage that takes nothing: one tick for each turn of its loop."""
+    while not stop.is_set():
+        pulse.beat()
+        yield Tick()
+
+
+def _cells(stage: pipeline.Stage, config: Config, rings: Rings) -> dict[str, Cell]:
+    if not (stage.frees and pipeline.is_lossless(stage, config)):
+        return {}
+    return {camera.name: rings[camera.name].register(stage.name) for camera in config.cameras}
+
+
+def _outbox(stage: pipeline.Stage, config: Config, run_dir: Path) -> Outbox:
+    readers = {
+        kind: [
+            Reader(other.name, lossless=pipeline.is_lossless(other, config), ends=other.after == stage.name)
+            for other in pipeline.wanted(config)
+            if kind in other.takes
+        ]
+        for kind in stage.sends
+    }
+    return Outbox(run_dir, readers)
+
+
+def _inbox(stage: pipeline.Stage, config: Config, run_dir: Path, pulse: Pulse, stop: "StopFlag") -> Inbox:
+    limit = pipeline.queue_limit(stage, config, HIGH_WATER)
+    senders = pipeline.processes(pipeline.stage_named(stage.after), config)
+    return Inbox(
+        run_dir,
+        stage.name,
+        dict.fromkeys(stage.takes, limit),
+        senders=frozenset(senders),
+        beat=pulse.beat,
+        stop=stop.is_set,
+        pass_ended=stage.asks,
+        tick_s=2.0 if stage.asks else None,
+    )
+
+
+class StopFlag:
+    """Set by SIGTERM, or when the parent is gone."""
+
+    def __init__(self, parent: int | None) -> None:
+        self._parent = parent
+        self._told = False
+
+    def is_set(self) -> bool:
+        return self._told or (self._parent is not None and os.getppid() != self._parent)
+
+    def tell(self, signum: int, frame: FrameType | None) -> None:
+        self._told = True
+
+
+def _stop_flag(parent: int | None) -> StopFlag:
+    flag = StopFlag(parent)
+    signal.signal(signal.SIGTERM, flag.tell)
+    if parent is None:
+        signal.signal(signal.SIGINT, flag.tell)  # alone in the foreground
+        return flag
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the supervisor, who stops all in order
+    # the kernel ends us with the supervisor, even when we hang; recordings are made to bear it
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    return flag
+
+
+def set_up_logging(name: str, level: str) -> None:
+    """Lines on standard error: `jetstream <level> <process>: <text>`."""
+    logging.basicConfig(format=f"jetstream %(levelname)s {name}: %(message)s", level=level.upper(), stream=sys.stderr)
+    logging.addLevelName(logging.WARNING, "warning")
+    logging.addLevelName(logging.ERROR, "error")
+    logging.addLevelName(logging.INFO, "info")
+
+
+def main(arguments: list[str]) -> int:
+    """Entry of a process that the supervisor starts: RUN_DIR NAME PARENT_PID."""
+    run_dir, name, parent = Path(arguments[0]), arguments[1], int(arguments[2])
+    config = RunDir(run_dir).read_config()
+    set_up_logging(name, config.pipeline.log_level)
+    try:
+        run_stage(name, config, run_dir, parent=parent)
+    except JetstreamError as error:
+        log.error("%s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,94 @@
+"""The folder in which one running pipeline has its sockets, its effective config and the names of its rings.
+
+One instance a folder, held by a lock that the kernel drops with the process. Knows no stage.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from jetstream.config import Config
+from jetstream.errors import UserError
+
+LOCK, CONFIG, RINGS = "lock", "config.json", "rings.json"
+
+
+@dataclass(frozen=True)
+class RunDir:
+    path: Path
+
+    def write(self, config: Config, rings: Mapping[str, str]) -> None:
+        """Leave for the processes: what they run with, and each camera's segment."""
+        _write_private(self.path / CONFIG, msgspec.json.encode(config))
+        _write_private(self.path / RINGS, msgspec.json.encode(dict(rings)))
+
+    def read_config(self) -> Config:
+        return msgspec.json.decode((self.path / CONFIG).read_bytes(), type=Config)
+
+    def read_rings(self) -> dict[str, str]:
+        return msgspec.json.decode((self.path / RINGS).read_bytes(), type=dict[str, str])
+
+    def is_running(self) -> bool:
+        """Whether an instance holds this folder."""
+        try:
+            with (self.path / LOCK).open("rb") as lock:
+                return not _lock(lock.fileno())
+        except OSError:
+            return False
+
+
+@contextmanager
+def claim(path: Path) -> Iterator[RunDir]:
+    """Hold the folder (made with mode 0700) while the pipeline runs; leaves it empty.
+
+    Raises UserError: another instance runs in it, it is someone else's, or it can't be written.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.stat().st_uid != os.getuid():
+            raise UserError(f"{path}: belongs to another user; set pipeline.run_dir to a folder of your own")
+        path.chmod(0o700)
+        lock = os.open(path / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; set pipeline.run_dir to a folder that can be written") from None
+    try:
+        if not _lock(lock):
+            pid = os.pread(lock, 32, 0).decode(errors="replace").strip()
+            raise UserError(
+                f"{path}: another jetstream runs here (pid {pid}); stop it, or set pipeline.run_dir to another folder"
+            )
+        _clear(path)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        try:
+            yield RunDir(path)
+        finally:
+            _clear(path)
+            os.ftruncate(lock, 0)
+    finally:
+        os.close(lock)
+
+
+def _lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _clear(path: Path) -> None:
+    """Remove sockets and files that an earlier run left; the lock stays, or two could hold it."""
+    for item in path.iterdir():
+        if item.name != LOCK and not item.is_dir():
+            item.unlink(missing_ok=True)
+
+
+def _write_private(path: Path, payload: bytes) -> None:
+    with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(payload)

@@ -1,0 +1,128 @@
+"""One camera's frames into its ring. A camera that fails is opened again, later each time; a file ends.
+
+In the live pace a file plays at its own rate; in the every-frame pace it waits for the slowest reader instead.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+
+from jetstream.config import Camera, Config
+from jetstream.errors import SourceError
+from jetstream.ipc.ring import LocalRing, Ring, Rings
+from jetstream.messages import Captured, Dropped, FrameRef, Tick
+from jetstream.video.live import Backoff, Newest
+from jetstream.video.source import Frame, Source, is_live, open_source
+
+TURN_S = 0.1
+"""longest wait between two ticks"""
+STUCK_GRACE_S = 2.0
+"""how much longer than its own time-out a native call may hang before the process gives up on it"""
+
+log = logging.getLogger("jetstream")
+
+
+def capture(ticks: Iterator[Tick], rings: Rings, config: Config) -> Iterator[Captured | Dropped]:
+    """Frames of the one camera in `config`, each written to the ring before it is told of.
+
+    Raises SourceError: a file can't be read, or a camera's driver hangs so that only a new process helps.
+    """
+    (camera,) = config.cameras
+    ring = rings[camera.name]
+    if is_live(camera.source):
+        yield from _camera(ticks, ring, camera)
+    else:
+        yield from _file(ticks, ring, camera, every_frame=config.pipeline.pace == "every-frame")
+
+
+def _file(ticks: Iterator[Tick], ring: Ring | LocalRing, camera: Camera, *, every_frame: bool) -> Iterator[Captured]:
+    with _open(camera, loop=camera.loop and not every_frame) as source:
+        started_s = None
+        for frame in source:
+            if started_s is None:
+                started_s = time.monotonic() - frame.pts_s
+            for _ in ticks:
+                if ring.wait_for_room(TURN_S) if every_frame else _is_due(started_s + frame.pts_s):
+                    break
+            else:
+                return
+            yield _captured(ring, camera, frame, live=False)
+        if source.warning:
+            log.warning("%s", source.warning)
+
+
+def _camera(ticks: Iterator[Tick], ring: Ring | LocalRing, camera: Camera) -> Iterator[Captured | Dropped]:
+    backoff = Backoff()
+    while True:
+        try:
+            with Newest(lambda: _open(camera)) as newest:
+                for message in _newest(ticks, ring, camera, newest):
+                    backoff.reset()
+                    yield message
+                return
+        except SourceError as error:
+            if newest.stuck_s() > 0:
+                raise
+            wait_s = backoff.next_s()
+            log.warning("%s: %s; opened again in %.1f s", camera.name, error, wait_s)
+            yield Dropped(camera=camera.name, reason="reconnect")
+        until_s = time.monotonic() + wait_s
+        for _ in ticks:
+            if _is_due(until_s):
+                break
+        else:
+            return
+
+
+def _newest(
+    ticks: Iterator[Tick], ring: Ring | LocalRing, camera: Camera, newest: Newest
+) -> Iterator[Captured | Dropped]:
+    """Until told to stop. Raises SourceError when the camera fails or hangs."""
+    limit_s = max(camera.open_timeout_s, camera.read_timeout_s) + STUCK_GRACE_S
+    unread = 0
+    for _ in ticks:
+        frame = newest.get(TURN_S)
+        if frame is not None:
+            yield _captured(ring, camera, frame, live=True)
+        if newest.unread > unread:
+            yield Dropped(camera=camera.name, reason="unread", count=newest.unread - unread)
+            unread = newest.unread
+        if newest.stuck_s() > limit_s:
+            raise SourceError(f"{camera.name}: no answer for {newest.stuck_s():.0f} s, not even to give up")
+
+
+def _open(camera: Camera, *, loop: bool = False) -> Source:
+    return open_source(
+        camera.source,
+        fps_limit=camera.fps,
+        max_width=camera.max_width,
+        max_height=camera.max_height,
+        open_timeout_s=camera.open_timeout_s,
+        read_timeout_s=camera.read_timeout_s,
+        loop=loop,
+        image_fps=camera.image_fps,
+    )
+
+
+def _is_due(time_s: float) -> bool:
+    """Waits for `time_s`, but not longer than a turn."""
+    left_s = time_s - time.monotonic()
+    if left_s > 0:
+        time.sleep(min(left_s, TURN_S))
+    return time.monotonic() >= time_s
+
+
+def _captured(ring: Ring | LocalRing, camera: Camera, frame: Frame, *, live: bool) -> Captured:
+    captured_ns = frame.captured_ns or time.monotonic_ns()
+    wall_ns = time.time_ns() - (time.monotonic_ns() - captured_ns)
+    frame_id = ring.write(frame.image)
+    return Captured(
+        frame=FrameRef(
+            camera=camera.name,
+            frame_id=frame_id,
+            captured_ns=captured_ns,
+            wall_ns=wall_ns,
+            pts_s=frame.pts_s,
+            live=live,
+        )
+    )

@@ -1,0 +1,46 @@
+"""Tracked frames to other programs: the detections topic, from a process and a socket of its own.
+
+No subscriber, however slow, touches the pipeline: a full queue loses messages, and `seq` shows it. The format is in
+README, "The detections topic".
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import msgspec
+import zmq
+
+from jetstream.config import Config
+from jetstream.errors import UserError
+from jetstream.ipc.ring import FrameReader
+from jetstream.messages import Finished, Tracked, event_of, topic_of
+
+HIGH_WATER = 256
+"""messages that a subscriber may be behind before it loses some: ten seconds of one camera"""
+
+
+def publish(messages: Iterator[Tracked], _: FrameReader, config: Config) -> Iterator[Finished]:
+    """Two ZeroMQ frames a message: `detections.<camera>` and a msgpack map."""
+    with bind(config.publish.endpoint) as socket:
+        epoch = time.time_ns()
+        seqs: Counter[str] = Counter()
+        for tracked in messages:
+            event = event_of(tracked)
+            body = topic_of(event, epoch=epoch, seq=seqs[event.camera])
+            seqs[event.camera] += 1
+            socket.send_multipart([f"detections.{event.camera}".encode(), msgspec.msgpack.encode(body)])
+            yield Finished(frame=tracked.frame)
+
+
+def bind(endpoint: str) -> "zmq.Socket[bytes]":
+    """The topic's socket. Raises UserError when the endpoint can't be had."""
+    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
+    socket.set(zmq.SNDHWM, HIGH_WATER)
+    socket.set(zmq.LINGER, 500)
+    try:
+        socket.bind(endpoint)
+    except zmq.ZMQError as error:
+        socket.close()
+        raise UserError(f"publish.endpoint: {endpoint}: {error.strerror}; choose another, or stop who has it") from None
+    return socket

@@ -1,0 +1,58 @@
+"""Tracked frames to a window, where there is a screen; else nothing, said once.
+
+May be slow: in every pace its frames are the first to fall, and no other stage waits for it.
+"""
+
+import logging
+import time
+from collections import defaultdict, deque
+from collections.abc import Iterator
+
+from jetstream.config import Config
+from jetstream.ipc.ring import FrameReader
+from jetstream.messages import Dropped, Finished, Tracked
+from jetstream.video import window
+from jetstream.vision import draw
+
+log = logging.getLogger("jetstream")
+
+
+def render(messages: Iterator[Tracked], rings: FrameReader, config: Config) -> Iterator[Finished | Dropped]:
+    """Ends when the user closes the window."""
+    screen = _open(config)
+    times: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=30))
+    try:
+        for tracked in messages:
+            frame = tracked.frame
+            if screen is not None:
+                image = rings.read(frame.camera, frame.frame_id)
+                if image is None:
+                    yield Dropped(camera=frame.camera, reason="lapped")
+                    continue
+                draw.faces(image, tracked.faces, landmarks=config.render.landmarks)
+                draw.caption(image, _caption(tracked, times[frame.camera]))
+                screen.show(frame.camera, image)
+                if screen.closed():
+                    return
+            yield Finished(frame=frame)
+    finally:
+        if screen is not None:
+            screen.close()
+
+
+def _open(config: Config) -> window.Window | None:
+    reason = window.why_not()
+    if reason is None:
+        try:
+            return window.Window("jetstream", len(config.cameras), config.render.scale)
+        except OSError as error:
+            reason = str(error)
+    log.info("no window: %s; names go to the topic and the recording", reason.removeprefix("no window: "))
+    return None
+
+
+def _caption(tracked: Tracked, times: "deque[float]") -> str:
+    now_s = time.monotonic()
+    times.append(now_s)
+    rate = (len(times) - 1) / (now_s - times[0]) if len(times) > 1 and now_s > times[0] else 0.0
+    return f"{tracked.frame.camera}  {rate:.0f} fps  {now_s * 1e3 - tracked.frame.captured_ns * 1e-6:.0f} ms"

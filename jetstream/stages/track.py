@@ -1,0 +1,139 @@
+"""Faces to tracks with names. Asks `recognize` when a track needs it, and counts each answer as a vote.
+
+Live, a frame goes on at once and an answer counts from when it comes. In the every-frame pace a frame is held until
+its answers are in, so that the same input gives the same output. Reads no picture.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from jetstream.config import Config
+from jetstream.ipc.ring import FrameReader
+from jetstream.messages import Detected, Ended, FrameRef, Named, Tick, Tracked, TrackedFace, Wanted, WantedFace
+from jetstream.vision.asking import Asking
+from jetstream.vision.tracker import Track, Tracker
+from jetstream.vision.votes import Votes, unique
+
+
+def track(
+    messages: Iterator[Detected | Named | Tick | Ended], _: FrameReader, config: Config
+) -> Iterator[Wanted | Tracked]:
+    """One Tracked a Detected, in order of each camera's frames, with a Wanted before it where a track needs a name."""
+    cameras = {camera.name: CameraTracks(config) for camera in config.cameras}
+    ending = False
+    for message in messages:
+        if isinstance(message, Detected):
+            yield from cameras[message.frame.camera].see(message)
+        elif isinstance(message, Named):
+            yield from cameras[message.frame.camera].hear(message)
+        elif isinstance(message, Ended):
+            ending = True
+        else:
+            for tracks in cameras.values():
+                yield from tracks.ask_again()
+        if ending and not any(tracks.holding for tracks in cameras.values()):
+            return
+
+
+class Held(NamedTuple):
+    """A frame that waits for its answers."""
+
+    question: Wanted
+    tracks: Sequence[Track]
+
+
+class CameraTracks:
+    """The tracks of one camera, and the votes for each one's name."""
+
+    def __init__(self, config: Config) -> None:
+        settings, self._recognize = config.track, config.recognize
+        self._tracker = Tracker(
+            iou_threshold=settings.iou_threshold,
+            strong_score=settings.strong_score,
+            confirm_s=settings.confirm_s,
+            max_lost_s=settings.max_lost_s,
+        )
+        self._half_life_s = settings.half_life_s
+        self._votes: dict[int, Votes] = {}
+        self._asking = Asking(
+            budget_per_s=self._recognize.budget_per_s,
+            retry_s=self._recognize.retry_s,
+            refresh_s=self._recognize.refresh_s,
+        )
+        self._holds = config.pipeline.pace == "every-frame"
+        self._held: Held | None = None
+        self._later: deque[Detected] = deque()
+
+    @property
+    def holding(self) -> bool:
+        return self._held is not None
+
+    def see(self, detected: Detected) -> Iterator[Wanted | Tracked]:
+        if self._held is not None:
+            self._later.append(detected)
+            return
+        frame, faces = detected.frame, detected.faces
+        tracks = self._tracker.update(
+            np.array([face.box for face in faces], np.float32).reshape(-1, 4),
+            np.array([face.score for face in faces], np.float32),
+            np.array([face.landmarks for face in faces], np.float32).reshape(-1, 5, 2),
+            frame.time_s,
+            cut=detected.cut,
+        )
+        alive = {track.track_id for track in tracks}
+        self._votes = {i: self._votes.get(i) or Votes(half_life_s=self._half_life_s) for i in sorted(alive)}
+        question = self._question(frame, tracks)
+        if question is not None:
+            yield question
+            if self._holds:
+                self._held = Held(question, tracks)
+                return
+        yield self._tracked(frame, tracks)
+
+    def hear(self, named: Named) -> Iterator[Wanted | Tracked]:
+        if self._holds and (self._held is None or self._held.question.frame != named.frame):
+            return  # asked twice, answered twice
+        for face in named.faces:
+            if votes := self._votes.get(face.track_id):
+                votes.add(face.name, face.confidence, named.frame.time_s)
+        self._asking.answered([face.track_id for face in named.faces])
+        if self._held is None:
+            return
+        tracks, self._held = self._held.tracks, None
+        yield self._tracked(named.frame, tracks)
+        while self._later and self._held is None:
+            yield from self.see(self._later.popleft())
+
+    def ask_again(self) -> Iterator[Wanted]:
+        """After a silence: a `recognize` that was started again has forgotten what it was asked."""
+        if self._held is not None:
+            yield self._held.question
+
+    def _question(self, frame: FrameRef, tracks: Sequence[Track]) -> Wanted | None:
+        chosen = self._asking.choose(tracks, self._votes, frame.time_s)
+        faces = tuple(
+            WantedFace(track_id=track.track_id, landmarks=tuple(track.landmarks.ravel().tolist()))
+            for track in tracks
+            if track.track_id in chosen and track.landmarks is not None
+        )
+        return Wanted(frame=frame, faces=faces) if faces else None
+
+    def _tracked(self, frame: FrameRef, tracks: Sequence[Track]) -> Tracked:
+        shown = unique([(track.track_id, *self._votes[track.track_id].name(frame.time_s)) for track in tracks])
+        faces = tuple(
+            TrackedFace(
+                track_id=track.track_id,
+                state=track.state,
+                box=tuple(track.box.tolist()),
+                score=track.score,
+                landmarks=None if track.landmarks is None else tuple(track.landmarks.ravel().tolist()),
+                name=name,
+                confidence=confidence,
+                age_s=track.age_s,
+            )
+            for track, (_, name, confidence) in zip(tracks, shown, strict=True)
+        )
+        return Tracked(frame=frame, faces=faces)

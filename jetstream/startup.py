@@ -1,0 +1,136 @@
+"""What must be true before the first frame: sources there, models built, gallery trained, endpoint free, memory reserved.
+
+Each failure is one sentence, said before anything is started.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from jetstream import config as configuration
+from jetstream import gallery, pipeline, rundir, weights
+from jetstream.config import Camera, Config
+from jetstream.errors import UserError
+from jetstream.ipc.ring import Ring
+from jetstream.ipc.segment import segment_name, sweep
+from jetstream.models import open_detector, open_embedder
+from jetstream.process import run_stage
+from jetstream.stages.publish import bind
+from jetstream.supervisor import Supervisor
+from jetstream.video import demo, source
+
+Progress = Callable[[str, float], None]
+
+log = logging.getLogger("jetstream")
+
+
+def run(config: Config, *, duration_s: float | None = None) -> None:
+    """Run the pipeline of a prepared config until it ends. Raises UserError, RingError, PipelineError."""
+    if config.publish.enabled and "publish" not in config.pipeline.without:
+        bind(config.publish.endpoint).close(linger=0)
+    with serve(config) as folder:
+        Supervisor(config, folder).run(duration_s=duration_s)
+
+
+def run_alone(name: str, config: Config) -> None:
+    """Run one stage (`detect`, or `capture.<camera>`) in this process, in the run directory of the other stages.
+
+    Whichever starts first makes the rings; a supervisor that runs there already has made them.
+    """
+    stage = pipeline.stage_named(name.partition(".")[0])
+    names = pipeline.processes(stage, config)
+    if name not in names and len(names) != 1:
+        raise UserError(f"--stage {name}: there are several cameras; name one of {', '.join(names)}")
+    folder = configuration.run_dir(config)
+    if rundir.RunDir(folder).is_running():
+        run_stage(name if name in names else names[0], config, folder)
+        return
+    with serve(config):
+        run_stage(name if name in names else names[0], config, folder)
+
+
+@contextmanager
+def serve(config: Config) -> Iterator[rundir.RunDir]:
+    """The run directory and the rings of `config`, for as long as they are needed."""
+    sweep()
+    with rundir.claim(configuration.run_dir(config)) as folder, ExitStack() as stack:
+        names = {camera.name: segment_name(camera.name) for camera in config.cameras}
+        for camera in config.cameras:
+            stack.enter_context(make_ring(camera, config, names[camera.name]))
+        folder.write(config, names)
+        yield folder
+
+
+def prepare(config: Config, progress: Progress | None = None) -> Config:
+    """Check the sources, build the models if they are missing, train the gallery if photos changed; the config to run."""
+    check_sources(config)
+    prepare_models(config, progress)
+    config = with_demo_faces(config)
+    prepare_gallery(config, progress)
+    return config
+
+
+def check_sources(config: Config) -> None:
+    """Raises UserError or SourceError when there is no camera, or one that can't ever give a frame."""
+    if not config.cameras:
+        raise UserError("no camera: add [[cameras]] to the config, name one with --source, or try `make demo`")
+    for camera in config.cameras:
+        source.probe(camera.source, open_timeout_s=camera.open_timeout_s)
+
+
+def check(config: Config) -> Iterator[str]:
+    """A line on each thing that a run of `config` needs. Raises at the first that's missing, like the run itself would."""
+    if not config.cameras:
+        yield "no camera is configured: name one with --source"
+    for camera in config.cameras:
+        yield f"camera {camera.name}: {source.probe(camera.source, open_timeout_s=camera.open_timeout_s)}"
+    folder = Path(config.models.dir)
+    yield f"models: {folder}: {'built' if weights.is_built(folder) else 'not built yet; the first run builds them'}"
+    people = gallery.people(Path(config.recognize.faces)) if config.recognize.faces != "demo" else ["the demo's"]
+    yield f"people: {config.recognize.faces}: {', '.join(people) or 'nobody, everyone will be unknown'}"
+    if config.publish.enabled:
+        bind(config.publish.endpoint).close(linger=0)
+        yield f"topic: {config.publish.endpoint}: free"
+    yield f"run directory: {configuration.run_dir(config)}"
+
+
+def prepare_models(config: Config, progress: Progress | None = None) -> None:
+    folder = Path(config.models.dir)
+    if not weights.is_built(folder):
+        log.info("building the models in %s, once", folder)
+        weights.build(folder, progress)
+
+
+def with_demo_faces(config: Config) -> Config:
+    """`recognize.faces = "demo"` becomes a folder with the photo of the demo's one known person."""
+    if config.recognize.faces != "demo":
+        return config
+    folder = Path(config.models.dir) / "demo-faces"
+    demo.write_faces(folder)
+    return msgspec.structs.replace(config, recognize=msgspec.structs.replace(config.recognize, faces=str(folder)))
+
+
+def prepare_gallery(config: Config, progress: Progress | None = None) -> None:
+    """Train when photos, model or alignment changed since the last time."""
+    with open_detector(for_photos(config)) as detector, open_embedder(config) as embedder:
+        gallery.ensure(Path(config.recognize.faces), Path(config.models.dir), detector, embedder, progress)
+
+
+def for_photos(config: Config) -> Config:
+    """The same detector with the accurate preset: a photo is looked at once, a missed face costs a person."""
+    detect = configuration.Detect(preset="accurate", min_face_px=config.detect.min_face_px, threads=config.detect.threads)
+    return configuration.with_preset(msgspec.structs.replace(config, detect=detect))
+
+
+def make_ring(camera: Camera, config: Config, name: str) -> Ring:
+    """A camera's ring, with a cell for each stage that frames must wait for. Raises RingError."""
+    ring = Ring.create(
+        name, slots=config.pipeline.slots, max_width=camera.max_width, max_height=camera.max_height
+    )
+    for stage in pipeline.wanted(config):
+        if stage.frees and pipeline.is_lossless(stage, config):
+            ring.register(stage.name)
+    return ring

@@ -1,0 +1,161 @@
+"""What every source yields, when, and how large.
+
+Knows no file, no network and no camera: those produce `Shot`s, this turns them into `Frame`s.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image: TypeAlias = NDArray[np.uint8]
+"""(H, W, 3) uint8, BGR."""
+
+USUAL_FPS = 25.0
+"""Assumed where a source doesn't say."""
+LONGEST_STEP_BACK_S = 1.0
+"""A larger step back is a clock set anew, not two frames out of order."""
+
+
+class Frame(NamedTuple):
+    """One picture of a source."""
+
+    image: Image  # (H, W, 3) uint8 BGR
+    pts_s: float  # seconds since the source's start, strictly rising
+    captured_ns: int = 0  # CLOCK_MONOTONIC when a live reader had it in hand; 0 from anything else
+
+
+class Shot(NamedTuple):
+    """A picture a source could make, at a time: the pixels are converted only if it's wanted."""
+
+    pts_s: float | None
+    picture: Callable[[], Image | None]  # None: damaged, and counted by the source
+
+
+def fitted(width: int, height: int, max_width: int, max_height: int) -> tuple[int, int]:
+    """The largest (width, height) px of the same aspect ratio inside the limits; never larger than it was."""
+    scale = min(1.0, max_width / width, max_height / height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+class Timeline:
+    """Makes presentation times strictly rising, from 0, through gaps, steps back and loops."""
+
+    def __init__(self, frame_s: float) -> None:
+        self._frame_s = frame_s
+        self._shift_s = 0.0
+        self._last_s: float | None = None
+
+    def place(self, pts_s: float | None) -> float:
+        """`pts_s` (seconds since the start of this pass, None if the stream doesn't say) as a time to hand out."""
+        if self._last_s is None:
+            self._last_s = max(0.0, pts_s or 0.0)
+            return self._last_s
+        after_s = self._last_s + self._frame_s
+        placed_s = after_s if pts_s is None else pts_s + self._shift_s
+        if placed_s <= self._last_s:
+            if pts_s is not None and self._last_s - placed_s > LONGEST_STEP_BACK_S:
+                self._shift_s = after_s - pts_s
+            placed_s = after_s
+        self._last_s = placed_s
+        return placed_s
+
+    def start_again(self) -> None:
+        """The next times count from 0 again: put them after what was handed out."""
+        if self._last_s is not None:
+            self._shift_s = self._last_s + self._frame_s
+
+
+class Pace:
+    """Thins a stream to `fps_limit` by presentation time; 0 keeps everything."""
+
+    def __init__(self, fps_limit: float, frame_s: float) -> None:
+        self._step_s = 1.0 / fps_limit if fps_limit > 0 else 0.0
+        # Half a frame early is nearer to the wanted moment than the next frame would be.
+        self._early_s = min(frame_s, self._step_s) / 2
+        self._due_s = 0.0
+
+    def wants(self, pts_s: float) -> bool:
+        if self._step_s == 0:
+            return True
+        if pts_s < self._due_s - self._early_s:
+            return False
+        if pts_s - self._due_s > self._step_s:
+            self._due_s = pts_s
+        self._due_s += self._step_s
+        return True
+
+
+class Source(ABC):
+    """Frames of one camera, file, folder or the demo: a context manager and an iterator.
+
+    `live`: a camera or a network stream, which doesn't wait for us.
+    `fps`: nominal frames a second of the source, None if it doesn't say.
+    `frames_expected`: frames in one pass, before `fps_limit`; None if unknown or endless.
+    `skipped`: damaged frames or unreadable pictures left out so far.
+    `warning`: set at the end (of a pass, when looping) if something was left out, one sentence; else None.
+
+    Iterating raises SourceError when the source can't go on.
+    """
+
+    live = False
+    fps: float | None = None
+    frames_expected: int | None = None
+    skipped = 0
+    warning: str | None = None
+
+    def __init__(self, *, fps_limit: float = 0, loop: bool = False) -> None:
+        self._fps_limit = fps_limit
+        self._loop = loop
+        self._running: Iterator[Frame] | None = None
+
+    @abstractmethod
+    def describe(self) -> str:
+        """A few words for people: name, size, rate; never a password."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what is held; harmless when repeated."""
+
+    @abstractmethod
+    def _shots(self) -> Iterator[Shot]:
+        """One pass from the start. Called again for each loop."""
+
+    @abstractmethod
+    def _pass_ended(self, yielded: int) -> None:
+        """Set `warning`, or raise SourceError if a pass that `yielded` nothing is a mistake."""
+
+    def __iter__(self) -> "Source":
+        return self
+
+    def __next__(self) -> Frame:
+        if self._running is None:
+            self._running = self._frames()
+        return next(self._running)
+
+    def __enter__(self) -> "Source":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _frames(self) -> Iterator[Frame]:
+        frame_s = 1.0 / (self.fps or USUAL_FPS)
+        timeline, pace = Timeline(frame_s), Pace(self._fps_limit, frame_s)
+        while True:
+            yielded = 0
+            for shot in self._shots():
+                pts_s = timeline.place(shot.pts_s)
+                image = shot.picture() if pace.wants(pts_s) else None
+                if image is not None:
+                    yielded += 1
+                    yield Frame(image, pts_s)
+            self._pass_ended(yielded)
+            if not self._loop or yielded == 0:
+                return
+            timeline.start_again()

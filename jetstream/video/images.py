@@ -1,0 +1,80 @@
+"""Pictures from disk as people see them: upright, 8 bit, three channels, whatever the file holds.
+
+Knows no video and no face.
+"""
+
+import glob
+import re
+import warnings
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image as Header
+from PIL import UnidentifiedImageError
+
+from jetstream.errors import SourceError
+from jetstream.video.frames import Image
+
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff")
+MOST_PIXELS = 100_000_000
+"""Far past any camera; decoded it takes 300 MB."""
+
+
+def read_image(path: str | Path) -> Image:
+    """(H, W, 3) uint8 BGR, upright by its EXIF orientation. Transparency is dropped, 16 bit become 8.
+
+    Raises SourceError for a file that is missing, unreadable, damaged, no picture, or over 100 megapixels.
+    """
+    path = Path(path)
+    try:
+        refuse_oversized(path)
+        # Decoded from bytes, not by OpenCV's own file access, which loses some characters of a path.
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+    except FileNotFoundError:
+        raise SourceError(f"{path}: no such picture; check the path") from None
+    except UnidentifiedImageError:
+        raise SourceError(f"{path}: not a picture that can be read; convert it to JPEG or PNG") from None
+    except OSError as error:
+        raise SourceError(f"{path}: can't be read ({error.strerror or error}); check the file") from None
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise SourceError(f"{path}: the picture is damaged or of an unusual kind; save it again as JPEG or PNG")
+    return np.asarray(image, np.uint8)
+
+
+def refuse_oversized(path: Path) -> None:
+    """Raises SourceError if the picture's header names more pixels than MOST_PIXELS. Reads the header only."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Header.DecompressionBombWarning)
+            with Header.open(path) as header:
+                width, height = header.size
+    except Header.DecompressionBombError:
+        raise SourceError(f"{path}: far over {MOST_PIXELS // 10**6} megapixels; scale it down first") from None
+    except (ValueError, SyntaxError):  # what Pillow's plugins raise on some broken headers
+        raise UnidentifiedImageError(str(path)) from None
+    if width * height > MOST_PIXELS:
+        limit = MOST_PIXELS // 10**6
+        raise SourceError(f"{path}: {width}x{height} is over {limit} megapixels; scale it down first")
+
+
+def list_images(folder_or_glob: str | Path) -> list[Path]:
+    """The pictures of a folder (not of folders in it) or those that a glob names, img2 before img10.
+
+    Chosen by suffix; names that start with a dot are left out. Empty if there are none.
+    """
+    text = str(folder_or_glob)
+    found = Path(text).iterdir() if Path(text).is_dir() else (Path(name) for name in glob.glob(text, recursive=True))
+    pictures = (p for p in found if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file())
+    return sorted(pictures, key=natural_order)
+
+
+def natural_order(path: Path) -> list[tuple[int, int, str]]:
+    """A key that sorts numbers in names by value and letters without regard to case, ties by the exact name."""
+    pieces = re.split(r"([0-9]+)", str(path))
+    key = [(0, int(piece), "") if piece.isdecimal() else (1, 0, piece.casefold()) for piece in pieces]
+    return [*key, (2, 0, str(path))]

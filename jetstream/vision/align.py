@@ -1,0 +1,136 @@
+"""Five landmarks to dlib's 150 x 150 chip: enrolment and live use cut their faces here and nowhere else.
+
+Knows no detector and no network: a picture and points in, pixels out.
+
+The similarity goes from the template to the picture, weighted least squares over MTCNN's five points, and the chip is
+sampled the way dlib's `get_face_chip` does it, quirks of half a pixel included: the embedding network was trained on
+such chips. Template and weights were fitted so that MTCNN's points land where dlib's own would.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+CHIP_PX = 150
+
+# Part of every gallery's manifest: raise it whenever the same photo would give another chip.
+ALIGNMENT_VERSION = 1
+
+# Left eye, right eye, nose, left mouth corner, right mouth corner, as fractions of the chip's side.
+TEMPLATE = np.array(
+    [[0.32294, 0.31045], [0.68425, 0.31021], [0.50154, 0.52413], [0.34303, 0.70618], [0.66288, 0.70652]]
+)
+WEIGHTS = np.array([0.429, 0.413, 0.053, 0.053, 0.052])
+
+# A face this much larger than the picture is not a face; it also bounds the work a wild landmark can cause.
+_MAX_SCALE = 1000.0
+
+
+class Similarity(NamedTuple):
+    """Template pixel (x, y) lies at `turn * (x + iy) + shift` of the picture, in complex numbers of pixels."""
+
+    turn: complex
+    shift: complex
+
+    @property
+    def scale(self) -> float:
+        """Picture pixels a chip pixel."""
+        return abs(self.turn)
+
+
+def similarity(landmarks: NDArray[Any]) -> Similarity | None:
+    """The rotation, scale and shift that carry the template nearest to `landmarks` (5, 2), x and y in pixels.
+
+    Weighted least squares in the picture; in complex numbers, turn = sum(w conj(t) p) / sum(w |t|^2) over centred
+    points, which cannot mirror. None where no face can be meant: a coordinate that is not finite, all points in one
+    place, or a scale beyond reason.
+    """
+    points = _complex(np.asarray(landmarks, dtype=np.float64))
+    if points.shape != (5,) or not np.isfinite(points).all():
+        return None
+    template = _complex(TEMPLATE * CHIP_PX)
+    weights = WEIGHTS / WEIGHTS.sum()
+    template_centre, centre = weights @ template, weights @ points
+    spread = template - template_centre
+    turn = complex((weights * spread.conj()) @ (points - centre) / (weights @ np.abs(spread) ** 2))
+    if not 1.0 / _MAX_SCALE < abs(turn) < _MAX_SCALE:
+        return None
+    return Similarity(turn, complex(centre - turn * template_centre))
+
+
+def chip(image: NDArray[np.uint8], landmarks: NDArray[Any]) -> NDArray[np.uint8]:
+    """Cut one face upright.
+
+    `image` is (H, W, 3) uint8 BGR, `landmarks` (5, 2) in its pixels: left eye, right eye, nose, left and right mouth
+    corner as seen in the picture. Returns (150, 150, 3) uint8 BGR; black where the picture ends, and all black where
+    the landmarks cannot be a face (see `similarity`).
+    """
+    found = similarity(landmarks)
+    if found is None:
+        return np.zeros((CHIP_PX, CHIP_PX, 3), dtype=np.uint8)
+    return _sample(image, found)
+
+
+def chips(image: NDArray[np.uint8], landmarks: NDArray[Any] | Sequence[NDArray[Any]]) -> NDArray[np.uint8]:
+    """`chip` for each of `landmarks` (N, 5, 2) of one picture: (N, 150, 150, 3) uint8 BGR; N may be 0."""
+    cut = np.empty((len(landmarks), CHIP_PX, CHIP_PX, 3), dtype=np.uint8)
+    for index, points in enumerate(landmarks):
+        cut[index] = chip(image, points)
+    return cut
+
+
+def _complex(points: NDArray[np.float64]) -> NDArray[np.complex128]:
+    return np.asarray(points[..., 0] + 1j * points[..., 1], dtype=np.complex128)
+
+
+def _sample(image: NDArray[np.uint8], found: Similarity) -> NDArray[np.uint8]:
+    """Bilinear, from the pyramid level on which a chip pixel is at most two picture pixels wide.
+
+    dlib spans the chip's 150 pixels over `150 * scale - 1` picture pixels around the point under chip (75, 75).
+    """
+    middle = found.turn * complex(CHIP_PX / 2, CHIP_PX / 2) + found.shift
+    side_px = CHIP_PX * found.scale
+    step = found.turn / found.scale * (side_px - 1) / (CHIP_PX - 1)
+    start = middle - step * complex((CHIP_PX - 1) / 2, (CHIP_PX - 1) / 2)
+
+    levels = _levels(side_px)
+    image, corner = _neighbourhood(image, middle, side_px, levels)
+    if image.size == 0:
+        return np.zeros((CHIP_PX, CHIP_PX, 3), dtype=np.uint8)
+    start -= corner
+    for _ in range(levels):
+        image = cv2.pyrDown(image).astype(np.uint8, copy=False)
+        # dlib's own halving drops a border and says its pixels lie half a pixel to the right and up from there.
+        step, start = step / 2, start / 2 + complex(-0.25, 0.25)
+    matrix = np.array([[step.real, -step.imag, start.real], [step.imag, step.real, start.imag]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(image, matrix, (CHIP_PX, CHIP_PX), flags=flags).astype(np.uint8, copy=False)
+
+
+def _levels(side_px: float) -> int:
+    """How often dlib halves the picture: while the face's square, halved once more, still has more pixels than the chip.
+
+    A side of n pixels counts as (n + 1) / 2 when halved; found by comparing with dlib at every threshold.
+    """
+    levels = 0
+    while (side_px + 1) / 2 > CHIP_PX:
+        side_px = (side_px + 1) / 2
+        levels += 1
+    return levels
+
+
+def _neighbourhood(
+    image: NDArray[np.uint8], middle: complex, side_px: float, levels: int
+) -> tuple[NDArray[np.uint8], complex]:
+    """The part of the picture the chip can touch, and where its corner lies: halving a 12-megapixel photo is slow."""
+    height, width = image.shape[:2]
+    grid = 2**levels
+    # The chip's half diagonal, and room for the halving filters (two pixels at each level).
+    reach = side_px * 0.7072 + 4 * grid
+    # The corner keeps to the grid so that the halvings keep the pixels they would have had in the whole picture.
+    left, top = (int(max(edge - reach, 0) // grid * grid) for edge in (middle.real, middle.imag))
+    right, bottom = (int(max(edge + reach, 0)) + 1 for edge in (middle.real, middle.imag))
+    return image[top : min(bottom, height), left : min(right, width)], complex(left, top)

@@ -1,0 +1,44 @@
+"""What changed between two pictures of one camera: where to search again, and whether the scene was cut.
+
+Pure: pictures in, numbers out. Knows no face.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+STRIDE = 8
+"""Every eighth pixel of every eighth row: 0.26 ms at 1080p, and movement of a face is far larger."""
+NOISE = 24
+"""Grey levels that a still camera's pixel may differ by."""
+CUT_CORRELATION = 0.25
+"""Pictures that correlate less are two scenes. Measured: hard cuts -0.01 to 0.21, fast pans 0.51 and up, and light that
+changes does not count, since correlation looks past brightness and contrast. Grey-level histograms did not separate
+cuts between two views of one room."""
+
+
+class Change(NamedTuple):
+    share: float  # 0..1 of the picture that changed
+    cut: bool
+
+
+def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(ceil(H/8), ceil(W/8)) uint8: the green channel, sampled. `image` is (H, W, 3) uint8 BGR."""
+    return np.ascontiguousarray(image[::STRIDE, ::STRIDE, 1])
+
+
+def change(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Change:
+    """How much two thumbnails differ. Another size is another scene."""
+    if before.shape != after.shape:
+        return Change(1.0, cut=True)
+    difference = np.abs(before.astype(np.int16) - after)
+    share = float(np.count_nonzero(difference > NOISE)) / difference.size
+    return Change(share, cut=share > 0.1 and _correlation(before, after) < CUT_CORRELATION)
+
+
+def _correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """Pearson's r over the pixels, -1..1; 0 where a picture is of one colour."""
+    x, y = (picture.astype(np.float32).ravel() - picture.mean(dtype=np.float32) for picture in (a, b))
+    norm = float(np.sqrt((x @ x) * (y @ y)))
+    return float(x @ y) / norm if norm > 0 else 0.0

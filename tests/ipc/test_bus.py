@@ -1,0 +1,151 @@
+"""Doorways over real ZeroMQ sockets."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from jetstream.errors import UserError
+from jetstream.ipc.bus import HIGH_WATER, Inbox, Outbox, Reader, endpoint
+from jetstream.messages import Captured, Ended, FrameRef, Named, Tick, Wanted
+
+
+def captured(frame_id: int, camera: str = "a") -> Captured:
+    frame = FrameRef(camera=camera, frame_id=frame_id, captured_ns=1, wall_ns=2, pts_s=frame_id / 25, live=False)
+    return Captured(frame=frame)
+
+
+def outbox(run_dir: Path, *, lossless: bool = False, ends: bool = True) -> Outbox:
+    return Outbox(run_dir, {Captured: [Reader("detect", lossless=lossless, ends=ends)]})
+
+
+def inbox(run_dir: Path, limit: int | None, *, senders: tuple[str, ...] = ("capture.a",), **options: object) -> Inbox:
+    return Inbox(run_dir, "detect", {Captured: limit}, senders=frozenset(senders), **options)  # type: ignore[arg-type]
+
+
+def ids(messages: list[Captured]) -> list[int]:
+    return [message.frame.frame_id for message in messages]
+
+
+def test_messages_arrive_in_order_and_the_end_ends_the_inbox(tmp_path: Path) -> None:
+    reader, sender = inbox(tmp_path, None), outbox(tmp_path, lossless=True)
+    for i in range(200):
+        sender.send(captured(i))
+    sender.end("capture.a")
+
+    assert ids(list(reader)) == list(range(200))
+    reader.close()
+
+
+def test_reader_that_opens_later_misses_nothing(tmp_path: Path) -> None:
+    sender = outbox(tmp_path, lossless=True)
+    sender.send(captured(0))
+    reader = inbox(tmp_path, None)
+    sender.end("capture.a")
+
+    assert ids(list(reader)) == [0]
+    reader.close()
+
+
+def test_late_reader_gets_the_newest_and_the_oldest_are_counted(tmp_path: Path) -> None:
+    reader, sender = inbox(tmp_path, 3), outbox(tmp_path)
+    for i in range(20):
+        sender.send(captured(i))
+    sender.end("capture.a")
+    time.sleep(0.2)
+
+    assert ids(list(reader)) == [17, 18, 19]
+    assert reader.late == 17
+    reader.close()
+
+
+def test_full_queue_drops_at_the_sender_and_is_counted(tmp_path: Path) -> None:
+    sender = outbox(tmp_path)
+    for i in range(HIGH_WATER + 10):
+        sender.send(captured(i))
+
+    assert sender.drops["full"] == 10
+    sender.end("capture.a", timeout_s=0.01)
+
+
+def test_inbox_ends_only_when_all_senders_have(tmp_path: Path) -> None:
+    reader = inbox(tmp_path, None, senders=("capture.a", "capture.b"))
+    first, second = outbox(tmp_path, lossless=True), outbox(tmp_path, lossless=True)
+    first.end("capture.a")
+    second.send(captured(5, "b"))
+    second.end("capture.b")
+
+    assert ids(list(reader)) == [5]
+    reader.close()
+
+
+def test_reader_that_starts_again_is_found_by_its_sender(tmp_path: Path) -> None:
+    sender = outbox(tmp_path, lossless=True)
+    reader = inbox(tmp_path, None)
+    sender.send(captured(0))
+    assert ids([next(reader)]) == [0]
+    reader.close()
+    time.sleep(0.1)
+
+    again = inbox(tmp_path, None)
+    sender.send(captured(1))
+    sender.end("capture.a")
+
+    assert ids(list(again)) == [1]
+    again.close()
+
+
+def test_batch_takes_one_message_of_each_camera(tmp_path: Path) -> None:
+    reader, sender = inbox(tmp_path, 4), outbox(tmp_path)
+    for i in range(2):
+        for camera in "abc":
+            sender.send(captured(i, camera))
+    time.sleep(0.2)
+
+    first = reader.batch(8)
+
+    assert [(m.frame.camera, m.frame.frame_id) for m in first] == [("a", 0), ("b", 0), ("c", 0)]  # type: ignore[attr-defined]
+    assert len(reader.batch(2)) == 2
+    reader.close()
+
+
+def test_busy_camera_does_not_starve_the_others(tmp_path: Path) -> None:
+    reader, sender = inbox(tmp_path, 10), outbox(tmp_path)
+    for i in range(8):
+        sender.send(captured(i, "busy"))
+    sender.send(captured(0, "quiet"))
+    time.sleep(0.2)
+
+    assert [next(reader).frame.camera for _ in range(2)] == ["busy", "quiet"]  # type: ignore[attr-defined]
+    reader.close()
+
+
+def test_beat_is_called_while_nothing_comes_and_stop_ends_the_inbox(tmp_path: Path) -> None:
+    beats: list[float] = []
+    reader = inbox(tmp_path, 3, beat=lambda: beats.append(time.monotonic()), stop=lambda: len(beats) > 3)
+
+    assert list(reader) == []
+    assert len(beats) == 4
+    reader.close()
+
+
+def test_reader_with_answers_to_wait_for_sees_ticks_and_the_end(tmp_path: Path) -> None:
+    kinds = {Captured: None, Named: None}
+    reader = Inbox(tmp_path, "track", kinds, senders=frozenset({"detect"}), pass_ended=True, tick_s=0.05)
+    assert isinstance(next(reader), Tick)
+
+    sender = Outbox(tmp_path, {Captured: [Reader("track", lossless=True, ends=True)]})
+    sender.end("detect")
+    seen = next(message for message in reader if not isinstance(message, Tick))
+    assert isinstance(seen, Ended)
+
+    answers = Outbox(tmp_path, {Named: [Reader("track", lossless=True, ends=False)]})
+    answers.send(Named(frame=captured(3).frame, faces=()))
+    assert next(message for message in reader if not isinstance(message, Tick)) == Named(frame=captured(3).frame, faces=())
+    reader.close()
+    answers.end("recognize")
+
+
+def test_path_too_long_for_a_socket_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"pipeline\.run_dir: .* choose a shorter folder"):
+        endpoint(tmp_path / ("x" * 100), Wanted, "recognize")

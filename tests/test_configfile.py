@@ -1,0 +1,136 @@
+"""Config files: what is right passes, what is wrong is one sentence with the key and the remedy."""
+
+from pathlib import Path
+
+import pytest
+
+from jetstream import config as configuration
+from jetstream import configfile
+from jetstream.errors import UserError
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "c.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[detect]\nthresholds = [0.6, 6, 0.7]", "detect.thresholds[1]: expected a number <= 1.0, got 6"),
+        ("[detect]\ntresholds = [0.6, 0.7, 0.7]", "detect.tresholds: unknown key; did you mean thresholds?"),
+        ("[detct]\nfactor = 0.7", "detct: unknown key; did you mean detect?"),
+        ('[detect]\nmin_face_px = "a"', "detect.min_face_px: expected a number, got a str"),
+        ('[detect]\npreset = "slow"', "'slow' (allowed: fast, accurate)"),
+        ('[detect]\nsearch = "slow"', "(allowed: always, nth, motion)"),
+        ("[pipeline]\nslots = 1.5", "pipeline.slots: expected a whole number"),
+        ("pipeline = 3", "pipeline: expected a table, got a int"),
+        ('[publish]\nendpoint = "nowhere"', "publish.endpoint: has characters or a form that is not allowed, got 'nowhere'"),
+        ('[[cameras]]\nname = "a b"\nsource = "0"', "cameras[0].name: has characters or a form that is not allowed"),
+        ('[[cameras]]\nname = "../a"\nsource = "0"', "cameras[0].name: has characters or a form that is not allowed"),
+        ('[[cameras]]\nname = "a"\nsource = "0"\nfsp = 3', "cameras[0].fsp: unknown key; did you mean fps?"),
+        ('[[cameras]]\nname = "a"', "cameras[0]: needs the key source"),
+        ('[[cameras]]\nname="a"\nsource=0\n[[cameras]]\nname="a"\nsource=1', "two cameras are named a"),
+        ("[[detect.ignore]]\nbox = [1, 2, 3]", "detect.ignore[0].box"),
+        ("[[detect.ignore]]\nbox = [9, 2, 3, 4]", "expected x1 < x2 and y1 < y2"),
+        ('[[detect.ignore]]\ncamera = "b"\nbox = [1, 2, 3, 4]', "there is no camera b"),
+        ("x =", "not TOML"),
+    ],
+)
+def test_mistake_is_one_sentence_with_file_key_and_remedy(tmp_path: Path, text: str, sentence: str) -> None:
+    path = written(tmp_path, text)
+
+    with pytest.raises(UserError) as raised:
+        configfile.load(path)
+
+    assert sentence in str(raised.value)
+    assert str(raised.value).startswith(str(path))
+    assert "\n" not in str(raised.value).removeprefix(f"{path}: not TOML: ")
+
+
+def test_missing_file_names_an_example(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nothere\.toml: No such file or directory; name a config file"):
+        configfile.load(tmp_path / "nothere.toml")
+
+
+def test_camera_index_needs_no_quotes(tmp_path: Path) -> None:
+    config = configfile.load(written(tmp_path, '[[cameras]]\nname = "a"\nsource = 0'))
+
+    assert config.cameras[0].source == "0"
+
+
+def test_set_overrides_the_file_with_or_without_quotes(tmp_path: Path) -> None:
+    path = written(tmp_path, '[detect]\nmin_face_px = 50\n[[cameras]]\nname = "door"\nsource = "0"')
+
+    config = configfile.load(path, sets=["detect.min_face_px=60", "pipeline.pace=every-frame", "cameras.door.fps=5"])
+
+    assert config.detect.min_face_px == 60
+    assert config.pipeline.pace == "every-frame"
+    assert config.cameras[0].fps == 5
+
+
+@pytest.mark.parametrize("setting", ["detect=6", "detect.preset", "cameras.nobody.fps=5", ".a=1", "detect.min_face_px=6"])
+def test_set_that_makes_no_sense_is_refused(tmp_path: Path, setting: str) -> None:
+    with pytest.raises(UserError, match=r"--set|min_face_px"):
+        configfile.load(written(tmp_path, '[[cameras]]\nname = "door"\nsource = "0"'), sets=[setting])
+
+
+def test_preset_fills_what_the_file_leaves_open(tmp_path: Path) -> None:
+    config = configfile.load(written(tmp_path, '[detect]\npreset = "accurate"\nfactor = 0.5'))
+
+    assert config.detect.thresholds == (0.6, 0.7, 0.7)
+    assert config.detect.search == "always"
+    assert config.detect.factor == 0.5
+
+
+def test_shipped_configs_are_valid() -> None:
+    for path in sorted((REPOSITORY / "configs").glob("*.toml")):
+        assert configfile.load(path).cameras, path
+
+
+def test_default_config_is_the_defaults_so_that_replay_and_run_agree() -> None:
+    config = configfile.load(REPOSITORY / "configs" / "default.toml")
+
+    assert config == configuration.with_preset(configuration.Config(cameras=config.cameras))
+    assert config.cameras == (configuration.Camera(name="camera0", source="0"),)
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("0", "camera0"),
+        ("videos/my clip.mp4", "my-clip"),
+        ("rtsp://user:secret@door.example:554/s1", "door-example"),
+        ("photos/*", "photos"),
+        ("demo", "demo"),
+        ("…", "camera"),
+    ],
+)
+def test_camera_gets_a_name_from_its_source(source: str, name: str) -> None:
+    assert configfile.camera_name(source) == name
+
+
+def test_two_sources_of_one_name_get_numbers() -> None:
+    cameras = configfile.cameras_for(["a/clip.mp4", "b/clip.mp4"], configuration.Config())
+
+    assert [camera.name for camera in cameras] == ["clip", "clip-2"]
+
+
+def test_shown_config_hides_passwords() -> None:
+    camera = configuration.Camera(name="a", source="rtsp://me:secret@10.0.0.1/s")
+
+    shown = configfile.masked(configuration.Config(cameras=(camera,)))
+
+    assert shown.cameras[0].source == "rtsp://***@10.0.0.1/s"
+
+
+def test_readme_lists_every_key_with_its_default() -> None:
+    readme = (REPOSITORY / "README.md").read_text()
+
+    for table, kind in configfile.fields_of(configuration.Config).items():
+        struct = {"cameras": configuration.Camera}.get(table, kind)
+        for key in configfile.fields_of(struct):
+            assert f"| `{key}` |" in readme, f"{table}.{key}"
