@@ -83,7 +83,11 @@ def ring_receiver(way: Way) -> Iterator[Callable[[], int]]:
 @contextmanager
 def zmq_sender(way: Way) -> Iterator[Callable[[NDArray[np.uint8], int], None]]:
     with socket(zmq.PUSH, way) as pixels:
-        yield lambda image, sent_ns: pixels.send_multipart([NOTICE.pack(0, sent_ns), image], copy=False)
+
+        def send(image: NDArray[np.uint8], sent_ns: int) -> None:
+            pixels.send_multipart([NOTICE.pack(0, sent_ns), image.data], copy=False)
+
+        yield send
 
 
 @contextmanager

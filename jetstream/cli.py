@@ -118,8 +118,11 @@ def train(faces: Faces = None, config: Annotated[Path | None, typer.Option(show_
     with _progress() as progress:
         startup.prepare_models(settings, progress)
         settings = startup.with_demo_faces(settings)
-        report = startup.train_gallery(settings, progress)
-    out.print(startup.gallery_table(report))
+        report = startup.prepare_gallery(settings, progress)
+    table = Table("person", "photos used", "left out", title=settings.recognize.faces)
+    for person in report.people:
+        table.add_row(person.name, str(person.used), startup.refusals(person) if person.refused or not person.used else "")
+    out.print(table)
 
 
 @app.command()
@@ -153,7 +156,7 @@ def check(config: ConfigFile, sets: Sets = None) -> None:
     from jetstream import startup
 
     settings = _config(config, sets, None, None, None, None, headless=False)
-    print(tomli_w.dumps(_plain(configfile.masked(settings))), end="")
+    print(tomli_w.dumps(_plain(startup.masked_sources(settings))), end="")
     for line in startup.check(settings):
         err.print(line, highlight=False, markup=False, soft_wrap=True)
 

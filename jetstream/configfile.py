@@ -81,14 +81,6 @@ def camera_name(spec: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")[:32] or "camera"
 
 
-def masked(config: Config) -> Config:
-    """`config` as it may be shown: without the passwords in its cameras' URLs."""
-    cameras = tuple(
-        msgspec.structs.replace(camera, source=re.sub(r"(?<=://)[^/@]*@", "***@", camera.source)) for camera in config.cameras
-    )
-    return msgspec.structs.replace(config, cameras=cameras)
-
-
 def fields_of(table: type[msgspec.Struct]) -> dict[str, Any]:
     """Key to type of a table, as README and the unknown-key check need them."""
     return get_type_hints(table, include_extras=True)

@@ -29,6 +29,7 @@ class Stage(NamedTuple):
     queue: Literal["newest", "ring", "long"] = "newest"
     lossless: bool = True  # in the every-frame pace nothing on its way here is dropped
     frees: bool = False  # in the every-frame pace a frame stays in the ring until this stage is done with it
+    ordered: bool = False  # in the every-frame pace each frame passes once and in order, even when processes die
     batched: bool = False  # takes lists: one message a camera, of all that are waiting
     asks: bool = False  # has answers to wait for: sees Tick, and Ended when no new frame will come
     wanted: Callable[[Config], bool] = _always
@@ -41,11 +42,20 @@ class Stage(NamedTuple):
 
 STAGES: tuple[Stage, ...] = (
     Stage("capture", (), (Captured,)),
-    Stage("detect", (Captured,), (Detected,), after="capture", batched=True),
-    Stage("track", (Detected, Named), (Wanted, Tracked), after="detect", queue="long", frees=True, asks=True),
+    Stage("detect", (Captured,), (Detected,), after="capture", ordered=True, batched=True),
+    Stage("track", (Detected, Named), (Wanted, Tracked), after="detect", queue="long", frees=True, ordered=True, asks=True),
     Stage("recognize", (Wanted,), (Named,), after="track", batched=True),
     Stage("render", (Tracked,), (), after="track", lossless=False, wanted=lambda config: config.render.window),
-    Stage("record", (Tracked,), (), after="track", queue="ring", frees=True, wanted=lambda config: bool(config.record.dir)),
+    Stage(
+        "record",
+        (Tracked,),
+        (),
+        after="track",
+        queue="ring",
+        frees=True,
+        ordered=True,
+        wanted=lambda config: bool(config.record.dir),
+    ),
     Stage("publish", (Tracked,), (), after="track", queue="long", wanted=lambda config: config.publish.enabled),
 )
 

@@ -118,17 +118,20 @@ def run_stage(name: str, config: Config, run_dir: Path, *, parent: int | None = 
     pulse = Pulse(name, run_dir)
     pulse.beat()
     function = stage.load()
-    with Rings.attach_all(RunDir(run_dir).read_rings(), writable=True) as rings:
+    with Rings.attach_all(RunDir(run_dir).read_rings()) as rings:
         cells = _cells(stage, config, rings)
         outbox = _outbox(stage, config, run_dir)
         inbox = _inbox(stage, config, run_dir, pulse, stop) if stage.takes else None
         pulse.edge_drops = (outbox.drops,)
+        memory = _memory(stage, config, rings, cells)
         messages: Iterator[object] = _ticks(pulse, stop)
         if inbox is not None:
             messages = _counted(inbox, stage, config, pulse)
+        if memory is not None:
+            messages = memory.new_ones(messages, outbox)
         try:
             for message in function(messages, rings, config):
-                _deliver(message, outbox, pulse, cells)
+                _deliver(message, outbox, pulse, cells, memory)
         finally:
             outbox.end(name)
             if inbox is not None:
@@ -136,7 +139,9 @@ def run_stage(name: str, config: Config, run_dir: Path, *, parent: int | None = 
             pulse.close()
 
 
-def _deliver(message: Message, outbox: Outbox, pulse: Pulse, cells: dict[str, Cell]) -> None:
+def _deliver(
+    message: Message, outbox: Outbox, pulse: Pulse, cells: dict[str, Cell], memory: "Memory | None"
+) -> None:
     if isinstance(message, Dropped):
         pulse.drops[message.reason] += message.count
         return
@@ -144,6 +149,8 @@ def _deliver(message: Message, outbox: Outbox, pulse: Pulse, cells: dict[str, Ce
         outbox.send(message)
     if isinstance(message, Captured | Detected | Tracked | Named | Finished):  # a question (Wanted) is no progress
         pulse.handled(message.frame)
+        if memory is not None:
+            memory.add(message)
         if message.frame.camera in cells:
             cells[message.frame.camera].done(message.frame.frame_id)
 
@@ -157,6 +164,49 @@ def _counted(inbox: Inbox, stage: pipeline.Stage, config: Config, pulse: Pulse) 
             return
         pulse.drops["late"] = inbox.late
         yield message
+
+
+class Memory:
+    """In the every-frame pace each frame passes a stage once and in order, even when a process dies.
+
+    Capture tells again of frames that got lost with it. A frame that this stage has done is answered from memory, for
+    the stage behind it that asks; one that comes before its turn is left out, for it will be told of again.
+    """
+
+    def __init__(self, kind: type[Message], first: dict[str, int], slots: int) -> None:
+        self._kind = kind
+        self._next = first  # camera to the frame whose turn it is
+        self._slots = slots
+        self._answers: dict[str, deque[Message]] = {camera: deque(maxlen=slots) for camera in first}
+
+    def add(self, answer: "Captured | Detected | Tracked | Named | Finished") -> None:
+        self._answers[answer.frame.camera].append(answer)
+
+    def new_ones(self, messages: Iterator[object], outbox: Outbox) -> Iterator[object]:
+        for item in messages:
+            message = item[0] if isinstance(item, list) else item  # this pace has no larger batches
+            if not isinstance(message, self._kind) or self._is_next(message.frame):  # type: ignore[attr-defined]
+                yield item
+                continue
+            for answer in self._answers[message.frame.camera]:  # type: ignore[attr-defined]
+                if answer.frame == message.frame and not isinstance(answer, Finished):  # type: ignore[attr-defined]
+                    outbox.send(answer)
+
+    def _is_next(self, frame: FrameRef) -> bool:
+        if frame.frame_id != self._next[frame.camera]:
+            return False
+        self._next[frame.camera] += 1
+        return True
+
+
+def _memory(stage: pipeline.Stage, config: Config, rings: Rings, cells: dict[str, Cell]) -> Memory | None:
+    if not (pipeline.is_lossless(stage, config) and stage.ordered):
+        return None
+    first = {
+        camera.name: cells[camera.name].done_below if cells else rings[camera.name].slowest or 0
+        for camera in config.cameras
+    }
+    return Memory(stage.takes[0], first, config.pipeline.slots)
 
 
 def _ticks(pulse: Pulse, stop: "StopFlag") -> Iterator[Tick]:

@@ -11,9 +11,9 @@ from pathlib import Path
 import msgspec
 
 from jetstream import config as configuration
-from jetstream import gallery, pipeline, rundir, weights
+from jetstream import gallery, photos, pipeline, rundir, weights
 from jetstream.config import Camera, Config
-from jetstream.errors import UserError
+from jetstream.errors import SourceError, UserError
 from jetstream.ipc.ring import Ring
 from jetstream.ipc.segment import segment_name, sweep
 from jetstream.models import open_detector, open_embedder
@@ -21,6 +21,8 @@ from jetstream.process import run_stage
 from jetstream.stages.publish import bind
 from jetstream.supervisor import Supervisor
 from jetstream.video import demo, source
+from jetstream.video.opening import masked
+from jetstream.video.source import is_live
 
 Progress = Callable[[str, float], None]
 
@@ -74,11 +76,36 @@ def prepare(config: Config, progress: Progress | None = None) -> Config:
 
 
 def check_sources(config: Config) -> None:
-    """Raises UserError or SourceError when there is no camera, or one that can't ever give a frame."""
+    """Raises UserError when there is no camera, a file can't be read, or none of the cameras is there.
+
+    A camera or stream that doesn't answer yet is no error beside others that do: it is tried again while they run.
+    """
     if not config.cameras:
         raise UserError("no camera: add [[cameras]] to the config, name one with --source, or try `make demo`")
+    missing: list[SourceError] = []
     for camera in config.cameras:
-        source.probe(camera.source, open_timeout_s=camera.open_timeout_s)
+        try:
+            probe(camera)
+        except SourceError as error:
+            if not is_live(camera.source):
+                raise UserError(str(error)) from None
+            missing.append(error)
+    if len(missing) == len(config.cameras):
+        raise UserError(str(missing[0]))
+    for error in missing:
+        log.warning("%s; it will be tried again", error)
+
+
+def probe(camera: Camera) -> source.Probe:
+    """What a camera gives. Raises SourceError."""
+    return source.probe(
+        camera.source,
+        max_width=camera.max_width,
+        max_height=camera.max_height,
+        open_timeout_s=camera.open_timeout_s,
+        read_timeout_s=camera.read_timeout_s,
+        image_fps=camera.image_fps,
+    )
 
 
 def check(config: Config) -> Iterator[str]:
@@ -86,15 +113,24 @@ def check(config: Config) -> Iterator[str]:
     if not config.cameras:
         yield "no camera is configured: name one with --source"
     for camera in config.cameras:
-        yield f"camera {camera.name}: {source.probe(camera.source, open_timeout_s=camera.open_timeout_s)}"
+        yield f"camera {camera.name}: {probe(camera)}"
     folder = Path(config.models.dir)
     yield f"models: {folder}: {'built' if weights.is_built(folder) else 'not built yet; the first run builds them'}"
-    people = gallery.people(Path(config.recognize.faces)) if config.recognize.faces != "demo" else ["the demo's"]
-    yield f"people: {config.recognize.faces}: {', '.join(people) or 'nobody, everyone will be unknown'}"
+    known = photos.list_photos(Path(config.recognize.faces)).people if config.recognize.faces != "demo" else ("the demo's",)
+    yield f"people: {config.recognize.faces}: {', '.join(known) or 'nobody, so everyone will be unknown'}"
     if config.publish.enabled:
         bind(config.publish.endpoint).close(linger=0)
         yield f"topic: {config.publish.endpoint}: free"
     yield f"run directory: {configuration.run_dir(config)}"
+
+
+def masked_sources(config: Config) -> Config:
+    """`config` as it may be shown: without the passwords in its cameras' URLs."""
+    cameras = tuple(
+        msgspec.structs.replace(camera, source=masked(camera.source) if "://" in camera.source else camera.source)
+        for camera in config.cameras
+    )
+    return msgspec.structs.replace(config, cameras=cameras)
 
 
 def prepare_models(config: Config, progress: Progress | None = None) -> None:
@@ -113,10 +149,24 @@ def with_demo_faces(config: Config) -> Config:
     return msgspec.structs.replace(config, recognize=msgspec.structs.replace(config.recognize, faces=str(folder)))
 
 
-def prepare_gallery(config: Config, progress: Progress | None = None) -> None:
-    """Train when photos, model or alignment changed since the last time."""
+def prepare_gallery(config: Config, progress: Progress | None = None) -> gallery.Report:
+    """Train if photos, model or alignment changed since the last time; what is there now. Says once who can't be known."""
     with open_detector(for_photos(config)) as detector, open_embedder(config) as embedder:
-        gallery.ensure(Path(config.recognize.faces), Path(config.models.dir), detector, embedder, progress)
+        faces = Path(config.recognize.faces)
+        report = gallery.ensure(faces, Path(config.models.dir), detector, embedder, progress).report
+    if not any(person.used for person in report.people):
+        log.warning("%s: nobody to know, so everyone will be unknown; put photos into %s/<name>/", faces, faces)
+    for person in report.people:
+        if not person.used:
+            log.warning("%s: no usable photo (%s); left out", person.name, refusals(person))
+    for name in report.bad_names:
+        log.warning("%s: not a name for a person; left out, rename the folder", name)
+    return report
+
+
+def refusals(person: gallery.PersonReport) -> str:
+    """`no_face a.jpg, too_small b.jpg`"""
+    return ", ".join(f"{refused.code} {refused.file}" for refused in person.refused) or "no photo"
 
 
 def for_photos(config: Config) -> Config:

@@ -47,6 +47,7 @@ class Child:
     beat: Heartbeat | None = None
     restarts: deque[float] = field(default_factory=deque)  # times of those within the window
     restarted: int = 0
+    input_ended_s: float | None = None
     done: bool = False
 
     @property
@@ -134,6 +135,8 @@ class Supervisor:
                 code = child.popen.wait()
             if code is not None:
                 self._ended(child, code, now_s)
+            elif self._has_no_more_input(child, now_s):
+                child.popen.terminate()
         if self._stopping_since is not None:
             self._press(now_s - self._stopping_since)
 
@@ -142,9 +145,19 @@ class Supervisor:
             return now_s - child.started_s > self._limits.start_timeout_s
         return now_s - child.beat_s > self._limits.heartbeat_timeout_s
 
+    def _has_no_more_input(self, child: Child, now_s: float) -> bool:
+        """Its input's processes ended a while ago, and one that died may not have said so."""
+        before = [other for other in self._children if other.stage.name == child.stage.after]
+        if not before or not all(other.done for other in before):
+            return False
+        child.input_ended_s = child.input_ended_s or now_s
+        return now_s - child.input_ended_s > self._limits.stop_timeout_s
+
     def _ended(self, child: Child, code: int, now_s: float) -> None:
-        if code == 0 or self._stopping_since is not None:
+        if code == 0 or self._stopping_since is not None or child.input_ended_s is not None:
             child.done = True
+            if child.stage.name == "render" and child.input_ended_s is None:
+                self.stop()  # the user closed the window
             return
         child.restarts.append(now_s)
         child.restarted += 1

@@ -119,14 +119,6 @@ def test_two_sources_of_one_name_get_numbers() -> None:
     assert [camera.name for camera in cameras] == ["clip", "clip-2"]
 
 
-def test_shown_config_hides_passwords() -> None:
-    camera = configuration.Camera(name="a", source="rtsp://me:secret@10.0.0.1/s")
-
-    shown = configfile.masked(configuration.Config(cameras=(camera,)))
-
-    assert shown.cameras[0].source == "rtsp://***@10.0.0.1/s"
-
-
 def test_readme_lists_every_key_with_its_default() -> None:
     readme = (REPOSITORY / "README.md").read_text()
 

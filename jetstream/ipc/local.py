@@ -33,8 +33,12 @@ class LocalRing:
     def wait_for_room(self, timeout_s: float) -> bool:
         """Whether every registered reader is done with the frame that `write` would drop. Waits for nobody: who should
         make room runs in this same process."""
-        slowest = self._cells.slowest()
+        slowest = self.slowest
         return slowest is None or slowest + self.slots > self.cursor
+
+    @property
+    def slowest(self) -> int | None:
+        return self._cells.slowest()
 
     def read(self, frame_id: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8] | None:
         image = self._images.get(frame_id)

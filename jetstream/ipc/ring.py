@@ -31,8 +31,8 @@ write and dropped by the kernel when the writer dies.
 What this asks of the machine: a counter is an aligned 64-bit word, written and read as a whole (memoryview's "Q" format
 is one 8-byte move on x86-64 and aarch64). x86 keeps loads in order and ordinary stores in order, but the large memcpy
 of 4 may use streaming stores, which it does not order, so the fences are needed there too. aarch64 orders
-nothing by itself; all of its order comes from the fences. `cells.Fence` says what they are made of: 0.4 us each, beside
-the 200 to 1,000 us of a 1080p copy.
+nothing by itself; all of its order comes from the fences (reasoned; tortured on x86-64 only so far). `cells.Fence` says
+what they are made of: 0.3 us each, beside the 100 to 1,000 us of a 1080p copy.
 """
 
 import time
@@ -54,8 +54,8 @@ from jetstream.ipc.segment import SHARED_MEMORY, Role, Segment, segment_name, sw
 
 __all__ = ["Cell", "FrameReader", "LocalRing", "Ring", "Rings", "View", "segment_name", "sweep"]
 
-# Short against a frame (33 ms), long against a look at the cells (3 us): an idle wait costs 1 % of a core.
-_POLL_S = 0.0005
+# Short against a frame of detection (7 ms or more), long against a look at the cells (2 us): 2 % of a core to wait.
+_POLL_S = 0.001
 
 
 class Ring:
@@ -109,6 +109,11 @@ class Ring:
     def cursor(self) -> int:
         """How many frames have been finished; the newest is `cursor - 1`."""
         return self._words[CURSOR]
+
+    @property
+    def slowest(self) -> int | None:
+        """The frame below which every registered reader is done; None without readers."""
+        return self._cells.slowest()
 
     @property
     def begun(self) -> int:
@@ -226,7 +231,7 @@ class Ring:
         self._writes = True
 
     def _has_room(self) -> bool:
-        slowest = self._cells.slowest()
+        slowest = self.slowest
         return slowest is None or slowest + self.slots > self.cursor
 
     def _slot_header(self, frame_id: int) -> int:

@@ -71,8 +71,8 @@ def _options(threads: int) -> ort.SessionOptions:
     if threads < 1:
         raise ValueError(f"threads must be 1 or more, got {threads}")
     options = ort.SessionOptions()
-    # Memory arena and patterns stay on. Without patterns P-Net and O-Net are 4 % slower; without the arena the memory of
-    # a P-Net that sees ever new sizes doubles; with both it is flat after the largest.
+    # Memory arena and patterns stay on: without patterns P-Net and O-Net are 4 % slower, without the arena the memory
+    # of a P-Net that sees ever new sizes doubles. With both it is flat after the largest.
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL

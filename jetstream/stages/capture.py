@@ -5,6 +5,7 @@ In the live pace a file plays at its own rate; in the every-frame pace it waits 
 
 import logging
 import time
+from collections import deque
 from collections.abc import Iterator
 
 from jetstream.config import Camera, Config
@@ -16,6 +17,8 @@ from jetstream.video.source import Frame, Source, is_live, open_source
 
 TURN_S = 0.1
 """longest wait between two ticks"""
+TELL_AGAIN_S = 2.0
+"""every-frame pace: standstill after which frames are told of again"""
 STUCK_GRACE_S = 2.0
 """how much longer than its own time-out a native call may hang before the process gives up on it"""
 
@@ -36,19 +39,59 @@ def capture(ticks: Iterator[Tick], rings: Rings, config: Config) -> Iterator[Cap
 
 
 def _file(ticks: Iterator[Tick], ring: Ring | LocalRing, camera: Camera, *, every_frame: bool) -> Iterator[Captured]:
+    """A frame's number is its place in the file, so that a process that was started again goes on where it died."""
+    told = Told(ring)
+    first = ring.slowest if every_frame else ring.cursor
+    started_s = None
     with _open(camera, loop=camera.loop and not every_frame) as source:
-        started_s = None
-        for frame in source:
-            if started_s is None:
-                started_s = time.monotonic() - frame.pts_s
+        for index, frame in enumerate(source):
+            if index < (first or 0):
+                continue
+            started_s = started_s or time.monotonic() - frame.pts_s
             for _ in ticks:
                 if ring.wait_for_room(TURN_S) if every_frame else _is_due(started_s + frame.pts_s):
                     break
+                yield from told.again(time.monotonic())
             else:
                 return
-            yield _captured(ring, camera, frame, live=False)
+            message = _captured(ring, camera, frame, live=False, frame_id=index if index < ring.cursor else None)
+            told.add(message)
+            yield message
         if source.warning:
             log.warning("%s", source.warning)
+    for _ in ticks:
+        if not every_frame or told.all_done():
+            break
+        time.sleep(TURN_S / 10)
+        yield from told.again(time.monotonic())
+
+
+class Told:
+    """Frames that the next stage was told of, and tells again when the slowest reader stands still: it may have lost
+    them with a stage that died. Every stage knows frames that it has seen before."""
+
+    def __init__(self, ring: Ring | LocalRing) -> None:
+        self._ring = ring
+        self._messages: deque[Captured] = deque(maxlen=ring.slots)
+        self._slowest = ring.slowest
+        self._since_s = 0.0
+
+    def add(self, message: Captured) -> None:
+        self._messages.append(message)
+
+    def all_done(self) -> bool:
+        slowest = self._ring.slowest
+        return slowest is None or slowest >= self._ring.cursor
+
+    def again(self, now_s: float) -> list[Captured]:
+        slowest = self._ring.slowest
+        if slowest is None or slowest != self._slowest or self._since_s == 0.0:
+            self._slowest, self._since_s = slowest, now_s
+            return []
+        if now_s - self._since_s < TELL_AGAIN_S:
+            return []
+        self._since_s = now_s
+        return [message for message in self._messages if message.frame.frame_id >= slowest]
 
 
 def _camera(ticks: Iterator[Tick], ring: Ring | LocalRing, camera: Camera) -> Iterator[Captured | Dropped]:
@@ -112,10 +155,14 @@ def _is_due(time_s: float) -> bool:
     return time.monotonic() >= time_s
 
 
-def _captured(ring: Ring | LocalRing, camera: Camera, frame: Frame, *, live: bool) -> Captured:
+def _captured(
+    ring: Ring | LocalRing, camera: Camera, frame: Frame, *, live: bool, frame_id: int | None = None
+) -> Captured:
+    """Write the frame to the ring, unless it is in there as `frame_id`."""
     captured_ns = frame.captured_ns or time.monotonic_ns()
     wall_ns = time.time_ns() - (time.monotonic_ns() - captured_ns)
-    frame_id = ring.write(frame.image)
+    if frame_id is None:
+        frame_id = ring.write(frame.image)
     return Captured(
         frame=FrameRef(
             camera=camera.name,

@@ -11,7 +11,7 @@ from typing import TextIO
 
 import msgspec
 
-from jetstream.config import Camera, Config
+from jetstream.config import Config
 from jetstream.errors import UserError
 from jetstream.ipc.ring import FrameReader
 from jetstream.messages import Dropped, Finished, Tracked, event_of
@@ -99,8 +99,3 @@ def unused(folder: Path, stem: str) -> Path:
         number += 1
         candidate = folder / f"{stem}-{number}"
     return candidate
-
-
-def camera_recordings(folder: Path, camera: Camera) -> list[Path]:
-    """Events of earlier recordings of a camera, oldest first."""
-    return sorted(folder.glob(f"{camera.name}-*.jsonl"))

@@ -31,7 +31,7 @@ class FolderSource(Source):
     ) -> None:
         super().__init__(fps_limit=fps_limit, loop=loop)
         self._shown, self._paths, self._limits = shown, paths, (max_width, max_height)
-        self._first_reason = ""
+        self._unreadable: dict[Path, str] = {}
         self.fps = image_fps
         self.frames_expected = len(paths)
 
@@ -42,7 +42,6 @@ class FolderSource(Source):
         self._paths = []
 
     def _shots(self) -> Iterator[Shot]:
-        self.skipped = 0
         assert self.fps is not None
         for index, path in enumerate(self._paths):
             yield Shot(index / self.fps, partial(self._read, path))
@@ -51,18 +50,20 @@ class FolderSource(Source):
         try:
             return shrunk(read_image(path), *self._limits)
         except SourceError as error:
-            self._first_reason = self._first_reason if self.skipped else str(error)
+            self._unreadable.setdefault(path, str(error))
             self.skipped += 1
             return None
 
     def _pass_ended(self, yielded: int) -> None:
-        if yielded == 0 and self.skipped:
-            raise SourceError(f"{self._shown}: none of the {self.skipped} pictures can be read ({self._first_reason})")
-        if self.skipped:
-            self.warning = (
-                f"{self._shown}: {self.skipped} of {self.frames_expected} pictures can't be read "
-                f"and were left out (the first: {self._first_reason})"
-            )
+        if not self._unreadable:
+            return
+        count, first = len(self._unreadable), next(iter(self._unreadable.values()))
+        if yielded == 0:
+            raise SourceError(f"{self._shown}: none of its pictures can be read (the first: {first})")
+        self.warning = (
+            f"{self._shown}: {count} of {self.frames_expected} pictures can't be read and were left out "
+            f"(the first: {first})"
+        )
 
 
 def shrunk(image: Image, max_width: int, max_height: int) -> Image:

@@ -111,7 +111,7 @@ def _sample(image: NDArray[np.uint8], found: Similarity) -> NDArray[np.uint8]:
 
 
 def _levels(side_px: float) -> int:
-    """How often dlib halves the picture: while the face's square, halved once more, still has more pixels than the chip.
+    """How often dlib halves the picture: while the face's square, halved again, still has more pixels than the chip.
 
     A side of n pixels counts as (n + 1) / 2 when halved; found by comparing with dlib at every threshold.
     """

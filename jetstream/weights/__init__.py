@@ -107,10 +107,10 @@ def _is_right(models_dir: Path, model: Model) -> bool:
 
 
 def _built(model: Model) -> bytes:
-    # The converters import onnx (0.2 s, 40 MB): the stages, which only ask for paths, shall not pay for it.
+    source = _source(model)
+    # The converters import onnx: the stages, which only ask for paths, shall not pay for it.
     from jetstream.weights import dlib_resnet, mtcnn
 
-    source = _source(model)
     converted = dlib_resnet.convert(source) if model.name == "embedder" else mtcnn.convert(source, model.name)
     content: bytes = converted.SerializeToString(deterministic=True)
     if _sha256(content) != model.sha256:

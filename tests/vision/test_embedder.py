@@ -18,11 +18,11 @@ def runner(models_dir):
 @pytest.fixture(scope="module")
 def chips(portraits) -> np.ndarray:
     """(6, 150, 150, 3): three cuts of each portrait, a few pixels apart."""
-    faces = {"Eileen Collins": (20, 150), "Grace Hopper": (60, 160)}
+    faces = {"Eileen Collins": (60, 157, 126), "Grace Hopper": (80, 108, 310)}
     cuts = []
-    for name, (top, left) in faces.items():
-        for shift in (0, 6, 12):
-            square = portraits[name][top + shift : top + shift + 200, left : left + 200]
+    for name, (top, left, side) in faces.items():
+        for shift in (0, 5, 10):
+            square = portraits[name][top + shift : top + shift + side, left : left + side]
             cuts.append(cv2.resize(square, (150, 150)))
     return np.stack(cuts)
 

@@ -1,0 +1,84 @@
+"""Embedding 1, 8 and 32 chips: jetstream on ONNX Runtime against dlib-bin, same chips, taking turns, one thread each.
+
+Needs dlib-bin. Every time is the median of `--rounds` runs; beside the clock's time stands the processor's, which other
+programs on the machine disturb less. Run: `python benchmarks/bench_embedding.py`.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import dlib
+import numpy as np
+from skimage import data
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from jetstream import weights
+from jetstream.runners.onnxrt import OnnxRunner
+from jetstream.vision.embedder import Embedder
+
+MODELS = Path(__file__).resolve().parents[1] / "models"
+SIZES = (1, 8, 32)
+
+
+class Cost(NamedTuple):
+    clock_ms: float
+    processor_ms: float
+
+
+def main() -> None:
+    rounds = arguments()
+    weights.build(MODELS)
+    reference = dlib.face_recognition_model_v1(str(weights.published().embedder))
+    print("        --------- clock --------   ------- processor ------")
+    print("chips   jetstream  dlib   ratio    jetstream  dlib   ratio    difference")
+    with OnnxRunner(weights.paths(MODELS).embedder, threads=1) as runner:
+        embedder = Embedder(runner)
+        for count in SIZES:
+            chips = make_chips(count)
+            rgb = [np.ascontiguousarray(chip[..., ::-1]) for chip in chips]
+            ours, theirs = partial(embedder.embed, chips), partial(reference.compute_face_descriptor, rgb)
+            difference = np.abs(ours() - np.array(theirs())).max()
+            print(f"{count:5}", *columns(*alternate(rounds, ours, theirs)), f"   {difference:.1e}")
+
+
+def arguments() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    return int(parser.parse_args().rounds)
+
+
+def make_chips(count: int) -> np.ndarray:
+    """(count, 150, 150, 3) uint8 BGR: one public-domain portrait, each cut a pixel further."""
+    image = data.astronaut()[..., ::-1]
+    return np.stack([image[50 + shift : 200 + shift, 150:300] for shift in range(count)])
+
+
+def alternate(rounds: int, *works: Callable[[], object]) -> list[Cost]:
+    """The median cost of each work, taking turns, so that a busy machine is unfair to none."""
+    costs: list[list[Cost]] = [[] for _ in works]
+    for _ in range(rounds):
+        for work, taken in zip(works, costs, strict=True):
+            taken.append(measure(work))
+    return [Cost(*(statistics.median(column) for column in zip(*taken, strict=True))) for taken in costs]
+
+
+def measure(work: Callable[[], object]) -> Cost:
+    clock, processor = time.perf_counter(), time.process_time()
+    work()
+    return Cost((time.perf_counter() - clock) * 1e3, (time.process_time() - processor) * 1e3)
+
+
+def columns(mine: Cost, peer: Cost) -> list[str]:
+    pairs = zip(mine, peer, strict=True)
+    return [f"{ours:9.2f} ms {theirs:6.0f} {theirs / ours:5.1f} x " for ours, theirs in pairs]
+
+
+if __name__ == "__main__":
+    main()

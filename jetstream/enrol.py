@@ -1,0 +1,102 @@
+"""Photos to embeddings: the face that each photo is about, cut by the same `align.chip` as live faces.
+
+Knows no gallery and no person; a photo is its path and its content's hash.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from jetstream.errors import SourceError
+from jetstream.photos import Photo
+from jetstream.video.images import read_image
+from jetstream.vision import align
+from jetstream.vision.embedder import Embedder
+from jetstream.vision.mtcnn import Detections, Mtcnn
+
+NO_FACE, UNREADABLE, TOO_SMALL = "no_face", "unreadable", "too_small"
+
+MIN_FACE_PX = 40.0  # under it a chip is mostly interpolation
+LONGEST_PX = 1920  # larger photos are scaled down to it: a chip is 150 pixels
+SURE_SCORE = 0.9  # a doubtful large "face" must not win over a certain smaller one
+EMBED_TOGETHER = 32
+
+Progress = Callable[[str, float], None]
+
+
+class Look(NamedTuple):
+    """What one photo shows: an embedding or a reason why there is none."""
+
+    faces: int  # found in it; the largest counts
+    embedding: NDArray[np.float32] | None = None  # (128,)
+    refused: str | None = None  # no_face, unreadable, too_small
+
+
+def look_at(
+    photos: Mapping[str, Photo], detector: Mtcnn, embedder: Embedder, progress: Progress | None = None
+) -> dict[str, Look]:
+    """A look at each photo, by the keys given. `progress` hears the photo at work and the fraction done."""
+    report = progress or (lambda file, fraction: None)
+    looks: dict[str, Look] = {}
+    waiting: dict[str, NDArray[np.uint8]] = {}
+    for done, (key, photo) in enumerate(photos.items()):
+        report(photo.file, done / len(photos))
+        looks[key], chip = _find_face(photo.path, detector)
+        if chip is not None:
+            waiting[key] = chip
+        if len(waiting) == EMBED_TOGETHER:
+            _embed(waiting, looks, embedder)
+    _embed(waiting, looks, embedder)
+    report("gallery", 1.0)
+    return looks
+
+
+def _embed(waiting: dict[str, NDArray[np.uint8]], looks: dict[str, Look], embedder: Embedder) -> None:
+    """Move what waits, (150, 150, 3) uint8 BGR each, through the network into `looks`."""
+    if waiting:
+        embeddings = embedder.embed(np.stack(list(waiting.values())))
+        looks.update((key, looks[key]._replace(embedding=row)) for key, row in zip(waiting, embeddings, strict=True))
+        waiting.clear()
+
+
+def _find_face(path: Path, detector: Mtcnn) -> tuple[Look, NDArray[np.uint8] | None]:
+    """The photo's largest face as a chip, or why there is none."""
+    try:
+        image = _shrunk(read_image(path))
+    except SourceError:
+        return Look(0, refused=UNREADABLE), None
+    found = detector.detect([image])[0]
+    if not len(found.boxes):
+        image = _bordered(image)
+        found = detector.detect([image])[0]
+    if not len(found.boxes):
+        return Look(0, refused=NO_FACE), None
+    largest = _largest(found)
+    if np.max(found.boxes[largest, 2:] - found.boxes[largest, :2]) < MIN_FACE_PX:
+        return Look(len(found.boxes), refused=TOO_SMALL), None
+    return Look(len(found.boxes)), align.chip(image, found.landmarks[largest])
+
+
+def _largest(found: Detections) -> int:
+    areas = np.prod(found.boxes[:, 2:] - found.boxes[:, :2], axis=1)
+    sure = found.scores >= SURE_SCORE
+    return int(np.argmax(np.where(sure, areas, 0.0) if sure.any() else areas))
+
+
+def _shrunk(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    scale = LONGEST_PX / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+def _bordered(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """With a third added on each side: a photo cut tight around a face leaves the networks no head to see."""
+    border = max(image.shape[:2]) // 3
+    wider = cv2.copyMakeBorder(image, border, border, border, border, cv2.BORDER_REPLICATE)
+    return wider.astype(np.uint8, copy=False)

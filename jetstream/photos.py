@@ -1,0 +1,117 @@
+"""The folder of known people, <name>/<photo>, as a list: who is in it, which photos, and whether they changed.
+
+Knows no face and no gallery; opens photos only to hash them.
+"""
+
+import hashlib
+import unicodedata
+from pathlib import Path
+from typing import NamedTuple
+
+from jetstream.errors import UserError
+from jetstream.video.images import SUFFIXES, natural_order
+
+# Kinds that can't be read are listed all the same, so that somebody is told.
+_PICTURES = frozenset({*SUFFIXES, ".heic", ".heif", ".avif", ".gif", ".jxl"})
+
+# Joiners are format characters too, and belong to names in Persian, Hindi and others.
+_JOINERS = "\u200c\u200d"
+# Control, format (which turn text around on a screen), unpaired surrogates, line and paragraph separators.
+_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+class Photo(NamedTuple):
+    """One photo of one person."""
+
+    person: str
+    file: str  # as shown: relative to the folder, unprintable characters escaped
+    path: Path
+
+
+class Listing(NamedTuple):
+    """What a folder of known people holds."""
+
+    people: tuple[str, ...]  # every person's folder, by name, with photos or without
+    photos: tuple[Photo, ...]  # by person, then img2 before img10
+    bad_names: tuple[str, ...]  # folders that can't be a person, as shown
+    strays: tuple[str, ...]  # pictures beside the folders instead of in one
+
+
+class Stamp(NamedTuple):
+    """A photo's content, and what tells without reading that it's still the same."""
+
+    size: int
+    changed_ns: int  # st_ctime_ns: unlike the modification time nobody can set it back
+    sha256: str
+
+
+def list_photos(faces_dir: Path) -> Listing:
+    """Everybody in `faces_dir`; nobody where it is missing. Folders that start with `.` or `_` are left out.
+
+    Only <name>/<photo> counts, so folders in folders and loops of links are never walked. Two spellings of one name
+    (composed and decomposed accents) are one person. Raises UserError where the folder can't be read.
+    """
+    people: dict[str, list[Photo]] = {}
+    bad_names = []
+    try:
+        if not faces_dir.exists():
+            return Listing((), (), (), ())
+        for folder in sorted(path for path in faces_dir.iterdir() if path.is_dir()):
+            if folder.name.startswith((".", "_")):
+                continue
+            try:
+                name = check_name(folder.name)
+            except UserError:
+                bad_names.append(_shown(folder.name))
+                continue
+            found = [Photo(name, _shown(f"{folder.name}/{path.name}"), path) for path in _pictures(folder)]
+            people.setdefault(name, []).extend(found)
+        strays = tuple(_shown(path.name) for path in _pictures(faces_dir))
+    except OSError as error:
+        where = error.filename or faces_dir
+        raise UserError(f"{where}: can't be read as a folder of faces ({error.strerror}); check the path") from None
+    names = tuple(sorted(people))
+    return Listing(names, tuple(photo for name in names for photo in people[name]), tuple(bad_names), strays)
+
+
+def check_name(name: str) -> str:
+    """A person's name in composed Unicode (NFC), without blanks around it; it is also a folder's name.
+
+    Raises UserError for what can't be both: nothing, a path separator, a leading `.` or `_`, control characters.
+    """
+    checked = unicodedata.normalize("NFC", name).strip()
+    if not checked or checked.startswith((".", "_")) or any(_is_unsafe(character) for character in checked):
+        raise UserError(
+            f"{_shown(name)!r} can't be a person's name: use letters, spaces and the like, "
+            "no / or \\, no control characters, and no . or _ in front"
+        )
+    return checked
+
+
+def stamp(path: Path, known: Stamp | None = None) -> Stamp:
+    """The photo's content hash, taken from `known` where size and change time say nothing changed. Raises OSError."""
+    status = path.stat()
+    if known and (known.size, known.changed_ns) == (status.st_size, status.st_ctime_ns):
+        return known
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return Stamp(status.st_size, status.st_ctime_ns, digest.hexdigest())
+
+
+def _pictures(folder: Path) -> list[Path]:
+    found = (path for path in folder.iterdir() if path.suffix.lower() in _PICTURES and not path.name.startswith("."))
+    return sorted((path for path in found if path.is_file()), key=natural_order)
+
+
+def _is_unsafe(character: str) -> bool:
+    if character in "/\\":
+        return True
+    return unicodedata.category(character) in _UNSAFE and character not in _JOINERS
+
+
+def _shown(text: str) -> str:
+    """`text` as it can be printed and stored: bytes that are no UTF-8 and control characters as escapes."""
+    escaped = (c.encode("unicode_escape").decode() if unicodedata.category(c) in _UNSAFE else c for c in text)
+    return "".join(escaped)

@@ -1,0 +1,73 @@
+"""V4L2 cameras: which device a name means, how one is opened, and whether it has a frame ready.
+
+Decodes nothing. FFmpeg's V4L2 reader waits for a frame without end, so `wait_for_frame` must come before each read.
+"""
+
+import os
+import re
+import select
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from jetstream.errors import SourceError
+
+BY_ID = Path("/dev/v4l/by-id")
+FORMAT = "video4linux2,v4l2"
+"""PyAV's name of the V4L2 input."""
+
+
+class Camera(NamedTuple):
+    path: Path
+    shown: str
+
+
+def camera_of(spec: str) -> Camera | None:
+    """The camera that an index, a /dev path or a by-id name means, there or not; None if `spec` is none of these."""
+    if re.fullmatch(r"[0-9]{1,3}", spec):
+        return Camera(Path(f"/dev/video{int(spec)}"), f"camera {int(spec)}")
+    if spec.startswith("/dev/"):
+        return Camera(Path(spec), f"camera {spec}")
+    if "/" not in spec and ((BY_ID / spec).exists() or re.fullmatch(r"\S+-video-index[0-9]+", spec)):
+        return Camera(BY_ID / spec, f"camera {spec}")
+    return None
+
+
+def refuse_missing(camera: Camera) -> None:
+    """Raises SourceError where there is no such device."""
+    if not camera.path.exists():
+        raise SourceError(f"{camera.shown}: no {camera.path} here; plug a camera in, or try `make demo`")
+
+
+def ways_to_open(max_width: int, max_height: int) -> Iterator[dict[str, str]]:
+    """FFmpeg options, best first. The driver takes the nearest size that it has.
+
+    MJPEG first: most USB cameras reach their full size and 30 frames a second only with it.
+    """
+    size = f"{max_width}x{max_height}"
+    yield {"input_format": "mjpeg", "video_size": size}
+    yield {"video_size": size}
+    yield {}
+
+
+def descriptors(path: Path) -> set[int]:
+    """This process's open file descriptors of a device."""
+    try:
+        device = path.stat()
+    except OSError:
+        return set()
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if os.path.samestat(os.fstat(int(name)), device):
+                found.add(int(name))
+        except OSError:  # closed since it was listed: the listing's own, or another thread's
+            continue
+    return found
+
+
+def wait_for_frame(descriptor: int, timeout_s: float) -> bool:
+    """False if nothing came in time. True also when the device is gone: the read that follows says so."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN | select.POLLPRI)
+    return bool(poll.poll(timeout_s * 1000))

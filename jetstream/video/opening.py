@@ -1,0 +1,178 @@
+"""Opens a video file, a stream or a camera with FFmpeg (PyAV) within a time limit, or says in words why it can't.
+
+Decodes nothing. No password in an address ever reaches a message.
+"""
+
+import errno
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from jetstream.errors import SourceError
+from jetstream.video.camera import FORMAT, Camera, descriptors, refuse_missing, ways_to_open
+
+T = TypeVar("T")
+
+TELLING_KEYS = {"channel", "subtype", "stream", "profile", "camera", "cam"}
+"""Query keys of camera addresses whose values tell one camera from another; all other values are masked."""
+GRACE_S = 1.0
+"""FFmpeg gets this much longer to interrupt itself before the thread it blocks is given up."""
+ATTACHED_PICTURE = 0x400
+"""FFmpeg's AV_DISPOSITION_ATTACHED_PIC: the cover of a piece of music."""
+NO_VIDEO = "not a video that can be read; name a video, a folder of images, a camera or an address"
+
+
+class Opened(NamedTuple):
+    container: InputContainer
+    stream: VideoStream
+    descriptor: int | None = None  # of a camera, to wait on
+
+
+def masked(url: str) -> str:
+    """The URL without what may be secret: user, password, and all query values but the telling ones."""
+    scheme, _, rest = url.partition("://")
+    rest, mark, query = rest.partition("?")
+    authority = rest.partition("/")[0]
+    # A password with an unescaped "/" leaves its "@" outside the authority, whose "port" is then no number.
+    if "@" in authority or ("@" in rest and re.search(r":(?![0-9]*$)", authority)):
+        rest = "***@" + rest.rpartition("@")[2]
+    return f"{scheme}://{rest}{mark}{re.sub(r'[^&]+', _masked_pair, query)}"
+
+
+def _masked_pair(pair: re.Match[str]) -> str:
+    key, equals, _ = pair[0].partition("=")
+    if key.casefold() in TELLING_KEYS and "@" not in pair[0]:
+        return pair[0]
+    return f"{key}=***" if equals else "***"
+
+
+def within(timeout_s: float, call: Callable[[], T]) -> T:
+    """`call()`, or TimeoutError after `timeout_s` although it can't be interrupted: its thread is left behind."""
+    outcome: list[T | BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(call())
+        except BaseException as error:  # noqa: BLE001  handed to the caller's thread
+            outcome.append(error)
+
+    thread = threading.Thread(target=run, name="open", daemon=True)
+    thread.start()
+    thread.join(timeout_s)
+    if not outcome:
+        raise TimeoutError
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
+    return outcome[0]
+
+
+def open_file(path: Path) -> Opened:
+    """Raises SourceError if `path` isn't a video."""
+    try:
+        if path.stat().st_size == 0:
+            raise SourceError(f"{path}: the file is empty; name a video")
+        # "file:" keeps FFmpeg from reading a name such as "http:1.mp4" as an address.
+        container = av.open(f"file:{path}")
+    except FileNotFoundError:
+        raise SourceError(f"{path}: no such file; check the path") from None
+    except (av.FFmpegError, OSError) as error:
+        raise SourceError(f"{path}: {file_trouble(error)}") from None
+    if container.format.name == "tty":  # FFmpeg draws text files as pictures
+        container.close()
+        raise SourceError(f"{path}: {NO_VIDEO}")
+    return Opened(container, video_stream(container, str(path)))
+
+
+def open_network(url: str, *, open_timeout_s: float, read_timeout_s: float) -> Opened:
+    """Raises SourceError if nothing answers in time or what answers is no video."""
+    options = {"rtsp_transport": "tcp"} if url.startswith("rtsp") else {}
+    limits_s = (open_timeout_s, read_timeout_s)
+    try:
+        # FFmpeg interrupts itself, except in a name look-up.
+        container = within(open_timeout_s + GRACE_S, lambda: av.open(url, options=options, timeout=limits_s))
+    except (av.FFmpegError, TimeoutError) as error:
+        # Without the cause: FFmpeg's error holds the whole URL.
+        raise SourceError(f"{masked(url)}: {network_trouble(error, open_timeout_s)}") from None
+    return Opened(container, video_stream(container, masked(url)))
+
+
+def open_camera(camera: Camera, *, max_width: int, max_height: int, open_timeout_s: float) -> Opened:
+    """Raises SourceError if there is no such camera, it's in use, or it gives no picture in time."""
+    refuse_missing(camera)
+    if FORMAT not in av.formats_available:
+        raise SourceError(f"{camera.shown}: this PyAV has no V4L2; install `av` as a wheel from PyPI")
+    before = descriptors(camera.path)
+    try:
+        container = within(open_timeout_s, lambda: _open_best(camera, max_width, max_height))
+    except (av.FFmpegError, TimeoutError) as error:
+        raise SourceError(f"{camera.shown}: {camera_trouble(error, open_timeout_s)}") from None
+    new = sorted(descriptors(camera.path) - before)
+    return Opened(container, video_stream(container, camera.shown), new[0] if new else None)
+
+
+def _open_best(camera: Camera, max_width: int, max_height: int) -> InputContainer:
+    *better, last = ways_to_open(max_width, max_height)
+    for options in better:
+        try:
+            return av.open(str(camera.path), format=FORMAT, options=options)
+        except av.FFmpegError as error:
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EBUSY, errno.ENODEV, errno.ENOENT):
+                raise
+    return av.open(str(camera.path), format=FORMAT, options=last)
+
+
+def video_stream(container: InputContainer, shown: str) -> VideoStream:
+    """The first video stream that isn't a cover picture. Raises SourceError, and closes, if there is none to decode."""
+    streams = container.streams.video
+    # PyAV 14 doesn't tell dispositions.
+    moving = [s for s in streams if not int(getattr(s, "disposition", 0)) & ATTACHED_PICTURE]
+    if moving and moving[0].codec_context is not None:
+        return moving[0]
+    container.close()
+    if moving:
+        raise SourceError(f"{shown}: its codec can't be decoded here; convert it to H.264")
+    raise SourceError(f"{shown}: no video in it; name a video, a folder of images, a camera or an address")
+
+
+def file_trouble(error: Exception) -> str:
+    if isinstance(error, (av.error.InvalidDataError, av.error.EOFError)):
+        return f"damaged, cut off before its index was written, or {NO_VIDEO}"
+    if isinstance(error, PermissionError):
+        return "no permission to read it; change its mode or owner"
+    return f"can't be read ({reason_of(error)}); check the file"
+
+
+def network_trouble(error: Exception, timeout_s: float) -> str:
+    """What a stream's failure means and what to do, without the address."""
+    if isinstance(error, (av.error.ExitError, TimeoutError)):
+        return f"no answer within {timeout_s:g} s; check the address and that the device is on"
+    if isinstance(error, ConnectionRefusedError):
+        return "the connection is refused; check the address and the port"
+    if isinstance(error, (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)):
+        return "access is denied; check the user name and the password in the address"
+    if isinstance(error, av.error.HTTPNotFoundError):
+        return "there is no such stream; check the path in the address"
+    if isinstance(error, (av.error.InvalidDataError, av.error.EOFError)):
+        return "what it sends is no video that can be read; check the path in the address"
+    return f"can't be opened ({reason_of(error)}); check the address and the network"
+
+
+def camera_trouble(error: Exception, timeout_s: float) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no picture within {timeout_s:g} s; plug the camera in again"
+    if isinstance(error, PermissionError):
+        return "no permission; add your user to the group `video` and log in again"
+    if getattr(error, "errno", None) == errno.EBUSY:
+        return "another program uses it; close that program"
+    return f"can't be opened ({reason_of(error)}); check that it's a camera and plug it in again"
+
+
+def reason_of(error: Exception) -> str:
+    """FFmpeg's words for an error, without the address that its full message holds."""
+    return getattr(error, "strerror", None) or type(error).__name__

@@ -1,0 +1,159 @@
+"""Opens whatever a user names as a source: camera, stream, video file, pictures, or the demo.
+
+Decodes nothing itself, and reconnects nothing: `live` has what a capture process needs for that.
+"""
+
+import glob
+import re
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from jetstream.errors import SourceError
+from jetstream.video.camera import camera_of
+from jetstream.video.demo import DemoSource
+from jetstream.video.folder import FolderSource
+from jetstream.video.frames import Frame, Source
+from jetstream.video.images import SUFFIXES, list_images
+from jetstream.video.opening import masked, open_camera, open_file, open_network
+from jetstream.video.stream import StreamSource
+
+__all__ = ["Frame", "Probe", "Source", "kind_of", "open_source", "probe"]
+
+NETWORK = ("rtsp", "rtsps", "http", "https")
+
+
+class Probe(NamedTuple):
+    """What a source gives, found by taking its first frame."""
+
+    kind: str  # "camera", "network", "video", "images" or "demo"
+    width: int  # px of the first frame as delivered
+    height: int
+    fps: float | None
+    frames: int | None
+    live: bool
+    described: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}, {self.described}, frames of {self.width}x{self.height}"
+
+
+def kind_of(spec: str) -> str:
+    """ "camera", "network", "video", "images" or "demo", from the name and what lies at it.
+
+    Raises SourceError for an address of an unknown kind, and a path with nothing at it.
+    """
+    if spec == "demo":
+        return "demo"
+    if scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", spec):
+        if scheme[1].lower() in NETWORK:
+            return "network"
+        raise SourceError(f"{masked(spec)}: addresses start with {', '.join(NETWORK)}; for a file give its path")
+    if camera_of(spec):
+        return "camera"
+    path = Path(spec)
+    if path.is_dir() or path.suffix.lower() in SUFFIXES or (glob.has_magic(spec) and not path.exists()):
+        return "images"
+    if not path.exists():
+        raise SourceError(f"{spec}: no such file, folder or camera; check the path")
+    return "video"
+
+
+def open_source(
+    spec: str,
+    *,
+    fps_limit: float = 0,
+    max_width: int = 1920,
+    max_height: int = 1080,
+    open_timeout_s: float = 10,
+    read_timeout_s: float = 10,
+    loop: bool = False,
+    image_fps: float = 25.0,
+    decode_threads: int = 1,
+) -> Source:
+    """A source of frames, opened. Use it in a `with`.
+
+    `spec`: camera index ("0"), /dev path or by-id name; rtsp(s):// or http(s):// address; path of a video; folder or
+    glob of pictures; "demo". Frames over `max_width` x `max_height` px are scaled down, keeping their shape.
+    `fps_limit` thins by time, 0 keeps all. `loop`: files, pictures and the demo start again, their times going on.
+    `decode_threads` over 1 decodes files faster, but then damaged ones may differ from run to run.
+
+    Raises SourceError: missing, not readable, of no known kind, or silent for longer than `open_timeout_s`. Reading
+    raises it as well, for a live source when it is lost or silent for longer than `read_timeout_s`.
+    """
+    kind = kind_of(spec)
+    if kind == "demo":
+        return DemoSource(max_width=max_width, max_height=max_height, fps_limit=fps_limit, loop=loop)
+    if kind == "images":
+        paths = pictures_of(spec)
+        return FolderSource(
+            spec,
+            paths,
+            image_fps=image_fps,
+            max_width=max_width,
+            max_height=max_height,
+            fps_limit=fps_limit,
+            loop=loop,
+        )
+    shown = spec
+    if kind == "network":
+        shown = masked(spec)
+        opener = partial(open_network, spec, open_timeout_s=open_timeout_s, read_timeout_s=read_timeout_s)
+    elif camera := camera_of(spec):
+        shown = camera.shown
+        opener = partial(
+            open_camera, camera, max_width=max_width, max_height=max_height, open_timeout_s=open_timeout_s
+        )
+    else:
+        opener = partial(open_file, Path(spec))
+    return StreamSource(
+        opener,
+        shown,
+        live=kind != "video",
+        max_width=max_width,
+        max_height=max_height,
+        read_timeout_s=read_timeout_s,
+        decode_threads=decode_threads,
+        fps_limit=fps_limit,
+        loop=loop,
+    )
+
+
+def pictures_of(spec: str) -> list[Path]:
+    """Raises SourceError if there are none."""
+    path = Path(spec)
+    if path.suffix.lower() in SUFFIXES and not path.is_dir() and not (glob.has_magic(spec) and not path.exists()):
+        if not path.exists():
+            raise SourceError(f"{spec}: no such picture; check the path")
+        return [path]
+    found = list_images(spec)
+    if not found:
+        kinds = ", ".join(SUFFIXES)
+        raise SourceError(f"{spec}: no pictures here; name a folder or a pattern with pictures in it ({kinds})")
+    return found
+
+
+def probe(
+    spec: str,
+    *,
+    max_width: int = 1920,
+    max_height: int = 1080,
+    open_timeout_s: float = 10,
+    read_timeout_s: float = 10,
+    image_fps: float = 25.0,
+) -> Probe:
+    """Open a source, take its first frame, close it. Raises SourceError like `open_source` and reading would."""
+    with open_source(
+        spec,
+        max_width=max_width,
+        max_height=max_height,
+        open_timeout_s=open_timeout_s,
+        read_timeout_s=read_timeout_s,
+        image_fps=image_fps,
+    ) as source:
+        first = next(source, None)
+        if first is None:
+            raise SourceError(f"{source.describe()}: it ended before its first frame; check what it sends")
+        height, width = first.image.shape[:2]
+        kind = kind_of(spec)
+        return Probe(kind, width, height, source.fps, source.frames_expected, source.live, source.describe())

@@ -1,0 +1,211 @@
+"""Frames of whatever FFmpeg can read: video files, network streams, V4L2 cameras. Damage is skipped, counted and told.
+
+Knows no reconnecting: a live source that fails raises, and whoever captures opens it again.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import av
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from jetstream.errors import SourceError
+from jetstream.video.camera import wait_for_frame
+from jetstream.video.frames import USUAL_FPS, Image, Shot, Source
+from jetstream.video.opening import Opened, network_trouble, reason_of
+from jetstream.video.pixels import Converter
+
+MOST_FAILED_READS = 64
+"""In a row; then the rest of a file is given up."""
+
+
+class StreamSource(Source):
+    """`opener` opens the container anew for each pass and raises SourceError if it can't."""
+
+    def __init__(
+        self,
+        opener: Callable[[], Opened],
+        shown: str,
+        *,
+        live: bool,
+        max_width: int,
+        max_height: int,
+        read_timeout_s: float,
+        decode_threads: int,
+        fps_limit: float,
+        loop: bool,
+    ) -> None:
+        super().__init__(fps_limit=fps_limit, loop=loop and not live)
+        self._opener, self._shown, self.live = opener, shown, live
+        self._read_timeout_s, self._decode_threads = read_timeout_s, decode_threads
+        self._convert = Converter(max_width, max_height)
+        self._opened: Opened | None = opener()
+        stream = self._opened.stream
+        self.fps = float(stream.average_rate or 0) or None
+        self.frames_expected = None if live else expected_frames(self._opened)
+        self._size = (stream.codec_context.width, stream.codec_context.height)
+        self._start_pass()
+
+    def describe(self) -> str:
+        parts = ["{}x{}".format(*self._size)]
+        parts += [f"{self.fps:.4g} fps"] if self.fps else []
+        parts += [f"{self.frames_expected} frames"] if self.frames_expected else []
+        return f"{self._shown} ({', '.join(parts)})"
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened.container.close()
+        self._opened = None
+
+    def _start_pass(self) -> None:
+        self._good = self._damaged = self._packets = 0
+        self._cut = False
+        self._start_s: float | None = None
+        self._end_s = 0.0
+
+    def _shots(self) -> Iterator[Shot]:
+        opened = self._opened or self._opener()
+        self._opened = opened
+        self._start_pass()
+        stream = opened.stream
+        # Frame threads make damaged files decode differently from run to run; slices don't wait for later frames.
+        stream.thread_type = "AUTO" if self._decode_threads > 1 and not self.live else "SLICE"
+        stream.codec_context.thread_count = self._decode_threads
+        if not self.live and stream.start_time is not None:
+            self._start_s = float(stream.start_time * stream.time_base)
+        for packet in self._whole_packets(opened):
+            for frame in self._decoded(stream, packet):
+                if frame.is_corrupt:
+                    self._count_damage()
+                    continue
+                self._good += 1
+                yield Shot(self._seconds(frame, stream), partial(self._picture, frame))
+        self._cut = self._cut or (not self.live and ends_early(opened, self._packets, self._end_s))
+        self.close()
+
+    def _whole_packets(self, opened: Opened) -> "Iterator[Packet[VideoStream] | None]":
+        """Packets in order, at the end one that flushes the decoder.
+
+        A damaged last packet is left out: together with the flush it would cost frames before it that are whole.
+        """
+        held: Packet[VideoStream] | None = None
+        for packet in self._read(opened):
+            last = packet is None or packet.size == 0
+            if held is not None and not last:
+                yield held
+            elif held is not None:
+                self._cut = True
+                self._count_damage()
+            held = packet if packet is not None and packet.is_corrupt else None
+            if held is None:
+                yield packet
+
+    def _read(self, opened: Opened) -> "Iterator[Packet[VideoStream] | None]":
+        packets = opened.container.demux(opened.stream)
+        failed = 0
+        while True:
+            self._wait(opened)
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except av.FFmpegError as error:
+                failed += 1
+                again = isinstance(error, av.error.InvalidDataError) and failed <= MOST_FAILED_READS
+                if self.live and not again:
+                    raise SourceError(self._lost(error)) from None
+                if not again:
+                    self._cut = True
+                    yield None
+                    return
+                packets = opened.container.demux(opened.stream)  # a generator that raised has ended
+                continue
+            failed = 0
+            self._packets += packet.size > 0
+            yield packet
+
+    def _wait(self, opened: Opened) -> None:
+        if opened.descriptor is not None and not wait_for_frame(opened.descriptor, self._read_timeout_s):
+            raise SourceError(f"{self._shown}: no picture for {self._read_timeout_s:g} s; plug the camera in again")
+
+    def _lost(self, error: av.FFmpegError) -> str:
+        if self._opened is not None and self._opened.descriptor is not None:
+            return f"{self._shown}: the camera is gone ({reason_of(error)}); plug it in again"
+        return f"{self._shown}: {network_trouble(error, self._read_timeout_s)}"
+
+    def _decoded(self, stream: VideoStream, packet: "Packet[VideoStream] | None") -> list[av.VideoFrame]:
+        try:
+            return stream.codec_context.decode(packet)
+        except av.error.EOFError:  # flushed twice
+            return []
+        except av.FFmpegError:
+            self._count_damage()
+            return []
+
+    def _picture(self, frame: av.VideoFrame) -> Image | None:
+        try:
+            return self._convert(frame)
+        except av.FFmpegError:
+            self._count_damage()
+            return None
+
+    def _count_damage(self) -> None:
+        self._damaged += 1
+        self.skipped += 1
+
+    def _seconds(self, frame: av.VideoFrame, stream: VideoStream) -> float | None:
+        if frame.pts is None:
+            return None
+        assert stream.time_base is not None
+        time_s = float(frame.pts * stream.time_base)
+        self._start_s = time_s if self._start_s is None else self._start_s
+        self._end_s = max(self._end_s, time_s - self._start_s + 1 / (self.fps or USUAL_FPS))
+        return time_s - self._start_s
+
+    def _pass_ended(self, yielded: int) -> None:
+        if self.live:
+            return
+        if yielded == 0:
+            raise SourceError(f"{self._shown}: none of its frames can be decoded; convert it to H.264 or name another")
+        told = []
+        if self._cut:
+            of = f" of {self.frames_expected}" if self._good < (self.frames_expected or 0) else ""
+            told.append(f"damaged after frame {self._good}{of}; the frames before it were processed")
+        if self._damaged > self._cut:
+            told.append(f"{self._damaged} damaged frames were left out")
+        if told:
+            self.warning = f"{self._shown}: {'; '.join(told)}"
+
+
+def expected_frames(opened: Opened) -> int | None:
+    """Frames that a file says it has, or that its duration means."""
+    stream, duration_s = opened.stream, stated_duration_s(opened)
+    if stream.frames:
+        return stream.frames
+    return round(duration_s * float(stream.average_rate)) if duration_s and stream.average_rate else None
+
+
+def stated_duration_s(opened: Opened) -> float | None:
+    """How long a file's header says that its video is; None if it doesn't, or means the sound as well."""
+    container, stream = opened.container, opened.stream
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    tag = stream.metadata.get("DURATION", "")  # Matroska: 00:00:16.725000000
+    if tag.count(":") == 2:
+        hours, minutes, seconds = tag.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    if container.duration is not None and len(container.streams) == 1:
+        return container.duration / av.time_base
+    return None
+
+
+def ends_early(opened: Opened, packets: int, end_s: float) -> bool:
+    """Whether a file whose last frame ended at `end_s` stops before the time that its header states."""
+    duration_s = stated_duration_s(opened)
+    if duration_s is None:
+        return False
+    frame_s = 1 / float(opened.stream.average_rate or USUAL_FPS)
+    # Headers are roughly right; where a frame count is short as well, a missing frame or two is enough.
+    tolerance_s = 1.5 * frame_s if packets < opened.stream.frames else max(0.5, 2 * frame_s)
+    return duration_s - end_s > tolerance_s

@@ -1,0 +1,129 @@
+"""Runs the real `jetstream` command in processes of its own, each test in its own folders."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from jetstream import top
+from jetstream.messages import Status
+
+START_S = 60.0
+
+
+@dataclass(frozen=True)
+class Command:
+    """`jetstream` with its working folder, run directory, models and a free port for the topic."""
+
+    folder: Path
+    models: Path
+    port: int = field(default_factory=lambda: free_port())
+
+    @property
+    def run_dir(self) -> Path:
+        return self.folder / "run"
+
+    @property
+    def endpoint(self) -> str:
+        return f"tcp://127.0.0.1:{self.port}"
+
+    @property
+    def sets(self) -> list[str]:
+        settings = (
+            f"pipeline.run_dir={self.run_dir}",
+            f"models.dir={self.models}",
+            f"publish.endpoint={self.endpoint}",
+        )
+        return [word for setting in settings for word in ("--set", setting)]
+
+    def __call__(self, *words: str, timeout_s: float = 120, sets: bool = False) -> "subprocess.CompletedProcess[str]":
+        """Run to the end; `sets` adds the settings of this test's folders."""
+        return subprocess.run(
+            [*_jetstream(), *words, *(self.sets if sets else [])],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+        )
+
+    @contextmanager
+    def running(self, *words: str) -> Iterator["subprocess.Popen[str]"]:
+        """`jetstream run ...` while the block runs, from when all its processes beat; stopped by SIGTERM at the end."""
+        with (self.folder / "log").open("w") as log:
+            process = subprocess.Popen(
+                [*_jetstream(), "run", *words, *self.sets],
+                cwd=self.folder,
+                env=self.environment,
+                stderr=log,
+                stdout=log,
+                text=True,
+            )
+        try:
+            self.wait(lambda status: all(p.state == "running" for p in status.processes), process)
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            process.wait(timeout=15)
+
+    def wait(
+        self, until: Callable[[Status], bool], process: "subprocess.Popen[str]", timeout_s: float = START_S
+    ) -> Status:
+        """The first status for which `until` holds."""
+        deadline_s = time.monotonic() + timeout_s
+        while not (self.run_dir / "status.anyone").exists():
+            assert process.poll() is None, self.log()
+            assert time.monotonic() < deadline_s, self.log()
+            time.sleep(0.05)
+        for status in top.statuses(self.run_dir):
+            if until(status):
+                return status
+            assert time.monotonic() < deadline_s, f"{msgspec.json.encode(status)!r}\n{self.log()}"
+        raise AssertionError
+
+    def log(self) -> str:
+        path = self.folder / "log"
+        return path.read_text() if path.exists() else ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
+        repository = str(Path(__file__).resolve().parent.parent)
+        return {**kept, "PYTHONPATH": repository, "NO_COLOR": "1", "COLUMNS": "200"}
+
+
+def _jetstream() -> list[str]:
+    return [sys.executable, "-m", "jetstream.cli"]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def segments_of(pid: int) -> list[str]:
+    """Shared-memory segments of the run whose supervisor is `pid`."""
+    return [path.name for path in Path("/dev/shm").glob(f"jetstream.{pid}.*")]
+
+
+def children_of(pid: int) -> list[int]:
+    """Processes that name `pid` as their supervisor on their command line."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except (OSError, ValueError):
+            continue
+        if b"jetstream.process" in words and str(pid).encode() in words:
+            found.append(int(entry.name))
+    return found

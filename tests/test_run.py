@@ -1,0 +1,243 @@
+"""The main job, as a user runs it: real processes, sockets, shared memory and video."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import msgpack
+import pytest
+import zmq
+
+from tests.command import Command, children_of, segments_of
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+DEMO = str(REPOSITORY / "configs" / "demo.toml")
+
+
+@pytest.fixture
+def jetstream(tmp_path: Path, models_dir: Path) -> Command:
+    return Command(tmp_path, models_dir)
+
+
+def events_in(folder: Path) -> list[dict]:
+    (path,) = folder.glob("*.jsonl")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_demo_is_found_followed_named_and_recorded(jetstream: Command, tmp_path: Path) -> None:
+    words = ("--headless", "--record", "rec", "--duration", "8")
+    result = jetstream("run", DEMO, *words, sets=True)
+
+    assert result.returncode == 0, result.stderr
+    events = events_in(tmp_path / "rec")
+    names = {track["name"] for event in events for track in event["tracks"] if track["state"] == "confirmed"}
+    assert names == {"Eileen Collins", None}
+    assert [event["frame_id"] for event in events] == sorted({event["frame_id"] for event in events})
+    (video,) = (tmp_path / "rec").glob("*.mp4")
+    with av.open(str(video)) as container:
+        assert sum(1 for _ in container.decode(video=0)) > len(events) * 0.9
+    assert video.stat().st_mode & 0o077 == 0
+
+
+def test_run_of_every_frame_writes_the_events_of_replay(jetstream: Command, tmp_path: Path) -> None:
+    clip = demo_clip(tmp_path / "clip.mp4", frames=60)
+    common = ("--faces", "demo")
+
+    replayed = jetstream("replay", str(clip), "--out", "replay.jsonl", "--set", f"models.dir={jetstream.models}", *common)
+    ran = jetstream(
+        *("run", str(REPOSITORY / "configs/default.toml"), "--source", str(clip), "--pace", "every-frame"),
+        *("--headless", "--record", "rec", *common),
+        sets=True,
+    )
+
+    assert replayed.returncode == 0, replayed.stderr
+    assert ran.returncode == 0, ran.stderr
+    expected = [json.loads(line) for line in (tmp_path / "replay.jsonl").read_text().splitlines()]
+    assert len(expected) == 60
+    assert without_clocks(events_in(tmp_path / "rec")) == without_clocks(expected)
+    assert any(track["name"] == "Eileen Collins" for event in expected for track in event["tracks"])
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_stop_signal_ends_all_within_6_s_and_leaves_nothing(jetstream: Command, tmp_path: Path, stop: signal.Signals) -> None:
+    with jetstream.running(DEMO, "--headless", "--record", "rec") as process:
+        time.sleep(1)
+        told_s = time.monotonic()
+        process.send_signal(stop)
+        assert process.wait(timeout=15) == 0
+        took_s = time.monotonic() - told_s
+
+    assert took_s < 6
+    assert children_of(process.pid) == []
+    assert segments_of(process.pid) == []
+    assert [path.name for path in jetstream.run_dir.iterdir()] == ["lock"]
+    (video,) = (tmp_path / "rec").glob("*.mp4")
+    with av.open(str(video)) as container:
+        assert sum(1 for _ in container.decode(video=0)) > 5
+
+
+@pytest.mark.parametrize("stage", ["capture.demo", "detect", "track", "recognize", "record", "publish"])
+def test_killed_stage_is_back_within_3_s_and_the_others_never_stop(jetstream: Command, stage: str) -> None:
+    with jetstream.running(DEMO, "--headless", "--record", "rec") as process:
+        before = jetstream.wait(lambda status: status.processes[0].beat is not None, process)
+        pids = {p.process: p.beat.pid for p in before.processes if p.beat}
+        subprocess.run(["kill", "-9", str(pids[stage])], check=True)
+        killed_s = time.monotonic()
+
+        def is_back(status: object) -> bool:
+            return any(
+                p.process == stage and p.state == "running" and p.restarts == 1 and p.beat and p.beat.pid != pids[stage]
+                for p in status.processes  # type: ignore[attr-defined]
+            )
+
+        after = jetstream.wait(is_back, process, timeout_s=10)
+        took_s = time.monotonic() - killed_s
+        frames = {p.process: p.beat.frames for p in after.processes if p.beat}
+        later = jetstream.wait(lambda s: all(p.beat and p.beat.frames > frames[p.process] for p in s.processes), process)
+
+        assert took_s < 4, "3 s, and one more until the next status"
+        assert {p.process: p.restarts for p in later.processes} == {name: int(name == stage) for name in pids}
+        assert all(p.beat and p.beat.pid == pids[p.process] for p in later.processes if p.process != stage)
+
+
+def test_stage_killed_in_every_frame_pace_loses_no_frame(jetstream: Command, tmp_path: Path) -> None:
+    clip = demo_clip(tmp_path / "clip.mp4", frames=150)
+    words = (
+        *(str(REPOSITORY / "configs/default.toml"), "--source", str(clip), "--pace", "every-frame", "--headless"),
+        *("--record", "rec", "--set", "record.video=none", "--faces", "demo", "--set", "detect.preset=accurate"),
+    )
+    with jetstream.running(*words) as process:
+        for stage in ("detect", "track", "recognize", "record", "capture.clip"):
+            status = jetstream.wait(lambda s: all(p.state != "restarting" for p in s.processes), process)
+            pid = next(p.beat.pid for p in status.processes if p.process == stage and p.beat)
+            subprocess.run(["kill", "-9", str(pid)], check=False)
+        assert process.wait(timeout=90) == 0, jetstream.log()
+
+    ids = [event["frame_id"] for path in sorted((tmp_path / "rec").glob("*.jsonl")) for event in lines_of(path)]
+    assert sorted(ids) == list(range(150))
+
+
+def test_killed_supervisor_leaves_no_process_and_the_next_run_sweeps_its_memory(jetstream: Command, tmp_path: Path) -> None:
+    with jetstream.running(DEMO, "--headless", "--record", "rec") as process:
+        process.kill()
+        process.wait()
+        deadline_s = time.monotonic() + 5
+        while children_of(process.pid) and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+
+    assert children_of(process.pid) == []
+    assert segments_of(process.pid) != []
+    (video,) = (tmp_path / "rec").glob("*.mp4")
+    with av.open(str(video)) as container:
+        assert sum(1 for _ in container.decode(video=0)) > 0
+
+    assert jetstream("run", DEMO, "--headless", "--duration", "1", sets=True).returncode == 0
+    assert segments_of(process.pid) == []
+
+
+def test_second_run_in_the_same_folder_is_refused(jetstream: Command) -> None:
+    with jetstream.running(DEMO, "--headless", "--set", "publish.enabled=false") as process:
+        second = jetstream("run", DEMO, "--headless", "--duration", "1", sets=True)
+
+    assert second.returncode == 2
+    assert f"another jetstream runs here (pid {process.pid}); stop it, or set pipeline.run_dir" in second.stderr
+
+
+def test_endpoint_in_use_is_one_sentence(jetstream: Command) -> None:
+    with zmq.Context() as context, context.socket(zmq.PUB) as squatter:
+        squatter.bind(jetstream.endpoint)
+        result = jetstream("run", DEMO, "--headless", "--duration", "1", sets=True)
+
+    assert result.returncode == 2
+    assert "publish.endpoint" in result.stderr
+    assert "Address already in use" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_full_shared_memory_is_one_sentence_before_anything_starts(jetstream: Command) -> None:
+    words = ("--set", "cameras.demo.max_width=16384", "--set", "cameras.demo.max_height=16384", "--set", "pipeline.slots=256")
+    result = jetstream("run", DEMO, "--headless", "--duration", "1", *words, sets=True)
+
+    assert result.returncode == 1
+    assert "/dev/shm" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_subscriber_of_the_readme_works_with_pyzmq_and_msgpack_alone(jetstream: Command, tmp_path: Path) -> None:
+    readme = (REPOSITORY / "README.md").read_text()
+    program = readme.split("<!-- subscriber -->")[1].split("```python\n")[1].split("```")[0]
+    assert len(program.strip().splitlines()) == 10
+    assert "jetstream" not in program.replace("jetstream run", "")
+    script = tmp_path / "subscriber.py"
+    script.write_text(program.replace("tcp://127.0.0.1:5570", jetstream.endpoint))
+
+    with jetstream.running(DEMO, "--headless"):
+        subscriber = subprocess.Popen([sys.executable, "-u", str(script)], stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+        assert subscriber.stdout is not None
+        lines = [subscriber.stdout.readline() for _ in range(40)]
+        subscriber.kill()
+        subscriber.wait()
+
+    assert any("Eileen Collins" in line for line in lines), lines
+
+
+def test_topic_has_a_gapless_sequence_in_one_epoch(jetstream: Command) -> None:
+    with jetstream.running(DEMO, "--headless"), zmq.Context() as context, context.socket(zmq.SUB) as socket:
+        socket.connect(jetstream.endpoint)
+        socket.subscribe(b"detections.demo")
+        bodies = [msgpack.unpackb(socket.recv_multipart()[1]) for _ in range(30)]
+
+    first = bodies[0]["seq"]
+    assert [body["seq"] for body in bodies] == list(range(first, first + 30))
+    assert len({body["epoch"] for body in bodies}) == 1
+    assert {"schema", "camera", "frame_id", "pts_s", "captured_ns", "wall", "tracks"} < set(bodies[0])
+
+
+def test_subscribe_and_top_show_a_running_pipeline(jetstream: Command) -> None:
+    with jetstream.running(DEMO, "--headless"):
+        top = jetstream("top", "--once", "--set", f"pipeline.run_dir={jetstream.run_dir}")
+        command = [sys.executable, "-m", "jetstream.cli", "subscribe", jetstream.endpoint, "--json"]
+        subscriber = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=jetstream.environment)
+        assert subscriber.stdout is not None
+        event = json.loads(subscriber.stdout.readline())
+        subscriber.send_signal(signal.SIGINT)
+        subscriber.wait(timeout=5)
+
+    assert top.returncode == 0, top.stderr
+    for process in ("capture.demo", "detect", "track", "recognize", "publish"):
+        assert process in top.stdout
+    assert event["camera"] == "demo"
+
+
+def test_one_stage_can_be_run_by_hand_beside_the_others(jetstream: Command) -> None:
+    settings = ("--headless", "--set", 'pipeline.without=["detect"]', "--set", "publish.enabled=true")
+    with jetstream.running(DEMO, *settings) as process:
+        command = [sys.executable, "-m", "jetstream.cli", "run", DEMO, "--stage", "detect", *jetstream.sets]
+        alone = subprocess.Popen(command, env=jetstream.environment, cwd=jetstream.folder, stderr=subprocess.PIPE, text=True)
+        jetstream.wait(lambda s: any(p.process == "track" and p.beat and p.beat.frames > 5 for p in s.processes), process)
+        alone.send_signal(signal.SIGINT)
+        assert alone.wait(timeout=10) == 0, alone.stderr.read() if alone.stderr else ""
+
+
+def without_clocks(events: list[dict]) -> list[dict]:
+    return [{key: value for key, value in event.items() if key not in ("captured_ns", "wall")} for event in events]
+
+
+def lines_of(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def demo_clip(path: Path, *, frames: int) -> Path:
+    """A video of the demo's scene, from where both people are in it."""
+    from jetstream.video.demo import scene
+    from jetstream.video.sink import VideoSink
+
+    sink = VideoSink(path, fps=25, width=1280, height=720)
+    for index in range(frames):
+        sink.write(scene(index), index / 25)
+    sink.close()
+    return path
