@@ -146,7 +146,7 @@ def embedder_sha256(models_dir: Path) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise ModelError(f"{path}: can't be read ({error.strerror}); run `jetstream build-models`") from None
+        raise ModelError(f"{path}: can't be read ({error.strerror}); run `jetstream models`") from None
 
 
 def _usable(folder: Path, model: str) -> Stored | None:

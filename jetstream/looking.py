@@ -43,7 +43,7 @@ def look(images: Sequence[Path], config: Config, *, names: bool) -> Iterator[See
     with ExitStack() as stack:
         detector = stack.enter_context(open_detector(config))
         embedder = stack.enter_context(open_embedder(config)) if names else None
-        classifier = gallery.load(Path(config.recognize.faces), Path(config.models.dir)).classifier if names else None
+        classifier = gallery.open_classifier(config) if names else None
         for path in images:
             try:
                 image = read_image(path)
@@ -81,7 +81,7 @@ def _left_to_right(found: Detections) -> Detections:
 def _faces(found: Detections) -> Iterator[SeenFace]:
     landmarks = found.landmarks.reshape(-1, 10).tolist()
     for box, score, points in zip(found.boxes.tolist(), found.scores.tolist(), landmarks, strict=True):
-        yield SeenFace(box=tuple(round(value, 2) for value in box), score=round(score, 4), landmarks=pairs(tuple(points)))
+        yield SeenFace(box=tuple(round(value, 2) for value in box), score=round(score, 4), landmarks=pairs(points))
 
 
 def _with_names(

@@ -3,8 +3,9 @@
 Pixels and embeddings never travel; a frame is a `FrameRef` into its camera's ring. Knows no socket and no process.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timezone
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
 
@@ -208,6 +209,19 @@ def _event_track(face: TrackedFace) -> EventTrack:
     )
 
 
-def pairs(landmarks: Landmarks) -> tuple[tuple[float, float], ...]:
+def box_of(values: Sequence[float]) -> Box:
+    """Four numbers as a message holds them."""
+    x1, y1, x2, y2 = values
+    return x1, y1, x2, y2
+
+
+def landmarks_of(values: Sequence[float]) -> Landmarks:
+    """Ten numbers, x and y of each point, as a message holds them. Raises ValueError when there are not ten."""
+    if len(values) != 10:
+        raise ValueError(f"landmarks: expected 10 numbers, got {len(values)}")
+    return cast("Landmarks", tuple(values))
+
+
+def pairs(landmarks: Sequence[float]) -> tuple[tuple[float, float], ...]:
     """Ten numbers as five (x, y), to 2 decimals."""
     return tuple((round(landmarks[i], 2), round(landmarks[i + 1], 2)) for i in range(0, 10, 2))

@@ -51,7 +51,7 @@ class Pulse:
 
     def __init__(self, name: str, run_dir: Path) -> None:
         self._name = name
-        self._socket = zmq.Context.instance().socket(zmq.PUSH)
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUSH)
         self._socket.set(zmq.SNDHWM, 4)
         self._socket.connect(endpoint(run_dir, Heartbeat, SUPERVISOR))
         self._encoder = msgspec.msgpack.Encoder()

@@ -92,8 +92,8 @@ def check_sources(config: Config) -> None:
             missing.append(error)
     if len(missing) == len(config.cameras):
         raise UserError(str(missing[0]))
-    for error in missing:
-        log.warning("%s; it will be tried again", error)
+    for trouble in missing:
+        log.warning("%s; it will be tried again", trouble)
 
 
 def probe(camera: Camera) -> source.Probe:

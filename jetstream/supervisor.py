@@ -73,7 +73,7 @@ class Supervisor:
             for name in pipeline.processes(stage, config)
         ]
         self._stopping_since: float | None = None
-        context = zmq.Context.instance()
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
         self._beats = context.socket(zmq.PULL)
         self._beats.bind(endpoint(run_dir.path, Heartbeat, SUPERVISOR))
         self._status = context.socket(zmq.PUB)

@@ -165,7 +165,7 @@ class Inbox:
 
 
 def _push(address: str, lossless: bool) -> "zmq.Socket[bytes]":
-    socket = zmq.Context.instance().socket(zmq.PUSH)
+    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUSH)
     socket.set(zmq.SNDHWM, 0 if lossless else HIGH_WATER)
     socket.set(zmq.RECONNECT_IVL, 20)
     socket.connect(address)
@@ -173,7 +173,7 @@ def _push(address: str, lossless: bool) -> "zmq.Socket[bytes]":
 
 
 def _pull(address: str, lossless: bool) -> "zmq.Socket[bytes]":
-    socket = zmq.Context.instance().socket(zmq.PULL)
+    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PULL)
     socket.set(zmq.RCVHWM, 0 if lossless else HIGH_WATER)
     socket.bind(address)
     return socket

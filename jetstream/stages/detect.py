@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from jetstream.config import Config
 from jetstream.config import Detect as DetectConfig
 from jetstream.ipc.ring import FrameReader
-from jetstream.messages import Captured, Detected, Dropped, Face
+from jetstream.messages import Captured, Detected, Dropped, Face, box_of, landmarks_of
 from jetstream.models import open_detector
 from jetstream.vision import motion
 from jetstream.vision.mtcnn import Detections, Mtcnn
@@ -92,7 +92,7 @@ def _answers(plans: Sequence[Plan], detector: Mtcnn, settings: DetectConfig) -> 
 def faces_of(found: Detections, settings: DetectConfig, camera: str) -> tuple[Face, ...]:
     """`found` as messages, without those in a region to ignore or over the largest size."""
     return tuple(
-        Face(box=tuple(box), score=score, landmarks=tuple(points))
+        Face(box=box_of(box), score=score, landmarks=landmarks_of(points))
         for box, score, points in zip(
             found.boxes.tolist(), found.scores.tolist(), found.landmarks.reshape(-1, 10).tolist(), strict=True
         )

@@ -12,7 +12,19 @@ import numpy as np
 
 from jetstream.config import Config
 from jetstream.ipc.ring import FrameReader
-from jetstream.messages import Detected, Ended, FrameRef, Named, Tick, Tracked, TrackedFace, Wanted, WantedFace
+from jetstream.messages import (
+    Detected,
+    Ended,
+    FrameRef,
+    Named,
+    Tick,
+    Tracked,
+    TrackedFace,
+    Wanted,
+    WantedFace,
+    box_of,
+    landmarks_of,
+)
 from jetstream.vision.asking import Asking
 from jetstream.vision.tracker import Track, Tracker
 from jetstream.vision.votes import Votes, unique
@@ -98,7 +110,8 @@ class CameraTracks:
             return  # asked twice, answered twice
         for face in named.faces:
             if votes := self._votes.get(face.track_id):
-                votes.add(face.name, face.confidence, named.frame.time_s)
+                # an answer's confidence is that it is `nearest`; a refusal is as sure as that is unsure
+                votes.add(face.name, face.confidence if face.name else 1 - face.confidence, named.frame.time_s)
         self._asking.answered([face.track_id for face in named.faces])
         if self._held is None:
             return
@@ -115,7 +128,7 @@ class CameraTracks:
     def _question(self, frame: FrameRef, tracks: Sequence[Track]) -> Wanted | None:
         chosen = self._asking.choose(tracks, self._votes, frame.time_s)
         faces = tuple(
-            WantedFace(track_id=track.track_id, landmarks=tuple(track.landmarks.ravel().tolist()))
+            WantedFace(track_id=track.track_id, landmarks=landmarks_of(track.landmarks.ravel().tolist()))
             for track in tracks
             if track.track_id in chosen and track.landmarks is not None
         )
@@ -127,9 +140,9 @@ class CameraTracks:
             TrackedFace(
                 track_id=track.track_id,
                 state=track.state,
-                box=tuple(track.box.tolist()),
+                box=box_of(track.box.tolist()),
                 score=track.score,
-                landmarks=None if track.landmarks is None else tuple(track.landmarks.ravel().tolist()),
+                landmarks=None if track.landmarks is None else landmarks_of(track.landmarks.ravel().tolist()),
                 name=name,
                 confidence=confidence,
                 age_s=track.age_s,

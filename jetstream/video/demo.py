@@ -1,18 +1,20 @@
 """The demo: a small film of two public-domain portraits that walk past each other, made without a camera.
 
-Rear Admiral Grace Hopper (U.S. Navy) from the matplotlib wheel, Eileen Collins (NASA) from the scikit-image wheel. Knows
-no face: where they are is only in the script.
+Rear Admiral Grace Hopper (U.S. Navy) from the matplotlib wheel, Eileen Collins (NASA) from the scikit-image wheel.
+Finds no face: where they are stands in the script.
 """
 
 import importlib.util
 import math
 from collections.abc import Iterator
 from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from jetstream.errors import SourceError
 from jetstream.video.folder import shrunk
@@ -30,18 +32,19 @@ FEATHER_PX = 2.0
 
 # px in astronaut.png: hair, collar, suit, helmet under the arm
 COLLINS_OUTLINE = (
-    *((227, 16), (201, 22), (178, 36), (162, 52), (154, 70), (156, 98), (172, 116), (177, 134), (185, 152), (160, 151)),
-    *((134, 164), (119, 184), (119, 202), (66, 246), (41, 294), (27, 342), (21, 390), (24, 478), (38, 512), (488, 512)),
-    *((494, 470), (484, 425), (464, 392), (434, 364), (400, 352), (364, 354), (353, 288), (340, 262), (306, 238)),
-    *((303, 216), (290, 195), (256, 176), (262, 156), (269, 136), (279, 126), (294, 110), (300, 90), (296, 58)),
-    *((276, 31), (248, 18)),
+    *((227, 16), (201, 22), (178, 36), (162, 52), (154, 70), (156, 98), (172, 116), (177, 134), (185, 152)),
+    *((160, 151), (134, 164), (119, 184), (119, 202), (66, 246), (41, 294), (27, 342), (21, 390), (24, 478)),
+    *((38, 512), (488, 512), (494, 470), (484, 425), (464, 392), (434, 364), (400, 352), (364, 354), (353, 288)),
+    *((340, 262), (306, 238), (303, 216), (290, 195), (256, 176), (262, 156), (269, 136), (279, 126), (294, 110)),
+    *((300, 90), (296, 58), (276, 31), (248, 18)),
 )
 # px in grace_hopper.jpg: cap, glasses, uniform
 HOPPER_OUTLINE = (
-    *((258, 23), (218, 30), (192, 46), (177, 66), (174, 84), (158, 96), (149, 112), (149, 180), (155, 190), (159, 228)),
-    *((167, 262), (178, 274), (194, 294), (202, 318), (150, 352), (80, 370), (54, 382), (38, 408), (27, 450), (16, 600)),
-    *((504, 600), (503, 490), (497, 430), (488, 396), (471, 380), (357, 337), (332, 314), (338, 298), (350, 283)),
-    *((362, 258), (371, 226), (375, 196), (370, 178), (371, 132), (366, 92), (352, 86), (344, 60), (318, 42), (285, 27)),
+    *((258, 23), (218, 30), (192, 46), (177, 66), (174, 84), (158, 96), (149, 112), (149, 180), (155, 190)),
+    *((159, 228), (167, 262), (178, 274), (194, 294), (202, 318), (150, 352), (80, 370), (54, 382), (38, 408)),
+    *((27, 450), (16, 600), (504, 600), (503, 490), (497, 430), (488, 396), (471, 380), (357, 337), (332, 314)),
+    *((338, 298), (350, 283), (362, 258), (371, 226), (375, 196), (370, 178), (371, 132), (366, 92), (352, 86)),
+    *((344, 60), (318, 42), (285, 27)),
 )
 # (seconds, px of the face's middle): they cross at 6 s and at 17 s; Hopper is away from 10.5 to 14 s
 COLLINS_WALK = ((0.0, 330), (4.0, 360), (8.0, 930), (15.0, 900), (19.0, 340), (20.0, 330))
@@ -129,7 +132,7 @@ def pose_at(actor: Actor, time_s: float) -> Pose:
 
 def along(walk: tuple[tuple[float, int], ...], time_s: float) -> float:
     """Where a walk is at a time, starting and stopping gently at each of its points."""
-    for (start_s, start), (end_s, end) in zip(walk, walk[1:], strict=False):
+    for (start_s, start), (end_s, end) in pairwise(walk):
         if time_s <= end_s:
             part = (time_s - start_s) / (end_s - start_s)
             return start + (end - start) * part * part * (3 - 2 * part)
@@ -173,7 +176,7 @@ def cut_out(path: Path, outline: tuple[tuple[int, int], ...]) -> Image:
 def paint_wall() -> Image:
     """(720, 1280, 3) uint8 BGR: an evening wall with lights out of focus."""
     down = np.linspace(0, 1, HEIGHT, dtype=np.float32)[:, None, None]
-    wall = (1 - down) * np.float32((112, 84, 52)) + down * np.float32((146, 150, 168))
+    wall = (1 - down) * bgr(112, 84, 52) + down * bgr(146, 150, 168)
     wall = np.ascontiguousarray(np.broadcast_to(wall, (HEIGHT, WIDTH, 3)))
     lights = np.zeros_like(wall)
     for x, y, radius, colour in lights_of(np.random.default_rng(7)):
@@ -193,12 +196,16 @@ def lights_of(rng: np.random.Generator) -> Iterator[tuple[int, int, int, tuple[f
 def paint_counter() -> Image:
     """(720 - COUNTER_Y, 1280, 3) uint8 BGR: a wooden counter with a lit edge."""
     height = HEIGHT - COUNTER_Y
-    grain = np.random.default_rng(3).normal(0, 9, (height, WIDTH // 16, 1)).astype(np.float32)
-    grain = cv2.GaussianBlur(cv2.resize(grain, (WIDTH, height), interpolation=cv2.INTER_LINEAR), (0, 0), 6, sigmaY=0.8)
+    noise = np.random.default_rng(3).normal(0, 9, (height, WIDTH // 16)).astype(np.float32)
+    grain = cv2.GaussianBlur(cv2.resize(noise, (WIDTH, height), interpolation=cv2.INTER_LINEAR), (0, 0), 6, sigmaY=0.8)
     shade = np.linspace(1.0, 0.55, height, dtype=np.float32)[:, None, None]
-    wood = (np.float32((58, 88, 128)) + grain[..., None] * 2) * shade
+    wood = (bgr(58, 88, 128) + grain[..., None] * 2) * shade
     wood[:5] += 50
-    return np.clip(wood, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(wood, 0, 255), np.uint8)
+
+
+def bgr(blue: float, green: float, red: float) -> NDArray[np.float32]:
+    return np.array((blue, green, red), np.float32)
 
 
 class DemoSource(Source):

@@ -1,4 +1,4 @@
-"""For sources that don't wait: only the newest frame counts, a read may hang for ever, and a lost source is tried again.
+"""For sources that don't wait: only the newest frame counts, a read may hang, a lost source is tried again.
 
 Knows no process and no camera: it drains any `Source`, and whoever holds it decides when to give up.
 """
@@ -61,7 +61,7 @@ class Newest:
             with self._source:
                 while not self._stopping and (frame := self._next()) is not None:
                     self._offer(frame)
-        except BaseException as raised:  # noqa: BLE001  handed over by `get` to the thread that can act
+        except BaseException as raised:  # handed over by `get` to the thread that can act
             error = raised
         with self._changed:
             self._error, self.ended = error, True

@@ -59,7 +59,7 @@ def within(timeout_s: float, call: Callable[[], T]) -> T:
     def run() -> None:
         try:
             outcome.append(call())
-        except BaseException as error:  # noqa: BLE001  handed to the caller's thread
+        except BaseException as error:  # handed to the caller's thread
             outcome.append(error)
 
     thread = threading.Thread(target=run, name="open", daemon=True)
@@ -117,14 +117,17 @@ def open_camera(camera: Camera, *, max_width: int, max_height: int, open_timeout
 
 
 def _open_best(camera: Camera, max_width: int, max_height: int) -> InputContainer:
+    container: InputContainer
     *better, last = ways_to_open(max_width, max_height)
     for options in better:
         try:
-            return av.open(str(camera.path), format=FORMAT, options=options)
+            container = av.open(str(camera.path), format=FORMAT, options=options)
+            return container
         except av.FFmpegError as error:
             if error.errno in (errno.EACCES, errno.EPERM, errno.EBUSY, errno.ENODEV, errno.ENOENT):
                 raise
-    return av.open(str(camera.path), format=FORMAT, options=last)
+    container = av.open(str(camera.path), format=FORMAT, options=last)
+    return container
 
 
 def video_stream(container: InputContainer, shown: str) -> VideoStream:
@@ -151,7 +154,7 @@ def file_trouble(error: Exception) -> str:
 def network_trouble(error: Exception, timeout_s: float) -> str:
     """What a stream's failure means and what to do, without the address."""
     if isinstance(error, (av.error.ExitError, TimeoutError)):
-        return f"no answer within {timeout_s:g} s; check the address and that the device is on"
+        return silence(timeout_s)
     if isinstance(error, ConnectionRefusedError):
         return "the connection is refused; check the address and the port"
     if isinstance(error, (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)):
@@ -161,6 +164,10 @@ def network_trouble(error: Exception, timeout_s: float) -> str:
     if isinstance(error, (av.error.InvalidDataError, av.error.EOFError)):
         return "what it sends is no video that can be read; check the path in the address"
     return f"can't be opened ({reason_of(error)}); check the address and the network"
+
+
+def silence(timeout_s: float) -> str:
+    return f"no answer within {timeout_s:g} s; check the address and that the device is on"
 
 
 def camera_trouble(error: Exception, timeout_s: float) -> str:

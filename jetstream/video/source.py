@@ -35,7 +35,8 @@ class Probe(NamedTuple):
     described: str
 
     def __str__(self) -> str:
-        return f"{self.kind}, {self.described}, frames of {self.width}x{self.height}"
+        size = f"{self.width}x{self.height}"
+        return self.described if size in self.described else f"{self.described}, delivered as {size}"
 
 
 def kind_of(spec: str) -> str:
@@ -101,9 +102,7 @@ def open_source(
         opener = partial(open_network, spec, open_timeout_s=open_timeout_s, read_timeout_s=read_timeout_s)
     elif camera := camera_of(spec):
         shown = camera.shown
-        opener = partial(
-            open_camera, camera, max_width=max_width, max_height=max_height, open_timeout_s=open_timeout_s
-        )
+        opener = partial(open_camera, camera, max_width=max_width, max_height=max_height, open_timeout_s=open_timeout_s)
     else:
         opener = partial(open_file, Path(spec))
     return StreamSource(

@@ -3,6 +3,7 @@
 Knows no reconnecting: a live source that fails raises, and whoever captures opens it again.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -13,7 +14,7 @@ from av.video.stream import VideoStream
 from jetstream.errors import SourceError
 from jetstream.video.camera import wait_for_frame
 from jetstream.video.frames import USUAL_FPS, Image, Shot, Source
-from jetstream.video.opening import Opened, network_trouble, reason_of
+from jetstream.video.opening import Opened, network_trouble, reason_of, silence
 from jetstream.video.pixels import Converter
 
 MOST_FAILED_READS = 64
@@ -72,7 +73,7 @@ class StreamSource(Source):
         # Frame threads make damaged files decode differently from run to run; slices don't wait for later frames.
         stream.thread_type = "AUTO" if self._decode_threads > 1 and not self.live else "SLICE"
         stream.codec_context.thread_count = self._decode_threads
-        if not self.live and stream.start_time is not None:
+        if not self.live and stream.start_time is not None and stream.time_base is not None:
             self._start_s = float(stream.start_time * stream.time_base)
         for packet in self._whole_packets(opened):
             for frame in self._decoded(stream, packet):
@@ -106,6 +107,7 @@ class StreamSource(Source):
         failed = 0
         while True:
             self._wait(opened)
+            asked_s = time.monotonic()
             try:
                 packet = next(packets)
             except StopIteration:
@@ -122,8 +124,12 @@ class StreamSource(Source):
                 packets = opened.container.demux(opened.stream)  # a generator that raised has ended
                 continue
             failed = 0
+            late = self.live and time.monotonic() - asked_s >= self._read_timeout_s
             self._packets += packet.size > 0
             yield packet
+            # On a time-out FFmpeg first hands out what its parser holds, and would then wait as long again.
+            if late and packet.size:
+                raise SourceError(f"{self._shown}: {silence(self._read_timeout_s)}")
 
     def _wait(self, opened: Opened) -> None:
         if opened.descriptor is not None and not wait_for_frame(opened.descriptor, self._read_timeout_s):
@@ -173,7 +179,7 @@ class StreamSource(Source):
             of = f" of {self.frames_expected}" if self._good < (self.frames_expected or 0) else ""
             told.append(f"damaged after frame {self._good}{of}; the frames before it were processed")
         if self._damaged > self._cut:
-            told.append(f"{self._damaged} damaged frames were left out")
+            told.append("1 damaged frame was left out" if self._damaged == 1 else f"{self._damaged} damaged frames were left out")
         if told:
             self.warning = f"{self._shown}: {'; '.join(told)}"
 
@@ -183,7 +189,7 @@ def expected_frames(opened: Opened) -> int | None:
     stream, duration_s = opened.stream, stated_duration_s(opened)
     if stream.frames:
         return stream.frames
-    return round(duration_s * float(stream.average_rate)) if duration_s and stream.average_rate else None
+    return round(duration_s * stream.average_rate) if duration_s and stream.average_rate else None
 
 
 def stated_duration_s(opened: Opened) -> float | None:
@@ -196,7 +202,7 @@ def stated_duration_s(opened: Opened) -> float | None:
         hours, minutes, seconds = tag.split(":")
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
     if container.duration is not None and len(container.streams) == 1:
-        return container.duration / av.time_base
+        return float(container.duration / av.time_base)
     return None
 
 

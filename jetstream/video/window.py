@@ -53,7 +53,9 @@ class Window:
         if self._screen is None:
             self._open(image.shape[1], image.shape[0])
         place = self._places.setdefault(camera, len(self._places))
-        width, height = (size // n for size, n in zip(self._screen.get_size(), (self._columns, self._rows), strict=True))
+        width, height = (
+            size // n for size, n in zip(self._screen.get_size(), (self._columns, self._rows), strict=True)
+        )
         factor = min(width / image.shape[1], height / image.shape[0])
         size = (max(1, int(image.shape[1] * factor)), max(1, int(image.shape[0] * factor)))
         picture = cv2.cvtColor(cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB)

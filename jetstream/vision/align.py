@@ -24,6 +24,8 @@ TEMPLATE = np.array(
     [[0.32294, 0.31045], [0.68425, 0.31021], [0.50154, 0.52413], [0.34303, 0.70618], [0.66288, 0.70652]]
 )
 WEIGHTS = np.array([0.429, 0.413, 0.053, 0.053, 0.052])
+TEMPLATE.setflags(write=False)
+WEIGHTS.setflags(write=False)
 
 # A face this much larger than the picture is not a face; it also bounds the work a wild landmark can cause.
 _MAX_SCALE = 1000.0
@@ -46,11 +48,11 @@ def similarity(landmarks: NDArray[Any]) -> Similarity | None:
 
     Weighted least squares in the picture; in complex numbers, turn = sum(w conj(t) p) / sum(w |t|^2) over centred
     points, which cannot mirror. None where no face can be meant: a coordinate that is not finite, all points in one
-    place, or a scale beyond reason.
+    place, or a scale beyond reason. Raises ValueError for another number of points.
     """
-    points = _complex(np.asarray(landmarks, dtype=np.float64))
-    if points.shape != (5,) or not np.isfinite(points).all():
+    if not np.isfinite(landmarks).all():
         return None
+    points = _complex(np.asarray(landmarks, dtype=np.float64).reshape(5, 2))
     template = _complex(TEMPLATE * CHIP_PX)
     weights = WEIGHTS / WEIGHTS.sum()
     template_centre, centre = weights @ template, weights @ points

@@ -20,7 +20,7 @@ from jetstream.errors import ModelError
 EMBEDDING_SIZE = 128
 
 # Measured on 12 + 10 people, half of them strangers (benchmarks/bench_naming.py): known people and strangers are
-# equally likely at this distance from a centroid of many photos, and about 1 % of strangers come closer.
+# equally likely at this distance from a centroid of many photos; 0 to 1.5 % of strangers come closer to one of six.
 GATE = 0.53
 # A centroid of n photos lies off the person's true middle, the squared error being this over n: the fewer the photos,
 # the farther away the same person's next picture falls, and strangers' with it.

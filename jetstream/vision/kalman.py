@@ -1,4 +1,4 @@
-"""One box over time: where a face should be now, and how sure that is.
+"""One box over time: where a face should be now.
 
 Knows no image, no clock and no other track: elapsed seconds and measured boxes come in, a box comes out.
 """
@@ -10,19 +10,28 @@ from filterpy.kalman import KalmanFilter
 from numpy.typing import ArrayLike, NDArray
 
 MIN_SIDE_PX: Final = 1.0
+# A face that isn't seen neither shrinks to a dot nor fills the picture: 2 s of growing is mostly a bad last box.
+MAX_GROWTH_UNSEEN: Final = 2.0
+# Inflation of the variance in one update; without a limit one absurd box would erase all that was learned.
+MAX_LOOSENING: Final = 100.0
+PLACES: Final = np.arange(4)
+SPEEDS: Final = np.arange(4, 8)
 
 
 class BoxFilter:
     """Kalman filter of one box: centre x, centre y, width, height and the velocity of each.
 
-    The shape is that of SORT (Bewley et al. 2016, "Simple Online and Realtime Tracking", section 3.2): linear, constant
-    velocity, boxes as measurements. Three things differ:
+    The model is SORT's (Bewley et al. 2016, "Simple Online and Realtime Tracking", section 3.2): linear, constant
+    velocity, boxes as measurements. Four things differ:
 
-    - Width and height are states of their own and every noise is a fraction of the box's side along that axis, so that
-      near and far faces behave alike (Aharon et al. 2022, "BoT-SORT", section 3.1; DeepSORT does it with the height).
-    - Time is in seconds. The velocity is an Ornstein-Uhlenbeck process, so a drop of frames needs no special case: two
-      steps of dt / 2 give exactly one step of dt, and a face that isn't seen comes to rest instead of flying away.
-    - A weak detection pulls less: its noise grows as its score falls (Du et al. 2021, "GIAOTracker", NSA Kalman).
+    - Width and height are states of their own, and every noise is a share of the box's side along that axis, so near
+      and far faces behave alike (Aharon et al. 2022, "BoT-SORT", section 3.1; DeepSORT does it with the height).
+    - Time is in seconds and the acceleration is white noise in continuous time (Bar-Shalom et al. 2001, "Estimation with
+      Applications to Tracking and Navigation", section 6.2.2), so dropped frames and odd rates need no special case:
+      two steps of dt / 2 are one step of dt.
+    - A weak detection pulls less: its noise grows as its score falls (the idea of Du et al. 2021, "GIAOTracker", NSA).
+    - Two surprises in a row to the same side are motion and not jitter: the filter then loosens and catches up. With
+      that it may be as calm as a jittery detector needs and doesn't trail behind a face that starts to move.
     """
 
     def __init__(
@@ -31,90 +40,98 @@ class BoxFilter:
         score: float = 1.0,
         *,
         jitter: float = 0.05,
-        initial_speed: float = 1.0,
-        acceleration: float = 2.0,
-        growth: float = 0.5,
-        rest_s: float = 1.0,
+        initial_speed: float = 2.0,
+        acceleration: float = 0.2,
+        growth: float = 0.25,
+        surprise: float = 1.0,
     ) -> None:
         """Start at rest.
 
         box            (4,) xyxy px, the first detection
         score          its score, 0..1
-        jitter         how far detections scatter around the truth, in sides
+        jitter         how far a perfect-scoring detection scatters around the truth, in sides
         initial_speed  how fast a new face may move, in sides a second
-        acceleration   how fast the centre changes its speed, in sides a second per square-root second
+        acceleration   by how much the speed of the centre drifts in one second, in sides a second
         growth         the same for width and height
-        rest_s         time after which an unseen face has lost 63 % of its speed
+        surprise       standard deviations that two measurements in a row may miss the prediction to the same side
         """
         self._jitter = jitter
-        self._rest_s = rest_s
+        self._surprise = surprise
         self._drive: NDArray[np.float64] = np.array([acceleration, acceleration, growth, growth]) ** 2
         measured = _measure(box)
-        self._sides = _sides(measured)
+        self._sides = measured[[2, 3, 2, 3]]
+        self._missed = np.zeros(2)
         self._filter: Any = KalmanFilter(dim_x=8, dim_z=4)
         self._filter.x = np.concatenate([measured, np.zeros(4)])
         self._filter.H = np.eye(4, 8)
-        ratio = growth / acceleration if acceleration > 0 else 1.0
-        speeds = initial_speed * np.array([1.0, 1.0, ratio, ratio]) * self._sides
-        self._filter.P = np.diag(np.concatenate([np.diag(self._noise(score)), speeds**2]))
+        grow_share = growth / acceleration if acceleration > 0 else 1.0
+        speeds = initial_speed * np.array([1.0, 1.0, grow_share, grow_share]) * self._sides
+        self._filter.P = np.diag(np.concatenate([self._scatter(score), speeds]) ** 2)
 
     @property
     def box(self) -> NDArray[np.float32]:
-        """(4,) float32 xyxy px; each side is at least one pixel."""
+        """(4,) float32 xyxy px; no side is shorter than a pixel."""
         x, y, width, height = self._filter.x[:4]
         return np.array([x - width / 2, y - height / 2, x + width / 2, y + height / 2], dtype=np.float32)
 
     def predict(self, dt_s: float) -> None:
-        """Move `dt_s` seconds on; zero and negative steps change nothing."""
+        """Move `dt_s` seconds on; a zero or negative step changes nothing."""
         if dt_s <= 0:
             return
-        self._filter.predict(F=_transition(dt_s, self._rest_s), Q=self._process_noise(dt_s))
-        self._keep_size()
+        transition = np.eye(8)
+        transition[PLACES, SPEEDS] = dt_s
+        self._filter.predict(F=transition, Q=self._process_noise(dt_s))
+        self._keep_size(self._sides[:2] / MAX_GROWTH_UNSEEN, self._sides[:2] * MAX_GROWTH_UNSEEN)
 
     def update(self, box: ArrayLike, score: float = 1.0) -> None:
         """Take in a detection: box (4,) xyxy px, score 0..1."""
         measured = _measure(box)
-        self._filter.update(measured, R=self._noise(score))
-        self._keep_size()
-        self._sides = _sides(self._filter.x)
+        noise = np.diag(self._scatter(score) ** 2)
+        self._loosen(measured, noise)
+        self._filter.update(measured, R=noise)
+        self._keep_size(np.full(2, MIN_SIDE_PX), np.full(2, np.inf))
+        self._sides = self._filter.x[[2, 3, 2, 3]]
 
-    def _noise(self, score: float) -> NDArray[np.float64]:
-        # Twice the scatter at score 0: NSA's (1 - score) would trust a perfect score without limit.
-        scatter = self._jitter * (2.0 - min(max(score, 0.0), 1.0)) * self._sides
-        return np.diag(scatter**2)
+    def _scatter(self, score: float) -> NDArray[np.float64]:
+        """(4,) standard deviation of a detection, px; twice as much at score 0 as at score 1."""
+        sides: NDArray[np.float64] = self._jitter * (2.0 - min(max(score, 0.0), 1.0)) * self._sides
+        return sides
 
     def _process_noise(self, dt_s: float) -> NDArray[np.float64]:
-        """(8, 8) covariance of the integrated Ornstein-Uhlenbeck process after dt_s.
+        """(8, 8) covariance of integrated white acceleration over dt_s.
 
-        Closed form, e.g. Gillespie 1996, "Exact numerical simulation of the Ornstein-Uhlenbeck process and its integral".
-        Scaled by the side at the last detection, so that a prediction can be cut into steps without changing it.
+        Scaled by the sides at the last detection, so that a prediction can be cut into steps without changing it.
         """
-        rest_s, keep = self._rest_s, np.exp(-dt_s / self._rest_s)
         power = self._drive * self._sides**2
-        place = rest_s**3 / 2 * (2 * dt_s / rest_s - 3 + 4 * keep - keep**2)
-        cross = rest_s**2 / 2 * (1 - keep) ** 2
-        speed = rest_s / 2 * (1 - keep**2)
-        return np.kron([[place, cross], [cross, speed]], np.diag(power))
+        noise = np.zeros((8, 8))
+        noise[PLACES, PLACES] = power * dt_s**3 / 3
+        noise[PLACES, SPEEDS] = noise[SPEEDS, PLACES] = power * dt_s**2 / 2
+        noise[SPEEDS, SPEEDS] = power * dt_s
+        return noise
 
-    def _keep_size(self) -> None:
-        """A side below one pixel is held there and stops shrinking."""
+    def _loosen(self, measured: NDArray[np.float64], noise: NDArray[np.float64]) -> None:
+        """Raise the uncertainty along an axis whose last two measurements missed to the same side.
+
+        Centre only: a detector's idea of a face's size wavers for many frames at a time without the face growing.
+        """
+        spread = np.sqrt(np.diag(self._filter.P)[:2] + np.diag(noise)[:2])
+        missed = (measured[:2] - self._filter.x[:2]) / spread
+        lasting = np.where(missed * self._missed > 0, np.minimum(np.abs(missed), np.abs(self._missed)), 0.0)
+        self._missed = missed
+        gain = np.sqrt(np.clip((lasting / self._surprise) ** 2, 1.0, MAX_LOOSENING))
+        scale = np.ones(8)
+        scale[[0, 1]] = scale[[4, 5]] = gain
+        self._filter.P = self._filter.P * np.outer(scale, scale)
+
+    def _keep_size(self, shortest: NDArray[np.float64], longest: NDArray[np.float64]) -> None:
+        """Hold width and height between the limits, at least a pixel; a held side stops moving past its limit."""
         state = self._filter.x
-        small = state[2:4] < MIN_SIDE_PX
-        state[2:4][small] = MIN_SIDE_PX
-        state[6:8][small] = np.maximum(state[6:8][small], 0.0)
-
-
-def _transition(dt_s: float, rest_s: float) -> NDArray[np.float64]:
-    keep = np.exp(-dt_s / rest_s)
-    return np.kron([[1.0, rest_s * (1 - keep)], [0.0, keep]], np.eye(4))
+        held = np.clip(state[2:4], np.maximum(shortest, MIN_SIDE_PX), np.maximum(longest, MIN_SIDE_PX))
+        state[6:8][held != state[2:4]] = 0.0
+        state[2:4] = held
 
 
 def _measure(box: ArrayLike) -> NDArray[np.float64]:
     """xyxy to centre x, centre y, width, height."""
     x1, y1, x2, y2 = np.asarray(box, dtype=np.float64)
     return np.array([(x1 + x2) / 2, (y1 + y2) / 2, max(x2 - x1, MIN_SIDE_PX), max(y2 - y1, MIN_SIDE_PX)])
-
-
-def _sides(state: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The side that scales each of the four states: width, height, width, height."""
-    return state[[2, 3, 2, 3]]

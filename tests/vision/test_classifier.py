@@ -1,0 +1,222 @@
+import io
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from jetstream.errors import ModelError
+from jetstream.vision.classifier import GATE, Classifier, gate
+
+BETWEEN, WITHIN = 0.055, 0.03  # per dimension, about what dlib's network gives: people 0.88 apart, photos 0.48
+
+
+def faces(people: int, photos: int, seed: int = 0) -> np.ndarray:
+    """(people, photos, 128) float32 invented embeddings; the same seed gives the same people."""
+    middles = np.random.default_rng(seed).normal(0, BETWEEN, (people, 1, 128))
+    return (middles + np.random.default_rng(seed + 1).normal(0, WITHIN, (people, photos, 128))).astype(np.float32)
+
+
+def fitted(embeddings: np.ndarray) -> Classifier:
+    """People named p000, p001, ..."""
+    people, photos, _ = embeddings.shape
+    return Classifier.fit(embeddings.reshape(-1, 128), [f"p{row:03}" for row in range(people) for _ in range(photos)])
+
+
+def names(classifier: Classifier, embeddings: np.ndarray) -> list[str | None]:
+    return [answer.name for answer in classifier.ask(embeddings)]
+
+
+def made(svm_weights: np.ndarray, gates: tuple[float, float] = (0.5, 0.5)) -> Classifier:
+    """Ann at the origin, Bob one away from her along the first axis."""
+    centroids = np.zeros((2, 128), np.float32)
+    centroids[1, 0] = 1
+    return Classifier(["Ann", "Bob"], centroids, np.array(gates, np.float32), svm_weights, np.zeros(2, np.float32))
+
+
+def along(*firsts: float) -> np.ndarray:
+    """Embeddings on the line from Ann to Bob."""
+    embeddings = np.zeros((len(firsts), 128), np.float32)
+    embeddings[:, 0] = firsts
+    return embeddings
+
+
+BOTH_AGREE = along(-1, 1)  # as weights: Bob from the origin on
+
+
+def test_nobody_enrolled_knows_nobody():
+    classifier = Classifier.fit(np.empty((0, 128)), [])
+
+    (answer,) = classifier.ask(faces(1, 1)[0])
+
+    assert answer == (None, 0.0, math.inf, None)
+
+
+@pytest.mark.parametrize("photos", [1, 2, 30])
+@pytest.mark.parametrize("people", [1, 2, 3, 8])
+def test_known_people_are_named_and_strangers_are_not(people, photos):
+    everybody = faces(people + 20, photos + 10)
+    known, strangers = everybody[:people], everybody[people:].reshape(-1, 128)
+    classifier = fitted(known[:, :photos])
+
+    for row, own in enumerate(known[:, photos:]):
+        assert names(classifier, own).count(f"p{row:03}") >= 9
+    assert set(names(classifier, strangers)) == {None}
+
+
+def test_five_hundred_people_with_one_photo_each():
+    everybody = faces(600, 2)
+    classifier = fitted(everybody[:500, :1])
+
+    known = names(classifier, everybody[:500, 1])
+
+    assert all(name in (None, f"p{row:03}") for row, name in enumerate(known))
+    assert 500 - known.count(None) > 300
+    assert set(names(classifier, everybody[500:].reshape(-1, 128))) == {None}
+
+
+def test_person_with_a_hundred_photos_does_not_swallow_one_with_a_single_photo():
+    ann, bob = faces(2, 130)
+    classifier = Classifier.fit(np.concatenate([ann[:100], bob[:1]]), ["Ann"] * 100 + ["Bob"])
+
+    assert names(classifier, ann[100:]).count("Ann") == 30
+    assert "Ann" not in names(classifier, bob[1:])
+    assert names(classifier, bob[1:]).count("Bob") > 110
+
+
+def test_no_name_is_given_where_the_two_judges_disagree():
+    says_bob_everywhere = made(np.zeros((2, 128), np.float32) + along(0, 1) - along(0.5, 0.5))
+
+    (answer,) = says_bob_everywhere.ask(along(0.1))
+
+    assert answer.name is None
+    assert answer.nearest == "Ann"
+    assert answer.confidence < 0.5
+
+
+def test_refused_face_still_tells_who_is_nearest_and_how_far():
+    (answer,) = made(BOTH_AGREE, gates=(0.1, 0.1)).ask(along(0.75))
+
+    assert answer.name is None
+    assert answer.nearest == "Bob"
+    assert answer.distance == pytest.approx(0.25)
+
+
+def test_confidence_falls_with_distance_and_is_a_half_at_the_gate():
+    answers = made(BOTH_AGREE).ask(along(0.0, -0.3, -0.45, -0.5, -0.51, -0.6, -3.0))
+    confidences = [answer.confidence for answer in answers]
+
+    assert confidences == sorted(confidences, reverse=True)
+    assert confidences[3] == 0.5
+    assert all(0 <= confidence <= 1 for confidence in confidences)
+    assert [answer.name for answer in answers] == ["Ann"] * 4 + [None] * 3
+
+
+def test_name_is_given_exactly_from_half_confidence_on():
+    classifier = fitted(faces(6, 4))
+
+    answers = classifier.ask(faces(12, 40).reshape(-1, 128))
+
+    assert {answer.name is None for answer in answers} == {True, False}
+    assert all((answer.name is not None) == (answer.confidence >= 0.5) for answer in answers)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_embedding_that_is_not_finite_is_nobody(bad):
+    embeddings = along(0.0, 0.0)
+    embeddings[1, 77] = bad
+
+    good, broken = made(BOTH_AGREE).ask(embeddings)
+
+    assert good.name == "Ann"
+    assert broken == (None, 0.0, math.inf, None)
+
+
+def test_answer_does_not_depend_on_the_others_asked_with_it():
+    classifier = fitted(faces(20, 3))
+    asked = faces(30, 2).reshape(-1, 128)
+
+    assert classifier.ask(asked) == [classifier.ask(one[None])[0] for one in asked]
+    assert classifier.ask(np.empty((0, 128), np.float32)) == []
+
+
+def test_same_photos_in_another_order_know_the_same_people():
+    embeddings = faces(4, 5)
+    order = np.random.default_rng(0).permutation(20)
+    people = np.repeat(["Dan", "Ann", "Zoe", "Bob"], 5)
+    straight = Classifier.fit(embeddings.reshape(-1, 128), list(people))
+    shuffled = Classifier.fit(embeddings.reshape(-1, 128)[order], list(people[order]))
+    asked = faces(8, 10).reshape(-1, 128)
+
+    assert straight.names == shuffled.names == ("Ann", "Bob", "Dan", "Zoe")
+    assert names(straight, asked) == names(shuffled, asked)
+
+
+def test_gate_widens_for_few_photos_and_narrows_for_many_people():
+    assert gate(1, 5) > gate(3, 5) > gate(100, 5) > GATE
+    assert gate(5, 2) == gate(5, 10) > gate(5, 50) > gate(5, 500) > 0.4
+
+
+def test_one_gate_for_all_replaces_the_measured_ones():
+    classifier = made(BOTH_AGREE).with_gate(0.2)
+
+    assert names(classifier, along(-0.19, -0.21)) == ["Ann", None]
+
+
+@pytest.mark.parametrize("people", [0, 1, 2, 7])
+def test_stored_classifier_answers_the_same(people):
+    classifier = fitted(faces(people, 3)) if people else Classifier.fit(np.empty((0, 128)), [])
+    file = io.BytesIO()
+    np.savez(file, **classifier.to_arrays())
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as stored:
+        read = Classifier.from_arrays(stored)
+    asked = faces(9, 2).reshape(-1, 128)
+
+    assert read.names == classifier.names
+    assert read.ask(asked) == classifier.ask(asked)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("names", None),
+        ("names", np.array([1, 2, 3])),
+        ("names", np.array(["Ann", "Ann", "Bob"])),
+        ("names", np.array(["Ann", "", "Bob"])),
+        ("names", np.array(["Ann", "Bob"])),
+        ("centroids", None),
+        ("centroids", np.zeros((3, 127), np.float32)),
+        ("centroids", np.zeros((3, 128), np.float64)),
+        ("centroids", np.full((3, 128), np.nan, np.float32)),
+        ("gates", np.zeros(4, np.float32)),
+        ("svm_weights", np.zeros((2, 128), np.float32)),
+        ("svm_biases", np.zeros((3, 1), np.float32)),
+    ],
+)
+def test_arrays_of_another_kind_are_refused_with_the_remedy(key, value):
+    arrays = fitted(faces(3, 2)).to_arrays()
+    del arrays[key]
+    if value is not None:
+        arrays[key] = value
+
+    with pytest.raises(ModelError, match="jetstream train"):
+        Classifier.from_arrays(arrays)
+
+
+def test_photo_without_a_finite_embedding_cannot_be_learnt():
+    with pytest.raises(ValueError, match="finite"):
+        Classifier.fit(np.full((1, 128), np.nan), ["Ann"])
+
+
+def test_asking_does_not_load_scikit_learn():
+    program = (
+        "import sys, numpy as np\n"
+        "from jetstream.vision.classifier import Classifier\n"
+        "ones = np.ones((1, 128), np.float32)\n"
+        "Classifier(['Ann'], ones, np.ones(1, np.float32), ones, np.ones(1, np.float32)).ask(ones)\n"
+        "sys.exit('sklearn' in sys.modules)\n"
+    )
+
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
