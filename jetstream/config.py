@@ -107,14 +107,22 @@ class Detect(Table, frozen=True):
 
 
 class Track(Table, frozen=True):
-    iou_threshold: Fraction = 0.3
-    """least overlap of a track's predicted box and a detection"""
-    strong_score: Fraction = 0.8
-    """detections from here on start tracks; weaker ones only keep them"""
-    confirm_s: NotNegative = 0.08
-    """a face seen again after this time is confirmed"""
-    max_lost_s: NotNegative = 1.0
-    """an unseen track is forgotten after this time"""
+    strong_score: Fraction = 0.9
+    """detections from here on find and start tracks; weaker ones only continue them"""
+    instant_score: Fraction = 0.98
+    """a new face with this score is confirmed at once"""
+    min_iou: Fraction = 0.15
+    """least overlap of a strong detection with its track"""
+    min_weak_iou: Fraction = 0.3
+    """the same for a weak detection"""
+    confirm_s: NotNegative = 0.06
+    """any other new face is confirmed when it is found again this long after its first detection"""
+    tentative_s: NotNegative = 0.12
+    """a face that isn't confirmed may be missing this long"""
+    hold_s: NotNegative = 0.13
+    """a confirmed face is called lost when missing longer than this"""
+    max_lost_s: NotNegative = 2.0
+    """and forgotten when missing longer than this"""
     half_life_s: Positive = 4.0
     """age at which a vote counts half"""
 

@@ -115,8 +115,7 @@ def run_stage(name: str, config: Config, run_dir: Path, *, parent: int | None = 
     if camera:
         config = msgspec.structs.replace(config, cameras=tuple(c for c in config.cameras if c.name == camera))
     stop = _stop_flag(parent)
-    pulse = Pulse(name, run_dir)
-    pulse.beat()
+    pulse = Pulse(name, run_dir)  # its first beat comes from the stage's loop: everything is open then
     function = stage.load()
     with Rings.attach_all(RunDir(run_dir).read_rings()) as rings:
         cells = _cells(stage, config, rings)

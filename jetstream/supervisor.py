@@ -85,12 +85,14 @@ class Supervisor:
         ready_s: float | None = None
         with _signals(self.stop):
             try:
-                for child in reversed(self._children):  # readers first, so that no frame waits for them
-                    self._start(child)
+                for child in self._children:
+                    if child.stage.takes:
+                        self._start(child)
                 while not all(child.done for child in self._children):
                     now_s = time.monotonic()
                     self._hear()
                     self._watch(now_s)
+                    self._start_captures()
                     if ready_s is None and all(child.beat_s or child.done for child in self._children):
                         ready_s = now_s
                         log.info("running: %s", ", ".join(child.name for child in self._children))
@@ -106,8 +108,17 @@ class Supervisor:
         if self._stopping_since is None:
             self._stopping_since = time.monotonic()
             notify("STOPPING=1")
-            first = [child for child in self._children if child.stage.name == "capture"]
-            _signal(first or self._children, signal.SIGTERM)
+            captures = [child for child in self._children if not child.stage.takes]
+            for child in captures:
+                child.done = child.done or child.popen is None
+            _signal([child for child in captures if child.running] or self._children, signal.SIGTERM)
+
+    def _start_captures(self) -> None:
+        """Once all readers are ready: no frame shall wait for a model to load."""
+        captures = [child for child in self._children if not child.stage.takes and child.popen is None and not child.done]
+        if captures and all(child.beat_s or child.done for child in self._children if child.stage.takes):
+            for child in captures:
+                self._start(child)
 
     def _start(self, child: Child) -> None:
         command = [sys.executable, "-m", "jetstream.process", str(self._run_dir.path), child.name, str(os.getpid())]

@@ -102,6 +102,8 @@ def faces_of(found: Detections, settings: DetectConfig, camera: str) -> tuple[Fa
 
 def _ignored(box: Sequence[Any], settings: DetectConfig, camera: str) -> bool:
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    if 0 < settings.max_face_px < max(box[2] - box[0], box[3] - box[1]):
+        return True
     return any(
         region.camera in ("", camera)
         and region.box[0] <= x <= region.box[2]

@@ -63,7 +63,7 @@ class Recording:
         if self._video is None:
             height, width = image.shape[:2]
             path = self._stem.with_suffix(".mp4")
-            self._video = VideoSink(path, fps=FPS, width=width, height=height, codec=self._settings.codec)
+            self._video = VideoSink(path, fps=FPS, width=width, height=height, codec=self._settings.codec, durable=True)
             self._first_s = tracked.frame.time_s
         assert self._first_s is not None
         self._video.write(image, tracked.frame.time_s - self._first_s)

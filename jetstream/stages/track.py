@@ -63,9 +63,13 @@ class CameraTracks:
     def __init__(self, config: Config) -> None:
         settings, self._recognize = config.track, config.recognize
         self._tracker = Tracker(
-            iou_threshold=settings.iou_threshold,
             strong_score=settings.strong_score,
+            instant_score=settings.instant_score,
+            min_iou=settings.min_iou,
+            min_weak_iou=settings.min_weak_iou,
             confirm_s=settings.confirm_s,
+            tentative_s=settings.tentative_s,
+            hold_s=settings.hold_s,
             max_lost_s=settings.max_lost_s,
         )
         self._half_life_s = settings.half_life_s

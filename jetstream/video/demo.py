@@ -113,13 +113,13 @@ def scene(index: int) -> Image:
     Raises SourceError where a portrait's wheel isn't installed.
     """
     stage, time_s = set_stage(), index % FRAMES / FPS
-    image = stage.wall.copy()
+    image: Image = stage.wall.copy()
     posed = [(pose_at(actor, time_s), actor) for actor in stage.actors]
     for pose, actor in sorted(posed, key=lambda pair: pair[0].face_px):  # the nearer one in front
         draw(image, actor, pose)
     image[COUNTER_Y:] = stage.counter
     light = 0.86 + 0.2 * math.sin(2 * math.pi * time_s / (PERIOD_S / 2))
-    return np.asarray(cv2.convertScaleAbs(image, alpha=light), np.uint8)
+    return np.asarray(cv2.convertScaleAbs(image, dst=image, alpha=light), np.uint8)
 
 
 def pose_at(actor: Actor, time_s: float) -> Pose:
@@ -151,7 +151,7 @@ def draw(image: Image, actor: Actor, pose: Pose) -> None:
     patch = cv2.warpAffine(actor.cutout, matrix, (x2 - x1, y2 - y1), flags=cv2.INTER_LINEAR)
     behind = image[y1:y2, x1:x2]
     through = cv2.cvtColor(cv2.bitwise_not(patch[..., 3]), cv2.COLOR_GRAY2BGR)
-    cv2.add(cv2.multiply(behind, through, scale=1 / 255), patch[..., :3], dst=behind)
+    cv2.add(cv2.multiply(behind, through, scale=1 / 255), cv2.cvtColor(patch, cv2.COLOR_BGRA2BGR), dst=behind)
 
 
 @cache

@@ -19,6 +19,7 @@ from jetstream.video.frames import Image
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff")
 MOST_PIXELS = 100_000_000
 """Far past any camera; decoded it takes 300 MB."""
+DAMAGED = "the picture is damaged or of an unusual kind; save it again as JPEG or PNG"
 
 
 def read_image(path: str | Path) -> Image:
@@ -36,13 +37,15 @@ def read_image(path: str | Path) -> Image:
     except UnidentifiedImageError:
         raise SourceError(f"{path}: not a picture that can be read; convert it to JPEG or PNG") from None
     except OSError as error:
-        raise SourceError(f"{path}: can't be read ({error.strerror or error}); check the file") from None
+        if error.errno is None:  # Pillow's own, on a header cut off
+            raise SourceError(f"{path}: {DAMAGED}") from None
+        raise SourceError(f"{path}: can't be read ({error.strerror}); check the file") from None
     try:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR)
     except cv2.error:
         image = None
     if image is None:
-        raise SourceError(f"{path}: the picture is damaged or of an unusual kind; save it again as JPEG or PNG")
+        raise SourceError(f"{path}: {DAMAGED}")
     return np.asarray(image, np.uint8)
 
 

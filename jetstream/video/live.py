@@ -6,32 +6,39 @@ Knows no process and no camera: it drains any `Source`, and whoever holds it dec
 import random
 import threading
 import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TypeVar
 
+from jetstream.errors import SourceError
 from jetstream.video.frames import Frame, Source
+
+T = TypeVar("T")
 
 
 class Newest:
-    """A thread that drains `source` and keeps its newest frame. It owns the source and closes it.
+    """A thread that opens a source, drains it and keeps its newest frame; a context manager. It closes the source.
 
-    `unread`: frames that were replaced before anybody took them. `ended`: the source gave its last frame.
+    `opener` runs in the thread too, since opening may hang as well. `unread`: frames that were replaced before anybody
+    took them. `ended`: no more will come.
     """
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
+    def __init__(self, opener: Callable[[], Source]) -> None:
+        self._opener = opener
         self._changed = threading.Condition()
         self._frame: Frame | None = None
         self._error: BaseException | None = None
         self._stopping = False
-        self._reading_since_s: float | None = None
+        self._busy_since_s: float | None = None
         self.unread = 0
         self.ended = False
         self._thread = threading.Thread(target=self._drain, name="newest", daemon=True)
         self._thread.start()
 
     def get(self, timeout_s: float) -> Frame | None:
-        """The newest frame, once; waits for one up to `timeout_s`. None: none came, or the source has `ended`.
+        """The newest frame, once; waits for one up to `timeout_s`. None: none came in time.
 
-        Raises what stopped the reader (SourceError) after the last frame before it was taken.
+        After the last frame raises what stopped the reader: SourceError, also where the source just ended.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._frame is not None or self.ended, timeout_s)
@@ -41,39 +48,47 @@ class Newest:
             return frame
 
     def stuck_s(self) -> float:
-        """How long the read that is going on has taken; 0 between reads and after the end.
+        """How long the call that opens or reads the source has taken by now; 0 between calls and after the end.
 
-        Past any time-out the thread is lost in a native call: only ending the process frees the device.
+        Past every time-out the thread is lost in a native call: only ending the process frees the device.
         """
-        since_s = self._reading_since_s
+        since_s = self._busy_since_s
         return 0.0 if since_s is None else time.monotonic() - since_s
 
     def close(self, timeout_s: float = 1.0) -> bool:
-        """Stop and close the source. False if the read didn't return in time: the source then can't be closed."""
+        """Stop, and close the source. False if its call didn't return in time: it can't be closed then."""
         with self._changed:
             self._stopping = True
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
+    def __enter__(self) -> "Newest":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
     def _drain(self) -> None:
-        error: BaseException | None = None
+        error: BaseException
         try:
-            with self._source:
-                while not self._stopping and (frame := self._next()) is not None:
-                    self._offer(frame)
+            with self._timed(self._opener) as source:
+                while not self._stopping and (frame := self._timed(lambda: next(source, None))) is not None:
+                    self._offer(frame._replace(captured_ns=time.monotonic_ns()))
+            error = SourceError(f"{source.describe()}: the stream has ended; it can be opened again")
         except BaseException as raised:  # handed over by `get` to the thread that can act
             error = raised
         with self._changed:
             self._error, self.ended = error, True
             self._changed.notify_all()
 
-    def _next(self) -> Frame | None:
-        self._reading_since_s = time.monotonic()
+    def _timed(self, call: Callable[[], T]) -> T:
+        self._busy_since_s = time.monotonic()
         try:
-            frame = next(self._source, None)
+            return call()
         finally:
-            self._reading_since_s = None
-        return frame and frame._replace(captured_ns=time.monotonic_ns())
+            self._busy_since_s = None
 
     def _offer(self, frame: Frame) -> None:
         with self._changed:

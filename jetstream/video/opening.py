@@ -6,6 +6,7 @@ Decodes nothing. No password in an address ever reaches a message.
 import errno
 import re
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -32,6 +33,7 @@ class Opened(NamedTuple):
     container: InputContainer
     stream: VideoStream
     descriptor: int | None = None  # of a camera, to wait on
+    cut_off: bool = False  # a file that is shorter than its own boxes say
 
 
 def masked(url: str) -> str:
@@ -86,19 +88,38 @@ def open_file(path: Path) -> Opened:
     if container.format.name == "tty":  # FFmpeg draws text files as pictures
         container.close()
         raise SourceError(f"{path}: {NO_VIDEO}")
-    return Opened(container, video_stream(container, str(path)))
+    cut_off = "mp4" in container.format.name and boxes_exceed(path)
+    return Opened(container, video_stream(container, str(path)), cut_off=cut_off)
+
+
+def boxes_exceed(path: Path) -> bool:
+    """Whether an MP4's last top-level box (ISO/IEC 14496-12, 4.2) ends behind the file: fragments tell no duration."""
+    size, at = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while at < size:
+            file.seek(at)
+            header = file.read(16)
+            length = int.from_bytes(header[:4], "big")
+            if length == 1:
+                length = int.from_bytes(header[8:16], "big")
+            if length < 8:  # 0: to the end, wherever that is; else no box, but damage
+                return False
+            at += length
+    return at > size
 
 
 def open_network(url: str, *, open_timeout_s: float, read_timeout_s: float) -> Opened:
     """Raises SourceError if nothing answers in time or what answers is no video."""
     options = {"rtsp_transport": "tcp"} if url.startswith("rtsp") else {}
     limits_s = (open_timeout_s, read_timeout_s)
+    asked_s = time.monotonic()
     try:
         # FFmpeg interrupts itself, except in a name look-up.
-        container = within(open_timeout_s + GRACE_S, lambda: av.open(url, options=options, timeout=limits_s))
+        container = within(open_timeout_s + GRACE_S, lambda: av.open(url, container_options=options, timeout=limits_s))
     except (av.FFmpegError, TimeoutError) as error:
         # Without the cause: FFmpeg's error holds the whole URL.
-        raise SourceError(f"{masked(url)}: {network_trouble(error, open_timeout_s)}") from None
+        late = time.monotonic() - asked_s >= open_timeout_s
+        raise SourceError(f"{masked(url)}: {network_trouble(error, open_timeout_s, late=late)}") from None
     return Opened(container, video_stream(container, masked(url)))
 
 
@@ -117,16 +138,19 @@ def open_camera(camera: Camera, *, max_width: int, max_height: int, open_timeout
 
 
 def _open_best(camera: Camera, max_width: int, max_height: int) -> InputContainer:
-    container: InputContainer
     *better, last = ways_to_open(max_width, max_height)
     for options in better:
         try:
-            container = av.open(str(camera.path), format=FORMAT, options=options)
-            return container
+            return _open_device(camera.path, options)
         except av.FFmpegError as error:
             if error.errno in (errno.EACCES, errno.EPERM, errno.EBUSY, errno.ENODEV, errno.ENOENT):
                 raise
-    container = av.open(str(camera.path), format=FORMAT, options=last)
+    return _open_device(camera.path, last)
+
+
+def _open_device(path: Path, options: dict[str, str]) -> InputContainer:
+    # Not `options`: PyAV gives those to the decoder too, which would take the wanted size for the real one.
+    container: InputContainer = av.open(str(path), format=FORMAT, container_options=options)
     return container
 
 
@@ -151,9 +175,12 @@ def file_trouble(error: Exception) -> str:
     return f"can't be read ({reason_of(error)}); check the file"
 
 
-def network_trouble(error: Exception, timeout_s: float) -> str:
-    """What a stream's failure means and what to do, without the address."""
-    if isinstance(error, (av.error.ExitError, TimeoutError)):
+def network_trouble(error: Exception, timeout_s: float, *, late: bool) -> str:
+    """What a stream's failure means and what to do, without the address.
+
+    `late`: the time-out had passed. What FFmpeg raises when it's interrupted depends on where it was.
+    """
+    if late or isinstance(error, (av.error.ExitError, TimeoutError)):
         return silence(timeout_s)
     if isinstance(error, ConnectionRefusedError):
         return "the connection is refused; check the address and the port"

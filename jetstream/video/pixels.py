@@ -70,7 +70,7 @@ class Converter:
     def _look_at(self, frame: av.VideoFrame) -> None:
         # Once a size, not once a frame: asking for side data makes a reference cycle that keeps the frame's memory.
         matrix = frame.side_data.get("DISPLAYMATRIX")
-        self._turn = Turn(bytes(matrix) if matrix is not None else None)
+        self._turn = Turn(None if matrix is None else bytes(matrix))  # type: ignore[call-overload]
         self._shape = (frame.width, frame.height)
         if self._turn.transposed:
             height, width = fitted(frame.height, frame.width, *self._limits)

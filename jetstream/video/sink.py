@@ -70,7 +70,7 @@ class VideoSink:
         self._last_tick = self._key_tick = 0
         self._descriptor = create_private(self._path)
         try:
-            self._container = av.open(f"file:{self._path}", "w", options=dict(container_options(self._path)))
+            self._container = av.open(f"file:{self._path}", "w", container_options=dict(container_options(self._path)))
             self._stream = self._add_stream(fps, threads)
         except (av.FFmpegError, OSError) as error:
             os.close(self._descriptor)

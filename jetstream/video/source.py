@@ -18,7 +18,7 @@ from jetstream.video.images import SUFFIXES, list_images
 from jetstream.video.opening import masked, open_camera, open_file, open_network
 from jetstream.video.stream import StreamSource
 
-__all__ = ["Frame", "Probe", "Source", "kind_of", "open_source", "probe"]
+__all__ = ["Frame", "Probe", "Source", "is_live", "kind_of", "open_source", "probe"]
 
 NETWORK = ("rtsp", "rtsps", "http", "https")
 
@@ -58,6 +58,11 @@ def kind_of(spec: str) -> str:
     if not path.exists():
         raise SourceError(f"{spec}: no such file, folder or camera; check the path")
     return "video"
+
+
+def is_live(spec: str) -> bool:
+    """Whether it is a camera or a stream, which doesn't wait for us. Raises what `kind_of` raises."""
+    return kind_of(spec) in ("camera", "network")
 
 
 def open_source(

@@ -82,7 +82,7 @@ class StreamSource(Source):
                     continue
                 self._good += 1
                 yield Shot(self._seconds(frame, stream), partial(self._picture, frame))
-        self._cut = self._cut or (not self.live and ends_early(opened, self._packets, self._end_s))
+        self._cut |= opened.cut_off or (not self.live and ends_early(opened, self._packets, self._end_s))
         self.close()
 
     def _whole_packets(self, opened: Opened) -> "Iterator[Packet[VideoStream] | None]":
@@ -115,8 +115,8 @@ class StreamSource(Source):
             except av.FFmpegError as error:
                 failed += 1
                 again = isinstance(error, av.error.InvalidDataError) and failed <= MOST_FAILED_READS
-                if self.live and not again:
-                    raise SourceError(self._lost(error)) from None
+                if self.live and (self._late(asked_s) or not again):
+                    raise SourceError(self._lost(error, late=self._late(asked_s))) from None
                 if not again:
                     self._cut = True
                     yield None
@@ -124,7 +124,7 @@ class StreamSource(Source):
                 packets = opened.container.demux(opened.stream)  # a generator that raised has ended
                 continue
             failed = 0
-            late = self.live and time.monotonic() - asked_s >= self._read_timeout_s
+            late = self.live and self._late(asked_s)
             self._packets += packet.size > 0
             yield packet
             # On a time-out FFmpeg first hands out what its parser holds, and would then wait as long again.
@@ -135,10 +135,13 @@ class StreamSource(Source):
         if opened.descriptor is not None and not wait_for_frame(opened.descriptor, self._read_timeout_s):
             raise SourceError(f"{self._shown}: no picture for {self._read_timeout_s:g} s; plug the camera in again")
 
-    def _lost(self, error: av.FFmpegError) -> str:
+    def _late(self, asked_s: float) -> bool:
+        return time.monotonic() - asked_s >= self._read_timeout_s
+
+    def _lost(self, error: av.FFmpegError, *, late: bool) -> str:
         if self._opened is not None and self._opened.descriptor is not None:
             return f"{self._shown}: the camera is gone ({reason_of(error)}); plug it in again"
-        return f"{self._shown}: {network_trouble(error, self._read_timeout_s)}"
+        return f"{self._shown}: {network_trouble(error, self._read_timeout_s, late=late)}"
 
     def _decoded(self, stream: VideoStream, packet: "Packet[VideoStream] | None") -> list[av.VideoFrame]:
         try:
@@ -179,7 +182,11 @@ class StreamSource(Source):
             of = f" of {self.frames_expected}" if self._good < (self.frames_expected or 0) else ""
             told.append(f"damaged after frame {self._good}{of}; the frames before it were processed")
         if self._damaged > self._cut:
-            told.append("1 damaged frame was left out" if self._damaged == 1 else f"{self._damaged} damaged frames were left out")
+            told.append(
+                "1 damaged frame was left out"
+                if self._damaged == 1
+                else f"{self._damaged} damaged frames were left out"
+            )
         if told:
             self.warning = f"{self._shown}: {'; '.join(told)}"
 
@@ -211,7 +218,8 @@ def ends_early(opened: Opened, packets: int, end_s: float) -> bool:
     duration_s = stated_duration_s(opened)
     if duration_s is None:
         return False
-    frame_s = 1 / float(opened.stream.average_rate or USUAL_FPS)
+    # AVI may state a rate of 1000; frames then come less often.
+    frame_s = max(1 / float(opened.stream.average_rate or USUAL_FPS), end_s / max(1, packets))
     # Headers are roughly right; where a frame count is short as well, a missing frame or two is enough.
     tolerance_s = 1.5 * frame_s if packets < opened.stream.frames else max(0.5, 2 * frame_s)
     return duration_s - end_s > tolerance_s

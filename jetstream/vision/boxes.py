@@ -54,12 +54,11 @@ def nms(boxes: Boxes, scores: NDArray[np.float32], max_iou: float) -> NDArray[np
 
 def nms_min(boxes: Boxes, scores: NDArray[np.float32], max_share: float) -> NDArray[np.intp]:
     """Like `nms`, but overlap is measured against the smaller box, so a box inside another one falls."""
-    order = np.argsort(-scores, kind="stable")
-    smaller = np.minimum(area(boxes)[:, None], area(boxes)[None, :])
-    overlaps = intersection(boxes, boxes) > max_share * smaller
+    areas = area(boxes)
     kept: list[int] = []
-    for candidate in order.tolist():
-        if not overlaps[candidate, kept].any():
+    for candidate in np.argsort(-scores, kind="stable").tolist():
+        shared = intersection(boxes[[candidate]], boxes[kept])[0]
+        if not np.any(shared > max_share * np.minimum(areas[candidate], areas[kept])):
             kept.append(candidate)
     return np.array(kept, np.intp)
 

@@ -3,6 +3,7 @@
 Knows no image, no clock and no other track: elapsed seconds and measured boxes come in, a box comes out.
 """
 
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 MIN_SIDE_PX: Final = 1.0
 # A face that isn't seen neither shrinks to a dot nor fills the picture: 2 s of growing is mostly a bad last box.
-MAX_GROWTH_UNSEEN: Final = 2.0
+MAX_GROWTH_UNSEEN: Final = 1.7
 # Inflation of the variance in one update; without a limit one absurd box would erase all that was learned.
 MAX_LOOSENING: Final = 100.0
 PLACES: Final = np.arange(4)
@@ -41,9 +42,9 @@ class BoxFilter:
         *,
         jitter: float = 0.05,
         initial_speed: float = 2.0,
-        acceleration: float = 0.2,
-        growth: float = 0.25,
-        surprise: float = 1.0,
+        acceleration: float = 0.15,
+        growth: float = 0.2,
+        surprise: float = 1.5,
     ) -> None:
         """Start at rest.
 
@@ -60,7 +61,7 @@ class BoxFilter:
         self._drive: NDArray[np.float64] = np.array([acceleration, acceleration, growth, growth]) ** 2
         measured = _measure(box)
         self._sides = measured[[2, 3, 2, 3]]
-        self._missed = np.zeros(2)
+        self._missed = [0.0, 0.0]  # of centre x and y: the last measurement's miss, in standard deviations
         self._filter: Any = KalmanFilter(dim_x=8, dim_z=4)
         self._filter.x = np.concatenate([measured, np.zeros(4)])
         self._filter.H = np.eye(4, 8)
@@ -81,7 +82,7 @@ class BoxFilter:
         transition = np.eye(8)
         transition[PLACES, SPEEDS] = dt_s
         self._filter.predict(F=transition, Q=self._process_noise(dt_s))
-        self._keep_size(self._sides[:2] / MAX_GROWTH_UNSEEN, self._sides[:2] * MAX_GROWTH_UNSEEN)
+        self._keep_size(MAX_GROWTH_UNSEEN)
 
     def update(self, box: ArrayLike, score: float = 1.0) -> None:
         """Take in a detection: box (4,) xyxy px, score 0..1."""
@@ -89,7 +90,7 @@ class BoxFilter:
         noise = np.diag(self._scatter(score) ** 2)
         self._loosen(measured, noise)
         self._filter.update(measured, R=noise)
-        self._keep_size(np.full(2, MIN_SIDE_PX), np.full(2, np.inf))
+        self._keep_size()
         self._sides = self._filter.x[[2, 3, 2, 3]]
 
     def _scatter(self, score: float) -> NDArray[np.float64]:
@@ -114,21 +115,25 @@ class BoxFilter:
 
         Centre only: a detector's idea of a face's size wavers for many frames at a time without the face growing.
         """
-        spread = np.sqrt(np.diag(self._filter.P)[:2] + np.diag(noise)[:2])
-        missed = (measured[:2] - self._filter.x[:2]) / spread
-        lasting = np.where(missed * self._missed > 0, np.minimum(np.abs(missed), np.abs(self._missed)), 0.0)
-        self._missed = missed
-        gain = np.sqrt(np.clip((lasting / self._surprise) ** 2, 1.0, MAX_LOOSENING))
-        scale = np.ones(8)
-        scale[[0, 1]] = scale[[4, 5]] = gain
-        self._filter.P = self._filter.P * np.outer(scale, scale)
+        for axis in (0, 1):
+            spread = math.sqrt(self._filter.P[axis, axis] + noise[axis, axis])
+            missed = float(measured[axis] - self._filter.x[axis]) / spread
+            before, self._missed[axis] = self._missed[axis], missed
+            lasting = min(abs(missed), abs(before)) if missed * before > 0 else 0.0
+            if lasting > self._surprise:
+                gain = min((lasting / self._surprise) ** 2, MAX_LOOSENING)
+                # A centre and its speed are correlated with nothing else: the filter's axes are independent.
+                self._filter.P[axis :: PLACES.size, axis :: PLACES.size] *= gain
 
-    def _keep_size(self, shortest: NDArray[np.float64], longest: NDArray[np.float64]) -> None:
-        """Hold width and height between the limits, at least a pixel; a held side stops moving past its limit."""
-        state = self._filter.x
-        held = np.clip(state[2:4], np.maximum(shortest, MIN_SIDE_PX), np.maximum(longest, MIN_SIDE_PX))
-        state[6:8][held != state[2:4]] = 0.0
-        state[2:4] = held
+    def _keep_size(self, most: float = math.inf) -> None:
+        """Hold width and height above a pixel and within `most` times the last side seen, either way.
+
+        The velocities stay: a face that is found again after the limit was met is still growing or shrinking.
+        """
+        for side in (2, 3):
+            seen = float(self._sides[side])
+            shortest, longest = max(seen / most, MIN_SIDE_PX), max(seen * most, MIN_SIDE_PX)
+            self._filter.x[side] = min(max(float(self._filter.x[side]), shortest), longest)
 
 
 def _measure(box: ArrayLike) -> NDArray[np.float64]:

@@ -21,8 +21,11 @@ ACROSS_LEVELS_IOU = 0.7
 Found = tuple[Boxes, NDArray[np.float32], NDArray[np.float32]]  # (N, 4) px, (N,) logits, (N, 4) offsets
 
 
-def propose(pnet: Runner, picture: Pyramid, scales: list[float], min_logit: float) -> Boxes:
-    """(N, 4) squares in pixels of the picture that may hold a face, surest first; as many as there are."""
+def propose(pnet: Runner, picture: Pyramid, scales: list[float], min_logit: float, max_iou: float) -> Boxes:
+    """(N, 4) squares in pixels of the picture that may hold a face, surest first; as many as there are.
+
+    Squares that overlap a surer one by more than `max_iou` are left out.
+    """
     found = [_propose_at(pnet, picture, scale, min_logit) for scale in scales]
     if not found:
         return np.empty((0, 4), np.float32)
@@ -31,7 +34,8 @@ def propose(pnet: Runner, picture: Pyramid, scales: list[float], min_logit: floa
     boxes, offsets = boxes[kept], offsets[kept]
     # Only here do offsets count in steps from the first pixel to the last, one less than the width.
     steps = boxes[:, 2:] - boxes[:, :2] - np.float32(1)
-    return square(boxes + offsets * np.tile(steps, 2))
+    squares = square(boxes + offsets * np.tile(steps, 2))
+    return squares[nms(squares, logits[kept], max_iou)]
 
 
 def scales_of(picture: Pyramid, largest: float, smallest: float, factor: float) -> list[float]:

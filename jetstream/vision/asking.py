@@ -1,0 +1,168 @@
+"""Which faces should be recognised now: a fair share of a limited number of questions.
+
+Knows no picture, no name and no clock: tracks and the time come in, track ids come out.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jetstream.vision.tracker import Track
+
+# The embedder's chip is 150 px wide and a face's box nearly fills it: nothing is gained beyond about 100 px, and from
+# 20 px on a chip is mostly interpolation.
+USELESS_PX: Final = 20.0
+FULL_PX: Final = 100.0
+# How far the nose strays from the middle of the eyes and the mouth, in eye distances. Frontal faces stay under 0.1; at
+# 0.5 the nose is under an eye, which is a three-quarter view or more.
+FRONTAL_OFFSET: Final = 0.1
+PROFILE_OFFSET: Final = 0.5
+
+
+class Settled(Protocol):
+    """What is asked of a track's votes."""
+
+    @property
+    def settled(self) -> bool: ...
+
+
+@dataclass(slots=True)
+class _Asked:
+    """One track's questions; owned by its Asking alone."""
+
+    since_s: float  # when it could first be asked
+    asked_s: float | None = None
+    quality: float = 0.0  # of the look asked about last
+    best: float = 0.0  # of the looks that were answered
+    open: bool = False
+
+
+class Asking:
+    """The questions of one camera.
+
+    A track is asked about when it is new; when its votes aren't settled, every `retry_s`; when its look is better by
+    `better_by` than any that was answered; and in any case every `refresh_s`, since a track can slip from one face to
+    another. Never while an answer is due, unless it is `answer_timeout_s` late.
+
+    Questions are counted by a token bucket: `budget_per_s` on average, `burst_s` of it at once. Never asked tracks come
+    first, then whoever waits longest; so nobody is forgotten, however small the budget.
+    """
+
+    def __init__(
+        self,
+        *,
+        budget_per_s: float = 20.0,
+        retry_s: float = 0.15,
+        refresh_s: float = 1.0,
+        better_by: float = 0.2,
+        answer_timeout_s: float = 1.0,
+        burst_s: float = 0.5,
+        min_quality: float = 0.05,
+    ) -> None:
+        self._budget_per_s = budget_per_s
+        self._retry_s = retry_s
+        self._refresh_s = refresh_s
+        self._better_by = better_by
+        self._answer_timeout_s = answer_timeout_s
+        self._min_quality = min_quality
+        self._full = max(1.0, budget_per_s * burst_s)
+        self._tokens = self._full
+        self._asked: dict[int, _Asked] = {}
+        self._time_s: float | None = None
+        self._now_s = 0.0
+
+    def choose(self, tracks: Sequence[Track], votes: Mapping[int, Settled], time_s: float) -> list[int]:
+        """The ids of the tracks to ask about now, most urgent first; they then count as asked.
+
+        tracks  all tracks of this frame. Only confirmed ones with landmarks of this very frame are asked about; ids that
+                are missing are forgotten
+        votes   by track id; a track without votes isn't settled
+        time_s  any origin; time that stands still or runs back counts as no time passed
+        """
+        self._advance(time_s)
+        self._asked = {track.track_id: self._record(track.track_id) for track in tracks}
+        looks = {track.track_id: look for track in tracks if (look := _look(track)) >= self._min_quality}
+        due = [i for i, look in looks.items() if self._is_due(self._asked[i], look, i in votes and votes[i].settled)]
+        due.sort(key=self._urgency)
+        chosen = due[: int(self._tokens)]
+        self._tokens -= len(chosen)
+        for track_id in chosen:
+            record = self._asked[track_id]
+            record.asked_s, record.quality, record.open = self._now_s, looks[track_id], True
+        return chosen
+
+    def answered(self, track_ids: Iterable[int]) -> None:
+        """Answers came for these tracks; ids that are gone or weren't asked are passed over."""
+        for track_id in track_ids:
+            record = self._asked.get(track_id)
+            if record is not None and record.open:
+                record.open = False
+                record.best = max(record.best, record.quality)
+
+    def quality(self, track_id: int) -> float:
+        """0..1, of the look that was asked about last: a weight for the answer's vote; 0 for a track never asked."""
+        record = self._asked.get(track_id)
+        return 0.0 if record is None else record.quality
+
+    def _advance(self, time_s: float) -> None:
+        if not math.isfinite(time_s):
+            return
+        elapsed_s = 0.0 if self._time_s is None else max(0.0, time_s - self._time_s)
+        self._time_s = time_s
+        self._now_s += elapsed_s
+        self._tokens = min(self._full, self._tokens + elapsed_s * self._budget_per_s)
+
+    def _record(self, track_id: int) -> _Asked:
+        return self._asked.get(track_id) or _Asked(since_s=self._now_s)
+
+    def _is_due(self, record: _Asked, look: float, settled: bool) -> bool:
+        if record.asked_s is None:
+            return True
+        waited_s = self._now_s - record.asked_s
+        if record.open:
+            return waited_s >= self._answer_timeout_s
+        if not settled or look >= record.best + self._better_by:
+            return waited_s >= self._retry_s
+        return waited_s >= self._refresh_s
+
+    def _urgency(self, track_id: int) -> tuple[bool, float, int]:
+        record = self._asked[track_id]
+        return record.asked_s is not None, record.since_s if record.asked_s is None else record.asked_s, track_id
+
+
+def quality(box: NDArray[np.float32], landmarks: NDArray[np.float32], score: float) -> float:
+    """How well a face can be recognised, 0..1: the product of its size, how frontal it is, and the detector's score.
+
+    box        (4,) xyxy px
+    landmarks  (5, 2) px: left eye, right eye, nose, left and right mouth corner, as seen in the picture
+    score      0..1
+
+    A head tilted sideways is as good as an upright one: alignment undoes that. A turned one isn't: the nose moves along
+    the line of the eyes, away from the middle of eyes and mouth.
+    """
+    side_px = float(np.min(box[2:] - box[:2]))
+    size = _ramp(side_px, USELESS_PX, FULL_PX)
+    eyes = landmarks[1] - landmarks[0]
+    distance = float(np.hypot(*eyes))
+    if not distance > 0.0:
+        return 0.0
+    middle = (landmarks[0] + landmarks[1] + landmarks[3] + landmarks[4]) / 4
+    offset = abs(float(np.dot(landmarks[2] - middle, eyes))) / distance**2
+    return size * _ramp(offset, PROFILE_OFFSET, FRONTAL_OFFSET) * _ramp(score, 0.0, 1.0)
+
+
+def _look(track: Track) -> float:
+    """Quality of what this frame shows of a track; -1 where it can't be asked about."""
+    if track.state != "confirmed" or not track.detected or track.landmarks is None:
+        return -1.0
+    return quality(track.box, track.landmarks, track.score)
+
+
+def _ramp(value: float, zero: float, one: float) -> float:
+    """0 at `zero` and beyond, 1 at `one` and beyond, straight in between; 0 for NaN."""
+    share = (value - zero) / (one - zero)
+    return min(max(share, 0.0), 1.0) if math.isfinite(share) else 0.0

@@ -1,0 +1,147 @@
+"""Who a track is, from many answers that are sometimes wrong.
+
+Knows no face, no gallery and no clock: answers with a confidence come in, one shown name comes out.
+"""
+
+import math
+from collections.abc import Container, Mapping, Sequence
+from typing import Final, NamedTuple
+
+# The most one answer may say, in log odds. A refusal says less than a name: one picture in five of a known person is
+# refused, because the head is turned or the picture blurred (log 1 / 0.2 = 1.6), while hardly one in twenty of
+# a stranger gets a name (log 1 / 0.05 = 3.0).
+MOST_FOR_A_NAME: Final = 3.0
+MOST_FOR_UNKNOWN: Final = 1.5
+# Lead, in log odds, at which a candidate takes the place of what is shown: a first answer of 0.88 names a track.
+MARGIN: Final = 2.0
+# Lead at which one more answer can't change what is shown: it adds 3.0 to another and may push out one of 3.0.
+SETTLED: Final = 4.5
+
+
+class _Answer(NamedTuple):
+    time_s: float
+    gain: float  # log odds
+    known: bool
+    name: str  # "" where not known
+
+    @property
+    def candidate(self) -> str | None:
+        return self.name if self.known else None
+
+
+class Votes:
+    """The rolling vote of one track.
+
+    Each answer adds its log-likelihood ratio, log(c / (1 - c)) for an answer of confidence c, to its candidate; unknown
+    is a candidate like any other. An answer fades to half in `half_life_s`, and only the newest `answers` count.
+    What is shown changes when another candidate leads it by `MARGIN`, not before. From this follows:
+
+    - Answers that come between two looks count together, in whatever order they came.
+    - One answer of confidence 0.88 or more names a new track at once, one below doesn't.
+    - Once settled, no single answer changes what is shown.
+    - A wrong name goes after `answers` // 2 + 1 answers as strong as those that made it, and at the latest after
+      `answers` of any strength that add up to `MARGIN`: by then the old ones have left.
+    - Time alone changes nothing: all candidates fade alike.
+    """
+
+    def __init__(self, *, half_life_s: float = 4.0, answers: int = 8) -> None:
+        self._half_life_s = half_life_s
+        self._most = answers
+        self._answers: list[_Answer] = []
+        self._shown: str | None = None
+        self._now_s = -math.inf
+
+    @property
+    def settled(self) -> bool:
+        """Whether what was last shown leads by so much that no single answer can change it; as of the latest time."""
+        return bool(self._answers) and self._lead() >= SETTLED
+
+    def add(self, name: str | None, confidence: float, time_s: float, weight: float = 1.0) -> None:
+        """Count an answer.
+
+        name        None: nobody known
+        confidence  0..1, the chance that the answer is right; up to 0.5 it says nothing
+        time_s      when the face was seen; may be a little older than the last look
+        weight      0..1, less for a poor picture
+        """
+        self._advance(time_s)
+        gain = _gain(name, confidence) * min(max(weight, 0.0), 1.0)
+        if not gain > 0.0:
+            return
+        self._answers = sorted([*self._answers, _Answer(time_s, gain, name is not None, name or "")])[-self._most :]
+
+    def name(self, time_s: float) -> tuple[str | None, float]:
+        """The name to show, None for unknown, and how sure that is against the next likely candidate, 0..1.
+
+        The confidence is 0 before the first answer, and under 0.5 while another candidate is ahead, but not clearly.
+        """
+        self._advance(time_s)
+        scores = self._scores()
+        if scores:
+            # Ties go by name, so that the answer is a function of the votes alone.
+            best = min(scores, key=lambda name: (-scores[name], name or ""))
+            if scores[best] - scores.get(self._shown, 0.0) >= MARGIN:
+                self._shown = best
+        return self._shown, _logistic(self._lead()) if self._answers else 0.0
+
+    def _advance(self, time_s: float) -> None:
+        """A step back by more than a half-life is a clock that began anew, by less a late answer."""
+        if time_s < self._now_s - self._half_life_s:
+            back_s = self._now_s - time_s
+            self._answers = [answer._replace(time_s=answer.time_s - back_s) for answer in self._answers]
+            self._now_s = time_s
+        self._now_s = max(self._now_s, time_s)
+
+    def _scores(self) -> dict[str | None, float]:
+        """Log odds of each candidate, faded to now."""
+        scores: dict[str | None, float] = {}
+        for answer in self._answers:
+            faded = answer.gain * 0.5 ** ((self._now_s - answer.time_s) / self._half_life_s)
+            scores[answer.candidate] = scores.get(answer.candidate, 0.0) + faded
+        return scores
+
+    def _lead(self) -> float:
+        """Of what is shown over the best other candidate."""
+        scores = self._scores()
+        shown = scores.pop(self._shown, 0.0)
+        return shown - max(scores.values(), default=0.0)
+
+
+def unique(
+    names: Sequence[tuple[int, str | None, float]],
+    *,
+    held: Mapping[str, int] | None = None,
+    lost: Container[int] = (),
+) -> list[tuple[int, str | None, float]]:
+    """The same (track_id, name, confidence) in the same order, each name left to one track; the others are unknown.
+
+    The strongest keeps it, of equals the oldest. `held` says which track had the name in the frame before: it only
+    loses it to one whose log odds are better by `MARGIN`. Tracks in `lost` yield to any that is seen, so somebody
+    who comes back as a new track isn't unknown for as long as the old one is remembered.
+    """
+    keepers: dict[str, tuple[bool, float, int]] = {}
+    for track_id, name, confidence in names:
+        if name is not None:
+            bonus = MARGIN if held is not None and held.get(name) == track_id else 0.0
+            strength = (track_id not in lost, _log_odds(confidence) + bonus, -track_id)
+            keepers[name] = max(keepers.get(name, strength), strength)
+    return [
+        (track_id, name, confidence) if name is None or keepers[name][2] == -track_id else (track_id, None, 0.0)
+        for track_id, name, confidence in names
+    ]
+
+
+def _gain(name: str | None, confidence: float) -> float:
+    """Log odds of an answer, capped; 0 for one that says nothing, and for NaN."""
+    if not confidence > 0.5:
+        return 0.0
+    return min(_log_odds(confidence), MOST_FOR_UNKNOWN if name is None else MOST_FOR_A_NAME)
+
+
+def _log_odds(confidence: float) -> float:
+    inside = min(max(confidence, 1e-9), 1.0 - 1e-9)
+    return math.log(inside / (1.0 - inside))
+
+
+def _logistic(log_odds: float) -> float:
+    return 0.5 * (1.0 + math.tanh(0.5 * log_odds))

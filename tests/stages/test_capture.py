@@ -1,0 +1,138 @@
+"""The capture stage in one process: files, their pace, and where it goes on."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jetstream import configfile
+from jetstream.config import Config
+from jetstream.errors import SourceError
+from jetstream.ipc.ring import LocalRing, Rings
+from jetstream.messages import Captured, Tick
+from jetstream.stages.capture import Told, capture
+from jetstream.video.sink import VideoSink
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """Forty frames at 100 a second; frame i is of grey 5 i."""
+    path = tmp_path / "clip.mp4"
+    sink = VideoSink(path, fps=100, width=64, height=48)
+    for i in range(40):
+        sink.write(np.full((48, 64, 3), 5 * i, np.uint8), i / 100)
+    sink.close()
+    return path
+
+
+def config_of(source: Path, pace: str = "every-frame") -> Config:
+    camera = {"name": "a", "source": str(source)}
+    return configfile.build({"cameras": [camera], "pipeline": {"pace": pace}}, where="test")
+
+
+def ticks() -> Iterator[Tick]:
+    return itertools.repeat(Tick())
+
+
+def ids(messages: list[Captured]) -> list[int]:
+    return [message.frame.frame_id for message in messages]
+
+
+def test_every_frame_of_a_file_is_written_and_told_of_in_order(clip: Path) -> None:
+    ring = LocalRing(slots=64)
+
+    messages = list(capture(ticks(), Rings({"a": ring}), config_of(clip)))
+
+    assert ids(messages) == list(range(40))
+    assert [round(m.frame.pts_s * 100) for m in messages] == list(range(40))
+    grey = [float(ring.read(i).mean()) for i in range(40)]  # type: ignore[union-attr]
+    assert np.abs(np.array(grey) - 5 * np.arange(40)).max() < 4
+    assert not any(m.frame.live for m in messages)
+
+
+def test_live_file_plays_at_its_own_rate(clip: Path) -> None:
+    messages = list(capture(ticks(), Rings({"a": LocalRing()}), config_of(clip, "live")))
+
+    took_s = (messages[-1].frame.captured_ns - messages[0].frame.captured_ns) * 1e-9
+    assert len(messages) == 40
+    assert took_s >= 0.38
+
+
+def test_every_frame_waits_for_the_slowest_reader(clip: Path) -> None:
+    ring = LocalRing(slots=4)
+    cell = ring.register("track")
+    running = capture(itertools.islice(ticks(), 60), Rings({"a": ring}), config_of(clip))
+
+    first = list(itertools.islice(running, 4))
+    cell.done(1)
+    then = [next(running), next(running)]
+
+    assert ids(first) == [0, 1, 2, 3]
+    assert ids(then) == [4, 5]
+    assert list(running) == [], "no room and no more ticks"
+
+
+def test_capture_started_again_goes_on_where_it_died(clip: Path) -> None:
+    ring = LocalRing(slots=8)
+    cell = ring.register("track")
+    first = list(itertools.islice(capture(ticks(), Rings({"a": ring}), config_of(clip)), 6))
+    cell.done(3)
+
+    again = capture(ticks(), Rings({"a": ring}), config_of(clip))
+    retold = [next(again), next(again)]
+    cell.done(5)
+    after = next(again)
+
+    assert ids(first) == [0, 1, 2, 3, 4, 5]
+    assert ids(retold) == [4, 5], "in the ring, but not done: told of again, not written again"
+    assert after.frame.frame_id == 6
+    assert abs(float(ring.read(6).mean()) - 30) < 4  # type: ignore[union-attr]
+
+
+def test_frames_are_told_of_again_when_the_slowest_reader_stands_still() -> None:
+    ring = LocalRing(slots=8)
+    cell = ring.register("track")
+    told = Told(ring)
+    messages = [message_of(ring) for _ in range(5)]
+    for message in messages:
+        told.add(message)
+    cell.done(1)
+
+    assert told.again(10.0) == []
+    assert told.again(11.0) == []
+    assert told.again(12.5) == messages[2:]
+    assert told.again(13.0) == []
+    cell.done(4)
+    assert told.again(14.6) == [], "it moved"
+    assert told.all_done()
+
+
+def test_looping_file_goes_on_with_rising_times(clip: Path) -> None:
+    config = configfile.build({"cameras": [{"name": "a", "source": str(clip), "loop": True}]}, where="test")
+    messages = list(itertools.islice(capture(ticks(), Rings({"a": LocalRing()}), config), 90))
+
+    times = [message.frame.pts_s for message in messages]
+    assert times == sorted(times)
+    assert len(set(times)) == 90
+
+
+def test_stop_ends_a_file_between_two_frames(clip: Path) -> None:
+    messages = list(capture(itertools.islice(ticks(), 10), Rings({"a": LocalRing()}), config_of(clip)))
+
+    assert len(messages) == 10
+
+
+def test_damaged_file_raises_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "no.mp4"
+    path.write_text("this is not a video")
+
+    with pytest.raises(SourceError, match=r"no\.mp4"):
+        list(capture(ticks(), Rings({"a": LocalRing()}), config_of(path)))
+
+
+def message_of(ring: LocalRing) -> Captured:
+    from tests.stages.making import frame_of
+
+    return Captured(frame=frame_of(ring.write(np.zeros((4, 4, 3), np.uint8))))

@@ -1,0 +1,125 @@
+"""The detect stage on real pictures, in one process."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from jetstream.messages import Detected, Dropped
+from jetstream.stages.detect import detect
+from tests.stages.making import captured, config_of, frame_of, rings_for
+
+
+@pytest.fixture(scope="module")
+def scene() -> list[np.ndarray]:
+    """Thirty frames in which both people of the demo move."""
+    from jetstream.video.demo import scene
+
+    return [scene(index) for index in range(100, 130)]
+
+
+def faces_in(messages: list[Detected | Dropped]) -> list[int]:
+    return [len(message.faces) for message in messages if isinstance(message, Detected)]
+
+
+@pytest.mark.parametrize("search", ["always", "nth", "motion"])
+def test_both_people_are_found_in_every_frame_whatever_is_searched(
+    models_dir: Path, scene: list[np.ndarray], search: str
+) -> None:
+    config = config_of(models_dir, detect={"search": search, "search_every": 8})
+    rings = rings_for(config)
+
+    found = list(detect(([m] for m in captured(rings, scene)), rings, config))
+
+    assert faces_in(found) == [2] * 30
+
+
+def test_verified_boxes_follow_the_searched_ones(models_dir: Path, scene: list[np.ndarray]) -> None:
+    def boxes(search: str) -> np.ndarray:
+        config = config_of(models_dir, detect={"search": search, "search_every": 30})
+        rings = rings_for(config)
+        found = list(detect(([m] for m in captured(rings, scene)), rings, config))
+        return np.array([sorted(face.box for face in message.faces) for message in found])  # type: ignore[union-attr]
+
+    width = 150
+    assert np.abs(boxes("nth") - boxes("always")).max() < 0.15 * width
+
+
+def test_batch_of_cameras_gets_the_answers_of_each_alone(models_dir: Path, scene: list[np.ndarray]) -> None:
+    config = config_of(models_dir, "a", "b", "c")
+    small, mirrored = cv2.resize(scene[0], (640, 360)), scene[1][:, ::-1]
+    images = {"a": scene[0], "b": small, "c": np.ascontiguousarray(mirrored)}
+    rings = rings_for(config)
+    batch = [captured(rings, [image], camera)[0] for camera, image in images.items()]
+
+    together = list(detect(iter([batch]), rings, config))
+    alone = [next(iter(detect(iter([[message]]), rings, config))) for message in batch]
+
+    assert together == alone
+    assert faces_in(together) == [2, 2, 2]
+
+
+def test_frame_that_left_the_ring_is_dropped_and_said(models_dir: Path, scene: list[np.ndarray]) -> None:
+    config = config_of(models_dir)
+    rings = rings_for(config, slots=2)
+    messages = captured(rings, scene[:4])
+
+    found = list(detect(([m] for m in messages), rings, config))
+
+    assert found[:2] == [Dropped(camera="a", reason="lapped")] * 2
+    assert faces_in(found) == [2, 2]
+
+
+def test_face_in_an_ignored_region_or_over_the_largest_size_is_not_reported(
+    models_dir: Path, scene: list[np.ndarray]
+) -> None:
+    left = {"box": [0, 0, 640, 720]}
+    elsewhere = {"box": [0, 0, 1280, 720], "camera": "b"}
+    for detect_table, names in (({"ignore": [left, elsewhere]}, ("a", "b")), ({"max_face_px": 140}, ("a",))):
+        config = config_of(models_dir, *names, detect=detect_table)
+        rings = rings_for(config)
+        found = list(detect(([m] for m in captured(rings, scene[:1])), rings, config))
+        assert faces_in(found) == [1]
+
+
+def test_hard_cut_is_said_and_searched_at_once(models_dir: Path, scene: list[np.ndarray]) -> None:
+    config = config_of(models_dir, detect={"search": "nth", "search_every": 1000})
+    rings = rings_for(config)
+    other = np.ascontiguousarray(np.rot90(scene[0]).copy()[:720, :720])
+    other = cv2.resize(scene[5][:, ::-1], (1280, 720))
+    noise = np.random.default_rng(0).integers(0, 255, (45, 80, 3), np.uint8)
+    other[:300] = cv2.resize(noise, (1280, 300), interpolation=cv2.INTER_NEAREST)
+
+    found = list(detect(([m] for m in captured(rings, [scene[0], scene[1], other])), rings, config))
+
+    assert [message.cut for message in found] == [False, False, True]  # type: ignore[union-attr]
+
+
+def test_alternating_empty_single_and_crowd_give_the_answers_of_each_alone(models_dir: Path, scene: list[np.ndarray]) -> None:
+    """The seed kept boxes of the picture before."""
+    empty = np.full((720, 1280, 3), 90, np.uint8)
+    single = scene[0].copy()
+    single[:, 700:] = 90
+    crowd = np.tile(cv2.resize(scene[0], (640, 360)), (2, 2, 1))
+    config = config_of(models_dir, detect={"search": "always"})
+    rings = rings_for(config)
+    kinds = [empty, single, crowd] * 4
+
+    found = list(detect(([m] for m in captured(rings, kinds)), rings, config))
+
+    assert faces_in(found) == [0, 1, 8] * 4
+    for kind in range(3):
+        assert all(found[i].faces == found[kind].faces for i in range(kind, 12, 3))  # type: ignore[union-attr]
+
+
+def test_frames_of_one_pixel_and_of_noise_are_no_trouble(models_dir: Path) -> None:
+    config = config_of(models_dir)
+    rings = rings_for(config)
+    noise = np.random.default_rng(1).integers(0, 256, (360, 640, 3), np.uint8)
+    images = [np.zeros((1, 1, 3), np.uint8), noise, np.zeros((3, 2000, 3), np.uint8)]
+
+    found = list(detect(([m] for m in captured(rings, images)), rings, config))
+
+    assert [message.frame for message in found] == [frame_of(i) for i in range(3)]  # type: ignore[union-attr]
+    assert faces_in(found)[0] == faces_in(found)[2] == 0

@@ -1,0 +1,147 @@
+"""Only the newest frame, counted drops, errors handed over, and waits that grow."""
+
+import random
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from jetstream.errors import SourceError
+from jetstream.video.frames import Image, Shot, Source
+from jetstream.video.live import Backoff, Newest
+from jetstream.video.source import open_source
+
+
+class Scripted(Source):
+    """Gives `count` frames, then does what `then` says; waits before frame `gate_at` until the test opens the gate."""
+
+    live = True
+
+    def __init__(self, count: int, *, gate_at: int | None = None, then: Exception | None = None) -> None:
+        super().__init__()
+        self.gate, self.reached, self.closed = threading.Event(), threading.Event(), threading.Event()
+        self._count, self._gate_at, self._then = count, gate_at, then
+
+    def describe(self) -> str:
+        return "scripted"
+
+    def close(self) -> None:
+        self.closed.set()
+
+    def _shots(self) -> Iterator[Shot]:
+        for index in range(self._count):
+            if index == self._gate_at:
+                self.reached.set()
+                self.gate.wait(10)
+            yield Shot(index * 0.04, lambda: picture())
+        if self._then is not None:
+            raise self._then
+
+    def _pass_ended(self, yielded: int) -> None:
+        pass
+
+
+def picture() -> Image:
+    return np.zeros((2, 2, 3), np.uint8)
+
+
+def test_only_the_newest_frame_is_given_and_the_others_are_counted() -> None:
+    source = Scripted(6, gate_at=5)
+    newest = Newest(lambda: source)
+    assert source.reached.wait(5)
+    frame = newest.get(5)
+    assert frame is not None
+    assert frame.pts_s == pytest.approx(0.16)
+    assert newest.unread == 4
+    source.gate.set()
+    assert newest.close()
+
+
+def test_frame_is_given_once() -> None:
+    source = Scripted(2, gate_at=1)
+    newest = Newest(lambda: source)
+    assert newest.get(5) is not None
+    assert newest.get(0.02) is None
+    assert not newest.ended
+    source.gate.set()
+    newest.close()
+
+
+def test_frame_carries_the_time_it_was_in_hand() -> None:
+    with Newest(lambda: Scripted(1)) as newest:
+        frame = newest.get(5)
+    assert frame is not None
+    assert frame.captured_ns > 0
+
+
+def test_end_of_the_source_is_an_error_after_its_last_frame() -> None:
+    source = Scripted(1)
+    with Newest(lambda: source) as newest:
+        assert newest.get(5) is not None
+        with pytest.raises(SourceError, match="scripted: the stream has ended"):
+            newest.get(5)
+        assert newest.ended
+    assert source.closed.is_set()
+
+
+def test_source_that_cannot_be_opened_is_told() -> None:
+    with Newest(lambda: open_source("99")) as newest, pytest.raises(SourceError, match="no /dev/video99 here"):
+        newest.get(5)
+
+
+def test_hanging_opener_is_told() -> None:
+    released = threading.Event()
+    source = Scripted(0)
+
+    def opener() -> Source:
+        released.wait(10)
+        return source
+
+    newest = Newest(opener)
+    assert newest.get(0.02) is None
+    assert newest.stuck_s() > 0.01
+    released.set()
+    assert newest.close(5)
+    assert source.closed.is_set()
+
+
+def test_error_follows_the_last_frame() -> None:
+    source = Scripted(1, then=SourceError("camera 0: gone"))
+    newest = Newest(lambda: source)
+    assert source.closed.wait(5)
+    assert newest.get(5) is not None
+    with pytest.raises(SourceError, match="camera 0: gone"):
+        newest.get(5)
+
+
+def test_hanging_read_is_told_and_survived() -> None:
+    source = Scripted(1, gate_at=0)
+    newest = Newest(lambda: source)
+    assert source.reached.wait(5)
+    assert newest.get(0.02) is None
+    assert newest.stuck_s() > 0.01
+    assert not newest.close(0.05)
+    assert not source.closed.is_set()
+    source.gate.set()
+    assert newest.close(5)
+    assert source.closed.is_set()
+    assert newest.stuck_s() == 0
+
+
+def test_backoff_doubles_up_to_the_longest() -> None:
+    backoff = Backoff(jitter=0)
+    assert [backoff.next_s() for _ in range(8)] == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    backoff.reset()
+    assert backoff.next_s() == 0.5
+
+
+def test_backoff_varies_within_its_jitter() -> None:
+    waits = [Backoff(first_s=10, jitter=0.2, rng=random.Random(seed)).next_s() for seed in range(50)]
+    assert 8 <= min(waits) < 9
+    assert 11 < max(waits) <= 12
+
+
+def test_backoff_repeats_with_the_same_dice() -> None:
+    one, other = (Backoff(rng=random.Random(3)) for _ in range(2))
+    assert [one.next_s() for _ in range(5)] == [other.next_s() for _ in range(5)]

@@ -1,0 +1,148 @@
+"""What a user can name as a source, and what is said of what isn't one."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from jetstream.errors import SourceError
+from jetstream.video.opening import masked
+from jetstream.video.source import is_live, kind_of, open_source, probe
+
+
+def write_pictures(folder: Path, sizes: list[tuple[int, int]]) -> None:
+    folder.mkdir(exist_ok=True)
+    for index, (width, height) in enumerate(sizes):
+        cv2.imwrite(str(folder / f"p{index}.png"), np.full((height, width, 3), 10 * index, np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("spec", "kind"),
+    [
+        ("demo", "demo"),
+        ("0", "camera"),
+        ("/dev/video3", "camera"),
+        ("usb-046d_HD_Pro_Webcam_C920-video-index0", "camera"),
+        ("rtsp://u:p@10.0.0.2/live", "network"),
+        ("HTTPS://cam/mjpeg", "network"),
+        ("holiday/*.jpg", "images"),
+        ("me.jpg", "images"),
+    ],
+)
+def test_kind_is_told_by_the_name(spec: str, kind: str) -> None:
+    assert kind_of(spec) == kind
+    assert is_live(spec) == (kind in ("camera", "network"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        ("99", r"^camera 99: no /dev/video99 here; plug a camera in, or try `make demo`$"),
+        ("/dev/video98", r"^camera /dev/video98: no /dev/video98 here; plug"),
+        ("usb-Lost-video-index0", r"no /dev/v4l/by-id/usb-Lost-video-index0 here; plug"),
+        ("gone.mp4", r"^gone\.mp4: no such file, folder or camera; check the path$"),
+        ("gone.jpg", r"^gone\.jpg: no such picture; check the path$"),
+        ("gone/*.jpg", r"^gone/\*\.jpg: no pictures here; name"),
+        ("rtmp://u:secret@h/x", r"^rtmp://\*\*\*@h/x: addresses start with rtsp"),
+    ],
+)
+def test_missing_source_is_one_sentence(spec: str, sentence: str) -> None:
+    with pytest.raises(SourceError, match=sentence):
+        open_source(spec)
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [(b"", "the file is empty"), (b"dear diary,\n" * 200, "not a video"), (bytes(range(256)) * 64, "not a video")],
+    ids=["empty", "text", "bytes"],
+)
+@pytest.mark.parametrize("name", ["notes.txt", "notes.mp4", "notes"])
+def test_no_video_is_one_sentence(tmp_path: Path, name: str, data: bytes, sentence: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(data)
+    with pytest.raises(SourceError, match=rf"{path}: .*{sentence}"):
+        open_source(str(path))
+
+
+def test_folder_without_pictures_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "readme.txt").touch()
+    with pytest.raises(SourceError, match=r"no pictures here; name a folder"):
+        open_source(str(tmp_path))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_unreadable_file_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "mine.mp4"
+    path.write_bytes(b"x")
+    path.chmod(0)
+    with pytest.raises(SourceError, match="no permission to read it"):
+        open_source(str(path))
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("rtsp://cam:554/live", "rtsp://cam:554/live"),
+        ("rtsp://admin:secret@cam:554/live", "rtsp://***@cam:554/live"),
+        ("rtsp://admin:se@cret@cam/live", "rtsp://***@cam/live"),
+        ("rtsp://admin:se/cret@cam/live", "rtsp://***@cam/live"),
+        ("http://cam/clip@2x.ts", "http://cam/clip@2x.ts"),
+        ("http://cam/v?user=me&password=secret&channel=1", "http://cam/v?user=***&password=***&channel=1"),
+        ("http://cam/v?secret", "http://cam/v?***"),
+        ("rtsp://admin:se?cret@cam/live", "rtsp://admin:se?***"),
+    ],
+)
+def test_secrets_in_addresses_are_masked(url: str, shown: str) -> None:
+    assert masked(url) == shown
+
+
+def test_pictures_of_differing_sizes_are_a_video(tmp_path: Path) -> None:
+    write_pictures(tmp_path, [(60, 40), (400, 100), (30, 90)])
+    with open_source(str(tmp_path), max_width=200, max_height=80, image_fps=10) as source:
+        frames = list(source)
+        assert (source.live, source.frames_expected, source.warning) == (False, 3, None)
+    assert [frame.image.shape for frame in frames] == [(40, 60, 3), (50, 200, 3), (80, 27, 3)]
+    assert [frame.pts_s for frame in frames] == [0.0, 0.1, 0.2]
+
+
+def test_unreadable_picture_is_skipped_and_told(tmp_path: Path) -> None:
+    write_pictures(tmp_path, [(60, 40)] * 3)
+    (tmp_path / "p1.png").write_bytes(b"not a picture")
+    with open_source(str(tmp_path), image_fps=10) as source:
+        assert [frame.pts_s for frame in source] == [0.0, 0.2]
+        assert source.skipped == 1
+        assert source.warning is not None
+        assert "1 of 3 pictures can't be read and were left out" in source.warning
+        assert "p1.png" in source.warning
+
+
+def test_no_readable_picture_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "p.png").write_bytes(b"not a picture")
+    with open_source(str(tmp_path)) as source, pytest.raises(SourceError, match="none of its pictures can be read"):
+        next(source)
+
+
+def test_single_picture_is_a_video_of_one_frame(tmp_path: Path) -> None:
+    write_pictures(tmp_path, [(60, 40)])
+    with open_source(str(tmp_path / "p0.png")) as source:
+        assert len(list(source)) == 1
+
+
+def test_looped_pictures_go_on_in_time(tmp_path: Path) -> None:
+    write_pictures(tmp_path, [(60, 40)] * 2)
+    with open_source(str(tmp_path), image_fps=10, loop=True) as source:
+        assert [round(next(source).pts_s, 3) for _ in range(5)] == [0.0, 0.1, 0.2, 0.3, 0.4]
+
+
+def test_probe_tells_size_rate_and_length(tmp_path: Path) -> None:
+    write_pictures(tmp_path, [(400, 200)] * 3)
+    found = probe(str(tmp_path), max_width=100)
+    assert found[:6] == ("images", 100, 50, 25.0, 3, False)
+    assert "3 pictures" in str(found)
+
+
+def test_probe_of_a_missing_camera_says_so() -> None:
+    with pytest.raises(SourceError, match="camera 99: no /dev/video99 here"):
+        probe("99", open_timeout_s=1)
