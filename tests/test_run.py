@@ -105,24 +105,27 @@ def test_killed_stage_is_back_within_3_s_and_the_others_never_stop(jetstream: Co
 
 
 def test_stage_killed_in_every_frame_pace_loses_no_frame(jetstream: Command, tmp_path: Path) -> None:
-    clip = demo_clip(tmp_path / "clip.mp4", frames=150)
+    clip = demo_clip(tmp_path / "clip.mp4", frames=200)
+    slow = ("--set", "detect.preset=accurate", "--set", "detect.min_face_px=14")  # so that there is time to kill
     words = (
         *(str(REPOSITORY / "configs/default.toml"), "--source", str(clip), "--pace", "every-frame", "--headless"),
-        *("--record", "rec", "--set", "record.video=none", "--faces", "demo", "--set", "detect.preset=accurate"),
+        *("--record", "rec", "--set", "record.video=none", "--faces", "demo", *slow),
     )
     with jetstream.running(*words) as process:
         for stage in ("detect", "track", "recognize", "record", "capture.clip"):
-            status = jetstream.wait(lambda s: all(p.state != "restarting" for p in s.processes), process)
+            status = jetstream.wait(lambda s: all(p.state == "running" for p in s.processes), process)
             pid = next(p.beat.pid for p in status.processes if p.process == stage and p.beat)
-            subprocess.run(["kill", "-9", str(pid)], check=False)
+            subprocess.run(["kill", "-9", str(pid)], check=True)
+            jetstream.wait(lambda s, stage=stage: any(p.restarts for p in s.processes if p.process == stage), process)
         assert process.wait(timeout=90) == 0, jetstream.log()
 
     ids = [event["frame_id"] for path in sorted((tmp_path / "rec").glob("*.jsonl")) for event in lines_of(path)]
-    assert sorted(ids) == list(range(150))
+    assert sorted(ids) == list(range(200))
 
 
 def test_killed_supervisor_leaves_no_process_and_the_next_run_sweeps_its_memory(jetstream: Command, tmp_path: Path) -> None:
     with jetstream.running(DEMO, "--headless", "--record", "rec") as process:
+        time.sleep(3)
         process.kill()
         process.wait()
         deadline_s = time.monotonic() + 5

@@ -72,13 +72,16 @@ def _plan(captured: Captured, image: NDArray[np.uint8], memory: CameraMemory, se
         or (settings.search == "motion" and change.share >= settings.motion_threshold)
     )
     memory.thumbnail = thumbnail
+    if change.cut:
+        memory.boxes = memory.boxes[:0]
     if search:
         memory.frames_since_search = 0
     return Plan(captured, image, memory, search, change.cut)
 
 
 def _answers(plans: Sequence[Plan], detector: Mtcnn, settings: DetectConfig) -> Iterator[Detected]:
-    searched = iter(detector.detect([plan.image for plan in plans if plan.search]))
+    wide = [plan for plan in plans if plan.search]
+    searched = iter(detector.detect([plan.image for plan in wide], [plan.memory.boxes for plan in wide]))
     kept = [plan for plan in plans if not plan.search]
     verified = iter(detector.verify([plan.image for plan in kept], [plan.memory.boxes for plan in kept]))
     for plan in plans:

@@ -74,6 +74,7 @@ class CameraTracks:
         )
         self._half_life_s = settings.half_life_s
         self._votes: dict[int, Votes] = {}
+        self._names: dict[str, int] = {}  # which track showed each name in the frame before
         self._asking = Asking(
             budget_per_s=self._recognize.budget_per_s,
             retry_s=self._recognize.retry_s,
@@ -139,7 +140,12 @@ class CameraTracks:
         return Wanted(frame=frame, faces=faces) if faces else None
 
     def _tracked(self, frame: FrameRef, tracks: Sequence[Track]) -> Tracked:
-        shown = unique([(track.track_id, *self._votes[track.track_id].name(frame.time_s)) for track in tracks])
+        shown = unique(
+            [(track.track_id, *self._votes[track.track_id].name(frame.time_s)) for track in tracks],
+            held=self._names,
+            lost={track.track_id for track in tracks if track.state == "lost"},
+        )
+        self._names = {name: track_id for track_id, name, _ in shown if name is not None}
         faces = tuple(
             TrackedFace(
                 track_id=track.track_id,

@@ -78,8 +78,8 @@ class Asking:
     def choose(self, tracks: Sequence[Track], votes: Mapping[int, Settled], time_s: float) -> list[int]:
         """The ids of the tracks to ask about now, most urgent first; they then count as asked.
 
-        tracks  all tracks of this frame. Only confirmed ones with landmarks of this very frame are asked about; ids that
-                are missing are forgotten
+        tracks  all tracks of this frame; a track that is missing is forgotten. Asked about are only confirmed ones with
+                landmarks of this very frame
         votes   by track id; a track without votes isn't settled
         time_s  any origin; time that stands still or runs back counts as no time passed
         """

@@ -27,9 +27,9 @@ class BoxFilter:
 
     - Width and height are states of their own, and every noise is a share of the box's side along that axis, so near
       and far faces behave alike (Aharon et al. 2022, "BoT-SORT", section 3.1; DeepSORT does it with the height).
-    - Time is in seconds and the acceleration is white noise in continuous time (Bar-Shalom et al. 2001, "Estimation with
-      Applications to Tracking and Navigation", section 6.2.2), so dropped frames and odd rates need no special case:
-      two steps of dt / 2 are one step of dt.
+    - Time is in seconds and the acceleration is white noise in continuous time (Bar-Shalom, Li, Kirubarajan 2001,
+      "Estimation with Applications to Tracking and Navigation", section 6.2), so dropped frames and odd rates need no
+      special case: two steps of dt / 2 are one step of dt.
     - A weak detection pulls less: its noise grows as its score falls (the idea of Du et al. 2021, "GIAOTracker", NSA).
     - Two surprises in a row to the same side are motion and not jitter: the filter then loosens and catches up. With
       that it may be as calm as a jittery detector needs and doesn't trail behind a face that starts to move.

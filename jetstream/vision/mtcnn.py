@@ -82,10 +82,17 @@ class Mtcnn:
         self._after_pnet_iou = after_pnet_iou
         self._share_batches = share_batches
 
-    def detect(self, images: Sequence[Picture]) -> list[Detections]:
-        """Searches whole pictures, each of any size; one smaller than the smallest face has none."""
+    def detect(self, images: Sequence[Picture], known: Sequence[Boxes] | None = None) -> list[Detections]:
+        """Searches whole pictures, each of any size; one smaller than the smallest face has none.
+
+        `known` are (N, 4) px a picture, where faces were last: proposals beside P-Net's. P-Net, the smallest net, loses a
+        face that turns aside long before the other two do.
+        """
         pictures = [Pyramid(image) for image in images]
-        return self._refine(pictures, [self._propose(picture) for picture in pictures])
+        proposals = [self._propose(picture) for picture in pictures]
+        if known is not None:
+            proposals = [np.concatenate([new, square(last)]) for new, last in zip(proposals, known, strict=True)]
+        return self._refine(pictures, proposals)
 
     def verify(self, images: Sequence[Picture], boxes: Sequence[Boxes]) -> list[Detections]:
         """Looks only where faces were last: `boxes` are (N, 4) px a picture, from an earlier `detect` or `verify`.

@@ -52,6 +52,7 @@ class _Face:
     confirmed: bool
     score: float
     landmarks: NDArray[np.float32] | None
+    last_box: NDArray[np.float32]  # (4,) the last detection's own
     born_s: float
     seen_s: float
     detected: bool
@@ -70,10 +71,15 @@ class _Detections:
 class Tracker:
     """The faces of one camera.
 
-    Three Hungarian assignments (Kuhn 1955, as in SORT) by intersection over union of detection and predicted box:
-    strong detections with confirmed and lost tracks; then weak ones with those still without (Zhang et al. 2022,
-    "ByteTrack": a face that blurs or turns keeps its track, but no track is born of a weak detection); then the strong
-    ones that are left with tentative tracks. What is left after that are new faces.
+    Four Hungarian assignments by intersection over union (Kuhn 1955; as in SORT, Bewley et al. 2016), each of what the
+    ones before left over:
+
+    1. Strong detections with the predicted boxes of confirmed and lost tracks.
+    2. Weak detections with the same (Zhang et al. 2022, "ByteTrack"): a face that blurs or turns keeps its track, but
+       no track is born of a weak detection.
+    3. Strong detections with the places where confirmed and lost tracks were last seen (Cao et al. 2023, "OC-SORT",
+       observation-centric recovery): a prediction drifts, most faces stay.
+    4. Strong detections with tentative tracks. Those that are left after that are new faces.
 
     A track that misses a frame is called confirmed for `hold_s` longer, so a flickering detector doesn't make
     the picture flicker: who shows the tracks whose state is "confirmed" does what the benchmark does.
@@ -86,6 +92,7 @@ class Tracker:
         instant_score: float = 0.97,
         min_iou: float = 0.15,
         min_weak_iou: float = 0.3,
+        min_return_iou: float = 0.3,
         widen_boxes: float = 0.2,
         confirm_s: float = 0.06,
         tentative_s: float = 0.12,
@@ -99,6 +106,7 @@ class Tracker:
         instant_score  a new face from here on is confirmed at once
         min_iou        least overlap of a strong detection with its track
         min_weak_iou   the same for a weak detection
+        min_return_iou least overlap of a strong detection with the place where a track was last seen
         widen_boxes    both boxes grow by this share of their sides before the overlap is taken: low frame rates
         confirm_s      a new face is confirmed when it is found again this long after its first detection, or later
         tentative_s    a face that isn't confirmed may be missing this long
@@ -110,6 +118,7 @@ class Tracker:
         self._instant_score = instant_score
         self._min_iou = min_iou
         self._min_weak_iou = min_weak_iou
+        self._min_return_iou = min_return_iou
         self._widen_boxes = widen_boxes
         self._confirm_s = confirm_s
         self._tentative_s = tentative_s
@@ -168,36 +177,49 @@ class Tracker:
     def _associate(self, found: _Detections) -> list[int]:
         """Give detections to tracks; answers the strong ones that no track took, best score first."""
         strong = found.scores >= self._strong_score
+        spare, weak = np.flatnonzero(strong), np.flatnonzero(~strong)
         known = [face for face in self._faces if face.confirmed]
         tentative = [face for face in self._faces if not face.confirmed]
-        spare, unseen = self._assign(found, np.flatnonzero(strong), known, self._min_iou)
-        self._assign(found, np.flatnonzero(~strong), unseen, self._min_weak_iou)
+        spare, unseen = self._assign(found, spare, known, self._min_iou)
+        _, unseen = self._assign(found, weak, unseen, self._min_weak_iou)
+        spare, _ = self._assign(found, spare, unseen, self._min_return_iou, predicted=False)
         spare, _ = self._assign(found, spare, tentative, self._min_iou)
         return sorted(spare.tolist(), key=lambda index: -float(found.scores[index]))
 
     def _assign(
-        self, found: _Detections, candidates: NDArray[np.intp], faces: Sequence[_Face], least: float
+        self,
+        found: _Detections,
+        candidates: NDArray[np.intp],
+        faces: Sequence[_Face],
+        least: float,
+        *,
+        predicted: bool = True,
     ) -> tuple[NDArray[np.intp], list[_Face]]:
         """One Hungarian round; answers the detections and the faces that are left over."""
         if len(candidates) == 0 or not faces:
             return candidates, list(faces)
-        predicted = np.stack([face.filter.box for face in faces])
-        overlap = iou(widen(found.boxes[candidates], self._widen_boxes), widen(predicted, self._widen_boxes))
+        places = np.stack([face.filter.box if predicted else face.last_box for face in faces])
+        widening = self._widen_boxes if predicted else 0.0
+        overlap = iou(widen(found.boxes[candidates], widening), widen(places, widening))
         overlap[overlap < least] = 0.0
         rows, columns = linear_sum_assignment(overlap, maximize=True)
         met = overlap[rows, columns] > 0.0
         for row, column in zip(rows[met], columns[met], strict=True):
-            self._see(faces[column], found, int(candidates[row]))
+            self._see(faces[column], found, int(candidates[row]), predicted=predicted)
         taken = set(columns[met].tolist())
         return np.delete(candidates, rows[met]), [face for column, face in enumerate(faces) if column not in taken]
 
-    def _see(self, face: _Face, found: _Detections, index: int) -> None:
+    def _see(self, face: _Face, found: _Detections, index: int, *, predicted: bool) -> None:
         face.score = float(found.scores[index])
-        face.filter.update(found.boxes[index], face.score)
         face.landmarks = found.marks(index)
+        face.last_box = found.boxes[index]
         face.seen_s = self._now_s
         face.detected = True
         face.confirmed = face.confirmed or self._now_s - face.born_s >= self._confirm_s
+        if predicted:
+            face.filter.update(face.last_box, face.score)
+        else:  # the motion that led the prediction away was wrong
+            face.filter = BoxFilter(face.last_box, face.score)
 
     def _was_false_alarm(self, face: _Face) -> bool:
         """Only after the frame was looked at: at 2 frames a second every gap is longer than `tentative_s`."""
@@ -215,6 +237,7 @@ class Tracker:
                     confirmed=score >= self._instant_score,
                     score=score,
                     landmarks=found.marks(index),
+                    last_box=found.boxes[index],
                     born_s=self._now_s,
                     seen_s=self._now_s,
                     detected=True,

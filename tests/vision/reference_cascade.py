@@ -1,11 +1,12 @@
 """MTCNN, slowly and in the open: float64 numpy on the published weights, the published Matlab code step by step.
 
-Knows nothing of jetstream. It shares with it only the definition of how pictures are sampled (see `Sampler`), not a line of
-code. Boxes are the published code's: x1, y1, x2, y2 count pixels from 1 and include the last.
+Knows nothing of jetstream; how a picture is sampled is its caller's affair. `ExactSampler` does by the definition that
+jetstream's pyramid states. Boxes are the published code's: x1, y1, x2, y2 count pixels from 1 and include the last.
 """
 
 import math
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import onnx
@@ -77,7 +78,21 @@ def onet(net: Net, x: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
     return float(softmax(net.dense(x, "conv6_1"))[1]), net.dense(x, "conv6_2"), net.dense(x, "conv6_3")
 
 
-class Sampler:
+class Sampler(Protocol):
+    """One BGR picture at any size."""
+
+    def level_shape(self, scale: float) -> tuple[int, int]: ...
+
+    def level(self, scale: float) -> np.ndarray:
+        """The whole of it, (rows, columns, 3)."""
+        ...
+
+    def crop(self, box: np.ndarray, side: int) -> np.ndarray:
+        """(side, side, 3) of the pixels x1..x2, y1..y2, black outside the picture."""
+        ...
+
+
+class ExactSampler:
     """A picture, halved exactly as often as it goes, and bilinear from there, rounded to whole grey levels."""
 
     def __init__(self, image: np.ndarray) -> None:
@@ -93,14 +108,12 @@ class Sampler:
         return round(image.shape[0] * shrink), round(image.shape[1] * shrink)
 
     def level(self, scale: float) -> np.ndarray:
-        """(rows, columns, 3), borders repeated."""
         image, shrink = self._halving_for(scale)
         rows, columns = ((np.arange(size) + 0.5) / shrink - 0.5 for size in self.level_shape(scale))
         inside = [np.clip(at, 0, size - 1) for at, size in zip((rows, columns), image.shape, strict=False)]
         return np.rint(bilinear(image, *inside))
 
     def crop(self, box: np.ndarray, side: int) -> np.ndarray:
-        """(side, side, 3) of the pixels x1..x2, y1..y2, black outside the picture."""
         left, top, right, bottom = box[0] - 1, box[1] - 1, box[2], box[3]
         ratio = max(right - left, bottom - top, 1) / side
         k = min(max(math.floor(math.log2(ratio)), 0), len(self.halvings) - 1)
@@ -164,17 +177,16 @@ def squared(box: np.ndarray) -> np.ndarray:
 
 def detect(
     nets: tuple[Net, Net, Net],
-    image: np.ndarray,
+    sampler: Sampler,
     min_face: float,
     thresholds: tuple[float, float, float],
     factor: float,
     after_pnet_iou: float | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Boxes (N, 4), scores (N,), landmarks (N, 5, 2) of a BGR picture, the best first.
+    """Boxes (N, 4), scores (N,), landmarks (N, 5, 2) of a picture, the best first.
 
     `after_pnet_iou`: jetstream's one step more than the published code, or None.
     """
-    sampler = Sampler(image)
     boxes = [np.trunc(box) for box in first_stage(nets[0], sampler, min_face, thresholds[0], factor, after_pnet_iou)]
     boxes = [np.trunc(squared(box)) for box in second_stage(nets[1], sampler, boxes, thresholds[1])]
     found = third_stage(nets[2], sampler, boxes, thresholds[2])
