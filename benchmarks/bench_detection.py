@@ -250,7 +250,7 @@ def print_video(detector: Mtcnn, peer: Peer | None, clock: Clock, path: Path) ->
         frames += 1
         since_search += 1
         if since_search > SEARCH_EVERY:
-            found, since_search = clock(detector.detect, [frame]), 1
+            found, since_search = clock(detector.detect, [frame], [last]), 1
             searches += 1
         else:
             found = clock(detector.verify, [frame], [last])

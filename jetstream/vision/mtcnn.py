@@ -85,8 +85,8 @@ class Mtcnn:
     def detect(self, images: Sequence[Picture], known: Sequence[Boxes] | None = None) -> list[Detections]:
         """Searches whole pictures, each of any size; one smaller than the smallest face has none.
 
-        `known` are (N, 4) px a picture, where faces were last: proposals beside P-Net's. P-Net, the smallest net, loses a
-        face that turns aside long before the other two do.
+        `known` are (N, 4) px a picture, where faces were last: proposals beside P-Net's. P-Net, the smallest net, loses
+        a face that turns aside long before the other two do.
         """
         pictures = [Pyramid(image) for image in images]
         proposals = [self._propose(picture) for picture in pictures]

@@ -66,8 +66,8 @@ class Pyramid:
 
     def _halvings_for_crops(self, boxes: Boxes, side_px: int) -> NDArray[np.intp]:
         longer = np.maximum(boxes[:, 2:] - boxes[:, :2], 1).max(axis=1)
-        least = max(0, math.ceil(math.log2(max(self.width_px, self.height_px) / MOST_PX)))
-        most = int(math.log2(min(self.width_px, self.height_px)))
+        least = math.ceil(math.log2(max(self.width_px, self.height_px, MOST_PX) / MOST_PX))
+        most = int(math.log2(max(min(self.width_px, self.height_px), 1)))
         return np.asarray(np.clip(np.floor(np.log2(longer / side_px)), least, max(least, most)), np.intp)
 
 

@@ -71,16 +71,35 @@ def test_frame_that_left_the_ring_is_dropped_and_said(models_dir: Path, scene: l
     assert faces_in(found) == [2, 2]
 
 
-def test_face_in_an_ignored_region_or_over_the_largest_size_is_not_reported(
-    models_dir: Path, scene: list[np.ndarray]
+@pytest.mark.parametrize(
+    "settings", [{"ignore": [{"box": [0, 0, 640, 720]}]}, {"ignore": [{"box": [640, 0, 1280, 720], "camera": "a"}]}]
+)
+def test_face_in_an_ignored_region_is_not_reported(
+    models_dir: Path, scene: list[np.ndarray], settings: dict[str, object]
 ) -> None:
-    left = {"box": [0, 0, 640, 720]}
-    elsewhere = {"box": [0, 0, 1280, 720], "camera": "b"}
-    for detect_table, names in (({"ignore": [left, elsewhere]}, ("a", "b")), ({"max_face_px": 140}, ("a",))):
-        config = config_of(models_dir, *names, detect=detect_table)
-        rings = rings_for(config)
-        found = list(detect(([m] for m in captured(rings, scene[:1])), rings, config))
-        assert faces_in(found) == [1]
+    config = config_of(models_dir, detect=settings)
+    rings = rings_for(config)
+
+    assert faces_in(list(detect(([m] for m in captured(rings, scene[:1])), rings, config))) == [1]
+
+
+def test_region_of_another_camera_ignores_nothing(models_dir: Path, scene: list[np.ndarray]) -> None:
+    config = config_of(models_dir, "a", "b", detect={"ignore": [{"box": [0, 0, 1280, 720], "camera": "b"}]})
+    rings = rings_for(config)
+
+    assert faces_in(list(detect(([m] for m in captured(rings, scene[:1])), rings, config))) == [2]
+
+
+def test_face_over_the_largest_size_is_not_reported(models_dir: Path) -> None:
+    from jetstream.video.demo import scene
+
+    config = config_of(models_dir, detect={"max_face_px": 150})
+    rings = rings_for(config)
+
+    (found,) = detect(([m] for m in captured(rings, [scene(430)])), rings, config)
+
+    assert isinstance(found, Detected)
+    assert [face.box[2] - face.box[0] < 100 for face in found.faces] == [True], "the other is 190 px wide"
 
 
 def test_hard_cut_is_said_and_searched_at_once(models_dir: Path, scene: list[np.ndarray]) -> None:

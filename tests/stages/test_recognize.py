@@ -1,0 +1,72 @@
+"""The recognize stage on the demo's people, with a real gallery."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from jetstream import startup
+from jetstream.config import Config
+from jetstream.messages import Captured, Dropped, Named, Wanted, WantedFace
+from jetstream.stages.detect import detect
+from jetstream.stages.recognize import recognize
+from tests.stages.making import captured, config_of, rings_for
+
+
+@pytest.fixture
+def config(models_dir: Path, tmp_path: Path, portraits: dict[str, np.ndarray]) -> Config:
+    for name in ("Eileen Collins",):
+        (tmp_path / "faces" / name).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "faces" / name / "1.png"), portraits[name])
+    settings = config_of(models_dir, "a", "b", recognize={"faces": str(tmp_path / "faces")})
+    startup.prepare_gallery(settings)
+    return settings
+
+
+def questions(messages: list[Captured], rings: object, config: Config) -> list[Wanted]:
+    found = detect(([m] for m in messages), rings, config)  # type: ignore[arg-type]
+    return [
+        Wanted(frame=d.frame, faces=tuple(WantedFace(track_id=i, landmarks=f.landmarks) for i, f in enumerate(d.faces)))
+        for d in found
+        if not isinstance(d, Dropped)
+    ]
+
+
+def test_the_enrolled_is_named_and_the_other_is_not(config: Config, portraits: dict[str, np.ndarray]) -> None:
+    rings = rings_for(config)
+    wanted = questions(captured(rings, list(portraits.values())), rings, config)
+
+    answers = list(recognize(([w] for w in wanted), rings, config))
+
+    assert [[face.name for face in named.faces] for named in answers] == [["Eileen Collins"], [None]]  # type: ignore[union-attr]
+    collins, hopper = (named.faces[0] for named in answers)  # type: ignore[union-attr]
+    assert collins.distance < 0.2 < hopper.distance
+    assert collins.confidence > 0.9 > 0.5 > hopper.confidence
+    assert hopper.nearest == "Eileen Collins"
+
+
+def test_cameras_share_a_batch_and_get_the_answers_of_each_alone(config: Config, portraits: dict[str, np.ndarray]) -> None:
+    rings = rings_for(config)
+    collins, hopper = portraits.values()
+    wanted = [
+        *questions(captured(rings, [collins], "a"), rings, config),
+        *questions(captured(rings, [hopper], "b"), rings, config),
+    ]
+
+    together = list(recognize(iter([wanted]), rings, config))
+    alone = [next(iter(recognize(iter([[w]]), rings, config))) for w in wanted]
+
+    assert together == alone
+
+
+def test_question_about_a_frame_that_left_the_ring_is_answered_without_faces(
+    config: Config, portraits: dict[str, np.ndarray]
+) -> None:
+    rings = rings_for(config, slots=1)
+    wanted = questions(captured(rings, [portraits["Eileen Collins"]]), rings, config)
+    captured(rings, [portraits["Grace Hopper"]])
+
+    answers = list(recognize(([w] for w in wanted), rings, config))
+
+    assert answers == [Dropped(camera="a", reason="lapped"), Named(frame=wanted[0].frame, faces=())]

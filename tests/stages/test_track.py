@@ -1,0 +1,152 @@
+"""The track stage: what it asks, when, and how answers become names. In one process, without a picture."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from jetstream.config import Config
+from jetstream.messages import Detected, Ended, Face, Message, Named, NamedFace, Tick, Tracked, Wanted
+from jetstream.stages.track import track
+from tests.stages.making import config_of, frame_of, rings_for
+
+LEFT, RIGHT = 100.0, 900.0
+
+
+def face_at(x: float, score: float = 0.999) -> Face:
+    """A frontal face 120 px wide."""
+    points = [(x + 35, 150), (x + 85, 150), (x + 60, 180), (x + 40, 210), (x + 80, 210)]
+    landmarks = tuple(float(value) for point in points for value in point)
+    return Face(box=(x, 100.0, x + 120, 250.0), score=score, landmarks=landmarks)  # type: ignore[arg-type]
+
+
+def detected(frame_id: int, *xs: float, camera: str = "a", cut: bool = False) -> Detected:
+    return Detected(frame=frame_of(frame_id, camera), faces=tuple(face_at(x) for x in xs), cut=cut)
+
+
+def answer(wanted: Wanted, *names: str | None) -> Named:
+    faces = tuple(
+        NamedFace(track_id=face.track_id, name=name, confidence=0.99 if name else 0.01, distance=0.3, nearest="Ada")
+        for face, name in zip(wanted.faces, names, strict=False)
+    )
+    return Named(frame=wanted.frame, faces=faces)
+
+
+def config(pace: str, *cameras: str) -> Config:
+    return config_of(Path("models"), *cameras, pipeline={"pace": pace})
+
+
+def test_live_frame_goes_on_at_once_and_its_answer_counts_from_the_next() -> None:
+    settings = config("live")
+    wanted: list[Wanted] = []
+
+    def messages() -> Iterator[Message]:
+        yield detected(0, LEFT)
+        yield answer(wanted[0], "Ada")
+        yield detected(1, LEFT)
+
+    said = []
+    for message in track(messages(), rings_for(settings), settings):
+        if isinstance(message, Wanted):
+            wanted.append(message)
+        said.append(message)
+
+    kinds = [type(message).__name__ for message in said]
+    assert kinds == ["Wanted", "Tracked", "Tracked"]
+    assert [message.faces[0].name for message in said if isinstance(message, Tracked)] == [None, "Ada"]
+
+
+def run_every_frame(frames: list[Detected], names: dict[int, str | None], settings: Config) -> list[Tracked]:
+    """The stage with a `recognize` that knows each face by its place: left or right."""
+    answers: list[Message] = []
+
+    def messages() -> Iterator[Message]:
+        for frame in frames:
+            yield frame
+            while answers:
+                yield answers.pop(0)
+        yield Ended(sender="detect")
+        while answers:
+            yield answers.pop(0)
+
+    said = []
+    for message in track(messages(), rings_for(settings), settings):
+        if isinstance(message, Wanted):
+            sides = [names[0 if face.landmarks[0] < 500 else 1] for face in message.faces]
+            answers.append(answer(message, *sides))
+        elif isinstance(message, Tracked):
+            said.append(message)
+    return said
+
+
+def test_every_frame_is_held_until_its_answers_are_in() -> None:
+    said = run_every_frame([detected(i, LEFT, RIGHT) for i in range(5)], {0: "Ada", 1: None}, config("every-frame"))
+
+    assert [message.frame.frame_id for message in said] == list(range(5))
+    assert [[face.name for face in message.faces] for message in said] == [["Ada", None]] * 5
+
+
+def test_answer_asked_for_twice_counts_once_and_releases_once() -> None:
+    settings = config("every-frame")
+    wanted: list[Wanted] = []
+
+    def messages() -> Iterator[Message]:
+        yield detected(0, LEFT)
+        yield Tick()
+        yield answer(wanted[0], "Ada")
+        yield answer(wanted[1], "Ada")
+        yield detected(1, LEFT)
+        yield Ended(sender="detect")
+
+    said = []
+    for message in track(messages(), rings_for(settings), settings):
+        if isinstance(message, Wanted):
+            wanted.append(message)
+        else:
+            said.append(message)
+
+    assert wanted[0] == wanted[1], "after a silence the question is asked again"
+    assert [message.frame.frame_id for message in said] == [0, 1]
+
+
+def test_name_does_not_survive_a_cut() -> None:
+    frames = [detected(0, LEFT), detected(1, LEFT), detected(2, LEFT, cut=True)]
+
+    said = run_every_frame(frames[:2], {0: "Ada", 1: None}, config("every-frame"))
+    after = run_every_frame(frames, {0: "Ada", 1: None}, config("every-frame"))
+
+    assert said[1].faces[0].track_id == 1
+    assert after[2].faces[0].track_id == 2
+
+
+def test_one_name_stands_once_in_a_picture() -> None:
+    said = run_every_frame([detected(i, LEFT, RIGHT) for i in range(4)], {0: "Ada", 1: "Ada"}, config("every-frame"))
+
+    for message in said:
+        assert sorted(str(face.name) for face in message.faces) == ["Ada", "None"]
+    holders = [next(face.track_id for face in message.faces if face.name) for message in said]
+    assert len(set(holders)) == 1
+
+
+def test_cameras_do_not_share_tracks() -> None:
+    frames = [detected(0, LEFT), detected(0, LEFT, camera="b"), detected(1, LEFT), detected(1, LEFT, camera="b")]
+
+    said = run_every_frame(frames, {0: "Ada", 1: None}, config("every-frame", "a", "b"))
+
+    assert [(message.frame.camera, message.faces[0].track_id) for message in said] == [("a", 1), ("b", 1)] * 2
+
+
+def test_settled_track_is_asked_seldom() -> None:
+    settings = config("every-frame")
+    asked = []
+
+    def messages() -> Iterator[Message]:
+        for i in range(50):
+            yield detected(i, LEFT)
+            while asked and asked[-1] is not None and not isinstance(asked[-1], Named):
+                asked[-1] = answer(asked[-1], "Ada")
+                yield asked[-1]
+
+    for message in track(messages(), rings_for(settings), settings):
+        if isinstance(message, Wanted):
+            asked.append(message)
+
+    assert 2 <= len(asked) <= 6, "two seconds: at first to be sure, then once a second"
