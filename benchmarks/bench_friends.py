@@ -43,7 +43,14 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def replayed(data: Path) -> Path:
     path = Path(tempfile.mkdtemp()) / "events.jsonl"
-    words = ["replay", str(data / "video" / "friends_dev.mp4"), "--faces", str(data / "friends_refs"), "--out", str(path)]
+    words = [
+        "replay",
+        str(data / "video" / "friends_dev.mp4"),
+        "--faces",
+        str(data / "friends_refs"),
+        "--out",
+        str(path),
+    ]
     subprocess.run([sys.executable, "-m", "jetstream.cli", *words], cwd=REPOSITORY, check=True)
     return path
 

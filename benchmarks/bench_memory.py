@@ -39,7 +39,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config.toml"
         cameras = "".join(f'[[cameras]]\nname = "c{i}"\nsource = "{s}"\nloop = true\n' for i, s in enumerate(sources))
-        config.write_text(cameras + f'[recognize]\nfaces = "{options.faces}"\n[models]\ndir = "{REPOSITORY / "models"}"\n')
+        config.write_text(
+            cameras + f'[recognize]\nfaces = "{options.faces}"\n[models]\ndir = "{REPOSITORY / "models"}"\n'
+        )
         run_dir = Path(folder) / "run"
         words = [sys.executable, "-m", "jetstream.cli", "run", str(config), "--headless"]
         for setting in (f"pipeline.run_dir={run_dir}", f"publish.endpoint=tcp://127.0.0.1:{free_port()}"):

@@ -58,7 +58,9 @@ def settings(options: argparse.Namespace, pace: str) -> Config:
     }
     config = configfile.build({}, where="benchmark", overrides=overrides)
     return configuration.with_preset(
-        type(config)(**{**{f: getattr(config, f) for f in config.__struct_fields__}, "cameras": cameras(options, config)})
+        type(config)(
+            **{**{f: getattr(config, f) for f in config.__struct_fields__}, "cameras": cameras(options, config)}
+        )
     )
 
 
@@ -76,7 +78,11 @@ def hear(options: argparse.Namespace, pace: str) -> Heard:
         socket.connect(f"tcp://127.0.0.1:{port}")
         words = [sys.executable, "-m", "jetstream.cli", "run", str(REPOSITORY / "configs/default.toml")]
         words += ["--source", str(options.video), "--faces", str(options.faces), "--headless", "--pace", pace]
-        for setting in (f"pipeline.run_dir={folder}", f"publish.endpoint=tcp://127.0.0.1:{port}", "pipeline.log_level=warning"):
+        for setting in (
+            f"pipeline.run_dir={folder}",
+            f"publish.endpoint=tcp://127.0.0.1:{port}",
+            "pipeline.log_level=warning",
+        ):
             words += ["--set", setting]
         process = subprocess.Popen(words, cwd=REPOSITORY)
         times_ns, latencies_ms, ids = [], [], []

@@ -18,11 +18,16 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from jetstream import __version__
+from jetstream import __version__, configfile
 from jetstream import config as configuration
-from jetstream import configfile
 from jetstream.config import Config
 from jetstream.errors import JetstreamError, UserError
+
+MODELS = Path(configuration.Models().dir)
+NO_LIBGL = (
+    "OpenCV with a window was installed beside the one without, and this machine has no libGL for it; run "
+    "`pip uninstall -y opencv-python && pip install --force-reinstall --no-deps opencv-python-headless`"
+)
 
 app = typer.Typer(
     name="jetstream",
@@ -109,11 +114,15 @@ def replay(
 
 
 @app.command()
-def train(faces: Faces = None, config: Annotated[Path | None, typer.Option(show_default=False)] = None) -> None:
+def train(
+    faces: Faces = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file; else the defaults.", show_default=False)] = None,
+    sets: Sets = None,
+) -> None:
     """Learn the people of a folder of photos; only new or changed photos are looked at."""
     from jetstream import startup
 
-    settings = _config(config, None, None, faces, None, None, headless=True)
+    settings = _config(config, sets, None, faces, None, None, headless=True)
     _log(settings)
     with _progress() as progress:
         startup.prepare_models(settings, progress)
@@ -121,7 +130,9 @@ def train(faces: Faces = None, config: Annotated[Path | None, typer.Option(show_
         report = startup.prepare_gallery(settings, progress)
     table = Table("person", "photos used", "left out", title=settings.recognize.faces)
     for person in report.people:
-        table.add_row(person.name, str(person.used), startup.refusals(person) if person.refused or not person.used else "")
+        table.add_row(
+            person.name, str(person.used), startup.refusals(person) if person.refused or not person.used else ""
+        )
     out.print(table)
 
 
@@ -184,7 +195,7 @@ def top(
 
 @app.command()
 def models(
-    folder: Annotated[Path, typer.Option("--dir", help="Where to.")] = Path(configuration.Models().dir),
+    folder: Annotated[Path, typer.Option("--dir", help="Where to.")] = MODELS,
 ) -> None:
     """Build the networks from the installed weight packages and check them. `run` does this by itself."""
     from jetstream import weights
@@ -214,7 +225,7 @@ def _root(
 def _look(images: list[Path], faces: Path | None, as_json: bool, sets: list[str] | None, *, names: bool) -> None:
     from jetstream import looking, startup
 
-    settings = _config(None, ["detect.preset=accurate", *(sets or [])], None, faces, None, None, headless=True)
+    settings = _config(None, ["detect.preset=still", *(sets or [])], None, faces, None, None, headless=True)
     _log(settings)
     with _progress() as progress:
         startup.prepare_models(settings, progress)
@@ -282,7 +293,7 @@ def _log(settings: Config) -> None:
 def _progress() -> Iterator[Any]:
     """A bar on standard error for what takes long; a callback (what, 0..1)."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    with Progress(*columns, console=err, transient=True) as bars:
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bars:
         tasks: dict[str, Any] = {}
 
         def report(what: str, share: float) -> None:
@@ -300,6 +311,11 @@ def main() -> None:
     except JetstreamError as error:
         print(f"jetstream: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except ImportError as error:
+        if "libGL" not in str(error):
+            raise
+        print(f"jetstream: {NO_LIBGL}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:

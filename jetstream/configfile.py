@@ -28,7 +28,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         data = msgspec.toml.decode(path.read_bytes())
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}; name a config file, such as configs/default.toml") from None
+        raise UserError(
+            f"{path}: {error.strerror or error}; name a config file, such as configs/default.toml"
+        ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not TOML: {error}") from None
     assert isinstance(data, dict)
@@ -97,10 +99,8 @@ def _set(tree: dict[str, Any], setting: str) -> None:
         raise UserError(f"--set {setting}: expected table.key=value, such as detect.min_face_px=60")
     target: Any = tree
     for key in keys[:-1]:
-        if isinstance(target, list):
-            target = _item(target, key, setting)
-        else:
-            target = _table(target, key, f"--set {setting}")
+        is_list = isinstance(target, list)
+        target = _item(target, key, setting) if is_list else _table(target, key, f"--set {setting}")
     if not isinstance(target, dict):
         raise UserError(f"--set {setting}: {'.'.join(keys[:-1])} is not a table")
     target[keys[-1]] = _value(text.strip())
@@ -200,4 +200,6 @@ def _check_cameras(config: Config, where: str) -> None:
             raise UserError(f"{where}: detect.ignore[{index}].camera: there is no camera {ignore.camera}")
         x1, y1, x2, y2 = ignore.box
         if x1 >= x2 or y1 >= y2:
-            raise UserError(f"{where}: detect.ignore[{index}].box: expected x1 < x2 and y1 < y2, got {list(ignore.box)}")
+            raise UserError(
+                f"{where}: detect.ignore[{index}].box: expected x1 < x2 and y1 < y2, got {list(ignore.box)}"
+            )

@@ -187,7 +187,9 @@ def event_of(tracked: Tracked) -> Event:
 
 def iso_time(wall_ns: int) -> str:
     """ISO 8601 in UTC, to the millisecond."""
-    return datetime.fromtimestamp(wall_ns * 1e-9, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (
+        datetime.fromtimestamp(wall_ns * 1e-9, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )
 
 
 def topic_of(event: Event, *, epoch: int, seq: int) -> dict[str, Any]:

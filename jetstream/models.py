@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import cv2
+
 from jetstream import weights
 from jetstream.config import Config
 from jetstream.runners.onnxrt import OnnxRunner
@@ -17,13 +19,15 @@ from jetstream.vision.mtcnn import Mtcnn
 @contextmanager
 def open_detector(config: Config) -> Iterator[Mtcnn]:
     """The MTCNN cascade. Raises ModelError when a model isn't built or is damaged."""
+    cv2.setNumThreads(1)  # its pool spins, and on few cores takes from the other stages what it gains here
     settings = config.detect
     files = weights.paths(Path(config.models.dir))
     with ExitStack() as stack:
         pnet, rnet, onet = (
-            stack.enter_context(OnnxRunner(path, threads=settings.threads)) for path in (files.pnet, files.rnet, files.onet)
+            stack.enter_context(OnnxRunner(path, threads=settings.threads))
+            for path in (files.pnet, files.rnet, files.onet)
         )
-        assert settings.thresholds is not None and settings.factor is not None  # config.with_preset filled them
+        assert settings.thresholds is not None  # config.with_preset filled it
         yield Mtcnn(
             pnet,
             rnet,
@@ -38,6 +42,7 @@ def open_detector(config: Config) -> Iterator[Mtcnn]:
 @contextmanager
 def open_embedder(config: Config) -> Iterator[Embedder]:
     """The embedding network. Raises ModelError when it isn't built or is damaged."""
+    cv2.setNumThreads(1)
     path = weights.paths(Path(config.models.dir)).embedder
     with OnnxRunner(path, threads=config.recognize.threads) as runner:
         yield Embedder(runner, batch=config.recognize.batch)

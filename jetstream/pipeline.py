@@ -43,7 +43,9 @@ class Stage(NamedTuple):
 STAGES: tuple[Stage, ...] = (
     Stage("capture", (), (Captured,)),
     Stage("detect", (Captured,), (Detected,), after="capture", ordered=True, batched=True),
-    Stage("track", (Detected, Named), (Wanted, Tracked), after="detect", queue="long", frees=True, ordered=True, asks=True),
+    Stage(
+        "track", (Detected, Named), (Wanted, Tracked), after="detect", queue="long", frees=True, ordered=True, asks=True
+    ),
     Stage("recognize", (Wanted,), (Named,), after="track", batched=True),
     Stage("render", (Tracked,), (), after="track", lossless=False, wanted=lambda config: config.render.window),
     Stage(

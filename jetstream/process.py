@@ -3,6 +3,7 @@
 Knows the supervisor only as the one who hears heartbeats. Started as `python -m jetstream.process RUN_DIR NAME`.
 """
 
+import contextlib
 import ctypes
 import logging
 import os
@@ -73,10 +74,8 @@ class Pulse:
         if now_s < self._next_s:
             return
         self._next_s = now_s + BEAT_EVERY_S
-        try:
+        with contextlib.suppress(zmq.Again):  # nobody listens: a stage run alone
             self._socket.send(self._encoder.encode(self._heartbeat(now_s)), zmq.NOBLOCK)
-        except zmq.Again:
-            pass  # nobody listens: a stage run alone
 
     def close(self) -> None:
         self._next_s = 0.0
@@ -138,9 +137,7 @@ def run_stage(name: str, config: Config, run_dir: Path, *, parent: int | None = 
             pulse.close()
 
 
-def _deliver(
-    message: Message, outbox: Outbox, pulse: Pulse, cells: dict[str, Cell], memory: "Memory | None"
-) -> None:
+def _deliver(message: Message, outbox: Outbox, pulse: Pulse, cells: dict[str, Cell], memory: "Memory | None") -> None:
     if isinstance(message, Dropped):
         pulse.drops[message.reason] += message.count
         return

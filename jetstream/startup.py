@@ -1,4 +1,4 @@
-"""What must be true before the first frame: sources there, models built, gallery trained, endpoint free, memory reserved.
+"""What must be true before the first frame: sources, models, gallery, a free endpoint, reserved memory.
 
 Each failure is one sentence, said before anything is started.
 """
@@ -67,7 +67,7 @@ def serve(config: Config) -> Iterator[rundir.RunDir]:
 
 
 def prepare(config: Config, progress: Progress | None = None) -> Config:
-    """Check the sources, build the models if they are missing, train the gallery if photos changed; the config to run."""
+    """Check the sources, build missing models, train the gallery if photos changed; the config to run."""
     check_sources(config)
     prepare_models(config, progress)
     config = with_demo_faces(config)
@@ -87,13 +87,21 @@ def check_sources(config: Config) -> None:
         try:
             probe(camera)
         except SourceError as error:
-            if not is_live(camera.source):
+            if not camera_or_stream(camera.source):
                 raise UserError(str(error)) from None
             missing.append(error)
     if len(missing) == len(config.cameras):
         raise UserError(str(missing[0]))
     for trouble in missing:
         log.warning("%s; it will be tried again", trouble)
+
+
+def camera_or_stream(spec: str) -> bool:
+    """False also for what is no source at all."""
+    try:
+        return is_live(spec)
+    except SourceError:
+        return False
 
 
 def probe(camera: Camera) -> source.Probe:
@@ -109,14 +117,16 @@ def probe(camera: Camera) -> source.Probe:
 
 
 def check(config: Config) -> Iterator[str]:
-    """A line on each thing that a run of `config` needs. Raises at the first that's missing, like the run itself would."""
+    """A line on each thing that a run of `config` needs. Raises at the first that's missing, as the run would."""
     if not config.cameras:
         yield "no camera is configured: name one with --source"
     for camera in config.cameras:
         yield f"camera {camera.name}: {probe(camera)}"
     folder = Path(config.models.dir)
     yield f"models: {folder}: {'built' if weights.is_built(folder) else 'not built yet; the first run builds them'}"
-    known = photos.list_photos(Path(config.recognize.faces)).people if config.recognize.faces != "demo" else ("the demo's",)
+    known = (
+        photos.list_photos(Path(config.recognize.faces)).people if config.recognize.faces != "demo" else ("the demo's",)
+    )
     yield f"people: {config.recognize.faces}: {', '.join(known) or 'nobody, so everyone will be unknown'}"
     if config.publish.enabled:
         bind(config.publish.endpoint).close(linger=0)
@@ -150,7 +160,7 @@ def with_demo_faces(config: Config) -> Config:
 
 
 def prepare_gallery(config: Config, progress: Progress | None = None) -> gallery.Report:
-    """Train if photos, model or alignment changed since the last time; what is there now. Says once who can't be known."""
+    """Train if photos, model or alignment changed; what is there now. Says once who can't be known."""
     with open_detector(for_photos(config)) as detector, open_embedder(config) as embedder:
         faces = Path(config.recognize.faces)
         report = gallery.ensure(faces, Path(config.models.dir), detector, embedder, progress).report
@@ -170,16 +180,14 @@ def refusals(person: gallery.PersonReport) -> str:
 
 
 def for_photos(config: Config) -> Config:
-    """The same detector with the accurate preset: a photo is looked at once, a missed face costs a person."""
-    detect = configuration.Detect(preset="accurate", min_face_px=config.detect.min_face_px, threads=config.detect.threads)
-    return configuration.with_preset(msgspec.structs.replace(config, detect=detect))
+    """The same detector with the published cascade's thresholds: a photo is seen once, a missed face costs a person."""
+    detect = msgspec.structs.replace(config.detect, thresholds=(0.6, 0.7, 0.7), max_face_px=0.0)
+    return msgspec.structs.replace(config, detect=detect)
 
 
 def make_ring(camera: Camera, config: Config, name: str) -> Ring:
     """A camera's ring, with a cell for each stage that frames must wait for. Raises RingError."""
-    ring = Ring.create(
-        name, slots=config.pipeline.slots, max_width=camera.max_width, max_height=camera.max_height
-    )
+    ring = Ring.create(name, slots=config.pipeline.slots, max_width=camera.max_width, max_height=camera.max_height)
     for stage in pipeline.wanted(config):
         if stage.frees and pipeline.is_lossless(stage, config):
             ring.register(stage.name)

@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType
 
 import msgspec
@@ -81,7 +80,7 @@ class Supervisor:
         self._status_s = 0.0
 
     def run(self, *, duration_s: float | None = None) -> None:
-        """Until every stage is done, a signal or `duration_s` after all run. Raises PipelineError when one keeps failing."""
+        """Until every stage is done, a signal, or `duration_s` after all run. Raises PipelineError: one keeps failing."""
         ready_s: float | None = None
         with _signals(self.stop):
             try:
@@ -115,14 +114,18 @@ class Supervisor:
 
     def _start_captures(self) -> None:
         """Once all readers are ready: no frame shall wait for a model to load."""
-        captures = [child for child in self._children if not child.stage.takes and child.popen is None and not child.done]
+        captures = [
+            child for child in self._children if not child.stage.takes and child.popen is None and not child.done
+        ]
         if captures and all(child.beat_s or child.done for child in self._children if child.stage.takes):
             for child in captures:
                 self._start(child)
 
     def _start(self, child: Child) -> None:
         command = [sys.executable, "-m", "jetstream.process", str(self._run_dir.path), child.name, str(os.getpid())]
-        child.popen = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL)
+        # numpy's own thread pools would take the cores from the other stages, for matrices of a few numbers
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        child.popen = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL, env=environment)
         child.started_s = time.monotonic()
         child.beat_s = None
 

@@ -74,7 +74,7 @@ def detections(address: str, camera: str = "") -> Iterator[dict[str, Any]]:
 def line(event: dict[str, Any]) -> str:
     """An event for people: `12:00:01.250 door #7 Ada 97 %, unknown #9`."""
     faces = ", ".join(
-        f"#{track['track_id']} {track['name']} {track['confidence']:.0%}" if track["name"] else f"#{track['track_id']} unknown"
+        f"#{track['track_id']} {track['name'] or 'unknown'}" + (f" {track['confidence']:.0%}" if track["name"] else "")
         for track in event["tracks"]
     )
     return f"{event['wall'][11:23]} {event['camera']} {faces or '-'}"

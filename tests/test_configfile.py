@@ -7,6 +7,7 @@ import pytest
 from jetstream import config as configuration
 from jetstream import configfile
 from jetstream.errors import UserError
+from tests.readme_tables import tables
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -24,11 +25,14 @@ def written(tmp_path: Path, text: str) -> Path:
         ("[detect]\ntresholds = [0.6, 0.7, 0.7]", "detect.tresholds: unknown key; did you mean thresholds?"),
         ("[detct]\nfactor = 0.7", "detct: unknown key; did you mean detect?"),
         ('[detect]\nmin_face_px = "a"', "detect.min_face_px: expected a number, got a str"),
-        ('[detect]\npreset = "slow"', "'slow' (allowed: fast, accurate)"),
+        ('[detect]\npreset = "slow"', "'slow' (allowed: fast, accurate, still)"),
         ('[detect]\nsearch = "slow"', "(allowed: always, nth, motion)"),
         ("[pipeline]\nslots = 1.5", "pipeline.slots: expected a whole number"),
         ("pipeline = 3", "pipeline: expected a table, got a int"),
-        ('[publish]\nendpoint = "nowhere"', "publish.endpoint: has characters or a form that is not allowed, got 'nowhere'"),
+        (
+            '[publish]\nendpoint = "nowhere"',
+            "publish.endpoint: has characters or a form that is not allowed, got 'nowhere'",
+        ),
         ('[[cameras]]\nname = "a b"\nsource = "0"', "cameras[0].name: has characters or a form that is not allowed"),
         ('[[cameras]]\nname = "../a"\nsource = "0"', "cameras[0].name: has characters or a form that is not allowed"),
         ('[[cameras]]\nname = "a"\nsource = "0"\nfsp = 3', "cameras[0].fsp: unknown key; did you mean fps?"),
@@ -72,7 +76,9 @@ def test_set_overrides_the_file_with_or_without_quotes(tmp_path: Path) -> None:
     assert config.cameras[0].fps == 5
 
 
-@pytest.mark.parametrize("setting", ["detect=6", "detect.preset", "cameras.nobody.fps=5", ".a=1", "detect.min_face_px=6"])
+@pytest.mark.parametrize(
+    "setting", ["detect=6", "detect.preset", "cameras.nobody.fps=5", ".a=1", "detect.min_face_px=6"]
+)
 def test_set_that_makes_no_sense_is_refused(tmp_path: Path, setting: str) -> None:
     with pytest.raises(UserError, match=r"--set|min_face_px"):
         configfile.load(written(tmp_path, '[[cameras]]\nname = "door"\nsource = "0"'), sets=[setting])
@@ -81,7 +87,7 @@ def test_set_that_makes_no_sense_is_refused(tmp_path: Path, setting: str) -> Non
 def test_preset_fills_what_the_file_leaves_open(tmp_path: Path) -> None:
     config = configfile.load(written(tmp_path, '[detect]\npreset = "accurate"\nfactor = 0.5'))
 
-    assert config.detect.thresholds == (0.6, 0.7, 0.7)
+    assert config.detect.thresholds == (0.6, 0.7, 0.5)
     assert config.detect.search == "always"
     assert config.detect.factor == 0.5
 
@@ -119,10 +125,20 @@ def test_two_sources_of_one_name_get_numbers() -> None:
     assert [camera.name for camera in cameras] == ["clip", "clip-2"]
 
 
-def test_readme_lists_every_key_with_its_default() -> None:
-    readme = (REPOSITORY / "README.md").read_text()
+def test_readme_lists_every_key_with_its_default_and_meaning() -> None:
+    assert tables() in (REPOSITORY / "README.md").read_text(), "put what `python -m tests.readme_tables` prints there"
 
-    for table, kind in configfile.fields_of(configuration.Config).items():
-        struct = {"cameras": configuration.Camera}.get(table, kind)
-        for key in configfile.fields_of(struct):
-            assert f"| `{key}` |" in readme, f"{table}.{key}"
+
+def test_tracker_and_config_agree_on_defaults() -> None:
+    import inspect
+
+    from jetstream.vision.asking import Asking
+    from jetstream.vision.tracker import Tracker
+    from jetstream.vision.votes import Votes
+
+    owners = ((configuration.Track(), (Tracker, Votes)), (configuration.Recognize(), (Asking,)))
+    for table, classes in owners:
+        for kind in classes:
+            for name, parameter in inspect.signature(kind).parameters.items():
+                if hasattr(table, name):
+                    assert getattr(table, name) == parameter.default, f"{kind.__name__}.{name}"

@@ -47,7 +47,9 @@ def test_run_of_every_frame_writes_the_events_of_replay(jetstream: Command, tmp_
     clip = demo_clip(tmp_path / "clip.mp4", frames=60)
     common = ("--faces", "demo")
 
-    replayed = jetstream("replay", str(clip), "--out", "replay.jsonl", "--set", f"models.dir={jetstream.models}", *common)
+    replayed = jetstream(
+        "replay", str(clip), "--out", "replay.jsonl", "--set", f"models.dir={jetstream.models}", *common
+    )
     ran = jetstream(
         *("run", str(REPOSITORY / "configs/default.toml"), "--source", str(clip), "--pace", "every-frame"),
         *("--headless", "--record", "rec", *common),
@@ -63,7 +65,9 @@ def test_run_of_every_frame_writes_the_events_of_replay(jetstream: Command, tmp_
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-def test_stop_signal_ends_all_within_6_s_and_leaves_nothing(jetstream: Command, tmp_path: Path, stop: signal.Signals) -> None:
+def test_stop_signal_ends_all_within_6_s_and_leaves_nothing(
+    jetstream: Command, tmp_path: Path, stop: signal.Signals
+) -> None:
     with jetstream.running(DEMO, "--headless", "--record", "rec") as process:
         time.sleep(1)
         told_s = time.monotonic()
@@ -97,7 +101,9 @@ def test_killed_stage_is_back_within_3_s_and_the_others_never_stop(jetstream: Co
         after = jetstream.wait(is_back, process, timeout_s=10)
         took_s = time.monotonic() - killed_s
         frames = {p.process: p.beat.frames for p in after.processes if p.beat}
-        later = jetstream.wait(lambda s: all(p.beat and p.beat.frames > frames[p.process] for p in s.processes), process)
+        later = jetstream.wait(
+            lambda s: all(p.beat and p.beat.frames > frames[p.process] for p in s.processes), process
+        )
 
         assert took_s < 4, "3 s, and one more until the next status"
         assert {p.process: p.restarts for p in later.processes} == {name: int(name == stage) for name in pids}
@@ -123,7 +129,9 @@ def test_stage_killed_in_every_frame_pace_loses_no_frame(jetstream: Command, tmp
     assert sorted(ids) == list(range(200))
 
 
-def test_killed_supervisor_leaves_no_process_and_the_next_run_sweeps_its_memory(jetstream: Command, tmp_path: Path) -> None:
+def test_killed_supervisor_leaves_no_process_and_the_next_run_sweeps_its_memory(
+    jetstream: Command, tmp_path: Path
+) -> None:
     with jetstream.running(DEMO, "--headless", "--record", "rec") as process:
         time.sleep(3)
         process.kill()
@@ -162,7 +170,14 @@ def test_endpoint_in_use_is_one_sentence(jetstream: Command) -> None:
 
 
 def test_full_shared_memory_is_one_sentence_before_anything_starts(jetstream: Command) -> None:
-    words = ("--set", "cameras.demo.max_width=16384", "--set", "cameras.demo.max_height=16384", "--set", "pipeline.slots=256")
+    words = (
+        "--set",
+        "cameras.demo.max_width=16384",
+        "--set",
+        "cameras.demo.max_height=16384",
+        "--set",
+        "pipeline.slots=256",
+    )
     result = jetstream("run", DEMO, "--headless", "--duration", "1", *words, sets=True)
 
     assert result.returncode == 1
@@ -179,7 +194,9 @@ def test_subscriber_of_the_readme_works_with_pyzmq_and_msgpack_alone(jetstream: 
     script.write_text(program.replace("tcp://127.0.0.1:5570", jetstream.endpoint))
 
     with jetstream.running(DEMO, "--headless"):
-        subscriber = subprocess.Popen([sys.executable, "-u", str(script)], stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+        subscriber = subprocess.Popen(
+            [sys.executable, "-u", str(script)], stdout=subprocess.PIPE, text=True, cwd=tmp_path
+        )
         assert subscriber.stdout is not None
         lines = [subscriber.stdout.readline() for _ in range(40)]
         subscriber.kill()
@@ -220,8 +237,12 @@ def test_one_stage_can_be_run_by_hand_beside_the_others(jetstream: Command) -> N
     settings = ("--headless", "--set", 'pipeline.without=["detect"]', "--set", "publish.enabled=true")
     with jetstream.running(DEMO, *settings) as process:
         command = [sys.executable, "-m", "jetstream.cli", "run", DEMO, "--stage", "detect", *jetstream.sets]
-        alone = subprocess.Popen(command, env=jetstream.environment, cwd=jetstream.folder, stderr=subprocess.PIPE, text=True)
-        jetstream.wait(lambda s: any(p.process == "track" and p.beat and p.beat.frames > 5 for p in s.processes), process)
+        alone = subprocess.Popen(
+            command, env=jetstream.environment, cwd=jetstream.folder, stderr=subprocess.PIPE, text=True
+        )
+        jetstream.wait(
+            lambda s: any(p.process == "track" and p.beat and p.beat.frames > 5 for p in s.processes), process
+        )
         alone.send_signal(signal.SIGINT)
         assert alone.wait(timeout=10) == 0, alone.stderr.read() if alone.stderr else ""
 

@@ -67,7 +67,7 @@ class Outbox:
                 self.drops["full"] += 1
 
     def end(self, sender: str, timeout_s: float = 1.0) -> None:
-        """Tell every reader that ends with its sender that `sender` has ended, even if its queue is full; then close."""
+        """Tell the readers that end with `sender` that it has ended, waiting for a full queue; then close."""
         payload = self._encoder.encode(Ended(sender=sender))
         for reader, socket in (pair for group in self._readers.values() for pair in group):
             if reader.ends and socket.poll(int(timeout_s * 1000), zmq.POLLOUT):

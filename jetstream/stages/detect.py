@@ -40,9 +40,7 @@ class Plan:
     cut: bool
 
 
-def detect(
-    batches: Iterator[Sequence[Captured]], rings: FrameReader, config: Config
-) -> Iterator[Detected | Dropped]:
+def detect(batches: Iterator[Sequence[Captured]], rings: FrameReader, config: Config) -> Iterator[Detected | Dropped]:
     """Each frame's faces, in the order of the frames; a frame that has left its ring is Dropped (`lapped`)."""
     memories = {camera.name: CameraMemory() for camera in config.cameras}
     with open_detector(config) as detector:
@@ -108,8 +106,6 @@ def _ignored(box: Sequence[Any], settings: DetectConfig, camera: str) -> bool:
     if 0 < settings.max_face_px < max(box[2] - box[0], box[3] - box[1]):
         return True
     return any(
-        region.camera in ("", camera)
-        and region.box[0] <= x <= region.box[2]
-        and region.box[1] <= y <= region.box[3]
+        region.camera in ("", camera) and region.box[0] <= x <= region.box[2] and region.box[1] <= y <= region.box[3]
         for region in settings.ignore
     )

@@ -21,6 +21,9 @@ FULL_PX: Final = 100.0
 # 0.5 the nose is under an eye, which is a three-quarter view or more.
 FRONTAL_OFFSET: Final = 0.1
 PROFILE_OFFSET: Final = 0.5
+# Each question about a track that stays unsure waits longer than the one before: a face that is seen badly for
+# minutes would otherwise take the budget of all others.
+PATIENCE: Final = 1.5
 
 
 class Settled(Protocol):
@@ -39,14 +42,16 @@ class _Asked:
     quality: float = 0.0  # of the look asked about last
     best: float = 0.0  # of the looks that were answered
     open: bool = False
+    wait_s: float = 0.0  # until the next question, while the votes aren't settled
 
 
 class Asking:
     """The questions of one camera.
 
-    A track is asked about when it is new; when its votes aren't settled, every `retry_s`; when its look is better by
-    `better_by` than any that was answered; and in any case every `refresh_s`, since a track can slip from one face to
-    another. Never while an answer is due, unless it is `answer_timeout_s` late.
+    A track is asked about when it is new; while its votes aren't settled, after `retry_s` and then after ever longer
+    waits; after `retry_s` too when its look is better by `better_by` than any that was answered; and in any case after
+    `refresh_s`, since a track can slip from one face to another. Never while an answer is due, unless it is
+    `answer_timeout_s` late.
 
     Questions are counted by a token bucket: `budget_per_s` on average, `burst_s` of it at once. Never asked tracks come
     first, then whoever waits longest; so nobody is forgotten, however small the budget.
@@ -86,12 +91,15 @@ class Asking:
         self._advance(time_s)
         self._asked = {track.track_id: self._record(track.track_id) for track in tracks}
         looks = {track.track_id: look for track in tracks if (look := _look(track)) >= self._min_quality}
-        due = [i for i, look in looks.items() if self._is_due(self._asked[i], look, i in votes and votes[i].settled)]
+        settled = {track_id: track_id in votes and votes[track_id].settled for track_id in looks}
+        due = [i for i, look in looks.items() if self._is_due(self._asked[i], look, settled[i])]
         due.sort(key=self._urgency)
         chosen = due[: int(self._tokens)]
         self._tokens -= len(chosen)
         for track_id in chosen:
             record = self._asked[track_id]
+            longer_s = 0.0 if settled[track_id] else record.wait_s * PATIENCE
+            record.wait_s = min(max(longer_s, self._retry_s), self._refresh_s)
             record.asked_s, record.quality, record.open = self._now_s, looks[track_id], True
         return chosen
 
@@ -125,9 +133,9 @@ class Asking:
         waited_s = self._now_s - record.asked_s
         if record.open:
             return waited_s >= self._answer_timeout_s
-        if not settled or look >= record.best + self._better_by:
+        if look >= record.best + self._better_by:
             return waited_s >= self._retry_s
-        return waited_s >= self._refresh_s
+        return waited_s >= (self._refresh_s if settled else record.wait_s)
 
     def _urgency(self, track_id: int) -> tuple[bool, float, int]:
         record = self._asked[track_id]

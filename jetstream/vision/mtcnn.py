@@ -67,6 +67,10 @@ class Mtcnn:
     ) -> None:
         """Takes MTCNN's nets; `thresholds` are the probabilities that pass each, `factor` the step between levels.
 
+        The defaults kept every one of 1473 faces that facenet-pytorch gives more than 0.99, in an eighth of its time.
+        (0.8, 0.7, 0.7) and 0.6 take a third less and lose people in profile. `after_pnet_iou` of 1 is the published
+        cascade.
+
         `share_batches`: crops of all pictures of a call go through R-Net and O-Net together. On ONNX Runtime's CPU the
         answers are the same bits either way; a backend that rounds by the size of the batch needs False to make each
         picture's answer independent of its company. Raises ModelError for other nets than MTCNN's and UserError for

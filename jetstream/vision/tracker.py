@@ -100,7 +100,7 @@ class Tracker:
         max_lost_s: float = 2.0,
         max_tracks: int = 256,
     ) -> None:
-        """The defaults are tuned by `benchmarks/bench_mot.py` and on video of faces; none is at an edge.
+        """The defaults were tuned with `benchmarks/bench_mot.py` and on video of faces.
 
         strong_score   detections from here on find and found tracks, weaker ones only continue them
         instant_score  a new face from here on is confirmed at once

@@ -7,11 +7,11 @@ import math
 from collections.abc import Container, Mapping, Sequence
 from typing import Final, NamedTuple
 
-# The most one answer may say, in log odds. A refusal says less than a name: one picture in five of a known person is
-# refused, because the head is turned or the picture blurred (log 1 / 0.2 = 1.6), while hardly one in twenty of
-# a stranger gets a name (log 1 / 0.05 = 3.0).
+# The most one answer may say, in log odds. A refusal says less than a name: hardly one picture in twenty of a stranger
+# gets a name (log 1 / 0.05 = 3.0), but one in five of a known person is refused, because the head is turned or the
+# picture blurred (log 1 / 0.2 = 1.6), and a turned head is refused many times in a row, so each time says less still.
 MOST_FOR_A_NAME: Final = 3.0
-MOST_FOR_UNKNOWN: Final = 1.5
+MOST_FOR_UNKNOWN: Final = 1.0
 # Lead, in log odds, at which a candidate takes the place of what is shown: a first answer of 0.88 names a track.
 MARGIN: Final = 2.0
 # Lead at which one more answer can't change what is shown: it adds 3.0 to another and may push out one of 3.0.
@@ -39,12 +39,12 @@ class Votes:
     - Answers that come between two looks count together, in whatever order they came.
     - One answer of confidence 0.88 or more names a new track at once, one below doesn't.
     - Once settled, no single answer changes what is shown.
-    - A wrong name goes after `answers` // 2 + 1 answers as strong as those that made it, and at the latest after
-      `answers` of any strength that add up to `MARGIN`: by then the old ones have left.
+    - A wrong name goes after `answers` // 2 + 1 answers for another that are as strong as those that made it (0.75 or
+      more), and at the latest after `answers` of any strength that add up to `MARGIN`: by then the old ones have left.
     - Time alone changes nothing: all candidates fade alike.
     """
 
-    def __init__(self, *, half_life_s: float = 4.0, answers: int = 8) -> None:
+    def __init__(self, *, half_life_s: float = 4.0, answers: int = 12) -> None:
         self._half_life_s = half_life_s
         self._most = answers
         self._answers: list[_Answer] = []
@@ -53,8 +53,13 @@ class Votes:
 
     @property
     def settled(self) -> bool:
-        """Whether what was last shown leads by so much that no single answer can change it; as of the latest time."""
-        return bool(self._answers) and self._lead() >= SETTLED
+        """Whether what was last shown leads by so much that no single answer can change it, as of the latest time.
+
+        Not while the newest answer names somebody else: the track may have slipped to another face.
+        """
+        if not self._answers or self._lead() < SETTLED:
+            return False
+        return self._answers[-1].candidate in (None, self._shown)
 
     def add(self, name: str | None, confidence: float, time_s: float, weight: float = 1.0) -> None:
         """Count an answer.
@@ -62,10 +67,13 @@ class Votes:
         name        None: nobody known
         confidence  0..1, the chance that the answer is right; up to 0.5 it says nothing
         time_s      when the face was seen; may be a little older than the last look
-        weight      0..1, less for a poor picture
+        weight      0..1, how good the picture was. Scales refusals only: a poor picture of a known person is refused for
+                    being poor, but hardly ever named for it
         """
         self._advance(time_s)
-        gain = _gain(name, confidence) * min(max(weight, 0.0), 1.0)
+        gain = _gain(name, confidence)
+        if name is None:
+            gain *= min(max(weight, 0.0), 1.0)
         if not gain > 0.0:
             return
         self._answers = sorted([*self._answers, _Answer(time_s, gain, name is not None, name or "")])[-self._most :]

@@ -141,7 +141,9 @@ def test_reader_with_answers_to_wait_for_sees_ticks_and_the_end(tmp_path: Path) 
 
     answers = Outbox(tmp_path, {Named: [Reader("track", lossless=True, ends=False)]})
     answers.send(Named(frame=captured(3).frame, faces=()))
-    assert next(message for message in reader if not isinstance(message, Tick)) == Named(frame=captured(3).frame, faces=())
+    assert next(message for message in reader if not isinstance(message, Tick)) == Named(
+        frame=captured(3).frame, faces=()
+    )
     reader.close()
     answers.end("recognize")
 

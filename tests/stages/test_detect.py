@@ -115,7 +115,9 @@ def test_hard_cut_is_said_and_searched_at_once(models_dir: Path, scene: list[np.
     assert [message.cut for message in found] == [False, False, True]  # type: ignore[union-attr]
 
 
-def test_alternating_empty_single_and_crowd_give_the_answers_of_each_alone(models_dir: Path, scene: list[np.ndarray]) -> None:
+def test_alternating_empty_single_and_crowd_give_the_answers_of_each_alone(
+    models_dir: Path, scene: list[np.ndarray]
+) -> None:
     """The seed kept boxes of the picture before."""
     empty = np.full((720, 1280, 3), 90, np.uint8)
     single = scene[0].copy()

@@ -46,7 +46,9 @@ def test_the_enrolled_is_named_and_the_other_is_not(config: Config, portraits: d
     assert hopper.nearest == "Eileen Collins"
 
 
-def test_cameras_share_a_batch_and_get_the_answers_of_each_alone(config: Config, portraits: dict[str, np.ndarray]) -> None:
+def test_cameras_share_a_batch_and_get_the_answers_of_each_alone(
+    config: Config, portraits: dict[str, np.ndarray]
+) -> None:
     rings = rings_for(config)
     collins, hopper = portraits.values()
     wanted = [

@@ -44,7 +44,9 @@ def test_light_that_changes_is_no_cut() -> None:
 
 
 def test_another_size_is_another_scene() -> None:
-    assert motion.change(motion.thumbnail(picture(1)), motion.thumbnail(picture(1)[:180])) == motion.Change(1.0, cut=True)
+    assert motion.change(motion.thumbnail(picture(1)), motion.thumbnail(picture(1)[:180])) == motion.Change(
+        1.0, cut=True
+    )
 
 
 def test_cuts_of_a_real_video_are_found_and_nothing_else(data_dir: Path) -> None:

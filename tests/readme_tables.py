@@ -1,0 +1,47 @@
+"""README's config tables, made from `jetstream/config.py`: `python -m tests.readme_tables` prints them."""
+
+import ast
+import json
+from pathlib import Path
+
+CONFIG = Path(__file__).resolve().parent.parent / "jetstream" / "config.py"
+TABLES = {
+    "Pipeline": "[pipeline]",
+    "Models": "[models]",
+    "Camera": "[[cameras]]",
+    "Detect": "[detect]",
+    "Ignore": "[[detect.ignore]]",
+    "Track": "[track]",
+    "Recognize": "[recognize]",
+    "Render": "[render]",
+    "Record": "[record]",
+    "Publish": "[publish]",
+}
+
+
+def tables() -> str:
+    classes = {node.name: node for node in ast.parse(CONFIG.read_text()).body if isinstance(node, ast.ClassDef)}
+    head = "| key | default | meaning |\n| --- | --- | --- |"
+    return "\n\n".join(f"### `{title}`\n\n{head}\n" + "\n".join(rows(classes[name])) for name, title in TABLES.items())
+
+
+def rows(table: ast.ClassDef) -> list[str]:
+    """A line a key; its meaning is the string below it."""
+    found = []
+    for field, below in zip(table.body, table.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+            assert isinstance(below, ast.Expr), field.target.id
+            assert isinstance(below.value, ast.Constant), field.target.id
+            found.append(f"| `{field.target.id}` | {shown(field.value)} | {' '.join(str(below.value.value).split())} |")
+    return found
+
+
+def shown(default: ast.expr | None) -> str:
+    if default is None:
+        return "required"
+    value = ast.literal_eval(default)
+    return "unset" if value is None else "`[]`" if value == () else f"`{json.dumps(value)}`"
+
+
+if __name__ == "__main__":
+    print(tables())

@@ -1,0 +1,268 @@
+"""Commands as a user types them: what they print, what bad input gets, and the exit codes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.command import Command
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+DEFAULT = str(REPOSITORY / "configs" / "default.toml")
+
+
+@pytest.fixture
+def jetstream(tmp_path: Path, models_dir: Path) -> Command:
+    return Command(tmp_path, models_dir)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, portraits: dict[str, np.ndarray]) -> dict[str, Path]:
+    """The portraits and what people have besides: grey, RGBA, 16 bit, EXIF-turned, tiny and no picture at all."""
+    collins = portraits["Eileen Collins"]
+    grey = cv2.cvtColor(collins, cv2.COLOR_BGR2GRAY)
+    kinds: dict[str, np.ndarray] = {
+        "colour.png": collins,
+        "grey.png": grey,
+        "rgba.png": cv2.cvtColor(collins, cv2.COLOR_BGR2BGRA),
+        "deep.png": (collins.astype(np.uint16) * 257),
+        "one.png": np.zeros((1, 1, 3), np.uint8),
+    }
+    for name, image in kinds.items():
+        cv2.imwrite(str(tmp_path / name), image)
+    from PIL import Image
+
+    turned = Image.fromarray(cv2.cvtColor(collins, cv2.COLOR_BGR2RGB)).rotate(90, expand=True)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned by 90 degrees to the right
+    turned.save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    (tmp_path / "text.jpg").write_text("no picture")
+    return {path.name: path for path in tmp_path.iterdir()}
+
+
+def fails_with(result: "subprocess.CompletedProcess[str]", code: int, *words: str) -> None:
+    assert result.returncode == code, result.stderr
+    assert "Traceback" not in result.stderr
+    for word in words:
+        assert word in result.stderr
+
+
+@pytest.mark.parametrize("kind", ["colour.png", "grey.png", "rgba.png", "deep.png", "turned.jpg"])
+def test_detect_finds_the_face_in_every_kind_of_picture(
+    jetstream: Command, pictures: dict[str, Path], kind: str
+) -> None:
+    result = jetstream("detect", kind, "--json", "--set", f"models.dir={jetstream.models}")
+
+    assert result.returncode == 0, result.stderr
+    (seen,) = json.loads(result.stdout)
+    assert seen["image"] == kind
+    (face,) = seen["faces"]
+    assert set(face) == {"box", "score", "landmarks"}
+    x1, y1, x2, y2 = face["box"]
+    assert np.allclose([x1, y1, x2, y2], [180, 59, 267, 175], atol=12)
+    assert len(face["landmarks"]) == 5
+    assert all(x1 < x < x2 and y1 < y < y2 for x, y in face["landmarks"])
+
+
+def test_detect_reports_what_it_can_and_says_what_it_cannot(jetstream: Command, pictures: dict[str, Path]) -> None:
+    names = ("colour.png", "text.jpg", "one.png", "missing.png")
+    result = jetstream("detect", *names, "--json", "--set", f"models.dir={jetstream.models}")
+
+    fails_with(result, 2, "text.jpg", "missing.png")
+    assert [(seen["image"], len(seen["faces"])) for seen in json.loads(result.stdout)] == [
+        ("colour.png", 1),
+        ("one.png", 0),
+    ]
+
+
+def test_picture_of_20000_pixels_a_side_is_refused_before_it_is_read(jetstream: Command, tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.new("1", (20000, 20000)).save(tmp_path / "huge.png")
+
+    fails_with(jetstream("detect", "huge.png", "--set", f"models.dir={jetstream.models}"), 2, "huge.png", "megapixels")
+
+
+def test_train_then_identify_names_the_enrolled_and_nobody_else(
+    jetstream: Command, tmp_path: Path, portraits: dict[str, np.ndarray]
+) -> None:
+    for name, image in portraits.items():
+        cv2.imwrite(str(tmp_path / f"{name.split()[0]}.png"), image)
+    person = tmp_path / "faces" / "Åsa Öberg 2"  # spaces and letters beyond ASCII
+    person.mkdir(parents=True)
+    cv2.imwrite(str(person / "1.png"), portraits["Eileen Collins"])
+    models = ("--set", f"models.dir={jetstream.models}")
+
+    trained = jetstream("train", *models)
+    result = jetstream("identify", "Eileen.png", "Grace.png", "--json", *models)
+
+    assert trained.returncode == 0, trained.stderr
+    assert "Åsa Öberg 2" in trained.stdout
+    assert result.returncode == 0, result.stderr
+    collins, hopper = (seen["faces"][0] for seen in json.loads(result.stdout))
+    assert collins["name"] == "Åsa Öberg 2"
+    assert hopper["name"] is None
+    assert hopper["nearest"] == "Åsa Öberg 2"
+    assert collins["distance"] < hopper["distance"]
+    assert set(collins) == {"box", "score", "landmarks", "name", "confidence", "distance", "nearest"}
+
+
+def test_empty_faces_folder_makes_everyone_unknown_and_says_so_once(
+    jetstream: Command, pictures: dict[str, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "nobody").mkdir()
+    result = jetstream(
+        "identify", "colour.png", "--faces", "nobody", "--json", "--set", f"models.dir={jetstream.models}"
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("everyone will be unknown") == 1
+    assert json.loads(result.stdout)[0]["faces"][0]["name"] is None
+
+
+def test_person_without_a_usable_photo_is_named_and_skipped(
+    jetstream: Command, pictures: dict[str, Path], portraits: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    for name in ("Ada", "Empty Wall"):
+        (tmp_path / "faces" / name).mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "faces" / "Ada" / "1.png"), portraits["Eileen Collins"])
+    cv2.imwrite(str(tmp_path / "faces" / "Empty Wall" / "wall.png"), np.full((300, 300, 3), 90, np.uint8))
+
+    result = jetstream("train", "--set", f"models.dir={jetstream.models}")
+
+    assert result.returncode == 0, result.stderr
+    assert "Empty Wall: no usable photo (no_face Empty Wall/wall.png); left out" in result.stderr.replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("run", "nothere.toml"), "nothere.toml: No such file or directory"),
+        (("run", DEFAULT, "--source", "nothere.mp4"), "nothere.mp4"),
+        (("run", DEFAULT, "--source", "text.jpg"), "text.jpg"),
+        (("run", DEFAULT, "--source", "notes.txt"), "notes.txt"),
+        (("run", DEFAULT, "--source", "empty"), "empty"),
+        (("run", DEFAULT, "--source", "/dev/video63"), "make demo"),
+        (("run", DEFAULT, "--source", "ftp://example.invalid/x"), "ftp://"),
+        (("run", DEFAULT, "--set", "detect.min_face_pix=3"), "did you mean min_face_px?"),
+        (("run", DEFAULT, "--stage", "detcet"), "stages are capture, detect, track"),
+        (("replay", "nothere.mp4", "--out", "e.jsonl"), "nothere.mp4"),
+        (("check", DEFAULT, "--set", "pipeline.slots=1"), "pipeline.slots: expected a number >= 2, got 1"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_2(
+    jetstream: Command, pictures: dict[str, Path], tmp_path: Path, words: tuple[str, ...], sentence: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").write_text("not a video\n")
+
+    result = jetstream(*words, "--set", f"models.dir={jetstream.models}")
+
+    fails_with(result, 2, sentence)
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+
+
+def test_config_without_a_camera_points_to_the_demo(jetstream: Command, tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text("[detect]\nmin_face_px = 60\n")
+
+    fails_with(jetstream("run", "c.toml", sets=True), 2, "no camera", "make demo")
+
+
+def test_unknown_option_is_exit_2(jetstream: Command) -> None:
+    fails_with(jetstream("run", DEFAULT, "--headles"), 2, "--headles")
+
+
+def test_replay_that_cannot_write_its_events_says_so(jetstream: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    words = ("replay", "demo", "--out", "file/e.jsonl", "--set", f"models.dir={jetstream.models}")
+
+    fails_with(jetstream(*words), 2, "file/e.jsonl", "can be written")
+
+
+def test_models_folder_that_cannot_be_made_is_one_sentence(jetstream: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    fails_with(jetstream("models", "--dir", "file/models"), 2, "file/models")
+
+
+def test_check_prints_what_is_in_effect_without_passwords(jetstream: Command, tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text('[[cameras]]\nname = "a"\nsource = "demo"\n[detect]\npreset = "accurate"\n')
+    shown = jetstream("check", "c.toml", sets=True)
+    (tmp_path / "d.toml").write_text(
+        '[[cameras]]\nname = "a"\nsource = "rtsp://me:secret@127.0.0.1:1/s"\nopen_timeout_s = 2.0\n'
+    )
+    masked = jetstream("check", "d.toml", sets=True)
+
+    assert shown.returncode == 0, shown.stderr
+    assert "thresholds = [\n    0.6,\n    0.7,\n    0.5,\n]" in shown.stdout
+    assert "camera a: demo" in shown.stderr
+    assert "secret" not in masked.stdout + masked.stderr
+    assert "***@127.0.0.1" in masked.stdout
+
+
+def test_help_and_version_read_well(jetstream: Command) -> None:
+    top = jetstream("--help")
+
+    for command in ("run", "replay", "train", "identify", "detect", "subscribe", "check", "top", "models"):
+        assert f" {command} " in top.stdout
+        assert jetstream(command, "--help").returncode == 0
+    assert jetstream("--version").stdout == "jetstream 0.1.0\n"
+
+
+def test_truncated_video_is_processed_up_to_the_damage_and_said(jetstream: Command, tmp_path: Path) -> None:
+    from tests.test_run import demo_clip
+
+    whole = demo_clip(tmp_path / "whole.mkv", frames=60)
+    (tmp_path / "cut.mkv").write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.6)])
+
+    result = jetstream("replay", "cut.mkv", "--out", "e.jsonl", "--set", f"models.dir={jetstream.models}")
+
+    assert result.returncode == 0, result.stderr
+    ids = [json.loads(line)["frame_id"] for line in (tmp_path / "e.jsonl").read_text().splitlines()]
+    assert ids == list(range(len(ids)))
+    assert 20 < len(ids) < 60
+    assert "cut.mkv" in result.stderr
+
+
+def test_headless_opencv_is_the_one_in_use() -> None:
+    """A service must not need libGL."""
+    program = "import cv2; print([line for line in cv2.getBuildInformation().splitlines() if 'GUI' in line])"
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+
+    assert "NONE" in shown
+
+
+def test_installed_packages_are_the_pinned_ones() -> None:
+    import importlib.metadata
+    import re
+
+    from packaging.requirements import Requirement
+
+    wrong = []
+    for line in (REPOSITORY / "constraints.txt").read_text().splitlines():
+        requirement = Requirement(re.sub(r"\s+#.*", "", line))
+        try:
+            installed = importlib.metadata.version(requirement.name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        if (requirement.marker is None or requirement.marker.evaluate()) and installed not in requirement.specifier:
+            wrong.append(f"{requirement}, found {installed}")
+    assert wrong == []
+
+
+def test_every_default_dependency_is_pinned_and_explained() -> None:
+    import re
+
+    import msgspec
+
+    project = msgspec.toml.decode((REPOSITORY / "pyproject.toml").read_bytes())["project"]
+    pinned = {line.split("==")[0] for line in (REPOSITORY / "constraints.txt").read_text().splitlines()}
+    architecture = (REPOSITORY / "ARCHITECTURE.md").read_text()
+    for dependency in project["dependencies"]:
+        name = re.split(r"[><=; ]", dependency)[0]
+        assert name in pinned, name
+        assert f"| {name} |" in architecture, name
