@@ -80,7 +80,7 @@ class Supervisor:
         self._status_s = 0.0
 
     def run(self, *, duration_s: float | None = None) -> None:
-        """Until every stage is done, a signal, or `duration_s` after all run. Raises PipelineError: one keeps failing."""
+        """Until every stage is done, a signal, or `duration_s` after all run. Raises PipelineError."""
         ready_s: float | None = None
         with _signals(self.stop):
             try:

@@ -55,7 +55,7 @@ def table(status: Status) -> Table:
 
 
 def detections(address: str, camera: str = "") -> Iterator[dict[str, Any]]:
-    """The messages of a detections topic, as maps, for ever; of one camera, or of all. Raises UserError: no such address."""
+    """The messages of a detections topic, as maps, for ever; of one camera or all. Raises UserError: a bad address."""
     topic = f"detections.{camera}".encode()
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
     socket.subscribe(topic)

@@ -67,8 +67,8 @@ class Votes:
         name        None: nobody known
         confidence  0..1, the chance that the answer is right; up to 0.5 it says nothing
         time_s      when the face was seen; may be a little older than the last look
-        weight      0..1, how good the picture was. Scales refusals only: a poor picture of a known person is refused for
-                    being poor, but hardly ever named for it
+        weight      0..1, how good the picture was. Scales refusals only: a poor picture of a known person is refused
+                    for being poor, but hardly ever named for it
         """
         self._advance(time_s)
         gain = _gain(name, confidence)

@@ -234,7 +234,6 @@ def test_faceless_and_crowded_pictures_between_leave_no_trace(
         assert_same(detector.detect([pictures[index]])[0], first[index])
 
 
-@pytest.mark.slow
 def test_a_thousand_pictures_change_no_answer_and_keep_no_memory(
     detector: Mtcnn, portraits: dict[str, np.ndarray], crowd: np.ndarray
 ):

@@ -1,0 +1,301 @@
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
+
+from jetstream.vision.boxes import iou
+from jetstream.vision.tracker import Track, Tracker
+
+LEFT = (100.0, 100.0, 200.0, 220.0)
+RIGHT = (500.0, 100.0, 600.0, 220.0)
+Box = tuple[float, float, float, float]
+
+
+def at(box: Box, right_px: float) -> Box:
+    x1, y1, x2, y2 = box
+    return (x1 + right_px, y1, x2 + right_px, y2)
+
+
+def see(tracker: Tracker, time_s: float, *boxes: Box, score: float = 1.0, cut: bool = False) -> list[Track]:
+    """One frame in which each box was detected with the same score; its landmarks lie at its top left corner."""
+    found = np.array(boxes, np.float32).reshape(-1, 4)
+    landmarks = np.tile(found[:, None, :2], (1, 5, 1))
+    return tracker.update(found, np.full(len(found), score, np.float32), landmarks, time_s, cut=cut)
+
+
+def ids(tracks: list[Track]) -> list[int]:
+    return [track.track_id for track in tracks]
+
+
+def test_empty_frame_has_no_tracks() -> None:
+    assert see(Tracker(), 0.0) == []
+
+
+def test_two_faces_get_ids_from_one_on() -> None:
+    assert ids(see(Tracker(), 0.0, LEFT, RIGHT)) == [1, 2]
+
+
+def test_two_trackers_share_no_ids() -> None:
+    see(Tracker(), 0.0, LEFT)
+    assert ids(see(Tracker(), 0.0, LEFT)) == [1]
+
+
+def test_face_that_moves_keeps_its_id() -> None:
+    tracker = Tracker()
+    for step in range(25):
+        tracks = see(tracker, step / 25, at(LEFT, 8.0 * step))
+    assert ids(tracks) == [1]
+    np.testing.assert_allclose(tracks[0].box, at(LEFT, 8.0 * 24), atol=10.0)
+
+
+def test_order_of_detections_does_not_matter() -> None:
+    tracker = Tracker()
+    see(tracker, 0.0, LEFT, RIGHT)
+    tracks = see(tracker, 0.04, RIGHT, LEFT)
+    assert ids(tracks) == [1, 2]
+    assert tracks[0].box[0] < tracks[1].box[0]
+
+
+def test_strong_face_is_confirmed_at_once_in_any_frame() -> None:
+    tracker = Tracker()
+    assert see(tracker, 0.0, LEFT, score=0.99)[0].state == "confirmed"
+    assert [track.state for track in see(tracker, 0.04, LEFT, RIGHT, score=0.99)] == ["confirmed", "confirmed"]
+
+
+def test_fairly_strong_face_is_tentative_until_found_again() -> None:
+    tracker = Tracker()
+    assert see(tracker, 0.0, LEFT, score=0.92)[0].state == "tentative"
+    assert see(tracker, 0.04, LEFT, score=0.92)[0].state == "tentative"
+    assert see(tracker, 0.08, LEFT, score=0.92)[0].state == "confirmed"
+
+
+def test_confirmation_takes_time_and_not_frames() -> None:
+    fast, slow = Tracker(), Tracker()
+    fast_states = [see(fast, step / 100, LEFT, score=0.92)[0].state for step in range(8)]
+    slow_states = [see(slow, step / 5, LEFT, score=0.92)[0].state for step in range(2)]
+    assert fast_states == ["tentative"] * 6 + ["confirmed"] * 2
+    assert slow_states == ["tentative", "confirmed"]
+
+
+def test_false_alarm_is_gone_soon() -> None:
+    tracker = Tracker()
+    see(tracker, 0.0, LEFT, score=0.92)
+    assert [len(see(tracker, step * 0.05)) for step in range(1, 4)] == [1, 1, 0]
+
+
+def test_weak_detection_makes_no_track() -> None:
+    assert see(Tracker(), 0.0, LEFT, score=0.75) == []
+
+
+def test_weak_detection_continues_a_track() -> None:
+    tracker = Tracker()
+    see(tracker, 0.0, LEFT)
+    for step in range(1, 100):
+        tracks = see(tracker, step * 0.04, LEFT, score=0.75)
+    assert ids(tracks) == [1]
+    assert tracks[0].detected
+    assert tracks[0].score == pytest.approx(0.75)
+
+
+def test_strong_detection_is_preferred_to_a_weak_one_at_the_same_place() -> None:
+    tracker = Tracker()
+    see(tracker, 0.0, LEFT)
+    boxes = np.array([LEFT, at(LEFT, 20.0)], np.float32)
+    tracks = tracker.update(boxes, np.array([0.75, 1.0], np.float32), None, 0.04)
+    assert [track.score for track in tracks] == [1.0]
+
+
+def test_missed_face_is_confirmed_for_a_moment_then_lost_then_forgotten() -> None:
+    tracker = Tracker(hold_s=0.13, max_lost_s=2.0)
+    see(tracker, 0.0, LEFT)
+    states = {time_s: [track.state for track in see(tracker, time_s)] for time_s in (0.04, 0.12, 0.16, 1.96, 2.04)}
+    assert states == {0.04: ["confirmed"], 0.12: ["confirmed"], 0.16: ["lost"], 1.96: ["lost"], 2.04: []}
+
+
+def test_face_found_again_keeps_its_id() -> None:
+    tracker = Tracker()
+    see(tracker, 0.0, LEFT)
+    see(tracker, 1.0)
+    tracks = see(tracker, 1.5, LEFT)
+    assert ids(tracks) == [1]
+    assert tracks[0].state == "confirmed"
+    assert tracks[0].seen_s == 0.0
+    assert tracks[0].age_s == pytest.approx(1.5)
+
+
+def test_face_after_a_long_gap_in_frames_is_a_new_one() -> None:
+    tracker = Tracker()
+    see(tracker, 0.0, LEFT)
+    assert ids(see(tracker, 10.0, LEFT)) == [2]
+
+
+def test_walking_face_is_found_again_where_it_was_going() -> None:
+    tracker = Tracker()
+    for step in range(25):
+        see(tracker, step / 25, at(LEFT, 8.0 * step))
+    for step in range(25, 40):
+        see(tracker, step / 25)
+    assert ids(see(tracker, 40 / 25, at(LEFT, 8.0 * 40))) == [1]
+
+
+def test_face_that_stopped_unseen_is_found_again_where_it_was_last_seen() -> None:
+    tracker = Tracker()
+    for step in range(25):
+        see(tracker, step / 25, at(LEFT, 8.0 * step))
+    for step in range(25, 50):
+        see(tracker, step / 25)
+    assert ids(see(tracker, 2.0, at(LEFT, 8.0 * 24))) == [1]
+
+
+def test_faces_that_cross_keep_their_ids() -> None:
+    tracker = Tracker()
+    for step in range(50):
+        first, second = at((0.0, 0.0, 80.0, 100.0), 12.0 * step), at((600.0, 30.0, 680.0, 130.0), -12.0 * step)
+        tracks = see(tracker, step / 25, first, second)
+    assert ids(tracks) == [1, 2]
+    assert tracks[0].box[0] > tracks[1].box[0]
+
+
+def test_cut_ends_all_tracks_even_where_a_face_stays_in_place() -> None:
+    tracker = Tracker()
+    see(tracker, 0.0, LEFT, RIGHT)
+    assert ids(see(tracker, 0.04, LEFT, cut=True)) == [3]
+
+
+def test_cut_to_an_empty_scene_leaves_nothing() -> None:
+    tracker = Tracker()
+    see(tracker, 0.0, LEFT)
+    assert see(tracker, 0.04, cut=True) == []
+
+
+def test_landmarks_are_only_those_of_this_frame() -> None:
+    tracker = Tracker()
+    seen = see(tracker, 0.0, LEFT, RIGHT)
+    assert seen[1].landmarks is not None
+    np.testing.assert_array_equal(seen[1].landmarks, np.tile(np.float32([500.0, 100.0]), (5, 1)))
+    missed = see(tracker, 0.04, LEFT)
+    assert [track.detected for track in missed] == [True, False]
+    assert missed[1].landmarks is None
+
+
+@pytest.mark.parametrize("time_s", [1.0, 0.5, -1e9, math.nan, math.inf])
+def test_time_that_stands_still_or_runs_back_keeps_the_tracks(time_s: float) -> None:
+    tracker = Tracker()
+    see(tracker, 1.0, LEFT, RIGHT)
+    tracks = see(tracker, time_s, LEFT)
+    assert ids(tracks) == [1, 2]
+    assert [track.detected for track in tracks] == [True, False]
+    assert tracks[1].landmarks is None
+
+
+def test_tracker_goes_on_after_time_ran_back() -> None:
+    tracker = Tracker()
+    see(tracker, 100.0, LEFT)
+    see(tracker, 0.0, LEFT)
+    assert ids(see(tracker, 1.0, LEFT)) == [1]
+    assert see(tracker, 3.5) == []
+
+
+def test_boxes_that_are_none_are_passed_over() -> None:
+    tracker = Tracker()
+    nan_box, inside_out = (math.nan, 0.0, 50.0, 50.0), (50.0, 50.0, 10.0, 10.0)
+    tracks = see(tracker, 0.0, nan_box, LEFT, inside_out)
+    assert ids(tracks) == [1]
+    assert np.isfinite(see(tracker, 0.04, nan_box)[0].box).all()
+
+
+def test_snapshot_does_not_change_later() -> None:
+    tracker = Tracker()
+    before = see(tracker, 0.0, LEFT)[0]
+    see(tracker, 0.04, at(LEFT, 20.0))
+    np.testing.assert_allclose(before.box, LEFT, atol=1e-3)
+    assert before.age_s == 0.0
+
+
+def test_best_scores_win_when_there_is_no_room() -> None:
+    tracker = Tracker(max_tracks=2)
+    boxes = np.array([at(LEFT, 300.0 * place) for place in range(3)], np.float32)
+    tracks = tracker.update(boxes, np.array([0.91, 0.99, 0.95], np.float32), None, 0.0)
+    assert [round(track.score, 2) for track in tracks] == [0.99, 0.95]
+
+
+def test_noise_of_a_thousand_frames_stays_bounded() -> None:
+    tracker, random = Tracker(max_tracks=32), np.random.default_rng(0)
+    most = 0
+    for step in range(1000):
+        corners = random.uniform(0.0, 1800.0, (20, 2))
+        boxes = np.concatenate([corners, corners + random.uniform(20.0, 200.0, (20, 2))], axis=1)
+        most = max(most, len(tracker.update(boxes.astype(np.float32), np.ones(20, np.float32), None, step / 25)))
+    assert most == 32
+    assert len(tracker.tracks) <= 32
+
+
+frames = st.lists(
+    st.tuples(
+        st.floats(-1.0, 3.0),
+        st.lists(st.tuples(st.floats(0.0, 900.0), st.floats(5.0, 300.0), st.floats(0.5, 1.0)), max_size=5),
+        st.booleans(),
+    ),
+    max_size=15,
+)
+
+
+@given(frames)
+def test_ids_are_never_used_again(frames: list[tuple[float, list[tuple[float, float, float]], bool]]) -> None:
+    tracker, time_s = Tracker(), 0.0
+    gone: set[int] = set()
+    alive: set[int] = set()
+    for step_s, faces, cut in frames:
+        time_s += step_s
+        boxes = np.array([(x, x / 2, x + side, x / 2 + side) for x, side, _ in faces], np.float32).reshape(-1, 4)
+        scores = np.array([score for *_, score in faces], np.float32)
+        tracks = tracker.update(boxes, scores, None, time_s, cut=cut)
+        now = set(ids(tracks))
+        assert len(now) == len(tracks)
+        assert not now & gone
+        gone |= alive - now
+        alive = now
+        assert all(np.isfinite(track.box).all() and (track.box[2:] > track.box[:2]).all() for track in tracks)
+
+
+def test_same_input_gives_the_same_tracks() -> None:
+    random = np.random.default_rng(1)
+    frames = [random.uniform(0.0, 500.0, (4, 2)).astype(np.float32) for _ in range(50)]
+    runs = []
+    for _ in range(2):
+        tracker = Tracker()
+        for step, corners in enumerate(frames):
+            tracks = tracker.update(np.concatenate([corners, corners + 60], axis=1), np.ones(4), None, step / 25)
+        runs.append([(track.track_id, track.box.tobytes()) for track in tracks])
+    assert runs[0] == runs[1]
+
+
+def test_pedestrians_of_a_real_street_keep_their_ids(data_dir: Path) -> None:
+    """TUD-Campus of MOT15: 8 people in 71 frames, several behind others for a while."""
+    folder = data_dir / "mot15" / "TUD-Campus"
+    detections, truth = (np.loadtxt(folder / kind, delimiter=",") for kind in ("det/det.txt", "gt/gt.txt"))
+    tracker = Tracker()
+    follower: dict[int, int] = {}
+    changes = 0
+    for frame in range(1, 72):
+        found, true = (xyxy(rows[rows[:, 0] == frame]) for rows in (detections, truth))
+        scores = detections[detections[:, 0] == frame, 6].astype(np.float32)
+        tracks = [t for t in tracker.update(found, scores, None, frame / 25) if t.state == "confirmed"]
+        overlap = iou(true, np.array([track.box for track in tracks], np.float32).reshape(-1, 4))
+        rows, columns = linear_sum_assignment(overlap, maximize=True)
+        for row, column in zip(rows, columns, strict=True):
+            if overlap[row, column] >= 0.5:
+                person = int(truth[truth[:, 0] == frame][row, 1])
+                changes += follower.get(person, tracks[column].track_id) != tracks[column].track_id
+                follower[person] = tracks[column].track_id
+    assert len(follower) == 8
+    assert changes <= 1
+
+
+def xyxy(rows: np.ndarray) -> np.ndarray:
+    """Lines of MOT15 (frame, id, left, top, width, height, ...) to boxes."""
+    return np.concatenate([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6]], axis=1).astype(np.float32)

@@ -1,0 +1,244 @@
+import math
+from itertools import permutations
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from jetstream.vision.votes import MARGIN, Votes, unique
+
+names = st.sampled_from(["Ada", "Grace", "Emmy", None])
+confidences = st.floats(0.0, 1.0)
+# (name, confidence, seconds since the answer before)
+answers = st.lists(st.tuples(names, confidences, st.floats(0.0, 2.0)), max_size=30)
+
+
+def told(*given: tuple[str | None, float], every_s: float = 0.15) -> Votes:
+    """Votes that were given these answers and looked at after each."""
+    votes = Votes()
+    for step, (name, confidence) in enumerate(given):
+        votes.add(name, confidence, step * every_s)
+        votes.name(step * every_s)
+    return votes
+
+
+def told_all(given: list[tuple[str | None, float, float]]) -> tuple[Votes, float]:
+    votes, time_s = Votes(), 0.0
+    for name, confidence, later_s in given:
+        time_s += later_s
+        votes.add(name, confidence, time_s)
+        votes.name(time_s)
+    return votes, time_s
+
+
+def test_nobody_asked_is_unknown_without_confidence() -> None:
+    assert Votes().name(0.0) == (None, 0.0)
+
+
+def test_first_sure_answer_names_at_once() -> None:
+    votes = Votes()
+    votes.add("Ada", 0.95, 0.0)
+    name, confidence = votes.name(0.0)
+    assert name == "Ada"
+    assert 0.9 < confidence < 1.0
+
+
+def test_first_unsure_answer_names_nobody() -> None:
+    assert told(("Ada", 0.8)).name(0.0)[0] is None
+
+
+def test_two_unsure_answers_name_together() -> None:
+    assert told(("Ada", 0.8), ("Ada", 0.8)).name(0.15)[0] == "Ada"
+
+
+def test_answer_no_better_than_chance_says_nothing() -> None:
+    assert told(*[("Ada", 0.5)] * 20).name(3.0) == (None, 0.0)
+
+
+def test_unknown_is_a_candidate_like_any_other() -> None:
+    votes = told(*[(None, 0.99)] * 6)
+    assert votes.name(0.75)[0] is None
+    assert votes.settled
+    votes.add("Ada", 0.99, 0.9)
+    assert votes.name(0.9)[0] is None
+
+
+def test_stranger_with_one_wrong_name_becomes_unknown() -> None:
+    votes = told(("Ada", 0.99), *[(None, 0.99)] * 6)
+    assert votes.name(0.9)[0] is None
+
+
+def test_poor_pictures_refuse_less() -> None:
+    good, poor = told(("Ada", 0.99)), told(("Ada", 0.99))
+    for step in range(1, 7):
+        good.add(None, 0.99, step * 0.15)
+        poor.add(None, 0.99, step * 0.15, weight=0.2)
+    assert good.name(0.9)[0] is None
+    assert poor.name(0.9)[0] == "Ada"
+
+
+def test_name_that_is_a_little_behind_stays() -> None:
+    votes = told(("Ada", 0.9), ("Ada", 0.9), ("Grace", 0.95), ("Grace", 0.95))
+    name, confidence = votes.name(0.45)
+    assert name == "Ada"
+    assert confidence < 0.5
+
+
+def test_wrong_name_is_corrected_by_as_many_answers_and_one() -> None:
+    votes = told(*[("Ada", 0.99)] * 50)
+    assert votes.settled
+    shown = []
+    for step in range(7):
+        time_s = 8.0 + step * 0.15
+        votes.add("Grace", 0.99, time_s)
+        shown.append(votes.name(time_s)[0])
+    assert shown[0] == "Ada"
+    assert shown[-1] == "Grace"
+
+
+def test_answers_fade() -> None:
+    votes = Votes(half_life_s=4.0)
+    votes.add("Ada", 0.95, 0.0)
+    now = votes.name(0.0)[1]
+    votes.add("Grace", 0.9, 8.0)
+    assert votes.name(8.0)[0] == "Ada"
+    votes.add("Grace", 0.9, 8.1)
+    assert votes.name(8.1)[0] == "Grace"
+    assert votes.name(20.0)[1] < now
+
+
+def test_late_answer_counts_as_of_its_time() -> None:
+    late, in_order = Votes(), Votes()
+    late.name(3.0)
+    late.add("Ada", 0.95, 1.0)
+    in_order.add("Ada", 0.95, 1.0)
+    assert late.name(3.0) == in_order.name(3.0)
+
+
+def test_look_a_little_back_in_time_strengthens_nothing() -> None:
+    votes = told(("Ada", 0.95), ("Ada", 0.95))
+    now = votes.name(3.0)
+    assert votes.name(1.0) == now
+
+
+def test_votes_go_on_when_the_clock_begins_anew() -> None:
+    votes = Votes()
+    for step in range(12):
+        votes.add("Ada", 0.99, 1000.0 + step)
+    votes.name(1011.0)
+    for step in range(12):
+        votes.add("Grace", 0.99, 0.5 + step * 0.15)
+    assert votes.name(2.3)[0] == "Grace"
+
+
+def test_settled_votes_are_in_doubt_when_somebody_else_is_named() -> None:
+    votes = told(*[("Ada", 0.99)] * 12)
+    assert votes.settled
+    votes.add("Grace", 0.99, 1.8)
+    assert not votes.settled
+    votes.add("Ada", 0.99, 1.95)
+    assert votes.settled
+
+
+def test_settled_needs_more_than_one_answer() -> None:
+    assert not told(("Ada", 1.0)).settled
+    assert told(("Ada", 1.0), ("Ada", 1.0)).settled
+
+
+@pytest.mark.parametrize("confidence", [math.nan, -1.0, math.inf, 7.0])
+def test_impossible_confidence_breaks_nothing(confidence: float) -> None:
+    votes = told(("Ada", 0.99), ("Ada", confidence))
+    assert 0.0 <= votes.name(1.0)[1] <= 1.0
+
+
+@given(answers, names, st.integers(2, 20), names, confidences)
+def test_no_single_answer_flips_a_settled_name(
+    given_before: list[tuple[str | None, float, float]],
+    settler: str | None,
+    times: int,
+    name: str | None,
+    confidence: float,
+) -> None:
+    votes, time_s = told_all(given_before + [(settler, 0.99, 0.1)] * times)
+    assume(votes.settled)
+    shown = votes.name(time_s)[0]
+    votes.add(name, confidence, time_s)
+    assert votes.name(time_s)[0] == shown
+
+
+@given(answers, st.sampled_from(["Ada", "Grace", None]), st.floats(0.75, 1.0))
+def test_any_past_is_overruled_by_a_full_window(
+    given_before: list[tuple[str | None, float, float]], name: str | None, confidence: float
+) -> None:
+    votes, time_s = told_all(given_before)
+    for step in range(12):
+        votes.add(name, confidence, time_s + 0.01 * (step + 1))
+        shown = votes.name(time_s + 0.01 * (step + 1))[0]
+    assert shown == name
+
+
+@given(st.lists(st.tuples(names, confidences), max_size=6))
+def test_order_of_answers_between_two_looks_does_not_matter(given_at_once: list[tuple[str | None, float]]) -> None:
+    outcomes = set()
+    for order in permutations(given_at_once):
+        votes = Votes()
+        for name, confidence in order:
+            votes.add(name, confidence, 1.0)
+        shown, certainty = votes.name(1.0)
+        outcomes.add((shown, round(certainty, 9), votes.settled))
+    assert len(outcomes) == 1
+
+
+@given(answers, st.floats(0.0, 1e6))
+def test_time_alone_changes_no_name(given_before: list[tuple[str | None, float, float]], later_s: float) -> None:
+    votes, time_s = told_all(given_before)
+    assert votes.name(time_s + later_s)[0] == votes.name(time_s)[0]
+
+
+@given(st.floats(0.0, 1.0))
+def test_first_answer_names_from_the_margin_on(confidence: float) -> None:
+    votes = told(("Ada", confidence))
+    least = 1.0 / (1.0 + math.exp(-MARGIN))
+    assume(abs(confidence - least) > 1e-9)
+    assert votes.name(0.0)[0] == ("Ada" if confidence > least else None)
+
+
+@given(answers)
+def test_memory_and_confidence_stay_bounded(given_all: list[tuple[str | None, float, float]]) -> None:
+    votes, time_s = told_all(given_all)
+    assert len(votes._answers) <= 12
+    assert 0.0 <= votes.name(time_s)[1] <= 1.0
+
+
+def test_thousand_different_names_are_forgotten() -> None:
+    votes = told(*[(f"person {number}", 0.99) for number in range(1000)])
+    assert len(votes._answers) == 12
+
+
+def test_name_stands_once_at_the_strongest_track() -> None:
+    told_names = [(1, "Ada", 0.9), (2, "Ada", 0.99), (3, "Grace", 0.8), (4, None, 0.7)]
+    assert unique(told_names) == [(1, None, 0.0), (2, "Ada", 0.99), (3, "Grace", 0.8), (4, None, 0.7)]
+
+
+def test_equally_strong_name_stays_with_the_older_track() -> None:
+    assert unique([(7, "Ada", 0.9), (5, "Ada", 0.9)]) == [(7, None, 0.0), (5, "Ada", 0.9)]
+
+
+def test_holder_keeps_the_name_until_another_is_clearly_stronger() -> None:
+    assert unique([(1, "Ada", 0.9), (2, "Ada", 0.95)], held={"Ada": 1})[0] == (1, "Ada", 0.9)
+    assert unique([(1, "Ada", 0.6), (2, "Ada", 0.99)], held={"Ada": 1})[1] == (2, "Ada", 0.99)
+
+
+def test_lost_track_yields_its_name_to_one_that_is_seen() -> None:
+    both = [(1, "Ada", 0.999), (2, "Ada", 0.9)]
+    assert unique(both, held={"Ada": 1}, lost={1}) == [(1, None, 0.0), (2, "Ada", 0.9)]
+
+
+@given(st.lists(st.tuples(names, confidences), max_size=10))
+def test_no_name_stands_twice_and_none_is_lost(told_names: list[tuple[str | None, float]]) -> None:
+    before = [(track_id, name, confidence) for track_id, (name, confidence) in enumerate(told_names)]
+    after = unique(before)
+    shown = [name for _, name, _ in after if name is not None]
+    assert len(shown) == len(set(shown))
+    assert set(shown) == {name for _, name, _ in before if name is not None}
+    assert [track_id for track_id, *_ in after] == [track_id for track_id, *_ in before]
