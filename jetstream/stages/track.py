@@ -115,12 +115,10 @@ class CameraTracks:
             return  # asked twice, answered twice
         for face in named.faces:
             if votes := self._votes.get(face.track_id):
-                # A name that passed the gate is as good from any look. A refusal tells as much as the look could have
-                # shown; an answer's confidence is that it is `nearest`, so a refusal is as sure as that is unsure.
-                sure, weight = (
-                    (face.confidence, 1.0) if face.name else (1 - face.confidence, self._asking.quality(face.track_id))
-                )
-                votes.add(face.name, sure, named.frame.time_s, weight)
+                # An answer's confidence is that it is `nearest`, so a refusal is as sure as that is unsure; and it tells
+                # only as much as its look could have shown.
+                sure = face.confidence if face.name else 1 - face.confidence
+                votes.add(face.name, sure, named.frame.time_s, self._asking.quality(face.track_id))
         self._asking.answered([face.track_id for face in named.faces])
         if self._held is None:
             return

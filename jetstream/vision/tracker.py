@@ -88,8 +88,8 @@ class Tracker:
     def __init__(
         self,
         *,
-        strong_score: float = 0.88,
-        instant_score: float = 0.97,
+        strong_score: float = 0.9,
+        instant_score: float = 0.98,
         min_iou: float = 0.15,
         min_weak_iou: float = 0.3,
         min_return_iou: float = 0.3,
