@@ -38,8 +38,14 @@ class FrameRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.captured_ns * 1e-9 if self.live else self.pts_s
 
 
-class Captured(Message, frozen=True):
+class Framed(Message, frozen=True):
+    """Base of what is said of one frame."""
+
     frame: FrameRef
+
+
+class Captured(Framed, frozen=True):
+    """The frame is in its ring."""
 
 
 class Face(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,8 +54,7 @@ class Face(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     landmarks: Landmarks
 
 
-class Detected(Message, frozen=True):
-    frame: FrameRef
+class Detected(Framed, frozen=True):
     faces: tuple[Face, ...]
     cut: bool = False  # the picture changed at once: nothing seen before goes on
 
@@ -59,10 +64,9 @@ class WantedFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     landmarks: Landmarks
 
 
-class Wanted(Message, frozen=True):
+class Wanted(Framed, frozen=True):
     """`track` asks `recognize`: who are these faces of this frame?"""
 
-    frame: FrameRef
     faces: tuple[WantedFace, ...]
 
 
@@ -74,10 +78,9 @@ class NamedFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     nearest: str | None
 
 
-class Named(Message, frozen=True):
+class Named(Framed, frozen=True):
     """The answers to one `Wanted`; faces whose frame had left the ring are missing."""
 
-    frame: FrameRef
     faces: tuple[NamedFace, ...]
 
 
@@ -92,15 +95,12 @@ class TrackedFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     age_s: float
 
 
-class Tracked(Message, frozen=True):
-    frame: FrameRef
+class Tracked(Framed, frozen=True):
     faces: tuple[TrackedFace, ...]
 
 
-class Finished(Message, frozen=True):
+class Finished(Framed, frozen=True):
     """A sink is done with a frame. Never sent: `process` counts it and frees the ring."""
-
-    frame: FrameRef
 
 
 class Dropped(Message, frozen=True):

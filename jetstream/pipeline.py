@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from jetstream.config import Config
 from jetstream.errors import UserError
-from jetstream.messages import Captured, Detected, Message, Named, Tracked, Wanted
+from jetstream.messages import Captured, Detected, Framed, Message, Named, Tracked, Wanted
 
 StageFunction: TypeAlias = Callable[[Iterator[Any], Any, Config], Iterator[Message]]
 
@@ -23,8 +23,8 @@ class Stage(NamedTuple):
     oldest fall; `ring`: as many as the ring holds; `long`: more than ever wait unless the stage hangs."""
 
     name: str
-    takes: tuple[type[Message], ...]
-    sends: tuple[type[Message], ...]
+    takes: tuple[type[Framed], ...]
+    sends: tuple[type[Framed], ...]
     after: str = ""  # the stage whose end is this one's end
     queue: Literal["newest", "ring", "long"] = "newest"
     lossless: bool = True  # in the every-frame pace nothing on its way here is dropped

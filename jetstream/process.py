@@ -3,105 +3,31 @@
 Knows the supervisor only as the one who hears heartbeats. Started as `python -m jetstream.process RUN_DIR NAME`.
 """
 
-import contextlib
 import ctypes
 import logging
 import os
 import signal
 import sys
-import time
-from collections import Counter, deque
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import msgspec
-import zmq
 
 from jetstream import pipeline
 from jetstream.config import Config
 from jetstream.errors import JetstreamError
-from jetstream.ipc.bus import HIGH_WATER, Inbox, Outbox, Reader, endpoint
+from jetstream.ipc.bus import HIGH_WATER, Inbox, Outbox, Reader
+from jetstream.ipc.memory import Memory
 from jetstream.ipc.ring import Cell, Rings
-from jetstream.messages import (
-    Captured,
-    Detected,
-    Dropped,
-    Finished,
-    FrameRef,
-    Heartbeat,
-    Message,
-    Named,
-    Tick,
-    Tracked,
-)
+from jetstream.messages import Dropped, Finished, Framed, Message, Tick, Wanted
+from jetstream.pulse import Pulse
 from jetstream.rundir import RunDir
 
-SUPERVISOR = "supervisor"
-"""reader of heartbeats"""
-BEAT_EVERY_S = 0.25
-LATENCY_WINDOW = 256
-"""frames whose latency a heartbeat sums up: ten seconds of one camera"""
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
 log = logging.getLogger("jetstream")
-
-
-class Pulse:
-    """Counts what a process does and tells the supervisor, from the work loop, so that a hung stage falls silent."""
-
-    def __init__(self, name: str, run_dir: Path) -> None:
-        self._name = name
-        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUSH)
-        self._socket.set(zmq.SNDHWM, 4)
-        self._socket.connect(endpoint(run_dir, Heartbeat, SUPERVISOR))
-        self._encoder = msgspec.msgpack.Encoder()
-        self._latencies_ms: deque[float] = deque(maxlen=LATENCY_WINDOW)
-        self._handled_s: deque[float] = deque(maxlen=LATENCY_WINDOW)
-        self._frames = 0
-        self._next_s = 0.0
-        self.drops: Counter[str] = Counter()
-        self.edge_drops: tuple[Counter[str], ...] = ()
-
-    def handled(self, frame: FrameRef) -> None:
-        now_s = time.monotonic()
-        self._frames += 1
-        self._handled_s.append(now_s)
-        self._latencies_ms.append(now_s * 1e3 - frame.captured_ns * 1e-6)
-
-    def beat(self) -> None:
-        now_s = time.monotonic()
-        if now_s < self._next_s:
-            return
-        self._next_s = now_s + BEAT_EVERY_S
-        with contextlib.suppress(zmq.Again):  # nobody listens: a stage run alone
-            self._socket.send(self._encoder.encode(self._heartbeat(now_s)), zmq.NOBLOCK)
-
-    def close(self) -> None:
-        self._next_s = 0.0
-        self.beat()
-        self._socket.close(linger=200)
-
-    def _heartbeat(self, now_s: float) -> Heartbeat:
-        while self._handled_s and now_s - self._handled_s[0] > 10:
-            self._handled_s.popleft()
-            self._latencies_ms.popleft()
-        span_s = now_s - self._handled_s[0] if len(self._handled_s) > 1 else 0.0
-        ordered = sorted(self._latencies_ms)
-        drops = sum(self.edge_drops, Counter(self.drops))
-        return Heartbeat(
-            process=self._name,
-            pid=os.getpid(),
-            frames=self._frames,
-            fps=round((len(self._handled_s) - 1) / span_s, 2) if span_s > 0 else 0.0,
-            latency_p50_ms=round(_quantile(ordered, 0.50), 2),
-            latency_p95_ms=round(_quantile(ordered, 0.95), 2),
-            drops=dict(drops),
-        )
-
-
-def _quantile(ordered: list[float], share: float) -> float:
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
 
 
 def run_stage(name: str, config: Config, run_dir: Path, *, parent: int | None = None) -> None:
@@ -122,7 +48,7 @@ def run_stage(name: str, config: Config, run_dir: Path, *, parent: int | None = 
         inbox = _inbox(stage, config, run_dir, pulse, stop) if stage.takes else None
         pulse.edge_drops = (outbox.drops,)
         memory = _memory(stage, config, rings, cells)
-        messages: Iterator[object] = _ticks(pulse, stop)
+        messages: Iterator[Any] = _ticks(pulse, stop)
         if inbox is not None:
             messages = _counted(inbox, stage, config, pulse)
         if memory is not None:
@@ -137,21 +63,23 @@ def run_stage(name: str, config: Config, run_dir: Path, *, parent: int | None = 
             pulse.close()
 
 
-def _deliver(message: Message, outbox: Outbox, pulse: Pulse, cells: dict[str, Cell], memory: "Memory | None") -> None:
+def _deliver(message: Message, outbox: Outbox, pulse: Pulse, cells: dict[str, Cell], memory: Memory | None) -> None:
     if isinstance(message, Dropped):
         pulse.drops[message.reason] += message.count
+    if not isinstance(message, Framed):
         return
     if not isinstance(message, Finished):
         outbox.send(message)
-    if isinstance(message, Captured | Detected | Tracked | Named | Finished):  # a question (Wanted) is no progress
-        pulse.handled(message.frame)
-        if memory is not None:
-            memory.add(message)
-        if message.frame.camera in cells:
-            cells[message.frame.camera].done(message.frame.frame_id)
+    if isinstance(message, Wanted):  # a question is no progress
+        return
+    pulse.handled(message.frame)
+    if memory is not None:
+        memory.add(message)
+    if message.frame.camera in cells:
+        cells[message.frame.camera].done(message.frame.frame_id)
 
 
-def _counted(inbox: Inbox, stage: pipeline.Stage, config: Config, pulse: Pulse) -> Iterator[object]:
+def _counted(inbox: Inbox, stage: pipeline.Stage, config: Config, pulse: Pulse) -> Iterator[Any]:
     most = pipeline.batch_size(stage, config)
     while True:
         try:
@@ -160,39 +88,6 @@ def _counted(inbox: Inbox, stage: pipeline.Stage, config: Config, pulse: Pulse) 
             return
         pulse.drops["late"] = inbox.late
         yield message
-
-
-class Memory:
-    """In the every-frame pace each frame passes a stage once and in order, even when a process dies.
-
-    Capture tells again of frames that got lost with it. A frame that this stage has done is answered from memory, for
-    the stage behind it that asks; one that comes before its turn is left out, for it will be told of again.
-    """
-
-    def __init__(self, kind: type[Message], first: dict[str, int], slots: int) -> None:
-        self._kind = kind
-        self._next = first  # camera to the frame whose turn it is
-        self._slots = slots
-        self._answers: dict[str, deque[Message]] = {camera: deque(maxlen=slots) for camera in first}
-
-    def add(self, answer: "Captured | Detected | Tracked | Named | Finished") -> None:
-        self._answers[answer.frame.camera].append(answer)
-
-    def new_ones(self, messages: Iterator[object], outbox: Outbox) -> Iterator[object]:
-        for item in messages:
-            message = item[0] if isinstance(item, list) else item  # this pace has no larger batches
-            if not isinstance(message, self._kind) or self._is_next(message.frame):  # type: ignore[attr-defined]
-                yield item
-                continue
-            for answer in self._answers[message.frame.camera]:  # type: ignore[attr-defined]
-                if answer.frame == message.frame and not isinstance(answer, Finished):  # type: ignore[attr-defined]
-                    outbox.send(answer)
-
-    def _is_next(self, frame: FrameRef) -> bool:
-        if frame.frame_id != self._next[frame.camera]:
-            return False
-        self._next[frame.camera] += 1
-        return True
 
 
 def _memory(stage: pipeline.Stage, config: Config, rings: Rings, cells: dict[str, Cell]) -> Memory | None:

@@ -24,7 +24,7 @@ from jetstream.config import Config
 from jetstream.errors import PipelineError
 from jetstream.ipc.bus import endpoint
 from jetstream.messages import Heartbeat, ProcessStatus, Status
-from jetstream.process import SUPERVISOR
+from jetstream.pulse import SUPERVISOR
 from jetstream.rundir import RunDir
 
 STATUS_EVERY_S = 1.0

@@ -12,13 +12,13 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 import zmq
 
 from jetstream.errors import UserError
-from jetstream.messages import Ended, Message, Tick
+from jetstream.messages import Ended, Framed, Message, Tick
 
 HIGH_WATER = 64
 """messages in a lossy socket's queue: a few seconds of one camera, a few hundred kilobytes"""
@@ -49,7 +49,7 @@ class Reader(NamedTuple):
 class Outbox:
     """Sends each message to the readers of its type."""
 
-    def __init__(self, run_dir: Path, readers: Mapping[type[Message], Sequence[Reader]]) -> None:
+    def __init__(self, run_dir: Path, readers: Mapping[type[Framed], Sequence[Reader]]) -> None:
         self._encoder = msgspec.msgpack.Encoder()
         self._readers = {
             kind: [(reader, _push(endpoint(run_dir, kind, reader.name), reader.lossless)) for reader in group]
@@ -57,7 +57,7 @@ class Outbox:
         }
         self.drops: Counter[str] = Counter()
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Framed) -> None:
         """To all readers of the message's type; never waits."""
         payload = self._encoder.encode(message)
         for _, socket in self._readers[type(message)]:
@@ -87,7 +87,7 @@ class Inbox:
         self,
         run_dir: Path,
         reader: str,
-        kinds: Mapping[type[Message], int | None],
+        kinds: Mapping[type[Framed], int | None],
         *,
         senders: frozenset[str],
         beat: Beat = lambda: None,
@@ -101,7 +101,7 @@ class Inbox:
         self._beat, self._stop, self._pass_ended, self._tick_s = beat, stop, pass_ended, tick_s
         self._end_passed = False
         self._poller = zmq.Poller()
-        self._sockets: dict[zmq.Socket[bytes], type[Message]] = {}
+        self._sockets: dict[zmq.Socket[bytes], type[Framed]] = {}
         for kind, limit in kinds.items():
             socket = _pull(endpoint(run_dir, kind, reader), limit is None)
             self._sockets[socket] = kind
@@ -135,16 +135,19 @@ class Inbox:
 
     def batch(self, most: int) -> list[Message]:
         """At least one message, and what else is waiting, one a camera at most, up to `most`. Raises StopIteration."""
-        messages = [next(self)]
-        while len(messages) < most and (message := self._take(but={_camera(message) for message in messages})):
+        first = next(self)
+        if not isinstance(first, Framed):
+            return [first]
+        messages = [first]
+        while len(messages) < most and (message := self._take(but={message.frame.camera for message in messages})):
             messages.append(message)
-        return messages
+        return list[Message](messages)
 
     def close(self) -> None:
         for socket in self._sockets:
             socket.close(linger=0)
 
-    def _take(self, but: set[str] | None = None) -> Message | None:
+    def _take(self, but: set[str] | None = None) -> Framed | None:
         for waiting in self._waiting.values():
             if message := waiting.take(but or set()):
                 return message
@@ -185,19 +188,19 @@ class Waiting:
     def __init__(self, limit: int | None) -> None:
         self.limit = limit
         self.late = 0
-        self._queues: dict[str, deque[Message]] = {}
+        self._queues: dict[str, deque[Framed]] = {}
 
     def __len__(self) -> int:
         return sum(len(queue) for queue in self._queues.values())
 
-    def add(self, message: Message) -> None:
-        queue = self._queues.setdefault(_camera(message), deque())
+    def add(self, message: Framed) -> None:
+        queue = self._queues.setdefault(message.frame.camera, deque())
         queue.append(message)
         if self.limit is not None and len(queue) > self.limit:
             queue.popleft()
             self.late += 1
 
-    def take(self, but: set[str]) -> Message | None:
+    def take(self, but: set[str]) -> Framed | None:
         """The oldest message of the camera whose turn it is; `but` these cameras."""
         for camera, queue in self._queues.items():
             if queue and camera not in but:
@@ -205,7 +208,3 @@ class Waiting:
                 self._queues[camera] = self._queues.pop(camera)  # to the end of the line
                 return message
         return None
-
-
-def _camera(message: Any) -> str:
-    return str(message.frame.camera)

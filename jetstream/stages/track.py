@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jetstream.config import Config
+from jetstream.config import Track as TrackConfig
 from jetstream.ipc.ring import FrameReader
 from jetstream.messages import (
     Detected,
@@ -62,16 +63,8 @@ class CameraTracks:
 
     def __init__(self, config: Config) -> None:
         settings, self._recognize = config.track, config.recognize
-        self._tracker = Tracker(
-            strong_score=settings.strong_score,
-            instant_score=settings.instant_score,
-            min_iou=settings.min_iou,
-            min_weak_iou=settings.min_weak_iou,
-            confirm_s=settings.confirm_s,
-            tentative_s=settings.tentative_s,
-            hold_s=settings.hold_s,
-            max_lost_s=settings.max_lost_s,
-        )
+        self._tracker: Tracker | None = None
+        self._settings = settings
         self._half_life_s = settings.half_life_s
         self._votes: dict[int, Votes] = {}
         self._names: dict[str, int] = {}  # which track showed each name in the frame before
@@ -93,6 +86,9 @@ class CameraTracks:
             self._later.append(detected)
             return
         frame, faces = detected.frame, detected.faces
+        if self._tracker is None:
+            # ids go on behind those of a process that died: hardly any video has more faces than frames
+            self._tracker = _tracker(self._settings, first_id=frame.frame_id + 1)
         tracks = self._tracker.update(
             np.array([face.box for face in faces], np.float32).reshape(-1, 4),
             np.array([face.score for face in faces], np.float32),
@@ -115,8 +111,8 @@ class CameraTracks:
             return  # asked twice, answered twice
         for face in named.faces:
             if votes := self._votes.get(face.track_id):
-                # An answer's confidence is that it is `nearest`, so a refusal is as sure as that is unsure; and it tells
-                # only as much as its look could have shown.
+                # An answer's confidence is that it is `nearest`, so a refusal is as sure as that is unsure; and it
+                # tells only as much as its look could have shown.
                 sure = face.confidence if face.name else 1 - face.confidence
                 votes.add(face.name, sure, named.frame.time_s, self._asking.quality(face.track_id))
         self._asking.answered([face.track_id for face in named.faces])
@@ -162,3 +158,17 @@ class CameraTracks:
             for track, (_, name, confidence) in zip(tracks, shown, strict=True)
         )
         return Tracked(frame=frame, faces=faces)
+
+
+def _tracker(settings: TrackConfig, *, first_id: int) -> Tracker:
+    return Tracker(
+        strong_score=settings.strong_score,
+        instant_score=settings.instant_score,
+        min_iou=settings.min_iou,
+        min_weak_iou=settings.min_weak_iou,
+        confirm_s=settings.confirm_s,
+        tentative_s=settings.tentative_s,
+        hold_s=settings.hold_s,
+        max_lost_s=settings.max_lost_s,
+        first_id=first_id,
+    )

@@ -99,6 +99,7 @@ class Tracker:
         hold_s: float = 0.13,
         max_lost_s: float = 2.0,
         max_tracks: int = 256,
+        first_id: int = 1,
     ) -> None:
         """The defaults were tuned with `benchmarks/bench_mot.py` and on video of faces.
 
@@ -113,6 +114,7 @@ class Tracker:
         hold_s         a confirmed face is called lost when missing longer than this
         max_lost_s     and forgotten when missing longer than this
         max_tracks     no new track is made beyond this many
+        first_id       the first track's id
         """
         self._strong_score = strong_score
         self._instant_score = instant_score
@@ -126,7 +128,7 @@ class Tracker:
         self._max_lost_s = max_lost_s
         self._max_tracks = max_tracks
         self._faces: list[_Face] = []
-        self._made = 0
+        self._made = first_id - 1
         self._time_s: float | None = None
         self._now_s = 0.0
 

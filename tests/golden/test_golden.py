@@ -8,7 +8,7 @@ import numpy as np
 from tests.golden.write import GOLDEN, demo_replay
 
 MOST_OTHER_FRAMES = 5
-"""Other processors round differently: a score beside its threshold may fall on its other side in one frame in a hundred."""
+"""Other processors round differently: a score beside its threshold falls on its other side in a frame in a hundred."""
 
 
 def test_replay_of_the_demo_is_the_golden_one(models_dir: Path) -> None:
