@@ -4,10 +4,11 @@ Reads options and prints; what the commands do is in the modules below.
 """
 
 import contextlib
-import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -128,11 +129,10 @@ def train(
         startup.prepare_models(settings, progress)
         settings = startup.with_demo_faces(settings)
         report = startup.prepare_gallery(settings, progress)
-    table = Table("person", "photos used", "left out", title=settings.recognize.faces)
+    table = Table("person", "photos used", "left out", "several faces: the largest", title=settings.recognize.faces)
     for person in report.people:
-        table.add_row(
-            person.name, str(person.used), startup.refusals(person) if person.refused or not person.used else ""
-        )
+        left_out = startup.refusals(person) if person.refused or not person.used else ""
+        table.add_row(person.name, str(person.used), left_out, ", ".join(person.several))
     out.print(table)
 
 
@@ -157,8 +157,9 @@ def subscribe(
     """Print the detections of a running pipeline, a line a frame."""
     from jetstream import top
 
-    for event in top.detections(endpoint, camera):
-        print(msgspec.json.encode(event).decode() if as_json else top.line(event), flush=True)
+    with contextlib.suppress(KeyboardInterrupt):  # its only end
+        for event in top.detections(endpoint, camera):
+            print(msgspec.json.encode(event).decode() if as_json else top.line(event), flush=True)
 
 
 @app.command()
@@ -188,7 +189,7 @@ def top(
     if once:
         out.print(view.table(next(statuses)))
         return
-    with Live(console=out, auto_refresh=False) as live:
+    with contextlib.suppress(KeyboardInterrupt), Live(console=out, auto_refresh=False) as live:
         for status in statuses:
             live.update(view.table(status), refresh=True)
 
@@ -260,6 +261,8 @@ def _config(
     data = configfile.read_toml(path) if path is not None else {}
     overrides: dict[str, Any] = {}
     if faces is not None:
+        if str(faces) != "demo" and not faces.is_dir():
+            raise UserError(f"--faces {faces}: no such folder; make it, with a folder of photos for each person in it")
         overrides["recognize"] = {"faces": str(faces)}
     if record is not None:
         overrides["record"] = {"dir": str(record)}
@@ -304,8 +307,15 @@ def _progress() -> Iterator[Any]:
         yield report
 
 
+def _end(signum: int, frame: FrameType | None) -> None:
+    """Unwind as at Ctrl-C: files are closed and shared memory is removed, in start-up and clean-up too."""
+    sys.exit(1)
+
+
 def main() -> None:
     """Entry point: every failure that a user can mend is one sentence on standard error."""
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, _end)
     try:
         app()
     except JetstreamError as error:
@@ -315,11 +325,6 @@ def main() -> None:
         if "libGL" not in str(error):
             raise
         print(f"jetstream: {NO_LIBGL}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader is gone: nothing more to say
         sys.exit(1)
 
 

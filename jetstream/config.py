@@ -12,11 +12,13 @@ import msgspec
 from msgspec import Meta
 
 Fraction = Annotated[float, Meta(ge=0, le=1)]
+Probability = Annotated[float, Meta(gt=0, lt=1)]
 NotNegative = Annotated[float, Meta(ge=0)]
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
 Pace = Literal["live", "every-frame"]
+StageName = Literal["capture", "detect", "track", "recognize", "render", "record", "publish"]
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -42,7 +44,7 @@ class Pipeline(Table, frozen=True):
     """more restarts of one process than this within restart_window_s end the pipeline with exit 1"""
     restart_window_s: Positive = 60.0
     """window in which restarts are counted"""
-    without: tuple[str, ...] = ()
+    without: tuple[StageName, ...] = ()
     """stages that you start yourself, each with `jetstream run CONFIG --stage NAME`"""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """lines on standard error"""
@@ -85,9 +87,9 @@ class Detect(Table, frozen=True):
     preset: Literal["fast", "accurate", "still"] = "fast"
     """what unset keys mean: fast: thresholds 0.7 0.7 0.5, search "nth"; accurate: 0.6 0.7 0.5, "always"; still (for
     single pictures, where no track confirms a face): 0.6 0.7 0.93, "always" """
-    thresholds: tuple[Fraction, Fraction, Fraction] | None = None
+    thresholds: tuple[Probability, Probability, Probability] | None = None
     """scores that P-Net, R-Net and O-Net must give; unset: the preset's"""
-    factor: Annotated[float, Meta(ge=0.3, le=0.95)] = 0.709
+    factor: Annotated[float, Meta(ge=0.3, le=0.9)] = 0.709
     """each pyramid level's size relative to the one before: half the pixels"""
     min_face_px: Annotated[float, Meta(ge=12)] = 40.0
     """smallest face searched for, px"""

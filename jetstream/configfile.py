@@ -4,6 +4,7 @@ Knows the shape of `config`'s tables, not their meaning.
 """
 
 import difflib
+import math
 import re
 import urllib.parse
 from collections.abc import Mapping, Sequence
@@ -50,6 +51,7 @@ def build(
         else:
             tree[table] = keys
     _check_keys(tree, Config, "", where)
+    _check_finite(tree, "", where)
     for camera in _tables(tree.get("cameras")):
         if type(camera.get("source")) is int:  # a camera's index needs no quotes
             camera["source"] = str(camera["source"])
@@ -58,6 +60,9 @@ def build(
     except msgspec.ValidationError as error:
         raise UserError(f"{where}: {_readable(error, tree)}") from None
     _check_cameras(config, where)
+    _check_loopback(config.publish.endpoint, where)
+    if 0 < config.detect.max_face_px < config.detect.min_face_px:
+        raise UserError(f"{where}: detect.max_face_px: {config.detect.max_face_px} is under min_face_px; 0 is no limit")
     return with_preset(config)
 
 
@@ -188,6 +193,23 @@ def _allowed(path: str) -> str:
         if get_origin(choice) is Literal:
             return "allowed: " + ", ".join(get_args(choice))
     return ""
+
+
+def _check_finite(tree: Any, path: str, where: str) -> None:
+    if isinstance(tree, dict | list):
+        for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+            _check_finite(value, f"{path}.{key}" if path else str(key), where)
+    elif isinstance(tree, float) and not math.isfinite(tree):
+        raise UserError(f"{where}: {path}: expected a finite number, got {tree}")
+
+
+def _check_loopback(endpoint: str, where: str) -> None:
+    """Names of people stay on this machine."""
+    host = endpoint.removeprefix("tcp://").rpartition(":")[0]
+    if endpoint.startswith("tcp://") and not (host.startswith("127.") or host in ("localhost", "[::1]")):
+        raise UserError(
+            f"{where}: publish.endpoint: {endpoint}: only this machine may listen; use tcp://127.0.0.1:PORT"
+        )
 
 
 def _check_cameras(config: Config, where: str) -> None:

@@ -20,6 +20,12 @@ class SourceError(JetstreamError):
     """A camera or file that can't be opened or read at run time."""
 
 
+class StuckError(SourceError):
+    """A camera's driver that hangs: only a new process helps."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h
+
+
 class ModelError(JetstreamError):
     """A model that is missing, damaged, or not what was expected."""
 

@@ -58,7 +58,7 @@ def look(images: Sequence[Path], config: Config, *, names: bool) -> Iterator[See
 
 
 def line(seen: Seen) -> str:
-    """A picture's faces for people: `party.jpg: Ada 97 % (0.31), unknown`."""
+    """A picture's faces for people: `party.jpg: Ada 97% (96x120 at 40,50, nearest Ada at 0.31), unknown (...)`."""
     faces = ", ".join(_words(face) for face in seen.faces)
     return f"{seen.image}: {faces or 'no face'}"
 

@@ -11,11 +11,26 @@ from jetstream.config import Config
 from jetstream.errors import UserError
 from jetstream.messages import Captured, Detected, Framed, Message, Named, Tracked, Wanted
 
+LONG_QUEUE = 64
+"""frames a camera: more than ever wait unless the stage hangs"""
+
 StageFunction: TypeAlias = Callable[[Iterator[Any], Any, Config], Iterator[Message]]
 
 
 def _always(_: Config) -> bool:
     return True
+
+
+def _shows(config: Config) -> bool:
+    return config.render.window
+
+
+def _records(config: Config) -> bool:
+    return bool(config.record.dir)
+
+
+def _publishes(config: Config) -> bool:
+    return config.publish.enabled
 
 
 class Stage(NamedTuple):
@@ -31,7 +46,8 @@ class Stage(NamedTuple):
     frees: bool = False  # in the every-frame pace a frame stays in the ring until this stage is done with it
     ordered: bool = False  # in the every-frame pace each frame passes once and in order, even when processes die
     batched: bool = False  # takes lists: one message a camera, of all that are waiting
-    asks: bool = False  # has answers to wait for: sees Tick, and Ended when no new frame will come
+    asks: bool = False  # has answers to wait for: sees Ended when no new frame will come
+    tick_s: float | None = None  # sees a Tick so often
     wanted: Callable[[Config], bool] = _always
 
     def load(self) -> StageFunction:
@@ -40,26 +56,18 @@ class Stage(NamedTuple):
         return function
 
 
+# fmt: off
 STAGES: tuple[Stage, ...] = (
     Stage("capture", (), (Captured,)),
     Stage("detect", (Captured,), (Detected,), after="capture", ordered=True, batched=True),
-    Stage(
-        "track", (Detected, Named), (Wanted, Tracked), after="detect", queue="long", frees=True, ordered=True, asks=True
-    ),
+    Stage("track", (Detected, Named), (Wanted, Tracked), after="detect", queue="long", frees=True, ordered=True,
+          asks=True, tick_s=2.0),
     Stage("recognize", (Wanted,), (Named,), after="track", batched=True),
-    Stage("render", (Tracked,), (), after="track", lossless=False, wanted=lambda config: config.render.window),
-    Stage(
-        "record",
-        (Tracked,),
-        (),
-        after="track",
-        queue="ring",
-        frees=True,
-        ordered=True,
-        wanted=lambda config: bool(config.record.dir),
-    ),
-    Stage("publish", (Tracked,), (), after="track", queue="long", wanted=lambda config: config.publish.enabled),
+    Stage("render", (Tracked,), (), after="track", lossless=False, tick_s=0.2, wanted=_shows),
+    Stage("record", (Tracked,), (), after="track", queue="ring", frees=True, ordered=True, wanted=_records),
+    Stage("publish", (Tracked,), (), after="track", queue="long", wanted=_publishes),
 )
+# fmt: on
 
 
 def stage_named(name: str) -> Stage:
@@ -86,11 +94,11 @@ def is_lossless(stage: Stage, config: Config) -> bool:
     return config.pipeline.pace == "every-frame" and stage.lossless
 
 
-def queue_limit(stage: Stage, config: Config, long: int) -> int | None:
+def queue_limit(stage: Stage, config: Config) -> int | None:
     """Most frames a camera may have waiting at `stage`; None: no limit."""
     if is_lossless(stage, config):
         return None
-    return {"newest": config.pipeline.queue_frames, "ring": config.pipeline.slots, "long": long}[stage.queue]
+    return {"newest": config.pipeline.queue_frames, "ring": config.pipeline.slots, "long": LONG_QUEUE}[stage.queue]
 
 
 def batch_size(stage: Stage, config: Config) -> int:

@@ -14,11 +14,12 @@ from types import FrameType
 from typing import Any
 
 import msgspec
+import zmq
 
 from jetstream import pipeline
 from jetstream.config import Config
 from jetstream.errors import JetstreamError
-from jetstream.ipc.bus import HIGH_WATER, Inbox, Outbox, Reader
+from jetstream.ipc.bus import Inbox, Outbox, Reader
 from jetstream.ipc.memory import Memory
 from jetstream.ipc.ring import Cell, Rings
 from jetstream.messages import Dropped, Finished, Framed, Message, Tick, Wanted
@@ -26,6 +27,8 @@ from jetstream.pulse import Pulse
 from jetstream.rundir import RunDir
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
+END_IN_ORDER = signal.SIGUSR1
+"""The supervisor's word to a process. Any other deadly signal comes from outside, and the process is started again."""
 
 log = logging.getLogger("jetstream")
 
@@ -46,18 +49,20 @@ def run_stage(name: str, config: Config, run_dir: Path, *, parent: int | None = 
         cells = _cells(stage, config, rings)
         outbox = _outbox(stage, config, run_dir)
         inbox = _inbox(stage, config, run_dir, pulse, stop) if stage.takes else None
-        pulse.edge_drops = (outbox.drops,)
+        pulse.edge_drops = outbox.drops
         memory = _memory(stage, config, rings, cells)
         messages: Iterator[Any] = _ticks(pulse, stop)
         if inbox is not None:
             messages = _counted(inbox, stage, config, pulse)
         if memory is not None:
             messages = memory.new_ones(messages, outbox)
+        ended = False
         try:
             for message in function(messages, rings, config):
                 _deliver(message, outbox, pulse, cells, memory)
+            ended = True
         finally:
-            outbox.end(name)
+            outbox.end(name) if ended else outbox.close()
             if inbox is not None:
                 inbox.close()
             pulse.close()
@@ -97,7 +102,7 @@ def _memory(stage: pipeline.Stage, config: Config, rings: Rings, cells: dict[str
         camera.name: cells[camera.name].done_below if cells else rings[camera.name].slowest or 0
         for camera in config.cameras
     }
-    return Memory(stage.takes[0], first, config.pipeline.slots)
+    return Memory(stage.takes[0], first, config.pipeline.slots, lambda camera: rings[camera].slowest or 0)
 
 
 def _ticks(pulse: Pulse, stop: "StopFlag") -> Iterator[Tick]:
@@ -126,7 +131,7 @@ def _outbox(stage: pipeline.Stage, config: Config, run_dir: Path) -> Outbox:
 
 
 def _inbox(stage: pipeline.Stage, config: Config, run_dir: Path, pulse: Pulse, stop: "StopFlag") -> Inbox:
-    limit = pipeline.queue_limit(stage, config, HIGH_WATER)
+    limit = pipeline.queue_limit(stage, config)
     senders = pipeline.processes(pipeline.stage_named(stage.after), config)
     return Inbox(
         run_dir,
@@ -136,12 +141,12 @@ def _inbox(stage: pipeline.Stage, config: Config, run_dir: Path, pulse: Pulse, s
         beat=pulse.beat,
         stop=stop.is_set,
         pass_ended=stage.asks,
-        tick_s=2.0 if stage.asks else None,
+        tick_s=stage.tick_s,
     )
 
 
 class StopFlag:
-    """Set by SIGTERM, or when the parent is gone."""
+    """Set by the signal to end in order, or when the parent is gone."""
 
     def __init__(self, parent: int | None) -> None:
         self._parent = parent
@@ -156,9 +161,10 @@ class StopFlag:
 
 def _stop_flag(parent: int | None) -> StopFlag:
     flag = StopFlag(parent)
-    signal.signal(signal.SIGTERM, flag.tell)
-    if parent is None:
-        signal.signal(signal.SIGINT, flag.tell)  # alone in the foreground
+    signal.signal(END_IN_ORDER, flag.tell)
+    if parent is None:  # alone in the foreground
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signum, flag.tell)
         return flag
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the supervisor, who stops all in order
     # the kernel ends us with the supervisor, even when we hang; recordings are made to bear it
@@ -183,7 +189,9 @@ def main(arguments: list[str]) -> int:
         run_stage(name, config, run_dir, parent=parent)
     except JetstreamError as error:
         log.error("%s", error)
-        return 1
+        return error.exit_code
+    finally:
+        zmq.Context.instance().destroy(linger=1000)  # what was sent last shall arrive
     return 0
 
 

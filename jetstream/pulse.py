@@ -36,7 +36,7 @@ class Pulse:
         self._frames = 0
         self._next_s = 0.0
         self.drops: Counter[str] = Counter()
-        self.edge_drops: tuple[Counter[str], ...] = ()
+        self.edge_drops: Counter[str] = Counter()  # of the outbox
 
     def handled(self, frame: FrameRef) -> None:
         now_s = time.monotonic()
@@ -63,7 +63,7 @@ class Pulse:
             self._latencies_ms.popleft()
         span_s = now_s - self._handled_s[0] if len(self._handled_s) > 1 else 0.0
         ordered = sorted(self._latencies_ms)
-        drops = sum(self.edge_drops, Counter(self.drops))
+        drops = self.drops + self.edge_drops
         return Heartbeat(
             process=self._name,
             pid=os.getpid(),

@@ -4,20 +4,27 @@ The stages are pulled from the end: `track` asks for faces, `detect` for frames,
 `track` is answered by `recognize` before the next frame. Knows no process.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from jetstream import pipeline
 from jetstream.config import Config
+from jetstream.errors import UserError
 from jetstream.ipc.local import LocalRing
 from jetstream.ipc.ring import Rings
 from jetstream.messages import Captured, Detected, Ended, Message, Named, Tick, Tracked, Wanted
 from jetstream.stages.record import FPS, open_events, write_event
 from jetstream.video import source
-from jetstream.video.sink import VideoSink
+from jetstream.video.sink import CONTAINERS, VideoSink
 from jetstream.vision import draw
+
+log = logging.getLogger("jetstream")
 
 
 def replay(config: Config) -> Iterator[tuple[Tracked, Rings]]:
@@ -51,24 +58,56 @@ def replay(config: Config) -> Iterator[tuple[Tracked, Rings]]:
 
 
 def to_files(config: Config, events: Path, video: Path | None, progress: Callable[[str, float], None]) -> None:
-    """Replay into `events`, one line a frame, and draw it into `video`. Raises UserError when they can't be written."""
-    sink: VideoSink | None = None
+    """Replay into `events`, one line a frame, and draw it into `video`; both appear under their names when whole.
+
+    Raises UserError when they can't be written, or would overwrite what is read.
+    """
+    _check_outputs(config.cameras[0].source, events, video)
     expected = source.probe(config.cameras[0].source).frames
-    with ExitStack() as stack:
-        file = stack.enter_context(open_events(events))
+    with whole(events) as part, open_events(part) as file, ExitStack() as stack:
+        sink = None
         for done, (tracked, rings) in enumerate(replay(config), start=1):
             write_event(file, tracked)
             progress("replay", done / expected if expected else 0.0)
-            if video is None:
-                continue
-            image = rings.read(tracked.frame.camera, tracked.frame.frame_id)
-            assert image is not None  # it was written a moment ago, in this process
-            if sink is None:
-                height, width = image.shape[:2]
-                sink = VideoSink(video, fps=FPS, width=width, height=height, codec=config.record.codec)
-                stack.callback(sink.close)
-            draw.faces(image, tracked.faces, landmarks=config.render.landmarks)
-            sink.write(image, tracked.frame.time_s)
+            if video is not None:
+                image = rings.read(tracked.frame.camera, tracked.frame.frame_id)
+                assert image is not None  # it was written a moment ago, in this process
+                sink = sink or _open_sink(stack, video, image, config)
+                draw.faces(image, tracked.faces, landmarks=config.render.landmarks)
+                sink.write(image, tracked.frame.time_s)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Where a file grows; it appears as `path` once all is in it, and never when something fails. Raises UserError."""
+    part = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.touch(mode=0o600)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; name a folder that can be written") from None
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _check_outputs(read: str, events: Path, video: Path | None) -> None:
+    outputs = [path.resolve() for path in (events, video) if path is not None]
+    if Path(read).resolve() in outputs or len(set(outputs)) < len(outputs):
+        raise UserError(f"{events}: an output can't be the input or the other output; choose another name")
+    if video is not None and video.suffix.lower() not in CONTAINERS:
+        raise UserError(f"{video}: expected a name that ends in {' or '.join(CONTAINERS)}")
+
+
+def _open_sink(stack: ExitStack, path: Path, image: NDArray[np.uint8], config: Config) -> VideoSink:
+    height, width = image.shape[:2]
+    part = stack.enter_context(whole(path))
+    sink = stack.enter_context(VideoSink(part, fps=FPS, width=width, height=height, codec=config.record.codec))
+    if sink.codec_name != "h264":
+        log.info("no H.264 encoder here; the video is %s", sink.codec_name)
+    return sink
 
 
 class Feed(Iterator[Message]):

@@ -44,14 +44,16 @@ class RunDir:
 
 @contextmanager
 def claim(path: Path) -> Iterator[RunDir]:
-    """Hold the folder (made with mode 0700) while the pipeline runs; leaves it empty.
+    """Hold the folder (made with mode 0700) while the pipeline runs; leaves it empty but for the lock.
 
     Raises UserError: another instance runs in it, it is someone else's, or it can't be written.
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if path.stat().st_uid != os.getuid():
-            raise UserError(f"{path}: belongs to another user; set pipeline.run_dir to a folder of your own")
+        if path.is_symlink() or path.stat().st_uid != os.getuid():
+            raise UserError(f"{path}: a link, or another user's; set pipeline.run_dir to a folder of your own")
+        if any(path.iterdir()) and not (path / LOCK).exists():
+            raise UserError(f"{path}: holds other files; set pipeline.run_dir to a folder for this alone")
         path.chmod(0o700)
         lock = os.open(path / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -83,9 +85,9 @@ def _lock(fd: int) -> bool:
 
 
 def _clear(path: Path) -> None:
-    """Remove sockets and files that an earlier run left; the lock stays, or two could hold it."""
+    """Remove what an earlier run left, and nothing else; the lock stays, or two could hold it."""
     for item in path.iterdir():
-        if item.name != LOCK and not item.is_dir():
+        if item.name in (CONFIG, RINGS) or item.is_socket():
             item.unlink(missing_ok=True)
 
 

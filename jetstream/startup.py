@@ -4,6 +4,7 @@ Each failure is one sentence, said before anything is started.
 """
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -40,18 +41,29 @@ def run(config: Config, *, duration_s: float | None = None) -> None:
 def run_alone(name: str, config: Config) -> None:
     """Run one stage (`detect`, or `capture.<camera>`) in this process, in the run directory of the other stages.
 
-    Whichever starts first makes the rings; a supervisor that runs there already has made them.
+    A pipeline that runs there must leave it out (`pipeline.without`), and its config counts; else whichever stage
+    starts first makes the rings.
     """
     stage = pipeline.stage_named(name.partition(".")[0])
-    names = pipeline.processes(stage, config)
-    if name not in names and len(names) != 1:
-        raise UserError(f"--stage {name}: there are several cameras; name one of {', '.join(names)}")
-    folder = configuration.run_dir(config)
-    if rundir.RunDir(folder).is_running():
-        run_stage(name if name in names else names[0], config, folder)
+    folder = rundir.RunDir(configuration.run_dir(config))
+    if folder.is_running():
+        config = folder.read_config()
+        if stage.name not in config.pipeline.without:
+            raise UserError(f'--stage {name}: it runs already; start the others with pipeline.without=["{stage.name}"]')
+        run_stage(_process_named(name, stage, config), config, folder.path)
         return
-    with serve(config):
-        run_stage(name if name in names else names[0], config, folder)
+    config = prepare(config)
+    with serve(config) as folder:
+        run_stage(_process_named(name, stage, config), config, folder.path)
+
+
+def _process_named(name: str, stage: pipeline.Stage, config: Config) -> str:
+    names = pipeline.processes(stage, config)
+    if name == stage.name and len(names) == 1:
+        return names[0]
+    if name not in names:
+        raise UserError(f"--stage {name}: name one of {', '.join(names)}")
+    return name
 
 
 @contextmanager
@@ -68,15 +80,17 @@ def serve(config: Config) -> Iterator[rundir.RunDir]:
 
 def prepare(config: Config, progress: Progress | None = None) -> Config:
     """Check the sources, build missing models, train the gallery if photos changed; the config to run."""
-    check_sources(config)
+    for _ in check_sources(config):
+        pass
+    check_record(config)
     prepare_models(config, progress)
     config = with_demo_faces(config)
     prepare_gallery(config, progress)
     return config
 
 
-def check_sources(config: Config) -> None:
-    """Raises UserError when there is no camera, a file can't be read, or none of the cameras is there.
+def check_sources(config: Config) -> Iterator[str]:
+    """A line a camera. Raises UserError when there is none, a file can't be read, or none of the cameras is there.
 
     A camera or stream that doesn't answer yet is no error beside others that do: it is tried again while they run.
     """
@@ -84,8 +98,12 @@ def check_sources(config: Config) -> None:
         raise UserError("no camera: add [[cameras]] to the config, name one with --source, or try `make demo`")
     missing: list[SourceError] = []
     for camera in config.cameras:
+        if config.pipeline.pace == "every-frame" and camera_or_stream(camera.source):
+            raise UserError(
+                f"{camera.name}: a camera can't wait, so the pace every-frame is for files; use --pace live"
+            )
         try:
-            probe(camera)
+            yield f"camera {camera.name}: {probe(camera)}"
         except SourceError as error:
             if not camera_or_stream(camera.source):
                 raise UserError(str(error)) from None
@@ -94,6 +112,19 @@ def check_sources(config: Config) -> None:
         raise UserError(str(missing[0]))
     for trouble in missing:
         log.warning("%s; it will be tried again", trouble)
+
+
+def check_record(config: Config) -> None:
+    """Raises UserError when recordings can't be written."""
+    if not config.record.dir:
+        return
+    folder = Path(config.record.dir)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"record.dir: {folder}: {error.strerror}; name a folder that can be written") from None
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"record.dir: {folder}: can't be written; name another folder, or change its mode")
 
 
 def camera_or_stream(spec: str) -> bool:
@@ -118,10 +149,7 @@ def probe(camera: Camera) -> source.Probe:
 
 def check(config: Config) -> Iterator[str]:
     """A line on each thing that a run of `config` needs. Raises at the first that's missing, as the run would."""
-    if not config.cameras:
-        yield "no camera is configured: name one with --source"
-    for camera in config.cameras:
-        yield f"camera {camera.name}: {probe(camera)}"
+    yield from check_sources(config)
     folder = Path(config.models.dir)
     yield f"models: {folder}: {'built' if weights.is_built(folder) else 'not built yet; the first run builds them'}"
     known = (
@@ -155,7 +183,10 @@ def with_demo_faces(config: Config) -> Config:
     if config.recognize.faces != "demo":
         return config
     folder = Path(config.models.dir) / "demo-faces"
-    demo.write_faces(folder)
+    try:
+        demo.write_faces(folder)
+    except OSError as error:
+        raise UserError(f"{folder}: {error.strerror}; set models.dir to a folder that can be written") from None
     return msgspec.structs.replace(config, recognize=msgspec.structs.replace(config.recognize, faces=str(folder)))
 
 
@@ -169,6 +200,8 @@ def prepare_gallery(config: Config, progress: Progress | None = None) -> gallery
     for person in report.people:
         if not person.used:
             log.warning("%s: no usable photo (%s); left out", person.name, refusals(person))
+    for name in report.strays:
+        log.warning("%s: lies in no person's folder; left out", name)
     for name in report.bad_names:
         log.warning("%s: not a name for a person; left out, rename the folder", name)
     return report

@@ -1,68 +1,46 @@
 """Starts the processes of the walk, watches their heartbeats, starts again what fails, and stops all in order.
 
-Owns the run directory, the rings and the processes; knows no picture and no model.
+Owns the processes; knows no picture and no model.
 """
 
+import contextlib
 import logging
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from types import FrameType
 
 import msgspec
 import zmq
 
 from jetstream import pipeline
+from jetstream.child import Child, describe, signal_all
 from jetstream.config import Config
-from jetstream.errors import PipelineError
+from jetstream.errors import PipelineError, StuckError, UserError
 from jetstream.ipc.bus import endpoint
-from jetstream.messages import Heartbeat, ProcessStatus, Status
+from jetstream.messages import Heartbeat, Status
+from jetstream.process import END_IN_ORDER
 from jetstream.pulse import SUPERVISOR
 from jetstream.rundir import RunDir
 
 STATUS_EVERY_S = 1.0
 TURN_MS = 100
 """longest wait of the supervisor's loop"""
+STALLED_S = 10.0
+"""frames that are captured but not tracked for so long feed the watchdog no more"""
+STUCK_PAUSE_S = 1.0
+"""before a camera's process that hung is started again"""
 
 log = logging.getLogger("jetstream")
-
-
-@dataclass
-class Child:
-    """One process of the pipeline, over all its lives."""
-
-    name: str
-    stage: pipeline.Stage
-    popen: "subprocess.Popen[bytes] | None" = None
-    started_s: float = 0.0
-    beat_s: float | None = None  # of this life
-    beat: Heartbeat | None = None
-    restarts: deque[float] = field(default_factory=deque)  # times of those within the window
-    restarted: int = 0
-    input_ended_s: float | None = None
-    done: bool = False
-
-    @property
-    def running(self) -> bool:
-        return self.popen is not None and self.popen.poll() is None
-
-    def status(self) -> ProcessStatus:
-        state = "done" if self.done else "running" if self.beat_s else "restarting" if self.restarted else "starting"
-        return ProcessStatus(process=self.name, state=state, restarts=self.restarted, beat=self.beat)  # type: ignore[arg-type]
 
 
 class Supervisor:
     """Runs the pipeline of `config` in `run_dir` (already claimed, its rings made)."""
 
     def __init__(self, config: Config, run_dir: RunDir) -> None:
-        self._config = config
         self._limits = config.pipeline
         self._run_dir = run_dir
         self._children = [
@@ -72,6 +50,8 @@ class Supervisor:
             for name in pipeline.processes(stage, config)
         ]
         self._stopping_since: float | None = None
+        self._failure: str | None = None
+        self._progress = Progress()
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
         self._beats = context.socket(zmq.PULL)
         self._beats.bind(endpoint(run_dir.path, Heartbeat, SUPERVISOR))
@@ -80,18 +60,18 @@ class Supervisor:
         self._status_s = 0.0
 
     def run(self, *, duration_s: float | None = None) -> None:
-        """Until every stage is done, a signal, or `duration_s` after all run. Raises PipelineError."""
+        """Until every stage is done, a signal, or `duration_s` after all run.
+
+        Raises PipelineError, once all have ended in order: a process kept failing, or could not finish its work.
+        """
         ready_s: float | None = None
         with _signals(self.stop):
             try:
-                for child in self._children:
-                    if child.stage.takes:
-                        self._start(child)
                 while not all(child.done for child in self._children):
                     now_s = time.monotonic()
+                    self._start_due(now_s)
                     self._hear()
                     self._watch(now_s)
-                    self._start_captures()
                     if ready_s is None and all(child.beat_s or child.done for child in self._children):
                         ready_s = now_s
                         log.info("running: %s", ", ".join(child.name for child in self._children))
@@ -101,33 +81,28 @@ class Supervisor:
                     self._tell(now_s)
             finally:
                 self._end()
+        if self._failure is not None:
+            raise PipelineError(self._failure)
 
     def stop(self) -> None:
         """Ask the captures to end; the others follow as their input ends."""
-        if self._stopping_since is None:
-            self._stopping_since = time.monotonic()
-            notify("STOPPING=1")
-            captures = [child for child in self._children if not child.stage.takes]
-            for child in captures:
-                child.done = child.done or child.popen is None
-            _signal([child for child in captures if child.running] or self._children, signal.SIGTERM)
+        if self._stopping_since is not None:
+            return
+        self._stopping_since = time.monotonic()
+        notify("STOPPING=1")
+        captures = [child for child in self._children if child.is_capture]
+        any_started = any(child.popen for child in captures)
+        for child in self._children:
+            child.done = child.done or child.popen is None
+        signal_all(captures if any_started else self._children, END_IN_ORDER)
 
-    def _start_captures(self) -> None:
-        """Once all readers are ready: no frame shall wait for a model to load."""
-        captures = [
-            child for child in self._children if not child.stage.takes and child.popen is None and not child.done
-        ]
-        if captures and all(child.beat_s or child.done for child in self._children if child.stage.takes):
-            for child in captures:
-                self._start(child)
-
-    def _start(self, child: Child) -> None:
-        command = [sys.executable, "-m", "jetstream.process", str(self._run_dir.path), child.name, str(os.getpid())]
-        # numpy's own thread pools would take the cores from the other stages, for matrices of a few numbers
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        child.popen = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL, env=environment)
-        child.started_s = time.monotonic()
-        child.beat_s = None
+    def _start_due(self, now_s: float) -> None:
+        """Readers first: no frame shall wait for a model to load."""
+        readers_ready = all(child.beat_s or child.done for child in self._children if not child.is_capture)
+        for child in self._children:
+            is_due = child.popen is None and not child.done and now_s >= child.start_after_s
+            if is_due and (readers_ready or child.restarted or not child.is_capture):
+                child.start(self._run_dir.path, now_s)
 
     def _hear(self) -> None:
         timeout_ms = TURN_MS
@@ -136,7 +111,7 @@ class Supervisor:
             timeout_ms = 0
             for child in self._children:
                 if child.popen is not None and child.popen.pid == beat.pid:
-                    child.beat, child.beat_s = beat, time.monotonic()
+                    child.hear(beat, time.monotonic())
 
     def _watch(self, now_s: float) -> None:
         for child in self._children:
@@ -150,7 +125,7 @@ class Supervisor:
             if code is not None:
                 self._ended(child, code, now_s)
             elif self._has_no_more_input(child, now_s):
-                child.popen.terminate()
+                signal_all([child], END_IN_ORDER)
         if self._stopping_since is not None:
             self._press(now_s - self._stopping_since)
 
@@ -168,53 +143,81 @@ class Supervisor:
         return now_s - child.input_ended_s > self._limits.stop_timeout_s
 
     def _ended(self, child: Child, code: int, now_s: float) -> None:
-        if code == 0 or self._stopping_since is not None or child.input_ended_s is not None:
+        if code == 0:
             child.done = True
-            if child.stage.name == "render" and child.input_ended_s is None:
+            if child.stage.name == "render" and not all(c.done for c in self._children if c.is_capture):
                 self.stop()  # the user closed the window
-            return
-        child.restarts.append(now_s)
-        child.restarted += 1
-        while now_s - child.restarts[0] > self._limits.restart_window_s:
+        elif code == UserError.exit_code:
+            self._fail(child, f"{child.name}: can't go on; its last line above says why")
+        elif self._stopping_since is not None or child.input_ended_s is not None:
+            child.done = True
+            if code > 0:
+                self._fail(child, f"{child.name}: did not finish in order ({describe(code)})")
+        else:
+            self._restart(child, code, now_s)
+
+    def _restart(self, child: Child, code: int, now_s: float) -> None:
+        child.bury(now_s)
+        if code == StuckError.exit_code:  # one camera's driver: no reason to give up the others
+            child.restarts.clear()
+            child.start_after_s = now_s + STUCK_PAUSE_S
+        while child.restarts and now_s - child.restarts[0] > self._limits.restart_window_s:
             child.restarts.popleft()
         if len(child.restarts) > self._limits.restarts:
-            raise PipelineError(
-                f"{child.name}: failed {len(child.restarts)} times in {self._limits.restart_window_s:.0f} s; "
-                "given up. Its last lines above say why"
-            )
-        log.warning("%s: %s; starting it again", child.name, _describe(code))
-        self._start(child)
+            window_s = self._limits.restart_window_s
+            self._fail(child, f"{child.name}: failed {len(child.restarts)} times in {window_s:.0f} s; given up")
+            return
+        log.warning("%s: %s; starting it again", child.name, describe(code))
+
+    def _fail(self, child: Child, why: str) -> None:
+        """The run ends, in order, with exit 1."""
+        child.done = True
+        self._failure = self._failure or why
+        self.stop()
 
     def _press(self, since_s: float) -> None:
         """The longer a stop takes, the less it asks."""
-        left = [child for child in self._children if child.running]
         if since_s > self._limits.stop_timeout_s:
-            _signal(left, signal.SIGKILL)
+            signal_all(self._children, signal.SIGKILL)
         elif since_s > self._limits.stop_timeout_s / 2:
-            _signal(left, signal.SIGTERM)
+            signal_all(self._children, END_IN_ORDER)
 
     def _tell(self, now_s: float) -> None:
         if now_s - self._status_s < STATUS_EVERY_S:
             return
         self._status_s = now_s
-        status = Status(
-            pid=os.getpid(), wall_ns=time.time_ns(), processes=tuple(child.status() for child in self._children)
-        )
-        self._status.send(msgspec.msgpack.encode(status))
-        notify("WATCHDOG=1")
+        processes = tuple(child.status() for child in self._children)
+        self._status.send(msgspec.msgpack.encode(Status(pid=os.getpid(), wall_ns=time.time_ns(), processes=processes)))
+        captured = sum(child.frames for child in self._children if child.is_capture)
+        tracked = sum(child.frames for child in self._children if child.stage.name == "track")
+        if self._progress.is_made(captured, tracked, now_s):
+            notify("WATCHDOG=1")
 
     def _end(self) -> None:
         """Whatever happened, no process of ours outlives this."""
-        _signal([child for child in self._children if child.running], signal.SIGKILL)
+        signal_all(self._children, signal.SIGKILL)
         for child in self._children:
             if child.popen is not None:
                 child.popen.wait()
         self._beats.close(linger=0)
         self._status.close(linger=0)
 
-    def statuses(self) -> tuple[ProcessStatus, ...]:
-        """What each process last said."""
-        return tuple(child.status() for child in self._children)
+
+class Progress:
+    """Whether captured frames come out at the other end. Cameras that give none are reported, but stall nothing."""
+
+    def __init__(self) -> None:
+        self._captured = self._tracked = 0
+        self._captured_s: float | None = None
+        self._tracked_s: float | None = None
+
+    def is_made(self, captured: int, tracked: int, now_s: float) -> bool:
+        if captured != self._captured:
+            self._captured, self._captured_s = captured, now_s
+            self._tracked_s = self._tracked_s or now_s
+        if tracked != self._tracked:
+            self._tracked, self._tracked_s = tracked, now_s
+        return self._captured_s is None or self._tracked_s is None or self._captured_s - self._tracked_s < STALLED_S
 
 
 def notify(state: str, environment: Mapping[str, str] = os.environ) -> None:
@@ -222,28 +225,18 @@ def notify(state: str, environment: Mapping[str, str] = os.environ) -> None:
     address = environment.get("NOTIFY_SOCKET")
     if not address:
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
 
 
-def _signal(children: list[Child], signum: signal.Signals) -> None:
-    for child in children:
-        if child.running and child.popen is not None:
-            child.popen.send_signal(signum)
-
-
-def _describe(code: int) -> str:
-    return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-
-
 @contextmanager
-def _signals(stop: "object") -> Iterator[None]:
-    """SIGINT and SIGTERM call `stop` meanwhile."""
+def _signals(stop: Callable[[], None]) -> Iterator[None]:
+    """SIGINT, SIGTERM and SIGHUP call `stop` meanwhile."""
 
     def handle(signum: int, frame: FrameType | None) -> None:
-        stop()  # type: ignore[operator]
+        stop()
 
-    before = {signum: signal.signal(signum, handle) for signum in (signal.SIGINT, signal.SIGTERM)}
+    before = {signum: signal.signal(signum, handle) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:

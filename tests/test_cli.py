@@ -183,6 +183,33 @@ def test_replay_that_cannot_write_its_events_says_so(jetstream: Command, tmp_pat
     fails_with(jetstream(*words), 2, "file/e.jsonl", "can be written")
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--out", "clip.mp4"), "an output can't be the input"),
+        (("--out", "e.jsonl", "--video", "clip.mp4"), "an output can't be the input"),
+        (("--out", "e.jsonl", "--video", "o.avi"), "ends in .mp4 or .mkv"),
+        (("--out", "e.jsonl", "--video", "clip.mp4/o.mp4"), "clip.mp4/o.mp4: "),
+    ],
+)
+def test_replay_that_cannot_go_well_leaves_what_was_there(
+    jetstream: Command, tmp_path: Path, words: tuple[str, ...], sentence: str
+) -> None:
+    from tests.test_run import demo_clip
+
+    before = demo_clip(tmp_path / "clip.mp4", frames=3).read_bytes()
+    (tmp_path / "e.jsonl").write_text("earlier\n")
+
+    fails_with(jetstream("replay", "clip.mp4", *words, "--set", f"models.dir={jetstream.models}"), 2, sentence)
+
+    assert (tmp_path / "clip.mp4").read_bytes() == before
+    assert (tmp_path / "e.jsonl").read_text() == "earlier\n"
+
+
+def test_faces_folder_that_is_not_there_is_a_mistake_when_it_is_named(jetstream: Command) -> None:
+    fails_with(jetstream("train", "--faces", "nobody-here"), 2, "--faces nobody-here: no such folder")
+
+
 def test_models_folder_that_cannot_be_made_is_one_sentence(jetstream: Command, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 

@@ -21,7 +21,7 @@ def written(tmp_path: Path, text: str) -> Path:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("[detect]\nthresholds = [0.6, 6, 0.7]", "detect.thresholds[1]: expected a number <= 1.0, got 6"),
+        ("[detect]\nthresholds = [0.6, 6, 0.7]", "detect.thresholds[1]: expected a number < 1.0, got 6"),
         ("[detect]\ntresholds = [0.6, 0.7, 0.7]", "detect.tresholds: unknown key; did you mean thresholds?"),
         ("[detct]\nfactor = 0.7", "detct: unknown key; did you mean detect?"),
         ('[detect]\nmin_face_px = "a"', "detect.min_face_px: expected a number, got a str"),
@@ -41,6 +41,13 @@ def written(tmp_path: Path, text: str) -> Path:
         ("[[detect.ignore]]\nbox = [1, 2, 3]", "detect.ignore[0].box"),
         ("[[detect.ignore]]\nbox = [9, 2, 3, 4]", "expected x1 < x2 and y1 < y2"),
         ('[[detect.ignore]]\ncamera = "b"\nbox = [1, 2, 3, 4]', "there is no camera b"),
+        (
+            '[publish]\nendpoint = "tcp://0.0.0.0:5570"',
+            "publish.endpoint: tcp://0.0.0.0:5570: only this machine may listen",
+        ),
+        ("[pipeline]\nheartbeat_timeout_s = inf", "pipeline.heartbeat_timeout_s: expected a finite number"),
+        ('[pipeline]\nwithout = ["trak"]', "(allowed: capture, detect, track"),
+        ("[detect]\nmax_face_px = 20", "detect.max_face_px: 20.0 is under min_face_px"),
         ("x =", "not TOML"),
     ],
 )

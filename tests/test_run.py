@@ -110,6 +110,72 @@ def test_killed_stage_is_back_within_3_s_and_the_others_never_stop(jetstream: Co
         assert all(p.beat and p.beat.pid == pids[p.process] for p in later.processes if p.process != stage)
 
 
+def test_stage_that_ends_by_itself_or_is_told_to_from_outside_is_started_again(jetstream: Command) -> None:
+    """Its readers must not take it for the end of the run."""
+    with jetstream.running(DEMO, "--headless") as process:
+        status = jetstream.wait(lambda s: all(p.beat and p.beat.frames for p in s.processes), process)
+        (pid,) = (p.beat.pid for p in status.processes if p.process == "detect" and p.beat)
+        subprocess.run(["kill", "-TERM", str(pid)], check=True)
+        after = jetstream.wait(lambda s: any(p.restarts for p in s.processes), process)
+        frames = {p.process: p.beat.frames for p in after.processes if p.beat}
+        later = jetstream.wait(
+            lambda s: all(p.state == "running" and p.beat and p.beat.frames > frames[p.process] for p in s.processes),
+            process,
+        )
+
+    assert {p.process for p in later.processes if p.restarts} == {"detect"}
+
+
+def test_hung_stage_falls_silent_and_is_replaced(jetstream: Command) -> None:
+    with jetstream.running(DEMO, "--headless", "--set", "pipeline.heartbeat_timeout_s=1.5") as process:
+        status = jetstream.wait(lambda s: all(p.beat and p.beat.frames for p in s.processes), process)
+        (pid,) = (p.beat.pid for p in status.processes if p.process == "recognize" and p.beat)
+        subprocess.run(["kill", "-STOP", str(pid)], check=True)
+        after = jetstream.wait(
+            lambda s: any(p.process == "recognize" and p.restarts and p.state == "running" for p in s.processes),
+            process,
+        )
+
+    assert {p.process for p in after.processes if p.restarts} == {"recognize"}
+    assert "recognize: silent for" in jetstream.log()
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_stage_that_keeps_failing_ends_the_run_with_exit_1(jetstream: Command) -> None:
+    with jetstream.running(DEMO, "--headless", "--set", "pipeline.restarts=1") as process:
+        killed: set[int] = set()
+        deadline_s = time.monotonic() + 30
+        while process.poll() is None and time.monotonic() < deadline_s:
+            for pid in children_of(process.pid):
+                words = Path(f"/proc/{pid}/cmdline").read_bytes() if Path(f"/proc/{pid}").exists() else b""
+                if b"\0publish\0" in words and pid not in killed:
+                    killed.add(pid)
+                    subprocess.run(["kill", "-9", str(pid)], check=False)
+            time.sleep(0.1)
+        code = process.wait(timeout=15)
+
+    assert code == 1
+    assert "publish: failed 2 times in 60 s; given up" in jetstream.log()
+    assert children_of(process.pid) == []
+    assert segments_of(process.pid) == []
+
+
+def test_record_folder_that_cannot_be_written_is_one_sentence(jetstream: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = jetstream("run", DEMO, "--headless", "--record", "file/rec", sets=True)
+
+    assert result.returncode == 2
+    assert "record.dir: file/rec: Not a directory; name a folder that can be written" in result.stderr
+
+
+def test_every_frame_of_a_camera_is_refused(jetstream: Command) -> None:
+    words = ("--source", "rtsp://127.0.0.1:9/s", "--pace", "every-frame", "--headless")
+    result = jetstream("run", str(REPOSITORY / "configs/default.toml"), *words, sets=True)
+
+    assert result.returncode == 2
+    assert "a camera can't wait" in result.stderr
+
+
 def test_stage_killed_in_every_frame_pace_loses_no_frame(jetstream: Command, tmp_path: Path) -> None:
     clip = demo_clip(tmp_path / "clip.mp4", frames=200)
     slow = ("--set", "detect.preset=accurate", "--set", "detect.min_face_px=14")  # so that there is time to kill

@@ -20,8 +20,8 @@ import zmq
 from jetstream.errors import UserError
 from jetstream.messages import Ended, Framed, Message, Tick
 
-HIGH_WATER = 64
-"""messages in a lossy socket's queue: a few seconds of one camera, a few hundred kilobytes"""
+HIGH_WATER = 1024
+"""messages in a lossy socket's queue: the newest few of each of many cameras, and at most a few megabytes"""
 BEAT_S = 0.1
 """longest wait without a heartbeat"""
 LONGEST_PATH = 107
@@ -69,10 +69,18 @@ class Outbox:
     def end(self, sender: str, timeout_s: float = 1.0) -> None:
         """Tell the readers that end with `sender` that it has ended, waiting for a full queue; then close."""
         payload = self._encoder.encode(Ended(sender=sender))
-        for reader, socket in (pair for group in self._readers.values() for pair in group):
+        for reader, socket in self._all():
             if reader.ends and socket.poll(int(timeout_s * 1000), zmq.POLLOUT):
                 socket.send(payload, zmq.NOBLOCK)
-            socket.close(linger=int(timeout_s * 1000) if reader.ends else 0)
+        self.close(timeout_s)
+
+    def close(self, linger_s: float = 1.0) -> None:
+        """Without a word: whoever failed will be back."""
+        for reader, socket in self._all():
+            socket.close(linger=int(linger_s * 1000) if reader.ends else 0)
+
+    def _all(self) -> Iterator[tuple[Reader, "zmq.Socket[bytes]"]]:
+        return (pair for group in self._readers.values() for pair in group)
 
 
 class Inbox:
@@ -80,7 +88,7 @@ class Inbox:
 
     `kinds` maps each message type to the most a camera may have waiting (None: no limit). `senders` are those whose
     `Ended` closes the inbox; with `pass_ended` it hands one last `Ended` to the reader, who may wait for answers and
-    returns by itself. `tick_s` makes a `Tick` whenever nothing came for so long.
+    returns by itself. `tick_s` makes a `Tick` so often, whatever comes.
     """
 
     def __init__(
@@ -100,6 +108,7 @@ class Inbox:
         self._open_senders = set(senders)
         self._beat, self._stop, self._pass_ended, self._tick_s = beat, stop, pass_ended, tick_s
         self._end_passed = False
+        self._ticked_s = time.monotonic()
         self._poller = zmq.Poller()
         self._sockets: dict[zmq.Socket[bytes], type[Framed]] = {}
         for kind, limit in kinds.items():
@@ -116,11 +125,13 @@ class Inbox:
         return self
 
     def __next__(self) -> Message:
-        quiet_since = time.monotonic()
         while True:
             self._beat()
             if self._stop():
                 raise StopIteration
+            if self._tick_s is not None and time.monotonic() - self._ticked_s >= self._tick_s:
+                self._ticked_s = time.monotonic()
+                return Tick()
             self._receive(timeout_s=0)
             if message := self._take():
                 return message
@@ -129,8 +140,6 @@ class Inbox:
                     raise StopIteration
                 self._end_passed = True
                 return Ended(sender="")
-            if self._tick_s is not None and time.monotonic() - quiet_since >= self._tick_s:
-                return Tick()
             self._receive(timeout_s=BEAT_S if self._tick_s is None else min(BEAT_S, self._tick_s))
 
     def batch(self, most: int) -> list[Message]:
@@ -189,9 +198,6 @@ class Waiting:
         self.limit = limit
         self.late = 0
         self._queues: dict[str, deque[Framed]] = {}
-
-    def __len__(self) -> int:
-        return sum(len(queue) for queue in self._queues.values())
 
     def add(self, message: Framed) -> None:
         queue = self._queues.setdefault(message.frame.camera, deque())

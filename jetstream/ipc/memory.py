@@ -7,7 +7,7 @@ Knows no stage and no process.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from jetstream.ipc.bus import Outbox
@@ -17,11 +17,13 @@ Item = TypeVar("Item", Message, list[Framed])
 
 
 class Memory:
-    """Of one stage. `kind` is the message that brings a frame, `first` the frame whose turn it is in each camera."""
+    """Of one stage. `kind` is the message that brings a frame, `first` the frame whose turn it is in each camera, and
+    `slowest` the one below which all readers of a camera are done, so that nobody waits for it."""
 
-    def __init__(self, kind: type[Framed], first: dict[str, int], slots: int) -> None:
+    def __init__(self, kind: type[Framed], first: dict[str, int], slots: int, slowest: Callable[[str], int]) -> None:
         self._kind = kind
         self._next = dict(first)
+        self._slowest = slowest
         self._answers: dict[str, deque[Framed]] = {camera: deque(maxlen=slots) for camera in first}
 
     def add(self, answer: Framed) -> None:
@@ -38,10 +40,9 @@ class Memory:
                 self._answer_again(message.frame, outbox)
 
     def _is_next(self, frame: FrameRef) -> bool:
-        if frame.frame_id != self._next[frame.camera]:
-            return False
-        self._next[frame.camera] += 1
-        return True
+        due = max(self._next[frame.camera], self._slowest(frame.camera))
+        self._next[frame.camera] = due + 1 if frame.frame_id == due else due
+        return frame.frame_id == due
 
     def _answer_again(self, frame: FrameRef, outbox: Outbox) -> None:
         for answer in self._answers[frame.camera]:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from jetstream.config import Camera, Config
-from jetstream.errors import SourceError
+from jetstream.errors import SourceError, StuckError
 from jetstream.ipc.ring import LocalRing, Ring, Rings
 from jetstream.messages import Captured, Dropped, FrameRef, Tick
 from jetstream.video.live import Backoff, Newest
@@ -28,7 +28,7 @@ log = logging.getLogger("jetstream")
 def capture(ticks: Iterator[Tick], rings: Rings, config: Config) -> Iterator[Captured | Dropped]:
     """Frames of the one camera in `config`, each written to the ring before it is told of.
 
-    Raises SourceError: a file can't be read, or a camera's driver hangs so that only a new process helps.
+    Raises SourceError: a file can't be read; StuckError: a camera's driver hangs.
     """
     (camera,) = config.cameras
     ring = rings[camera.name]
@@ -41,20 +41,25 @@ def capture(ticks: Iterator[Tick], rings: Rings, config: Config) -> Iterator[Cap
 def _file(ticks: Iterator[Tick], ring: Ring | LocalRing, camera: Camera, *, every_frame: bool) -> Iterator[Captured]:
     """A frame's number is its place in the file, so that a process that was started again goes on where it died."""
     told = Told(ring)
-    first = ring.slowest if every_frame else ring.cursor
+    first = (ring.slowest or 0) if every_frame else 0 if camera.loop else ring.cursor
     started_s = None
     with _open(camera, loop=camera.loop and not every_frame) as source:
         for index, frame in enumerate(source):
-            if index < (first or 0):
+            if index < first:
+                if next(ticks, None) is None:  # one a frame: a long way back must not look like a hung process
+                    return
                 continue
             started_s = started_s or time.monotonic() - frame.pts_s
             for _ in ticks:
-                if ring.wait_for_room(TURN_S) if every_frame else _is_due(started_s + frame.pts_s):
+                if every_frame and (index < ring.cursor or ring.wait_for_room(TURN_S)):
+                    break
+                if not every_frame and _is_due(started_s + frame.pts_s):
                     break
                 yield from told.again(time.monotonic())
             else:
                 return
-            message = _captured(ring, camera, frame, live=False, frame_id=index if index < ring.cursor else None)
+            is_there = every_frame and index < ring.cursor
+            message = _captured(ring, camera, frame, live=False, frame_id=index if is_there else None)
             told.add(message)
             yield message
         if source.warning:
@@ -103,9 +108,9 @@ def _camera(ticks: Iterator[Tick], ring: Ring | LocalRing, camera: Camera) -> It
                     backoff.reset()
                     yield message
                 return
+        except StuckError:
+            raise
         except SourceError as error:
-            if newest.stuck_s() > 0:
-                raise
             wait_s = backoff.next_s()
             log.warning("%s: %s; opened again in %.1f s", camera.name, error, wait_s)
             yield Dropped(camera=camera.name, reason="reconnect")
@@ -120,7 +125,7 @@ def _camera(ticks: Iterator[Tick], ring: Ring | LocalRing, camera: Camera) -> It
 def _newest(
     ticks: Iterator[Tick], ring: Ring | LocalRing, camera: Camera, newest: Newest
 ) -> Iterator[Captured | Dropped]:
-    """Until told to stop. Raises SourceError when the camera fails or hangs."""
+    """Until told to stop. Raises SourceError: the camera failed; StuckError: it hangs."""
     limit_s = max(camera.open_timeout_s, camera.read_timeout_s) + STUCK_GRACE_S
     unread = 0
     for _ in ticks:
@@ -131,7 +136,7 @@ def _newest(
             yield Dropped(camera=camera.name, reason="unread", count=newest.unread - unread)
             unread = newest.unread
         if newest.stuck_s() > limit_s:
-            raise SourceError(f"{camera.name}: no answer for {newest.stuck_s():.0f} s, not even to give up")
+            raise StuckError(f"{camera.name}: no answer for {newest.stuck_s():.0f} s, not even to give up")
 
 
 def _open(camera: Camera, *, loop: bool = False) -> Source:

@@ -4,6 +4,7 @@ No subscriber, however slow, touches the pipeline: a full queue loses messages, 
 README, "The detections topic".
 """
 
+import socket as socket_module
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -25,8 +26,12 @@ def publish(messages: Iterator[Tracked], _: FrameReader, config: Config) -> Iter
     with bind(config.publish.endpoint) as socket:
         epoch = time.time_ns()
         seqs: Counter[str] = Counter()
+        newest: dict[str, int] = {}
         for tracked in messages:
             event = event_of(tracked)
+            if event.frame_id <= newest.get(event.camera, -1):
+                continue  # told again, because another stage had lost it
+            newest[event.camera] = event.frame_id
             body = topic_of(event, epoch=epoch, seq=seqs[event.camera])
             seqs[event.camera] += 1
             socket.send_multipart([f"detections.{event.camera}".encode(), msgspec.msgpack.encode(body)])
@@ -35,6 +40,8 @@ def publish(messages: Iterator[Tracked], _: FrameReader, config: Config) -> Iter
 
 def bind(endpoint: str) -> "zmq.Socket[bytes]":
     """The topic's socket. Raises UserError when the endpoint can't be had."""
+    if endpoint.startswith("ipc://") and _has_listener(endpoint.removeprefix("ipc://")):
+        raise UserError(f"publish.endpoint: {endpoint}: another program has it; choose another, or stop that one")
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
     socket.set(zmq.SNDHWM, HIGH_WATER)
     socket.set(zmq.LINGER, 500)
@@ -44,3 +51,9 @@ def bind(endpoint: str) -> "zmq.Socket[bytes]":
         socket.close()
         raise UserError(f"publish.endpoint: {endpoint}: {error.strerror}; choose another, or stop who has it") from None
     return socket
+
+
+def _has_listener(path: str) -> bool:
+    """ZeroMQ would take the path away from who has it, without a word."""
+    with socket_module.socket(socket_module.AF_UNIX) as probe:
+        return probe.connect_ex(path) == 0

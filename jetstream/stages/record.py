@@ -3,13 +3,17 @@
 Both can be read after the machine lost its power in mid-frame, up to about the last second. Shows nothing on a screen.
 """
 
+import logging
 import os
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TextIO
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from jetstream.config import Config
 from jetstream.errors import UserError
@@ -20,23 +24,25 @@ from jetstream.vision import draw
 
 FPS = 25.0
 """Nominal rate of a recording; frames carry their own times."""
+SYNC_EVERY_S = 1.0
+"""how often events are on disk for sure, like the video"""
+
+log = logging.getLogger("jetstream")
 
 
 def record(messages: Iterator[Tracked], rings: FrameReader, config: Config) -> Iterator[Finished | Dropped]:
     """Every frame's event, and its picture unless it has left the ring, which is Dropped (`lapped`)."""
     started = time.strftime("%Y%m%dT%H%M%S")
     recordings: dict[str, Recording] = {}
-    try:
+    with ExitStack() as stack:
         for tracked in messages:
             camera = tracked.frame.camera
             if camera not in recordings:
                 recordings[camera] = Recording(unused(Path(config.record.dir), f"{camera}-{started}"), config)
+                stack.callback(recordings[camera].close)
             if not recordings[camera].add(tracked, rings):
                 yield Dropped(camera=camera, reason="lapped")
             yield Finished(frame=tracked.frame)
-    finally:
-        for recording in recordings.values():
-            recording.close()
 
 
 class Recording:
@@ -48,26 +54,31 @@ class Recording:
         self._stem = stem
         self._events = open_events(stem.with_suffix(".jsonl"))
         self._video: VideoSink | None = None
-        self._first_s: float | None = None
+        self._synced_s = 0.0
 
     def add(self, tracked: Tracked, rings: FrameReader) -> bool:
-        """False when the picture was gone; its event is written all the same."""
+        """False when the picture was gone; its event is written all the same, and last: then the frame is done."""
+        image = None
+        if self._settings.video != "none":
+            image = rings.read(tracked.frame.camera, tracked.frame.frame_id)
+        if image is not None:
+            self._write(image, tracked)
         write_event(self._events, tracked)
-        if self._settings.video == "none":
-            return True
-        image = rings.read(tracked.frame.camera, tracked.frame.frame_id)
-        if image is None:
-            return False
+        if time.monotonic() - self._synced_s > SYNC_EVERY_S:
+            os.fdatasync(self._events.fileno())
+            self._synced_s = time.monotonic()
+        return image is not None or self._settings.video == "none"
+
+    def _write(self, image: NDArray[np.uint8], tracked: Tracked) -> None:
         if self._settings.video == "annotated":
             draw.faces(image, tracked.faces, landmarks=self._landmarks)
         if self._video is None:
             height, width = image.shape[:2]
             path = self._stem.with_suffix(".mp4")
-            self._video = VideoSink(path, fps=FPS, width=width, height=height, codec=self._settings.codec, durable=True)
-            self._first_s = tracked.frame.time_s
-        assert self._first_s is not None
-        self._video.write(image, tracked.frame.time_s - self._first_s)
-        return True
+            codec = self._settings.codec
+            self._video = VideoSink(path, fps=FPS, width=width, height=height, codec=codec, durable=True)
+            log.info("recording %s (%s)", path, self._video.codec_name)
+        self._video.write(image, tracked.frame.time_s)
 
     def close(self) -> None:
         if self._video is not None:
@@ -76,7 +87,7 @@ class Recording:
 
 
 def open_events(path: Path) -> TextIO:
-    """A new file of event lines, readable by its owner only, each line on disk as soon as it is written.
+    """A new file of event lines, readable by its owner only; each line leaves the process as soon as it is written.
 
     Raises UserError when it can't be written.
     """

@@ -10,34 +10,43 @@ from collections.abc import Iterator
 
 from jetstream.config import Config
 from jetstream.ipc.ring import FrameReader
-from jetstream.messages import Dropped, Finished, Tracked
+from jetstream.messages import Dropped, Finished, Tick, Tracked
 from jetstream.video import window
 from jetstream.vision import draw
 
 log = logging.getLogger("jetstream")
 
 
-def render(messages: Iterator[Tracked], rings: FrameReader, config: Config) -> Iterator[Finished | Dropped]:
+def render(messages: Iterator[Tracked | Tick], rings: FrameReader, config: Config) -> Iterator[Finished | Dropped]:
     """Ends when the user closes the window."""
     screen = _open(config)
     times: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=30))
     try:
-        for tracked in messages:
-            frame = tracked.frame
-            if screen is not None:
-                image = rings.read(frame.camera, frame.frame_id)
-                if image is None:
-                    yield Dropped(camera=frame.camera, reason="lapped")
-                    continue
-                draw.faces(image, tracked.faces, landmarks=config.render.landmarks)
-                draw.caption(image, _caption(tracked, times[frame.camera]))
-                screen.show(frame.camera, image)
-                if screen.closed():
-                    return
-            yield Finished(frame=frame)
+        for message in messages:
+            if isinstance(message, Tracked):
+                if screen is not None:
+                    yield from _show(message, rings, config, screen, times[message.frame.camera])
+                else:
+                    yield Finished(frame=message.frame)
+            if screen is not None and screen.closed():
+                return
     finally:
         if screen is not None:
             screen.close()
+
+
+def _show(
+    tracked: Tracked, rings: FrameReader, config: Config, screen: window.Window, times: deque[float]
+) -> Iterator[Finished | Dropped]:
+    frame = tracked.frame
+    image = rings.read(frame.camera, frame.frame_id)
+    if image is None:
+        yield Dropped(camera=frame.camera, reason="lapped")
+        return
+    draw.faces(image, tracked.faces, landmarks=config.render.landmarks)
+    draw.caption(image, _caption(tracked, times))
+    screen.show(frame.camera, image)
+    yield Finished(frame=frame)
 
 
 def _open(config: Config) -> window.Window | None:
@@ -47,11 +56,11 @@ def _open(config: Config) -> window.Window | None:
             return window.Window("jetstream", len(config.cameras), config.render.scale)
         except OSError as error:
             reason = str(error)
-    log.info("no window: %s; names go to the topic and the recording", reason.removeprefix("no window: "))
+    log.info("no window: %s; names go to the topic and the recording", reason)
     return None
 
 
-def _caption(tracked: Tracked, times: "deque[float]") -> str:
+def _caption(tracked: Tracked, times: deque[float]) -> str:
     now_s = time.monotonic()
     times.append(now_s)
     rate = (len(times) - 1) / (now_s - times[0]) if len(times) > 1 and now_s > times[0] else 0.0

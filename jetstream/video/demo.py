@@ -104,7 +104,9 @@ def write_faces(folder: str | Path) -> None:
     """
     person = Path(folder) / ENROLLED
     person.mkdir(parents=True, exist_ok=True)
-    (person / "astronaut.png").write_bytes(collins_path().read_bytes())
+    photo, content = person / "astronaut.png", collins_path().read_bytes()
+    if not photo.exists() or photo.read_bytes() != content:  # what is there may be read-only
+        photo.write_bytes(content)
 
 
 def scene(index: int) -> Image:

@@ -11,8 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # standard output is the user's
+
 LARGEST = (1600, 900)
 """px; a window starts no larger than this"""
+INVISIBLE = ("offscreen", "dummy")
+"""SDL's drivers for no screen, which it takes by itself when nothing else works"""
 
 
 def why_not() -> str | None:
@@ -33,25 +37,28 @@ class Window:
     """
 
     def __init__(self, title: str, cameras: int, scale: float = 1.0) -> None:
-        os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
         import pygame
 
         self._pygame: Any = pygame
-        self._title = title
         self._columns = math.ceil(math.sqrt(max(1, cameras)))
         self._rows = math.ceil(max(1, cameras) / self._columns)
         self._scale = scale
-        self._screen: Any = None
         self._places: dict[str, int] = {}
         try:
             pygame.display.init()
+            self._screen = pygame.display.set_mode((640, 360), pygame.RESIZABLE)
         except pygame.error as error:
-            raise OSError(f"no window: {error}") from None
+            raise OSError(str(error)) from None
+        if pygame.display.get_driver() in INVISIBLE and "SDL_VIDEODRIVER" not in os.environ:
+            pygame.display.quit()
+            raise OSError("the screen can't be opened")
+        pygame.display.set_caption(title)
+        self._is_fitted = False
 
     def show(self, camera: str, image: NDArray[np.uint8]) -> None:
         """Put `image` (H, W, 3) uint8 BGR in its camera's place, keeping its shape."""
-        if self._screen is None:
-            self._open(image.shape[1], image.shape[0])
+        if not self._is_fitted:
+            self._fit(image.shape[1], image.shape[0])
         place = self._places.setdefault(camera, len(self._places))
         width, height = (
             size // n for size, n in zip(self._screen.get_size(), (self._columns, self._rows), strict=True)
@@ -75,9 +82,10 @@ class Window:
     def close(self) -> None:
         self._pygame.display.quit()
 
-    def _open(self, width: int, height: int) -> None:
+    def _fit(self, width: int, height: int) -> None:
+        """Size the window for pictures of the first one's size."""
+        self._is_fitted = True
         wanted = (width * self._columns * self._scale, height * self._rows * self._scale)
         fit = min(1.0, LARGEST[0] / wanted[0], LARGEST[1] / wanted[1])
         size = (max(1, int(wanted[0] * fit)), max(1, int(wanted[1] * fit)))
         self._screen = self._pygame.display.set_mode(size, self._pygame.RESIZABLE)
-        self._pygame.display.set_caption(self._title)

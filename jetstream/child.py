@@ -1,0 +1,89 @@
+"""One process of the pipeline, over all its lives: started, heard, restarted, done.
+
+Knows how to start and signal it; decides nothing (`supervisor` does).
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from jetstream.messages import Heartbeat, ProcessStatus
+from jetstream.pipeline import Stage
+
+
+@dataclass
+class Child:
+    """Times are of time.monotonic()."""
+
+    name: str
+    stage: Stage
+    popen: "subprocess.Popen[bytes] | None" = None
+    started_s: float = 0.0
+    start_after_s: float = 0.0  # not before: a camera's driver may need a moment
+    beat_s: float | None = None  # of this life
+    beat: Heartbeat | None = None
+    restarts: deque[float] = field(default_factory=deque)  # times of those within the window
+    restarted: int = 0
+    drops_before: Counter[str] = field(default_factory=Counter)  # of earlier lives
+    frames_before: int = 0
+    input_ended_s: float | None = None
+    done: bool = False
+
+    @property
+    def running(self) -> bool:
+        return self.popen is not None and self.popen.poll() is None
+
+    @property
+    def is_capture(self) -> bool:
+        return not self.stage.takes
+
+    @property
+    def frames(self) -> int:
+        return self.frames_before + (self.beat.frames if self.beat else 0)
+
+    def start(self, run_dir: Path, now_s: float) -> None:
+        command = [sys.executable, "-m", "jetstream.process", str(run_dir), self.name, str(os.getpid())]
+        # numpy's own thread pools would take the cores from the other stages, for matrices of a few numbers
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        self.popen = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL, env=environment)
+        self.started_s = now_s
+        self.beat_s = None
+
+    def hear(self, beat: Heartbeat, now_s: float) -> None:
+        self.beat, self.beat_s = beat, now_s
+
+    def bury(self, now_s: float) -> None:
+        """It died: what it counted stays."""
+        if self.beat is not None:
+            self.drops_before.update(self.beat.drops)
+            self.frames_before += self.beat.frames
+            self.beat = msgspec.structs.replace(self.beat, frames=0, drops={}, fps=0.0)
+        self.popen, self.beat_s = None, None
+        self.restarted += 1
+        self.restarts.append(now_s)
+
+    def status(self) -> ProcessStatus:
+        beat = self.beat
+        if beat is not None:
+            drops = dict(self.drops_before + Counter(beat.drops))
+            beat = msgspec.structs.replace(beat, drops=drops, frames=self.frames)
+        state = "done" if self.done else "running" if self.beat_s else "restarting" if self.restarted else "starting"
+        return ProcessStatus(process=self.name, state=state, restarts=self.restarted, beat=beat)  # type: ignore[arg-type]
+
+
+def signal_all(children: Iterable[Child], signum: signal.Signals) -> None:
+    for child in children:
+        if child.running and child.popen is not None:
+            child.popen.send_signal(signum)
+
+
+def describe(code: int) -> str:
+    """An exit code as Popen gives it, in words."""
+    return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
