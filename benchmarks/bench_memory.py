@@ -1,6 +1,6 @@
 """Memory of every process of a live pipeline over time: it must be flat.
 
-    python -m benchmarks.bench_memory [--seconds 600] [--source FILE]... [--fps N]
+    python -m benchmarks.bench_memory [--seconds 600] [--source FILE]... [--faces DIR]
 
 The sources loop at the highest rate that the machine holds (several at once saturate it). Prints the resident memory
 of each process after the first tenth and at the end, and what the pipeline dropped meanwhile.
@@ -48,6 +48,8 @@ def main() -> None:
             words += ["--set", setting]
         process = subprocess.Popen(words, cwd=REPOSITORY)
         while not (run_dir / "status.anyone").exists():
+            if process.poll() is not None:
+                sys.exit("the pipeline did not start; see above, and give --source and --faces")
             time.sleep(0.1)
         samples: dict[str, list[float]] = defaultdict(list)
         last = None

@@ -1,6 +1,6 @@
 """The pipeline as it runs: frames a second and capture-to-event latency, and what the process border costs.
 
-    python -m benchmarks.bench_pipeline [--data DIR] [--video FILE] [--faces DIR] [--rounds N] [--seconds S]
+    python -m benchmarks.bench_pipeline [--video FILE] [--faces DIR] [--rounds N]
 
 Live: the video at its own rate through all processes; latency is from `captured_ns` to the moment a subscriber of the
 topic has the event. Every frame: `run --pace every-frame` beside `replay` of the same frames in one process.

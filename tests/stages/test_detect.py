@@ -118,7 +118,7 @@ def test_hard_cut_is_said_and_searched_at_once(models_dir: Path, scene: list[np.
 def test_alternating_empty_single_and_crowd_give_the_answers_of_each_alone(
     models_dir: Path, scene: list[np.ndarray]
 ) -> None:
-    """The seed kept boxes of the picture before."""
+    """An earlier program kept boxes of the picture before."""
     empty = np.full((720, 1280, 3), 90, np.uint8)
     single = scene[0].copy()
     single[:, 700:] = 90
