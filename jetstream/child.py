@@ -48,6 +48,11 @@ class Child:
     def frames(self) -> int:
         return self.frames_before + (self.beat.frames if self.beat else 0)
 
+    @property
+    def drops(self) -> Counter[str]:
+        """By reason; what is 0 is left out."""
+        return self.drops_before + Counter(self.beat.drops if self.beat else {})
+
     def start(self, run_dir: Path, now_s: float) -> None:
         command = [sys.executable, "-m", "jetstream.process", str(run_dir), self.name, str(os.getpid())]
         # numpy's own thread pools would take the cores from the other stages, for matrices of a few numbers
@@ -72,8 +77,7 @@ class Child:
     def status(self) -> ProcessStatus:
         beat = self.beat
         if beat is not None:
-            drops = dict(self.drops_before + Counter(beat.drops))
-            beat = msgspec.structs.replace(beat, drops=drops, frames=self.frames)
+            beat = msgspec.structs.replace(beat, drops=dict(self.drops), frames=self.frames)
         state = "done" if self.done else "running" if self.beat_s else "restarting" if self.restarted else "starting"
         return ProcessStatus(process=self.name, state=state, restarts=self.restarted, beat=beat)  # type: ignore[arg-type]
 

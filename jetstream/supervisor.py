@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
@@ -79,8 +80,12 @@ class Supervisor:
                     if duration_s is not None and ready_s is not None and now_s - ready_s >= duration_s:
                         self.stop()
                     self._tell(now_s)
+                self._hear()  # last words
             finally:
                 self._end()
+        drops = sum((child.drops for child in self._children), Counter[str]())
+        counted = ", ".join(f"{reason} {count}" for reason, count in sorted(drops.items())) or "none"
+        log.info("ended: %d frames captured, %d tracked; dropped: %s", *self._frames(), counted)
         if self._failure is not None:
             raise PipelineError(self._failure)
 
@@ -188,10 +193,13 @@ class Supervisor:
         self._status_s = now_s
         processes = tuple(child.status() for child in self._children)
         self._status.send(msgspec.msgpack.encode(Status(pid=os.getpid(), wall_ns=time.time_ns(), processes=processes)))
-        captured = sum(child.frames for child in self._children if child.is_capture)
-        tracked = sum(child.frames for child in self._children if child.stage.name == "track")
-        if self._progress.is_made(captured, tracked, now_s):
+        if self._progress.is_made(*self._frames(), now_s):
             notify("WATCHDOG=1")
+
+    def _frames(self) -> tuple[int, int]:
+        """Captured and tracked, by all lives of the processes."""
+        captured = sum(child.frames for child in self._children if child.is_capture)
+        return captured, sum(child.frames for child in self._children if child.stage.name == "track")
 
     def _end(self) -> None:
         """Whatever happened, no process of ours outlives this."""

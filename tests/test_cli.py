@@ -263,6 +263,19 @@ def test_headless_opencv_is_the_one_in_use() -> None:
     assert "NONE" in shown
 
 
+def test_missing_libgl_is_one_sentence_with_the_remedy(jetstream: Command, tmp_path: Path) -> None:
+    """The other OpenCV wheel's own words, from a stand-in for it."""
+    (tmp_path / "cv2.py").write_text(
+        'raise ImportError("libGL.so.1: cannot open shared object file: No such file or directory")'
+    )
+    command = [sys.executable, "-m", "jetstream.cli", "detect", "x.png"]
+    environment = {**jetstream.environment, "PYTHONPATH": f"{tmp_path}:{REPOSITORY}"}
+
+    result = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+
+    fails_with(result, 1, "pip install --force-reinstall --no-deps opencv-python-headless")
+
+
 def test_installed_packages_are_the_pinned_ones() -> None:
     import importlib.metadata
     import re
