@@ -37,7 +37,8 @@ def statuses(run_dir: Path) -> Iterator[Status]:
 def table(status: Status) -> Table:
     """A line a process."""
     result = Table(title=f"jetstream {status.pid}")
-    result.add_column("process")
+    longest = max((len(process.process) for process in status.processes), default=0)
+    result.add_column("process", min_width=longest)
     result.add_column("state")
     for heading in ("fps", "frames", "p50 ms", "p95 ms", "restarts"):
         result.add_column(heading, justify="right")

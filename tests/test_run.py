@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 
 import av
+import cv2
 import msgpack
+import numpy as np
 import pytest
 import zmq
 
@@ -62,6 +64,26 @@ def test_run_of_every_frame_writes_the_events_of_replay(jetstream: Command, tmp_
     assert len(expected) == 60
     assert without_clocks(events_in(tmp_path / "rec")) == without_clocks(expected)
     assert any(track["name"] == "Eileen Collins" for event in expected for track in event["tracks"])
+
+
+def test_several_files_of_other_lengths_and_sizes_are_each_done_in_full(jetstream: Command, tmp_path: Path) -> None:
+    long = demo_clip(tmp_path / "long.mp4", frames=40)
+    short = demo_clip(tmp_path / "short.mp4", frames=12)
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for index, width in enumerate((640, 320, 500)):
+        cv2.imwrite(str(pictures / f"{index}.png"), np.full((360, width, 3), 90, np.uint8))
+    sources = [word for source in (long, short, pictures) for word in ("--source", str(source))]
+
+    result = jetstream(
+        *("run", str(REPOSITORY / "configs/default.toml"), *sources, "--pace", "every-frame", "--headless"),
+        *("--record", "rec", "--faces", "demo"),
+        sets=True,
+    )
+
+    assert result.returncode == 0, result.stderr
+    counts = {path.name.partition("-")[0]: len(lines_of(path)) for path in (tmp_path / "rec").glob("*.jsonl")}
+    assert counts == {"long": 40, "short": 12, "pictures": 3}
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
@@ -177,22 +199,24 @@ def test_every_frame_of_a_camera_is_refused(jetstream: Command) -> None:
 
 
 def test_stage_killed_in_every_frame_pace_loses_no_frame(jetstream: Command, tmp_path: Path) -> None:
-    clip = demo_clip(tmp_path / "clip.mp4", frames=200)
+    clip = demo_clip(tmp_path / "clip.mp4", frames=240)
     slow = ("--set", "detect.preset=accurate", "--set", "detect.min_face_px=14")  # so that there is time to kill
     words = (
         *(str(REPOSITORY / "configs/default.toml"), "--source", str(clip), "--pace", "every-frame", "--headless"),
         *("--record", "rec", "--set", "record.video=none", "--faces", "demo", *slow),
     )
     with jetstream.running(*words) as process:
-        for stage in ("detect", "track", "recognize", "record", "capture.clip"):
+        for stages in (["detect"], ["track"], ["recognize"], ["record"], ["capture.clip"], ["capture.clip", "record"]):
             status = jetstream.wait(lambda s: all(p.state == "running" for p in s.processes), process)
-            pid = next(p.beat.pid for p in status.processes if p.process == stage and p.beat)
-            subprocess.run(["kill", "-9", str(pid)], check=True)
-            jetstream.wait(lambda s, stage=stage: any(p.restarts for p in s.processes if p.process == stage), process)
+            pids = {p.process: p.beat.pid for p in status.processes if p.beat}
+            restarts = sum(p.restarts for p in status.processes)
+            subprocess.run(["kill", "-9", *(str(pids[stage]) for stage in stages)], check=True)
+            due = restarts + len(stages)
+            jetstream.wait(lambda s, due=due: sum(p.restarts for p in s.processes) >= due, process)
         assert process.wait(timeout=90) == 0, jetstream.log()
 
     ids = [event["frame_id"] for path in sorted((tmp_path / "rec").glob("*.jsonl")) for event in lines_of(path)]
-    assert sorted(ids) == list(range(200))
+    assert sorted(ids) == list(range(240))
 
 
 def test_killed_supervisor_leaves_no_process_and_the_next_run_sweeps_its_memory(

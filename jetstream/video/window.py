@@ -44,15 +44,15 @@ class Window:
         self._rows = math.ceil(max(1, cameras) / self._columns)
         self._scale = scale
         self._places: dict[str, int] = {}
+        self._screen: Any = None
+        self._title = title
         try:
-            pygame.display.init()
-            self._screen = pygame.display.set_mode((640, 360), pygame.RESIZABLE)
+            self._open((640, 360))
         except pygame.error as error:
             raise OSError(str(error)) from None
         if pygame.display.get_driver() in INVISIBLE and "SDL_VIDEODRIVER" not in os.environ:
             pygame.display.quit()
             raise OSError("the screen can't be opened")
-        pygame.display.set_caption(title)
         self._is_fitted = False
 
     def show(self, camera: str, image: NDArray[np.uint8]) -> None:
@@ -88,4 +88,10 @@ class Window:
         wanted = (width * self._columns * self._scale, height * self._rows * self._scale)
         fit = min(1.0, LARGEST[0] / wanted[0], LARGEST[1] / wanted[1])
         size = (max(1, int(wanted[0] * fit)), max(1, int(wanted[1] * fit)))
+        self._pygame.display.quit()  # a window that only grows would keep its corner and leave the screen
+        self._open(size)
+
+    def _open(self, size: tuple[int, int]) -> None:
+        self._pygame.display.init()
         self._screen = self._pygame.display.set_mode(size, self._pygame.RESIZABLE)
+        self._pygame.display.set_caption(self._title)
