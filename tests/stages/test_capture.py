@@ -1,7 +1,7 @@
 """The capture stage in one process: files, their pace, and where it goes on."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from jetstream import configfile
 from jetstream.config import Config
 from jetstream.errors import SourceError
 from jetstream.ipc.ring import LocalRing, Rings
-from jetstream.messages import Captured, Tick
+from jetstream.messages import Captured, Dropped, Tick
 from jetstream.stages.capture import Told, capture
 from jetstream.video.sink import VideoSink
 
@@ -136,3 +136,39 @@ def message_of(ring: LocalRing) -> Captured:
     from tests.stages.making import frame_of
 
     return Captured(frame=frame_of(ring.write(np.zeros((4, 4, 3), np.uint8))))
+
+
+def stream_config(url: str) -> Config:
+    camera = {"name": "a", "source": url, "open_timeout_s": 0.5, "read_timeout_s": 0.5}
+    return configfile.build({"cameras": [camera]}, where="test")
+
+
+def test_stream_that_ends_is_opened_again_and_that_is_counted(clip: Path, serve: Callable[..., str]) -> None:
+    running = capture(ticks(), Rings({"a": LocalRing()}), stream_config(serve(clip)))
+    seen: list[Captured | Dropped] = []
+    for message in running:
+        seen.append(message)
+        reconnects = [i for i, m in enumerate(seen) if isinstance(m, Dropped) and m.reason == "reconnect"]
+        if len(reconnects) == 1 and isinstance(message, Captured):
+            break
+
+    frames = [message.frame for message in seen if isinstance(message, Captured)]
+    assert all(frame.live for frame in frames)
+    assert [frame.frame_id for frame in frames] == list(range(len(frames)))
+    assert [frame.captured_ns for frame in frames] == sorted(frame.captured_ns for frame in frames)
+
+
+def test_stream_that_never_answers_does_not_hold_the_loop(silent_peer: str) -> None:
+    """Ticks go on, so the process beats on, and a stop is heard."""
+    config = stream_config(f"http://{silent_peer}/live")
+    turns = 0
+
+    def counted() -> Iterator[Tick]:
+        nonlocal turns
+        for turns in range(1, 40):  # noqa: B007
+            yield Tick()
+
+    messages = list(capture(counted(), Rings({"a": LocalRing()}), config))
+
+    assert turns == 39
+    assert Dropped(camera="a", reason="reconnect") in messages
