@@ -60,7 +60,8 @@ def run_stage(name: str, config: Config, run_dir: Path, *, parent: int | None = 
         try:
             for message in function(messages, rings, config):
                 _deliver(message, outbox, pulse, cells, memory)
-            ended = True
+            # in the foreground a signal ends this stage alone: it may be run again, and its readers wait
+            ended = parent is not None or not stop.is_set()
         finally:
             outbox.end(name) if ended else outbox.close()
             if inbox is not None:
