@@ -22,7 +22,7 @@ from rich.table import Table
 from jetstream import __version__, configfile
 from jetstream import config as configuration
 from jetstream.config import Config
-from jetstream.errors import JetstreamError, UserError
+from jetstream.errors import JetstreamError, PipelineError, UserError
 
 MODELS = Path(configuration.Models().dir)
 NO_LIBGL = (
@@ -134,6 +134,64 @@ def train(
         left_out = startup.refusals(person) if person.refused or not person.used else ""
         table.add_row(person.name, str(person.used), left_out, ", ".join(person.several))
     out.print(table)
+
+
+@app.command()
+def people(faces: Faces = None, sets: Sets = None) -> None:
+    """List the known people and their photos; the same as `train`."""
+    train(faces, None, sets)
+
+
+@app.command()
+def rename(old: str, new: str, faces: Faces = None, sets: Sets = None) -> None:
+    """Give a person another name, and learn it."""
+    from jetstream import people as known
+
+    settings = _config(None, sets, None, faces, None, None, headless=True)
+    known.rename(old, new, Path(settings.recognize.faces))
+    train(faces, None, sets)
+
+
+@app.command()
+def merge(source: str, target: str, faces: Faces = None, sets: Sets = None) -> None:
+    """Make one person of two: all photos of SOURCE become TARGET's."""
+    from jetstream import people as known
+
+    settings = _config(None, sets, None, faces, None, None, headless=True)
+    known.merge(source, target, Path(settings.recognize.faces))
+    train(faces, None, sets)
+
+
+@app.command()
+def forget(
+    name: str,
+    faces: Faces = None,
+    recordings: Annotated[
+        Path | None,
+        typer.Option(help="Also remove recordings in this folder that hold the person.", show_default=False),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    sets: Sets = None,
+) -> None:
+    """Erase a person: photos, embeddings, classifier and, if asked, recordings; then look for what is left."""
+    from jetstream import people as known
+
+    settings = _config(None, sets, None, faces, None, None, headless=True)
+    folder = Path(settings.recognize.faces)
+    doomed = known.recordings_with(name, recordings) if recordings else []
+    known.folders_of(name, folder)
+    if not yes:
+        typer.confirm(f"Erase {name} and {len(doomed)} files of recordings?", abort=True)
+    removed = known.forget(name, folder)
+    for path in doomed:
+        path.unlink()
+    train(faces, None, sets)
+    left = known.traces(name, folder, Path(settings.models.dir))
+    if recordings:
+        left += [str(path) for path in known.recordings_with(name, recordings)]
+    if left:
+        raise PipelineError(f"{name}: still in {', '.join(left)}; remove these by hand")
+    out.print(f"{name}: {len(removed) + len(doomed)} files and folders erased; verified gone from photos and gallery")
 
 
 @app.command()

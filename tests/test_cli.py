@@ -234,7 +234,21 @@ def test_check_prints_what_is_in_effect_without_passwords(jetstream: Command, tm
 def test_help_and_version_read_well(jetstream: Command) -> None:
     top = jetstream("--help")
 
-    for command in ("run", "replay", "train", "identify", "detect", "subscribe", "check", "top", "models"):
+    for command in (
+        "run",
+        "replay",
+        "train",
+        "people",
+        "rename",
+        "merge",
+        "forget",
+        "identify",
+        "detect",
+        "subscribe",
+        "check",
+        "top",
+        "models",
+    ):
         assert f" {command} " in top.stdout
         assert jetstream(command, "--help").returncode == 0
     assert jetstream("--version").stdout == "jetstream 0.1.0\n"

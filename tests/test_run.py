@@ -311,11 +311,13 @@ def test_subscribe_and_top_show_a_running_pipeline(jetstream: Command) -> None:
     with jetstream.running(DEMO, "--headless"):
         top = jetstream("top", "--once", "--set", f"pipeline.run_dir={jetstream.run_dir}")
         command = [sys.executable, "-m", "jetstream.cli", "subscribe", jetstream.endpoint, "--json"]
-        subscriber = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=jetstream.environment)
+        subscriber = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env=jetstream.environment, preexec_fn=hear_ctrl_c
+        )
         assert subscriber.stdout is not None
         event = json.loads(subscriber.stdout.readline())
         subscriber.send_signal(signal.SIGINT)
-        subscriber.wait(timeout=5)
+        assert subscriber.wait(timeout=5) == 0
 
     assert top.returncode == 0, top.stderr
     for process in ("capture.demo", "detect", "track", "recognize", "publish"):
@@ -339,6 +341,11 @@ def test_one_stage_can_be_run_by_hand_beside_the_others(jetstream: Command) -> N
             seen = next(p.beat.frames for p in status.processes if p.process == "track" and p.beat)
             alone.send_signal(signal.SIGINT)
             assert alone.wait(timeout=10) == 0
+
+
+def hear_ctrl_c() -> None:
+    """In a child of a job in the background, where the shell has SIGINT ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def without_clocks(events: list[dict]) -> list[dict]:
