@@ -132,6 +132,15 @@ def open_classifier(config: Config) -> Classifier:
     return classifier if limit is None else classifier.with_gate(limit)
 
 
+def changed_ns(config: Config) -> int:
+    """When the gallery of `config` was written last, for comparison only; 0 where there is none."""
+    manifest = gallery_dir(Path(config.recognize.faces), Path(config.models.dir)) / galleryfile.MANIFEST
+    try:
+        return manifest.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 def gallery_dir(faces_dir: Path, models_dir: Path) -> Path:
     """Where the gallery of `faces_dir` lies: readable by its name, told apart by its absolute path."""
     path = os.path.abspath(faces_dir)

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from jetstream import startup
+from jetstream import gallery, startup
 from jetstream.config import Config
 from jetstream.messages import Captured, Dropped, Named, Wanted, WantedFace
 from jetstream.stages.detect import detect
-from jetstream.stages.recognize import recognize
+from jetstream.stages.recognize import Known, recognize
 from tests.stages.making import captured, config_of, rings_for
 
 
@@ -72,3 +72,32 @@ def test_question_about_a_frame_that_left_the_ring_is_answered_without_faces(
     answers = list(recognize(([w] for w in wanted), rings, config))
 
     assert answers == [Dropped(camera="a", reason="lapped"), Named(frame=wanted[0].frame, faces=())]
+
+
+def test_gallery_trained_meanwhile_is_taken_without_a_restart(config: Config, portraits: dict[str, np.ndarray]) -> None:
+    known = Known(config)
+    known.refresh(0.0)
+    before = known.classifier
+
+    faces = Path(config.recognize.faces)
+    (faces / "Eileen Collins").rename(faces / "Commander Collins")
+    startup.prepare_gallery(config)
+    known.refresh(0.5)
+    unlooked = known.classifier
+    known.refresh(1.5)
+
+    assert unlooked is before, "not looked for more than once a second"
+    assert before.names == ("Eileen Collins",)
+    assert known.classifier.names == ("Commander Collins",)
+
+
+def test_damaged_gallery_leaves_the_people_known_so_far(config: Config, caplog: pytest.LogCaptureFixture) -> None:
+    known = Known(config)
+    known.refresh(0.0)
+    folder = gallery.gallery_dir(Path(config.recognize.faces), Path(config.models.dir))
+    (folder / "manifest.json").write_text("{")
+
+    known.refresh(2.0)
+
+    assert known.classifier.names == ("Eileen Collins",)
+    assert "the people known so far stay" in caplog.text
