@@ -95,7 +95,10 @@ def run(
 @app.command()
 def replay(
     video: Annotated[str, typer.Argument(help="A video file, or a folder or glob of images.", show_default=False)],
-    events: Annotated[Path, typer.Option("--out", help="Write events here, one line a frame.", show_default=False)],
+    events: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write events here, one line a frame; else print them.", show_default=False),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file; else the defaults.", show_default=False)] = None,
     faces: Faces = None,
     annotated: Annotated[

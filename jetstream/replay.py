@@ -5,6 +5,7 @@ The stages are pulled from the end: `track` asks for faces, `detect` for frames,
 """
 
 import logging
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -57,14 +58,17 @@ def replay(config: Config) -> Iterator[tuple[Tracked, Rings]]:
             yield message, rings
 
 
-def to_files(config: Config, events: Path, video: Path | None, progress: Callable[[str, float], None]) -> None:
-    """Replay into `events`, one line a frame, and draw it into `video`; both appear under their names when whole.
+def to_files(config: Config, events: Path | None, video: Path | None, progress: Callable[[str, float], None]) -> None:
+    """Replay into `events` (None: standard output), one line a frame, and draw it into `video`.
+
+    Files appear under their names when they are whole.
 
     Raises UserError when they can't be written, or would overwrite what is read.
     """
     _check_outputs(config.cameras[0].source, events, video)
     expected = source.probe(config.cameras[0].source).frames
-    with whole(events) as part, open_events(part) as file, ExitStack() as stack:
+    with ExitStack() as stack:
+        file = stack.enter_context(open_events(stack.enter_context(whole(events)))) if events else sys.stdout
         sink = None
         for done, (tracked, rings) in enumerate(replay(config), start=1):
             write_event(file, tracked)
@@ -93,10 +97,10 @@ def whole(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def _check_outputs(read: str, events: Path, video: Path | None) -> None:
+def _check_outputs(read: str, events: Path | None, video: Path | None) -> None:
     outputs = [path.resolve() for path in (events, video) if path is not None]
     if Path(read).resolve() in outputs or len(set(outputs)) < len(outputs):
-        raise UserError(f"{events}: an output can't be the input or the other output; choose another name")
+        raise UserError(f"{events or video}: an output can't be the input or the other output; choose another name")
     if video is not None and video.suffix.lower() not in CONTAINERS:
         raise UserError(f"{video}: expected a name that ends in {' or '.join(CONTAINERS)}")
 

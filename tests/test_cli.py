@@ -206,6 +206,16 @@ def test_replay_that_cannot_go_well_leaves_what_was_there(
     assert (tmp_path / "e.jsonl").read_text() == "earlier\n"
 
 
+def test_replay_without_a_file_for_its_events_prints_them(jetstream: Command, tmp_path: Path) -> None:
+    from tests.test_run import demo_clip
+
+    demo_clip(tmp_path / "clip.mp4", frames=3)
+    result = jetstream("replay", "clip.mp4", "--set", f"models.dir={jetstream.models}")
+
+    assert result.returncode == 0, result.stderr
+    assert [json.loads(line)["frame_id"] for line in result.stdout.splitlines()] == [0, 1, 2]
+
+
 def test_faces_folder_that_is_not_there_is_a_mistake_when_it_is_named(jetstream: Command) -> None:
     fails_with(jetstream("train", "--faces", "nobody-here"), 2, "--faces nobody-here: no such folder")
 
