@@ -82,7 +82,7 @@ def run(
     """Run the pipeline: follow and name faces from cameras or files until they end, or Ctrl-C."""
     from jetstream import startup
 
-    settings = _config(config, sets, source, faces, record, pace, headless)
+    settings = _config(config, sets=sets, sources=source, faces=faces, record=record, pace=pace, headless=headless)
     _log(settings)
     if stage is not None:
         startup.run_alone(stage, settings)
@@ -110,7 +110,7 @@ def replay(
     from jetstream import replay as replaying
     from jetstream import startup
 
-    settings = _config(config, sets, [video], faces, None, "every-frame", headless=True)
+    settings = _config(config, sets=sets, sources=[video], faces=faces, pace="every-frame")
     _log(settings)
     with _progress() as progress:
         settings = startup.prepare(settings, progress)
@@ -126,7 +126,7 @@ def train(
     """Learn the people of a folder of photos; only new or changed photos are looked at."""
     from jetstream import startup
 
-    settings = _config(config, sets, None, faces, None, None, headless=True)
+    settings = _config(config, sets=sets, faces=faces)
     _log(settings)
     with _progress() as progress:
         startup.prepare_models(settings, progress)
@@ -150,7 +150,7 @@ def rename(old: str, new: str, faces: Faces = None, sets: Sets = None) -> None:
     """Give a person another name, and learn it."""
     from jetstream import people as known
 
-    settings = _config(None, sets, None, faces, None, None, headless=True)
+    settings = _config(sets=sets, faces=faces)
     known.rename(old, new, Path(settings.recognize.faces))
     train(faces, None, sets)
 
@@ -160,7 +160,7 @@ def merge(source: str, target: str, faces: Faces = None, sets: Sets = None) -> N
     """Make one person of two: all photos of SOURCE become TARGET's."""
     from jetstream import people as known
 
-    settings = _config(None, sets, None, faces, None, None, headless=True)
+    settings = _config(sets=sets, faces=faces)
     known.merge(source, target, Path(settings.recognize.faces))
     train(faces, None, sets)
 
@@ -179,22 +179,17 @@ def forget(
     """Erase a person: photos, embeddings, classifier and, if asked, recordings; then look for what is left."""
     from jetstream import people as known
 
-    settings = _config(None, sets, None, faces, None, None, headless=True)
+    settings = _config(sets=sets, faces=faces)
     folder = Path(settings.recognize.faces)
-    doomed = known.recordings_with(name, recordings) if recordings else []
     known.folders_of(name, folder)
     if not yes:
+        doomed = known.recordings_with(name, recordings) if recordings else []
         typer.confirm(f"Erase {name} and {len(doomed)} files of recordings?", abort=True)
-    removed = known.forget(name, folder)
-    for path in doomed:
-        path.unlink()
+    removed = known.forget(name, folder, recordings)
     train(faces, None, sets)
-    left = known.traces(name, folder, Path(settings.models.dir))
-    if recordings:
-        left += [str(path) for path in known.recordings_with(name, recordings)]
-    if left:
+    if left := known.traces(name, folder, Path(settings.models.dir), recordings):
         raise PipelineError(f"{name}: still in {', '.join(left)}; remove these by hand")
-    out.print(f"{name}: {len(removed) + len(doomed)} files and folders erased; verified gone from photos and gallery")
+    out.print(f"{name}: {len(removed)} files and folders erased; verified gone from photos and gallery")
 
 
 @app.command()
@@ -228,7 +223,7 @@ def check(config: ConfigFile, sets: Sets = None) -> None:
     """Validate a config, look for its cameras, files and people, and print what is in effect."""
     from jetstream import startup
 
-    settings = _config(config, sets, None, None, None, None, headless=False)
+    settings = _config(config, sets=sets, headless=False)
     print(tomli_w.dumps(_plain(startup.masked_sources(settings))), end="")
     for line in startup.check(settings):
         err.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -245,7 +240,7 @@ def top(
     """Watch a running pipeline: rate, latency, drops by reason and restarts of each process."""
     from jetstream import top as view
 
-    settings = _config(config, sets, None, None, None, None, headless=False)
+    settings = _config(config, sets=sets, headless=False)
     statuses = view.statuses(configuration.run_dir(settings))
     if once:
         out.print(view.table(next(statuses)))
@@ -287,7 +282,7 @@ def _root(
 def _look(images: list[Path], faces: Path | None, as_json: bool, sets: list[str] | None, *, names: bool) -> None:
     from jetstream import looking, startup
 
-    settings = _config(None, ["detect.preset=still", *(sets or [])], None, faces, None, None, headless=True)
+    settings = _config(sets=["detect.preset=still", *(sets or [])], faces=faces)
     _log(settings)
     with _progress() as progress:
         startup.prepare_models(settings, progress)
@@ -311,13 +306,14 @@ def _look(images: list[Path], faces: Path | None, as_json: bool, sets: list[str]
 
 
 def _config(
-    path: Path | None,
+    path: Path | None = None,
+    *,
     sets: list[str] | None,
-    sources: list[str] | None,
-    faces: Path | None,
-    record: Path | None,
-    pace: str | None,
-    headless: bool,
+    sources: list[str] | None = None,
+    faces: Path | None = None,
+    record: Path | None = None,
+    pace: str | None = None,
+    headless: bool = True,
 ) -> Config:
     data = configfile.read_toml(path) if path is not None else {}
     overrides: dict[str, Any] = {}

@@ -11,7 +11,6 @@ import fcntl
 import hashlib
 import io
 import os
-import secrets
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,10 +21,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from jetstream import atomic
 from jetstream.errors import ModelError, UserError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+PRIVATE = 0o600
 _LOCK = "lock"
 
 
@@ -78,8 +79,8 @@ def write(folder: Path, manifest: Manifest, arrays: Mapping[str, NDArray[Any]]) 
     manifest = msgspec.structs.replace(manifest, archive=f"gallery-{digest[:16]}.npz", archive_sha256=digest)
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
     try:
-        _replace(folder / manifest.archive, buffer.getvalue())
-        _replace(folder / MANIFEST, text)
+        atomic.replace(folder / manifest.archive, buffer.getvalue(), mode=PRIVATE)
+        atomic.replace(folder / MANIFEST, text, mode=PRIVATE)
         for path in folder.iterdir():
             if path.name not in (MANIFEST, manifest.archive, _LOCK):
                 path.unlink()  # older archives, and what an interrupted write left: faces of people since deleted
@@ -124,7 +125,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.mkdir(exist_ok=True, mode=0o700)
-        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
     except OSError as error:
         raise UserError(f"{folder}: can't be written ({error.strerror}); make its folder writable") from None
     try:
@@ -140,21 +141,3 @@ def _arrays(path: Path, content: bytes) -> dict[str, NDArray[Any]]:
             return {name: archive[name] for name in archive.files}
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise ModelError(f"{path}: damaged ({error}); run `jetstream train`") from None
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write `path` whole or not at all, and have it on the disk before returning."""
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

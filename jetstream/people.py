@@ -45,10 +45,16 @@ def merge(source: str, target: str, faces_dir: Path) -> None:
     _move_all(sources, into)
 
 
-def forget(name: str, faces_dir: Path) -> list[Path]:
-    """Remove a person's photos and folders; what was removed. The gallery must be trained again after this."""
-    removed = []
-    for folder in folders_of(name, faces_dir):
+def forget(name: str, faces_dir: Path, recordings: Path | None = None) -> list[Path]:
+    """Remove a person's photos and folders, and the recordings in a folder that hold the person; what was removed.
+
+    The gallery must be trained again after this, and `traces` tells what is left.
+    """
+    folders = folders_of(name, faces_dir)  # nothing goes when there is no such person
+    removed = recordings_with(name, recordings) if recordings else []
+    for path in removed:
+        path.unlink()
+    for folder in folders:
         for path in sorted(folder.rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
             removed.append(path)
@@ -66,11 +72,12 @@ def recordings_with(name: str, folder: Path) -> list[Path]:
     return found
 
 
-def traces(name: str, faces_dir: Path, models_dir: Path) -> list[str]:
-    """Where the person still is: photos, manifest, and the classifier's names. Empty after a complete `forget`."""
+def traces(name: str, faces_dir: Path, models_dir: Path, recordings: Path | None = None) -> list[str]:
+    """Where the person still is: recordings, photos, manifest, classifier. Empty after a complete `forget`."""
     wanted = photos.check_name(name)
     folder = gallery.gallery_dir(faces_dir, models_dir)
-    left = [str(photo.path) for photo in photos.list_photos(faces_dir).photos if photo.person == wanted]
+    left = [str(path) for path in recordings_with(name, recordings)] if recordings else []
+    left += [str(photo.path) for photo in photos.list_photos(faces_dir).photos if photo.person == wanted]
     if not (folder / galleryfile.MANIFEST).exists():
         return left
     stored = galleryfile.read(folder)

@@ -5,12 +5,11 @@ Knows no runner, no stage and no network connection.
 
 import hashlib
 import importlib.metadata
-import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from jetstream import atomic
 from jetstream.errors import ModelError, UserError
 
 
@@ -144,17 +143,9 @@ def _published(model: Model) -> Path:
 
 
 def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        atomic.replace(path, content)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); make its folder writable") from error
 

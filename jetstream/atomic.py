@@ -1,0 +1,29 @@
+"""Files that appear whole or not at all, even when the power fails.
+
+Knows no format. What an interrupted write leaves is a hidden file beside the target.
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+
+def replace(path: Path, content: bytes, *, mode: int = 0o666) -> None:
+    """Write `path`, or put new content in its place, and have it on the disk before returning.
+
+    `mode` is the new file's, less the umask. Raises OSError; what was there before is then still there.
+    """
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
