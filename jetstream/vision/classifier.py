@@ -1,14 +1,13 @@
-"""Embeddings to names: a linear SVM says who is likeliest, the distance to that person's photos whether it is anybody.
+"""Embeddings to names: three judges, who must agree.
 
 Knows no file, no picture and no track.
 
-A name is given when two judges agree: the SVM (one against the rest, balanced classes, so that a person with 100 photos
-doesn't swallow one with a single photo) and the nearest centroid, which must also be within the person's gate. The SVM
-alone names every stranger; distance alone is less sure between two people who look alike.
+The nearest person's centroid must be within that person's gate (`calibration`: a stranger seldom is), everybody else
+must be clearly farther away, and the SVM (`svm`) must think of the same person. The SVM alone names every stranger;
+distance alone is less sure between two people who look alike.
 """
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -16,37 +15,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.errors import ModelError
+from jetstream.vision import calibration, svm
+from jetstream.vision.calibration import Measured
+from jetstream.vision.svm import Machine
 
 EMBEDDING_SIZE = 128
+FALSE_ACCEPT_RATE = 0.001
 
-# Measured on 12 + 10 people, half of them strangers (benchmarks/bench_naming.py): known people and strangers are
-# equally likely at this distance from a centroid of many photos; 0 to 1.5 % of strangers come closer to one of six.
-GATE = 0.53
-# A centroid of n photos lies off the person's true middle, the squared error being this over n: the fewer the photos,
-# the farther away the same person's next picture falls, and strangers' with it.
-PHOTO_NOISE = 0.06
-# The nearest of many people is near by chance: strangers accepted grow with the people, e-fold a step of distance.
-PEOPLE_FREE = 12
-GATE_STEP = 0.025
-# Distance over which the odds of a known person against a stranger change e-fold (logistic regression, same data).
+# Distance over which the odds of a known person against a stranger change e-fold (logistic regression, two sets).
 ODDS_STEP = 0.02
+# Two people as near as this can't be told apart by distance; nobody in the sets measured is named right below it.
+MARGIN = 0.03
+MARGIN_STEP = 0.01
 
-_DISAGREED = 0.4  # keeps every refusal under 0.5
-_SVM_C = 1.0  # 0.01 to 10 differ by less than half a per cent
+# The SVM decides among so many nearest people: farther ones are never likeliest, and 5,000 would cost time.
+NEAR = 8
+
+_DISAGREED = math.log(0.4 / 0.6)  # keeps every refusal under 0.5
 
 
 class Answer(NamedTuple):
     """Who a face is.
 
-    `confidence` is the chance, were known people and strangers met equally often, that the face is `nearest`:
-    1 / (1 + exp((distance - gate) / 0.02)), times 0.4 when the SVM thinks of somebody else. A name is given exactly
-    from 0.5 on. `distance` is Euclidean in embedding space, to the centroid of `nearest`'s photos.
+    `confidence` is the chance that the face is `nearest`, where strangers are met so often that the gate is break-even:
+    1 / (1 + exp(-x)) with x the least that the judges give: (gate - distance) / 0.02, (margin - 0.03) / 0.01, and
+    -0.4 when the SVM thinks of somebody else. A name is given exactly from 0.5 on. `distance` is Euclidean in embedding
+    space, to the centroid of `nearest`'s photos.
     """
 
     name: str | None  # None: nobody known
     confidence: float  # 0..1
     distance: float  # inf where nobody is enrolled or the embedding isn't finite
     nearest: str | None  # the nearest person even when refused; None where distance is inf
+    photo: int | None = None  # row of `nearest`'s nearest photo, in the order given to `fit`
+    margin: float = math.inf  # how much farther, beyond the own gate, the next person or known stranger is
+    gate: float = 0.0  # the largest distance that may get a name
+    agreed: bool = True  # whether the SVM thinks of `nearest` too
 
 
 NOBODY = Answer(name=None, confidence=0.0, distance=math.inf, nearest=None)
@@ -58,63 +62,115 @@ class Classifier:
     def __init__(
         self,
         names: Sequence[str],
-        centroids: NDArray[np.float32],
-        gates: NDArray[np.float32],
-        svm_weights: NDArray[np.float32],
-        svm_biases: NDArray[np.float32],
+        photos: NDArray[np.float32],
+        owners: NDArray[np.int32],
+        machine: Machine,
+        bars: NDArray[np.float32],
+        *,
+        negatives: NDArray[np.float32] | None = None,
+        false_accept_rate: float = FALSE_ACCEPT_RATE,
+        max_distance: float | None = None,
     ) -> None:
-        """P `names`, (P, 128) `centroids` and `svm_weights`, (P,) `gates` and `svm_biases`, all finite float32.
+        """P different `names`; (N, 128) `photos` and (N,) `owners`, 0..P - 1, at least one a person; (K, 128)
+        `negatives`, photos of nobody; a `machine` of these photos; (len(RATES),) `bars`. All finite.
 
         Raises ValueError for anything else.
         """
         people = len(names)
         if len(set(names)) != people or not all(names):
             raise ValueError("names must be different and not empty")
-        _require("centroids", centroids, (people, EMBEDDING_SIZE))
-        _require("gates", gates, (people,))
-        _require("svm_weights", svm_weights, (people, EMBEDDING_SIZE))
-        _require("svm_biases", svm_biases, (people,))
+        _require("photos", photos, (len(photos), EMBEDDING_SIZE))
+        if owners.shape != (len(photos),) or set(owners.tolist()) != set(range(people)):
+            raise ValueError("owners: expected a person of each photo, and a photo of each person")
+        _require("bars", bars, (len(calibration.RATES),))
+        _require("svm biases", machine.biases, (people,))
+        _require("svm weights", machine.weights, (people, len(photos) if machine.gamma else EMBEDDING_SIZE))
         self.names = tuple(names)
-        self._centroids, self._gates = centroids, gates
-        self._weights, self._biases = svm_weights, svm_biases
+        self.false_accept_rate = false_accept_rate
+        self._photos, self._owners, self._machine, self._bars = photos, owners, machine, bars
+        self._negatives = np.empty((0, EMBEDDING_SIZE), np.float32) if negatives is None else negatives
+        _require("negatives", self._negatives, (len(self._negatives), EMBEDDING_SIZE))
+        self._counts, self._centroids = _centroids(photos, owners, people)
+        self._rows = np.split(np.argsort(owners, kind="stable"), np.cumsum(self._counts[:-1]).astype(np.intp))
+        bar = calibration.bar_at(bars, false_accept_rate)
+        self._gates = calibration.gates(bar, self._counts)
+        if max_distance is not None:
+            self._gates = np.full(people, max_distance, np.float32)
+        ones = np.ones(len(self._negatives), np.float32)
+        self._all = np.concatenate([self._centroids, self._negatives])
+        self._prepared = calibration.against(self._all)
+        self._limits = np.concatenate([self._gates, calibration.gates(bar, ones)])
+        self._max_distance = max_distance
 
     @classmethod
-    def fit(cls, embeddings: NDArray[Any], names: Sequence[str]) -> "Classifier":
+    def fit(
+        cls,
+        embeddings: NDArray[Any],
+        names: Sequence[str],
+        *,
+        background: NDArray[np.float32] | None = None,
+        negatives: NDArray[np.float32] | None = None,
+        false_accept_rate: float = FALSE_ACCEPT_RATE,
+    ) -> "Classifier":
         """Learn from (N, 128) finite embeddings and the person of each; N may be 0, a person may have one photo.
+
+        background         (S, 128) faces of strangers, to calibrate the gates on; None: usual ones
+        negatives          (K, 128) faces that must never get a name
+        false_accept_rate  share of strangers' faces that may get a name, 0.00001 to 0.2
 
         Imports scikit-learn, which `ask` doesn't need. The same input gives the same classifier. Raises ValueError.
         """
-        samples = np.asarray(embeddings, np.float64).reshape(len(names), EMBEDDING_SIZE)
+        samples = np.asarray(embeddings, np.float32).reshape(len(names), EMBEDDING_SIZE)
         if not np.isfinite(samples).all():
             raise ValueError("embeddings must be finite")
-        people, owners, counts = np.unique(np.array(names, dtype=np.str_), return_inverse=True, return_counts=True)
-        centroids = [samples[owners == person].mean(axis=0) for person in range(len(people))]
-        weights, biases = _fit_svm(samples, owners, len(people))
-        return cls(
-            [str(name) for name in people],
-            np.array(centroids, np.float32).reshape(len(people), EMBEDDING_SIZE),
-            np.array([gate(int(photos), len(people)) for photos in counts], np.float32),
-            weights.astype(np.float32),
-            biases.astype(np.float32),
-        )
+        people, inverse = np.unique(np.array(names, dtype=np.str_), return_inverse=True)
+        owners = inverse.astype(np.int32)
+        counts, centroids = _centroids(samples, owners, len(people))
+        machine = svm.train(samples, owners, len(people))
+        bars = calibration.calibrate(centroids, counts, samples, owners, background)
+        shown = [str(name) for name in people]
+        return cls(shown, samples, owners, machine, bars, negatives=negatives, false_accept_rate=false_accept_rate)
 
     def ask(self, embeddings: NDArray[Any]) -> list[Answer]:
-        """An answer for each of (M, 128) embeddings; M may be 0. No answer depends on the others asked with it."""
-        return [self._ask(embedding) for embedding in np.asarray(embeddings, np.float32).reshape(-1, EMBEDDING_SIZE)]
+        """An answer for each of (M, 128) embeddings; M may be 0. An answer depends on the others asked with it by no
+        more than the rounding of a matrix product, about 1e-6."""
+        faces = np.asarray(embeddings, np.float32).reshape(-1, EMBEDDING_SIZE)
+        finite = np.asarray(np.isfinite(faces).all(axis=1))
+        if not self.names or not finite.any():
+            return [NOBODY] * len(faces)
+        answers = iter(self._ask(faces[finite]))
+        return [next(answers) if is_finite else NOBODY for is_finite in finite.tolist()]
+
+    @property
+    def how(self) -> str:
+        """The SVM's kind and settings, in words."""
+        return self._machine.how
 
     def with_gate(self, max_distance: float) -> "Classifier":
         """The same people, each accepted up to `max_distance`."""
-        gates = np.full(len(self.names), max_distance, np.float32)
-        return Classifier(self.names, self._centroids, gates, self._weights, self._biases)
+        return self._with(self.false_accept_rate, max_distance)
+
+    def with_rate(self, false_accept_rate: float) -> "Classifier":
+        """The same people, with gates for another share of strangers, 0.00001 to 0.2."""
+        return self._with(false_accept_rate, self._max_distance)
+
+    def measure(self, strangers: int) -> Measured:
+        """What the gates do to the photos that were learnt from, each left out; `strangers`: size of the background."""
+        bar = calibration.bar_at(self._bars, self.false_accept_rate)
+        return calibration.measure(bar, self._centroids, self._counts, self._photos, self._owners, strangers)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Everything, as arrays that `numpy.savez` stores without pickle."""
+        """Everything but the rate, as arrays that `numpy.savez` stores without pickle."""
         return {
             "names": np.array(self.names, dtype=np.str_),
-            "centroids": self._centroids,
-            "gates": self._gates,
-            "svm_weights": self._weights,
-            "svm_biases": self._biases,
+            "embeddings": self._photos,
+            "owners": self._owners,
+            "negatives": self._negatives,
+            "bars": self._bars,
+            "svm_weights": self._machine.weights,
+            "svm_biases": self._machine.biases,
+            "svm_gamma": np.array(self._machine.gamma, np.float64),
+            "svm_how": np.array(self._machine.how),
         }
 
     @classmethod
@@ -124,49 +180,80 @@ class Classifier:
             names = arrays["names"]
             if names.ndim != 1 or names.dtype.kind != "U":
                 raise ValueError(f"names: expected a row of strings, got {names.shape} {names.dtype}")
-            others = (arrays[key] for key in ("centroids", "gates", "svm_weights", "svm_biases"))
-            return cls([str(name) for name in names], *others)
+            weights, biases, gamma, how = (arrays[f"svm_{part}"] for part in ("weights", "biases", "gamma", "how"))
+            machine = Machine(weights, biases, float(gamma), str(how))
+            photos, owners, negatives = arrays["embeddings"], arrays["owners"], arrays["negatives"]
+            return cls([str(n) for n in names], photos, owners, machine, arrays["bars"], negatives=negatives)
         except KeyError as error:
             raise ModelError(f"classifier: {error.args[0]} is missing; run `jetstream train`") from None
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise ModelError(f"classifier: {error}; run `jetstream train`") from None
 
-    def _ask(self, embedding: NDArray[np.float32]) -> Answer:
-        # One face at a time: a matrix product of a whole batch rounds by the batch's size.
-        if not self.names or not np.isfinite(embedding).all():
-            return NOBODY
-        distances = np.sqrt(np.square(self._centroids - embedding).sum(axis=1))
-        nearest = int(distances.argmin())
-        agreed = nearest == int((self._weights @ embedding + self._biases).argmax())
-        distance, limit = float(distances[nearest]), float(self._gates[nearest])
-        confidence = _logistic((limit - distance) / ODDS_STEP) * (1.0 if agreed else _DISAGREED)
-        name = self.names[nearest] if agreed and distance <= limit else None
-        return Answer(name, confidence, distance, self.names[nearest])
+    def _with(self, false_accept_rate: float, max_distance: float | None) -> "Classifier":
+        return Classifier(
+            self.names,
+            self._photos,
+            self._owners,
+            self._machine,
+            self._bars,
+            negatives=self._negatives,
+            false_accept_rate=false_accept_rate,
+            max_distance=max_distance,
+        )
+
+    def _ask(self, faces: NDArray[np.float32]) -> list[Answer]:
+        over = calibration.distances(faces, self._prepared) - self._limits  # (M, P + K), below 0 within the gate
+        near = _smallest(over[:, : len(self.names)], NEAR)
+        nearest = near[:, 0]
+        over[np.arange(len(faces)), nearest] = np.inf
+        rivals = over.argmin(axis=1)
+        # Exactly, and with no other face in the sum: the product above is rounded by the batch's size.
+        distances = _exact(faces, self._all[nearest])
+        apart = _exact(faces, self._all[rivals]) - self._limits[rivals] - (distances - self._limits[nearest])
+        if len(self._all) == 1:
+            apart[:] = math.inf
+        agreed = self._machine.scores(faces, self._photos, near).argmax(axis=1) == 0
+        rows = zip(faces, nearest.tolist(), distances.tolist(), apart.tolist(), agreed.tolist(), strict=True)
+        return [self._judge(*row) for row in rows]
+
+    def _judge(self, face: NDArray[np.float32], person: int, distance: float, margin: float, agreed: bool) -> Answer:
+        limit = float(self._gates[person])
+        evidence = min(
+            (limit - distance) / ODDS_STEP, (margin - MARGIN) / MARGIN_STEP, math.inf if agreed else _DISAGREED
+        )
+        name = self.names[person] if evidence >= 0.0 else None
+        photo = self._nearest_photo(face, person)
+        return Answer(name, _logistic(evidence), distance, self.names[person], photo, margin, limit, agreed)
+
+    def _nearest_photo(self, face: NDArray[np.float32], person: int) -> int:
+        mine = self._rows[person]
+        return int(mine[np.square(self._photos[mine] - face).sum(axis=1).argmin()])
 
 
-def gate(photos: int, people: int) -> float:
-    """The largest distance to the centroid of `photos` photos at which a face may be that one of `people` people."""
-    base = GATE - GATE_STEP * math.log(max(people, PEOPLE_FREE) / PEOPLE_FREE)
-    return math.sqrt(base**2 + PHOTO_NOISE / photos)
+def _centroids(
+    photos: NDArray[np.float32], owners: NDArray[np.int32], people: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(P,) number and (P, 128) mean of each person's photos."""
+    counts = np.bincount(owners, minlength=people)
+    sums = np.zeros((people, EMBEDDING_SIZE))
+    np.add.at(sums, owners, photos)
+    return counts.astype(np.float32), (sums / counts[:, None]).astype(np.float32)
 
 
-def _fit_svm(
-    samples: NDArray[np.float64], owners: NDArray[np.intp], people: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(people, 128) weights and (people,) biases; zeros where there is nobody to choose between."""
-    if people < 2:
-        return np.zeros((people, EMBEDDING_SIZE)), np.zeros(people)
-    from sklearn.svm import LinearSVC  # 0.5 s and 60 MB that only training pays
+def _smallest(values: NDArray[np.float32], count: int) -> NDArray[np.intp]:
+    """(M, count) columns of each row's smallest values, the smallest first; fewer where there are fewer columns."""
+    rest = values.copy()
+    rows = np.arange(len(rest))
+    order = np.empty((len(rest), min(count, rest.shape[1])), np.intp)
+    for place in range(order.shape[1]):  # a few passes are ten times as fast as partitioning the row
+        order[:, place] = rest.argmin(axis=1)
+        rest[rows, order[:, place]] = np.inf
+    return order
 
-    # The primal solver: no random order, and its cost grows with the photos only linearly.
-    svm = LinearSVC(C=_SVM_C, class_weight="balanced", dual=False)
-    with warnings.catch_warnings():
-        # One photo a person is a fine gallery, not a regression.
-        warnings.filterwarnings("ignore", "The number of unique classes")
-        svm.fit(samples, owners)
-    if people == 2:  # scikit-learn keeps one plane for two classes
-        return np.concatenate([-svm.coef_, svm.coef_]), np.concatenate([-svm.intercept_, svm.intercept_])
-    return np.asarray(svm.coef_), np.asarray(svm.intercept_)
+
+def _exact(faces: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(M,) Euclidean distances of (M, 128) to (M, 128), row by row."""
+    return np.asarray(np.sqrt(np.square(faces - others).sum(axis=1)), np.float32)
 
 
 def _require(what: str, array: NDArray[Any], shape: tuple[int, ...]) -> None:
@@ -177,5 +264,5 @@ def _require(what: str, array: NDArray[Any], shape: tuple[int, ...]) -> None:
 
 
 def _logistic(log_odds: float) -> float:
-    """1 / (1 + exp(-log_odds)), for any finite log odds."""
+    """1 / (1 + exp(-log_odds)), for any log odds."""
     return 0.5 * (1.0 + math.tanh(0.5 * log_odds))

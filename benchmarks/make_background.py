@@ -1,0 +1,69 @@
+"""Makes jetstream/background.npz: what faces of people in general look like to the embedder, as mean and covariance.
+
+    python -m benchmarks.make_background [--data DIR] [--models DIR]
+
+One to three faces of each person in the example pictures of open-source projects (CompreFace, dlib, face-api.js); one
+of each clip of `video/singles`. The sets that names are measured on (glint24_dev, lfw10x10, friends, hamilton, knn) are
+left out. Only the mean and the covariance are kept, shrunk as Ledoit and Wolf (2004) do: no row is anybody's face.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.covariance import LedoitWolf
+
+from jetstream import background, weights
+from jetstream.runners.onnxrt import OnnxRunner
+from jetstream.video.images import read_image
+from jetstream.video.source import open_source
+from jetstream.vision import align
+from jetstream.vision.embedder import Embedder
+from jetstream.vision.mtcnn import Mtcnn
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+GROUPS = ("compreface", "dlib_faces")
+PEOPLE = ("bbt_train", "dlib_johns")
+PHOTOS_A_PERSON = 2
+SMALLEST_PX = 40
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=REPOSITORY.parent / "shared" / "data")
+    parser.add_argument("--models", type=Path, default=REPOSITORY / "models")
+    options = parser.parse_args()
+    paths = weights.paths(options.models)
+    nets = (OnnxRunner(paths.pnet), OnnxRunner(paths.rnet), OnnxRunner(paths.onet))
+    detector = Mtcnn(*nets, thresholds=(0.6, 0.7, 0.93), factor=0.709)
+    chips = [chip for image in images(options.data) for chip in faces(image, detector)]
+    embeddings = Embedder(OnnxRunner(paths.embedder)).embed(np.stack(chips), mirror=True).astype(np.float64)
+    fitted = LedoitWolf().fit(embeddings)
+    factor = np.linalg.cholesky(fitted.covariance_)
+    np.savez_compressed(
+        background.FILE, mean=embeddings.mean(axis=0).astype(np.float32), factor=factor.astype(np.float32)
+    )
+    print(f"{background.FILE}: {len(chips)} faces, shrunk by {fitted.shrinkage_:.2f}")
+
+
+def images(data: Path) -> list[NDArray[np.uint8]]:
+    files = [path for group in GROUPS for path in sorted((data / group).iterdir()) if path.suffix in (".jpg", ".png")]
+    for group in PEOPLE:
+        for person in sorted(path for path in (data / group).iterdir() if path.is_dir()):
+            files += sorted(person.iterdir())[:PHOTOS_A_PERSON]
+    found = [read_image(path) for path in files]
+    for clip in sorted((data / "video" / "singles").glob("*.mp4")):
+        with open_source(str(clip)) as frames:
+            found.append(next(iter(frames)).image)
+    return found
+
+
+def faces(image: NDArray[np.uint8], detector: Mtcnn) -> list[NDArray[np.uint8]]:
+    found = detector.detect([image])[0]
+    sides = (found.boxes[:, 2:] - found.boxes[:, :2]).min(axis=1)
+    return [align.chip(image, found.landmarks[row]) for row in np.flatnonzero(sides >= SMALLEST_PX)]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""Faces of strangers, invented: embeddings drawn from how faces of people in general are spread.
+
+Knows no gallery. `background.npz` holds the mean and a Cholesky factor of the covariance of embeddings, measured by
+`benchmarks/make_background.py` on example pictures of open-source projects; no row of what is drawn is anybody's face.
+"""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+FILE = Path(__file__).with_name("background.npz")
+SIZE = 20_000
+"""faces drawn: 20 of them make the share of one in a thousand"""
+_SEED = 20_261_124
+
+
+@cache
+def faces(count: int = SIZE, seed: int = _SEED) -> NDArray[np.float32]:
+    """(count, 128) float32 embeddings, of a face and its mirror image averaged; the same every time, and read-only."""
+    with np.load(FILE, allow_pickle=False) as archive:
+        mean, factor = archive["mean"], archive["factor"]
+    normal = np.random.Generator(np.random.PCG64(seed)).standard_normal((count, len(mean)), dtype=np.float32)
+    drawn = np.asarray(mean + normal @ factor.T, np.float32)
+    drawn.flags.writeable = False
+    return drawn
