@@ -1,5 +1,6 @@
 """Faces in single pictures, for `jetstream detect` and `jetstream identify`: no track, no vote, no process."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,13 +12,15 @@ from numpy.typing import NDArray
 from jetstream import gallery
 from jetstream.config import Config
 from jetstream.errors import SourceError
+from jetstream.gallery import Gallery
 from jetstream.messages import pairs
 from jetstream.models import open_detector, open_embedder
 from jetstream.video.images import read_image
 from jetstream.vision import align
-from jetstream.vision.classifier import Classifier
+from jetstream.vision.classifier import MARGIN, Answer
 from jetstream.vision.embedder import Embedder
 from jetstream.vision.mtcnn import Detections
+from jetstream.vision.quality import measure
 
 
 class SeenFace(msgspec.Struct, frozen=True):
@@ -31,6 +34,11 @@ class NamedSeenFace(SeenFace, frozen=True):
     confidence: float
     distance: float
     nearest: str | None
+    photo: str | None  # the nearest of `nearest`'s, relative to the faces folder
+    gate: float  # the largest distance at which `nearest`'s name may be given
+    margin: float | None  # how much farther the next person is; None where there is no other
+    quality: float  # 0..1
+    why: str  # the name was given or refused
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -43,7 +51,7 @@ def look(images: Sequence[Path], config: Config, *, names: bool) -> Iterator[See
     with ExitStack() as stack:
         detector = stack.enter_context(open_detector(config))
         embedder = stack.enter_context(open_embedder(config)) if names else None
-        classifier = gallery.open_classifier(config) if names else None
+        known = gallery.open_gallery(config) if names else None
         for path in images:
             try:
                 image = read_image(path)
@@ -52,8 +60,8 @@ def look(images: Sequence[Path], config: Config, *, names: bool) -> Iterator[See
                 continue
             found = _left_to_right(detector.detect([image])[0])
             faces: list[SeenFace] = list(_faces(found))
-            if embedder is not None and classifier is not None:
-                faces = _with_names(faces, found, image, embedder, classifier)
+            if embedder is not None and known is not None:
+                faces = _with_names(faces, found, image, embedder, known, mirror=config.recognize.mirror)
             yield Seen(image=str(path), faces=tuple(faces))
 
 
@@ -61,6 +69,34 @@ def line(seen: Seen) -> str:
     """A picture's faces for people: `party.jpg: Ada 97% (96x120 at 40,50, nearest Ada at 0.31), unknown (...)`."""
     faces = ", ".join(_words(face) for face in seen.faces)
     return f"{seen.image}: {faces or 'no face'}"
+
+
+def explanation(seen: Seen) -> Iterator[str]:
+    """A line a named or refused face, for people: how near to whom, and why that was or wasn't enough."""
+    for number, face in enumerate((face for face in seen.faces if isinstance(face, NamedSeenFace)), start=1):
+        if face.nearest is None:
+            yield f"  {number}. {face.name or 'unknown'}: quality {face.quality:.2f}; {face.why}"
+            continue
+        near = f"nearest {face.nearest} at {face.distance:.2f} (gate {face.gate:.2f})"
+        next_one = "" if face.margin is None else f", the next {face.margin:+.2f}"
+        photo = f", nearest photo {face.photo}" if face.photo else ""
+        yield f"  {number}. {face.name or 'unknown'}: {near}{next_one}{photo}, quality {face.quality:.2f}; {face.why}"
+
+
+def verdict(answer: Answer) -> str:
+    """Why a name was given or refused, in words: what each of the three judges said."""
+    if answer.nearest is None:
+        return "refused: there is nobody to compare with"
+    objections = []
+    if answer.distance > answer.gate:
+        objections.append("too far from everybody known")
+    if answer.margin < MARGIN:
+        objections.append("somebody else is nearly as near")
+    if not answer.agreed:
+        objections.append("the SVM thinks of somebody else")
+    if objections:
+        return f"refused: {'; '.join(objections)}"
+    return "named: near enough, the next person clearly farther, and the SVM agrees"
 
 
 def _words(face: SeenFace) -> str:
@@ -85,9 +121,16 @@ def _faces(found: Detections) -> Iterator[SeenFace]:
 
 
 def _with_names(
-    faces: list[SeenFace], found: Detections, image: NDArray[np.uint8], embedder: Embedder, classifier: Classifier
+    faces: list[SeenFace],
+    found: Detections,
+    image: NDArray[np.uint8],
+    embedder: Embedder,
+    known: Gallery,
+    *,
+    mirror: bool,
 ) -> list[SeenFace]:
-    answers = classifier.ask(embedder.embed(align.chips(image, found.landmarks)))
+    chips = align.chips(image, found.landmarks)
+    answers = known.classifier.ask(embedder.embed(chips, mirror=mirror))
     return [
         NamedSeenFace(
             box=face.box,
@@ -97,6 +140,11 @@ def _with_names(
             confidence=round(answer.confidence, 4),
             distance=round(answer.distance, 4),
             nearest=answer.nearest,
+            photo=None if answer.photo is None else known.files[answer.photo],
+            gate=round(answer.gate, 4),
+            margin=round(answer.margin, 4) if math.isfinite(answer.margin) else None,
+            quality=round(measure(image, points, chip).overall, 4),
+            why=verdict(answer),
         )
-        for face, answer in zip(faces, answers, strict=True)
+        for face, answer, points, chip in zip(faces, answers, found.landmarks, chips, strict=True)
     ]

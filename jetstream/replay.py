@@ -24,6 +24,7 @@ from jetstream.stages.record import FPS, open_events, write_event
 from jetstream.video import source
 from jetstream.video.sink import CONTAINERS, VideoSink
 from jetstream.vision import draw
+from jetstream.why import Stories
 
 log = logging.getLogger("jetstream")
 
@@ -58,20 +59,31 @@ def replay(config: Config) -> Iterator[tuple[Tracked, Rings]]:
             yield message, rings
 
 
-def to_files(config: Config, events: Path | None, video: Path | None, progress: Callable[[str, float], None]) -> None:
+def to_files(
+    config: Config,
+    events: Path | None,
+    video: Path | None,
+    progress: Callable[[str, float], None],
+    *,
+    explain: bool = False,
+) -> None:
     """Replay into `events` (None: standard output), one line a frame, and draw it into `video`.
 
-    Files appear under their names when they are whole.
+    Files appear under their names when they are whole. `explain` prints at the end why each track bears its name, on
+    standard error where the events have standard output.
 
     Raises UserError when they can't be written, or would overwrite what is read.
     """
     _check_outputs(config.cameras[0].source, events, video)
     expected = source.probe(config.cameras[0].source).frames
+    stories = Stories()
     with ExitStack() as stack:
         file = stack.enter_context(open_events(stack.enter_context(whole(events)))) if events else sys.stdout
         sink = None
         for done, (tracked, rings) in enumerate(replay(config), start=1):
             write_event(file, tracked)
+            if explain:
+                stories.add(tracked)
             progress("replay", done / expected if expected else 0.0)
             if video is not None:
                 image = rings.read(tracked.frame.camera, tracked.frame.frame_id)
@@ -79,6 +91,8 @@ def to_files(config: Config, events: Path | None, video: Path | None, progress: 
                 sink = sink or _open_sink(stack, video, image, config)
                 draw.faces(image, tracked.faces, landmarks=config.render.landmarks)
                 sink.write(image, tracked.frame.time_s)
+    for line in stories.lines():
+        print(line, file=sys.stdout if events else sys.stderr)
 
 
 @contextmanager

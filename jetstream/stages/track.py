@@ -4,6 +4,7 @@ Live, a frame goes on at once and an answer counts from when it comes. In the ev
 its answers are in, so that the same input gives the same output. Reads no picture.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -18,9 +19,11 @@ from jetstream.messages import (
     Ended,
     FrameRef,
     Named,
+    NamedFace,
     Tick,
     Tracked,
     TrackedFace,
+    Vote,
     Wanted,
     WantedFace,
     box_of,
@@ -111,10 +114,7 @@ class CameraTracks:
             return  # asked twice, answered twice
         for face in named.faces:
             if votes := self._votes.get(face.track_id):
-                # An answer's confidence is that it is `nearest`, so a refusal is as sure as that is unsure; and it
-                # tells only as much as its look could have shown.
-                sure = face.confidence if face.name else 1 - face.confidence
-                votes.add(face.name, sure, named.frame.time_s, self._asking.quality(face.track_id))
+                self._count(face, votes, named.frame.time_s)
         self._asking.answered([face.track_id for face in named.faces])
         if self._held is None:
             return
@@ -122,6 +122,20 @@ class CameraTracks:
         yield self._tracked(named.frame, tracks)
         while self._later and self._held is None:
             yield from self.see(self._later.popleft())
+
+    def _count(self, face: NamedFace, votes: Votes, time_s: float) -> None:
+        if face.quality < self._recognize.min_quality:
+            return  # it wasn't embedded
+        # A face that only turned is far from what it was too, but its name stays
+        if face.moved and face.name != votes.shown:
+            votes.restart()
+        # An answer's confidence is that it is `nearest`, so a refusal is as sure as that is unsure; and it tells only
+        # as much as its look could have shown.
+        sure = face.confidence if face.name else 1 - face.confidence
+        # Size and pose count twice, so that a turned head's refusals hardly count: by either alone, one person of
+        # friends_dev loses her name for five seconds.
+        weight = face.quality * self._asking.quality(face.track_id)
+        votes.add(face.name, sure, time_s, weight, photo=face.photo, distance=face.distance)
 
     def ask_again(self) -> Iterator[Wanted]:
         """After a silence: a `recognize` that was started again has forgotten what it was asked."""
@@ -154,10 +168,18 @@ class CameraTracks:
                 name=name,
                 confidence=confidence,
                 age_s=track.age_s,
+                votes=_votes(self._votes[track.track_id]),
             )
             for track, (_, name, confidence) in zip(tracks, shown, strict=True)
         )
         return Tracked(frame=frame, faces=faces)
+
+
+def _votes(votes: Votes) -> tuple[Vote, ...]:
+    return tuple(
+        Vote(name, log_odds, answers, photo, distance if math.isfinite(distance) else None)
+        for name, log_odds, answers, photo, distance in votes.candidates()
+    )
 
 
 def _tracker(settings: TrackConfig, *, first_id: int) -> Tracker:

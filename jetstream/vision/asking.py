@@ -11,6 +11,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from jetstream.vision.quality import ramp, sideways
 from jetstream.vision.tracker import Track
 
 # The embedder's chip is 150 px wide and a face's box nearly fills it: nothing is gained beyond about 100 px, and from
@@ -153,14 +154,8 @@ def quality(box: NDArray[np.float32], landmarks: NDArray[np.float32], score: flo
     the line of the eyes, away from the middle of eyes and mouth.
     """
     side_px = float(np.min(box[2:] - box[:2]))
-    size = _ramp(side_px, USELESS_PX, FULL_PX)
-    eyes = landmarks[1] - landmarks[0]
-    distance = float(np.hypot(*eyes))
-    if not distance > 0.0:
-        return 0.0
-    middle = (landmarks[0] + landmarks[1] + landmarks[3] + landmarks[4]) / 4
-    offset = abs(float(np.dot(landmarks[2] - middle, eyes))) / distance**2
-    return size * _ramp(offset, PROFILE_OFFSET, FRONTAL_OFFSET) * _ramp(score, 0.0, 1.0)
+    frontal = ramp(sideways(landmarks), PROFILE_OFFSET, FRONTAL_OFFSET)
+    return ramp(side_px, USELESS_PX, FULL_PX) * frontal * ramp(score, 0.0, 1.0)
 
 
 def _look(track: Track) -> float:
@@ -168,9 +163,3 @@ def _look(track: Track) -> float:
     if track.state != "confirmed" or not track.detected or track.landmarks is None:
         return -1.0
     return quality(track.box, track.landmarks, track.score)
-
-
-def _ramp(value: float, zero: float, one: float) -> float:
-    """0 at `zero` and beyond, 1 at `one` and beyond, straight in between; 0 for NaN."""
-    share = (value - zero) / (one - zero)
-    return min(max(share, 0.0), 1.0) if math.isfinite(share) else 0.0

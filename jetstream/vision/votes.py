@@ -18,11 +18,25 @@ MARGIN: Final = 2.0
 SETTLED: Final = 4.5
 
 
+class Candidate(NamedTuple):
+    """Somebody whom a track may show, and why."""
+
+    name: str | None  # None: nobody known
+    log_odds: float  # of all its answers, faded to now
+    answers: int
+    photo: str | None  # nearest photo of its answer with the least distance
+    distance: float  # of that answer; inf where no answer told any
+
+
 class _Answer(NamedTuple):
+    """Ordered by all fields, so that answers of one time lie in one order however they came."""
+
     time_s: float
     gain: float  # log odds
     known: bool
     name: str  # "" where not known
+    distance: float
+    photo: str  # "" where there is none
 
     @property
     def candidate(self) -> str | None:
@@ -57,26 +71,47 @@ class Votes:
 
         Not while the newest answer names somebody else: the track may have slipped to another face.
         """
-        if not self._answers or self._lead() < SETTLED:
+        if not self._answers or self._lead(self._scores()) < SETTLED:
             return False
         return self._answers[-1].candidate in (None, self._shown)
 
-    def add(self, name: str | None, confidence: float, time_s: float, weight: float = 1.0) -> None:
+    def add(
+        self,
+        name: str | None,
+        confidence: float,
+        time_s: float,
+        weight: float = 1.0,
+        *,
+        photo: str | None = None,
+        distance: float = math.inf,
+    ) -> None:
         """Count an answer.
 
         name        None: nobody known
         confidence  0..1, the chance that the answer is right; up to 0.5 it says nothing
         time_s      when the face was seen; may be a little older than the last look
-        weight      0..1, how good the picture was. Scales refusals only: a poor picture of a known person is refused
-                    for being poor, but hardly ever named for it
+        weight      0..1, how good the picture was; at 0 the answer says nothing. Scales refusals only: a poor picture
+                    of a known person is refused for being poor, but hardly ever named for it
+        photo       nearest photo, and
+        distance    how far it is: kept for `candidates`
+
+        Takes any number: a confidence or weight that is NaN says nothing, a time that isn't finite is the latest time.
         """
         self._advance(time_s)
+        when_s = time_s if math.isfinite(time_s) else self._now_s
         gain = _gain(name, confidence)
         if name is None:
-            gain *= min(max(weight, 0.0), 1.0)
-        if not gain > 0.0:
+            gain *= min(max(0.0, weight), 1.0)
+        if not (gain > 0.0 and weight > 0.0 and math.isfinite(when_s)):
             return
-        self._answers = sorted([*self._answers, _Answer(time_s, gain, name is not None, name or "")])[-self._most :]
+        far = distance if distance >= 0.0 else math.inf  # NaN has no place in an order
+        answer = _Answer(when_s, gain, name is not None, name or "", far, photo or "")
+        self._answers = sorted([*self._answers, answer])[-self._most :]
+
+    def restart(self) -> None:
+        """Forget all answers, and show unknown until the next ones: the track shows another person now."""
+        self._answers = []
+        self._shown = None
 
     def name(self, time_s: float) -> tuple[str | None, float]:
         """The name to show, None for unknown, and how sure that is against the next likely candidate, 0..1.
@@ -90,10 +125,29 @@ class Votes:
             best = min(scores, key=lambda name: (-scores[name], name or ""))
             if scores[best] - scores.get(self._shown, 0.0) >= MARGIN:
                 self._shown = best
-        return self._shown, _logistic(self._lead()) if self._answers else 0.0
+        return self._shown, _logistic(self._lead(scores)) if self._answers else 0.0
+
+    @property
+    def shown(self) -> str | None:
+        """The name that was last shown."""
+        return self._shown
+
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Whoever has an answer that counts, as of the latest time, the likeliest first; at most `answers` of them."""
+        found: dict[str | None, list[_Answer]] = {}
+        for answer in self._answers:
+            found.setdefault(answer.candidate, []).append(answer)
+        scores = self._scores()
+        candidates = []
+        for name in sorted(found, key=lambda name: (-scores[name], name or "")):
+            best = min(found[name], key=lambda answer: (answer.distance, answer.photo))
+            candidates.append(Candidate(name, scores[name], len(found[name]), best.photo or None, best.distance))
+        return tuple(candidates)
 
     def _advance(self, time_s: float) -> None:
         """A step back by more than a half-life is a clock that began anew, by less a late answer."""
+        if not math.isfinite(time_s):
+            return
         if time_s < self._now_s - self._half_life_s:
             back_s = self._now_s - time_s
             self._answers = [answer._replace(time_s=answer.time_s - back_s) for answer in self._answers]
@@ -104,15 +158,15 @@ class Votes:
         """Log odds of each candidate, faded to now."""
         scores: dict[str | None, float] = {}
         for answer in self._answers:
-            faded = answer.gain * 0.5 ** ((self._now_s - answer.time_s) / self._half_life_s)
+            # After a step back, rounding may leave an answer a hair in the future
+            faded = answer.gain * 0.5 ** (max(0.0, self._now_s - answer.time_s) / self._half_life_s)
             scores[answer.candidate] = scores.get(answer.candidate, 0.0) + faded
         return scores
 
-    def _lead(self) -> float:
+    def _lead(self, scores: Mapping[str | None, float]) -> float:
         """Of what is shown over the best other candidate."""
-        scores = self._scores()
-        shown = scores.pop(self._shown, 0.0)
-        return shown - max(scores.values(), default=0.0)
+        others = (score for name, score in scores.items() if name != self._shown)
+        return scores.get(self._shown, 0.0) - max(others, default=0.0)
 
 
 def unique(
@@ -147,7 +201,7 @@ def _gain(name: str | None, confidence: float) -> float:
 
 
 def _log_odds(confidence: float) -> float:
-    inside = min(max(confidence, 1e-9), 1.0 - 1e-9)
+    inside = min(max(1e-9, confidence), 1.0 - 1e-9)  # in this order NaN becomes 1e-9
     return math.log(inside / (1.0 - inside))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jetstream.errors import UserError
-from jetstream.messages import Dropped, Finished, Tracked, TrackedFace
+from jetstream.messages import Dropped, Finished, Tracked, TrackedFace, Vote
 from jetstream.stages.record import open_events, record, unused
 from tests.stages.making import config_of, frame_of, rings_for
 
@@ -22,6 +22,10 @@ FACE = TrackedFace(
     name="Zoë Müller",
     confidence=0.91239,
     age_s=1.23456,
+    votes=(
+        Vote(name="Zoë Müller", log_odds=5.12345, answers=4, photo="Zoë Müller/1.jpg", distance=0.31234),
+        Vote(name=None, log_odds=0.5, answers=1, photo="Zoë Müller/2.jpg", distance=0.6),
+    ),
 )
 
 
@@ -58,6 +62,16 @@ def test_event_line_is_what_the_readme_says(tmp_path: Path) -> None:
                 "name": "Zoë Müller",
                 "confidence": 0.9124,
                 "age_s": 1.235,
+                "votes": [
+                    {
+                        "name": "Zoë Müller",
+                        "log_odds": 5.12,
+                        "answers": 4,
+                        "photo": "Zoë Müller/1.jpg",
+                        "distance": 0.312,
+                    },
+                    {"name": None, "log_odds": 0.5, "answers": 1, "photo": None, "distance": 0.6},
+                ],
             }
         ],
     }

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from jetstream.config import Config
 from jetstream.messages import Detected, Ended, Face, Message, Named, NamedFace, Tick, Tracked, Wanted
 from jetstream.stages.track import track
@@ -51,7 +53,9 @@ def test_live_frame_goes_on_at_once_and_its_answer_counts_from_the_next() -> Non
 
     kinds = [type(message).__name__ for message in said]
     assert kinds == ["Wanted", "Tracked", "Tracked"]
-    assert [message.faces[0].name for message in said if isinstance(message, Tracked)] == [None, "Ada"]
+    before, after = (message.faces[0] for message in said if isinstance(message, Tracked))
+    assert (before.name, before.votes) == (None, ())
+    assert (after.name, after.votes[0].name) == ("Ada", "Ada")
 
 
 def run_every_frame(frames: list[Detected], names: dict[int, str | None], settings: Config) -> list[Tracked]:
@@ -124,6 +128,63 @@ def test_one_name_stands_once_in_a_picture() -> None:
         assert sorted(str(face.name) for face in message.faces) == ["Ada", "None"]
     holders = [next(face.track_id for face in message.faces if face.name) for message in said]
     assert len(set(holders)) == 1
+
+
+def told(*answers: tuple[str | None, dict[str, object]]) -> list[Tracked]:
+    """Frames of one face, a second apart, each asked about and answered so: name, and what else NamedFace tells."""
+    settings = config("every-frame")
+    due: list[Wanted] = []
+
+    def messages() -> Iterator[Message]:
+        for i, (name, more) in enumerate(answers):
+            yield Detected(frame=frame_of(i, fps=1.0), faces=(face_at(LEFT),))
+            (wanted,) = due
+            due.clear()
+            distance = 0.3 if name else 0.7
+            face = NamedFace(1, name, 0.99 if name else 0.01, distance, "Ada", f"{name or 'Ada'}/1.jpg")
+            yield Named(frame=wanted.frame, faces=(msgspec.structs.replace(face, **more),))
+
+    said = []
+    for message in track(messages(), rings_for(settings), settings):
+        (due if isinstance(message, Wanted) else said).append(message)  # type: ignore[arg-type]
+    return said  # type: ignore[return-value]
+
+
+def test_face_that_moved_to_another_person_starts_its_votes_anew() -> None:
+    said = told(*[("Ada", {})] * 4, ("Grace", {}), ("Grace", {"moved": True}))
+
+    assert [message.faces[0].name for message in said] == ["Ada"] * 5 + ["Grace"]
+    assert [(vote.name, vote.answers) for vote in said[-1].faces[0].votes] == [("Grace", 1)]
+
+
+def test_face_that_moved_to_a_stranger_loses_its_name_at_once() -> None:
+    said = told(*[("Ada", {})] * 4, (None, {}), (None, {"moved": True}))
+
+    assert [message.faces[0].name for message in said] == ["Ada"] * 5 + [None]
+
+
+def test_face_that_moved_but_got_its_own_name_again_only_turned() -> None:
+    said = told(*[("Ada", {})] * 4, ("Ada", {"moved": True}), (None, {}))
+
+    assert [message.faces[0].name for message in said] == ["Ada"] * 6
+    assert said[-1].faces[0].votes[0].answers == 5
+
+
+def test_look_without_quality_is_no_vote() -> None:
+    said = told(("Ada", {"quality": 0.0}), ("Ada", {}), *[(None, {"quality": 0.0})] * 12)
+
+    assert [message.faces[0].name for message in said] == [None] + ["Ada"] * 13
+
+
+def test_track_tells_why_it_bears_its_name() -> None:
+    first, second = told(("Ada", {}), (None, {"quality": 0.5}))
+
+    assert [(vote.name, vote.answers, vote.photo, vote.distance) for vote in second.faces[0].votes] == [
+        ("Ada", 1, "Ada/1.jpg", 0.3),
+        (None, 1, "Ada/1.jpg", 0.7),
+    ]
+    assert second.faces[0].votes[1].log_odds <= 0.5
+    assert second.faces[0].votes[0].log_odds < first.faces[0].votes[0].log_odds == 3.0
 
 
 def test_cameras_do_not_share_tracks() -> None:
