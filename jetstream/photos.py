@@ -3,10 +3,14 @@
 Knows no face and no gallery; opens photos only to hash them.
 """
 
+import contextlib
 import hashlib
+import os
+import stat
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from jetstream.errors import UserError
 from jetstream.video.images import SUFFIXES, natural_order
@@ -18,6 +22,13 @@ _PICTURES = frozenset({*SUFFIXES, ".heic", ".heif", ".avif", ".gif", ".jxl"})
 _JOINERS = "\u200c\u200d"
 # Control, format (which turn text around on a screen), unpaired surrogates, line and paragraph separators.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+STRANGERS = "_unknown"
+"""folder of faces that are nobody's, the one folder with a `_` in front that is looked into"""
+
+State: TypeAlias = dict[str, tuple[int, int]]
+"""Each person's folder, photo and stray picture by its name, and of a photo its size and st_ctime_ns"""
 
 
 class Photo(NamedTuple):
@@ -35,6 +46,12 @@ class Listing(NamedTuple):
     photos: tuple[Photo, ...]  # by person, then img2 before img10
     bad_names: tuple[str, ...]  # folders that can't be a person, as shown
     strays: tuple[str, ...]  # pictures beside the folders instead of in one
+    unknown: tuple[Photo, ...] | None = None  # of strangers, person ""; None where there is no folder for them
+
+    @property
+    def everything(self) -> tuple[Photo, ...]:
+        """The people's photos, then the strangers'."""
+        return self.photos + (self.unknown or ())
 
 
 class Stamp(NamedTuple):
@@ -46,17 +63,21 @@ class Stamp(NamedTuple):
 
 
 def list_photos(faces_dir: Path) -> Listing:
-    """Everybody in `faces_dir`; nobody where it is missing. Folders that start with `.` or `_` are left out.
+    """Everybody in `faces_dir`; nobody where it is missing. Folders that start with `.` or `_` are left out, but for
+    STRANGERS.
 
     Only <name>/<photo> counts, so folders in folders and loops of links are never walked. Two spellings of one name
     (composed and decomposed accents) are one person. Raises UserError where the folder can't be read.
     """
     people: dict[str, list[Photo]] = {}
     bad_names = []
+    unknown = None
     try:
         if not faces_dir.exists():
             return Listing((), (), (), ())
         for folder in sorted(path for path in faces_dir.iterdir() if path.is_dir()):
+            if folder.name == STRANGERS:
+                unknown = tuple(Photo("", _shown(f"{STRANGERS}/{path.name}"), path) for path in _pictures(folder))
             if folder.name.startswith((".", "_")):
                 continue
             try:
@@ -71,7 +92,31 @@ def list_photos(faces_dir: Path) -> Listing:
         where = error.filename or faces_dir
         raise UserError(f"{where}: can't be read as a folder of faces ({error.strerror}); check the path") from None
     names = tuple(sorted(people))
-    return Listing(names, tuple(photo for name in names for photo in people[name]), tuple(bad_names), strays)
+    known = tuple(photo for name in names for photo in people[name])
+    return Listing(names, known, tuple(bad_names), strays, unknown)
+
+
+def state(faces_dir: Path, each: Callable[[], object] = lambda: None) -> State | None:
+    """What tells without opening a photo whether anything changed; None where there is no such folder.
+
+    `each` is called once a folder, since a walk over a network takes its time. What can't be read is told like what
+    is not there: whoever learns from it says why.
+    """
+    try:
+        with os.scandir(faces_dir) as entries:
+            found = {entry.name: entry for entry in entries if not entry.name.startswith(".")}
+    except OSError:
+        return None if not faces_dir.exists() else {}
+    seen: State = {}
+    for name, entry in found.items():
+        each()
+        if entry.is_dir():
+            if not name.startswith("_") or name == STRANGERS:
+                seen[_shown(name)] = (0, 0)
+                seen.update(_photos_in(entry))
+        elif _is_picture(name) and entry.is_file():
+            seen[_shown(name)] = (0, 0)
+    return seen
 
 
 def check_name(name: str) -> str:
@@ -101,8 +146,25 @@ def stamp(path: Path, known: Stamp | None = None) -> Stamp:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    found = (path for path in folder.iterdir() if path.suffix.lower() in _PICTURES and not path.name.startswith("."))
+    found = (path for path in folder.iterdir() if _is_picture(path.name))
     return sorted((path for path in found if path.is_file()), key=natural_order)
+
+
+def _photos_in(folder: "os.DirEntry[str]") -> State:
+    seen: State = {}
+    with contextlib.suppress(OSError), os.scandir(folder.path) as entries:
+        for entry in entries:
+            if not _is_picture(entry.name):
+                continue
+            with contextlib.suppress(OSError):  # it went away between the two looks
+                status = entry.stat()
+                if stat.S_ISREG(status.st_mode):
+                    seen[_shown(f"{folder.name}/{entry.name}")] = (status.st_size, status.st_ctime_ns)
+    return seen
+
+
+def _is_picture(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in _PICTURES and not name.startswith(".")
 
 
 def _is_unsafe(character: str) -> bool:
@@ -113,5 +175,7 @@ def _is_unsafe(character: str) -> bool:
 
 def _shown(text: str) -> str:
     """`text` as it can be printed and stored: bytes that are no UTF-8 and control characters as escapes."""
+    if text.isascii() and text.isprintable():  # nearly all, and there may be many
+        return text
     escaped = (c.encode("unicode_escape").decode() if unicodedata.category(c) in _UNSAFE else c for c in text)
     return "".join(escaped)

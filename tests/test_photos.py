@@ -32,7 +32,7 @@ def test_people_and_photos_come_in_order(tmp_path):
 
 
 def test_missing_folder_holds_nobody(tmp_path):
-    assert list_photos(tmp_path / "faces") == ((), (), (), ())
+    assert list_photos(tmp_path / "faces") == ((), (), (), (), None)
 
 
 def test_file_instead_of_a_folder_is_said(tmp_path):
@@ -42,11 +42,21 @@ def test_file_instead_of_a_folder_is_said(tmp_path):
 
 def test_hidden_and_underscored_folders_are_left_out(tmp_path):
     listing = list_photos(
-        put(tmp_path, ".cache/1.jpg", "_unknown/1.jpg", "Ann/.thumb.jpg", "Ann/notes.txt", "README.md")
+        put(tmp_path, ".cache/1.jpg", "_drafts/1.jpg", "Ann/.thumb.jpg", "Ann/notes.txt", "README.md")
     )
 
     assert listing.people == ("Ann",)
-    assert not listing.photos
+    assert not listing.everything
+    assert listing.unknown is None
+
+
+def test_strangers_have_a_folder_and_are_no_person(tmp_path):
+    listing = list_photos(put(tmp_path, "_unknown/1.jpg", "_unknown/deeper/2.jpg", "_unknown/notes.txt", "Ann/1.jpg"))
+
+    assert listing.people == ("Ann",)
+    assert listing.unknown is not None
+    assert [(photo.person, photo.file) for photo in listing.unknown] == [("", "_unknown/1.jpg")]
+    assert listing.everything == listing.photos + listing.unknown
 
 
 def test_picture_beside_the_folders_is_a_stray(tmp_path):

@@ -1,0 +1,58 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from jetstream.galleryfile import Warned
+from jetstream.galleryreport import PersonReport, Refused, Report
+from jetstream.peopletable import table, words
+
+
+def shown(*people: PersonReport, unknown: PersonReport | None = None, width: int = 100) -> list[str]:
+    page = io.StringIO()
+    report = Report(people, (), (), embedded=0, unknown=unknown)
+    Console(file=page, width=width, no_color=True).print(table(report, "faces"))
+    return page.getvalue().splitlines()
+
+
+def test_table_fits_a_narrow_terminal_with_names_and_files_of_any_length():
+    refused = tuple(Refused("duplicate", f"Ada/{'IMG_20260131_' * 3}{number}.jpg") for number in range(3))
+    long = PersonReport("Augusta Ada King, Countess of Lovelace", 4, refused, (), 0.31, "Charles Babbage", 0.52)
+    short = PersonReport("Bo", 1, (), ("Bo/1.jpg",), None, "Augusta Ada King, Countess of Lovelace", 0.6)
+
+    lines = shown(long, short)
+
+    assert max(map(len, lines)) <= 100
+    assert any("several faces" in line for line in lines)
+
+
+def test_columns_that_nobody_fills_are_left_out():
+    lines = shown(PersonReport("Ada", 3, (), (), 0.3))
+
+    assert [heading.strip() for heading in lines[2].split("┃")[1:-1]] == ["person", "photos", "spread", "nearest other"]
+
+
+def test_person_without_a_photo_and_strangers_have_their_lines():
+    lines = shown(
+        PersonReport("Ada", 0, (), ()), unknown=PersonReport("", 2, (Refused("no_face", "_unknown/3.jpg"),), ())
+    )
+
+    assert any(line.startswith("│ Ada") and "no photo" in line for line in lines)
+    assert any(line.startswith("│ (unknown) │      2 │") and "no_face: 3.jpg" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("warned", "sentence"),
+    [
+        (Warned("one_photo"), "one photo only"),
+        (Warned("wide"), "photos differ much: two people, or wrong photos?"),
+        (Warned("alike"), "photos all look alike: add other light, other days"),
+        (Warned("close:Bob: the second"), "hard to tell from Bob: the second"),
+        (Warned("looks_like:Bob", "Ada/1.jpg"), "1.jpg: looks like Bob"),
+        (Warned("same_picture:Bob/2.jpg", "Ada/1.jpg"), "1.jpg: the same picture is Bob/2.jpg"),
+        (Warned("blurred", "Ada/1.jpg"), "1.jpg: blurred, but there is no better one"),
+        (Warned("extreme_pose", "Ada/1.jpg"), "1.jpg: a profile, but there is no better one"),
+    ],
+)
+def test_each_warning_has_words(warned, sentence):
+    assert words(warned) == sentence
