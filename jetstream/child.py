@@ -42,6 +42,11 @@ class Child:
 
     @property
     def is_capture(self) -> bool:
+        return self.stage.name == "capture"
+
+    @property
+    def is_driven(self) -> bool:
+        """By ticks, not by what others send: it starts when all others are there, and ends when it is told."""
         return not self.stage.takes
 
     @property

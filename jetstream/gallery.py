@@ -6,54 +6,31 @@ A gallery belongs to one faces folder, one embedding network and one alignment. 
 changes; only photos with new content are embedded.
 """
 
+import contextlib
 import hashlib
+import math
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream import galleryfile, photos, weights
+from jetstream import background, curated, galleryfile, photos, weights
 from jetstream.config import Config
-from jetstream.enrol import UNREADABLE, Look, Progress, look_at
-from jetstream.errors import ModelError
-from jetstream.galleryfile import Manifest, PhotoRecord, Stored
+from jetstream.curated import Curated
+from jetstream.enrol import Look, Progress, look_at
+from jetstream.errors import ModelError, UserError
+from jetstream.galleryfile import Calibration, Manifest, Stored
+from jetstream.galleryreport import Report, report_of
 from jetstream.photos import Listing, Stamp
 from jetstream.vision import align
-from jetstream.vision.classifier import EMBEDDING_SIZE, Classifier
+from jetstream.vision.classifier import FALSE_ACCEPT_RATE, Classifier
 from jetstream.vision.embedder import Embedder
 from jetstream.vision.mtcnn import Mtcnn
-
-
-class Refused(NamedTuple):
-    """A photo that teaches nothing: `no_face`, `unreadable` or `too_small`."""
-
-    code: str
-    file: str
-
-
-@dataclass(frozen=True)
-class PersonReport:
-    """What a person's photos gave; `used` 0 means that this person can't be recognised."""
-
-    name: str
-    used: int
-    refused: tuple[Refused, ...]
-    several: tuple[str, ...]  # used photos with more than one face, of which the largest was taken
-
-
-@dataclass(frozen=True)
-class Report:
-    """What became of a faces folder."""
-
-    people: tuple[PersonReport, ...]
-    bad_names: tuple[str, ...]  # folders that can't be a person's name
-    strays: tuple[str, ...]  # pictures that lie in no person's folder
-    embedded: int  # photos that went through the network this time
 
 
 @dataclass(frozen=True)
@@ -63,6 +40,13 @@ class Gallery:
     classifier: Classifier
     report: Report
     folder: Path
+    files: tuple[str, ...] = ()  # of each row that the classifier learnt from, relative to the faces folder
+    sha256: str = ""  # of its archive
+    rolled_back: bool = False  # somebody went back to it, and photos changed no more since
+
+    @property
+    def summary(self) -> str:
+        return f"{len(self.classifier.names)} people, {len(self.files)} photos, {self.sha256[:12]}"
 
 
 def train(
@@ -73,21 +57,44 @@ def train(
     `progress` hears the photo at work and the fraction done. Raises UserError where folders can't be read or written,
     ModelError where the embedder isn't built.
     """
+    with galleryfile.locked(gallery_dir(faces_dir, models_dir)):
+        return _train(faces_dir, models_dir, detector, embedder, progress)
+
+
+def _train(
+    faces_dir: Path, models_dir: Path, detector: Mtcnn, embedder: Embedder, progress: Progress | None
+) -> Gallery:
     model = embedder_sha256(models_dir)
     listing = photos.list_photos(faces_dir)
     folder = gallery_dir(faces_dir, models_dir)
-    with galleryfile.locked(folder):
-        old = _usable(folder, model)
-        stamps = _stamps(listing, old.manifest if old else None)
-        looks = _known(old) if old else {}
-        new = {stamp.sha256: photo for photo, stamp in zip(listing.photos, stamps, strict=True) if stamp.sha256}
-        fresh = look_at({sha: photo for sha, photo in new.items() if sha not in looks}, detector, embedder, progress)
-        records, embeddings = _records(listing, stamps, looks | fresh)
-        classifier = Classifier.fit(embeddings, [record.person for record in records if record.row is not None])
-        manifest = _manifest(model, listing, records)
-        galleryfile.write(folder, manifest, {"embeddings": embeddings, **classifier.to_arrays()})
+    known: dict[str, Stamp] = {}
+    looks: dict[str, Look] = {}
+    for name in (galleryfile.PREVIOUS, galleryfile.MANIFEST):
+        if old := _usable(folder, model, name):
+            known |= _stamps_of(old.manifest)
+            looks |= curated.known(old)
+    stamps = _stamps(listing, known)
+    new = {stamp.sha256: photo for photo, stamp in zip(listing.everything, stamps, strict=True) if stamp.sha256}
+    fresh = look_at({sha: photo for sha, photo in new.items() if sha not in looks}, detector, embedder, progress)
+    made = curated.curated(listing, stamps, looks | fresh)
+    classifier = learn(made.arrays["embeddings"], made.persons, made.negatives)
+    manifest = _manifest(model, listing, made, _calibration(classifier))
+    manifest = galleryfile.write(folder, manifest, {**made.arrays, **classifier.to_arrays()})
     embedded = sum(look.embedding is not None for look in fresh.values())
-    return Gallery(classifier, _report(manifest, embedded), folder)
+    return Gallery(classifier, report_of(manifest, embedded), folder, _files(manifest), manifest.archive_sha256)
+
+
+def learn(
+    embeddings: NDArray[np.float32],
+    persons: Sequence[str],
+    negatives: NDArray[np.float32],
+    false_accept_rate: float = FALSE_ACCEPT_RATE,
+) -> Classifier:
+    """The classifier of (N, 128) photos, whose they are, and (K, 128) photos of nobody; calibrated on `background`."""
+    strangers = background.faces()
+    return Classifier.fit(
+        embeddings, persons, background=strangers, negatives=negatives, false_accept_rate=false_accept_rate
+    )
 
 
 def load(faces_dir: Path, models_dir: Path) -> Gallery:
@@ -99,46 +106,105 @@ def load(faces_dir: Path, models_dir: Path) -> Gallery:
     stored = galleryfile.read(folder)
     if not _is_made_by(stored.manifest, embedder_sha256(models_dir)):
         raise ModelError(f"{folder}: made by another network or alignment; run `jetstream train`")
-    return Gallery(Classifier.from_arrays(stored.arrays), _report(stored.manifest, embedded=0), folder)
+    return _gallery_of(stored, folder)
 
 
 def ensure(
-    faces_dir: Path, models_dir: Path, detector: Mtcnn, embedder: Embedder, progress: Progress | None = None
+    faces_dir: Path,
+    models_dir: Path,
+    detector: Mtcnn,
+    embedder: Embedder,
+    progress: Progress | None = None,
+    *,
+    stay_rolled_back: bool = True,
 ) -> Gallery:
     """`load` what is there and current, else `train`. Raises what these raise, but nothing for a damaged gallery."""
-    if is_current(faces_dir, models_dir, embedder_sha256(models_dir)):
+    model = embedder_sha256(models_dir)
+    if is_current(faces_dir, models_dir, model, stay_rolled_back=stay_rolled_back):
         return load(faces_dir, models_dir)
-    return train(faces_dir, models_dir, detector, embedder, progress)
+    with galleryfile.locked(gallery_dir(faces_dir, models_dir)):
+        # whoever had the lock may have done it, or gone back
+        if is_current(faces_dir, models_dir, model, stay_rolled_back=stay_rolled_back):
+            return load(faces_dir, models_dir)
+        return _train(faces_dir, models_dir, detector, embedder, progress)
 
 
-def is_current(faces_dir: Path, models_dir: Path, model_sha256: str) -> bool:
-    """Whether a whole gallery is there that this network made from exactly these photos. Raises UserError."""
-    stored = _usable(gallery_dir(faces_dir, models_dir), model_sha256)
+def is_current(faces_dir: Path, models_dir: Path, model_sha256: str, *, stay_rolled_back: bool = True) -> bool:
+    """Whether a whole gallery is there that this network made from exactly these photos, or that somebody went back to
+    when there were exactly these photos. Raises UserError."""
+    folder = gallery_dir(faces_dir, models_dir)
+    stored = _usable(folder, model_sha256)
     if stored is None:
         return False
-    manifest, listing = stored.manifest, photos.list_photos(faces_dir)
-    there = (set(listing.people), listing.bad_names, listing.strays)
-    if there != (set(manifest.people), manifest.bad_names, manifest.strays):
-        return False
-    wanted = [(record.person, record.file, record.sha256) for record in manifest.photos]
-    stamps = _stamps(listing, manifest)
-    return wanted == [(p.person, p.file, s.sha256) for p, s in zip(listing.photos, stamps, strict=True)]
+    there = _photos_there(faces_dir, folder)
+    return there == _photos_of(stored.manifest) or (stay_rolled_back and there == stored.manifest.rolled_back_at)
+
+
+def roll_back(faces_dir: Path, models_dir: Path) -> Gallery:
+    """Go back to the version before the one in use, which becomes the one to go back to. It stays until photos change.
+
+    Raises UserError where there is none that this network made.
+    """
+    folder = gallery_dir(faces_dir, models_dir)
+    with galleryfile.locked(folder):
+        model = embedder_sha256(models_dir)
+        current, stored = _usable(folder, model), _usable(folder, model, galleryfile.PREVIOUS)
+        # a training that was killed may have left one version under both names
+        if stored is None or (current and current.manifest.archive == stored.manifest.archive):
+            raise UserError(
+                f"{faces_dir}: no earlier version is kept that can be gone back to; `jetstream train` makes one"
+            )
+        there = _photos_there(faces_dir, folder)
+        at = "" if there == _photos_of(stored.manifest) else there
+        manifest = msgspec.structs.replace(stored.manifest, rolled_back_at=at)
+        galleryfile.swap(folder, manifest)
+    return _gallery_of(Stored(manifest, stored.arrays), folder)
+
+
+def drop_previous(faces_dir: Path, models_dir: Path) -> None:
+    """Erase the version before the one in use, and whoever was known by it alone. Raises UserError."""
+    folder = gallery_dir(faces_dir, models_dir)
+    with galleryfile.locked(folder):
+        galleryfile.drop_previous(folder)
+
+
+def open_gallery(config: Config) -> Gallery:
+    """The people of `config.recognize.faces`, with gates for its `false_accept_rate`, or its `max_distance` where that
+    is set. Raises what `load` raises."""
+    known = load(Path(config.recognize.faces), Path(config.models.dir))
+    classifier = known.classifier.with_rate(config.recognize.false_accept_rate)
+    limit = config.recognize.max_distance
+    return replace(known, classifier=classifier if limit is None else classifier.with_gate(limit))
 
 
 def open_classifier(config: Config) -> Classifier:
-    """The people of `config.recognize.faces`, with its `max_distance` where that is set. Raises what `load` raises."""
-    classifier = load(Path(config.recognize.faces), Path(config.models.dir)).classifier
-    limit = config.recognize.max_distance
-    return classifier if limit is None else classifier.with_gate(limit)
+    """`open_gallery` without its report."""
+    return open_gallery(config).classifier
 
 
-def changed_ns(config: Config) -> int:
-    """When the gallery of `config` was written last, for comparison only; 0 where there is none."""
+def written(config: Config) -> tuple[int, int]:
+    """Another value whenever the gallery of `config` was written again, for comparison only."""
     manifest = gallery_dir(Path(config.recognize.faces), Path(config.models.dir)) / galleryfile.MANIFEST
     try:
-        return manifest.stat().st_mtime_ns
+        status = manifest.stat()
     except OSError:
-        return 0
+        return 0, 0
+    return status.st_ino, status.st_mtime_ns  # two writes may fall into one tick of the clock
+
+
+def learnt_from(config: Config) -> photos.State | None:
+    """What `photos.state` told of the photos that the gallery of `config` was made from; None where there is none."""
+    folder = gallery_dir(Path(config.recognize.faces), Path(config.models.dir))
+    try:
+        manifest = galleryfile.read_manifest(folder)
+        if manifest.rolled_back_at:  # then the photos that are there are the other version's
+            manifest = galleryfile.read_manifest(folder, galleryfile.PREVIOUS)
+    except (OSError, ModelError):
+        return None
+    return {
+        **dict.fromkeys((*_folders(manifest), *manifest.bad_names, *manifest.strays), (0, 0)),
+        **{record.file: (record.size, record.changed_ns) for record in manifest.photos},
+    }
 
 
 def gallery_dir(faces_dir: Path, models_dir: Path) -> Path:
@@ -158,28 +224,65 @@ def embedder_sha256(models_dir: Path) -> str:
         raise ModelError(f"{path}: can't be read ({error.strerror}); run `jetstream models`") from None
 
 
-def _usable(folder: Path, model: str) -> Stored | None:
+def _gallery_of(stored: Stored, folder: Path) -> Gallery:
+    manifest = stored.manifest
+    classifier = Classifier.from_arrays(stored.arrays)
+    report, rolled_back = report_of(manifest, embedded=0), bool(manifest.rolled_back_at)
+    return Gallery(classifier, report, folder, _files(manifest), manifest.archive_sha256, rolled_back)
+
+
+def _photos_there(faces_dir: Path, folder: Path) -> str:
+    """A digest of who and what is in `faces_dir`; `folder` is its gallery, which spares most photos the reading."""
+    known: dict[str, Stamp] = {}
+    for name in (galleryfile.PREVIOUS, galleryfile.MANIFEST):
+        with contextlib.suppress(OSError, ModelError):
+            known |= _stamps_of(galleryfile.read_manifest(folder, name))
+    listing = photos.list_photos(faces_dir)
+    found = zip(listing.everything, _stamps(listing, known), strict=True)
+    unknown = () if listing.unknown is None else (photos.STRANGERS,)
+    return _digest(
+        {*listing.people, *unknown}, listing.bad_names, listing.strays, [(p.person, p.file, s.sha256) for p, s in found]
+    )
+
+
+def _photos_of(manifest: Manifest) -> str:
+    """The digest of those that the gallery was made from."""
+    found = [(record.person, record.file, record.sha256) for record in manifest.photos]
+    return _digest(_folders(manifest), manifest.bad_names, manifest.strays, found)
+
+
+def _folders(manifest: Manifest) -> set[str]:
+    return {*manifest.people, *((photos.STRANGERS,) if manifest.unknown else ())}
+
+
+def _digest(
+    people: set[str], bad_names: Sequence[str], strays: Sequence[str], found: Sequence[tuple[str, str, str]]
+) -> str:
+    return hashlib.sha256(msgspec.json.encode([sorted(people), bad_names, strays, found])).hexdigest()
+
+
+def _usable(folder: Path, model: str, name: str = galleryfile.MANIFEST) -> Stored | None:
     """The gallery in `folder` if it is whole and this network made it."""
     try:
-        stored = galleryfile.read(folder)
+        stored = galleryfile.read(folder, name)
         Classifier.from_arrays(stored.arrays)
     except ModelError:
         return None
-    embeddings = stored.arrays.get("embeddings", np.empty(0))
-    rows = [record.row for record in stored.manifest.photos if record.row is not None]
-    whole = embeddings.shape == (len(rows), EMBEDDING_SIZE) and sorted(rows) == list(range(len(rows)))
-    return stored if whole and _is_made_by(stored.manifest, model) else None
+    return stored if curated.is_whole(stored) and _is_made_by(stored.manifest, model) else None
 
 
 def _is_made_by(manifest: Manifest, model: str) -> bool:
     return manifest.model_sha256 == model and manifest.alignment == align.ALIGNMENT_VERSION
 
 
-def _stamps(listing: Listing, manifest: Manifest | None) -> list[Stamp]:
+def _stamps_of(manifest: Manifest) -> dict[str, Stamp]:
+    return {record.file: Stamp(record.size, record.changed_ns, record.sha256) for record in manifest.photos}
+
+
+def _stamps(listing: Listing, known: Mapping[str, Stamp]) -> list[Stamp]:
     """One a photo; an empty hash where the photo can't be read."""
-    known = {r.file: Stamp(r.size, r.changed_ns, r.sha256) for r in manifest.photos} if manifest else {}
     stamps = []
-    for photo in listing.photos:
+    for photo in listing.everything:
         try:
             stamps.append(photos.stamp(photo.path, known.get(photo.file)))
         except OSError:
@@ -187,50 +290,28 @@ def _stamps(listing: Listing, manifest: Manifest | None) -> list[Stamp]:
     return stamps
 
 
-def _known(stored: Stored) -> dict[str, Look]:
-    """Content hash to embedding. Refused photos are looked at again: that costs little, and detectors get better."""
-    embeddings = stored.arrays["embeddings"]
-    used = (record for record in stored.manifest.photos if record.row is not None)
-    return {record.sha256: Look(record.faces, embeddings[record.row]) for record in used}
-
-
-def _records(
-    listing: Listing, stamps: Sequence[Stamp], looks: Mapping[str, Look]
-) -> tuple[tuple[PhotoRecord, ...], NDArray[np.float32]]:
-    """A record a photo, and the (N, 128) embeddings that their rows count."""
-    records: list[PhotoRecord] = []
-    embeddings: list[NDArray[np.float32]] = []
-    for photo, stamp in zip(listing.photos, stamps, strict=True):
-        look = looks.get(stamp.sha256, Look(0, refused=UNREADABLE))
-        row = None if look.embedding is None else len(embeddings)
-        if look.embedding is not None:
-            embeddings.append(look.embedding)
-        records.append(PhotoRecord(photo.person, photo.file, *stamp, faces=look.faces, row=row, refused=look.refused))
-    return tuple(records), np.array(embeddings, np.float32).reshape(len(embeddings), EMBEDDING_SIZE)
-
-
-def _manifest(model: str, listing: Listing, records: tuple[PhotoRecord, ...]) -> Manifest:
-    used = Counter(record.person for record in records if record.row is not None)
+def _manifest(model: str, listing: Listing, made: Curated, calibration: Calibration) -> Manifest:
+    used = Counter(made.persons)
     return Manifest(
         format=galleryfile.FORMAT,
         alignment=align.ALIGNMENT_VERSION,
         model_sha256=model,
         people={name: used[name] for name in listing.people},
-        photos=records,
+        photos=made.records,
         bad_names=listing.bad_names,
         strays=listing.strays,
+        notes=made.notes,
+        unknown=listing.unknown is not None,
+        calibration=calibration,
     )
 
 
-def _report(manifest: Manifest, embedded: int) -> Report:
-    refused: defaultdict[str, list[Refused]] = defaultdict(list)
-    several: defaultdict[str, list[str]] = defaultdict(list)
-    for record in manifest.photos:
-        if record.refused:
-            refused[record.person].append(Refused(record.refused, record.file))
-        elif record.faces > 1:
-            several[record.person].append(record.file)
-    people = (
-        PersonReport(name, used, tuple(refused[name]), tuple(several[name])) for name, used in manifest.people.items()
-    )
-    return Report(tuple(people), manifest.bad_names, manifest.strays, embedded)
+def _calibration(classifier: Classifier) -> Calibration:
+    measured = classifier.measure(background.SIZE)
+    shares = (None if math.isnan(share) else round(share, 4) for share in (measured.own_known, measured.own_strangers))
+    return Calibration(classifier.how, measured.strangers, classifier.false_accept_rate, *shares)
+
+
+def _files(manifest: Manifest) -> tuple[str, ...]:
+    rows = {record.row: record.file for record in manifest.photos if record.row is not None}
+    return tuple(rows[row] for row in sorted(rows))

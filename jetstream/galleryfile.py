@@ -4,9 +4,11 @@ at any moment.
 Knows no photo, no network and no classifier.
 
 The archive's name carries its content's hash; the manifest, replaced last and in one step, names the archive. Whatever
-interrupts a write leaves the old manifest with its old archive. Personal data: files are 0600, folders 0700.
+interrupts a write leaves the old manifest with its old archive. The version before is kept, with a manifest of its own,
+until the next one comes or somebody is forgotten. Personal data: files are 0600, folders 0700.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import io
@@ -23,17 +25,22 @@ from numpy.typing import NDArray
 
 from jetstream import atomic
 from jetstream.errors import ModelError, UserError
+from jetstream.vision.quality import Quality
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
+PREVIOUS = "manifest.previous.json"
 PRIVATE = 0o600
 _LOCK = "lock"
 
 
 class PhotoRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What became of one photo: a row of the archive's `embeddings`, or a reason."""
+    """What became of one photo: a row of the archive's `embeddings` that the classifier learns from, or a reason.
 
-    person: str
+    A photo that was embedded and isn't learnt from, a refused one or a stranger's, has a row of `spare` instead.
+    """
+
+    person: str  # "": a stranger
     file: str
     size: int
     changed_ns: int
@@ -41,6 +48,36 @@ class PhotoRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     faces: int  # found in it; the largest counts
     row: int | None
     refused: str | None
+    spare: int | None = None
+    quality: Quality | None = None  # where it was embedded
+
+
+class Warned(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`code` is stable; `file` where it's about one photo."""
+
+    code: str
+    file: str | None = None
+
+
+class PersonNotes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a person's photos lie to each other and to others'."""
+
+    name: str
+    spread: float | None  # root mean square distance to their middle; None with one photo
+    nearest: str | None  # the nearest other person
+    distance: float | None  # between the middles
+    warnings: tuple[Warned, ...]
+
+
+class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the gates were set on, and what they do to the gallery's own photos. Shares are 0..1, None where there was
+    nothing to see them on."""
+
+    svm: str  # kind and settings
+    strangers: int  # invented faces that the gates were calibrated on
+    false_accept_rate: float  # for which the shares were measured
+    own_known: float | None  # of photos left out: nearest to their person and within the gate
+    own_strangers: float | None  # of photos, as if their person weren't known: within the gate of somebody else
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,8 +90,12 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     photos: tuple[PhotoRecord, ...]
     bad_names: tuple[str, ...]
     strays: tuple[str, ...]
+    notes: tuple[PersonNotes, ...] = ()
+    unknown: bool = False  # whether there was a folder for strangers
+    calibration: Calibration | None = None
     archive: str = ""  # `write` fills in these two
     archive_sha256: str = ""
+    rolled_back_at: str = ""  # what the photos were when somebody went back to this version, `gallery`'s to tell
 
 
 class _Version(msgspec.Struct, frozen=True):
@@ -80,22 +121,49 @@ def write(folder: Path, manifest: Manifest, arrays: Mapping[str, NDArray[Any]]) 
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
     try:
         atomic.replace(folder / manifest.archive, buffer.getvalue(), mode=PRIVATE)
+        _keep(folder, manifest)
         atomic.replace(folder / MANIFEST, text, mode=PRIVATE)
-        for path in folder.iterdir():
-            if path.name not in (MANIFEST, manifest.archive, _LOCK):
-                path.unlink()  # older archives, and what an interrupted write left: faces of people since deleted
+        _sweep(folder)
     except OSError as error:
         raise UserError(f"{folder}: can't be written ({error.strerror}); make it writable and free space") from error
     return manifest
 
 
-def read(folder: Path) -> Stored:
-    """The gallery in `folder`. Raises ModelError where there is none, it is damaged, or of another version."""
+def swap(folder: Path, previous: Manifest) -> None:
+    """Put `previous`, as it shall be stored, in the place of the version in use, and that in its place.
+
+    The caller has `locked` the folder. Raises UserError where it can't be written; one whole version is then in use.
+    """
     try:
-        manifest = read_manifest(folder)
-        if not (folder / manifest.archive).exists():
-            manifest = read_manifest(folder)  # replaced between the two looks
-        content = (folder / manifest.archive).read_bytes()
+        current = (folder / MANIFEST).read_bytes() if (folder / MANIFEST).exists() else None
+        atomic.replace(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(previous), indent=1), mode=PRIVATE)
+        if current is not None:
+            atomic.replace(folder / PREVIOUS, current, mode=PRIVATE)
+    except OSError as error:
+        raise UserError(f"{folder}: can't be written ({error.strerror}); make it writable and free space") from error
+
+
+def drop_previous(folder: Path) -> None:
+    """Erase the version before the one in use. The caller has `locked` the folder. Raises UserError."""
+    try:
+        (folder / PREVIOUS).unlink(missing_ok=True)
+        _sweep(folder)
+    except OSError as error:
+        raise UserError(f"{folder}: can't be erased ({error.strerror}); make it writable") from error
+
+
+def read(folder: Path, name: str = MANIFEST) -> Stored:
+    """The gallery in `folder`, or the one before it.
+
+    Raises ModelError where there is none, it is damaged, or of another version.
+    """
+    try:
+        manifest = read_manifest(folder, name)
+        while not (content := _archive(folder / manifest.archive)):
+            replaced = read_manifest(folder, name)  # the archive goes when the manifest has been replaced twice
+            if replaced.archive == manifest.archive:
+                raise ModelError(f"{folder / manifest.archive}: missing or empty; run `jetstream train`")
+            manifest = replaced
     except OSError as error:
         raise ModelError(f"{folder}: no gallery ({error.strerror}); run `jetstream train`") from None
     if hashlib.sha256(content).hexdigest() != manifest.archive_sha256:
@@ -103,9 +171,9 @@ def read(folder: Path) -> Stored:
     return Stored(manifest, _arrays(folder / manifest.archive, content))
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path, name: str = MANIFEST) -> Manifest:
     """The manifest alone. Raises OSError where there is none, ModelError where it is damaged or of another version."""
-    path = folder / MANIFEST
+    path = folder / name
     text = path.read_bytes()
     try:
         version = msgspec.json.decode(text, type=_Version).format
@@ -133,6 +201,34 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
+
+
+def _keep(folder: Path, new: Manifest) -> None:
+    """The version in use becomes the previous one, unless `new` is the same."""
+    try:
+        current = read_manifest(folder)
+    except (OSError, ModelError):
+        return  # nothing to go back to
+    if current.archive_sha256 != new.archive_sha256:
+        atomic.replace(folder / PREVIOUS, (folder / MANIFEST).read_bytes(), mode=PRIVATE)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove older archives and what an interrupted write left: faces of people since deleted."""
+    kept = {_LOCK}
+    for name in (MANIFEST, PREVIOUS):
+        with contextlib.suppress(OSError, ModelError):
+            kept |= {name, read_manifest(folder, name).archive}
+    for path in folder.iterdir():
+        if path.name not in kept:
+            path.unlink()
+
+
+def _archive(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def _arrays(path: Path, content: bytes) -> dict[str, NDArray[Any]]:

@@ -76,12 +76,25 @@ class NamedFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     confidence: float  # 0..1
     distance: float  # to the nearest person, in embedding space
     nearest: str | None
+    photo: str | None = None  # the nearest photo of `nearest`, relative to the faces folder
+    quality: float = 1.0  # 0..1, of this look; 0: too poor to be embedded
+    moved: bool = False  # far from what this track showed before: probably another person's face
 
 
 class Named(Framed, frozen=True):
     """The answers to one `Wanted`; faces whose frame had left the ring are missing."""
 
     faces: tuple[NamedFace, ...]
+
+
+class Vote(msgspec.Struct, frozen=True):
+    """Somebody whom a track may show, and why."""
+
+    name: str | None  # None: nobody known
+    log_odds: float  # of all answers that count, faded to now
+    answers: int
+    photo: str | None  # nearest photo of its closest answer
+    distance: float | None  # of that answer, in embedding space
 
 
 class TrackedFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,6 +106,7 @@ class TrackedFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str | None
     confidence: float
     age_s: float
+    votes: tuple[Vote, ...] = ()  # the likeliest first; empty before the first answer
 
 
 class Tracked(Framed, frozen=True):
@@ -115,6 +129,14 @@ class Ended(Message, frozen=True):
     """`sender` has sent all that it ever will."""
 
     sender: str
+
+
+class InUse(Message, frozen=True):
+    """`recognize` tells `publish` which gallery it answers from: at its start, and when it has taken a new one."""
+
+    sha256: str  # of the gallery's archive
+    people: int
+    photos: int
 
 
 class Tick(Message, frozen=True):
@@ -157,6 +179,7 @@ class EventTrack(msgspec.Struct, frozen=True):
     name: str | None
     confidence: float
     age_s: float
+    votes: tuple[Vote, ...] = ()
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -172,7 +195,10 @@ class Event(msgspec.Struct, frozen=True):
 
 
 def event_of(tracked: Tracked) -> Event:
-    """The public form of `tracked`: pixels to 2 decimals, scores to 4, times to a microsecond and a millisecond."""
+    """The public form of `tracked`: pixels to 2 decimals, scores to 4, times to a microsecond and a millisecond.
+
+    A vote for unknown loses its photo: what is kept of a stranger names nobody.
+    """
     frame = tracked.frame
     return Event(
         schema=SCHEMA,
@@ -197,6 +223,19 @@ def topic_of(event: Event, *, epoch: int, seq: int) -> dict[str, Any]:
     return {"epoch": epoch, "seq": seq, **msgspec.to_builtins(event)}
 
 
+def gallery_topic_of(in_use: InUse, *, epoch: int, seq: int, wall_ns: int) -> dict[str, Any]:
+    """The map of a `gallery` message: which gallery names come from, by its hash; no names."""
+    return {
+        "epoch": epoch,
+        "seq": seq,
+        "schema": SCHEMA,
+        "wall": iso_time(wall_ns),
+        "hash": in_use.sha256,
+        "people": in_use.people,
+        "photos": in_use.photos,
+    }
+
+
 def _event_track(face: TrackedFace) -> EventTrack:
     points = face.landmarks
     return EventTrack(
@@ -208,6 +247,17 @@ def _event_track(face: TrackedFace) -> EventTrack:
         name=face.name,
         confidence=round(face.confidence, 4),
         age_s=round(face.age_s, 3),
+        votes=tuple(_event_vote(vote) for vote in face.votes),
+    )
+
+
+def _event_vote(vote: Vote) -> Vote:
+    return Vote(
+        name=vote.name,
+        log_odds=round(vote.log_odds, 2),
+        answers=vote.answers,
+        photo=vote.photo if vote.name is not None else None,
+        distance=None if vote.distance is None else round(vote.distance, 3),
     )
 
 

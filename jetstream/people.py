@@ -12,7 +12,7 @@ import msgspec
 
 from jetstream import gallery, galleryfile, photos
 from jetstream.errors import UserError
-from jetstream.messages import Event
+from jetstream.messages import Event, EventTrack
 
 
 def folders_of(name: str, faces_dir: Path) -> list[Path]:
@@ -48,7 +48,7 @@ def merge(source: str, target: str, faces_dir: Path) -> None:
 def forget(name: str, faces_dir: Path, recordings: Path | None = None) -> list[Path]:
     """Remove a person's photos and folders, and the recordings in a folder that hold the person; what was removed.
 
-    The gallery must be trained again after this, and `traces` tells what is left.
+    The gallery must be trained again after this, then `forget_earlier_version`; `traces` tells what is left.
     """
     folders = folders_of(name, faces_dir)  # nothing goes when there is no such person
     removed = recordings_with(name, recordings) if recordings else []
@@ -63,11 +63,16 @@ def forget(name: str, faces_dir: Path, recordings: Path | None = None) -> list[P
     return removed
 
 
+def forget_earlier_version(faces_dir: Path, models_dir: Path) -> None:
+    """Erase the gallery that `jetstream train --rollback` would go back to: forgotten people are in it."""
+    gallery.drop_previous(faces_dir, models_dir)
+
+
 def recordings_with(name: str, folder: Path) -> list[Path]:
     """Event files in a folder of recordings that hold the person's name, and the videos beside them."""
     found = []
     for events in sorted(folder.glob("*.jsonl")):
-        if any(track.name == name for event in _events(events) for track in event.tracks):
+        if any(name in _names(track) for event in _events(events) for track in event.tracks):
             found += [path for path in (events, events.with_suffix(".mp4")) if path.exists()]
     return found
 
@@ -78,15 +83,17 @@ def traces(name: str, faces_dir: Path, models_dir: Path, recordings: Path | None
     folder = gallery.gallery_dir(faces_dir, models_dir)
     left = [str(path) for path in recordings_with(name, recordings)] if recordings else []
     left += [str(photo.path) for photo in photos.list_photos(faces_dir).photos if photo.person == wanted]
-    if not (folder / galleryfile.MANIFEST).exists():
-        return left
-    stored = galleryfile.read(folder)
-    if wanted in stored.manifest.people or any(record.person == wanted for record in stored.manifest.photos):
-        left.append(str(folder / galleryfile.MANIFEST))
-    if wanted in stored.arrays.get("names", ()):
-        left.append(str(folder / stored.manifest.archive))
-    archives = [path.name for path in folder.glob("*.npz")]
-    return left + [str(folder / archive) for archive in archives if archive != stored.manifest.archive]
+    known: set[str] = set()  # archives that a manifest names
+    for name in (galleryfile.MANIFEST, galleryfile.PREVIOUS):
+        if not (folder / name).exists():
+            continue
+        manifest, arrays = galleryfile.read(folder, name)
+        known.add(manifest.archive)
+        if wanted in manifest.people or any(record.person == wanted for record in manifest.photos):
+            left.append(str(folder / name))
+        if wanted in arrays.get("names", ()):
+            left.append(str(folder / manifest.archive))
+    return left + [str(path) for path in folder.glob("*.npz") if path.name not in known]
 
 
 def _folders(faces_dir: Path) -> Iterator[Path]:
@@ -109,6 +116,11 @@ def _move_all(sources: list[Path], target: Path) -> None:
                 free = target / f"{path.stem}-{number}{path.suffix}"
             os.rename(path, free)
         source.rmdir()
+
+
+def _names(track: EventTrack) -> set[str | None]:
+    """Whom a line names: who is shown, and whoever had a vote."""
+    return {track.name, *(vote.name for vote in track.votes)}
 
 
 def _events(path: Path) -> Iterator[Event]:

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from jetstream.config import Config
 from jetstream.errors import UserError
-from jetstream.messages import Captured, Detected, Framed, Message, Named, Tracked, Wanted
+from jetstream.messages import Captured, Detected, InUse, Message, Named, Tracked, Wanted
 
 LONG_QUEUE = 64
 """frames a camera: more than ever wait unless the stage hangs"""
@@ -33,13 +33,17 @@ def _publishes(config: Config) -> bool:
     return config.publish.enabled
 
 
+def _learns(config: Config) -> bool:
+    return config.recognize.watch_s > 0 and config.pipeline.pace == "live"
+
+
 class Stage(NamedTuple):
     """One row. In the live pace `queue` says how many frames a camera may have waiting: `newest`: a few, then the
     oldest fall; `ring`: as many as the ring holds; `long`: more than ever wait unless the stage hangs."""
 
     name: str
-    takes: tuple[type[Framed], ...]
-    sends: tuple[type[Framed], ...]
+    takes: tuple[type[Message], ...]
+    sends: tuple[type[Message], ...]
     after: str = ""  # the stage whose end is this one's end
     queue: Literal["newest", "ring", "long"] = "newest"
     lossless: bool = True  # in the every-frame pace nothing on its way here is dropped
@@ -48,6 +52,7 @@ class Stage(NamedTuple):
     batched: bool = False  # takes lists: one message a camera, of all that are waiting
     asks: bool = False  # has answers to wait for: sees Ended when no new frame will come
     tick_s: float | None = None  # sees a Tick so often
+    vital: bool = True  # when it keeps failing the run ends
     wanted: Callable[[Config], bool] = _always
 
     def load(self) -> StageFunction:
@@ -62,10 +67,11 @@ STAGES: tuple[Stage, ...] = (
     Stage("detect", (Captured,), (Detected,), after="capture", ordered=True, batched=True),
     Stage("track", (Detected, Named), (Wanted, Tracked), after="detect", queue="long", frees=True, ordered=True,
           asks=True, tick_s=2.0),
-    Stage("recognize", (Wanted,), (Named,), after="track", batched=True),
+    Stage("recognize", (Wanted,), (Named, InUse), after="track", batched=True, tick_s=0.1),
     Stage("render", (Tracked,), (), after="track", lossless=False, tick_s=0.2, wanted=_shows),
     Stage("record", (Tracked,), (), after="track", queue="ring", frees=True, ordered=True, wanted=_records),
-    Stage("publish", (Tracked,), (), after="track", queue="long", wanted=_publishes),
+    Stage("publish", (Tracked, InUse), (), after="track", queue="long", wanted=_publishes),
+    Stage("learn", (), (), after="capture", vital=False, wanted=_learns),
 )
 # fmt: on
 

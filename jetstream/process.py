@@ -22,7 +22,7 @@ from jetstream.errors import JetstreamError
 from jetstream.ipc.bus import Inbox, Outbox, Reader
 from jetstream.ipc.memory import Memory
 from jetstream.ipc.ring import Cell, Rings
-from jetstream.messages import Dropped, Finished, Framed, Message, Tick, Wanted
+from jetstream.messages import Dropped, Finished, Framed, InUse, Message, Tick, Wanted
 from jetstream.pulse import Pulse
 from jetstream.rundir import RunDir
 
@@ -72,6 +72,8 @@ def run_stage(name: str, config: Config, run_dir: Path, *, parent: int | None = 
 def _deliver(message: Message, outbox: Outbox, pulse: Pulse, cells: dict[str, Cell], memory: Memory | None) -> None:
     if isinstance(message, Dropped):
         pulse.drops[message.reason] += message.count
+    if isinstance(message, InUse):
+        outbox.send(message)
     if not isinstance(message, Framed):
         return
     if not isinstance(message, Finished):
@@ -103,7 +105,8 @@ def _memory(stage: pipeline.Stage, config: Config, rings: Rings, cells: dict[str
         camera.name: cells[camera.name].done_below if cells else rings[camera.name].slowest or 0
         for camera in config.cameras
     }
-    return Memory(stage.takes[0], first, config.pipeline.slots, lambda camera: rings[camera].slowest or 0)
+    (takes,) = (kind for kind in stage.takes[:1] if issubclass(kind, Framed))
+    return Memory(takes, first, config.pipeline.slots, lambda camera: rings[camera].slowest or 0)
 
 
 def _ticks(pulse: Pulse, stop: "StopFlag") -> Iterator[Tick]:
@@ -168,9 +171,13 @@ def _stop_flag(parent: int | None) -> StopFlag:
             signal.signal(signum, flag.tell)
         return flag
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the supervisor, who stops all in order
-    # the kernel ends us with the supervisor, even when we hang; recordings are made to bear it
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     return flag
+
+
+def die_with_parent() -> None:
+    """The kernel ends this process with the one that started it, even when it hangs. What it writes bears it."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def set_up_logging(name: str, level: str) -> None:

@@ -90,23 +90,23 @@ class Supervisor:
             raise PipelineError(self._failure)
 
     def stop(self) -> None:
-        """Ask the captures to end; the others follow as their input ends."""
+        """Ask the captures to end, and who else takes no input; the others follow as their input ends."""
         if self._stopping_since is not None:
             return
         self._stopping_since = time.monotonic()
         notify("STOPPING=1")
-        captures = [child for child in self._children if child.is_capture]
-        any_started = any(child.popen for child in captures)
+        driven = [child for child in self._children if child.is_driven]
+        any_started = any(child.popen for child in driven if child.is_capture)
         for child in self._children:
             child.done = child.done or child.popen is None
-        signal_all(captures if any_started else self._children, END_IN_ORDER)
+        signal_all(driven if any_started else self._children, END_IN_ORDER)
 
     def _start_due(self, now_s: float) -> None:
         """Readers first: no frame shall wait for a model to load."""
-        readers_ready = all(child.beat_s or child.done for child in self._children if not child.is_capture)
+        readers_ready = all(child.beat_s or child.done for child in self._children if not child.is_driven)
         for child in self._children:
             is_due = child.popen is None and not child.done and now_s >= child.start_after_s
-            if is_due and (readers_ready or child.restarted or not child.is_capture):
+            if is_due and (readers_ready or child.restarted or not child.is_driven):
                 child.start(self._run_dir.path, now_s)
 
     def _hear(self) -> None:
@@ -145,7 +145,7 @@ class Supervisor:
         if not before or not all(other.done for other in before):
             return False
         child.input_ended_s = child.input_ended_s or now_s
-        return now_s - child.input_ended_s > self._limits.stop_timeout_s
+        return child.is_driven or now_s - child.input_ended_s > self._limits.stop_timeout_s
 
     def _ended(self, child: Child, code: int, now_s: float) -> None:
         if code == 0:
@@ -156,14 +156,15 @@ class Supervisor:
             self._fail(child, f"{child.name}: can't go on; its last line above says why")
         elif self._stopping_since is not None or child.input_ended_s is not None:
             child.done = True
-            if code > 0:
+            if code > 0 and child.stage.vital:
                 self._fail(child, f"{child.name}: did not finish in order ({describe(code)})")
         else:
             self._restart(child, code, now_s)
 
     def _restart(self, child: Child, code: int, now_s: float) -> None:
         child.bury(now_s)
-        if code == StuckError.exit_code:  # one camera's driver: no reason to give up the others
+        # one camera's driver, or what names can wait for: no reason to give up the others
+        if code == StuckError.exit_code or not child.stage.vital:
             child.restarts.clear()
             child.start_after_s = now_s + STUCK_PAUSE_S
         while child.restarts and now_s - child.restarts[0] > self._limits.restart_window_s:

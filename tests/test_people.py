@@ -86,6 +86,8 @@ def test_forgotten_person_is_nowhere_and_the_others_stay(built: Command) -> None
     (recordings / "a-1.jsonl").write_text(line % '"Grace Hopper"')
     (recordings / "a-1.mp4").write_bytes(b"video")
     (recordings / "a-2.jsonl").write_text(line % '"Eileen Collins"')
+    vote = '{"name":"Grace Hopper","log_odds":0.4,"answers":1,"photo":"Grace Hopper/1.png","distance":0.5}'
+    (recordings / "a-3.jsonl").write_text((line % "null").replace('"age_s":1', f'"age_s":1,"votes":[{vote}]'))
 
     result = built("forget", "Grace Hopper", "--yes", "--recordings", "rec", *models(built))
 
@@ -99,6 +101,21 @@ def test_forgotten_person_is_nowhere_and_the_others_stay(built: Command) -> None
         assert not any(spelling in path.read_bytes() for path in gallery_files)
     assert "Grace" not in identified(built, "Grace.png").partition(":")[2]
     assert "Eileen Collins" in identified(built, "Eileen.png")
+
+
+def test_earlier_version_that_holds_the_person_is_a_trace(built: Command) -> None:
+    faces, folder = built.folder / "faces", built.folder / "models"
+    built("train", *models(built))
+    (faces / "Grace Hopper" / "1.png").unlink()
+    (faces / "Grace Hopper").rmdir()
+    built("train", *models(built))
+
+    left = people.traces("Grace Hopper", faces, folder)
+    people.forget_earlier_version(faces, folder)
+
+    assert [Path(path).suffix for path in left] == [".json", ".npz"]
+    assert "manifest.previous.json" in left[0]
+    assert people.traces("Grace Hopper", faces, folder) == []
 
 
 def test_forget_asks_first_and_no_leaves_everything(built: Command) -> None:

@@ -49,7 +49,7 @@ class Reader(NamedTuple):
 class Outbox:
     """Sends each message to the readers of its type."""
 
-    def __init__(self, run_dir: Path, readers: Mapping[type[Framed], Sequence[Reader]]) -> None:
+    def __init__(self, run_dir: Path, readers: Mapping[type[Message], Sequence[Reader]]) -> None:
         self._encoder = msgspec.msgpack.Encoder()
         self._readers = {
             kind: [(reader, _push(endpoint(run_dir, kind, reader.name), reader.lossless)) for reader in group]
@@ -57,7 +57,7 @@ class Outbox:
         }
         self.drops: Counter[str] = Counter()
 
-    def send(self, message: Framed) -> None:
+    def send(self, message: Message) -> None:
         """To all readers of the message's type; never waits."""
         payload = self._encoder.encode(message)
         for _, socket in self._readers[type(message)]:
@@ -95,7 +95,7 @@ class Inbox:
         self,
         run_dir: Path,
         reader: str,
-        kinds: Mapping[type[Framed], int | None],
+        kinds: Mapping[type[Message], int | None],
         *,
         senders: frozenset[str],
         beat: Beat = lambda: None,
@@ -110,7 +110,7 @@ class Inbox:
         self._end_passed = False
         self._ticked_s = time.monotonic()
         self._poller = zmq.Poller()
-        self._sockets: dict[zmq.Socket[bytes], type[Framed]] = {}
+        self._sockets: dict[zmq.Socket[bytes], type[Message]] = {}
         for kind, limit in kinds.items():
             socket = _pull(endpoint(run_dir, kind, reader), limit is None)
             self._sockets[socket] = kind
@@ -144,19 +144,18 @@ class Inbox:
 
     def batch(self, most: int) -> list[Message]:
         """At least one message, and what else is waiting, one a camera at most, up to `most`. Raises StopIteration."""
-        first = next(self)
-        if not isinstance(first, Framed):
-            return [first]
-        messages = [first]
-        while len(messages) < most and (message := self._take(but={message.frame.camera for message in messages})):
+        messages = [next(self)]
+        if not isinstance(messages[0], Framed):
+            return messages
+        while len(messages) < most and (message := self._take(but={_camera_of(message) for message in messages})):
             messages.append(message)
-        return list[Message](messages)
+        return messages
 
     def close(self) -> None:
         for socket in self._sockets:
             socket.close(linger=0)
 
-    def _take(self, but: set[str] | None = None) -> Framed | None:
+    def _take(self, but: set[str] | None = None) -> Message | None:
         for waiting in self._waiting.values():
             if message := waiting.take(but or set()):
                 return message
@@ -176,6 +175,10 @@ class Inbox:
                     self._waiting[kind].add(message)
 
 
+def _camera_of(message: Message) -> str:
+    return message.frame.camera if isinstance(message, Framed) else ""
+
+
 def _push(address: str, lossless: bool) -> "zmq.Socket[bytes]":
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUSH)
     socket.set(zmq.SNDHWM, 0 if lossless else HIGH_WATER)
@@ -192,21 +195,22 @@ def _pull(address: str, lossless: bool) -> "zmq.Socket[bytes]":
 
 
 class Waiting:
-    """What one doorway holds, by camera, at most `limit` a camera; cameras take turns."""
+    """What one doorway holds, by camera, at most `limit` a camera; cameras take turns. What is of no camera counts as
+    one more."""
 
     def __init__(self, limit: int | None) -> None:
         self.limit = limit
         self.late = 0
-        self._queues: dict[str, deque[Framed]] = {}
+        self._queues: dict[str, deque[Message]] = {}
 
-    def add(self, message: Framed) -> None:
-        queue = self._queues.setdefault(message.frame.camera, deque())
+    def add(self, message: Message) -> None:
+        queue = self._queues.setdefault(_camera_of(message), deque())
         queue.append(message)
         if self.limit is not None and len(queue) > self.limit:
             queue.popleft()
             self.late += 1
 
-    def take(self, but: set[str]) -> Framed | None:
+    def take(self, but: set[str]) -> Message | None:
         """The oldest message of the camera whose turn it is; `but` these cameras."""
         for camera, queue in self._queues.items():
             if queue and camera not in but:

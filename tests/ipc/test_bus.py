@@ -7,7 +7,7 @@ import pytest
 
 from jetstream.errors import UserError
 from jetstream.ipc.bus import HIGH_WATER, Inbox, Outbox, Reader, endpoint
-from jetstream.messages import Captured, Ended, FrameRef, Named, Tick, Wanted
+from jetstream.messages import Captured, Ended, FrameRef, InUse, Named, Tick, Wanted
 
 
 def captured(frame_id: int, camera: str = "a") -> Captured:
@@ -44,6 +44,24 @@ def test_reader_that_opens_later_misses_nothing(tmp_path: Path) -> None:
     sender.end("capture.a")
 
     assert ids(list(reader)) == [0]
+    reader.close()
+
+
+def test_message_of_no_frame_passes_beside_the_frames(tmp_path: Path) -> None:
+    reader = Inbox(tmp_path, "publish", {Captured: 3, InUse: 3}, senders=frozenset({"track"}))
+    frames = Outbox(tmp_path, {Captured: [Reader("publish", lossless=False, ends=True)]})
+    galleries = Outbox(tmp_path, {InUse: [Reader("publish", lossless=False, ends=False)]})
+    galleries.send(InUse(sha256="ab", people=1, photos=2))
+    galleries.close()  # not its end
+    frames.send(captured(0))
+    time.sleep(0.2)
+    frames.end("track")
+
+    got = list(reader)
+
+    assert len(got) == 2
+    assert InUse(sha256="ab", people=1, photos=2) in got
+    assert captured(0) in got
     reader.close()
 
 

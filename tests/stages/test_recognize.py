@@ -1,16 +1,20 @@
 """The recognize stage on the demo's people, with a real gallery."""
 
+import math
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 
 from jetstream import gallery, startup
 from jetstream.config import Config
-from jetstream.messages import Captured, Dropped, Named, Wanted, WantedFace
+from jetstream.messages import Captured, Dropped, InUse, Named, Tick, Wanted, WantedFace
 from jetstream.stages.detect import detect
-from jetstream.stages.recognize import Known, recognize
+from jetstream.stages.recognize import LOOK_EVERY_S, Known, recognize
 from tests.stages.making import captured, config_of, rings_for
 
 
@@ -33,17 +37,56 @@ def questions(messages: list[Captured], rings: object, config: Config) -> list[W
     ]
 
 
+def answers_to(batches: list[list[Wanted]], rings: object, config: Config) -> list[Named | Dropped]:
+    messages = list(recognize(iter(batches), rings, config))  # type: ignore[arg-type]
+    return [message for message in messages if not isinstance(message, InUse)]
+
+
 def test_the_enrolled_is_named_and_the_other_is_not(config: Config, portraits: dict[str, np.ndarray]) -> None:
     rings = rings_for(config)
     wanted = questions(captured(rings, list(portraits.values())), rings, config)
 
-    answers = list(recognize(([w] for w in wanted), rings, config))
+    answers = answers_to([[w] for w in wanted], rings, config)
 
     assert [[face.name for face in named.faces] for named in answers] == [["Eileen Collins"], [None]]  # type: ignore[union-attr]
     collins, hopper = (named.faces[0] for named in answers)  # type: ignore[union-attr]
     assert collins.distance < 0.2 < hopper.distance
     assert collins.confidence > 0.9 > 0.5 > hopper.confidence
     assert hopper.nearest == "Eileen Collins"
+
+
+def test_look_that_is_too_poor_is_not_embedded_and_says_nothing(
+    config: Config, portraits: dict[str, np.ndarray]
+) -> None:
+    rings = rings_for(config)
+    collins = portraits["Eileen Collins"]
+    dark = (collins * 0.02).astype(np.uint8)
+    (wanted,) = questions(captured(rings, [collins]), rings, config)
+    (frame,) = (message.frame for message in captured(rings, [dark]))
+    unseen = Wanted(frame=frame, faces=wanted.faces)
+
+    good, poor = answers_to([[wanted, unseen]], rings, config)
+    back = msgspec.msgpack.decode(msgspec.msgpack.encode(poor), type=Named)
+
+    (seen,), (lost,) = good.faces, poor.faces  # type: ignore[union-attr]
+    assert (seen.name, seen.quality) == ("Eileen Collins", 1.0)
+    assert (lost.name, lost.confidence, lost.nearest, lost.photo, lost.moved) == (None, 0.0, None, None, False)
+    assert lost.distance == math.inf
+    assert 0.0 <= lost.quality < config.recognize.min_quality
+    assert back == poor, "infinity travels"
+
+
+def test_second_look_at_another_face_tells_that_the_track_moved(
+    config: Config, portraits: dict[str, np.ndarray]
+) -> None:
+    rings = rings_for(config)
+    collins, hopper = portraits.values()
+    wanted = questions(captured(rings, [collins, collins, hopper, hopper, hopper]), rings, config)
+
+    answers = [a for a in recognize(([w] for w in wanted), rings, config) if isinstance(a, Named)]
+
+    assert [answer.faces[0].moved for answer in answers] == [False, False, False, True, False]
+    assert {answer.faces[0].photo for answer in answers} == {"Eileen Collins/1.png"}
 
 
 def test_cameras_share_a_batch_and_get_the_answers_of_each_alone(
@@ -56,8 +99,8 @@ def test_cameras_share_a_batch_and_get_the_answers_of_each_alone(
         *questions(captured(rings, [hopper], "b"), rings, config),
     ]
 
-    together = list(recognize(iter([wanted]), rings, config))
-    alone = [next(iter(recognize(iter([[w]]), rings, config))) for w in wanted]
+    together = answers_to([wanted], rings, config)
+    alone = [answer for w in wanted for answer in answers_to([[w]], rings, config)]
 
     assert together == alone
 
@@ -69,7 +112,7 @@ def test_question_about_a_frame_that_left_the_ring_is_answered_without_faces(
     wanted = questions(captured(rings, [portraits["Eileen Collins"]]), rings, config)
     captured(rings, [portraits["Grace Hopper"]])
 
-    answers = list(recognize(([w] for w in wanted), rings, config))
+    answers = answers_to([[w] for w in wanted], rings, config)
 
     assert answers == [Dropped(camera="a", reason="lapped"), Named(frame=wanted[0].frame, faces=())]
 
@@ -82,13 +125,32 @@ def test_gallery_trained_meanwhile_is_taken_without_a_restart(config: Config, po
     faces = Path(config.recognize.faces)
     (faces / "Eileen Collins").rename(faces / "Commander Collins")
     startup.prepare_gallery(config)
-    known.refresh(0.5)
+    known.refresh(0.05)
     unlooked = known.classifier
-    known.refresh(1.5)
+    known.refresh(0.2)
 
-    assert unlooked is before, "not looked for more than once a second"
+    assert unlooked is before, "not looked for at every batch"
     assert before.names == ("Eileen Collins",)
     assert known.classifier.names == ("Commander Collins",)
+
+
+def test_gallery_in_use_is_told_at_the_start_and_when_it_changes(config: Config) -> None:
+    def ticks() -> Iterator[list[Tick]]:
+        yield [Tick()]
+        yield [Tick()]
+        faces = Path(config.recognize.faces)
+        (faces / "Eileen Collins").rename(faces / "Commander Collins")
+        startup.prepare_gallery(config)
+        time.sleep(LOOK_EVERY_S)
+        yield [Tick()]
+        yield [Tick()]
+
+    before = gallery.open_gallery(config).sha256
+    told = list(recognize(ticks(), rings_for(config), config))
+    after = gallery.open_gallery(config).sha256
+
+    assert told == [InUse(sha256=before, people=1, photos=1), InUse(sha256=after, people=1, photos=1)]
+    assert before != after
 
 
 def test_damaged_gallery_leaves_the_people_known_so_far(config: Config, caplog: pytest.LogCaptureFixture) -> None:

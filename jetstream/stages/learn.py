@@ -1,0 +1,81 @@
+"""Photos that change while the pipeline runs are learnt by a process that comes and goes; `recognize` takes the result.
+
+Touches no frame and holds no network: it looks at names, sizes and times in the faces folder, and waits.
+"""
+
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from jetstream import gallery, photos
+from jetstream.config import Config
+from jetstream.ipc.ring import FrameReader
+from jetstream.messages import Message, Tick
+
+TURN_S = 0.1
+"""longest wait between two ticks"""
+SHARE = 0.02
+"""most of one core's time that looking may take: thousands of people are looked at less often"""
+
+log = logging.getLogger("jetstream")
+
+
+def learn(ticks: Iterator[Tick], _: FrameReader, config: Config) -> Iterator[Message]:
+    """Looks every `watch_s`, and has photos learnt once they stand still. Tells nobody: a new gallery is a file."""
+    faces = Path(config.recognize.faces)
+    change = Change(gallery.learnt_from(config))
+    next_s = 0.0
+    for _tick in ticks:
+        now_s = time.monotonic()
+        if now_s < next_s:
+            time.sleep(min(TURN_S, next_s - now_s))
+            continue
+        seen = photos.state(faces, each=lambda: next(ticks, None))
+        next_s = time.monotonic() + max(config.recognize.watch_s, (time.monotonic() - now_s) / SHARE)
+        if change.is_due(seen):
+            log.info("%s: photos changed; learning them", faces)
+            _learn(ticks, config)
+    yield from ()
+
+
+class Change:
+    """Whether photos are other than those learnt last, and were the same at two looks: a copy under way must not be
+    learnt half. A folder that is gone changes nothing, since a disk that went away is no reason to forget people."""
+
+    def __init__(self, learnt: photos.State | None) -> None:
+        self._learnt = learnt
+        self._seen: photos.State | None = None
+
+    def is_due(self, seen: photos.State | None) -> bool:
+        still, self._seen = seen == self._seen, seen
+        if seen is None or not still or seen == self._learnt:
+            return False
+        self._learnt = seen  # also where learning fails: it is tried again when photos change again
+        return True
+
+
+def _learn(ticks: Iterator[Tick], config: Config) -> None:
+    """In a process of its own, so that what training holds is given back when it ends, and its death hurts nobody."""
+    command = [sys.executable, "-m", "jetstream.learning", str(os.getpid())]
+    # a session of its own: the kernel weighs sessions against each other, and only then its members by their niceness
+    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as learner:
+        try:
+            assert learner.stdin is not None
+            with learner.stdin as stdin:
+                stdin.write(msgspec.json.encode(config))
+            for _tick in ticks:
+                time.sleep(TURN_S)
+                if (code := learner.poll()) is not None:
+                    break
+            else:
+                return
+        finally:
+            learner.kill()
+    if code:
+        log.warning("learning failed (exit code %d); the people known so far stay until photos change again", code)
