@@ -1,0 +1,161 @@
+"""Faces of pictures, video files and cameras, each followed through its source.
+
+Knows no person: every face of every frame is added to what was seen.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+
+from jetstream.enrolling.seen import Found, Seen, Source
+from jetstream.errors import SourceError, UserError
+from jetstream.video.folder import shrunk
+from jetstream.video.frames import Image
+from jetstream.video.images import read_image
+from jetstream.video.live import Newest
+from jetstream.video.opening import masked
+from jetstream.video.source import kind_of, open_source, pictures_of
+from jetstream.vision import motion
+from jetstream.vision.mtcnn import Mtcnn
+from jetstream.vision.tracker import Tracker
+
+LOOKS_PER_S: Final = 6.0
+"""Frames of a video to look at, a second: a minute of two people at 1280x720 takes 15 s of one core."""
+MOST_FRAMES: Final = 900
+"""of one video; a longer one is looked at less often"""
+LONGEST_PX: Final = 1920
+SURE_SCORE: Final = 0.9
+"""of a face in a single picture, where no track confirms it"""
+FIRST_FRAME_S: Final = 15.0
+"""A camera may take so long to give its first frame."""
+
+Progress = Callable[[str, float], None]
+Enough = Callable[[], bool]
+
+
+def from_pictures(spec: str, seen: Seen, detector: Mtcnn) -> None:
+    """Every face of one picture, or of the pictures of a folder or glob. Raises UserError."""
+    for path in pictures_of(spec):
+        try:
+            image = read_image(path)
+        except SourceError as error:
+            raise UserError(str(error)) from None
+        source = Source(str(path), stem_of(path.stem), timed=False)
+        seen.add(image, _faces_of_picture(image, detector), source, 0.0)
+
+
+def from_video(spec: str, seen: Seen, detector: Mtcnn, progress: Progress) -> None:
+    """The faces of a video file, or of the demo, followed from its beginning to its end. Raises SourceError."""
+    name = Path(spec).name
+    with open_source(spec) as video:
+        expected_s = (video.frames_expected or 0) / (video.fps or 25.0)
+    fps_limit = min(LOOKS_PER_S, MOST_FRAMES / expected_s) if expected_s else LOOKS_PER_S
+    source, follower = Source(spec, stem_of(Path(spec).stem), timed=True), Follower(detector)
+    with open_source(spec, fps_limit=fps_limit) as video:
+        for frame in video:
+            progress(name, min(frame.pts_s / expected_s, 1.0) if expected_s else 0.0)
+            seen.add(frame.image, follower.faces(frame.image, frame.pts_s), source, frame.pts_s)
+    progress(name, 1.0)
+
+
+def from_camera(
+    spec: str, seen: Seen, detector: Mtcnn, seconds: float, enough: Enough, opened: Callable[[], None]
+) -> None:
+    """The faces before a camera or in a stream, for `seconds` from its first frame or until `enough`.
+
+    `opened` is called at the first frame. A source that ends or breaks has given what it gave. Raises SourceError
+    where it gives no frame at all.
+    """
+    source, follower = Source(shown(spec), camera_stem(spec), timed=True), Follower(detector)
+    start_ns: int | None = None
+    waiting_since_s = time.monotonic()
+    with Newest(partial(open_source, spec)) as camera:
+        while start_ns is None or (time.monotonic_ns() - start_ns) * 1e-9 < seconds:
+            try:
+                frame = camera.get(0.2)
+            except SourceError:
+                if start_ns is None:
+                    raise
+                return
+            if frame is None:
+                if start_ns is None and time.monotonic() - waiting_since_s > FIRST_FRAME_S:
+                    raise SourceError(f"{source.shown}: no frame within {FIRST_FRAME_S:.0f} s; check the camera")
+                continue
+            if start_ns is None:
+                start_ns = frame.captured_ns
+                opened()
+            time_s = (frame.captured_ns - start_ns) * 1e-9
+            seen.add(frame.image, follower.faces(frame.image, time_s), source, time_s)
+            if enough():
+                return
+
+
+class Follower:
+    """The faces of one source's frames, each with a number that stays with it while it can be followed."""
+
+    def __init__(self, detector: Mtcnn) -> None:
+        self._detector = detector
+        self._tracker = Tracker()
+        self._thumbnail: Image | None = None
+
+    def faces(self, image: Image, time_s: float) -> Iterator[Found]:
+        before, self._thumbnail = self._thumbnail, motion.thumbnail(image)
+        cut = before is not None and motion.change(before, self._thumbnail).cut
+        found = self._detector.detect([image])[0]
+        for track in self._tracker.update(*found, time_s, cut=cut):
+            if track.state == "confirmed" and track.landmarks is not None:
+                yield Found(track.track_id, track.box, track.landmarks, track.score)
+
+
+def is_live(spec: str) -> bool:
+    """Raises UserError for what is no source."""
+    return _kind(spec) in ("camera", "network")
+
+
+def is_pictures(spec: str) -> bool:
+    """Raises UserError for what is no source."""
+    return _kind(spec) == "images"
+
+
+def stem_of(text: str) -> str:
+    """`text` as the beginning of a file's name: letters, digits, `-` and `_`, at most 40, none hidden or left out."""
+    kept = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in text)
+    return re.sub("-{2,}", "-", kept).lstrip("-_")[:40].rstrip("-") or "photo"
+
+
+def shown(spec: str) -> str:
+    """A camera or stream as it may be printed: without passwords."""
+    return masked(spec) if "://" in spec else f"camera {spec}"
+
+
+def camera_stem(spec: str) -> str:
+    """Without an address: a password must not become part of a file's name."""
+    return "stream" if "://" in spec else f"camera-{stem_of(Path(spec).name)}"
+
+
+def _kind(spec: str) -> str:
+    try:
+        return kind_of(spec)
+    except SourceError as error:
+        raise UserError(f"--from {error}") from None
+
+
+def _faces_of_picture(image: Image, detector: Mtcnn) -> Iterator[Found]:
+    small = shrunk(image, LONGEST_PX, LONGEST_PX)
+    scale = np.float32(image.shape[1] / small.shape[1])
+    found = detector.detect([small])[0]
+    shift = np.float32(0)
+    if not len(found.boxes):  # cut so tight that the networks see no head: as `enrol` does
+        border = max(small.shape[:2]) // 3
+        wider = cv2.copyMakeBorder(small, border, border, border, border, cv2.BORDER_REPLICATE)
+        found, shift = detector.detect([np.asarray(wider, np.uint8)])[0], np.float32(border)
+    sure = found.scores >= SURE_SCORE
+    for number, index in enumerate(np.flatnonzero(sure if sure.any() else found.scores >= 0)):
+        box, landmarks = ((points[index] - shift) * scale for points in (found.boxes, found.landmarks))
+        yield Found(number, box, landmarks, float(found.scores[index]))

@@ -1,0 +1,68 @@
+"""The people known before: whether a new face is the one its name says, or somebody else.
+
+Reads a gallery, learning first what changed in the folder; writes nothing else.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jetstream import gallery, galleryfile, photos, startup
+from jetstream.config import Config
+from jetstream.errors import UserError
+from jetstream.vision import looks
+from jetstream.vision.classifier import EMBEDDING_SIZE, Classifier
+
+THE_SAME: Final = 0.5
+"""Largest distance between a person's new looks and photos, were there very many of both."""
+
+Progress = Callable[[str, float], None]
+
+
+class Known:
+    """`name`'s photos as `embeddings`, (N, 128), N 0 for somebody new; and a classifier of everybody."""
+
+    def __init__(self, name: str, config: Config, progress: Progress) -> None:
+        self.name = name
+        self.embeddings = np.empty((0, EMBEDDING_SIZE), np.float32)
+        self._classifier: Classifier | None = None
+        faces, models = Path(config.recognize.faces), Path(config.models.dir)
+        if not photos.list_photos(faces).photos:
+            return
+        startup.prepare_gallery(config, progress)
+        stored = galleryfile.read(gallery.gallery_dir(faces, models))
+        rows = [record.row for record in stored.manifest.photos if record.person == name and record.row is not None]
+        self.embeddings = np.asarray(stored.arrays["embeddings"][rows], np.float32).reshape(-1, EMBEDDING_SIZE)
+        self._classifier = Classifier.from_arrays(stored.arrays)
+
+    def check(self, new: NDArray[np.float32], *, force: bool) -> None:
+        """Raises UserError, unless `force`, where (M, 128) new looks are not this person's, or are somebody else's."""
+        if force:
+            return
+        other, share = self._taken_for(new)
+        if share >= 0.5:
+            raise UserError(
+                f"{self.name}: looks like {other}; if that is who it is, enroll {other}; "
+                "if they are two people, go on with --force. Nothing was changed"
+            )
+        if not len(self.embeddings):
+            return
+        distance = float(np.linalg.norm(new.mean(axis=0) - self.embeddings.mean(axis=0)))
+        most = looks.limit(THE_SAME, len(new), len(self.embeddings))
+        if distance > most:
+            raise UserError(
+                f"{self.name}: doesn't look like the {len(self.embeddings)} photos there are (distance {distance:.2f}, "
+                f"expected at most {most:.2f}); if it is the same person, go on with --force. Nothing was changed"
+            )
+
+    def _taken_for(self, new: NDArray[np.float32]) -> tuple[str, float]:
+        """Whom, but for this person, most of the looks are taken for, and the share of them."""
+        answers = self._classifier.ask(new) if self._classifier is not None else []
+        names = Counter(answer.name for answer in answers if answer.name not in (None, self.name))
+        return max(
+            ((str(name), n / len(new)) for name, n in names.items()), key=lambda pair: pair[1], default=("", 0.0)
+        )

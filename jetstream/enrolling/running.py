@@ -1,0 +1,119 @@
+"""The looks of one track of the pipeline that runs now: told by the detections topic, read from the frame rings.
+
+Touches nothing of the pipeline: it is one more subscriber, and a reader that no writer waits for.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+import numpy as np
+import zmq
+
+from jetstream import config as configuration
+from jetstream.config import Config
+from jetstream.enrolling.footage import Enough
+from jetstream.enrolling.seen import Found, Seen, Source
+from jetstream.errors import PipelineError, UserError
+from jetstream.ipc.ring import Rings
+from jetstream.messages import Event
+from jetstream.rundir import RunDir
+
+LOOK_EVERY_S: Final = 0.1
+"""More often the same look would come again."""
+
+
+def from_track(spec: str, seen: Seen, config: Config, seconds: float, enough: Enough) -> None:
+    """Looks at `<id>` or `<camera>/<id>`, for at most `seconds` in all or until `enough`.
+
+    Frames that left their ring before they were read are passed over. Raises UserError for what is no track, is on
+    several cameras, or isn't told by this pipeline; PipelineError where none runs or the track wasn't seen.
+    """
+    camera, track_id = parsed(spec)
+    folder = RunDir(configuration.run_dir(config))
+    running = running_config(config)
+    if camera and camera not in (known := [one.name for one in running.cameras]):
+        raise UserError(f"--from track:{spec}: no camera {camera} runs; there are: {', '.join(known)}")
+    others: set[int] = set()
+    cameras: set[str] = set()
+    source = Source(f"track {spec}", f"track-{spec.replace('/', '-')}", timed=True)
+    start_s, last_s = time.monotonic(), -LOOK_EVERY_S
+    with Rings.attach_all(folder.read_rings()) as rings:
+        for event in _events(running.publish.endpoint, camera, start_s + seconds, folder):
+            time_s = time.monotonic() - start_s
+            others |= {track.track_id for track in event.tracks}
+            if track_id not in {track.track_id for track in event.tracks}:
+                continue
+            cameras.add(event.camera)
+            if len(cameras) > 1:
+                ways = " or ".join(f"track:{name}/{track_id}" for name in sorted(cameras))
+                raise UserError(f"--from track:{spec}: on several cameras; say which: {ways}")
+            faces = list(_faces(event, track_id))
+            if not faces or time_s - last_s < LOOK_EVERY_S:
+                continue
+            image = rings.read(event.camera, event.frame_id)
+            if image is None:
+                continue
+            last_s = time_s
+            seen.add(image, faces, source, time_s)
+            if enough():
+                return
+    if not cameras:
+        there = ", ".join(str(number) for number in sorted(others))
+        raise PipelineError(
+            f"track {spec}: not seen within {seconds:g} s; "
+            + (f"seen were: {there}" if there else "no face was seen at all; see `jetstream subscribe`")
+        )
+
+
+def running_config(config: Config) -> Config:
+    """What the pipeline in this run directory runs with. Raises PipelineError, UserError."""
+    path = configuration.run_dir(config)
+    folder = RunDir(path)
+    if not folder.is_running():
+        raise PipelineError(
+            f"{path}: no jetstream runs here; start one, or name its folder with --set pipeline.run_dir=..."
+        )
+    try:
+        running = folder.read_config()
+    except (OSError, msgspec.DecodeError):
+        raise PipelineError(f"{path}: the pipeline isn't ready yet, or is ending; try again") from None
+    if not running.publish.enabled:
+        raise UserError(f"{path}: this pipeline tells nobody of its tracks; run it with publish.enabled=true")
+    return running
+
+
+def parsed(spec: str) -> tuple[str, int]:
+    """Camera (empty: any) and track. Raises UserError."""
+    camera, _, number = spec.rpartition("/")
+    if not number.isascii() or not number.isdecimal():
+        raise UserError(f"--from track:{spec}: expected track:<id> or track:<camera>/<id>, such as track:7")
+    return camera, int(number)
+
+
+def _events(endpoint: str, camera: str, until_s: float, folder: RunDir) -> Iterator[Event]:
+    """The topic's events, until a time of the monotonic clock or the pipeline's end."""
+    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
+    socket.subscribe(b"detections.")
+    socket.connect(endpoint)
+    try:
+        while (left_s := until_s - time.monotonic()) > 0:
+            if not socket.poll(int(min(left_s, 0.5) * 1000) + 1):
+                if not folder.is_running():
+                    return
+                continue
+            _, body = socket.recv_multipart()
+            event = msgspec.msgpack.decode(body, type=Event)
+            if not camera or event.camera == camera:
+                yield event
+    finally:
+        socket.close(linger=0)
+
+
+def _faces(event: Event, track_id: int) -> Iterator[Found]:
+    """The track where this very frame shows it."""
+    for track in event.tracks:
+        if track.track_id == track_id and track.landmarks is not None:
+            landmarks = np.array(track.landmarks, np.float32).reshape(5, 2)
+            yield Found(track_id, np.array(track.box, np.float32), landmarks, track.score)

@@ -1,0 +1,460 @@
+"""`jetstream enroll` as a user runs it: from pictures, video, a live stream, a track of a running pipeline."""
+
+import http.server
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import cv2
+import msgspec
+import numpy as np
+import pytest
+import zmq
+
+from jetstream import configfile, startup
+from jetstream.enrolling import keeping
+from jetstream.enrolling.footage import stem_of
+from jetstream.enrolling.seen import Source, cut
+from jetstream.enrolling.who import At, parse_at
+from jetstream.errors import UserError
+from jetstream.messages import Event
+from jetstream.models import open_detector, open_embedder
+from jetstream.video.demo import scene
+from jetstream.video.sink import VideoSink
+from jetstream.vision import align
+from tests.command import Command
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+DEMO = str(REPOSITORY / "configs" / "demo.toml")
+COLLINS_AT, HOPPER_AT = "330,330", "955,410"  # px in the demo's first second
+
+
+@pytest.fixture
+def jetstream(tmp_path: Path, models_dir: Path, portraits: dict[str, np.ndarray]) -> Command:
+    """With models of its own, since a gallery is kept beside them, and both portraits as files."""
+    (tmp_path / "models").mkdir()
+    for path in models_dir.glob("*.onnx"):
+        (tmp_path / "models" / path.name).hardlink_to(path)
+    for name, image in portraits.items():
+        cv2.imwrite(str(tmp_path / f"{name.split()[1].lower()}.png"), image)
+    return Command(tmp_path, tmp_path / "models")
+
+
+@pytest.fixture
+def both(jetstream: Command, portraits: dict[str, np.ndarray]) -> str:
+    """A picture with Collins left and Hopper right, faces of like size."""
+    collins, hopper = (cv2.resize(image, (512, 512)) for image in portraits.values())
+    larger = cv2.resize(collins[:300, 70:370], (600, 600))
+    cv2.imwrite(str(jetstream.folder / "both.png"), np.hstack([larger, cv2.resize(hopper, (600, 600))]))
+    return "both.png"
+
+
+def photos_in(jetstream: Command) -> list[str]:
+    folder = jetstream.folder / "faces"
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def named(jetstream: Command, picture: str) -> str:
+    """What `identify` says of a picture."""
+    return jetstream("identify", picture, sets=True).stdout.partition(": ")[2]
+
+
+def film(path: Path, first: int, frames: int) -> str:
+    """Frames of the demo as a video file."""
+    sink = VideoSink(path, fps=25, width=1280, height=720)
+    for index in range(frames):
+        sink.write(scene(first + index), index / 25)
+    sink.close()
+    return path.name
+
+
+def refused(jetstream: Command, *words: str, code: int = 2) -> str:
+    """What `enroll` says when it must refuse; nothing may change."""
+    before = photos_in(jetstream) if (jetstream.folder / "faces").exists() else None
+    result = jetstream("enroll", *words, sets=True)
+    assert result.returncode == code, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    assert before == (photos_in(jetstream) if (jetstream.folder / "faces").exists() else None)
+    return result.stderr
+
+
+def test_face_of_a_picture_is_enrolled_shown_and_known(jetstream: Command) -> None:
+    result = jetstream("enroll", "Grace Hopper", "--from", "hopper.png", sets=True)
+
+    assert result.returncode == 0, result.stderr
+    assert photos_in(jetstream) == ["Grace Hopper/hopper-1.jpg"]
+    assert "hopper-1.jpg" in result.stdout
+    assert "1 of 1 looks taken" in result.stdout
+    assert named(jetstream, "hopper.png").startswith("Grace Hopper")
+    assert named(jetstream, "collins.png").startswith("unknown")
+
+
+def test_photos_are_readable_by_the_owner_alone(jetstream: Command) -> None:
+    old = os.umask(0)
+    try:
+        assert jetstream("enroll", "Grace Hopper", "--from", "hopper.png", sets=True).returncode == 0
+    finally:
+        os.umask(old)
+
+    faces = jetstream.folder / "faces"
+    assert [path.stat().st_mode & 0o777 for path in (faces, faces / "Grace Hopper")] == [0o700, 0o700]
+    (photo,) = (faces / "Grace Hopper").iterdir()
+    assert photo.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "", " ", ".hidden", "_unknown", "..", "a\\b", "a\nb"])
+def test_name_cannot_leave_the_folder(jetstream: Command, name: str) -> None:
+    before = sorted(jetstream.folder.iterdir())
+
+    assert "can't be a person's name" in refused(jetstream, name, "--from", "hopper.png")
+    assert sorted(jetstream.folder.iterdir()) == before
+
+
+def test_two_faces_of_like_size_need_a_pixel_and_the_sentence_gives_it(jetstream: Command, both: str) -> None:
+    said = refused(jetstream, "Grace Hopper", "--from", both)
+    ways = [way for way in said.replace(";", " ").split() if "," in way and way[0].isdigit()]
+    assert "2 people are seen about equally" in said
+    assert len(ways) == 2
+
+    right = max(ways, key=lambda way: float(way.split(",")[0]))
+    result = jetstream("enroll", "Grace Hopper", "--from", both, "--at", right, sets=True)
+
+    assert result.returncode == 0, result.stderr
+    assert named(jetstream, "faces/Grace Hopper/both-1.jpg").count("(") == 1  # the photo leaves the neighbour out
+    assert named(jetstream, "hopper.png").startswith("Grace Hopper")
+    assert named(jetstream, "collins.png").startswith("unknown")
+
+
+def test_pixel_without_a_face_is_said_with_those_that_have_one(jetstream: Command, both: str) -> None:
+    said = refused(jetstream, "Grace Hopper", "--from", both, "--at", "5,595")
+
+    assert "no face there; there are --at" in said
+
+
+@pytest.mark.parametrize("at", ["5", "5;6", "a,b", "5,6@", "-5,6"])
+def test_pixel_of_another_form_is_refused(jetstream: Command, at: str) -> None:
+    assert "expected X,Y" in refused(jetstream, "Ada", "--from", "hopper.png", f"--at={at}")
+
+
+def test_picture_without_a_face_is_refused(jetstream: Command) -> None:
+    cv2.imwrite(str(jetstream.folder / "wall.png"), np.full((300, 300, 3), 120, np.uint8))
+
+    assert "wall.png: no face found" in refused(jetstream, "Ada", "--from", "wall.png")
+    assert not (jetstream.folder / "faces").exists()
+
+
+def test_source_that_is_not_there_is_refused(jetstream: Command) -> None:
+    (jetstream.folder / "text.mp4").write_text("no video")
+
+    assert "no such" in refused(jetstream, "Ada", "--from", "nowhere.mp4")
+    assert "text.mp4" in refused(jetstream, "Ada", "--from", "text.mp4")
+
+
+def test_person_in_several_pictures_is_the_one_they_share(jetstream: Command, both: str) -> None:
+    result = jetstream("enroll", "Grace Hopper", "--from", both, "--from", "hopper.png", sets=True)
+
+    assert result.returncode == 0, result.stderr
+    assert named(jetstream, "hopper.png").startswith("Grace Hopper")
+    assert named(jetstream, "collins.png").startswith("unknown")
+
+
+def test_pictures_of_two_people_are_not_made_one(jetstream: Command) -> None:
+    said = refused(jetstream, "Ada", "--from", "hopper.png", "--from", "collins.png")
+
+    assert "2 people are seen about equally" in said
+    assert "collins.png alone" in said
+
+
+def test_look_that_is_there_already_is_not_taken_again(jetstream: Command) -> None:
+    jetstream("enroll", "Grace Hopper", "--from", "hopper.png", sets=True)
+
+    assert "no look is worth keeping (duplicate 1)" in refused(jetstream, "Grace Hopper", "--from", "hopper.png")
+
+
+def test_other_face_is_not_added_to_a_person_unless_forced(jetstream: Command) -> None:
+    jetstream("enroll", "Grace Hopper", "--from", "hopper.png", sets=True)
+    words = ("Grace Hopper", "--from", "collins.png")
+
+    assert "doesn't look like the 1 photos there are" in refused(jetstream, *words)
+    assert jetstream("enroll", *words, "--force", sets=True).returncode == 0
+    assert photos_in(jetstream) == ["Grace Hopper/collins-1.jpg", "Grace Hopper/hopper-1.jpg"]
+
+
+def test_known_face_gets_no_second_name_unless_forced(jetstream: Command) -> None:
+    jetstream("enroll", "Grace Hopper", "--from", "hopper.png", sets=True)
+    words = ("Somebody", "--from", "hopper.png")
+
+    assert "looks like Grace Hopper" in refused(jetstream, *words)
+    assert jetstream("enroll", *words, "--force", sets=True).returncode == 0
+
+
+def test_photo_there_is_never_overwritten(jetstream: Command) -> None:
+    folder = jetstream.folder / "faces" / "Grace Hopper"
+    folder.mkdir(parents=True)
+    (folder / "hopper-1.jpg").write_text("somebody's")
+
+    assert jetstream("enroll", "Grace Hopper", "--from", "hopper.png", sets=True).returncode == 0
+    assert photos_in(jetstream) == ["Grace Hopper/hopper-1.jpg", "Grace Hopper/hopper-2.jpg"]
+    assert (folder / "hopper-1.jpg").read_text() == "somebody's"
+
+
+def test_photos_that_cannot_all_be_written_leave_nothing(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nothing was kept"):
+        keeping.write("Ada", tmp_path / "faces", ["fine", "x" * 300], [b"1", b"2"])
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_photo_leaves_a_larger_neighbour_out(models_dir: Path, portraits: dict[str, np.ndarray]) -> None:
+    """Training takes a photo's largest face, which must be the enrolled one."""
+    small = cv2.copyMakeBorder(portraits["Grace Hopper"][20:320, 130:400], 150, 150, 0, 0, cv2.BORDER_REPLICATE)
+    large = cv2.resize(portraits["Eileen Collins"][20:260, 165:305], (350, 600))
+    image = np.hstack([small, large])
+    config = startup.for_photos(configfile.build({"models": {"dir": str(models_dir)}}, where="test"))
+    with open_detector(config) as detector, open_embedder(config) as embedder:
+        found = detector.detect([image])[0]
+        hopper = int(found.boxes[:, 0].argmin())
+        widest = cut(image, found.boxes[hopper], Source("both", "both", timed=False))
+        wide = cv2.imdecode(np.frombuffer(widest.jpeg, np.uint8), cv2.IMREAD_COLOR)
+        embedding = embedder.embed(align.chips(image, found.landmarks[[hopper]]), mirror=True)[0]
+        kept = keeping.photo_of(widest, embedding, detector, embedder)
+        assert len(detector.detect([wide])[0].boxes) == 2
+        assert isinstance(kept, keeping.Kept)
+        photo = cv2.imdecode(np.frombuffer(kept.jpeg, np.uint8), cv2.IMREAD_COLOR)
+        assert len(detector.detect([photo])[0].boxes) == 1
+        assert np.linalg.norm(kept.embedding - embedding) < keeping.SAME_FACE
+
+        stranger = embedding + np.float32(0.1)  # 1.1 away
+        assert keeping.photo_of(widest, stranger, detector, embedder) == keeping.ANOTHER_FACE
+
+
+def test_film_of_two_people_needs_a_pixel_and_gives_sharp_looks_of_one(jetstream: Command) -> None:
+    clip = film(jetstream.folder / "film.mp4", first=0, frames=200)  # they cross on the way
+
+    said = refused(jetstream, "Grace Hopper", "--from", clip)
+    assert "2 people are seen about equally" in said
+    result = jetstream("enroll", "Grace Hopper", "--from", clip, "--at", HOPPER_AT, "--photos", "3", sets=True)
+
+    assert result.returncode == 0, result.stderr
+    assert 1 <= len(photos_in(jetstream)) <= 3
+    assert "other_person" in result.stdout
+    for photo in photos_in(jetstream):
+        assert photo.startswith("Grace Hopper/film-")
+        assert named(jetstream, f"faces/{photo}").count("(") == 1  # one face in it, found again
+    assert named(jetstream, "hopper.png").startswith("Grace Hopper")
+    assert named(jetstream, "collins.png").startswith("unknown")
+
+
+@pytest.fixture
+def mjpeg() -> Iterator[Callable[[Callable[[int], np.ndarray]], str]]:
+    """mjpeg(picture): URL of a camera that sends picture(0), picture(1), ... 12 times a second, without end."""
+    servers: list[http.server.ThreadingHTTPServer] = []
+    over = threading.Event()
+
+    def start(picture: Callable[[int], np.ndarray]) -> str:
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+                self.end_headers()
+                try:
+                    for index in count():
+                        data = cv2.imencode(".jpg", picture(index))[1].tobytes()
+                        head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+                        self.wfile.write(head.encode() + data + b"\r\n")
+                        if over.wait(1 / 12):
+                            return
+                except OSError:
+                    return
+
+            def log_message(self, *args: object) -> None:
+                """Tests stay quiet."""
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
+        servers.append(server)
+        return f"http://me:secret@127.0.0.1:{server.server_port}/live"
+
+    yield start
+    over.set()
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_live_camera_is_looked_at_with_guidance_and_a_count(
+    jetstream: Command, portraits: dict[str, np.ndarray], mjpeg: Callable[..., str]
+) -> None:
+    hopper = cv2.resize(portraits["Grace Hopper"], (480, 560))
+
+    def moving(index: int) -> np.ndarray:
+        matrix = np.array([[1, 0, 80 + 20 * np.sin(index / 9)], [0, 1, -20 + 10 * np.cos(index / 7)]])
+        return cv2.warpAffine(hopper, matrix, (640, 480))
+
+    url = mjpeg(moving)
+    result = jetstream("enroll", "Grace Hopper", "--from", url, "--seconds", "3", sets=True)
+
+    assert result.returncode == 0, result.stderr
+    assert "turn your head slowly, for up to 3 s" in result.stderr
+    assert "1 of 6 different looks" in result.stderr
+    assert "secret" not in result.stdout + result.stderr
+    assert all(photo.startswith("Grace Hopper/stream-") for photo in photos_in(jetstream))
+    assert named(jetstream, "hopper.png").startswith("Grace Hopper")
+
+
+def test_live_camera_is_left_as_soon_as_the_looks_are_enough(
+    jetstream: Command, portraits: dict[str, np.ndarray], mjpeg: Callable[..., str]
+) -> None:
+    hopper = cv2.resize(portraits["Grace Hopper"], (480, 560))
+    started_s = time.monotonic()
+
+    result = jetstream(
+        "enroll", "Grace Hopper", "--from", mjpeg(lambda _: hopper), "--photos", "1", "--seconds", "60", sets=True
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert time.monotonic() - started_s < 40
+
+
+def test_camera_that_is_not_there_is_said(jetstream: Command) -> None:
+    assert "no /dev/video99 here" in refused(jetstream, "Ada", "--from", "99")
+
+
+def unknown_track(jetstream: Command, timeout_s: float = 30.0) -> int:
+    """A track that the running pipeline shows without a name, for half a second at least."""
+    with zmq.Context.instance().socket(zmq.SUB) as socket:
+        socket.subscribe(b"")
+        socket.connect(jetstream.endpoint)
+        deadline_s = time.monotonic() + timeout_s
+        while time.monotonic() < deadline_s:
+            if socket.poll(500):
+                event = msgspec.msgpack.decode(socket.recv_multipart()[1], type=Event)
+                for track in event.tracks:
+                    if track.name is None and track.state == "confirmed" and track.age_s > 0.5 and track.landmarks:
+                        return track.track_id
+    raise AssertionError(f"no unknown track\n{jetstream.log()}")
+
+
+def names_until(jetstream: Command, name: str, timeout_s: float = 40.0) -> bool:
+    with zmq.Context.instance().socket(zmq.SUB) as socket:
+        socket.subscribe(b"")
+        socket.connect(jetstream.endpoint)
+        deadline_s = time.monotonic() + timeout_s
+        while time.monotonic() < deadline_s:
+            if socket.poll(500):
+                event = msgspec.msgpack.decode(socket.recv_multipart()[1], type=Event)
+                if any(track.name == name for track in event.tracks):
+                    return True
+    return False
+
+
+def test_unknown_who_walks_by_is_enrolled_from_the_running_pipeline_which_then_knows_her(jetstream: Command) -> None:
+    """The demo knows Collins; Hopper passes unknown, is enrolled by her track, and is named while it runs."""
+    with jetstream.running(DEMO, "--headless"):
+        track = unknown_track(jetstream)
+        words = ("enroll", "Grace Hopper", "--from", f"track:demo/{track}", "--seconds", "6")
+        result = jetstream(*words, "--faces", "models/demo-faces", sets=True)
+
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert names_until(jetstream, "Grace Hopper"), jetstream.log()
+
+        gone = jetstream("enroll", "Ada", "--from", "track:999999", "--seconds", "1.5", sets=True)
+        assert gone.returncode == 1
+        assert "track 999999: not seen within 1.5 s" in gone.stderr
+        other = jetstream("enroll", "Ada", "--from", "track:door/1", sets=True)
+        assert other.returncode == 2
+        assert "no camera door runs; there are: demo" in other.stderr
+
+    folder = jetstream.folder / "models" / "demo-faces" / "Grace Hopper"
+    assert list(folder.iterdir())
+    assert all(path.name.startswith(f"track-demo-{track}-") for path in folder.iterdir())
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    faces = ("--faces", "models/demo-faces")
+    assert "Grace Hopper" in jetstream("identify", "hopper.png", *faces, sets=True).stdout
+    assert "Eileen Collins" in jetstream("identify", "collins.png", *faces, sets=True).stdout
+
+
+def test_track_of_no_pipeline_is_said(jetstream: Command) -> None:
+    assert "no jetstream runs here" in refused(jetstream, "Ada", "--from", "track:7", code=1)
+    assert "expected track:<id>" in refused(jetstream, "Ada", "--from", "track:me")
+
+
+def test_pipeline_that_publishes_nothing_is_said(jetstream: Command) -> None:
+    with jetstream.running(DEMO, "--headless", "--set", "publish.enabled=false"):
+        said = jetstream("enroll", "Ada", "--from", "track:1", sets=True)
+
+    assert said.returncode == 2
+    assert "run it with publish.enabled=true" in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "stem"),
+    [("party", "party"), ("../x", "x"), (".hidden", "hidden"), ("_a b", "a-b"), ("/", "photo"), ("Zoë 1", "Zoë-1")],
+)
+def test_source_gives_a_harmless_beginning_of_a_name(text: str, stem: str) -> None:
+    assert stem_of(text) == stem
+
+
+def test_pixel_and_second_are_read() -> None:
+    assert parse_at("320,180.5@2.5") == At(320.0, 180.5, 2.5)
+    assert parse_at("320,180") == At(320.0, 180.0, None)
+
+
+@pytest.mark.parametrize("clip", ["d10", "d12", "d18"])
+def test_person_of_the_first_half_of_a_clip_is_known_in_the_second(
+    data_dir: Path, jetstream: Command, clip: str
+) -> None:
+    """The second half is pictures that were not enrolled; the other clips' people stay unknown."""
+    from jetstream.video.source import open_source
+
+    frames = [frame.image for frame in open_source(str(data_dir / "video" / "singles" / f"{clip}.mp4"), fps_limit=5)]
+    half = len(frames) // 2
+    height, width = frames[0].shape[:2]
+    sink = VideoSink(jetstream.folder / "half.mp4", fps=5, width=width, height=height)
+    for index, image in enumerate(frames[:half]):
+        sink.write(image, index / 5)
+    sink.close()
+    pictures = [f"later{index}.png" for index in range(half, len(frames), 4)]
+    for index, name in enumerate(pictures):
+        cv2.imwrite(str(jetstream.folder / name), frames[half + 4 * index])
+    strangers = [str(path) for path in sorted((data_dir / "friends_refs").rglob("*.png"))]
+
+    assert jetstream("enroll", "Clip", "--from", "half.mp4", sets=True).returncode == 0
+    seen = jetstream("identify", *pictures, sets=True).stdout.splitlines()
+    others = jetstream("identify", *strangers, sets=True).stdout.splitlines()
+
+    assert len(seen) == len(pictures)
+    assert sum(": Clip " in line for line in seen) >= 0.9 * len(seen), seen
+    assert not any(": Clip " in line for line in others), others
+
+
+@pytest.mark.parametrize(
+    ("at", "name", "other"),
+    [
+        ("400,250", "Rachel", "Joey"),
+        ("865,190@14.5", "Ross", "Phoebe"),
+    ],
+)
+def test_pixel_picks_the_right_one_of_two_in_a_video_with_cuts(
+    data_dir: Path, jetstream: Command, at: str, name: str, other: str
+) -> None:
+    """The photos of both, taken elsewhere, tell who was enrolled."""
+    result = jetstream("enroll", "Picked", "--from", str(data_dir / "video" / "friends_dev.mp4"), "--at", at, sets=True)
+
+    assert result.returncode == 0, result.stderr
+    assert "Picked" in named(jetstream, str(data_dir / "friends_refs" / name / "1.png"))
+    assert named(jetstream, str(data_dir / "friends_refs" / other / "1.png")).startswith("unknown")
+
+
+def test_singer_seen_most_is_enrolled_from_a_stage_video_and_known_on_a_photo(
+    data_dir: Path, jetstream: Command
+) -> None:
+    result = jetstream("enroll", "Lin", "--from", str(data_dir / "video" / "short_hamilton_clip.mp4"), sets=True)
+
+    assert result.returncode == 0, result.stderr
+    said = {path.parent.name: named(jetstream, str(path)) for path in (data_dir / "hamilton_refs").rglob("1.*")}
+    assert said["lin-manuel-miranda"].startswith("Lin")
+    assert all(line.startswith("unknown") for name, line in said.items() if name != "lin-manuel-miranda")

@@ -1,0 +1,161 @@
+"""Looks to people and to the few that are kept, with embeddings made in sight."""
+
+import numpy as np
+import pytest
+
+from jetstream.vision.looks import DUPLICATED, ENOUGH, OTHER_PERSON, POOR, Look, at, choose, limit, people_in, pose
+
+FRONTAL = np.array([[30, 35], [70, 35], [50, 58], [34, 78], [66, 78]], np.float32)
+NOBODY = np.empty((0, 128), np.float32)
+
+
+def embedding(**axes: float) -> np.ndarray:
+    """(128,): `embedding(a=0.3)` lies 0.3 from the origin; different letters are at right angles."""
+    row = np.zeros(128, np.float32)
+    for letter, value in axes.items():
+        row[ord(letter) - ord("a")] = value
+    return row
+
+
+def look(
+    frame: int,
+    track: int = 1,
+    *,
+    x: float = 0.0,
+    side_px: float = 100.0,
+    quality: float = 1.0,
+    face: np.ndarray | None = None,
+    turned: float = 0.0,
+) -> Look:
+    landmarks = FRONTAL + np.float32([x, 0])
+    landmarks[2, 0] += turned * 40
+    box = np.array([x, 0, x + side_px, side_px], np.float32)
+    return Look(frame, track, frame * 0.2, box, landmarks, quality, embedding() if face is None else face)
+
+
+def poor(frame: int, track: int = 1) -> Look:
+    return Look(frame, track, frame * 0.2, np.float32([0, 0, 100, 100]), FRONTAL, 0.0, None)
+
+
+def test_tracks_of_near_faces_are_one_person() -> None:
+    looks = [look(0, 1), look(1, 1), look(5, 2, face=embedding(a=0.3)), look(6, 3, face=embedding(b=0.9))]
+
+    people = people_in(looks)
+
+    assert [person.looks for person in people] == [(0, 1, 2), (3,)]
+
+
+def test_faces_seen_at_once_are_two_people_however_alike() -> None:
+    looks = [look(0, 1), look(0, 2, x=300)]
+
+    assert sorted(person.looks for person in people_in(looks)) == [(0,), (1,)]
+
+
+def test_face_alike_both_of_two_seen_at_once_joins_the_nearer_alone() -> None:
+    looks = [look(0, 1), look(0, 2, face=embedding(a=0.4)), look(1, 3, face=embedding(a=0.1))]
+
+    assert sorted(person.looks for person in people_in(looks)) == [(0, 2), (1,)]
+
+
+def test_track_that_slips_to_another_face_is_two_people() -> None:
+    looks = [look(0), look(1), look(2, face=embedding(a=0.9)), look(3, face=embedding(a=0.9))]
+
+    assert sorted(person.looks for person in people_in(looks)) == [(0, 1), (2, 3)]
+
+
+def test_who_is_seen_larger_comes_first() -> None:
+    looks = [look(0, 1, side_px=50), look(0, 2, side_px=120, face=embedding(a=0.9))]
+
+    assert [person.looks for person in people_in(looks)] == [(1,), (0,)]
+
+
+def test_poor_looks_count_for_their_person_but_are_nobody_alone() -> None:
+    looks = [poor(0), look(1), poor(2), poor(0, track=9)]
+
+    (person,) = people_in(looks)
+
+    assert person.looks == (0, 1, 2)
+    assert person.weight == pytest.approx(300)
+    assert people_in([poor(0)]) == []
+    assert people_in([]) == []
+
+
+def test_two_single_pictures_may_lie_farther_apart_than_two_long_tracks() -> None:
+    assert limit(0.42, 1, 1) > limit(0.42, 50, 50) > 0.42
+
+
+def test_looks_taken_differ_from_each_other_and_near_duplicates_are_not() -> None:
+    faces = [embedding(a=0.2 * (i % 3)) for i in range(9)]  # three looks, three times each
+    looks = [look(i, face=face) for i, face in enumerate(faces)]
+    (person,) = people_in(looks)
+
+    choice = choose(looks, person, 6, NOBODY)
+
+    assert sorted(i % 3 for i in choice.taken) == [0, 1, 2]
+    assert set(choice.refused.values()) == {DUPLICATED}
+    assert len(choice.refused) == 6
+
+
+def test_most_is_kept_to_and_the_farthest_are_taken() -> None:
+    looks = [look(i, face=embedding(a=0.19 * i)) for i in range(5)]
+    (person,) = people_in(looks)
+
+    choice = choose(looks, person, 3, NOBODY)
+
+    assert choice.taken == (2, 0, 4)  # the most typical, then both ends
+    assert choice.refused == {1: ENOUGH, 3: ENOUGH}
+
+
+def test_turned_head_is_taken_before_a_frontal_one_as_far_away() -> None:
+    looks = [look(0), look(10, face=embedding(a=0.25)), look(20, face=embedding(b=0.25), turned=0.4)]
+    (person,) = people_in(looks)
+
+    assert choose(looks, person, 2, NOBODY).taken == (0, 2)
+
+
+def test_blurred_look_is_not_taken_for_being_unlike_the_others() -> None:
+    looks = [look(0), look(1, face=embedding(a=0.2)), look(2, face=embedding(b=0.45), quality=0.3), poor(3)]
+    (person,) = people_in(looks)
+
+    choice = choose(looks, person, 3, NOBODY)
+
+    assert sorted(choice.taken) == [0, 1]
+    assert choice.refused == {2: POOR, 3: POOR}
+
+
+def test_look_far_from_the_person_is_never_taken() -> None:
+    looks = [*(look(i, face=embedding(a=0.05 * i)) for i in range(4)), look(4, face=embedding(b=0.6))]
+    (person,) = people_in(looks)  # the track goes on, by less than a jump
+
+    choice = choose(looks, person, 6, NOBODY)
+
+    assert 4 not in choice.taken
+    assert choice.refused[4] == OTHER_PERSON
+
+
+def test_look_like_a_photo_there_already_is_not_taken() -> None:
+    looks = [look(0), look(1, face=embedding(a=0.3))]
+    (person,) = people_in(looks)
+
+    choice = choose(looks, person, 6, embedding(a=0.35)[None])
+
+    assert choice.taken == (0,)
+    assert choice.refused == {1: DUPLICATED}
+
+
+def test_pixel_means_the_face_that_holds_it_first() -> None:
+    looks = [look(0, 1), look(0, 2, x=300), look(1, 1, x=300), look(1, 2)]
+
+    assert at(looks, 350, 50) == 1
+    assert at(looks, 350, 50, 0.2) == 2
+    assert at(looks, 450, 50) == 1  # half a face beside it
+    assert at(looks, 900, 50) is None
+    assert at(looks, 350, 50, 7.0) is None  # nobody was seen then
+
+
+def test_pose_is_level_for_a_tilted_head_and_moves_with_a_turned_one() -> None:
+    tilted = FRONTAL @ np.float32([[0.8, 0.6], [-0.6, 0.8]])
+
+    assert pose(tilted) == pytest.approx(pose(FRONTAL), abs=1e-6)
+    assert pose(look(0, turned=0.3).landmarks)[0] == pytest.approx(0.3)
+    assert pose(np.zeros((5, 2), np.float32)).tolist() == [0, 0]
