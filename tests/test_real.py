@@ -29,14 +29,13 @@ def test_names_on_a_video_with_cuts_and_profiles_are_right_and_never_wrong(
     config = startup.prepare(configfile.build(data, where="test"))
     to_files(config, tmp_path / "events.jsonl", None, lambda what, share: None)
 
-    events = bench_friends.read(tmp_path / "events.jsonl")
-    truth = json.loads((data_dir / "video" / "friends_dev.json").read_text())
-    right, wrong, unknown = bench_friends.count(events, truth, after_s=1.0)
+    found = bench_friends.figures(tmp_path / "events.jsonl", data_dir, after_s=[1.0])
+    (counted,) = found.counted
 
-    assert [event["frame_id"] for event in events] == list(range(401))
-    assert wrong == 0
-    assert right >= 0.9 * (right + unknown)
-    assert bench_friends.old_names(events, truth) == 0
+    assert found.frames == 401
+    assert counted.wrong.count == 0
+    assert counted.right.count >= 0.9 * counted.right.of
+    assert found.old_names == 0
 
 
 def faces_in(paths: list[Path], models_dir: Path) -> dict[str, list[tuple[float, ...]]]:

@@ -1,0 +1,96 @@
+"""A folder of test photos asked: <name>/* of people of the gallery, and any other folder for strangers.
+
+Sees each photo as enrolment does; knows no video.
+"""
+
+import hashlib
+from collections.abc import Container, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from jetstream import photos
+from jetstream.enrol import Look, Progress, look_at
+from jetstream.errors import UserError
+from jetstream.evaluation.measure import Asked, asked_of
+from jetstream.photos import STRANGERS, Photo
+from jetstream.video.images import list_images
+from jetstream.vision.classifier import Classifier
+from jetstream.vision.embedder import Embedder
+from jetstream.vision.mtcnn import Mtcnn
+
+ENROLLED = "in_gallery"
+
+
+class LeftOut(NamedTuple):
+    """A photo that wasn't asked: a code of enrolment, or `in_gallery`."""
+
+    file: str
+    code: str
+
+
+def find(folder: Path, known: Container[str]) -> list[Photo]:
+    """Every picture with the person it shows. Raises UserError: no such folder, no picture, nobody who is `known`."""
+    if not folder.is_dir():
+        raise UserError(f"--test {folder}: no such folder; name one with a folder of photos for each person in it")
+    found = [photo for photo in photos.list_photos(folder).photos if photo.person != STRANGERS]
+    found += _unnamed(folder / STRANGERS)
+    if not found:
+        raise UserError(f"--test {folder}: no picture in it; put test photos into {folder}/<name>/")
+    if not any(photo.person in known for photo in found):
+        raise UserError(
+            f"--test {folder}: nobody of the gallery is in it, only {_some(photo.person for photo in found)}; "
+            "name its folders as the people are named in the faces folder"
+        )
+    return found
+
+
+def ask(
+    found: list[Photo],
+    classifier: Classifier,
+    files: tuple[str, ...],
+    enrolled_sha256: Container[str],
+    networks: tuple[Mtcnn, Embedder],
+    progress: Progress | None = None,
+) -> tuple[list[Asked], list[LeftOut]]:
+    """The answer to each photo's largest face, and the photos left out: without a usable face, or enrolled themselves.
+
+    `files` are those of the rows that the classifier learnt from.
+    """
+    left_out = [LeftOut(photo.file, ENROLLED) for photo in found if _sha256(photo.path) in enrolled_sha256]
+    enrolled = {file for file, _ in left_out}
+    asked_for = {photo.file: photo for photo in found if photo.file not in enrolled}
+    looks = look_at(asked_for, *networks, progress)
+    left_out += [LeftOut(file, look.refused or "no_face") for file, look in looks.items() if look.embedding is None]
+    return list(_answers(asked_for, looks, classifier, files)), left_out
+
+
+def _answers(
+    asked_for: Mapping[str, Photo], looks: Mapping[str, Look], classifier: Classifier, files: tuple[str, ...]
+) -> Iterator[Asked]:
+    for file, look in looks.items():
+        if look.embedding is None:
+            continue
+        (answer,) = classifier.ask(look.embedding[np.newaxis])
+        person = asked_for[file].person
+        photo = None if answer.photo is None else files[answer.photo]
+        yield asked_of(file, person, answer, known=person in classifier.names, photo=photo)
+
+
+def _unnamed(folder: Path) -> list[Photo]:
+    """The faces folder's list leaves out what starts with `_`."""
+    pictures = list_images(folder) if folder.is_dir() else []
+    return [Photo(STRANGERS, f"{STRANGERS}/{path.name}", path) for path in pictures]
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""  # `look_at` will say that it can't be read
+
+
+def _some(names: Iterator[str]) -> str:
+    found = sorted(set(names))
+    return ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
