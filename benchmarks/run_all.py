@@ -11,7 +11,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("JETSTREAM_DATA", FOLDER.parent.parent / "shared" / "data"))
-WITHOUT_DATA = ("bench_detection", "bench_embedding", "bench_ring")
+WITHOUT_DATA = ("bench_detection", "bench_embedding", "bench_people", "bench_ring")
 OPTIONS = {
     "bench_memory": ["--seconds", "60"],
     "bench_naming": ["--data", str(DATA)],
@@ -25,6 +25,8 @@ def why_not(name: str) -> str | None:
         return f"needs the test data in {DATA} (set JETSTREAM_DATA)"
     if name == "bench_mot" and importlib.util.find_spec("trackeval") is None:
         return "needs `pip install --no-deps trackeval tabulate`"
+    if name == "bench_peer_names":
+        return "needs --peer-python, an environment that holds face_recognition"
     return None
 
 
