@@ -18,7 +18,7 @@ Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
 Pace = Literal["live", "every-frame"]
-StageName = Literal["capture", "detect", "track", "recognize", "render", "record", "publish"]
+StageName = Literal["capture", "detect", "track", "recognize", "render", "record", "publish", "learn"]
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -135,6 +135,14 @@ class Recognize(Table, frozen=True):
     """folder of <name>/*.jpg; `demo`: the demo's one known person"""
     max_distance: Annotated[float, Meta(gt=0, le=2)] | None = None
     """largest embedding distance at which a face may get a name; unset: the gallery's"""
+    false_accept_rate: Annotated[float, Meta(ge=0.00001, le=0.2)] = 0.001
+    """share of strangers' faces that may get a name; the gallery's thresholds are calibrated for it"""
+    mirror: bool = True
+    """a face and its mirror image are embedded and averaged: fewer mistakes for twice the time"""
+    min_quality: Fraction = 0.05
+    """a face whose look is poorer is not embedded: too small, blurred, turned, dark, or cut by the border"""
+    watch_s: NotNegative = 2.0
+    """live: how often photos that changed are looked for, to learn them; 0: never"""
     budget_per_s: Positive = 20.0
     """most faces a second and camera that are recognised"""
     retry_s: NotNegative = 0.15
@@ -145,6 +153,19 @@ class Recognize(Table, frozen=True):
     """most faces in one run of the network"""
     threads: Annotated[int, Meta(ge=1, le=64)] = 1
     """inference threads"""
+
+
+class Gpu(Table, frozen=True):
+    backend: Literal["auto", "tensorrt", "onnxruntime", "cpu"] = "auto"
+    """what runs the networks: auto: the best that works here, and the log says which; onnxruntime: its CUDA provider"""
+    device: Annotated[int, Meta(ge=0, le=63)] = 0
+    """which GPU, as `jetstream doctor` counts them"""
+    precision: Literal["fp16", "fp32"] = "fp16"
+    """TensorRT's arithmetic: fp16 is faster, fp32 gives the CPU's answers"""
+    batch: Annotated[int, Meta(ge=1, le=1024)] = 64
+    """crops in one run of R-Net and O-Net on a GPU"""
+    engines_dir: str = ""
+    """folder of TensorRT's built engines; empty: `engines` in models.dir"""
 
 
 class Render(Table, frozen=True):
@@ -179,6 +200,7 @@ class Config(Table, frozen=True):
     detect: Detect = Detect()
     track: Track = Track()
     recognize: Recognize = Recognize()
+    gpu: Gpu = Gpu()
     render: Render = Render()
     record: Record = Record()
     publish: Publish = Publish()
@@ -198,6 +220,11 @@ def with_preset(config: Config) -> Config:
     preset = PRESETS[config.detect.preset]
     missing = {key: value for key, value in preset.items() if getattr(config.detect, key) is None}
     return msgspec.structs.replace(config, detect=msgspec.structs.replace(config.detect, **missing))
+
+
+def engines_dir(config: Config) -> Path:
+    """The folder of TensorRT's engines."""
+    return Path(config.gpu.engines_dir) if config.gpu.engines_dir else Path(config.models.dir) / "engines"
 
 
 def run_dir(config: Config) -> Path:

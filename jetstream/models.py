@@ -11,9 +11,12 @@ import cv2
 
 from jetstream import weights
 from jetstream.config import Config
-from jetstream.runners.onnxrt import OnnxRunner
+from jetstream.runners import backends
+from jetstream.runners.opening import open_runner
 from jetstream.vision.embedder import Embedder
-from jetstream.vision.mtcnn import Mtcnn
+from jetstream.vision.mtcnn import BATCH, Mtcnn
+
+__all__ = ["open_detector", "open_embedder", "open_runner"]
 
 
 @contextmanager
@@ -24,7 +27,7 @@ def open_detector(config: Config) -> Iterator[Mtcnn]:
     files = weights.paths(Path(config.models.dir))
     with ExitStack() as stack:
         pnet, rnet, onet = (
-            stack.enter_context(OnnxRunner(path, threads=settings.threads))
+            stack.enter_context(open_runner(path, config, threads=settings.threads))
             for path in (files.pnet, files.rnet, files.onet)
         )
         assert settings.thresholds is not None  # config.with_preset filled it
@@ -36,6 +39,7 @@ def open_detector(config: Config) -> Iterator[Mtcnn]:
             max_face_px=settings.max_face_px or None,
             thresholds=settings.thresholds,
             factor=settings.factor,
+            batch=BATCH if backends.choose(config.gpu).best == "cpu" else config.gpu.batch,
         )
 
 
@@ -44,5 +48,5 @@ def open_embedder(config: Config) -> Iterator[Embedder]:
     """The embedding network. Raises ModelError when it isn't built or is damaged."""
     cv2.setNumThreads(1)
     path = weights.paths(Path(config.models.dir)).embedder
-    with OnnxRunner(path, threads=config.recognize.threads) as runner:
+    with open_runner(path, config, threads=config.recognize.threads) as runner:
         yield Embedder(runner, batch=config.recognize.batch)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import msgspec
 
+from jetstream import building, gallery, photos, pipeline, rundir, weights
 from jetstream import config as configuration
-from jetstream import gallery, photos, pipeline, rundir, weights
 from jetstream.config import Camera, Config
 from jetstream.errors import SourceError, UserError
+from jetstream.galleryreport import PersonReport, Report
 from jetstream.ipc.ring import Ring
 from jetstream.ipc.segment import segment_name, sweep
 from jetstream.models import open_detector, open_embedder
@@ -84,6 +85,7 @@ def prepare(config: Config, progress: Progress | None = None) -> Config:
         pass
     check_record(config)
     prepare_models(config, progress)
+    config = building.prepare(config, progress)
     config = with_demo_faces(config)
     prepare_gallery(config, progress)
     return config
@@ -190,16 +192,25 @@ def with_demo_faces(config: Config) -> Config:
     return msgspec.structs.replace(config, recognize=msgspec.structs.replace(config.recognize, faces=str(folder)))
 
 
-def prepare_gallery(config: Config, progress: Progress | None = None) -> gallery.Report:
-    """Train if photos, model or alignment changed; what is there now. Says once who can't be known."""
+def prepare_gallery(config: Config, progress: Progress | None = None, *, stay_rolled_back: bool = True) -> Report:
+    """Train if photos, model or alignment changed; what is there now. Says once who can't be known.
+
+    A version that somebody went back to stays until photos change, unless `stay_rolled_back` is false.
+    """
     with open_detector(for_photos(config)) as detector, open_embedder(config) as embedder:
-        faces = Path(config.recognize.faces)
-        report = gallery.ensure(faces, Path(config.models.dir), detector, embedder, progress).report
+        faces, models = Path(config.recognize.faces), Path(config.models.dir)
+        known = gallery.ensure(faces, models, detector, embedder, progress, stay_rolled_back=stay_rolled_back)
+    report = known.report
+    if known.rolled_back:
+        log.info("%s: the version that was gone back to stays until photos change, or `jetstream train`", faces)
     if not any(person.used for person in report.people):
         log.warning("%s: nobody to know, so everyone will be unknown; put photos into %s/<name>/", faces, faces)
     for person in report.people:
         if not person.used:
             log.warning("%s: no usable photo (%s); left out", person.name, refusals(person))
+    left_out = sum(len(person.refused) for person in report.people if person.used)
+    if report.embedded and left_out:
+        log.info("%s: %d photos are not learnt from; `jetstream people` says which and why", faces, left_out)
     for name in report.strays:
         log.warning("%s: lies in no person's folder; left out", name)
     for name in report.bad_names:
@@ -207,7 +218,7 @@ def prepare_gallery(config: Config, progress: Progress | None = None) -> gallery
     return report
 
 
-def refusals(person: gallery.PersonReport) -> str:
+def refusals(person: PersonReport) -> str:
     """`no_face a.jpg, too_small b.jpg`"""
     return ", ".join(f"{refused.code} {refused.file}" for refused in person.refused) or "no photo"
 

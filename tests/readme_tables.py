@@ -13,6 +13,7 @@ TABLES = {
     "Ignore": "[[detect.ignore]]",
     "Track": "[track]",
     "Recognize": "[recognize]",
+    "Gpu": "[gpu]",
     "Render": "[render]",
     "Record": "[record]",
     "Publish": "[publish]",

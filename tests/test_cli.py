@@ -108,7 +108,15 @@ def test_train_then_identify_names_the_enrolled_and_nobody_else(
     assert hopper["name"] is None
     assert hopper["nearest"] == "Åsa Öberg 2"
     assert collins["distance"] < hopper["distance"]
-    assert set(collins) == {"box", "score", "landmarks", "name", "confidence", "distance", "nearest"}
+    keys = {"box", "score", "landmarks", "name", "confidence", "distance", "nearest"}
+    assert set(collins) == keys | {"photo", "gate", "margin", "quality", "why"}
+    assert (collins["photo"], collins["margin"]) == ("Åsa Öberg 2/1.png", None), "nobody else is known"
+
+    explained = jetstream("identify", "Eileen.png", "Grace.png", "--explain", *models).stdout.splitlines()
+    assert "nearest photo Åsa Öberg 2/1.png, quality" in explained[1]
+    assert "named: near enough" in explained[1]
+    assert "  1. unknown: nearest Åsa Öberg 2 at 0." in explained[3]
+    assert "refused: too far from everybody known" in explained[3]
 
 
 def test_empty_faces_folder_makes_everyone_unknown_and_says_so_once(
@@ -136,6 +144,39 @@ def test_person_without_a_usable_photo_is_named_and_skipped(
 
     assert result.returncode == 0, result.stderr
     assert "Empty Wall: no usable photo (no_face Empty Wall/wall.png); left out" in result.stderr.replace("\n", "")
+
+
+def test_train_tells_of_each_person_in_a_table_and_in_json(
+    jetstream: Command, portraits: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    for file, image in (
+        ("Ada/1.png", portraits["Eileen Collins"]),
+        (
+            "Ada/a copy with quite a long name, as cameras and people like to give to their files.png",
+            portraits["Eileen Collins"],
+        ),
+        ("[b]Grace/1.png", portraits["Grace Hopper"]),
+        ("_unknown/1.png", np.full((300, 300, 3), 90, np.uint8)),
+    ):
+        (tmp_path / "faces" / file).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / "faces" / file), image)
+    settings = ("--set", f"models.dir={jetstream.models}")
+
+    shown = jetstream("train", *settings)
+    told = jetstream("people", "--json", *settings)
+
+    assert shown.returncode == told.returncode == 0, shown.stderr + told.stderr
+    (ada,) = (line for line in shown.stdout.splitlines() if line.startswith("│ Ada"))
+    assert "duplicate: a copy with quite a long name, as cameras and people like to give to their files.png" in ada
+    assert "one photo only" in ada
+    assert "[b]Grace 0." in ada, "the nearest other person, whatever the name"
+    (unknown,) = (line for line in shown.stdout.splitlines() if "(unknown)" in line)
+    assert "no_face: 1.png" in unknown
+    report = json.loads(told.stdout)
+    assert [(person["name"], person["used"]) for person in report["people"]] == [("Ada", 1), ("[b]Grace", 1)]
+    assert report["people"][0]["refused"][0]["code"] == "duplicate"
+    assert report["people"][0]["warnings"] == [{"code": "one_photo", "file": None}]
+    assert report["unknown"]["used"] == 0
 
 
 @pytest.mark.parametrize(
@@ -214,6 +255,30 @@ def test_replay_without_a_file_for_its_events_prints_them(jetstream: Command, tm
 
     assert result.returncode == 0, result.stderr
     assert [json.loads(line)["frame_id"] for line in result.stdout.splitlines()] == [0, 1, 2]
+
+
+def test_explained_replay_says_why_each_track_bears_its_name(jetstream: Command, tmp_path: Path) -> None:
+    from tests.test_run import demo_clip
+
+    demo_clip(tmp_path / "clip.mp4", frames=30)
+    models = ("--set", f"models.dir={jetstream.models}", "--faces", "demo")
+    to_file = jetstream("replay", "clip.mp4", "--explain", "--out", "e.jsonl", *models)
+    to_stdout = jetstream("replay", "clip.mp4", "--explain", *models)
+
+    assert to_file.returncode == 0, to_file.stderr
+    lines = to_file.stdout.splitlines()
+    events = [json.loads(line) for line in (tmp_path / "e.jsonl").read_text().splitlines()]
+    tracks = [line for line in lines if not line.startswith(" ")]
+    assert [line.split(":")[0] for line in tracks] == list(
+        dict.fromkeys(f"clip #{track['track_id']}" for event in events for track in event["tracks"])
+    )
+    (best,) = [line for line in lines if line.startswith("  Eileen Collins ")]
+    assert "answers, closest at 0." in best
+    assert "nearest photo Eileen Collins/" in best
+    assert [json.loads(line)["frame_id"] for line in to_stdout.stdout.splitlines()] == list(range(30))
+    assert all(line in to_stdout.stderr.splitlines() for line in lines)
+    shown = [track for event in events for track in event["tracks"] if track["name"]]
+    assert all(track["votes"][0]["name"] == "Eileen Collins" for track in shown)
 
 
 def test_faces_folder_that_is_not_there_is_a_mistake_when_it_is_named(jetstream: Command) -> None:

@@ -1,6 +1,6 @@
-"""ONNX Runtime on the CPU: the backend that works everywhere.
+"""ONNX Runtime: on the CPU, the backend that works everywhere, or on an NVIDIA GPU by its CUDA provider.
 
-Knows no picture, no stage and no GPU.
+Knows no picture and no stage.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from jetstream.errors import ModelError
-from jetstream.runners.base import Arrays, TensorSpec, require_feeds
+from jetstream.runners.base import Arrays, TensorSpec, Unavailable, require_feeds
+
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 _DTYPES: dict[str, np.dtype[Any]] = {
     "tensor(float)": np.dtype(np.float32),
@@ -38,11 +40,14 @@ _LOAD_ERRORS = (
 
 
 class OnnxRunner:
-    """One network in ONNX Runtime's CPU provider."""
+    """One network in ONNX Runtime."""
 
-    def __init__(self, path: Path | str, *, threads: int = 1) -> None:
-        """Load a .onnx file. Raises ModelError where it is missing or damaged."""
-        self._session: ort.InferenceSession | None = _open(Path(path), _options(threads))
+    def __init__(self, path: Path | str, *, threads: int = 1, device: int | None = None) -> None:
+        """Load a .onnx file; `device` is a GPU's number, None the CPU. On a GPU too the arithmetic is float32.
+
+        Raises ModelError where the file is missing or damaged, Unavailable where the CUDA provider can't run.
+        """
+        self._session: ort.InferenceSession | None = _open(Path(path), _options(threads), device)
         self.inputs = tuple(_spec(node) for node in self._session.get_inputs())
         self.outputs = tuple(_spec(node) for node in self._session.get_outputs())
         self._output_names = [spec.name for spec in self.outputs]
@@ -82,14 +87,34 @@ def _options(threads: int) -> ort.SessionOptions:
     return options
 
 
-def _open(path: Path, options: ort.SessionOptions) -> ort.InferenceSession:
+def version() -> str:
+    return str(ort.__version__)
+
+
+def providers() -> tuple[str, ...]:
+    """What this build of ONNX Runtime has; whether a GPU's one runs, only opening a network tells."""
+    return tuple(ort.get_available_providers())
+
+
+def _open(path: Path, options: ort.SessionOptions, device: int | None) -> ort.InferenceSession:
     if not path.is_file():
         raise ModelError(f"{path}: no such model; run `jetstream models` to build it")
+    if device is not None and CUDA not in providers():
+        raise Unavailable("this onnxruntime has no CUDA provider (onnxruntime-gpu has)")
     try:
-        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(str(path), options, providers=_wanted(device))
+        if device is not None and CUDA not in session.get_providers():  # it went to the CPU in silence
+            raise Unavailable("onnxruntime's CUDA provider can't be loaded (its CUDA or cuDNN is missing)")
+        return session
     except _LOAD_ERRORS as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"{path}: cannot be loaded ({reason}); run `jetstream models` to rebuild it") from error
+
+
+def _wanted(device: int | None) -> list[Any]:
+    if device is None:
+        return [CPU]
+    return [(CUDA, {"device_id": device, "use_tf32": 0, "cudnn_conv_algo_search": "HEURISTIC"}), CPU]
 
 
 def _spec(node: ort.NodeArg) -> TensorSpec:

@@ -64,6 +64,7 @@ class Mtcnn:
         factor: float = 0.709,
         after_pnet_iou: float = AFTER_PNET_IOU,
         share_batches: bool = True,
+        batch: int = BATCH,
     ) -> None:
         """Takes MTCNN's nets; `thresholds` are the probabilities that pass each, `factor` the step between levels.
 
@@ -73,8 +74,8 @@ class Mtcnn:
 
         `share_batches`: crops of all pictures of a call go through R-Net and O-Net together. On ONNX Runtime's CPU the
         answers are the same bits either way; a backend that rounds by the size of the batch needs False to make each
-        picture's answer independent of its company. Raises ModelError for other nets than MTCNN's and UserError for
-        settings out of range.
+        picture's answer independent of its company. `batch`: most crops in one call of R-Net and O-Net. Raises
+        ModelError for other nets than MTCNN's and UserError for settings out of range.
         """
         _require_settings(min_face_px, max_face_px, thresholds, factor)
         _require_nets(pnet, rnet, onet)
@@ -85,6 +86,7 @@ class Mtcnn:
         self._min_logits = [math.log(p / (1 - p)) for p in thresholds]
         self._after_pnet_iou = after_pnet_iou
         self._share_batches = share_batches
+        self._batch = batch
 
     def detect(self, images: Sequence[Picture], known: Sequence[Boxes] | None = None) -> list[Detections]:
         """Searches whole pictures, each of any size; one smaller than the smallest face has none.
@@ -133,7 +135,7 @@ class Mtcnn:
 
     def _pass_rnet(self, pictures: list[Pyramid], candidates: _Candidates) -> _Candidates:
         owners, boxes = candidates.owners, _on_whole_pixels(candidates.boxes)
-        answer = _infer(self._rnet, RNET_PX, pictures, _Candidates(owners, boxes))
+        answer = _infer(self._rnet, RNET_PX, pictures, _Candidates(owners, boxes), self._batch)
         passed = np.flatnonzero(answer["logit"] > self._min_logits[1])
         kept = [
             ours[nms(boxes[ours], answer["logit"][ours], AFTER_RNET_IOU)]
@@ -144,7 +146,7 @@ class Mtcnn:
 
     def _pass_onet(self, pictures: list[Pyramid], candidates: _Candidates) -> list[Detections]:
         owners, boxes = candidates.owners, _on_whole_pixels(candidates.boxes)
-        answer = _infer(self._onet, ONET_PX, pictures, _Candidates(owners, boxes))
+        answer = _infer(self._onet, ONET_PX, pictures, _Candidates(owners, boxes), self._batch)
         logits = answer["logit"]
         faces = _moved(boxes, answer["offsets"])
         landmarks = _landmarks(boxes, answer["landmarks"])
@@ -170,13 +172,13 @@ def _joined(first: Detections, second: Detections) -> Detections:
     return Detections(boxes[kept], scores[kept], landmarks[kept])
 
 
-def _infer(net: Runner, side_px: int, pictures: list[Pyramid], candidates: _Candidates) -> Arrays:
+def _infer(net: Runner, side_px: int, pictures: list[Pyramid], candidates: _Candidates, batch: int) -> Arrays:
     """The net's answers to every candidate, in their order."""
     answers = [{spec.name: np.empty((0, *(size or 0 for size in spec.shape[1:])), np.float32) for spec in net.outputs}]
     for start in range(0, len(candidates.boxes), CROPS_AT_ONCE):
         some = slice(start, start + CROPS_AT_ONCE)
         crops = _crops(side_px, pictures, _Candidates(candidates.owners[some], candidates.boxes[some]))
-        answers += [net.infer({"image": crops[first : first + BATCH]}) for first in range(0, len(crops), BATCH)]
+        answers += [net.infer({"image": crops[first : first + batch]}) for first in range(0, len(crops), batch)]
     return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
 
 

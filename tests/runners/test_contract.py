@@ -1,5 +1,6 @@
 """What every backend must do, on the real networks. A new backend adds one row to BACKENDS."""
 
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from jetstream.errors import ModelError
 from jetstream.runners.base import Runner, TensorSpec, require
 from jetstream.runners.onnxrt import OnnxRunner
+from tests.runners.gpu import built_and_opened, need
 
 FLOAT = np.dtype(np.float32)
 EXPECTED = {
@@ -33,12 +35,21 @@ EXPECTED = {
         [TensorSpec("embedding", FLOAT, (None, 128))],
     ),
 }
-BACKENDS: dict[str, Callable[[Path], Runner]] = {"onnxrt": OnnxRunner}
+BACKENDS = [
+    pytest.param("cpu", id="onnxrt"),
+    pytest.param("onnxruntime", id="onnxrt-cuda", marks=pytest.mark.gpu),
+    pytest.param("tensorrt", id="tensorrt", marks=pytest.mark.gpu),
+]
 
 
 @pytest.fixture(params=BACKENDS)
-def open_runner(request: pytest.FixtureRequest) -> Callable[[Path], Runner]:
-    return BACKENDS[request.param]
+def open_runner(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Runner]:
+    need(request.param)
+    if request.param == "cpu":
+        return OnnxRunner
+    if request.param == "onnxruntime":
+        return functools.partial(OnnxRunner, device=0)
+    return functools.partial(built_and_opened, engines=tmp_path_factory.getbasetemp() / "engines")
 
 
 @pytest.fixture

@@ -1,0 +1,113 @@
+"""The engines that a config needs, ahead of time: which backend it will be, what is built, what is missing.
+
+Knows the files of `weights` and the backends of `runners`; opens no network itself.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from jetstream import weights
+from jetstream.config import Config, engines_dir
+from jetstream.errors import ModelError, UserError
+from jetstream.runners import backends, nvidia, supply
+from jetstream.runners.base import Unavailable
+from jetstream.runners.engines import Recipe
+from jetstream.runners.opening import NAMES, recipe_for, said
+from jetstream.runners.supply import Progress, Supplied
+
+COLUMNS = ("network", "precision", "sizes", "state", "s", "largest difference")
+
+log = logging.getLogger("jetstream")
+
+
+def prepare(config: Config, progress: Progress | None = None) -> Config:
+    """The config to run: `gpu.backend` decided, the engines it needs built and tested, so that stages only load.
+
+    Says which backend and why, except on a machine without an NVIDIA GPU. Raises UserError where the backend asked for
+    isn't here.
+    """
+    choice = backends.choose(config.gpu)
+    if choice.best != "tensorrt":
+        if choice.has_gpu and config.gpu.backend == "auto":
+            log.info("%s", said(choice, choice.best))
+        return _with_gpu(config, backend=choice.best)
+    following = choice.order[1]
+    try:
+        folder, supplied = _supply(config, progress)
+    except Unavailable as reason:
+        if config.gpu.backend == "tensorrt":
+            raise UserError(f'gpu.backend: "tensorrt" can\'t run here: {reason}; set it to "auto"') from None
+        log.warning("gpu.backend auto: %s (%s)", NAMES[following], reason)
+        return _with_gpu(config, backend=following)
+    _warn(supplied, following)
+    if not any(one.path for one in supplied):
+        return _with_gpu(config, backend=following)
+    log.info("networks: %s, %s, on %s", *_what(supplied))
+    return _with_gpu(config, backend="tensorrt", engines_dir=str(folder))
+
+
+def build(config: Config, progress: Progress | None = None) -> list[Supplied]:
+    """Build and test every engine that the config needs. Raises ModelError where nothing can be built here, and why."""
+    try:
+        choice = backends.choose(_with_gpu(config, backend="auto").gpu)
+        if "tensorrt" in choice.missing:
+            raise Unavailable(choice.missing["tensorrt"])
+        _, supplied = _supply(config, progress)
+    except Unavailable as reason:
+        raise ModelError(f"no engines can be built here: {reason}; the networks run without them") from None
+    _warn(supplied, choice.order[1])
+    return supplied
+
+
+def rows(supplied: Sequence[Supplied]) -> Iterator[tuple[str, ...]]:
+    """A line of `jetstream build`'s table for each engine, under COLUMNS."""
+    for one in supplied:
+        sizes = ", ".join(map(str, one.recipe.profiles))
+        state = "failed" if one.path is None else "built" if one.seconds else "was there"
+        error = f"{one.error:.1e}" if one.path else ""
+        yield one.recipe.network, one.recipe.precision, sizes, state, f"{one.seconds:.0f}" if one.seconds else "", error
+
+
+def recipes(config: Config, tensorrt: str) -> tuple[Recipe, ...]:
+    """What each network's engine is made of. Raises ModelError without models, Unavailable without a GPU."""
+    return tuple(recipe_for(path, config, tensorrt) for path in weights.paths(Path(config.models.dir)))
+
+
+def _supply(config: Config, progress: Progress | None) -> tuple[Path, list[Supplied]]:
+    nvidia.gpu(config.gpu.device)
+    found = supply.probe()
+    if missing := found.tensorrt_missing or found.pycuda_missing:
+        raise Unavailable(missing)
+    wanted = recipes(config, found.tensorrt)
+    folder, trouble = supply.writable(engines_dir(config))
+    if trouble:
+        folder = _without_writing(engines_dir(config), wanted, folder, trouble)
+    return folder, supply.ensure(wanted, folder, device=config.gpu.device, progress=progress)
+
+
+def _without_writing(folder: Path, wanted: Sequence[Recipe], temporary: Path, trouble: str) -> Path:
+    """A folder that can't be written serves where it holds every engine, else one in the temporary files does."""
+    if all((folder / one.file).exists() for one in wanted):
+        return folder
+    log.warning("%s; engines are kept in %s, which the machine may clear: set gpu.engines_dir", trouble, temporary)
+    return temporary
+
+
+def _warn(supplied: Sequence[Supplied], following: backends.Backend) -> None:
+    for one in supplied:
+        for note in one.notes:
+            log.warning("%s: an engine was set aside and built again: %s", one.recipe.network, note)
+        if one.path is None:
+            log.warning("%s: no TensorRT engine (%s); %s runs it", one.recipe.network, one.reason, NAMES[following])
+
+
+def _what(supplied: Sequence[Supplied]) -> tuple[str, str, str]:
+    recipe = supplied[0].recipe
+    return recipe.tensorrt, recipe.precision, recipe.gpu
+
+
+def _with_gpu(config: Config, **changes: str) -> Config:
+    return msgspec.structs.replace(config, gpu=msgspec.structs.replace(config.gpu, **changes))

@@ -1,0 +1,58 @@
+"""Commands and exit codes: 0 done, 1 a failure at run time, 2 wrong usage or config.
+
+Reads options and prints; what the commands do is in the modules below.
+"""
+
+import signal
+import sys
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from jetstream import __version__
+from jetstream.cli import flow, knowing, machine
+from jetstream.cli.shared import app
+from jetstream.errors import JetstreamError
+
+__all__ = ["app", "flow", "knowing", "machine", "main"]  # importing the three makes their commands known, in this order
+
+NO_LIBGL = (
+    "OpenCV with a window was installed beside the one without, and this machine has no libGL for it; run "
+    "`pip uninstall -y opencv-python && pip install --force-reinstall --no-deps opencv-python-headless`"
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"jetstream {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None: ...
+
+
+def _end(signum: int, frame: FrameType | None) -> None:
+    """Unwind as at Ctrl-C: files are closed and shared memory is removed, in start-up and clean-up too."""
+    sys.exit(1)
+
+
+def main() -> None:
+    """Entry point: every failure that a user can mend is one sentence on standard error."""
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, _end)
+    try:
+        app()
+    except JetstreamError as error:
+        print(f"jetstream: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except ImportError as error:
+        if "libGL" not in str(error):
+            raise
+        print(f"jetstream: {NO_LIBGL}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,5 @@
+"""`python -m jetstream.cli` is `jetstream`."""
+
+from jetstream.cli import main
+
+main()

@@ -1,0 +1,265 @@
+"""Commands about people: who is known, how well, and who is in a picture."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from jetstream.cli.shared import Faces, Images, Json, Sets, app, err, log_as_run, out, progress_bars, say, settings_of
+from jetstream.config import Config
+from jetstream.errors import JetstreamError, PipelineError, UserError
+
+WIDEST = 1000
+"""characters of a line that isn't shown on a terminal"""
+
+
+@app.command()
+def train(
+    faces: Faces = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file; else the defaults.", show_default=False)] = None,
+    sets: Sets = None,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Go back to what was learnt before; again: forward.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Learn the people of a folder of photos; only new or changed photos are looked at."""
+    settings = settings_of(config, sets=sets, faces=faces)
+    if rollback:
+        _roll_back(settings)
+    else:
+        _learn(settings, as_json=as_json)
+
+
+@app.command()
+def people(faces: Faces = None, as_json: Json = False, sets: Sets = None) -> None:
+    """List the known people and their photos; learns them if photos changed."""
+    _learn(settings_of(sets=sets, faces=faces), stay_rolled_back=True, as_json=as_json)
+
+
+@app.command()
+def enroll(
+    name: str,
+    source: Annotated[
+        list[str],
+        typer.Option(
+            "--from",
+            help="Picture, video, camera, stream, or `track:<id>` of the pipeline that runs; again for more.",
+            show_default=False,
+        ),
+    ],
+    at: Annotated[
+        str | None,
+        typer.Option(help="X,Y or X,Y@SECONDS: the face at that pixel, where there are several.", show_default=False),
+    ] = None,
+    most: Annotated[
+        int | None, typer.Option("--photos", min=1, max=100, help="Most looks to keep; 6.", show_default=False)
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=0.5, max=600, help="How long to look at a camera, or for a track.")
+    ] = 10.0,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also who looks unlike the photos there, or like somebody else.")
+    ] = False,
+    faces: Faces = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file; else the defaults.", show_default=False)] = None,
+    sets: Sets = None,
+) -> None:
+    """Make photos of a person from pictures, video, a camera or a running track, and learn them."""
+    from jetstream import startup
+    from jetstream.enrolling import enroll as enrolling
+    from jetstream.enrolling.who import parse_at
+
+    settings = settings_of(config, sets=sets, faces=faces)
+    log_as_run(settings)
+    request = enrolling.Request(name, source, parse_at(at) if at else None, most, seconds, force)
+    with progress_bars() as progress:
+        enrolling.check(request, settings)
+        startup.prepare_models(settings, progress)
+        enrolled = enrolling.enroll(request, settings, progress, say)
+    table = Table(*enrolling.COLUMNS, title=name)
+    for row in enrolling.rows(enrolled):
+        table.add_row(*row)
+    out.print(table)
+    out.print(enrolling.summary(enrolled), highlight=False, markup=False, soft_wrap=True)
+    if source[0].startswith(enrolling.TRACK) and (note := enrolling.other_gallery(settings)):
+        say(note)
+    train(faces, config, sets)
+
+
+@app.command()
+def rename(old: str, new: str, faces: Faces = None, sets: Sets = None) -> None:
+    """Give a person another name, and learn it."""
+    from jetstream import people as known
+
+    settings = settings_of(sets=sets, faces=faces)
+    known.rename(old, new, Path(settings.recognize.faces))
+    train(faces, None, sets)
+
+
+@app.command()
+def merge(source: str, target: str, faces: Faces = None, sets: Sets = None) -> None:
+    """Make one person of two: all photos of SOURCE become TARGET's."""
+    from jetstream import people as known
+
+    settings = settings_of(sets=sets, faces=faces)
+    known.merge(source, target, Path(settings.recognize.faces))
+    train(faces, None, sets)
+
+
+@app.command()
+def forget(
+    name: str,
+    faces: Faces = None,
+    recordings: Annotated[
+        Path | None,
+        typer.Option(help="Also remove recordings in this folder that hold the person.", show_default=False),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    sets: Sets = None,
+) -> None:
+    """Erase a person: photos, embeddings, classifier and, if asked, recordings; then look for what is left."""
+    from jetstream import people as known
+
+    settings = settings_of(sets=sets, faces=faces)
+    folder = Path(settings.recognize.faces)
+    known.folders_of(name, folder)
+    if not yes:
+        doomed = known.recordings_with(name, recordings) if recordings else []
+        typer.confirm(f"Erase {name} and {len(doomed)} files of recordings?", abort=True)
+    removed = known.forget(name, folder, recordings)
+    train(faces, None, sets)
+    known.forget_earlier_version(folder, Path(settings.models.dir))
+    if left := known.traces(name, folder, Path(settings.models.dir), recordings):
+        raise PipelineError(f"{name}: still in {', '.join(left)}; remove these by hand")
+    out.print(f"{name}: {len(removed)} files and folders erased; verified gone from photos and gallery")
+
+
+@app.command()
+def evaluate(
+    faces: Faces = None,
+    test: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of <name>/*.jpg to ask, strangers too, or, with --truth, a video. Else cross-validation.",
+            show_default=False,
+        ),
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="Who is where in the video, JSON or JSON Lines.", show_default=False)
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--out", help="The report; evaluation.html, but none with --json.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+    config: Annotated[Path | None, typer.Option(help="A TOML file; else the defaults.", show_default=False)] = None,
+    sets: Sets = None,
+) -> None:
+    """How well are the people known? A table here, and a report with curves and the mistakes in pictures."""
+    from jetstream import startup
+    from jetstream.evaluation import page, run, tables
+
+    run.check_options(test, truth, report)
+    sources = [str(test)] if truth is not None else None
+    settings = settings_of(config, sets=sets, sources=sources, faces=faces, pace="every-frame")
+    log_as_run(settings)
+    with progress_bars() as progress:
+        if truth is not None:
+            settings = startup.prepare(settings, progress)
+        else:
+            startup.prepare_models(settings, progress)
+            settings = startup.with_demo_faces(settings)
+            startup.prepare_gallery(settings, progress)
+        result, shown = run.evaluate(settings, test, truth, progress)
+    if report is not None or not as_json:
+        path = report or Path("evaluation.html")
+        page.write(path, result, shown)
+        err.print(f"{path}: the report; it shows faces and can be read by you alone", highlight=False, markup=False)
+    if as_json:
+        print(msgspec.json.encode(result).decode())
+        return
+    for table in tables.tables(result):
+        out.print(table)
+    for note in result.notes:
+        out.print(note, highlight=False, markup=False)
+
+
+@app.command()
+def identify(
+    images: Images,
+    faces: Faces = None,
+    as_json: Json = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Say for each face why it got a name or none.")] = False,
+    sets: Sets = None,
+) -> None:
+    """Who is in these pictures?"""
+    _look(images, faces, as_json, sets, names=True, explain=explain)
+
+
+@app.command()
+def detect(images: Images, as_json: Json = False, sets: Sets = None) -> None:
+    """Where are faces in these pictures?"""
+    _look(images, None, as_json, sets, names=False)
+
+
+def _learn(settings: Config, *, stay_rolled_back: bool = False, as_json: bool = False) -> None:
+    from jetstream import peopletable, startup
+
+    log_as_run(settings)
+    with progress_bars() as progress:
+        startup.prepare_models(settings, progress)
+        settings = startup.with_demo_faces(settings)
+        report = startup.prepare_gallery(settings, progress, stay_rolled_back=stay_rolled_back)
+    if as_json:
+        print(msgspec.json.encode(report).decode())
+        return
+    # a pipe has no width of its own: no name is broken there
+    console = out if out.is_terminal or "COLUMNS" in os.environ else Console(width=WIDEST)
+    console.print(peopletable.table(report, settings.recognize.faces))
+
+
+def _roll_back(settings: Config) -> None:
+    from jetstream import gallery, startup
+
+    faces = Path(startup.with_demo_faces(settings).recognize.faces)
+    known = gallery.roll_back(faces, Path(settings.models.dir))
+    out.print(f"{faces}: in use: {known.summary}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _look(
+    images: list[Path],
+    faces: Path | None,
+    as_json: bool,
+    sets: list[str] | None,
+    *,
+    names: bool,
+    explain: bool = False,
+) -> None:
+    from jetstream import looking, startup
+
+    settings = settings_of(sets=["detect.preset=still", *(sets or [])], faces=faces)
+    log_as_run(settings)
+    with progress_bars() as progress:
+        startup.prepare_models(settings, progress)
+        settings = startup.with_demo_faces(settings)
+        if names:
+            startup.prepare_gallery(settings, progress)
+    seen = []
+    failures = 0
+    for result in looking.look(images, settings, names=names):
+        if isinstance(result, JetstreamError):
+            failures += 1
+            err.print(f"jetstream: {result}", highlight=False, markup=False, soft_wrap=True)
+            continue
+        seen.append(result)
+        if not as_json:
+            print(looking.line(result), *(looking.explanation(result) if explain else ()), sep="\n")
+    if as_json:
+        print(msgspec.json.encode(seen).decode())
+    if failures:
+        raise typer.Exit(UserError.exit_code)

@@ -1,0 +1,59 @@
+"""Commands about this machine: networks, engines, and what there is."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.table import Table
+
+from jetstream import config as configuration
+from jetstream.cli.shared import ConfigFile, Json, Sets, app, log_as_run, out, progress_bars, settings_of
+
+MODELS = Path(configuration.Models().dir)
+
+
+@app.command()
+def models(
+    folder: Annotated[Path, typer.Option("--dir", help="Where to.")] = MODELS,
+) -> None:
+    """Build the networks from the installed weight packages and check them. `run` does this by itself."""
+    from jetstream import weights
+
+    with progress_bars() as progress:
+        weights.build(folder, progress)
+    table = Table("file", "MB", title=str(folder))
+    for path in weights.paths(folder):
+        table.add_row(path.name, f"{path.stat().st_size / 1e6:.1f}")
+    out.print(table)
+
+
+@app.command("build")
+def build_engines(config: ConfigFile, sets: Sets = None) -> None:
+    """Build TensorRT's engines for a config ahead of time, and test them. `run` does this by itself."""
+    from jetstream import building, startup
+
+    settings = settings_of(config, sets=sets)
+    log_as_run(settings)
+    with progress_bars() as progress:
+        startup.prepare_models(settings, progress)
+        supplied = building.build(settings, progress)
+    table = Table(*building.COLUMNS, title=str(configuration.engines_dir(settings)))
+    for row in building.rows(supplied):
+        table.add_row(*row)
+    out.print(table)
+    if not all(one.path for one in supplied):
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor(
+    config: Annotated[Path | None, typer.Argument(help="A TOML file; else the defaults.", show_default=False)] = None,
+    as_json: Json = False,
+    sets: Sets = None,
+) -> None:
+    """What this machine has: GPU, TensorRT, engines, shared memory, codecs, cameras; and what `auto` takes, and why."""
+    from jetstream import doctor as examining
+
+    report = examining.examine(settings_of(config, sets=sets))
+    print(msgspec.json.encode(report).decode() if as_json else "\n".join(examining.lines(report)))

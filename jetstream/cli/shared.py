@@ -1,0 +1,100 @@
+"""What the commands share: the app, its consoles, options, settings and progress.
+
+Holds no command.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from jetstream import configfile
+from jetstream.config import Config
+from jetstream.errors import UserError
+
+app = typer.Typer(
+    name="jetstream",
+    help="Live face recognition: cameras and video in, names out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+out = Console()
+err = Console(stderr=True)
+Faces = Annotated[Path | None, typer.Option(help="Folder of <name>/*.jpg: the people to know.", show_default=False)]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a config key: table.key=value.", show_default=False)
+]
+ConfigFile = Annotated[Path, typer.Argument(help="A TOML file, such as configs/default.toml.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Images = Annotated[list[Path], typer.Argument(help="Pictures: jpg, png, webp, bmp, tiff.", show_default=False)]
+
+
+def settings_of(
+    path: Path | None = None,
+    *,
+    sets: list[str] | None,
+    sources: list[str] | None = None,
+    faces: Path | None = None,
+    record: Path | None = None,
+    pace: str | None = None,
+    headless: bool = True,
+) -> Config:
+    """A config file, or the defaults, with what the command line says over it. Raises UserError."""
+    data = configfile.read_toml(path) if path is not None else {}
+    overrides: dict[str, Any] = {}
+    if faces is not None:
+        if str(faces) != "demo" and not faces.is_dir():
+            raise UserError(f"--faces {faces}: no such folder; make it, with a folder of photos for each person in it")
+        overrides["recognize"] = {"faces": str(faces)}
+    if record is not None:
+        overrides["record"] = {"dir": str(record)}
+    if pace is not None:
+        overrides["pipeline"] = {"pace": pace}
+    if headless:
+        overrides["render"] = {"window": False}
+    where = str(path) if path is not None else "command line"
+    settings = configfile.build(data, where=where, sets=sets or (), overrides=overrides)
+    if sources:
+        settings = msgspec.structs.replace(settings, cameras=configfile.cameras_for(sources, settings))
+    return settings
+
+
+def plain(settings: Config) -> dict[str, Any]:
+    """A config as TOML can hold it: without the keys that are unset."""
+    tree = msgspec.to_builtins(settings)
+    return {
+        table: {key: value for key, value in keys.items() if value is not None} if isinstance(keys, dict) else keys
+        for table, keys in tree.items()
+    }
+
+
+def say(line: str) -> None:
+    err.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def log_as_run(settings: Config) -> None:
+    from jetstream.process import set_up_logging
+
+    set_up_logging("run", settings.pipeline.log_level)
+
+
+@contextlib.contextmanager
+def progress_bars() -> Iterator[Any]:
+    """A bar on standard error for what takes long; a callback (what, 0..1)."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bars:
+        tasks: dict[str, Any] = {}
+
+        def report(what: str, share: float) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=1.0)
+            bars.update(tasks[what], completed=share)
+
+        yield report

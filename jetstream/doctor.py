@@ -1,0 +1,203 @@
+"""What this machine has for jetstream, in one look: driver, GPU, TensorRT, engines, memory, codecs, cameras.
+
+Changes nothing and needs nothing; what is missing is said, and never an error.
+"""
+
+import contextlib
+import ctypes
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from jetstream import __version__, building
+from jetstream.config import Config, engines_dir
+from jetstream.errors import JetstreamError
+from jetstream.runners import backends, engines, nvidia, onnxrt, supply, trt
+from jetstream.runners.base import Unavailable
+from jetstream.runners.opening import NAMES
+from jetstream.runners.workshop_words import Probe
+
+SHM = Path("/dev/shm")
+CODECS = ("h264", "hevc", "mjpeg", "mpeg4")
+MOST_NVRTC = 13  # the newest CUDA whose NVRTC is looked for by number
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """One line: `found` is what is there, or why it isn't."""
+
+    topic: str
+    found: str
+    ok: bool = True
+
+
+class Report(msgspec.Struct, frozen=True):
+    facts: tuple[Fact, ...]
+    engines: tuple[engines.Found, ...]
+    backend: str
+    why: str
+
+
+def examine(config: Config) -> Report:
+    """Every fact. Takes some seconds where TensorRT is installed: a process of its own tries to import it."""
+    probe = supply.probe() if trt.is_installed() else Probe(tensorrt_missing="not installed")
+    backend, why = _choice(config, probe)
+    facts = (*_machine(), *_gpu(config), *_packages(probe), *_compilers(), _shared_memory(), *_codecs(), *_cameras())
+    return Report(facts, tuple(_engines(config, probe)), backend, why)
+
+
+def lines(report: Report) -> Iterator[str]:
+    """The report as text, one fact a line."""
+    width = max(len(fact.topic) for fact in report.facts)
+    for fact in report.facts:
+        yield f"{fact.topic:{width}}  {'' if fact.ok else '- '}{fact.found}"
+    for one in report.engines:
+        yield f"{'engine':{width}}  {one.file}: {one.state} ({one.reason})"
+    if not report.engines:
+        yield f"{'engines':{width}}  - none"
+    yield f"{'backend':{width}}  {report.backend}: {report.why}"
+
+
+def _choice(config: Config, probe: Probe) -> tuple[str, str]:
+    try:
+        choice = backends.choose(config.gpu)
+    except JetstreamError as error:
+        return config.gpu.backend, str(error)
+    if choice.best == "tensorrt" and (missing := probe.tensorrt_missing or probe.pycuda_missing):
+        return choice.order[1], missing
+    if config.gpu.backend != "auto":
+        return choice.best, f'gpu.backend = "{config.gpu.backend}" says so'
+    return choice.best, f"auto takes {NAMES[choice.best]}: {choice.why}"
+
+
+def _machine() -> Iterator[Fact]:
+    system = os.uname()
+    yield Fact("jetstream", f"{__version__}, Python {sys.version.split()[0]}, {system.sysname} {system.machine}")
+    with contextlib.suppress(OSError):
+        yield Fact("Jetson", Path("/proc/device-tree/model").read_text().strip("\0 \n"))
+
+
+def _gpu(config: Config) -> Iterator[Fact]:
+    yield _driver()
+    try:
+        for number, gpu in enumerate(nvidia.gpus()):
+            used = ", the one used" if number == config.gpu.device else ""
+            yield Fact(f"GPU {number}", f"{gpu}, {gpu.memory_bytes / 2**30:.0f} GiB{used}")
+    except Unavailable as reason:
+        yield Fact("GPU", str(reason), ok=False)
+
+
+def _driver() -> Fact:
+    try:
+        newest = nvidia.cuda_version()
+    except Unavailable as reason:
+        return Fact("driver", str(reason), ok=False)
+    version = ""
+    with contextlib.suppress(OSError):
+        words = Path("/proc/driver/nvidia/version").read_text()
+        version = next(iter(re.findall(r"\b\d+\.\d+(?:\.\d+)?\b", words)), "")
+    return Fact("driver", f"{version or 'there'}, runs CUDA up to {newest}")
+
+
+def _packages(probe: Probe) -> Iterator[Fact]:
+    yield Fact("TensorRT", probe.tensorrt or probe.tensorrt_missing, bool(probe.tensorrt))
+    pycuda = probe.pycuda or probe.pycuda_missing or _pycuda()
+    yield Fact("PyCUDA", pycuda, bool(probe.pycuda) or pycuda.startswith("installed"))
+    names = [name.removesuffix("ExecutionProvider") for name in onnxrt.providers()]
+    yield Fact("onnxruntime", f"{onnxrt.version()}, providers {', '.join(names)}")
+
+
+def _pycuda() -> str:
+    from jetstream.runners import context
+
+    return "installed, not tried without TensorRT" if context.is_installed() else "not installed"
+
+
+def _compilers() -> Iterator[Fact]:
+    nvcc = shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
+    yield Fact("nvcc", f"{_nvcc_release(nvcc)} ({nvcc})", True) if nvcc else Fact("nvcc", "not found", ok=False)
+    nvrtc = _nvrtc()
+    yield Fact("NVRTC", nvrtc or "not found", bool(nvrtc))
+
+
+def _nvcc_release(nvcc: str) -> str:
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        said = subprocess.run([nvcc, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+        if release := re.search(r"release ([\d.]+)", said):
+            return release[1]
+    return "it doesn't say its version"
+
+
+def _nvrtc() -> str:
+    names = ["libnvrtc.so", *(f"libnvrtc.so.{major}" for major in range(MOST_NVRTC, 11, -1)), "libnvrtc.so.11.2"]
+    for folder in ("", *(str(path) for path in Path("/usr/local").glob("cuda*/lib64")), *_wheels()):
+        for name in names:
+            with contextlib.suppress(OSError):
+                library = ctypes.CDLL(os.path.join(folder, name))
+                major, minor = ctypes.c_int(), ctypes.c_int()
+                library.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
+                return f"{major.value}.{minor.value} ({os.path.join(folder, name)})"
+    return ""
+
+
+def _wheels() -> Iterator[str]:
+    """Where pip puts NVIDIA's libraries."""
+    for entry in sys.path:
+        yield from (str(path) for path in Path(entry).glob("nvidia/*/lib") if path.is_dir())
+
+
+def _shared_memory() -> Fact:
+    try:
+        size = os.statvfs(SHM)
+    except OSError as error:
+        return Fact(str(SHM), error.strerror or str(error), ok=False)
+    total, free = (blocks * size.f_frsize / 2**20 for blocks in (size.f_blocks, size.f_bavail))
+    return Fact(str(SHM), f"{free:,.0f} of {total:,.0f} MiB free")
+
+
+def _codecs() -> Iterator[Fact]:
+    try:
+        import av
+    except ImportError as error:
+        yield Fact("FFmpeg", f"PyAV can't be imported ({error})", ok=False)
+        return
+    yield Fact("FFmpeg", f"{av.ffmpeg_version_info}, PyAV {av.__version__}")
+    for mode, what in (("r", "decodes"), ("w", "encodes")):
+        able = [name for name in CODECS if _has_codec(av, name, mode)]
+        lacks = [name for name in CODECS if name not in able]
+        yield Fact(what, ", ".join(able) + (f"; not {', '.join(lacks)}" if lacks else ""), "h264" in able)
+
+
+def _has_codec(av: Any, name: str, mode: str) -> bool:
+    try:
+        av.codec.Codec(name, mode)
+    except av.codec.codec.UnknownCodecError:
+        return False
+    return True
+
+
+def _cameras() -> Iterator[Fact]:
+    devices = sorted(Path("/dev").glob("video*"))
+    if not devices:
+        yield Fact("camera", "no /dev/video*", ok=False)
+    for device in devices:
+        name = ""
+        with contextlib.suppress(OSError):
+            name = Path(f"/sys/class/video4linux/{device.name}/name").read_text().strip()
+        able = os.access(device, os.R_OK | os.W_OK)
+        denied = "" if able else ", can't be opened: add yourself to the group video"
+        yield Fact("camera", f"{device} {name}{denied}", able)
+
+
+def _engines(config: Config, probe: Probe) -> list[engines.Found]:
+    folder = engines_dir(config)
+    wanted: tuple[engines.Recipe, ...] = ()
+    with contextlib.suppress(Unavailable, JetstreamError):
+        wanted = building.recipes(config, probe.tensorrt) if probe.tensorrt else ()
+    return engines.scan(folder, wanted) if folder.is_dir() else []

@@ -1,0 +1,76 @@
+"""Which backend runs the networks, and why: the order of preference, and what each needs.
+
+Knows no engine and no model. On a machine without an NVIDIA driver the answer costs one failed `dlopen`.
+"""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+from jetstream.config import Gpu
+from jetstream.errors import UserError
+from jetstream.runners import context, nvidia, onnxrt, trt
+from jetstream.runners.base import Unavailable
+
+Backend = Literal["tensorrt", "onnxruntime", "cpu"]
+ORDER: tuple[Backend, ...] = ("tensorrt", "onnxruntime", "cpu")
+
+
+class Choice(NamedTuple):
+    """`order`: what to open a network with, best first; the later ones take over where the first can't."""
+
+    order: tuple[Backend, ...]
+    missing: dict[Backend, str]  # why each of the others isn't there, as a clause
+    has_gpu: bool
+
+    @property
+    def best(self) -> Backend:
+        return self.order[0]
+
+    @property
+    def why(self) -> str:
+        """What is missing for a better one, if there is a better one."""
+        before = ORDER[: ORDER.index(self.best)]
+        better = [self.missing[backend] for backend in before if backend in self.missing]
+        return "; ".join(dict.fromkeys(better)) if better else "the best there is"
+
+
+def choose(settings: Gpu) -> Choice:
+    """What works here for `gpu.backend`. Raises UserError where one was asked for that doesn't."""
+    if settings.backend == "cpu":
+        return Choice(("cpu",), {}, has_gpu=False)
+    missing: dict[Backend, str] = {}
+    needs: dict[Backend, Callable[[Gpu], None]] = {"tensorrt": _need_tensorrt, "onnxruntime": _need_cuda_provider}
+    for backend, need in needs.items():
+        try:
+            need(settings)
+        except Unavailable as reason:
+            missing[backend] = str(reason)
+    if settings.backend in missing:
+        raise UserError(
+            f'gpu.backend: "{settings.backend}" can\'t run here: {missing[settings.backend]}; see `jetstream doctor`, '
+            'or set it to "auto"'
+        )
+    first = 0 if settings.backend == "auto" else ORDER.index(settings.backend)
+    order = tuple(backend for backend in ORDER[first:] if backend not in missing)
+    return Choice(order, missing, has_gpu=_has_gpu())
+
+
+def _has_gpu() -> bool:
+    try:
+        return bool(nvidia.gpus())
+    except Unavailable:
+        return False
+
+
+def _need_tensorrt(settings: Gpu) -> None:
+    nvidia.gpu(settings.device)
+    if not trt.is_installed():
+        raise Unavailable("TensorRT isn't installed")
+    if not context.is_installed():
+        raise Unavailable("PyCUDA isn't installed")
+
+
+def _need_cuda_provider(settings: Gpu) -> None:
+    nvidia.gpu(settings.device)
+    if onnxrt.CUDA not in onnxrt.providers():
+        raise Unavailable("this onnxruntime has no CUDA provider (onnxruntime-gpu has)")

@@ -1,0 +1,66 @@
+"""The one CUDA context of a process: made by hand, shared by its runners, released after the last of them.
+
+It is the device's primary context, which ONNX Runtime and the CUDA runtime inside TensorRT use too: a second context
+would take memory again and turns with the first. `pycuda.autoinit` is not used; it makes one of its own at import.
+"""
+
+import contextlib
+import importlib.util
+from collections.abc import Iterator
+from typing import Any
+
+from jetstream.runners.base import Unavailable
+
+_open: dict[int, "Context"] = {}
+
+
+class Context:
+    """A device's primary context. Get one from `use`; whoever got it calls `close` once."""
+
+    def __init__(self, device: int) -> None:
+        cuda = driver()
+        try:
+            cuda.init()
+            self._context = cuda.Device(device).retain_primary_context()
+        except cuda.Error as error:
+            raise Unavailable(f"no CUDA context on GPU {device} ({error})") from None
+        self._device = device
+        self._users = 0
+
+    @contextlib.contextmanager
+    def current(self) -> Iterator[Any]:
+        """`pycuda.driver`, with this context current in this thread."""
+        cuda = driver()
+        self._context.push()
+        try:
+            yield cuda
+        finally:
+            cuda.Context.pop()
+
+    def close(self) -> None:
+        self._users -= 1
+        if self._users == 0:
+            del _open[self._device]
+            self._context.detach()
+
+
+def use(device: int) -> Context:
+    """The process's context on this device. Raises Unavailable where PyCUDA or the device is missing."""
+    context = _open.get(device) or _open.setdefault(device, Context(device))
+    context._users += 1
+    return context
+
+
+def is_installed() -> bool:
+    return importlib.util.find_spec("pycuda") is not None
+
+
+def driver() -> Any:
+    """`pycuda.driver`. Raises Unavailable."""
+    if not is_installed():
+        raise Unavailable("PyCUDA isn't installed")
+    try:
+        import pycuda.driver as cuda
+    except ImportError as error:
+        raise Unavailable(f"PyCUDA can't be imported ({error})") from None
+    return cuda

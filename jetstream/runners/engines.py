@@ -1,0 +1,165 @@
+"""The cache of built engines: what a file is called, what is in it, and what becomes of a bad one.
+
+Knows no TensorRT: an engine is bytes. A file's name says everything that made it (network, its content, TensorRT, GPU,
+precision, sizes), so a changed one is a new file, and a stale one is never loaded. Its content begins with two lines of
+text, the second with the length and checksum of the rest: damage is noticed here, since TensorRT may crash on it.
+"""
+
+import contextlib
+import hashlib
+import os
+import time
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from jetstream import atomic
+from jetstream.errors import ModelError
+from jetstream.runners.base import Unavailable
+from jetstream.runners.profiles import Profile
+
+MAGIC = b"jetstream engine 1\n"
+HEADER_BYTES = 4096  # at most
+SUFFIX, NEW, BAD = ".engine", ".new", ".bad"
+OLD_S = 24 * 3600.0
+
+Precision = Literal["fp16", "fp32"]
+
+
+class Recipe(msgspec.Struct, frozen=True):
+    """Everything that makes an engine what it is."""
+
+    network: str
+    onnx: str  # path; moving a model makes no other engine, so it is not part of `key`
+    onnx_sha256: str
+    tensorrt: str  # module and version
+    gpu: str  # name and compute capability
+    precision: Precision
+    profiles: tuple[Profile, ...]
+
+    @property
+    def key(self) -> str:
+        """sha256 of all that counts, 16 hexadecimal digits of it."""
+        parts = (MAGIC.decode(), self.onnx_sha256, self.tensorrt, self.gpu, self.precision, self.profiles)
+        return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
+
+    @property
+    def file(self) -> str:
+        return f"{self.network}-{self.precision}-{self.key}{SUFFIX}"
+
+
+class Header(msgspec.Struct, frozen=True):
+    """The second line of a file: whose engine this is, and the check of the rest."""
+
+    made_by: Recipe
+    length: int
+    sha256: str
+
+
+class Found(NamedTuple):
+    """An engine's file as `scan` sees it; `state` "stale": of another model, TensorRT, GPU, precision or sizes."""
+
+    file: str
+    state: Literal["ready", "stale", "bad"]
+    reason: str
+    megabytes: float
+
+
+def recipe(onnx: Path, *, tensorrt: str, gpu: str, precision: Precision, profiles: tuple[Profile, ...]) -> Recipe:
+    """Raises ModelError where the model is missing."""
+    try:
+        content = onnx.read_bytes()
+    except OSError:
+        raise ModelError(f"{onnx}: no such model; run `jetstream models` to build it") from None
+    return Recipe(onnx.stem, str(onnx), hashlib.sha256(content).hexdigest(), tensorrt, gpu, precision, profiles)
+
+
+def write(path: Path, made_by: Recipe, engine: bytes) -> None:
+    """The file appears whole or not at all. Raises OSError."""
+    header = Header(made_by, len(engine), hashlib.sha256(engine).hexdigest())
+    atomic.replace(path, MAGIC + msgspec.json.encode(header) + b"\n" + engine)
+
+
+def read(path: Path, wanted: Recipe) -> bytes:
+    """The engine, checked. Raises Unavailable, saying what is wrong with the file."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise Unavailable(f"{path}: {error.strerror}") from None
+    header, engine = _parts(path, content)
+    if header.made_by.key != wanted.key:
+        raise Unavailable(f"{path}: {_difference(header.made_by, wanted)}")
+    if len(engine) != header.length:
+        raise Unavailable(f"{path}: cut off: {len(engine)} of {header.length} bytes")
+    if hashlib.sha256(engine).hexdigest() != header.sha256:
+        raise Unavailable(f"{path}: damaged: its checksum is another")
+    return engine
+
+
+def set_aside(path: Path) -> Path | None:
+    """Rename a bad file to *.bad, for whoever wants to know why; one is kept. None where the folder is read-only."""
+    bad = path.parent / f"{path.name.partition(SUFFIX)[0]}{SUFFIX}{BAD}"
+    try:
+        os.replace(path, bad)
+    except OSError:
+        return None
+    return bad
+
+
+def new_path(path: Path) -> Path:
+    """Where an engine lies until it passed its test."""
+    return path.with_name(f"{path.name}.{os.getpid()}{NEW}")
+
+
+def sweep(folder: Path) -> None:
+    """Remove what builds that were killed left behind."""
+    with contextlib.suppress(OSError):
+        for left in folder.glob(f"*{NEW}"):
+            if time.time() - left.stat().st_mtime > OLD_S:
+                left.unlink(missing_ok=True)
+
+
+def scan(folder: Path, wanted: tuple[Recipe, ...]) -> list[Found]:
+    """Every engine in the folder, by name. Reads them whole: for `doctor`, not for a start."""
+    by_file = {one.file: one for one in wanted}
+    found = []
+    for path in sorted(folder.glob(f"*{SUFFIX}*")):
+        if path.suffix in (SUFFIX, BAD):
+            state, reason = _state(path, by_file.get(path.name))
+            found.append(Found(path.name, state, reason, path.stat().st_size / 1e6))
+    return found
+
+
+def _state(path: Path, wanted: Recipe | None) -> tuple[Literal["ready", "stale", "bad"], str]:
+    if path.suffix == BAD:
+        return "bad", "set aside; remove it at any time"
+    try:
+        header, _ = _parts(path, path.read_bytes())
+        read(path, wanted or header.made_by)
+    except (Unavailable, OSError) as error:
+        return "bad", str(error).removeprefix(f"{path}: ")
+    if wanted is None:
+        made_by = header.made_by
+        return "stale", f"for {made_by.tensorrt}, {made_by.gpu}, {', '.join(map(str, made_by.profiles))}"
+    return "ready", ", ".join(map(str, wanted.profiles))
+
+
+def _parts(path: Path, content: bytes) -> tuple[Header, bytes]:
+    end = content.find(b"\n", len(MAGIC), HEADER_BYTES)
+    if not content.startswith(MAGIC) or end < 0:
+        raise Unavailable(f"{path}: not an engine of jetstream, or damaged")
+    try:
+        header = msgspec.json.decode(content[len(MAGIC) : end], type=Header)
+    except msgspec.DecodeError:
+        raise Unavailable(f"{path}: not an engine of jetstream, or damaged") from None
+    return header, content[end + 1 :]
+
+
+def _difference(found: Recipe, wanted: Recipe) -> str:
+    """ "built with tensorrt 10.3, here is tensorrt 10.7" """
+    if found.tensorrt != wanted.tensorrt:
+        return f"built with {found.tensorrt}, here is {wanted.tensorrt}"
+    if found.gpu != wanted.gpu:
+        return f"built for {found.gpu}, here is {wanted.gpu}"
+    return "built for another model, precision or size"

@@ -1,0 +1,77 @@
+"""Which NVIDIA GPUs the driver sees, asked of the driver itself, so that a machine without one pays nothing.
+
+Knows no backend, makes no context and imports no package.
+"""
+
+import ctypes
+import functools
+from typing import NamedTuple
+
+from jetstream.runners.base import Unavailable
+
+_DRIVER = "libcuda.so.1"
+_NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE
+_MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
+
+
+class Gpu(NamedTuple):
+    """One GPU; its place in `gpus` is its `gpu.device`."""
+
+    name: str
+    capability: str  # "9.0"
+    memory_bytes: int
+
+    def __str__(self) -> str:
+        return f"{self.name}, compute capability {self.capability}"
+
+
+def gpu(device: int) -> Gpu:
+    """The GPU with this number. Raises Unavailable, saying what is missing."""
+    found = gpus()
+    if device >= len(found):
+        raise Unavailable(f"this machine has {len(found)} GPUs, so there is no gpu.device {device}")
+    return found[device]
+
+
+@functools.cache
+def gpus() -> tuple[Gpu, ...]:
+    """Every GPU. Raises Unavailable where there is no driver or no GPU."""
+    cuda = _driver()
+    count = ctypes.c_int()
+    _ask(cuda.cuDeviceGetCount(ctypes.byref(count)))
+    return tuple(_gpu(cuda, number) for number in range(count.value))
+
+
+def cuda_version() -> str:
+    """The newest CUDA that the driver runs, such as "13.0". Raises Unavailable."""
+    version = ctypes.c_int()
+    _ask(_driver().cuDriverGetVersion(ctypes.byref(version)))
+    return f"{version.value // 1000}.{version.value % 1000 // 10}"
+
+
+@functools.cache
+def _driver() -> ctypes.CDLL:
+    try:
+        cuda = ctypes.CDLL(_DRIVER)
+    except OSError:
+        raise Unavailable(f"no NVIDIA driver ({_DRIVER})") from None
+    _ask(cuda.cuInit(0))
+    return cuda
+
+
+def _gpu(cuda: ctypes.CDLL, number: int) -> Gpu:
+    device, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
+    name, memory = ctypes.create_string_buffer(256), ctypes.c_size_t()
+    _ask(cuda.cuDeviceGet(ctypes.byref(device), number))
+    _ask(cuda.cuDeviceGetName(name, len(name), device))
+    _ask(cuda.cuDeviceGetAttribute(ctypes.byref(major), _MAJOR, device))
+    _ask(cuda.cuDeviceGetAttribute(ctypes.byref(minor), _MINOR, device))
+    _ask(cuda.cuDeviceTotalMem_v2(ctypes.byref(memory), device))
+    return Gpu(name.value.decode(errors="replace"), f"{major.value}.{minor.value}", memory.value)
+
+
+def _ask(status: int) -> None:
+    if status == _NO_DEVICE:
+        raise Unavailable("the NVIDIA driver sees no GPU")
+    if status:
+        raise Unavailable(f"the NVIDIA driver fails (CUDA error {status})")

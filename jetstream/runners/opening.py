@@ -1,0 +1,92 @@
+"""A network and a config to a runner: the best backend that works, and the next where it can't.
+
+Builds nothing: `jetstream build`, `run` and `replay` do, ahead of time, since it takes minutes.
+"""
+
+import functools
+import logging
+from pathlib import Path
+
+from jetstream.config import Config, engines_dir
+from jetstream.runners import backends, engines, nvidia, trt
+from jetstream.runners.base import Runner, Unavailable
+from jetstream.runners.engines import Recipe
+from jetstream.runners.onnxrt import OnnxRunner
+from jetstream.runners.profiles import profiles_of
+from jetstream.runners.tensorrt_ import TensorRTRunner
+
+NAMES = {"tensorrt": "TensorRT", "onnxruntime": "ONNX Runtime's CUDA provider", "cpu": "ONNX Runtime on the CPU"}
+
+log = logging.getLogger("jetstream")
+
+
+class NotBuiltError(Unavailable):
+    """No engine yet, which is nobody's fault."""
+
+
+def open_runner(path: Path, config: Config, *, threads: int = 1) -> Runner:
+    """The network in `path` (pnet.onnx, rnet.onnx, onet.onnx or embedder.onnx); `threads` are a CPU's.
+
+    With `gpu.backend` "auto" the log says once what was taken and why, but not on a machine without an NVIDIA GPU.
+    Raises ModelError where the file is missing or damaged, UserError where the backend asked for isn't here.
+    """
+    choice = backends.choose(config.gpu)
+    for backend, following in zip(choice.order, choice.order[1:], strict=False):
+        try:
+            if backend == "tensorrt":
+                runner: Runner = open_tensorrt(path, config, threads=threads)
+            else:
+                runner = OnnxRunner(path, threads=threads, device=config.gpu.device)
+        except NotBuiltError as reason:
+            _say(logging.INFO, f"{reason}; until then {NAMES[following]} runs what lacks one")
+        except Unavailable as reason:
+            _say(logging.WARNING, f"{path.stem}: {NAMES[backend]} can't run it ({reason}); {NAMES[following]} does")
+        else:
+            if config.gpu.backend == "auto":
+                _say(logging.INFO, said(choice, backend))
+            return runner
+    if choice.has_gpu and config.gpu.backend == "auto" and choice.best == "cpu":
+        _say(logging.INFO, said(choice, "cpu"))
+    return OnnxRunner(path, threads=threads)
+
+
+def open_tensorrt(path: Path, config: Config, *, threads: int = 1) -> TensorRTRunner:
+    """The network's engine, which must be built. Raises Unavailable, NotBuiltError among them, and ModelError."""
+    folder = engines_dir(config)
+    if not any(folder.glob(f"{path.stem}-*{engines.SUFFIX}")):  # spares the import of TensorRT
+        raise NotBuiltError(f"no engines for TensorRT in {folder} yet (`jetstream build` makes them)")
+    recipe = recipe_for(path, config, trt.version())
+    file = folder / recipe.file
+    if not file.exists():
+        raise NotBuiltError(
+            f"no engines for this TensorRT, GPU and config in {folder} yet (`jetstream build` makes them)"
+        )
+    try:
+        engine = engines.read(file, recipe)
+    except Unavailable:
+        engines.set_aside(file)
+        raise
+    outside = functools.partial(OnnxRunner, path, threads=threads)
+    return TensorRTRunner(engine, device=config.gpu.device, outside=outside)
+
+
+def recipe_for(path: Path, config: Config, tensorrt: str) -> Recipe:
+    """What this config's engine of the network is made of. Raises ModelError, and Unavailable without a GPU."""
+    return engines.recipe(
+        path,
+        tensorrt=tensorrt,
+        gpu=str(nvidia.gpu(config.gpu.device)),
+        precision=config.gpu.precision,
+        profiles=profiles_of(path.stem, config),
+    )
+
+
+def said(choice: backends.Choice, backend: backends.Backend) -> str:
+    """The log's one line."""
+    return f"gpu.backend auto: {NAMES[backend]} ({choice.why if backend == choice.best else 'the best that works'})"
+
+
+@functools.cache
+def _say(level: int, line: str) -> None:
+    """Once a process: four networks meet the same reason."""
+    log.log(level, "%s", line)

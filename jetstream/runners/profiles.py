@@ -1,0 +1,79 @@
+"""The input sizes that TensorRT builds an engine for.
+
+TensorRT 8.5 takes 18 to 32 s to build R-Net for a fixed size and 98 to 113 s for a range (on an H100), and a fixed size
+runs faster. So batches are padded to few fixed sizes, in one engine with one optimisation profile each:
+
+- R-Net and O-Net: one, `gpu.batch` crops. A short batch costs a GPU little more than one crop, and since every crop
+  goes through the same kernels its answer does not depend on its company.
+- The embedder, a hundred times their arithmetic: 2 (a face and its mirror image), 8, 32 ... up to `recognize.batch`, so
+  that a Jetson does not work for 32 faces where there is one.
+- P-Net alone has a range: every level of the pyramid of every camera has its own size. From a cell to the largest level
+  of the largest camera, one picture at a time, tuned for the largest, which takes half of the time.
+
+What lies outside, such as a photo larger than the cameras' frames, is for another backend (`TensorRTRunner`).
+"""
+
+import math
+from typing import NamedTuple
+
+from jetstream.config import Camera, Config
+
+Shape = tuple[int, ...]
+
+CELL_PX = 12  # P-Net's smallest picture
+STEP = 4  # from one batch size to the next
+
+
+class Profile(NamedTuple):
+    """Sizes of a network's one input, batch first: from `smallest` to `largest`, tuned for `usual`."""
+
+    smallest: Shape
+    usual: Shape
+    largest: Shape
+
+    @property
+    def is_fixed(self) -> bool:
+        return self.smallest == self.largest
+
+    def __str__(self) -> str:
+        sizes = [self.largest] if self.is_fixed else [self.smallest, self.largest]
+        return " to ".join("x".join(map(str, size)) for size in sizes)
+
+
+def fixed(*shape: int) -> Profile:
+    return Profile(shape, shape, shape)
+
+
+def profiles_of(network: str, config: Config) -> tuple[Profile, ...]:
+    """The sizes that `pnet`, `rnet`, `onet` or `embedder` meets under this config."""
+    if network == "pnet":
+        return (_levels(config),)
+    if network == "embedder":
+        return tuple(fixed(count, 3, 150, 150) for count in batches(config.recognize.batch))
+    side_px = {"rnet": 24, "onet": 48}[network]
+    return (fixed(config.gpu.batch, 3, side_px, side_px),)
+
+
+def batches(most: int) -> tuple[int, ...]:
+    """2, 8, 32 ... and `most`."""
+    sizes = []
+    size = 2
+    while size < most:
+        sizes.append(size)
+        size *= STEP
+    return (*sizes, most)
+
+
+def _levels(config: Config) -> Profile:
+    cameras = config.cameras or (Camera(name="any", source="any"),)
+    # a camera's frames are scaled down to its largest size, and the first level has a cell in the smallest face
+    scale = CELL_PX / config.detect.min_face_px
+    rows, columns = (
+        max(CELL_PX, math.ceil(side_px * scale) + 1)
+        for side_px in (
+            max(camera.max_height for camera in cameras),
+            max(camera.max_width for camera in cameras),
+        )
+    )
+    largest = (1, 3, rows, columns)
+    return Profile((1, 3, CELL_PX, CELL_PX), largest, largest)

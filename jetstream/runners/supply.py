@@ -1,0 +1,240 @@
+"""Engines that are there, whole and tested, before anybody opens them; what can't be had is said in one clause each.
+
+Knows the cache (`engines`) and who builds (`workshop`, a child process with a time limit); imports no TensorRT itself.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import msgspec
+
+from jetstream.runners import engines
+from jetstream.runners.base import Unavailable
+from jetstream.runners.engines import Recipe
+from jetstream.runners.workshop_words import Event, Job, Probe
+
+COMMAND = (sys.executable, "-m", "jetstream.runners.workshop")
+POLL_S = 0.5
+Progress = Callable[[str, float], None]
+HALF_BUILT_S = 40.0  # after so long half of a build's bar is full: how long it takes is not known before
+
+
+class Limits(NamedTuple):
+    """How long the child may be silent. Measured: builds 18 to 113 s on an H100; a Jetson takes several times that."""
+
+    build_s: float = 1800.0
+    test_s: float = 120.0  # the first also loads CUDA, TensorRT and a reference
+    probe_s: float = 60.0
+
+
+class Supplied(NamedTuple):
+    """One engine: where it is, or why there is none."""
+
+    recipe: Recipe
+    path: Path | None
+    seconds: float = 0.0  # that building took; 0: it was there
+    error: float = 0.0  # largest difference from ONNX Runtime in its test, as a share of the largest value
+    reason: str = ""
+    notes: tuple[str, ...] = ()  # what was set aside on the way
+
+
+PATIENT = Limits()
+
+
+def probe(limits: Limits = PATIENT, command: Sequence[str] = COMMAND) -> Probe:
+    """Which TensorRT and PyCUDA can be imported here, found out by a process that may crash."""
+    try:
+        done = subprocess.run([*command, "probe"], capture_output=True, timeout=limits.probe_s, check=False)
+        return msgspec.json.decode(done.stdout, type=Probe)
+    except subprocess.TimeoutExpired:
+        reason = f"importing it takes more than {limits.probe_s:g} s"
+    except msgspec.DecodeError:
+        reason = f"importing it ends the process ({_end_of(done.returncode)})"
+    return Probe(tensorrt_missing=reason, pycuda_missing=reason)
+
+
+def ensure(
+    recipes: Sequence[Recipe],
+    folder: Path,
+    *,
+    device: int = 0,
+    progress: Progress | None = None,
+    limits: Limits = PATIENT,
+    command: Sequence[str] = COMMAND,
+) -> list[Supplied]:
+    """Test the engines that are there, build the missing, rebuild a bad one once; in the order of `recipes`.
+
+    Raises OSError where the folder can't be written.
+    """
+    engines.sweep(folder)
+    timing_cache = folder / "timing.cache"
+    bench = _Bench(progress or (lambda what, share: None), limits, command)
+    jobs = [Job(recipe, str(folder / recipe.file), device, False, str(timing_cache)) for recipe in recipes]
+    notes: dict[str, list[str]] = {job.path: [] for job in jobs}
+    there = [job for job in jobs if _is_whole(job, notes[job.path])]
+    results = bench.work(there) if there else {}
+    for attempt in ("first", "again"):
+        missing = [job for job in jobs if _wants_building(results.get(job.path), attempt)]
+        for job in missing:
+            if (failed := results.get(job.path)) is not None:
+                notes[job.path].append(failed.text)
+        results |= bench.work([msgspec.structs.replace(job, build=True) for job in missing]) if missing else {}
+    return [_supplied(job, results[job.path], tuple(notes[job.path])) for job in jobs]
+
+
+def writable(folder: Path) -> tuple[Path, str]:
+    """The folder, or, where it can't be written, one in the temporary files, and why."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".writable"):
+            return folder, ""
+    except OSError as error:
+        return _temporary(), f"{folder}: {error.strerror}"
+
+
+def _temporary() -> Path:
+    """Nobody else's: an engine is code."""
+    folder = Path(tempfile.gettempdir()) / f"jetstream-engines-{os.getuid()}"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022:
+        return folder
+    return Path(tempfile.mkdtemp(prefix="jetstream-engines-"))
+
+
+def _is_whole(job: Job, notes: list[str]) -> bool:
+    """Whether the file is there and undamaged; a damaged one is set aside."""
+    path = Path(job.path)
+    if not path.exists():
+        return False
+    try:
+        engines.read(path, job.recipe)
+    except Unavailable as reason:
+        engines.set_aside(path)
+        notes.append(str(reason))
+        return False
+    return True
+
+
+def _wants_building(result: Event | None, attempt: str) -> bool:
+    """A missing engine is built; one that fails its test is built again, once. A build that fails is not repeated."""
+    if result is None:
+        return attempt == "first"
+    return result.state == "failed" and result.failed_at == "testing" and not result.is_model
+
+
+def _supplied(job: Job, result: Event, notes: tuple[str, ...]) -> Supplied:
+    if result.state == "done":
+        return Supplied(job.recipe, Path(job.path), result.seconds, result.error, notes=notes)
+    return Supplied(job.recipe, None, reason=result.text, notes=notes)
+
+
+class _Bench:
+    """Runs jobs in a child, and in another one after it when it crashes or stays silent."""
+
+    def __init__(self, progress: Progress, limits: Limits, command: Sequence[str]) -> None:
+        self._progress, self._limits, self._command = progress, limits, command
+
+    def work(self, jobs: Sequence[Job]) -> dict[str, Event]:
+        """The last word on each job, by its path: "done" or "failed"."""
+        results: dict[str, Event] = {}
+        while left := [job for job in jobs if job.path not in results]:
+            for number, event in self._one_child(left):
+                results[left[number].path] = event
+                self._progress("engines", len(results) / len(jobs))
+        return results
+
+    def _one_child(self, jobs: list[Job]) -> Iterator[tuple[int, Event]]:
+        with tempfile.TemporaryFile() as errors, _started(self._command, jobs, errors) as child:
+            doing = Event(0, "testing")  # the first thing a child does takes as long as a test
+            began_s = time.monotonic()
+            for event in _events(child):
+                if event is None:
+                    silent_s = time.monotonic() - began_s
+                    self._show(jobs[doing.job], doing, silent_s)
+                    if silent_s > self._allowed_s(doing):
+                        yield doing.job, _failed(doing, f"no answer in {silent_s:.0f} s while {doing.state}")
+                        return
+                    continue
+                began_s = time.monotonic()
+                if event.state in ("done", "failed"):
+                    yield event.job, _failed(doing, event.text, event.is_model) if event.state == "failed" else event
+                    if event.job == len(jobs) - 1:
+                        return
+                    doing = Event(event.job + 1, "testing")
+                else:
+                    doing = event
+            yield doing.job, _failed(doing, f"TensorRT's process ended while {doing.state} ({_why(child, errors)})")
+
+    def _allowed_s(self, doing: Event) -> float:
+        return self._limits.build_s if doing.state == "building" else self._limits.test_s
+
+    def _show(self, job: Job, doing: Event, silent_s: float) -> None:
+        if doing.state == "building":
+            share = 1 - 0.5 ** (silent_s / HALF_BUILT_S)
+            self._progress(f"{job.recipe.network}, {job.recipe.precision}", share)
+
+
+@contextlib.contextmanager
+def _started(command: Sequence[str], jobs: list[Job], errors: IO[bytes]) -> Iterator["subprocess.Popen[bytes]"]:
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
+    try:
+        assert child.stdin is not None
+        with contextlib.suppress(BrokenPipeError), child.stdin:
+            child.stdin.write(msgspec.json.encode(jobs))
+        yield child
+    finally:
+        child.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # a process that hangs in the driver can't be killed
+            child.wait(timeout=5)
+
+
+def _events(child: "subprocess.Popen[bytes]") -> Iterator[Event | None]:
+    """What the child says; None at each poll that brings nothing. Ends when it ends."""
+    assert child.stdout is not None
+    rest = b""
+    with child.stdout as stream:
+        while True:
+            ready, _, _ = select.select([stream], [], [], POLL_S)
+            if not ready:
+                yield None
+                continue
+            some = os.read(stream.fileno(), 65536)
+            if not some:
+                return
+            *lines, rest = (rest + some).split(b"\n")
+            for line in lines:
+                yield msgspec.json.decode(line, type=Event)
+
+
+def _failed(doing: Event, text: str, is_model: bool = False) -> Event:
+    """The end of a job; what it was testing is set aside."""
+    if doing.state == "testing" and doing.text:
+        engines.set_aside(Path(doing.text))
+    return Event(doing.job, "failed", text, is_model=is_model, failed_at=doing.state)
+
+
+def _why(child: "subprocess.Popen[bytes]", errors: IO[bytes]) -> str:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(timeout=5)
+    errors.seek(0)
+    lines = errors.read().decode(errors="replace").split("\n")
+    said = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return ": ".join(part for part in (_end_of(child.returncode), said) if part)
+
+
+def _end_of(status: int | None) -> str:
+    if status is None:
+        return "it can't be ended"
+    return signal.Signals(-status).name if status < 0 else f"exit code {status}"

@@ -1,0 +1,217 @@
+"""TensorRT on an NVIDIA GPU: a built engine behind the contract of `base`.
+
+Knows no picture and no stage, and builds nothing (`supply` does). Memory, copies and the stream go through PyCUDA; both
+packages are imported when the first runner opens.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jetstream.runners import context as contexts
+from jetstream.runners import trt
+from jetstream.runners.base import Arrays, Runner, TensorSpec, Unavailable, require_feeds
+from jetstream.runners.profiles import Profile
+
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "FLOAT": np.dtype(np.float32),
+    "HALF": np.dtype(np.float16),
+    "UINT8": np.dtype(np.uint8),
+    "INT8": np.dtype(np.int8),
+    "INT32": np.dtype(np.int32),
+    "INT64": np.dtype(np.int64),
+}
+
+
+class TensorRTRunner:
+    """One network in TensorRT.
+
+    Batches are padded to the next size that was built and cut at the largest; a picture of a size that was not built
+    for goes to another runner.
+    """
+
+    def __init__(self, engine: bytes, *, device: int = 0, outside: Callable[[], Runner]) -> None:
+        """Load an engine that `builder` made, for one input and any outputs.
+
+        `outside` opens the runner for other sizes; it is called when the first comes. Raises Unavailable where
+        TensorRT, PyCUDA or the GPU is missing, does not take the engine, or has too little memory.
+        """
+        self._outside = outside
+        self._other: Runner | None = None
+        self._lanes: list[_Lane] = []
+        self._log = trt.logger()
+        with ExitStack() as stack:
+            self._context = contexts.use(device)
+            stack.callback(self._context.close)
+            stack.callback(self._free)
+            with self._context.current() as cuda:
+                self._runtime, self._engine = _load(engine, self._log)
+                self.inputs, self.outputs = _specs(self._engine)
+                try:
+                    self._stream = cuda.Stream()
+                    for number in range(self._engine.num_optimization_profiles):
+                        self._lanes.append(_Lane(self, cuda, number))
+                except cuda.Error as error:
+                    raise Unavailable(
+                        f"the GPU has too little memory ({error}); lower gpu.batch and recognize.batch"
+                    ) from None
+            stack.pop_all()
+        self._is_open = True
+
+    def infer(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
+        """Every output by name. Raises ValueError where feeds are not the inputs or the runner is closed.
+
+        Raises RuntimeError where the GPU fails: the process can't use it any more.
+        """
+        if not self._is_open:
+            raise ValueError("the runner is closed")
+        require_feeds(self.inputs, feeds)
+        rows = feeds[self.inputs[0].name]
+        lane = self._lane_for(rows.shape)
+        if lane is None:
+            return self._infer_outside(feeds)
+        with self._context.current() as cuda:
+            parts = [lane.run(cuda, rows[first : first + lane.most]) for first in range(0, len(rows), lane.most)]
+        return (
+            parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        )
+
+    def close(self) -> None:
+        """Free the network; may be called twice."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        self._free()
+        self._context.close()
+        if self._other is not None:
+            self._other.close()
+
+    def __enter__(self) -> "TensorRTRunner":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _free(self) -> None:
+        with self._context.current():
+            # backwards: an execution context that outlives its engine is a crash
+            self._lanes.clear()
+            self._engine = None
+            self._runtime = None
+            self._stream = None
+
+    def _lane_for(self, shape: tuple[int, ...]) -> "_Lane | None":
+        """The smallest batch that takes all rows, else the largest; None for another picture size."""
+        fitting = [lane for lane in self._lanes if lane.takes(shape[1:])]
+        return min((lane for lane in fitting if lane.most >= shape[0]), key=_most, default=None) or max(
+            fitting, key=_most, default=None
+        )
+
+    def _infer_outside(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
+        if self._other is None:
+            self._other = self._outside()
+        return self._other.infer(feeds)
+
+
+class _Lane:
+    """One optimisation profile: its execution context, and room for its largest batch here and on the GPU."""
+
+    def __init__(self, runner: TensorRTRunner, cuda: Any, number: int) -> None:
+        engine, self._stream, self._log = runner._engine, runner._stream, runner._log
+        self._input = runner.inputs[0].name
+        self._sizes = Profile(*(tuple(size) for size in engine.get_tensor_profile_shape(self._input, number)))
+        self._execution = engine.create_execution_context()
+        if self._execution is None:
+            raise Unavailable(f"TensorRT can't open the engine ({self._log.reason})")
+        if not self._execution.set_optimization_profile_async(number, self._stream.handle):
+            raise Unavailable(f"TensorRT refuses profile {number} ({self._log.reason})")
+        self._execution.set_input_shape(self._input, self._sizes.largest)
+        shapes = {spec.name: tuple(self._execution.get_tensor_shape(spec.name)) for spec in runner.outputs}
+        self._into = _Room(cuda, self._sizes.largest, runner.inputs[0].dtype)
+        self._out_of = {spec.name: _Room(cuda, shapes[spec.name], spec.dtype) for spec in runner.outputs}
+        for name, room in ((self._input, self._into), *self._out_of.items()):
+            self._execution.set_tensor_address(name, int(room.device))
+        self._stream.synchronize()
+
+    @property
+    def most(self) -> int:
+        """Rows in one run."""
+        return self._sizes.largest[0]
+
+    def takes(self, picture: tuple[int, ...]) -> bool:
+        smallest, _, largest = self._sizes
+        return all(low <= size <= high for low, size, high in zip(smallest[1:], picture, largest[1:], strict=True))
+
+    def run(self, cuda: Any, rows: NDArray[Any]) -> Arrays:
+        """Answers to `rows`, at most `most`; with a fixed batch the rest of it computes on what was there before."""
+        self._into.upload(cuda, rows, self._stream)
+        if not self._sizes.is_fixed:
+            count = max(len(rows), self._sizes.smallest[0])
+            self._execution.set_input_shape(self._input, (count, *rows.shape[1:]))
+        if not self._execution.execute_async_v3(self._stream.handle):
+            raise RuntimeError(f"TensorRT gives no answer: {self._log.reason}")
+        shapes = {name: (len(rows), *self._execution.get_tensor_shape(name)[1:]) for name in self._out_of}
+        for name, room in self._out_of.items():
+            room.download(cuda, math.prod(shapes[name]), self._stream)
+        self._stream.synchronize()
+        return {name: room.copy(shapes[name]) for name, room in self._out_of.items()}
+
+
+class _Room:
+    """Memory for one tensor, twice: page-locked here, and on the GPU."""
+
+    def __init__(self, cuda: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        count = math.prod(shape)
+        self._here = cuda.pagelocked_empty(count, dtype)
+        self._here[:] = 0
+        self.device = cuda.mem_alloc(self._here.nbytes)
+        cuda.memcpy_htod(self.device, self._here)  # rows nobody filled must hold numbers, and not one that traps
+
+    def upload(self, cuda: Any, rows: NDArray[Any], stream: Any) -> None:
+        here = self._here[: rows.size]
+        np.copyto(here.reshape(rows.shape), rows)
+        cuda.memcpy_htod_async(self.device, here, stream)
+
+    def download(self, cuda: Any, count: int, stream: Any) -> None:
+        cuda.memcpy_dtoh_async(self._here[:count], self.device, stream)
+
+    def copy(self, shape: tuple[int, ...]) -> NDArray[Any]:
+        return np.array(self._here[: math.prod(shape)].reshape(shape))
+
+
+def _most(lane: _Lane) -> int:
+    return lane.most
+
+
+def _load(content: bytes, log: Any) -> tuple[Any, Any]:
+    """TensorRT's runtime, which must outlive the engine, and the engine."""
+    try:
+        runtime = trt.load().Runtime(log)
+    except TypeError:  # pybind11's words for a null pointer
+        raise Unavailable(f"TensorRT can't begin ({log.reason})") from None
+    engine = runtime.deserialize_cuda_engine(content)
+    if engine is None:
+        raise Unavailable(f"TensorRT can't load the engine ({log.reason})")
+    return runtime, engine
+
+
+def _specs(engine: Any) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    found: tuple[list[TensorSpec], list[TensorSpec]] = ([], [])
+    for number in range(engine.num_io_tensors):
+        name = engine.get_tensor_name(number)
+        dtype = engine.get_tensor_dtype(name).name
+        if dtype not in _DTYPES:
+            raise Unavailable(f"the engine's {name} is {dtype}, which is not supported")
+        shape = tuple(None if size < 0 else int(size) for size in engine.get_tensor_shape(name))
+        is_output = engine.get_tensor_mode(name).name == "OUTPUT"
+        found[is_output].append(TensorSpec(name, _DTYPES[dtype], shape))
+    if len(found[0]) != 1:
+        raise Unavailable(f"the engine has {len(found[0])} inputs, where 1 is supported")
+    return tuple(found[0]), tuple(found[1])

@@ -1,0 +1,65 @@
+"""TensorRT's module, whichever it is: `tensorrt` (8.5 to 11), or TensorRT for RTX under its own names.
+
+The only place that imports it. Knows no network.
+"""
+
+import functools
+import importlib
+import importlib.util
+import os
+import sys
+from typing import Any
+
+from jetstream.runners.base import Unavailable
+
+MODULES = ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings")
+ERROR, WARNING = 1, 2  # severities; 0 is an internal error
+
+
+def is_installed() -> bool:
+    """Whether there is one to import; whether it works only `load` finds out."""
+    return any(importlib.util.find_spec(name) for name in MODULES)
+
+
+@functools.cache
+def load() -> Any:
+    """The module. Raises Unavailable where there is none, or its libraries can't be loaded."""
+    reasons = []
+    for name in MODULES:
+        if importlib.util.find_spec(name) is None:
+            continue
+        before = sys.getdlopenflags()
+        # its plugin library asks for every symbol of cuDNN and cuBLAS, which nothing here calls
+        sys.setdlopenflags(os.RTLD_LAZY)
+        try:
+            return importlib.import_module(name)
+        except (ImportError, OSError, RuntimeError) as error:
+            reasons.append(f"{name} can't be imported ({str(error).splitlines()[0]})")
+        finally:
+            sys.setdlopenflags(before)
+    raise Unavailable("; ".join(reasons) or "TensorRT isn't installed")
+
+
+def version() -> str:
+    """Such as "tensorrt 8.5.3.1". Engines of one version are of no use to another. Raises Unavailable."""
+    module = load()
+    return f"{module.__name__} {module.__version__}"
+
+
+def logger() -> Any:
+    """A logger for TensorRT that keeps what went wrong, its `reason`, and prints nothing."""
+    base = load().ILogger
+
+    class Log(base):  # type: ignore[misc, valid-type]
+        def __init__(self) -> None:
+            base.__init__(self)
+            self.reason = "it says no reason"
+            self._worst = WARNING
+
+        def log(self, severity: Any, message: str) -> None:
+            """Keeps the first error, since those after it follow from it, or else the last warning."""
+            if int(severity) <= self._worst:
+                self.reason = " ".join(message.split())
+                self._worst = -1 if int(severity) <= ERROR else WARNING
+
+    return Log()

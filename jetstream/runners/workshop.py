@@ -1,0 +1,154 @@
+"""A process that builds and tests engines, since TensorRT may hang or crash: `python -m jetstream.runners.workshop`.
+
+Knows its jobs from standard input, one JSON list, and answers on standard output, one JSON line an event; `supply`
+starts it, listens, and ends it when it stays silent. With `probe` as argument it says instead which TensorRT and PyCUDA
+can be imported.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from jetstream.errors import ModelError
+from jetstream.runners import builder, context, engines, trt
+from jetstream.runners.base import Unavailable
+from jetstream.runners.engines import Recipe
+from jetstream.runners.onnxrt import OnnxRunner
+from jetstream.runners.tensorrt_ import TensorRTRunner
+from jetstream.runners.workshop_words import TOLERANCE, Event, Job, Probe
+
+BLOCK_PX = 8  # of the test's pictures: noise alone is nothing that a network answers to
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+def main() -> None:
+    answers = _private_output()
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends this process
+    if os.getppid() != parent:
+        return
+    if sys.argv[1:] == ["probe"]:
+        _say(answers, probe())
+        return
+    jobs = msgspec.json.decode(sys.stdin.buffer.read(), type=list[Job])
+    for number, job in enumerate(jobs):
+        for event in _work(number, job):
+            _say(answers, event)
+
+
+def probe() -> Probe:
+    """Imports both: a version or a reason for each."""
+    found = {}
+    try:
+        found["tensorrt"] = trt.version()
+    except Unavailable as reason:
+        found["tensorrt_missing"] = str(reason)
+    try:
+        context.driver()
+        import pycuda
+
+        found["pycuda"] = pycuda.VERSION_TEXT
+    except Unavailable as reason:
+        found["pycuda_missing"] = str(reason)
+    return Probe(**found)
+
+
+def self_test(path: Path, recipe: Recipe, device: int, reference: OnnxRunner) -> float:
+    """The largest difference, as TOLERANCE counts it. Raises Unavailable where it is too large, or nothing runs."""
+    with TensorRTRunner(engines.read(path, recipe), device=device, outside=_nothing_outside) as runner:
+        differences: dict[str, float] = {}
+        largest: dict[str, float] = {}
+        for picture in pictures(recipe):
+            feeds = {runner.inputs[0].name: picture}
+            wanted, given = reference.infer(feeds), runner.infer(feeds)
+            for name, values in wanted.items():
+                differences[name] = max(differences.get(name, 0.0), _difference(given[name], values))
+                largest[name] = max(largest.get(name, 1e-6), float(np.abs(values).max()))
+    error = max(differences[name] / largest[name] for name in differences)
+    if not error <= TOLERANCE[recipe.precision]:
+        raise Unavailable(
+            f"its answers differ from ONNX Runtime's by {error:.2g} of the largest, "
+            f"and {TOLERANCE[recipe.precision]:.2g} is allowed in {recipe.precision}"
+        )
+    return error
+
+
+def pictures(recipe: Recipe) -> Iterator[NDArray[np.float32]]:
+    """The same for every engine of these sizes: blocks of grey with noise, 0..255."""
+    random = np.random.default_rng(20)
+    sizes = {size: None for profile in recipe.profiles for size in profile}
+    for count, planes, rows, columns in sizes:
+        blocks = random.uniform(0, 255, (count, planes, rows // BLOCK_PX + 1, columns // BLOCK_PX + 1))
+        smooth = blocks.repeat(BLOCK_PX, axis=2).repeat(BLOCK_PX, axis=3)[:, :, :rows, :columns]
+        noise = random.normal(0, 8, smooth.shape)
+        yield np.clip(smooth + noise, 0, 255).astype(np.float32)
+
+
+def _difference(given: NDArray[Any], wanted: NDArray[Any]) -> float:
+    if given.shape != wanted.shape or not np.isfinite(given).all():
+        return float("inf")
+    return float(np.abs(given - wanted).max())
+
+
+def _work(number: int, job: Job) -> Iterator[Event]:
+    path, seconds = Path(job.path), 0.0
+    testing = path
+    try:
+        with OnnxRunner(job.recipe.onnx, threads=2) as reference:
+            if job.build:
+                testing = engines.new_path(path)
+                yield Event(number, "building")
+                seconds = _build(job, testing)
+            yield Event(number, "testing", str(testing))
+            error = self_test(testing, job.recipe, job.device, reference)
+        if job.build:
+            os.replace(testing, path)
+    except ModelError as trouble:
+        yield Event(number, "failed", str(trouble), is_model=True)
+    except (Unavailable, OSError, RuntimeError, MemoryError) as trouble:
+        yield Event(number, "failed", str(trouble) or type(trouble).__name__)
+    else:
+        yield Event(number, "done", seconds=seconds, error=error)
+
+
+def _build(job: Job, path: Path) -> float:
+    began_s = time.monotonic()
+    timings = Path(job.timing_cache) if job.timing_cache else None
+    recipe = job.recipe
+    # TensorRT builds for the GPU whose context is current
+    with contextlib.closing(context.use(job.device)) as gpu, gpu.current():
+        engine = builder.build(
+            Path(recipe.onnx), precision=recipe.precision, profiles=recipe.profiles, timing_cache=timings
+        )
+    engines.write(path, recipe, engine)
+    return time.monotonic() - began_s
+
+
+def _nothing_outside() -> OnnxRunner:
+    raise Unavailable("the engine does not take the sizes it was built for")
+
+
+def _private_output() -> int:
+    """A descriptor for events alone: what libraries print goes to standard error."""
+    answers = os.dup(1)
+    os.dup2(2, 1)
+    return answers
+
+
+def _say(answers: int, struct: msgspec.Struct) -> None:
+    os.write(answers, msgspec.json.encode(struct) + b"\n")
+
+
+if __name__ == "__main__":
+    main()

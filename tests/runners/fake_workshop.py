@@ -1,0 +1,67 @@
+"""A workshop without TensorRT: engines of a few bytes, and the ways in which the real one fails.
+
+Started as `python fake_workshop.py HOW`; HOW is a word for each network, such as `pnet=hang`, and after a comma what it
+does the next time: `pnet=wrong,good`. A file beside an engine counts the times.
+"""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from jetstream.runners import engines
+from jetstream.runners.workshop_words import Event, Job, Probe
+
+
+def main() -> None:
+    how = dict(word.split("=") for word in sys.argv[1:] if "=" in word)
+    if sys.argv[-1] == "probe":
+        misbehave(how.get("probe", "good"))
+        say(Probe(tensorrt="tensorrt 8.5.3.1", pycuda="2026.1"))
+        return
+    for number, job in enumerate(msgspec.json.decode(sys.stdin.buffer.read(), type=list[Job])):
+        path = Path(job.path)
+        acts = how.get(job.recipe.network, "good").split(",")
+        count = path.with_suffix(".tries")
+        tries = int(count.read_text()) if count.exists() else 0
+        count.write_text(str(tries + 1))
+        work(number, job, acts[min(tries, len(acts) - 1)])
+
+
+def work(number: int, job: Job, act: str) -> None:
+    path = Path(job.path)
+    testing = path
+    if job.build:
+        say(Event(number, "building"))
+        misbehave(act.removeprefix("build-") if act.startswith("build-") else "good")
+        testing = engines.new_path(path)
+        engines.write(testing, job.recipe, b"an engine " * 100)
+    say(Event(number, "testing", str(testing)))
+    misbehave(act)
+    if act == "wrong":
+        say(Event(number, "failed", "its answers differ"))
+        return
+    if job.build:
+        os.replace(testing, path)
+    say(Event(number, "done", seconds=1.5 if job.build else 0.0, error=0.001))
+
+
+def misbehave(act: str) -> None:
+    if act == "hang":
+        time.sleep(600)
+    if act == "crash":
+        print("Assertion failed in the myelin compiler", file=sys.stderr, flush=True)
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if act == "exit":
+        sys.exit(3)
+
+
+def say(struct: msgspec.Struct) -> None:
+    os.write(1, msgspec.json.encode(struct) + b"\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Which backend runs the networks on a machine without a GPU, and what it costs to find out."""
+
+import logging
+import subprocess
+import sys
+
+import pytest
+
+from jetstream.config import Config, Gpu
+from jetstream.errors import UserError
+from jetstream.runners import backends, nvidia, opening
+from jetstream.runners.base import Unavailable
+from jetstream.runners.onnxrt import CUDA, OnnxRunner, providers
+
+
+@pytest.fixture
+def no_gpu() -> None:
+    try:
+        nvidia.gpus()
+    except Unavailable:
+        return
+    pytest.skip("this machine has a GPU")
+
+
+def test_without_a_gpu_auto_is_the_cpu(no_gpu):
+    choice = backends.choose(Gpu())
+    assert choice.order == ("cpu",)
+    assert "no NVIDIA driver" in choice.why or "sees no GPU" in choice.why
+
+
+def test_without_a_gpu_auto_opens_in_silence(no_gpu, models_dir, caplog):
+    with caplog.at_level(logging.DEBUG), opening.open_runner(models_dir / "rnet.onnx", Config()) as runner:
+        assert isinstance(runner, OnnxRunner)
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("backend", ["tensorrt", "onnxruntime"])
+def test_a_backend_that_is_not_here_is_a_sentence_when_it_was_asked_for(no_gpu, models_dir, backend):
+    with pytest.raises(UserError, match=f'gpu.backend: "{backend}" can\'t run here: .*; see `jetstream doctor`'):
+        opening.open_runner(models_dir / "rnet.onnx", Config(gpu=Gpu(backend=backend)))
+
+
+def test_the_cpu_asks_nobody(monkeypatch):
+    monkeypatch.setattr(nvidia, "gpu", lambda device: pytest.fail("asked the driver"))
+    assert backends.choose(Gpu(backend="cpu")).order == ("cpu",)
+
+
+@pytest.mark.skipif(CUDA in providers(), reason="this onnxruntime has the CUDA provider")
+def test_a_network_on_a_gpu_that_onnxruntime_cannot_use_is_unavailable(models_dir):
+    with pytest.raises(Unavailable, match="no CUDA provider"):
+        OnnxRunner(models_dir / "rnet.onnx", device=0)
+
+
+def test_opening_models_imports_no_gpu_package():
+    script = (
+        "import sys, jetstream.models, jetstream.building\n"
+        "from jetstream.runners import backends; from jetstream.config import Gpu\n"
+        "backends.choose(Gpu(backend='cpu'))\n"
+        "print([name for name in sys.modules if name.split('.')[0] in "
+        "('tensorrt', 'tensorrt_rtx', 'tensorrt_rtx_bindings', 'pycuda', 'onnx')])"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"
+
+
+def test_the_reason_names_only_what_a_better_backend_lacks():
+    choice = backends.Choice(("tensorrt", "cpu"), {"onnxruntime": "no CUDA provider"}, has_gpu=True)
+    assert choice.why == "the best there is"
+    choice = backends.Choice(("onnxruntime", "cpu"), {"tensorrt": "TensorRT isn't installed"}, has_gpu=True)
+    assert choice.why == "TensorRT isn't installed"

@@ -1,0 +1,95 @@
+"""Networks to engines. TensorRT for RTX builds without a GPU: `pip install tensorrt-rtx-cu13` (x86-64) runs these."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+from jetstream.config import Config
+from jetstream.errors import ModelError
+from jetstream.runners import builder, half, nvidia, trt
+from jetstream.runners.base import Unavailable
+from jetstream.runners.onnxrt import OnnxRunner
+from jetstream.runners.profiles import fixed, profiles_of
+
+NETWORKS = ("pnet", "rnet", "onet", "embedder")
+MOST_HALF_ERROR = 5e-3  # of the largest value; measured 0.6e-3 (embedder) to 2.6e-3 (P-Net's offsets)
+
+
+@pytest.fixture
+def rtx() -> None:
+    """Where the only TensorRT is the one for RTX; `tensorrt` itself needs a GPU to build."""
+    if importlib.util.find_spec("tensorrt") or not trt.is_installed():
+        pytest.skip("needs TensorRT for RTX and no other (pip install tensorrt-rtx-cu13)")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_network_builds(rtx, models_dir, network, precision):
+    profiles = profiles_of(network, Config())
+    engine = builder.build(models_dir / f"{network}.onnx", precision=precision, profiles=profiles)
+    assert len(engine) > 100_000
+
+
+def test_half_of_a_network_builds_to_a_smaller_engine(rtx, models_dir):
+    sizes = {
+        precision: len(builder.build(models_dir / "onet.onnx", precision=precision, profiles=(fixed(8, 3, 48, 48),)))
+        for precision in ("fp16", "fp32")
+    }
+    assert sizes["fp16"] < 0.9 * sizes["fp32"]
+
+
+def test_a_size_that_the_network_refuses_is_a_clause(rtx, models_dir):
+    with pytest.raises(Unavailable, match="TensorRT"):
+        builder.build(models_dir / "rnet.onnx", precision="fp32", profiles=(fixed(1, 3, 25, 24),))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model" * 50], ids=["empty", "no model"])
+def test_what_is_no_network_says_what_to_run(rtx, tmp_path, content):
+    (tmp_path / "rnet.onnx").write_bytes(content)
+    with pytest.raises(ModelError, match=r"rnet\.onnx: TensorRT can't read it \(.*run `jetstream models`"):
+        builder.build(tmp_path / "rnet.onnx", precision="fp32", profiles=(fixed(1, 3, 24, 24),))
+
+
+def test_without_a_gpu_an_engine_is_refused_with_a_clause(rtx, models_dir):
+    from jetstream.runners.tensorrt_ import TensorRTRunner
+
+    if _has_gpu():
+        pytest.skip("there is a GPU")
+    engine = builder.build(models_dir / "rnet.onnx", precision="fp32", profiles=(fixed(1, 3, 24, 24),))
+    with pytest.raises(Unavailable, match=r"PyCUDA|CUDA context"):
+        TensorRTRunner(engine, outside=lambda: OnnxRunner(models_dir / "rnet.onnx"))
+
+
+def test_tensorrt_is_found_under_any_of_its_names(rtx):
+    assert trt.is_installed()
+    assert trt.version().startswith("tensorrt_rtx 1.")
+    assert builder.is_strongly_typed(trt.load())
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_half_of_a_network_answers_almost_the_same(models_dir, tmp_path, network):
+    model = models_dir / f"{network}.onnx"
+    halved = tmp_path / model.name
+    halved.write_bytes(half.convert(model.read_bytes()))
+    with OnnxRunner(model) as whole, OnnxRunner(halved) as rounded:
+        assert rounded.inputs == whole.inputs
+        assert [spec.name for spec in rounded.outputs] == [spec.name for spec in whole.outputs]
+        feeds = {whole.inputs[0].name: picture(whole.inputs[0].shape)}
+        expected, given = whole.infer(feeds), rounded.infer(feeds)
+    for name, values in expected.items():
+        assert given[name].dtype == np.float32
+        error = np.abs(given[name] - values).max() / np.abs(values).max()
+        assert 0 < error < MOST_HALF_ERROR
+
+
+def picture(shape: tuple[int | None, ...]) -> np.ndarray:
+    sizes = [4, *(size or 60 for size in shape[1:])]
+    return np.random.default_rng(3).integers(0, 256, sizes).astype(np.float32)
+
+
+def _has_gpu() -> bool:
+    try:
+        return bool(nvidia.gpus())
+    except Unavailable:
+        return False

@@ -1,0 +1,149 @@
+"""The cache of engines: names, checks, what becomes of a bad file."""
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from jetstream.errors import ModelError
+from jetstream.runners import engines
+from jetstream.runners.base import Unavailable
+from jetstream.runners.engines import Recipe
+from jetstream.runners.profiles import fixed
+
+RECIPE = Recipe("rnet", "rnet.onnx", "ab" * 32, "tensorrt 8.5.3.1", "H100, 9.0", "fp16", (fixed(64, 3, 24, 24),))
+ENGINE = b"\0an engine\n" * 50
+
+
+def changed(**changes) -> Recipe:
+    return msgspec.structs.replace(RECIPE, **changes)
+
+
+@pytest.fixture
+def file(tmp_path) -> Path:
+    path = tmp_path / RECIPE.file
+    engines.write(path, RECIPE, ENGINE)
+    return path
+
+
+def test_a_name_says_network_and_precision():
+    assert RECIPE.file.startswith("rnet-fp16-")
+    assert RECIPE.file.endswith(".engine")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"onnx_sha256": "cd" * 32},
+        {"tensorrt": "tensorrt 8.5.3.2"},
+        {"tensorrt": "tensorrt_rtx 8.5.3.1"},
+        {"gpu": "H100, 8.9"},
+        {"precision": "fp32"},
+        {"profiles": (fixed(32, 3, 24, 24),)},
+        {"profiles": (fixed(64, 3, 24, 24), fixed(8, 3, 24, 24))},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_whatever_makes_another_engine_makes_another_name(changes):
+    assert changed(**changes).file != RECIPE.file
+
+
+def test_a_model_in_another_folder_is_the_same_engine():
+    assert changed(onnx="/elsewhere/rnet.onnx").file == RECIPE.file
+
+
+def test_a_recipe_takes_the_models_content(tmp_path):
+    model = tmp_path / "rnet.onnx"
+    model.write_bytes(b"one")
+    facts = {"tensorrt": "t", "gpu": "g", "precision": "fp16", "profiles": (fixed(1, 3, 24, 24),)}
+    before = engines.recipe(model, **facts)
+    model.write_bytes(b"two")
+    assert engines.recipe(model, **facts).key != before.key
+    model.unlink()
+    with pytest.raises(ModelError, match=r"rnet\.onnx: no such model; run `jetstream models`"):
+        engines.recipe(model, **facts)
+
+
+def test_what_was_written_is_read(file):
+    assert engines.read(file, RECIPE) == ENGINE
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda content: content[:-1], "cut off: 549 of 550 bytes"),
+        (lambda content: content + b"x", "cut off: 551 of 550 bytes"),
+        (lambda content: content[:-1] + b"x", "damaged: its checksum is another"),
+        (lambda content: bytes(len(content)), "not an engine of jetstream, or damaged"),
+        (lambda content: content[:30], "not an engine of jetstream, or damaged"),
+        (lambda content: content.replace(b'"length"', b'"width"'), "not an engine of jetstream, or damaged"),
+        (lambda content: b"", "not an engine of jetstream, or damaged"),
+    ],
+    ids=["one byte short", "one byte long", "one byte other", "zeroed", "a beginning", "other header", "empty"],
+)
+def test_a_damaged_file_is_refused_with_the_reason(file, damage, reason):
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(Unavailable, match=reason):
+        engines.read(file, RECIPE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"tensorrt": "tensorrt 10.3.0"}, "built with tensorrt 8.5.3.1, here is tensorrt 10.3.0"),
+        ({"gpu": "Orin, 8.7"}, "built for H100, 9.0, here is Orin, 8.7"),
+        ({"precision": "fp32"}, "built for another model, precision or size"),
+    ],
+    ids=["TensorRT", "GPU", "precision"],
+)
+def test_a_foreign_file_is_refused_with_the_difference(file, changes, reason):
+    with pytest.raises(Unavailable, match=reason):
+        engines.read(file, changed(**changes))
+
+
+def test_a_bad_file_is_set_aside_and_one_is_kept(file):
+    for content in (b"first", b"second"):
+        file.write_bytes(content)
+        bad = engines.set_aside(file)
+    assert [path.name for path in file.parent.iterdir()] == [bad.name]
+    assert bad.name == f"{RECIPE.file}.bad"
+    assert bad.read_bytes() == b"second"
+
+
+def test_an_engine_under_test_is_set_aside_under_the_same_name(file):
+    new = engines.new_path(file)
+    file.rename(new)
+    assert engines.set_aside(new).name == f"{RECIPE.file}.bad"
+
+
+def test_what_is_gone_cannot_be_set_aside(tmp_path):
+    assert engines.set_aside(tmp_path / RECIPE.file) is None
+
+
+def test_scan_tells_ready_stale_and_bad(file):
+    folder = file.parent
+    other = changed(tensorrt="tensorrt 10.3.0")
+    engines.write(folder / other.file, other, ENGINE)
+    damaged = changed(network="onet")
+    (folder / damaged.file).write_bytes(b"nothing")
+    (folder / f"pnet-fp16-0.engine{engines.BAD}").write_bytes(b"nothing")
+    (folder / "timing.cache").write_bytes(b"no engine")
+    found = {one.file: one for one in engines.scan(folder, (RECIPE, damaged))}
+    assert found[RECIPE.file].state == "ready"
+    assert found[other.file].state == "stale"
+    assert "tensorrt 10.3.0" in found[other.file].reason
+    assert found[damaged.file].state == "bad"
+    assert found[f"pnet-fp16-0.engine{engines.BAD}"].state == "bad"
+    assert len(found) == 4
+
+
+def test_sweep_removes_what_a_killed_build_left_but_not_one_at_work(file):
+    left, at_work = engines.new_path(file), file.with_name("pnet.engine.1.new")
+    for path in (left, at_work):
+        path.write_bytes(b"half")
+    os.utime(left, (0, 0))
+    engines.sweep(file.parent)
+    assert not left.exists()
+    assert at_work.exists()
+    assert file.exists()

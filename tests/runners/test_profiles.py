@@ -1,0 +1,59 @@
+"""The sizes that engines are built for are the sizes that come."""
+
+import numpy as np
+import pytest
+
+from jetstream.config import Camera, Config, Detect, Gpu, Recognize
+from jetstream.runners.profiles import batches, fixed, profiles_of
+from jetstream.vision.proposals import CELL_PX, scales_of
+from jetstream.vision.pyramid import Pyramid
+
+
+@pytest.mark.parametrize(
+    ("most", "sizes"),
+    [(1, (1,)), (2, (2,)), (3, (2, 3)), (32, (2, 8, 32)), (40, (2, 8, 32, 40)), (256, (2, 8, 32, 128, 256))],
+)
+def test_batches_grow_fourfold_up_to_the_most(most, sizes):
+    assert batches(most) == sizes
+
+
+def test_crops_have_one_fixed_batch():
+    config = Config(gpu=Gpu(batch=16))
+    assert profiles_of("rnet", config) == (fixed(16, 3, 24, 24),)
+    assert profiles_of("onet", config) == (fixed(16, 3, 48, 48),)
+
+
+def test_the_embedder_has_the_batches_of_recognize():
+    shapes = [profile.largest for profile in profiles_of("embedder", Config(recognize=Recognize(batch=8)))]
+    assert shapes == [(2, 3, 150, 150), (8, 3, 150, 150)]
+
+
+@pytest.mark.parametrize("min_face_px", [12.0, 20.0, 33.3, 40.0, 61.7, 200.0])
+@pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1279, 719), (641, 481), (100, 2000)])
+def test_every_level_of_every_camera_fits_pnets_profile(width, height, min_face_px):
+    config = Config(
+        cameras=(Camera(name="small", source="0", max_width=64, max_height=64), camera(width, height)),
+        detect=Detect(min_face_px=min_face_px),
+    )
+    (profile,) = profiles_of("pnet", config)
+    picture = Pyramid(np.zeros((height, width, 3), np.uint8))
+    for scale in scales_of(picture, CELL_PX / min_face_px, 0.0, 0.709):
+        level = (1, 3, *picture.level_shape(scale))
+        assert all(
+            low <= size <= high for low, size, high in zip(profile.smallest, level, profile.largest, strict=True)
+        )
+    assert profile.largest[2] <= height * CELL_PX / min_face_px + 2 or profile.largest[2] in (12, 64)
+
+
+def test_cameras_of_different_shapes_share_one_profile():
+    config = Config(cameras=(camera(1920, 1080), camera(1080, 1920)), detect=Detect(min_face_px=12))
+    assert profiles_of("pnet", config)[0].largest == (1, 3, 1921, 1921)
+
+
+def test_a_profile_is_said_as_sizes():
+    assert str(fixed(2, 3, 24, 24)) == "2x3x24x24"
+    assert str(profiles_of("pnet", Config())[0]) == "1x3x12x12 to 1x3x325x577"
+
+
+def camera(width: int, height: int) -> Camera:
+    return Camera(name="camera", source="0", max_width=width, max_height=height)

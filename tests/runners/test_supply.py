@@ -1,0 +1,174 @@
+"""Engines that are there or a clause why not: real files, and a real child process that hangs and crashes."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from jetstream.runners import engines, supply
+from jetstream.runners.engines import Recipe
+from jetstream.runners.profiles import fixed
+from jetstream.runners.supply import Limits
+
+FAKE = Path(__file__).with_name("fake_workshop.py")
+QUICK = Limits(build_s=1.0, test_s=3.0, probe_s=1.0)
+
+
+def command(*how: str) -> list[str]:
+    return [sys.executable, str(FAKE), *how]
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    """The fake runs as a script of its own, from anywhere."""
+    monkeypatch.setenv("PYTHONPATH", str(FAKE.parents[2]), prepend=os.pathsep)
+
+
+def recipe(network: str) -> Recipe:
+    return Recipe(network, f"{network}.onnx", "ab" * 32, "tensorrt 8.5.3.1", "GPU", "fp16", (fixed(1, 3, 24, 24),))
+
+
+def ensure(folder: Path, *how: str, networks: tuple[str, ...] = ("pnet", "rnet", "onet"), limits: Limits = QUICK):
+    found = supply.ensure([recipe(name) for name in networks], folder, limits=limits, command=command(*how))
+    assert [one.recipe.network for one in found] == list(networks)
+    return {one.recipe.network: one for one in found}
+
+
+def names(folder: Path, pattern: str) -> list[str]:
+    return sorted(path.name.partition("-")[0] for path in folder.glob(pattern))
+
+
+def test_missing_engines_are_built_and_found_again(tmp_path):
+    first = ensure(tmp_path)
+    assert [one.seconds for one in first.values()] == [1.5] * 3
+    assert engines.read(first["pnet"].path, recipe("pnet")).startswith(b"an engine")
+    again = ensure(tmp_path)
+    assert [one.seconds for one in again.values()] == [0.0] * 3
+    assert not list(tmp_path.glob("*.new"))
+
+
+def test_a_build_that_hangs_ends_in_time_and_the_others_are_built(tmp_path):
+    began_s = time.monotonic()
+    found = ensure(tmp_path, "rnet=build-hang")
+    assert time.monotonic() - began_s < 20
+    assert found["rnet"].path is None
+    assert "no answer in" in found["rnet"].reason
+    assert "while building" in found["rnet"].reason
+    assert found["pnet"].path
+    assert found["onet"].path
+    assert not psutil.Process().children(recursive=True)
+
+
+def test_a_crash_is_a_sentence_with_the_signal_and_the_last_words(tmp_path):
+    found = ensure(tmp_path, "rnet=build-crash")
+    assert found["rnet"].reason == (
+        "TensorRT's process ended while building (SIGSEGV: Assertion failed in the myelin compiler)"
+    )
+    assert found["pnet"].path
+    assert found["onet"].path
+
+
+def test_an_engine_that_hangs_in_its_test_is_set_aside_and_built_again_once(tmp_path):
+    found = ensure(tmp_path, "pnet=hang", networks=("pnet",))
+    assert found["pnet"].path is None
+    assert "while testing" in found["pnet"].reason
+    assert names(tmp_path, "*.bad") == ["pnet"]
+    assert (tmp_path / recipe("pnet").file).with_suffix(".tries").read_text() == "2"
+    assert not (tmp_path / recipe("pnet").file).exists()
+
+
+def test_an_engine_that_answers_wrongly_is_replaced_by_the_next_build(tmp_path):
+    found = ensure(tmp_path, "pnet=wrong,good")
+    assert found["pnet"].path == tmp_path / recipe("pnet").file
+    assert found["pnet"].notes == ("its answers differ",)
+    assert names(tmp_path, "*.bad") == ["pnet"]
+
+
+def test_an_engine_that_was_good_and_now_crashes_is_built_again(tmp_path):
+    ensure(tmp_path)
+    found = ensure(tmp_path, "onet=good,crash,good")
+    assert found["onet"].path
+    assert "SIGSEGV" in found["onet"].notes[0]
+    assert names(tmp_path, "*.bad") == ["onet"]
+    assert found["pnet"].notes == ()
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda content: content[:500], "cut off"),
+        (lambda content: content[:20], "not an engine"),
+        (lambda content: bytes(len(content)), "not an engine"),
+        (lambda content: content[:-40] + bytes(40), "checksum"),
+        (lambda content: b"", "not an engine"),
+    ],
+    ids=["truncated", "truncated early", "zeroed", "zeroed end", "empty"],
+)
+def test_a_damaged_file_is_set_aside_before_tensorrt_sees_it_and_built_again(tmp_path, damage, reason):
+    ensure(tmp_path)
+    path = tmp_path / recipe("rnet").file
+    path.write_bytes(damage(path.read_bytes()))
+    found = ensure(tmp_path)
+    assert reason in found["rnet"].notes[0]
+    assert found["rnet"].seconds == 1.5
+    assert names(tmp_path, "*.bad") == ["rnet"]
+    assert engines.read(path, recipe("rnet"))
+
+
+def test_another_tensorrts_file_under_this_name_is_set_aside(tmp_path):
+    other = Recipe("rnet", "rnet.onnx", "ab" * 32, "tensorrt 10.3.0", "GPU", "fp16", (fixed(1, 3, 24, 24),))
+    assert other.file != recipe("rnet").file
+    engines.write(tmp_path / recipe("rnet").file, other, b"foreign")
+    found = ensure(tmp_path)
+    assert "built with tensorrt 10.3.0, here is tensorrt 8.5.3.1" in found["rnet"].notes[0]
+    assert found["rnet"].path
+
+
+def test_progress_ends_at_one(tmp_path):
+    heard: list[tuple[str, float]] = []
+    supply.ensure(
+        [recipe("pnet")],
+        tmp_path,
+        progress=lambda *what: heard.append(what),
+        limits=QUICK,
+        command=command("pnet=good"),
+    )
+    assert heard[-1] == ("engines", 1.0)
+
+
+def test_probe_says_what_can_be_imported():
+    assert supply.probe(QUICK, command()).tensorrt == "tensorrt 8.5.3.1"
+
+
+@pytest.mark.parametrize(("act", "reason"), [("hang", "more than 1 s"), ("crash", "SIGSEGV"), ("exit", "exit code 3")])
+def test_an_import_that_hangs_or_crashes_is_a_clause(act, reason):
+    assert reason in supply.probe(QUICK, command(f"probe={act}")).tensorrt_missing
+
+
+def test_the_real_workshop_says_what_is_missing_here():
+    found = supply.probe()
+    assert found.tensorrt or found.tensorrt_missing
+    assert found.pycuda or found.pycuda_missing
+
+
+def test_a_folder_that_can_be_written_is_taken(tmp_path):
+    assert supply.writable(tmp_path / "engines") == (tmp_path / "engines", "")
+
+
+def test_a_folder_that_cannot_be_written_gives_way_to_ones_own_temporary_one():
+    folder, trouble = supply.writable(Path("/proc/engines"))  # not even root may write there
+    assert "/proc/engines" in trouble
+    assert folder.stat().st_uid == os.getuid()
+    assert not folder.stat().st_mode & 0o022
+
+
+def test_somebody_elses_temporary_folder_is_not_trusted(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / f"jetstream-engines-{os.getuid()}").symlink_to(tmp_path / "theirs")
+    folder, _ = supply.writable(Path("/proc/engines"))
+    assert folder.parent == tmp_path
+    assert folder.name not in ("theirs", f"jetstream-engines-{os.getuid()}")

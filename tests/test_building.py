@@ -1,0 +1,128 @@
+"""Which backend a run gets and what is said, with a workshop that only pretends: no GPU is needed here."""
+
+import functools
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from jetstream import building
+from jetstream.config import Config, Gpu, Models
+from jetstream.errors import ModelError, UserError
+from jetstream.runners import backends, nvidia, supply
+from jetstream.runners.supply import Limits
+from tests.conftest import REPOSITORY
+from tests.runners import fake_workshop
+
+QUICK = Limits(build_s=1.0, test_s=3.0, probe_s=5.0)
+NETWORKS = ("pnet", "rnet", "onet", "embedder")
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A machine with a GPU and TensorRT, whose builds go as the words say: `pnet=build-crash`."""
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY), prepend=os.pathsep)
+    gpu = nvidia.Gpu("Pretended GPU", "9.0", 2**33)
+    monkeypatch.setattr(nvidia, "gpus", lambda: (gpu,))
+    monkeypatch.setattr(backends.trt, "is_installed", lambda: True)
+    monkeypatch.setattr(backends.context, "is_installed", lambda: True)
+    monkeypatch.setattr(backends.onnxrt, "providers", lambda: ("CPUExecutionProvider",))
+    real_ensure, real_probe = supply.ensure, supply.probe
+
+    def behave(*how: str) -> None:
+        command = [sys.executable, fake_workshop.__file__, *how]
+        monkeypatch.setattr(supply, "ensure", functools.partial(real_ensure, limits=QUICK, command=command))
+        monkeypatch.setattr(supply, "probe", functools.partial(real_probe, QUICK, command))
+
+    behave()
+    return behave
+
+
+@pytest.fixture
+def config(models_dir, tmp_path) -> Config:
+    return Config(models=Models(dir=str(models_dir)), gpu=Gpu(engines_dir=str(tmp_path / "engines")))
+
+
+def explicit(config: Config) -> Config:
+    return building._with_gpu(config, backend="tensorrt")
+
+
+def messages(caplog, level: str) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname == level]
+
+
+def test_with_tensorrt_all_engines_are_built_and_one_line_says_so(machine, config, tmp_path, caplog):
+    caplog.set_level("INFO")
+    prepared = building.prepare(config)
+    assert prepared.gpu.backend == "tensorrt"
+    assert {path.name.partition("-")[0] for path in (tmp_path / "engines").glob("*.engine")} == set(NETWORKS)
+    assert messages(caplog, "INFO") == ["networks: tensorrt 8.5.3.1, fp16, on Pretended GPU, compute capability 9.0"]
+    assert messages(caplog, "WARNING") == []
+
+
+def test_a_network_without_an_engine_is_one_warning_and_the_others_keep_theirs(machine, config, caplog):
+    machine("pnet=build-crash")
+    assert building.prepare(config).gpu.backend == "tensorrt"
+    (warning,) = messages(caplog, "WARNING")
+    assert warning.startswith("pnet: no TensorRT engine (TensorRT's process ended while building (SIGSEGV")
+    assert warning.endswith("; ONNX Runtime on the CPU runs it")
+
+
+def test_an_engine_that_was_built_again_is_one_warning(machine, config, caplog):
+    machine("onet=wrong,good")
+    assert building.prepare(config).gpu.backend == "tensorrt"
+    assert messages(caplog, "WARNING") == ["onet: an engine was set aside and built again: its answers differ"]
+
+
+def test_without_any_engine_the_next_backend_takes_over(machine, config):
+    machine(*(f"{network}=build-exit" for network in NETWORKS))
+    assert building.prepare(config).gpu.backend == "cpu"
+
+
+def test_a_tensorrt_that_crashes_at_import_is_a_warning_with_auto_and_an_error_when_asked_for(machine, config, caplog):
+    machine("probe=crash")
+    assert building.prepare(config).gpu.backend == "cpu"
+    assert "SIGSEGV" in messages(caplog, "WARNING")[0]
+    with pytest.raises(UserError, match=r'gpu\.backend: "tensorrt" can\'t run here: .*SIGSEGV.*; set it to "auto"'):
+        building.prepare(explicit(config))
+
+
+def test_a_folder_that_cannot_be_written_gives_way_with_a_warning(machine, config, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    prepared = building.prepare(building._with_gpu(config, engines_dir="/proc/engines"))
+    folder = Path(prepared.gpu.engines_dir)
+    assert folder.parent == tmp_path
+    assert len(list(folder.glob("*.engine"))) == 4
+    (warning,) = messages(caplog, "WARNING")
+    assert "/proc/engines" in warning
+    assert "set gpu.engines_dir" in warning
+
+
+def test_a_gpu_without_tensorrt_says_what_is_missing(machine, config, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    monkeypatch.setattr(backends.trt, "is_installed", lambda: False)
+    assert building.prepare(config).gpu.backend == "cpu"
+    (line,) = messages(caplog, "INFO")
+    assert "TensorRT isn't installed" in line
+    assert "no CUDA provider" in line
+
+
+def test_a_gpu_that_is_not_there_is_said(machine, config):
+    choice = backends.choose(Gpu(device=3))
+    assert choice.best == "cpu"
+    assert "there is no gpu.device 3" in choice.why
+    assert choice.has_gpu
+
+
+def test_build_makes_a_row_for_each_network(machine, config):
+    rows = list(building.rows(building.build(config)))
+    assert [row[0] for row in rows] == list(NETWORKS)
+    assert all(row[3] == "built" and len(row) == len(building.COLUMNS) for row in rows)
+    assert [row[3] for row in building.rows(building.build(config))] == ["was there"] * 4
+
+
+def test_build_without_tensorrt_is_a_sentence(machine, config, monkeypatch):
+    monkeypatch.setattr(backends.trt, "is_installed", lambda: False)
+    with pytest.raises(ModelError, match="no engines can be built here: TensorRT isn't installed; the networks run"):
+        building.build(config)

@@ -1,0 +1,114 @@
+"""`jetstream doctor` and `jetstream build`, on whatever machine this is."""
+
+import json
+
+import pytest
+
+from jetstream import building, doctor
+from jetstream.config import Config, Gpu, Models
+from jetstream.errors import ModelError
+from jetstream.runners import engines, nvidia
+from jetstream.runners.base import Unavailable
+from jetstream.runners.engines import Recipe
+from jetstream.runners.profiles import fixed
+from tests.command import Command
+from tests.conftest import REPOSITORY
+
+TOPICS = {"jetstream", "driver", "TensorRT", "PyCUDA", "onnxruntime", "nvcc", "NVRTC", "/dev/shm", "decodes", "encodes"}
+
+
+@pytest.fixture
+def jetstream(tmp_path, models_dir) -> Command:
+    return Command(tmp_path, models_dir)
+
+
+@pytest.fixture
+def no_gpu() -> None:
+    try:
+        nvidia.gpus()
+    except Unavailable:
+        return
+    pytest.skip("this machine has a GPU")
+
+
+def test_doctor_prints_every_topic_and_the_choice(jetstream, tmp_path):
+    done = jetstream("doctor", "--set", f"models.dir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    assert {line.split()[0] for line in done.stdout.splitlines()} >= TOPICS
+    assert done.stdout.splitlines()[-1].startswith("backend")
+    assert "engines" in done.stdout
+
+
+def test_doctor_prints_json_with_the_same_facts(jetstream):
+    done = jetstream("doctor", str(REPOSITORY / "configs" / "server.toml"), "--json")
+    report = json.loads(done.stdout)
+    assert {fact["topic"] for fact in report["facts"]} >= TOPICS
+    assert report["backend"] in ("tensorrt", "onnxruntime", "cpu")
+    assert report["why"]
+
+
+def test_doctor_says_what_is_missing_without_a_gpu(no_gpu):
+    report = doctor.examine(Config())
+    assert report.backend == "cpu"
+    assert "no NVIDIA driver" in report.why or "sees no GPU" in report.why
+    assert not next(fact for fact in report.facts if fact.topic == "driver").ok
+
+
+def test_doctor_says_that_a_backend_asked_for_is_not_here(no_gpu):
+    report = doctor.examine(Config(gpu=Gpu(backend="tensorrt")))
+    assert report.backend == "tensorrt"
+    assert "can't run here" in report.why
+
+
+def test_doctor_lists_stale_and_bad_engines(tmp_path):
+    folder = tmp_path / "engines"
+    folder.mkdir()
+    old = Recipe("rnet", "rnet.onnx", "ab" * 32, "tensorrt 7.0", "Nano", "fp16", (fixed(1, 3, 24, 24),))
+    engines.write(folder / old.file, old, b"engine")
+    (folder / "onet-fp16-0.engine").write_bytes(b"damaged")
+    report = doctor.examine(Config(models=Models(dir=str(tmp_path))))
+    assert [(one.file, one.state) for one in report.engines] == [("onet-fp16-0.engine", "bad"), (old.file, "stale")]
+    said = "\n".join(doctor.lines(report))
+    assert "stale (for tensorrt 7.0, Nano, 1x3x24x24)" in said
+    assert "bad (not an engine of jetstream, or damaged)" in said
+
+
+def test_doctor_knows_codecs_that_ffmpeg_lacks(monkeypatch):
+    monkeypatch.setattr(doctor, "CODECS", ("h264", "no_such_codec"))
+    report = doctor.examine(Config())
+    assert next(fact for fact in report.facts if fact.topic == "decodes").found == "h264; not no_such_codec"
+
+
+def test_build_says_why_there_is_nothing_to_build(jetstream, no_gpu):
+    done = jetstream("build", str(REPOSITORY / "configs" / "default.toml"), sets=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("jetstream: no engines can be built here: ")
+    assert done.stderr.rstrip().endswith("the networks run without them")
+
+
+def test_build_raises_where_there_is_no_gpu(no_gpu):
+    with pytest.raises(ModelError, match="no engines can be built here"):
+        building.build(Config())
+
+
+def test_a_run_without_a_gpu_is_decided_in_silence(no_gpu, caplog):
+    with caplog.at_level("DEBUG"):
+        assert building.prepare(Config()).gpu.backend == "cpu"
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("gpu.backend=cuda", "gpu.backend"),
+        ("gpu.precision=int8", "gpu.precision"),
+        ("gpu.batch=0", "gpu.batch"),
+        ("gpu.device=-1", "gpu.device"),
+        ("gpu.max_wait_ms=5", "gpu.max_wait_ms"),
+    ],
+)
+def test_a_wrong_key_is_a_sentence(jetstream, setting, sentence):
+    done = jetstream("check", str(REPOSITORY / "configs" / "default.toml"), "--set", setting)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
