@@ -67,7 +67,9 @@ def _embed(waiting: dict[str, NDArray[np.uint8]], looks: dict[str, Look], embedd
     """Move what waits, (150, 150, 3) uint8 BGR each, through the network into `looks`."""
     if waiting:
         embeddings = embedder.embed(np.stack(list(waiting.values())), mirror=True)
-        looks.update((key, looks[key]._replace(embedding=row)) for key, row in zip(waiting, embeddings, strict=True))
+        for key, row in zip(waiting, embeddings, strict=True):
+            whole = np.isfinite(row).all()  # in half precision a network may overflow
+            looks[key] = looks[key]._replace(embedding=row) if whole else Look(looks[key].faces, refused=UNREADABLE)
         waiting.clear()
 
 

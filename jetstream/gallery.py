@@ -78,7 +78,7 @@ def _train(
     fresh = look_at({sha: photo for sha, photo in new.items() if sha not in looks}, detector, embedder, progress)
     made = curated.curated(listing, stamps, looks | fresh)
     classifier = learn(made.arrays["embeddings"], made.persons, made.negatives)
-    manifest = _manifest(model, listing, made, _calibration(classifier))
+    manifest = _manifest(model, listing, made, calibration(classifier))
     manifest = galleryfile.write(folder, manifest, {**made.arrays, **classifier.to_arrays()})
     embedded = sum(look.embedding is not None for look in fresh.values())
     return Gallery(classifier, report_of(manifest, embedded), folder, _files(manifest), manifest.archive_sha256)
@@ -201,15 +201,17 @@ def learnt_from(config: Config) -> photos.State | None:
             manifest = galleryfile.read_manifest(folder, galleryfile.PREVIOUS)
     except (OSError, ModelError):
         return None
+    folders = {record.file.partition("/")[0] for record in manifest.photos}  # as spelt there, by Unicode's other forms
+    folders |= {name for name, used in manifest.people.items() if not used} | (_folders(manifest) - {*manifest.people})
     return {
-        **dict.fromkeys((*_folders(manifest), *manifest.bad_names, *manifest.strays), (0, 0)),
+        **dict.fromkeys((*folders, *manifest.bad_names, *manifest.strays), (0, 0)),
         **{record.file: (record.size, record.changed_ns) for record in manifest.photos},
     }
 
 
 def gallery_dir(faces_dir: Path, models_dir: Path) -> Path:
-    """Where the gallery of `faces_dir` lies: readable by its name, told apart by its absolute path."""
-    path = os.path.abspath(faces_dir)
+    """Where the gallery of `faces_dir` lies: readable by its name, told apart by its absolute path without links."""
+    path = os.path.realpath(faces_dir)
     digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:8]
     name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in os.path.basename(path))
     return models_dir / "galleries" / f"{name[:40] or 'root'}-{digest}"
@@ -290,7 +292,7 @@ def _stamps(listing: Listing, known: Mapping[str, Stamp]) -> list[Stamp]:
     return stamps
 
 
-def _manifest(model: str, listing: Listing, made: Curated, calibration: Calibration) -> Manifest:
+def _manifest(model: str, listing: Listing, made: Curated, calibrated: Calibration) -> Manifest:
     used = Counter(made.persons)
     return Manifest(
         format=galleryfile.FORMAT,
@@ -302,11 +304,12 @@ def _manifest(model: str, listing: Listing, made: Curated, calibration: Calibrat
         strays=listing.strays,
         notes=made.notes,
         unknown=listing.unknown is not None,
-        calibration=calibration,
+        calibration=calibrated,
     )
 
 
-def _calibration(classifier: Classifier) -> Calibration:
+def calibration(classifier: Classifier) -> Calibration:
+    """What the gates of `classifier` do to the photos that it learnt from."""
     measured = classifier.measure(background.SIZE)
     shares = (None if math.isnan(share) else round(share, 4) for share in (measured.own_known, measured.own_strangers))
     return Calibration(classifier.how, measured.strangers, classifier.false_accept_rate, *shares)

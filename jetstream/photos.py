@@ -106,16 +106,17 @@ def state(faces_dir: Path, each: Callable[[], object] = lambda: None) -> State |
         with os.scandir(faces_dir) as entries:
             found = {entry.name: entry for entry in entries if not entry.name.startswith(".")}
     except OSError:
-        return None if not faces_dir.exists() else {}
+        return None if not os.path.exists(faces_dir) else {}
     seen: State = {}
     for name, entry in found.items():
         each()
-        if entry.is_dir():
-            if not name.startswith("_") or name == STRANGERS:
+        with contextlib.suppress(OSError):  # a link to itself
+            if entry.is_dir():
+                if not name.startswith("_") or name == STRANGERS:
+                    seen[_shown(name)] = (0, 0)
+                    seen.update(_photos_in(entry))
+            elif _is_picture(name) and entry.is_file():
                 seen[_shown(name)] = (0, 0)
-                seen.update(_photos_in(entry))
-        elif _is_picture(name) and entry.is_file():
-            seen[_shown(name)] = (0, 0)
     return seen
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -200,7 +201,9 @@ def prepare_gallery(config: Config, progress: Progress | None = None, *, stay_ro
     with open_detector(for_photos(config)) as detector, open_embedder(config) as embedder:
         faces, models = Path(config.recognize.faces), Path(config.models.dir)
         known = gallery.ensure(faces, models, detector, embedder, progress, stay_rolled_back=stay_rolled_back)
-    report = known.report
+    report, rate = known.report, config.recognize.false_accept_rate
+    if report.calibration is not None and report.calibration.false_accept_rate != rate:
+        report = replace(report, calibration=gallery.calibration(known.classifier.with_rate(rate)))
     if known.rolled_back:
         log.info("%s: the version that was gone back to stays until photos change, or `jetstream train`", faces)
     if not any(person.used for person in report.people):

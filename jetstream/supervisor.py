@@ -152,7 +152,7 @@ class Supervisor:
             child.done = True
             if child.stage.name == "render" and not all(c.done for c in self._children if c.is_capture):
                 self.stop()  # the user closed the window
-        elif code == UserError.exit_code:
+        elif code == UserError.exit_code and child.stage.vital:
             self._fail(child, f"{child.name}: can't go on; its last line above says why")
         elif self._stopping_since is not None or child.input_ended_s is not None:
             child.done = True

@@ -15,7 +15,8 @@ from jetstream import gallery, galleryfile, photos, startup
 from jetstream.config import Config
 from jetstream.errors import UserError
 from jetstream.vision import looks
-from jetstream.vision.classifier import EMBEDDING_SIZE, Classifier
+from jetstream.vision.classifier import Classifier
+from jetstream.vision.embedder import EMBEDDING_SIZE
 
 THE_SAME: Final = 0.5
 """Largest distance between a person's new looks and photos, were there very many of both."""

@@ -3,6 +3,7 @@
 Touches no frame and holds no network: it looks at names, sizes and times in the faces folder, and waits.
 """
 
+import contextlib
 import logging
 import os
 import subprocess
@@ -46,7 +47,7 @@ def learn(ticks: Iterator[Tick], _: FrameReader, config: Config) -> Iterator[Mes
 
 class Change:
     """Whether photos are other than those learnt last, and were the same at two looks: a copy under way must not be
-    learnt half. A folder that is gone changes nothing, since a disk that went away is no reason to forget people."""
+    learnt half. A folder that is gone or empty changes nothing, since a disk that went away is no reason to forget."""
 
     def __init__(self, learnt: photos.State | None) -> None:
         self._learnt = learnt
@@ -54,7 +55,7 @@ class Change:
 
     def is_due(self, seen: photos.State | None) -> bool:
         still, self._seen = seen == self._seen, seen
-        if seen is None or not still or seen == self._learnt:
+        if not seen or not still or seen == self._learnt:
             return False
         self._learnt = seen  # also where learning fails: it is tried again when photos change again
         return True
@@ -67,7 +68,7 @@ def _learn(ticks: Iterator[Tick], config: Config) -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as learner:
         try:
             assert learner.stdin is not None
-            with learner.stdin as stdin:
+            with contextlib.suppress(BrokenPipeError), learner.stdin as stdin:  # it died at once: its code says so
                 stdin.write(msgspec.json.encode(config))
             for _tick in ticks:
                 time.sleep(TURN_S)

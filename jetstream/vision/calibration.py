@@ -13,8 +13,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-EMBEDDING_SIZE = 128
-
 # A centroid of n photos lies off the person's true middle, the squared error being this over n; strangers near the bar
 # come nearer to a centroid of 20 than to a single photo by as much (glint24_dev: 0.33 to 0.25, squared).
 PHOTO_NOISE = 0.075
@@ -27,9 +25,10 @@ RATES: NDArray[np.float64] = np.geomspace(1e-5, 0.2, 44)
 TAIL = 0.01
 # Other people of the gallery are the strangers that it will really meet, but few: they move the bar by their share of
 # people / (people + this), towards fewer strangers only: their photos can be poorer than strangers will be. Their
-# distance is taken where one in ten is nearer: a few wrong labels don't change it.
+# distance is taken where one in ten is nearer. Closer ones than SAME_PERSON are wrong labels, or one person twice.
 TRUST_PEOPLE = 30
 TRUST_QUANTILE = 0.1
+SAME_PERSON = 0.42
 # Without strangers to measure on: what 6 people of average looks give, and how far it falls e-fold, by people or rate.
 USUAL_BAR, USUAL_RATE, USUAL_PEOPLE, USUAL_STEP = 0.50, 0.001, 6, 0.025
 
@@ -78,8 +77,10 @@ def calibrate(
     if people > 1:
         some, whose = _some(embeddings, owners)
         own = _nearest(some, centroids, photos, whose)
-        shift = np.quantile(own, TRUST_QUANTILE) - np.quantile(nearest, TRUST_QUANTILE)
-        bars = bars + min(shift, 0.0) * people / (people + TRUST_PEOPLE)
+        own = own[own > SAME_PERSON]
+        if len(own):
+            shift = np.quantile(own, TRUST_QUANTILE) - np.quantile(nearest, TRUST_QUANTILE)
+            bars = bars + min(shift, 0.0) * people / (people + TRUST_PEOPLE)
     return np.maximum(bars, 0.0).astype(np.float32)
 
 

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from jetstream.errors import ModelError
 from jetstream.vision import calibration, svm
 from jetstream.vision.calibration import Measured
+from jetstream.vision.embedder import EMBEDDING_SIZE
+from jetstream.vision.odds import logistic
 from jetstream.vision.svm import Machine
 
-EMBEDDING_SIZE = 128
 FALSE_ACCEPT_RATE = 0.001
 
 # Distance over which the odds of a known person against a stranger change e-fold (logistic regression, two sets).
@@ -93,13 +94,12 @@ class Classifier:
         self._counts, self._centroids = _centroids(photos, owners, people)
         self._rows = np.split(np.argsort(owners, kind="stable"), np.cumsum(self._counts[:-1]).astype(np.intp))
         bar = calibration.bar_at(bars, false_accept_rate)
-        self._gates = calibration.gates(bar, self._counts)
-        if max_distance is not None:
-            self._gates = np.full(people, max_distance, np.float32)
-        ones = np.ones(len(self._negatives), np.float32)
         self._all = np.concatenate([self._centroids, self._negatives])
+        counts = np.concatenate([self._counts, np.ones(len(self._negatives), np.float32)])
+        self._limits = calibration.gates(bar, counts)
+        if max_distance is not None:
+            self._limits = np.full(len(counts), max_distance, np.float32)
         self._prepared = calibration.against(self._all)
-        self._limits = np.concatenate([self._gates, calibration.gates(bar, ones)])
         self._max_distance = max_distance
 
     @classmethod
@@ -118,7 +118,8 @@ class Classifier:
         negatives          (K, 128) faces that must never get a name
         false_accept_rate  share of strangers' faces that may get a name, 0.00001 to 0.2
 
-        Imports scikit-learn, which `ask` doesn't need. The same input gives the same classifier. Raises ValueError.
+        Imports scikit-learn, which `ask` doesn't need. The same input gives the same classifier, up to the rounding of
+        matrix products by several threads. Raises ValueError.
         """
         samples = np.asarray(embeddings, np.float32).reshape(len(names), EMBEDDING_SIZE)
         if not np.isfinite(samples).all():
@@ -217,13 +218,13 @@ class Classifier:
         return [self._judge(*row) for row in rows]
 
     def _judge(self, face: NDArray[np.float32], person: int, distance: float, margin: float, agreed: bool) -> Answer:
-        limit = float(self._gates[person])
+        limit = float(self._limits[person])
         evidence = min(
             (limit - distance) / ODDS_STEP, (margin - MARGIN) / MARGIN_STEP, math.inf if agreed else _DISAGREED
         )
         name = self.names[person] if evidence >= 0.0 else None
         photo = self._nearest_photo(face, person)
-        return Answer(name, _logistic(evidence), distance, self.names[person], photo, margin, limit, agreed)
+        return Answer(name, logistic(evidence), distance, self.names[person], photo, margin, limit, agreed)
 
     def _nearest_photo(self, face: NDArray[np.float32], person: int) -> int:
         mine = self._rows[person]
@@ -261,8 +262,3 @@ def _require(what: str, array: NDArray[Any], shape: tuple[int, ...]) -> None:
         raise ValueError(f"{what}: expected {shape} float32, got {array.shape} {array.dtype}")
     if not np.isfinite(array).all():
         raise ValueError(f"{what}: not all numbers are finite")
-
-
-def _logistic(log_odds: float) -> float:
-    """1 / (1 + exp(-log_odds)), for any log odds."""
-    return 0.5 * (1.0 + math.tanh(0.5 * log_odds))

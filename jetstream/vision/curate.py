@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from jetstream.vision.calibration import PHOTO_NOISE
 from jetstream.vision.quality import Quality
 
 BLURRED, EXTREME_POSE, DUPLICATE, LOOKS_LIKE = "blurred", "extreme_pose", "duplicate", "looks_like"
@@ -39,8 +40,6 @@ FAR_FROM_OWN: Final = 0.5
 TWO_PEOPLE: Final = 0.6
 NEAR_OTHER_ALONE: Final = 0.42  # for a person's only photo, which nothing of their own speaks for
 CLEARLY: Final = 0.12
-# A centroid of n photos lies off the person's true middle, the squared error being this over n, as in `classifier`.
-PHOTO_NOISE: Final = 0.06
 _AT_ONCE = 1024  # rows of a table of distances
 
 
@@ -158,9 +157,8 @@ def _same(samples: NDArray[np.float32], thumbs: NDArray[np.uint8]) -> Iterator[t
         squares = _squared(samples[rows], samples[first:])
         one, other = np.nonzero(np.triu(squares <= MAYBE_SAME**2, 1))
         near = squares[one, other] <= SURELY_SAME**2
-        one, other = one + first, other + first
-        alike = 1.0 - (pictures[one] * pictures[other]).sum(axis=1) <= ALIKE
-        yield from zip(one[near | alike].tolist(), other[near | alike].tolist(), strict=True)
+        same = near | (1.0 - (pictures[rows] @ pictures[first:].T)[one, other] <= ALIKE)
+        yield from zip((one[same] + first).tolist(), (other[same] + first).tolist(), strict=True)
 
 
 def _misplaced(

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-EMBEDDING_SIZE = 128
+from jetstream.vision.calibration import PHOTO_NOISE
+from jetstream.vision.embedder import EMBEDDING_SIZE
 
 # Cross-validated where that takes seconds. The first is taken unless another is better by more than a standard error
 # (Breiman's rule): with few photos, settings differ by chance.
@@ -23,6 +24,7 @@ MOST_PEOPLE_RBF, MOST_PHOTOS_RBF = 50, 1000
 MOST_PEOPLE_SEARCHED, MOST_PHOTOS_SEARCHED = 100, 4000
 # From here on one machine a person takes minutes; planes from one covariance of all people's photos take a second.
 MOST_PEOPLE_SVM = 200
+USUAL_PHOTOS = 256
 
 
 class Machine(NamedTuple):
@@ -37,7 +39,7 @@ class Machine(NamedTuple):
         self, faces: NDArray[np.float32], photos: NDArray[np.float32], people: NDArray[np.intp]
     ) -> NDArray[np.float32]:
         """(M, K) decision values of (M, 128) faces for (M, K) `people` each, the largest the likeliest; (N, 128)
-        photos that it learnt from. A face's values don't depend on the other faces."""
+        photos that it learnt from."""
         features = faces if not self.gamma else _kernel(faces, photos, self.gamma)
         return np.asarray(np.einsum("mkf,mf->mk", self.weights[people], features) + self.biases[people], np.float32)
 
@@ -78,7 +80,8 @@ def _evened(owners: NDArray[np.int32]) -> NDArray[np.intp]:
     counts = np.bincount(owners)
     most = max(ALWAYS_LEARNT, int(np.median(counts)))
     rows = [np.flatnonzero(owners == person) for person in range(len(counts))]
-    return np.sort(np.concatenate([mine[:: -(-len(mine) // most)] for mine in rows]))
+    even = [np.linspace(0, len(mine) - 1, min(len(mine), most)).round().astype(np.intp) for mine in rows]
+    return np.sort(np.concatenate([mine[kept] for mine, kept in zip(rows, even, strict=True)]))
 
 
 def _search(samples: NDArray[np.float64], owners: NDArray[np.int32], people: int) -> Setting:
@@ -166,18 +169,16 @@ def _fit_rbf(setting: Setting, samples: NDArray[np.float64], owners: NDArray[np.
 def _common_covariance(samples: NDArray[np.float64], owners: NDArray[np.int32], people: int) -> Machine:
     """Linear discriminants (Fisher, 1936): w = S^-1 m, b = -m^T S^-1 m / 2, with S what photos of one person differ by.
 
-    S is shrunk towards a sphere (Ledoit and Wolf, 2004), the more the fewer photos there are.
+    S is drawn towards a sphere of the usual size as if that many photos more had shown it: there may be no person, or a
+    single one, with two photos.
     """
-    from sklearn.covariance import LedoitWolf
-
     counts = np.bincount(owners, minlength=people)
     centroids = np.zeros((people, EMBEDDING_SIZE))
     np.add.at(centroids, owners, samples)
     centroids /= counts[:, None]
-    several = counts[owners] > 1
-    within = np.identity(EMBEDDING_SIZE)
-    if several.any():
-        within = LedoitWolf(assume_centered=True).fit((samples - centroids[owners])[several]).covariance_
+    residuals = (samples - centroids[owners])[counts[owners] > 1]
+    usual = np.identity(EMBEDDING_SIZE) * USUAL_PHOTOS * PHOTO_NOISE / EMBEDDING_SIZE
+    within = (residuals.T @ residuals + usual) / (len(residuals) + USUAL_PHOTOS)
     weights = np.linalg.solve(within, centroids.T).T
     return _machine(weights, -0.5 * np.sum(weights * centroids, axis=1))
 

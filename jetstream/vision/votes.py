@@ -7,6 +7,8 @@ import math
 from collections.abc import Container, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from jetstream.vision.odds import log_odds, logistic
+
 # The most one answer may say, in log odds. A refusal says less than a name: hardly one picture in twenty of a stranger
 # gets a name (log 1 / 0.05 = 3.0), but one in five of a known person is refused, because the head is turned or the
 # picture blurred (log 1 / 0.2 = 1.6), and a turned head is refused many times in a row, so each time says less still.
@@ -125,7 +127,7 @@ class Votes:
             best = min(scores, key=lambda name: (-scores[name], name or ""))
             if scores[best] - scores.get(self._shown, 0.0) >= MARGIN:
                 self._shown = best
-        return self._shown, _logistic(self._lead(scores)) if self._answers else 0.0
+        return self._shown, logistic(self._lead(scores)) if self._answers else 0.0
 
     @property
     def shown(self) -> str | None:
@@ -185,7 +187,7 @@ def unique(
     for track_id, name, confidence in names:
         if name is not None:
             bonus = MARGIN if held is not None and held.get(name) == track_id else 0.0
-            strength = (track_id not in lost, _log_odds(confidence) + bonus, -track_id)
+            strength = (track_id not in lost, log_odds(confidence) + bonus, -track_id)
             keepers[name] = max(keepers.get(name, strength), strength)
     return [
         (track_id, name, confidence) if name is None or keepers[name][2] == -track_id else (track_id, None, 0.0)
@@ -197,13 +199,4 @@ def _gain(name: str | None, confidence: float) -> float:
     """Log odds of an answer, capped; 0 for one that says nothing, and for NaN."""
     if not confidence > 0.5:
         return 0.0
-    return min(_log_odds(confidence), MOST_FOR_UNKNOWN if name is None else MOST_FOR_A_NAME)
-
-
-def _log_odds(confidence: float) -> float:
-    inside = min(max(1e-9, confidence), 1.0 - 1e-9)  # in this order NaN becomes 1e-9
-    return math.log(inside / (1.0 - inside))
-
-
-def _logistic(log_odds: float) -> float:
-    return 0.5 * (1.0 + math.tanh(0.5 * log_odds))
+    return min(log_odds(confidence), MOST_FOR_UNKNOWN if name is None else MOST_FOR_A_NAME)

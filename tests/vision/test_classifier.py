@@ -203,6 +203,28 @@ def test_so_many_strangers_get_a_name_as_was_asked_for(people, photos, rate):
     assert 0.1 * rate < named < 1.6 * rate
 
 
+def test_photo_of_nobody_keeps_its_say_whatever_the_gate():
+    ann, stranger = faces(2, 5)
+    classifier = Classifier.fit(ann, ["Ann"] * 5, negatives=stranger[:1])
+
+    for gate in (0.3, 0.5, 0.9, 2.0):
+        assert set(names(classifier.with_gate(gate), stranger)) == {None}
+    assert set(names(classifier.with_gate(0.9), ann)) == {"Ann"}
+
+
+def test_one_person_in_two_folders_does_not_lower_the_others_gates():
+    """Invented people as far from strangers' middle as strangers are from each other."""
+    middles = background.faces(10, seed=1)[:, None]
+    own = (middles + np.random.default_rng(2).normal(0, WITHIN / 2, (10, 6, 128))).astype(np.float32)
+    strangers = background.faces(5000, seed=3)
+    split = [f"p{row}" if row > 1 or photo < 3 else f"p{row} again" for row in range(10) for photo in range(6)]
+
+    whole = fitted(own, background=strangers).ask(own[5])[0].gate
+    with_two = Classifier.fit(own.reshape(-1, 128), split, background=strangers).ask(own[5])[0].gate
+
+    assert with_two == pytest.approx(whole, abs=0.01)
+
+
 def test_rate_can_be_changed_after_learning():
     classifier = fitted(faces(4, 3), background=faces(200, 5, seed=9).reshape(-1, 128))
 

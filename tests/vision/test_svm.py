@@ -75,3 +75,24 @@ def test_one_person_needs_no_machine():
 
     assert machine.how == "none needed"
     assert machine.weights.shape == (1, 128)
+
+
+@pytest.mark.parametrize("second", [0, 1, 10])
+def test_hundreds_of_people_with_a_photo_each_and_few_second_ones(second):
+    everything, owners = people_of(250, 3)
+    photo = np.tile(np.arange(3), 250)
+    is_learnt = (photo == 0) | ((photo == 1) & (owners < second))
+
+    machine = svm.train(everything[is_learnt], owners[is_learnt], 250)
+
+    assert np.abs(machine.weights).max() < 1e4
+    assert np.mean(likeliest(machine, everything[photo == 2], everything[is_learnt]) == owners[photo == 2]) > 0.97
+
+
+def test_as_many_photos_of_each_person_are_learnt_from_as_most_have():
+    owners = np.repeat(np.arange(4, dtype=np.int32), [40, 2, 3, 9])
+
+    kept = svm._evened(owners)
+
+    assert np.bincount(owners[kept]).tolist() == [8, 2, 3, 8]
+    assert {0, 39} <= set(kept.tolist())
