@@ -85,19 +85,27 @@ def people_in(looks: Sequence[Look]) -> list[Person]:
     Tracks are put together while their means are near enough, nearest first; never two that were seen at once.
     """
     groups = [group for track in _tracks(looks) for group in _without_jumps(looks, track)]
-    frames = [{looks[index].frame for index in group} for group in groups]
-    barred = np.array([[a is b or bool(a & b) for b in frames] for a in frames], bool).reshape(len(frames), len(frames))
-    while len(groups) > 1:
-        excess = np.where(barred, math.inf, _excess([_embeddings(looks, group) for group in groups]))
+    if not groups:
+        return []
+    barred = _seen_at_once(looks, groups)
+    embedded = [_embeddings(looks, group) for group in groups]
+    counts = np.array([len(group) for group in embedded], np.float64)
+    means = np.array([group.mean(axis=0) for group in embedded], np.float64)
+    excess = np.where(barred, math.inf, _excess(means, counts, means, counts))
+    while True:
         i, j = sorted(divmod(int(excess.argmin()), len(groups)))
         if excess[i, j] > 0.0:
             break
-        groups[i] = groups[i] + groups[j]
+        groups[i], groups[j] = groups[i] + groups[j], []
+        means[i] = np.average(means[[i, j]], axis=0, weights=counts[[i, j]])
+        counts[i] += counts[j]
         barred[i] |= barred[j]
         barred[:, i] = barred[i]
-        barred = np.delete(np.delete(barred, j, 0), j, 1)
-        del groups[j]
-    return sorted((_person(looks, group) for group in groups), key=lambda person: -person.weight)
+        barred[j] = barred[:, j] = True
+        excess[i] = np.where(barred[i], math.inf, _excess(means[[i]], counts[[i]], means, counts)[0])
+        excess[:, i] = excess[i]
+        excess[j] = excess[:, j] = math.inf
+    return sorted((_person(looks, group) for group in groups if group), key=lambda person: -person.weight)
 
 
 def limit(base: float, looks: int, others: int) -> float:
@@ -110,7 +118,7 @@ def choose(looks: Sequence[Look], person: Person, most: int, known: Embeddings, 
 
     None is nearer than `apart` to another or to one of `known`, (N, 128) embeddings of photos there already.
     """
-    refused = {index: OTHER_PERSON for index in range(len(looks)) if index not in set(person.looks)}
+    refused = dict.fromkeys(set(range(len(looks))).difference(person.looks), OTHER_PERSON)
     embedded = {i: e for i in person.looks if (e := looks[i].embedding) is not None}
     best = max((looks[i].quality for i in embedded), default=0.0)
     refused |= {i: POOR for i in person.looks if i not in embedded or looks[i].quality < WORTH * best}
@@ -192,13 +200,23 @@ def _without_jumps(looks: Sequence[Look], track: list[int]) -> list[list[int]]:
     return pieces
 
 
-def _excess(groups: Sequence[Embeddings]) -> NDArray[np.float64]:
-    """(G, G): how much farther apart two groups' means are than one person's may be; 0 or less: they may be one."""
-    means = np.array([group.mean(axis=0) for group in groups], np.float64)
-    noise = np.array([LOOK_NOISE / len(group) for group in groups])
-    squares = np.square(means).sum(axis=1)
-    distances = np.sqrt(np.maximum(squares[:, None] + squares - 2.0 * means @ means.T, 0.0))
-    return np.asarray(distances - np.sqrt(SAME_PERSON**2 + noise[:, None] + noise), np.float64)
+def _seen_at_once(looks: Sequence[Look], groups: Sequence[Sequence[int]]) -> NDArray[np.bool_]:
+    """(G, G): whether some frame shows both groups, as it does a group and itself."""
+    frames = {look.frame: column for column, look in enumerate(looks)}
+    shown = np.zeros((len(groups), len(looks)), np.float32)
+    for row, group in enumerate(groups):
+        shown[row, [frames[looks[index].frame] for index in group]] = 1.0
+    return np.asarray(shown @ shown.T > 0.0, np.bool_)
+
+
+def _excess(
+    means: NDArray[np.float64], counts: NDArray[np.float64], others: NDArray[np.float64], of: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(G, H): how much farther apart (G, 128) means of so many looks are from (H, 128) others than one person's may
+    be; 0 or less: they may be one."""
+    squares = np.square(means).sum(axis=1)[:, None] + np.square(others).sum(axis=1)
+    distances = np.sqrt(np.maximum(squares - 2.0 * means @ others.T, 0.0))
+    return np.asarray(distances - np.sqrt(SAME_PERSON**2 + LOOK_NOISE / counts[:, None] + LOOK_NOISE / of), np.float64)
 
 
 def _embeddings(looks: Sequence[Look], group: Iterable[int]) -> Embeddings:
