@@ -3,6 +3,7 @@
 Knows no format. What an interrupted write leaves is a hidden file beside the target.
 """
 
+import errno
 import os
 import secrets
 from pathlib import Path
@@ -13,6 +14,8 @@ def replace(path: Path, content: bytes, *, mode: int = 0o666) -> None:
 
     `mode` is the new file's, less the umask. Raises OSError; what was there before is then still there.
     """
+    if not path.name:  # such as `.`
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:

@@ -60,7 +60,8 @@ def lines(report: Report) -> Iterator[str]:
     for one in report.engines:
         yield f"{'engine':{width}}  {one.file}: {one.state} ({one.reason})"
     if not report.engines:
-        yield f"{'engines':{width}}  - none"
+        remedy = " yet (`jetstream build` makes them)" if report.backend == "tensorrt" else ""
+        yield f"{'engines':{width}}  - none{remedy}"
     yield f"{'backend':{width}}  {report.backend}: {report.why}"
 
 

@@ -15,6 +15,7 @@ from jetstream.errors import SourceError
 from jetstream.gallery import Gallery
 from jetstream.messages import pairs
 from jetstream.models import open_detector, open_embedder
+from jetstream.photos import STRANGERS
 from jetstream.video.images import read_image
 from jetstream.vision import align
 from jetstream.vision.classifier import MARGIN, Answer
@@ -36,7 +37,7 @@ class NamedSeenFace(SeenFace, frozen=True):
     nearest: str | None
     photo: str | None  # the nearest of `nearest`'s, relative to the faces folder
     gate: float  # the largest distance at which `nearest`'s name may be given
-    margin: float | None  # how much farther the next person is; None where there is no other
+    margin: float | None  # how much farther the next person or picture of nobody is; None where there is no other
     quality: float  # 0..1
     why: str  # the name was given or refused
 
@@ -83,20 +84,31 @@ def explanation(seen: Seen) -> Iterator[str]:
         yield f"  {number}. {face.name or 'unknown'}: {near}{next_one}{photo}, quality {face.quality:.2f}; {face.why}"
 
 
-def verdict(answer: Answer) -> str:
-    """Why a name was given or refused, in words: what each of the three judges said."""
+def verdict(answer: Answer, people: int) -> str:
+    """Why a name was given or refused, in words: what each of the three judges said, as far as there was one.
+
+    `people` is how many are known. One alone has no other person beside, and no SVM.
+    """
     if answer.nearest is None:
         return "refused: there is nobody to compare with"
     objections = []
     if answer.distance > answer.gate:
         objections.append("too far from everybody known")
-    if answer.margin < MARGIN:
-        objections.append("somebody else is nearly as near")
+    if answer.margin < 0.0:  # the nearest person is the nearest of all people, so this can't be another one
+        objections.append(f"like a picture in {STRANGERS}/, which is nearer by {-answer.margin:.2f}")
+    elif answer.margin < MARGIN:
+        other = "somebody else" if people > 1 else f"a picture in {STRANGERS}/"
+        objections.append(f"{other} is nearly as near: farther by {answer.margin:.2f}, of at least {MARGIN:.2f}")
     if not answer.agreed:
         objections.append("the SVM thinks of somebody else")
     if objections:
         return f"refused: {'; '.join(objections)}"
-    return "named: near enough, the next person clearly farther, and the SVM agrees"
+    if not math.isfinite(answer.margin):
+        return "named: near enough, and nobody else is known"
+    farther = f"farther by {answer.margin:.2f}, of at least {MARGIN:.2f}"
+    if people == 1:
+        return f"named: near enough, and the nearest picture in {STRANGERS}/ {farther}"
+    return f"named: near enough, the next person {farther}, and the SVM agrees"
 
 
 def _words(face: SeenFace) -> str:
@@ -144,7 +156,7 @@ def _with_names(
             gate=round(answer.gate, 4),
             margin=round(answer.margin, 4) if math.isfinite(answer.margin) else None,
             quality=round(measure(image, points, chip).overall, 4),
-            why=verdict(answer),
+            why=verdict(answer, len(known.classifier.names)),
         )
         for face, answer, points, chip in zip(faces, answers, found.landmarks, chips, strict=True)
     ]

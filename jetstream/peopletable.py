@@ -1,7 +1,7 @@
 """What training made of each person's photos, as a table for people and in words."""
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from jetstream.curated import ALIKE, CLOSE, ONE_PHOTO, WIDE
 from jetstream.galleryfile import Warned
@@ -14,7 +14,7 @@ UNKNOWN = "(unknown)"
 
 def table(report: Report, title: str) -> Table:
     """A line a person: photos used, spread, the nearest other person, and what was left out or is odd, if anything."""
-    made = Table("person", title=escape(title), title_justify="left")
+    made = Table("person", title=Text(title, style="table.title"), title_justify="left")
     made.add_column("photos", justify="right", no_wrap=True)
     made.add_column("spread", justify="right", no_wrap=True)
     made.add_column("nearest other", overflow="fold")
@@ -29,7 +29,7 @@ def table(report: Report, title: str) -> Table:
         near = "-" if person.nearest is None else f"{person.nearest} {person.distance:.2f}"
         spread = "-" if person.spread is None else f"{person.spread:.2f}"
         cells = (name, str(person.used), spread, near, *(text(person) for text, _ in texts))
-        made.add_row(*map(escape, cells))
+        made.add_row(*map(Text, cells))  # names may look like markup
     return made
 
 

@@ -74,7 +74,7 @@ def to_files(
 
     Raises UserError when they can't be written, or would overwrite what is read.
     """
-    _check_outputs(config.cameras[0].source, events, video)
+    check_outputs(config.cameras[0].source, events, video)
     expected = source.probe(config.cameras[0].source).frames
     stories = Stories()
     with ExitStack() as stack:
@@ -91,8 +91,9 @@ def to_files(
                 sink = sink or _open_sink(stack, video, image, config)
                 draw.faces(image, tracked.faces, landmarks=config.render.landmarks)
                 sink.write(image, tracked.frame.time_s)
-    for line in stories.lines():
-        print(line, file=sys.stdout if events else sys.stderr)
+    if explain:
+        lines = list(stories.lines()) or ["no face was followed, so there is no name to explain"]
+        print(*lines, sep="\n", file=sys.stdout if events else sys.stderr)
 
 
 @contextmanager
@@ -100,7 +101,7 @@ def whole(path: Path) -> Iterator[Path]:
     """Where a file grows; it appears as `path` once all is in it, and never when something fails. Raises UserError."""
     part = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part.touch(mode=0o600)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; name a folder that can be written") from None
@@ -111,7 +112,12 @@ def whole(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def _check_outputs(read: str, events: Path | None, video: Path | None) -> None:
+def check_outputs(read: str, events: Path | None, video: Path | None) -> None:
+    """Raises UserError where an output can't take its name, or would overwrite the source `read` or the other one."""
+    for option, path in (("--out", events), ("--video", video)):
+        if path is not None and path.exists() and not path.is_file():
+            kind = "a folder" if path.is_dir() else "no file"
+            raise UserError(f"{option} {path}: it is {kind}; name a file")
     outputs = [path.resolve() for path in (events, video) if path is not None]
     if Path(read).resolve() in outputs or len(set(outputs)) < len(outputs):
         raise UserError(f"{events or video}: an output can't be the input or the other output; choose another name")

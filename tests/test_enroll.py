@@ -1,7 +1,11 @@
 """`jetstream enroll` as a user runs it: from pictures, video, a live stream, a track of a running pipeline."""
 
 import http.server
+import io
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,9 +17,11 @@ import msgspec
 import numpy as np
 import pytest
 import zmq
+from rich.console import Console
 
-from jetstream import configfile, startup
-from jetstream.enrolling import keeping
+from jetstream import configfile, gallery, galleryfile, rundir, startup
+from jetstream.enrolling import keeping, told
+from jetstream.enrolling.enroll import Enrolled, Taken
 from jetstream.enrolling.footage import stem_of
 from jetstream.enrolling.seen import Source, cut
 from jetstream.enrolling.who import At, parse_at
@@ -25,7 +31,7 @@ from jetstream.models import open_detector, open_embedder
 from jetstream.video.demo import scene
 from jetstream.video.sink import VideoSink
 from jetstream.vision import align
-from tests.command import Command
+from tests.inside import Inside
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DEMO = str(REPOSITORY / "configs" / "demo.toml")
@@ -33,18 +39,18 @@ COLLINS_AT, HOPPER_AT = "330,330", "955,410"  # px in the demo's first second
 
 
 @pytest.fixture
-def jetstream(tmp_path: Path, models_dir: Path, portraits: dict[str, np.ndarray]) -> Command:
+def jetstream(tmp_path: Path, models_dir: Path, portraits: dict[str, np.ndarray]) -> Inside:
     """With models of its own, since a gallery is kept beside them, and both portraits as files."""
     (tmp_path / "models").mkdir()
     for path in models_dir.glob("*.onnx"):
         (tmp_path / "models" / path.name).hardlink_to(path)
     for name, image in portraits.items():
         cv2.imwrite(str(tmp_path / f"{name.split()[1].lower()}.png"), image)
-    return Command(tmp_path, tmp_path / "models")
+    return Inside(tmp_path, tmp_path / "models")
 
 
 @pytest.fixture
-def both(jetstream: Command, portraits: dict[str, np.ndarray]) -> str:
+def both(jetstream: Inside, portraits: dict[str, np.ndarray]) -> str:
     """A picture with Collins left and Hopper right, faces of like size."""
     collins, hopper = (cv2.resize(image, (512, 512)) for image in portraits.values())
     larger = cv2.resize(collins[:300, 70:370], (600, 600))
@@ -52,26 +58,26 @@ def both(jetstream: Command, portraits: dict[str, np.ndarray]) -> str:
     return "both.png"
 
 
-def photos_in(jetstream: Command) -> list[str]:
+def photos_in(jetstream: Inside) -> list[str]:
     folder = jetstream.folder / "faces"
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def named(jetstream: Command, picture: str) -> str:
+def named(jetstream: Inside, picture: str) -> str:
     """What `identify` says of a picture."""
     return jetstream("identify", picture, sets=True).stdout.partition(": ")[2]
 
 
-def film(path: Path, first: int, frames: int) -> str:
-    """Frames of the demo as a video file."""
-    sink = VideoSink(path, fps=25, width=1280, height=720)
-    for index in range(frames):
-        sink.write(scene(first + index), index / 25)
+def film(path: Path, seconds: int) -> str:
+    """The beginning of the demo as a video file, with about as many frames as are looked at."""
+    sink = VideoSink(path, fps=6, width=1280, height=720)
+    for index in range(6 * seconds):
+        sink.write(scene(round(index * 25 / 6)), index / 6)
     sink.close()
     return path.name
 
 
-def refused(jetstream: Command, *words: str, code: int = 2) -> str:
+def refused(jetstream: Inside, *words: str, code: int = 2) -> str:
     """What `enroll` says when it must refuse; nothing may change."""
     before = photos_in(jetstream) if (jetstream.folder / "faces").exists() else None
     result = jetstream("enroll", *words, sets=True)
@@ -81,18 +87,18 @@ def refused(jetstream: Command, *words: str, code: int = 2) -> str:
     return result.stderr
 
 
-def test_face_of_a_picture_is_enrolled_shown_and_known(jetstream: Command) -> None:
-    result = jetstream("enroll", "Grace Hopper", "--from", "hopper.png", sets=True)
+def test_face_of_a_picture_is_enrolled_shown_and_known(jetstream: Inside) -> None:
+    result = jetstream.outside("enroll", "Grace Hopper", "--from", "hopper.png", sets=True)
 
     assert result.returncode == 0, result.stderr
     assert photos_in(jetstream) == ["Grace Hopper/hopper-1.jpg"]
     assert "hopper-1.jpg" in result.stdout
-    assert "1 of 1 looks taken" in result.stdout
+    assert "1 of 1 look taken" in result.stdout
     assert named(jetstream, "hopper.png").startswith("Grace Hopper")
     assert named(jetstream, "collins.png").startswith("unknown")
 
 
-def test_photos_are_readable_by_the_owner_alone(jetstream: Command) -> None:
+def test_photos_are_readable_by_the_owner_alone(jetstream: Inside) -> None:
     old = os.umask(0)
     try:
         assert jetstream("enroll", "Grace Hopper", "--from", "hopper.png", sets=True).returncode == 0
@@ -105,15 +111,67 @@ def test_photos_are_readable_by_the_owner_alone(jetstream: Command) -> None:
     assert photo.stat().st_mode & 0o777 == 0o600
 
 
+def test_photos_kept_before_an_interruption_are_said_and_learnt_next_time(jetstream: Inside) -> None:
+    """The lock on the gallery is held, so that Ctrl-C comes between writing and learning."""
+    words = [sys.executable, "-m", "jetstream.cli", "enroll", "Grace Hopper", "--from", "hopper.png"]
+    gallery_dir = gallery.gallery_dir(jetstream.folder / "faces", jetstream.models)
+    with galleryfile.locked(gallery_dir):
+        process = subprocess.Popen(
+            [*words, *jetstream.sets],
+            cwd=jetstream.folder,
+            env=jetstream.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        assert any("looks taken" in line or "look taken" in line for line in process.stdout)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+
+    assert process.returncode != 0
+    assert "Traceback" not in said
+    assert "1 photo is kept in faces/Grace Hopper; the next `jetstream train` or `run` learns" in said
+    assert named(jetstream, "hopper.png").startswith("Grace Hopper")
+
+
+def test_photos_kept_are_said_where_learning_fails(jetstream: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise UserError("models: can't be written (No space left on device)")
+
+    monkeypatch.setattr(startup, "prepare_gallery", full)
+    result = jetstream("enroll", "Grace Hopper", "--from", "hopper.png", sets=True)
+
+    assert result.returncode == 2
+    assert "1 photo is kept in faces/Grace Hopper" in result.stderr
+    assert photos_in(jetstream) == ["Grace Hopper/hopper-1.jpg"]
+
+
+@pytest.mark.parametrize(("width", "lines"), [(80, 1), (74, 1), (60, 3)])
+def test_table_never_cuts_a_photos_name(width: int, lines: int) -> None:
+    taken = [
+        Taken(f"Ada/holiday-{second}.00s-1.jpg", f"{'videos/' * 9}holiday.mp4", second, 99, 1, 0.2) for second in (1, 2)
+    ]
+    console = Console(width=width, file=io.StringIO())
+    console.print(told.table("q[/b] :smile:", Enrolled(tuple(taken), 2, {}), width))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+
+    photos = "".join(line.split("\u2502")[1].strip() for line in shown.splitlines() if line.startswith("\u2502"))
+    assert photos == "holiday-1.00s-1.jpgholiday-2.00s-1.jpg"
+    assert "q[/b] :smile:" in shown
+    assert shown.count("\n\u2502") <= 2 * lines
+    assert max(map(len, shown.splitlines())) <= width
+
+
 @pytest.mark.parametrize("name", ["../x", "a/b", "", " ", ".hidden", "_unknown", "..", "a\\b", "a\nb"])
-def test_name_cannot_leave_the_folder(jetstream: Command, name: str) -> None:
+def test_name_cannot_leave_the_folder(jetstream: Inside, name: str) -> None:
     before = sorted(jetstream.folder.iterdir())
 
     assert "can't be a person's name" in refused(jetstream, name, "--from", "hopper.png")
     assert sorted(jetstream.folder.iterdir()) == before
 
 
-def test_two_faces_of_like_size_need_a_pixel_and_the_sentence_gives_it(jetstream: Command, both: str) -> None:
+def test_two_faces_of_like_size_need_a_pixel_and_the_sentence_gives_it(jetstream: Inside, both: str) -> None:
     said = refused(jetstream, "Grace Hopper", "--from", both)
     ways = [way for way in said.replace(";", " ").split() if "," in way and way[0].isdigit()]
     assert "2 people are seen about equally" in said
@@ -128,32 +186,32 @@ def test_two_faces_of_like_size_need_a_pixel_and_the_sentence_gives_it(jetstream
     assert named(jetstream, "collins.png").startswith("unknown")
 
 
-def test_pixel_without_a_face_is_said_with_those_that_have_one(jetstream: Command, both: str) -> None:
+def test_pixel_without_a_face_is_said_with_those_that_have_one(jetstream: Inside, both: str) -> None:
     said = refused(jetstream, "Grace Hopper", "--from", both, "--at", "5,595")
 
     assert "no face there; there are --at" in said
 
 
 @pytest.mark.parametrize("at", ["5", "5;6", "a,b", "5,6@", "-5,6"])
-def test_pixel_of_another_form_is_refused(jetstream: Command, at: str) -> None:
+def test_pixel_of_another_form_is_refused(jetstream: Inside, at: str) -> None:
     assert "expected X,Y" in refused(jetstream, "Ada", "--from", "hopper.png", f"--at={at}")
 
 
-def test_picture_without_a_face_is_refused(jetstream: Command) -> None:
+def test_picture_without_a_face_is_refused(jetstream: Inside) -> None:
     cv2.imwrite(str(jetstream.folder / "wall.png"), np.full((300, 300, 3), 120, np.uint8))
 
     assert "wall.png: no face found" in refused(jetstream, "Ada", "--from", "wall.png")
     assert not (jetstream.folder / "faces").exists()
 
 
-def test_source_that_is_not_there_is_refused(jetstream: Command) -> None:
+def test_source_that_is_not_there_is_refused(jetstream: Inside) -> None:
     (jetstream.folder / "text.mp4").write_text("no video")
 
     assert "no such" in refused(jetstream, "Ada", "--from", "nowhere.mp4")
     assert "text.mp4" in refused(jetstream, "Ada", "--from", "text.mp4")
 
 
-def test_person_in_several_pictures_is_the_one_they_share(jetstream: Command, both: str) -> None:
+def test_person_in_several_pictures_is_the_one_they_share(jetstream: Inside, both: str) -> None:
     result = jetstream("enroll", "Grace Hopper", "--from", both, "--from", "hopper.png", sets=True)
 
     assert result.returncode == 0, result.stderr
@@ -161,29 +219,29 @@ def test_person_in_several_pictures_is_the_one_they_share(jetstream: Command, bo
     assert named(jetstream, "collins.png").startswith("unknown")
 
 
-def test_pictures_of_two_people_are_not_made_one(jetstream: Command) -> None:
+def test_pictures_of_two_people_are_not_made_one(jetstream: Inside) -> None:
     said = refused(jetstream, "Ada", "--from", "hopper.png", "--from", "collins.png")
 
     assert "2 people are seen about equally" in said
     assert "collins.png alone" in said
 
 
-def test_look_that_is_there_already_is_not_taken_again(jetstream: Command) -> None:
+def test_look_that_is_there_already_is_not_taken_again(jetstream: Inside) -> None:
     jetstream("enroll", "Grace Hopper", "--from", "hopper.png", sets=True)
 
     assert "no look is worth keeping (duplicate 1)" in refused(jetstream, "Grace Hopper", "--from", "hopper.png")
 
 
-def test_other_face_is_not_added_to_a_person_unless_forced(jetstream: Command) -> None:
+def test_other_face_is_not_added_to_a_person_unless_forced(jetstream: Inside) -> None:
     jetstream("enroll", "Grace Hopper", "--from", "hopper.png", sets=True)
     words = ("Grace Hopper", "--from", "collins.png")
 
-    assert "doesn't look like the 1 photos there are" in refused(jetstream, *words)
+    assert "doesn't look like the one photo there is (distance" in refused(jetstream, *words)
     assert jetstream("enroll", *words, "--force", sets=True).returncode == 0
     assert photos_in(jetstream) == ["Grace Hopper/collins-1.jpg", "Grace Hopper/hopper-1.jpg"]
 
 
-def test_known_face_gets_no_second_name_unless_forced(jetstream: Command) -> None:
+def test_known_face_gets_no_second_name_unless_forced(jetstream: Inside) -> None:
     jetstream("enroll", "Grace Hopper", "--from", "hopper.png", sets=True)
     words = ("Somebody", "--from", "hopper.png")
 
@@ -191,7 +249,7 @@ def test_known_face_gets_no_second_name_unless_forced(jetstream: Command) -> Non
     assert jetstream("enroll", *words, "--force", sets=True).returncode == 0
 
 
-def test_photo_there_is_never_overwritten(jetstream: Command) -> None:
+def test_photo_there_is_never_overwritten(jetstream: Inside) -> None:
     folder = jetstream.folder / "faces" / "Grace Hopper"
     folder.mkdir(parents=True)
     (folder / "hopper-1.jpg").write_text("somebody's")
@@ -231,8 +289,8 @@ def test_photo_leaves_a_larger_neighbour_out(models_dir: Path, portraits: dict[s
         assert keeping.photo_of(widest, stranger, detector, embedder) == keeping.ANOTHER_FACE
 
 
-def test_film_of_two_people_needs_a_pixel_and_gives_sharp_looks_of_one(jetstream: Command) -> None:
-    clip = film(jetstream.folder / "film.mp4", first=0, frames=200)  # they cross on the way
+def test_film_of_two_people_needs_a_pixel_and_gives_sharp_looks_of_one(jetstream: Inside) -> None:
+    clip = film(jetstream.folder / "film.mp4", seconds=8)  # they cross on the way
 
     said = refused(jetstream, "Grace Hopper", "--from", clip)
     assert "2 people are seen about equally" in said
@@ -286,7 +344,7 @@ def mjpeg() -> Iterator[Callable[[Callable[[int], np.ndarray]], str]]:
 
 
 def test_live_camera_is_looked_at_with_guidance_and_a_count(
-    jetstream: Command, portraits: dict[str, np.ndarray], mjpeg: Callable[..., str]
+    jetstream: Inside, portraits: dict[str, np.ndarray], mjpeg: Callable[..., str]
 ) -> None:
     hopper = cv2.resize(portraits["Grace Hopper"], (480, 560))
 
@@ -306,7 +364,7 @@ def test_live_camera_is_looked_at_with_guidance_and_a_count(
 
 
 def test_live_camera_is_left_as_soon_as_the_looks_are_enough(
-    jetstream: Command, portraits: dict[str, np.ndarray], mjpeg: Callable[..., str]
+    jetstream: Inside, portraits: dict[str, np.ndarray], mjpeg: Callable[..., str]
 ) -> None:
     hopper = cv2.resize(portraits["Grace Hopper"], (480, 560))
     started_s = time.monotonic()
@@ -319,14 +377,14 @@ def test_live_camera_is_left_as_soon_as_the_looks_are_enough(
     assert time.monotonic() - started_s < 40
 
 
-def test_camera_that_is_not_there_is_said(jetstream: Command) -> None:
+def test_camera_that_is_not_there_is_said(jetstream: Inside) -> None:
     assert "no /dev/video99 here" in refused(jetstream, "Ada", "--from", "99")
 
 
-def unknown_track(jetstream: Command, timeout_s: float = 30.0) -> int:
+def unknown_track(jetstream: Inside, timeout_s: float = 30.0) -> int:
     """A track that the running pipeline shows without a name, for half a second at least."""
     with zmq.Context.instance().socket(zmq.SUB) as socket:
-        socket.subscribe(b"")
+        socket.subscribe(b"detections.")
         socket.connect(jetstream.endpoint)
         deadline_s = time.monotonic() + timeout_s
         while time.monotonic() < deadline_s:
@@ -338,9 +396,9 @@ def unknown_track(jetstream: Command, timeout_s: float = 30.0) -> int:
     raise AssertionError(f"no unknown track\n{jetstream.log()}")
 
 
-def names_until(jetstream: Command, name: str, timeout_s: float = 40.0) -> bool:
+def names_until(jetstream: Inside, name: str, timeout_s: float = 40.0) -> bool:
     with zmq.Context.instance().socket(zmq.SUB) as socket:
-        socket.subscribe(b"")
+        socket.subscribe(b"detections.")
         socket.connect(jetstream.endpoint)
         deadline_s = time.monotonic() + timeout_s
         while time.monotonic() < deadline_s:
@@ -351,7 +409,7 @@ def names_until(jetstream: Command, name: str, timeout_s: float = 40.0) -> bool:
     return False
 
 
-def test_unknown_who_walks_by_is_enrolled_from_the_running_pipeline_which_then_knows_her(jetstream: Command) -> None:
+def test_unknown_who_walks_by_is_enrolled_from_the_running_pipeline_which_then_knows_her(jetstream: Inside) -> None:
     """The demo knows Collins; Hopper passes unknown, is enrolled by her track, and is named while it runs."""
     with jetstream.running(DEMO, "--headless"):
         track = unknown_track(jetstream)
@@ -377,17 +435,17 @@ def test_unknown_who_walks_by_is_enrolled_from_the_running_pipeline_which_then_k
     assert "Eileen Collins" in jetstream("identify", "collins.png", *faces, sets=True).stdout
 
 
-def test_track_of_no_pipeline_is_said(jetstream: Command) -> None:
+def test_track_of_no_pipeline_is_said(jetstream: Inside) -> None:
     assert "no jetstream runs here" in refused(jetstream, "Ada", "--from", "track:7", code=1)
     assert "expected track:<id>" in refused(jetstream, "Ada", "--from", "track:me")
 
 
-def test_pipeline_that_publishes_nothing_is_said(jetstream: Command) -> None:
-    with jetstream.running(DEMO, "--headless", "--set", "publish.enabled=false"):
-        said = jetstream("enroll", "Ada", "--from", "track:1", sets=True)
-
-    assert said.returncode == 2
-    assert "run it with publish.enabled=true" in said.stderr
+def test_pipeline_that_publishes_nothing_is_said(jetstream: Inside) -> None:
+    config = configfile.build({"publish": {"enabled": False}}, where="test")
+    with rundir.claim(jetstream.run_dir) as folder:
+        assert "isn't ready yet" in refused(jetstream, "Ada", "--from", "track:1", code=1)
+        folder.write(config, {})
+        assert "run it with publish.enabled=true" in refused(jetstream, "Ada", "--from", "track:1")
 
 
 @pytest.mark.parametrize(
@@ -405,7 +463,7 @@ def test_pixel_and_second_are_read() -> None:
 
 @pytest.mark.parametrize("clip", ["d10", "d12", "d18"])
 def test_person_of_the_first_half_of_a_clip_is_known_in_the_second(
-    data_dir: Path, jetstream: Command, clip: str
+    data_dir: Path, jetstream: Inside, clip: str
 ) -> None:
     """The second half is pictures that were not enrolled; the other clips' people stay unknown."""
     from jetstream.video.source import open_source
@@ -439,7 +497,7 @@ def test_person_of_the_first_half_of_a_clip_is_known_in_the_second(
     ],
 )
 def test_pixel_picks_the_right_one_of_two_in_a_video_with_cuts(
-    data_dir: Path, jetstream: Command, at: str, name: str, other: str
+    data_dir: Path, jetstream: Inside, at: str, name: str, other: str
 ) -> None:
     """The photos of both, taken elsewhere, tell who was enrolled."""
     result = jetstream("enroll", "Picked", "--from", str(data_dir / "video" / "friends_dev.mp4"), "--at", at, sets=True)
@@ -450,7 +508,7 @@ def test_pixel_picks_the_right_one_of_two_in_a_video_with_cuts(
 
 
 def test_singer_seen_most_is_enrolled_from_a_stage_video_and_known_on_a_photo(
-    data_dir: Path, jetstream: Command
+    data_dir: Path, jetstream: Inside
 ) -> None:
     result = jetstream("enroll", "Lin", "--from", str(data_dir / "video" / "short_hamilton_clip.mp4"), sets=True)
 

@@ -1,5 +1,6 @@
 """`jetstream evaluate`: every figure against a computation of the test's own, and what bad input gets."""
 
+import io
 import itertools
 import json
 import re
@@ -10,13 +11,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from rich.console import Console
 
 from jetstream import background, gallery, galleryfile
 from jetstream.errors import UserError
-from jetstream.evaluation import charts, crossval, measure, page, truth, video
+from jetstream.evaluation import charts, crossval, measure, page, tables, truth, video
 from jetstream.evaluation.crossval import Sample
 from jetstream.evaluation.measure import Asked
 from jetstream.evaluation.run import Evaluation, Shown
@@ -56,6 +59,35 @@ def test_interval_is_wilsons(count: int, of: int, low: float, high: float) -> No
     share = measure.share(count, of)
 
     assert (share.low, share.high) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_ends_of_an_interval_are_round_in_json() -> None:
+    assert b'"low":0.0,' in msgspec.json.encode(measure.share(0, 12))
+    for of in range(1, 200):
+        assert measure.share(of, of).high == 1.0
+
+
+@pytest.mark.parametrize("of", [1, 2])
+def test_one_is_not_several(of: int) -> None:
+    told = [asked("Ada", True, None, -1.0)] * of + [asked("Eve", False, None, -2.0)] * of
+    result = Evaluation("photos", "faces", "test", of, of, (), measure.figures(told), None, tuple(told))
+    text = f"{tables.title(result)} {tables.rows(result)}"
+
+    assert f"{of} stranger{'s' * (of > 1)}: the least is {100 / of:.1f} %" in text
+    assert f"{of} photo{'s' * (of > 1)} enrolled" in text
+
+
+def test_names_are_no_markup_and_no_emoji_in_the_tables() -> None:
+    name = "q[/b] [red]x[/red] :smile:"
+    told = [asked(name, True, "Bob", 1.0), asked("Bob", True, None, -1.0)]
+    result = Evaluation("photos", f"/home/{name}", name, 2, 2, (), measure.figures(told), None, tuple(told))
+    console = Console(width=300, file=io.StringIO())
+    for table in tables.tables(result):
+        console.print(table)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+
+    assert f"/home/{name}: asked with {name}" in shown
+    assert f"│ {name} " in shown
 
 
 def test_share_of_nobody_is_none() -> None:
@@ -279,6 +311,29 @@ def test_shots_are_counted_by_hand() -> None:
     ]
 
 
+LOST_EVENTS = [
+    event(0, track(1, 50, "Ada"), track(2, 150, "Bob")),
+    event(1, track(2, 150, "Bob"), msgspec.structs.replace(track(1, 40, "Ada"), state="lost")),
+    event(2, track(2, 150, "Ada")),
+]
+
+
+@pytest.mark.parametrize("form", ["events", "shots"])
+def test_lost_box_of_somebody_gone_is_no_old_name(form: str) -> None:
+    """Its box says itself that nobody is seen there; the one in sight, over somebody else's face, is."""
+    told = b"\n".join(map(msgspec.json.encode, [*LOST_EVENTS[:2], event(2, track(2, 150, "Bob"))]))
+    if form == "shots":
+        both = [
+            {"first": 0, "last": 0, "left": "Ada", "right": "Bob"},
+            {"first": 1, "last": 2, "left": None, "right": "Bob"},
+        ]
+        told = json.dumps({"size": [200, 100], "shots": both}).encode()
+    figures = video.figures(LOST_EVENTS, truth.parse(told), known={"Ada", "Bob"})
+
+    assert (figures.old_names, figures.old_names_longest) == (1, 1)
+    assert figures.counted[0].wrong.count == 1
+
+
 def box_truth(frame: int, **people: float) -> dict[str, object]:
     faces = [{"box": [x - 4, 10, x + 4, 20], "name": None if who == "nobody" else who} for who, x in people.items()]
     return {"frame": frame, "faces": faces}
@@ -487,14 +542,24 @@ def test_folder_is_asked_and_enrolled_photos_are_left_out(
     (test / "_unknown").mkdir()
     cv2.imwrite(str(test / "_unknown" / "1.png"), looks(portraits[HOPPER])[1])
 
+    (test / COLLINS.lower()).mkdir()
+    cv2.imwrite(str(test / COLLINS.lower() / "1.png"), looks(portraits[HOPPER])[2])
+    cv2.imwrite(str(test / "loose.png"), portraits[HOPPER])
+
     told = evaluated(jetstream, "--test", "test", "--out", "report.html")
 
     assert {one["file"]: (one["known"], one["name"]) for one in told["asked"]} == {
         f"{COLLINS}/3.png": (True, COLLINS),
         f"{HOPPER}/3.png": (False, None),
+        f"{COLLINS.lower()}/1.png": (False, None),
         "_unknown/1.png": (False, None),
     }
-    assert "2 of 5 photos were left out: in_gallery 1, no_face 1." in told["notes"]
+    assert (
+        f"test/{COLLINS.lower()} was taken for strangers: the gallery knows {COLLINS}, spelt otherwise."
+        in told["notes"]
+    )
+    assert "Not asked: 1 picture lies in no person's folder (loose.png)." in told["notes"]
+    assert "2 of 6 photos were left out: in_gallery 1, no_face 1." in told["notes"]
     assert (jetstream.folder / "report.html").exists()
 
 
@@ -564,6 +629,15 @@ def test_bad_input_is_one_sentence(jetstream: Command, faces: Path) -> None:
     fails_with(jetstream("evaluate", "--truth", "truth.json", sets=True), "give --test VIDEO")
     fails_with(jetstream("evaluate", "--test", "clip.avi", "--truth", "truth.json", sets=True), "clip.avi")
     fails_with(jetstream("evaluate", "--out", "missing/report.html", sets=True), "make it first")
+    for out in (".", "..", "nobody"):
+        fails_with(jetstream("evaluate", "--out", out, sets=True), f"--out {out}: it is a folder")
+    words = ("evaluate", "--test", "clip.avi", "--truth", "truth.json", "--out", "truth.json")
+    fails_with(jetstream(*words, sets=True), "--out truth.json: the report can't take the place of this")
+    assert (folder / "truth.json").read_text() == "{"
+    shutil.copy(faces / COLLINS / "0.png", folder / "nobody")
+    fails_with(
+        jetstream("evaluate", "--test", "nobody", sets=True), "--test nobody: 1 picture lies in no person's folder"
+    )
 
 
 def test_truth_that_does_not_match_is_one_sentence(jetstream: Command, faces: Path, portraits: dict) -> None:

@@ -1,14 +1,23 @@
 """Known people: listed, renamed, merged, forgotten, with real photos and a real gallery."""
 
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 
-from jetstream import people
+from jetstream import gallery, people, recordings
 from jetstream.errors import UserError
+from jetstream.messages import Event, EventTrack, Vote
+from jetstream.stages.record import open_events
 from tests.command import Command
+from tests.conftest import REPOSITORY
+
+DEMO = str(REPOSITORY / "configs" / "demo.toml")
 
 
 @pytest.fixture
@@ -32,6 +41,39 @@ def built(jetstream: Command) -> Command:
     for path in jetstream.models.glob("*.onnx"):
         (jetstream.folder / "models" / path.name).hardlink_to(path)
     return jetstream
+
+
+def recorded(folder: Path, stem: str, name: str | None, votes: Sequence[str] = ()) -> None:
+    """A recording of one line."""
+    track = EventTrack(
+        track_id=1,
+        state="confirmed",
+        box=(),
+        score=1.0,
+        landmarks=None,
+        name=name,
+        confidence=1.0,
+        age_s=1.0,
+        votes=tuple(Vote(name=who, log_odds=0.4, answers=1, photo=f"{who}/1.png", distance=0.5) for who in votes),
+    )
+    event = Event(schema=1, camera="a", frame_id=0, pts_s=0.0, captured_ns=1, wall="", tracks=(track,))
+    folder.mkdir(exist_ok=True)
+    (folder / f"{stem}.jsonl").write_bytes(msgspec.json.encode(event) + b"\n")
+
+
+@pytest.fixture
+def powerless() -> Iterator[Path]:
+    """A folder of ours while we aren't root, who may write anywhere."""
+    with tempfile.TemporaryDirectory() as folder:
+        if os.geteuid() != 0:
+            yield Path(folder)
+            return
+        os.chown(folder, 65534, 65534)
+        os.seteuid(65534)
+        try:
+            yield Path(folder)
+        finally:
+            os.seteuid(0)
 
 
 def identified(jetstream: Command, picture: str) -> str:
@@ -80,21 +122,19 @@ def test_merged_people_are_one_and_keep_all_photos(built: Command) -> None:
 def test_forgotten_person_is_nowhere_and_the_others_stay(built: Command) -> None:
     assert "Grace Hopper" in identified(built, "Grace.png")
     recordings = built.folder / "rec"
-    recordings.mkdir()
-    track = '{"track_id":1,"state":"confirmed","box":[],"score":1,"landmarks":null,"name":%s,"confidence":1,"age_s":1}'
-    line = '{"schema":1,"camera":"a","frame_id":0,"pts_s":0,"captured_ns":1,"wall":"","tracks":[' + track + "]}\n"
-    (recordings / "a-1.jsonl").write_text(line % '"Grace Hopper"')
+    recorded(recordings, "a-1", "Grace Hopper")
     (recordings / "a-1.mp4").write_bytes(b"video")
-    (recordings / "a-2.jsonl").write_text(line % '"Eileen Collins"')
-    vote = '{"name":"Grace Hopper","log_odds":0.4,"answers":1,"photo":"Grace Hopper/1.png","distance":0.5}'
-    (recordings / "a-3.jsonl").write_text((line % "null").replace('"age_s":1', f'"age_s":1,"votes":[{vote}]'))
+    (recordings / "a-1.mkv").write_bytes(b"the same, by another program")
+    recorded(recordings, "a-2", "Eileen Collins")
+    recorded(recordings, "a-3", None, votes=["Grace Hopper"])
 
     result = built("forget", "Grace Hopper", "--yes", "--recordings", "rec", *models(built))
 
     assert result.returncode == 0, result.stderr
-    assert "verified" in result.stdout
+    assert "Grace Hopper: erased: 1 photo, 2 recordings, and what was learnt; verified" in result.stdout
+    assert "evaluate" in result.stdout
     assert [path.name for path in recordings.iterdir()] == ["a-2.jsonl"]
-    assert people.traces("Grace Hopper", built.folder / "faces", built.folder / "models") == []
+    assert people.traces(["Grace Hopper"], built.folder / "faces", built.folder / "models") == []
     gallery_files = [path for path in (built.folder / "models" / "galleries").rglob("*") if path.is_file()]
     assert gallery_files
     for spelling in (b"Hopper", "Hopper".encode("utf-32-le")):  # as in JSON, and as numpy stores it
@@ -110,18 +150,22 @@ def test_earlier_version_that_holds_the_person_is_a_trace(built: Command) -> Non
     (faces / "Grace Hopper").rmdir()
     built("train", *models(built))
 
-    left = people.traces("Grace Hopper", faces, folder)
+    left = people.traces(["Grace Hopper"], faces, folder)
     people.forget_earlier_version(faces, folder)
 
     assert [Path(path).suffix for path in left] == [".json", ".npz"]
     assert "manifest.previous.json" in left[0]
-    assert people.traces("Grace Hopper", faces, folder) == []
+    assert people.traces(["Grace Hopper"], faces, folder) == []
 
 
 def test_forget_asks_first_and_no_leaves_everything(built: Command) -> None:
-    result = built("forget", "Grace Hopper", *models(built))  # nobody answers
+    recorded(built.folder / "rec", "a-1", "Grace Hopper")
+
+    result = built("forget", "Grace Hopper", "--recordings", "rec", *models(built))  # nobody answers
 
     assert result.returncode != 0
+    assert "Erase Grace Hopper: 1 photo, 1 recording, and what was learnt?" in result.stdout
+    assert (built.folder / "rec" / "a-1.jsonl").exists()
     assert (built.folder / "faces" / "Grace Hopper" / "1.png").exists()
 
 
@@ -138,7 +182,188 @@ def test_both_spellings_of_a_name_are_one_person(tmp_path: Path) -> None:
         (tmp_path / spelling / "1.jpg").touch()
 
     assert len(people.folders_of("Zo\u00eb", tmp_path)) == 2
-    people.forget("Zo\u00eb", tmp_path)
+    people.forget(["Zo\u00eb"], tmp_path, tmp_path / "models")
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(UserError, match="there are: nobody"):
-        people.forget("Zo\u00eb", tmp_path)
+        people.forget(["Zo\u00eb"], tmp_path, tmp_path / "models")
+
+
+def test_person_whose_photos_were_deleted_by_hand_is_forgotten(built: Command) -> None:
+    built("train", *models(built))
+    (built.folder / "faces" / "Grace Hopper" / "1.png").unlink()
+    (built.folder / "faces" / "Grace Hopper").rmdir()
+
+    result = built("forget", "Grace Hopper", "--yes", *models(built))
+
+    assert result.returncode == 0, result.stderr
+    assert "0 photos" in result.stdout
+    assert people.traces(["Grace Hopper"], built.folder / "faces", built.folder / "models") == []
+
+
+def test_name_that_was_gone_back_to_is_forgotten_and_the_new_one_stays(built: Command) -> None:
+    built("train", *models(built))
+    built("rename", "Grace Hopper", "Amazing Grace", *models(built))
+    built("train", "--rollback", *models(built))
+
+    result = built("forget", "Grace Hopper", "--yes", *models(built))
+
+    assert result.returncode == 0, result.stderr
+    assert people.traces(["Grace Hopper"], built.folder / "faces", built.folder / "models") == []
+    assert (built.folder / "faces" / "Amazing Grace" / "1.png").exists()
+    assert "Amazing Grace" in identified(built, "Grace.png")
+
+
+def test_interrupted_forget_says_that_embeddings_are_left_and_is_repeated_to_its_end(built: Command) -> None:
+    faces, folder = built.folder / "faces", built.folder / "models"
+    built("train", *models(built))
+    lock = gallery.gallery_dir(faces, folder) / "lock"
+    lock.unlink()
+    lock.mkdir()  # not even root can write that
+
+    first = built("forget", "Grace Hopper", "--yes", *models(built))
+    left = people.traces(["Grace Hopper"], faces, folder)
+    lock.rmdir()
+    second = built("forget", "Grace Hopper", "--yes", *models(built))
+
+    assert first.returncode == 1
+    assert "1 photo" in first.stderr
+    assert "the embeddings are still there" in first.stderr
+    assert "run `jetstream forget` again" in first.stderr
+    assert "Traceback" not in first.stderr
+    assert left
+    assert second.returncode == 0, second.stderr
+    assert people.traces(["Grace Hopper"], faces, folder) == []
+
+
+def test_earlier_name_goes_from_recordings_with_the_present_one(built: Command) -> None:
+    recorded(built.folder / "rec", "a-1", "Grace Hopper")
+    recorded(built.folder / "rec", "a-2", "Amazing Grace")
+    recorded(built.folder / "rec", "a-3", "Eileen Collins")
+    renamed = built("rename", "Grace Hopper", "Amazing Grace", *models(built))
+    built("train", *models(built))
+
+    both = ("Amazing Grace", "Grace Hopper")
+    result = built("forget", *both, "--yes", "--recordings", "rec", *models(built))
+
+    assert "recordings made until now keep the name Grace Hopper" in renamed.stderr
+    assert result.returncode == 0, result.stderr
+    assert "Amazing Grace, Grace Hopper: erased: 1 photo, 2 recordings" in result.stdout
+    assert [path.name for path in (built.folder / "rec").iterdir()] == ["a-3.jsonl"]
+
+
+def test_one_unknown_name_of_several_leaves_all(tmp_path: Path) -> None:
+    (tmp_path / "faces" / "Ada").mkdir(parents=True)
+    recorded(tmp_path / "rec", "a-1", "Ada")
+
+    with pytest.raises(UserError, match=r"Bob: there is no such person in .*, in what was learnt, in .*rec; there are"):
+        people.forget(["Ada", "Bob"], tmp_path / "faces", tmp_path / "models", tmp_path / "rec")
+
+    assert (tmp_path / "faces" / "Ada").is_dir()
+    assert (tmp_path / "rec" / "a-1.jsonl").exists()
+
+
+@pytest.mark.parametrize("spelling", ["Zoe\u0308", " Zo\u00eb "])
+def test_every_spelling_of_a_name_finds_recordings_and_traces(tmp_path: Path, spelling: str) -> None:
+    (tmp_path / "faces").mkdir()
+    recorded(tmp_path / "rec", "a-1", "Zo\u00eb")
+    where = tmp_path / "faces", tmp_path / "models", tmp_path / "rec"
+
+    assert people.traces([spelling], *where) == [str(tmp_path / "rec" / "a-1.jsonl")]
+    people.forget([spelling], *where)
+
+    assert people.traces([spelling], *where) == []
+    assert list((tmp_path / "rec").iterdir()) == []
+
+
+def test_recordings_that_are_no_folder_are_said_before_anything_goes(built: Command) -> None:
+    (built.folder / "file").touch()
+
+    for wrong in ("nowhere", "file"):
+        result = built("forget", "Grace Hopper", "--yes", "--recordings", wrong, *models(built))
+        assert result.returncode == 2
+        assert f"{wrong}: no such folder of recordings" in result.stderr
+    assert (built.folder / "faces" / "Grace Hopper" / "1.png").exists()
+
+
+def test_nothing_goes_while_something_is_recorded(tmp_path: Path) -> None:
+    (tmp_path / "faces" / "Ada").mkdir(parents=True)
+    recorded(tmp_path / "rec", "a-1", "Ada")
+    where = tmp_path / "faces", tmp_path / "models", tmp_path / "rec"
+
+    with open_events(tmp_path / "rec" / "a-2.jsonl"), pytest.raises(UserError, match=r"a-2.jsonl: is being recorded"):
+        people.forget(["Ada"], *where)
+    assert (tmp_path / "faces" / "Ada").is_dir()
+    assert (tmp_path / "rec" / "a-1.jsonl").exists()
+    assert (tmp_path / "rec" / "a-2.jsonl").exists()
+
+    people.forget(["Ada"], *where)  # the recording has ended
+    assert recordings.of(["Ada"], tmp_path / "rec") == []
+
+
+def test_nothing_goes_while_the_pipeline_records(built: Command) -> None:
+    def is_recording() -> bool:
+        return any((built.folder / "rec").glob("*.jsonl"))
+
+    with built.running(DEMO, "--headless", "--record", "rec") as process:
+        built.wait(lambda status: is_recording(), process)
+        result = built("forget", "Grace Hopper", "--yes", "--recordings", "rec", *models(built))
+
+    assert result.returncode == 2
+    assert "stop the pipeline" in result.stderr
+    assert (built.folder / "faces" / "Grace Hopper" / "1.png").exists()
+
+
+def test_missing_faces_folder_is_not_taken_for_forgotten_photos(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such folder of faces"):
+        people.forget(["Ada"], tmp_path / "faces", tmp_path / "models")
+
+
+@pytest.mark.parametrize("closed", [".", "Ada"])
+def test_folder_that_cannot_be_written_is_a_sentence(powerless: Path, closed: str) -> None:
+    faces = powerless / "faces"
+    for name in ("Ada", "Bob"):
+        (faces / name).mkdir(parents=True)
+        (faces / name / "1.jpg").touch()
+    (faces / closed).chmod(0o500)
+    try:
+        for change in (
+            lambda: people.merge("Ada", "Bob", faces),
+            lambda: people.forget(["Ada"], faces, powerless / "models"),
+            lambda: people.rename("Ada", "Eve", faces) if closed == "." else people.merge("Bob", "Ada", faces),
+        ):
+            with pytest.raises(UserError, match=r"can't be changed \(Permission denied\); .*run it again"):
+                change()
+    finally:
+        (faces / closed).chmod(0o700)
+
+
+def test_renamed_folder_keeps_what_it_is(tmp_path: Path) -> None:
+    """Also one that is a link, and a name that no folder can have leaves the old one."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "1.jpg").touch()
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / "Ada").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(UserError, match="File name too long"):
+        people.rename("Ada", "A" * 300, tmp_path / "faces")
+    people.rename("Ada", "Eve", tmp_path / "faces")
+
+    assert (tmp_path / "faces" / "Eve" / "1.jpg").exists()
+    people.forget(["Eve"], tmp_path / "faces", tmp_path / "models")
+    assert list((tmp_path / "faces").iterdir()) == []
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_names_that_look_like_markup_are_printed_as_they_are(built: Command) -> None:
+    names = ("[red]Ann", "a:smile:b", ":B:")
+    (built.folder / "faces" / "Grace Hopper").rename(built.folder / "faces" / names[0])
+    for name in names[1:]:
+        (built.folder / "faces" / name).mkdir()
+
+    listed = built("people", *models(built))
+    renamed = built("rename", names[1], "c:smile:d", *models(built))
+    forgotten = built("forget", *names[::2], "--yes", *models(built))
+
+    assert all(name in listed.stdout for name in names), listed.stdout
+    assert "the name a:smile:b:" in renamed.stderr
+    assert "[red]Ann, :B:: erased: 1 photo" in forgotten.stdout, forgotten.stderr

@@ -56,3 +56,23 @@ def test_person_without_a_photo_and_strangers_have_their_lines():
 )
 def test_each_warning_has_words(warned, sentence):
     assert words(warned) == sentence
+
+
+def test_names_that_look_like_markup_are_printed_as_they_are():
+    ann = PersonReport("[red]Ann", 1, (Refused("looks_like:B:", "[red]Ann/:smile:.jpg"),), (), 0.3, ":B:", 0.5)
+    noted = PersonReport("a:smile:b", 1, (), (), 0.3, warnings=(Warned("looks_like::B:", "a:smile:b/1.jpg"),))
+    page = io.StringIO()
+
+    report = Report((ann, noted), (), (), embedded=0)
+    Console(file=page, width=150, no_color=True).print(table(report, "faces/[bold]:smile:"))
+
+    text = page.getvalue()
+    for written in (
+        "faces/[bold]:smile:",
+        "[red]Ann",
+        ":B: 0.50",
+        "looks_like:B:: :smile:.jpg",
+        "a:smile:b",
+        "like :B:",
+    ):
+        assert written in text

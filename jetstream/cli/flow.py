@@ -90,6 +90,7 @@ def replay(
 
     settings = settings_of(config, sets=sets, sources=[video], faces=faces, pace="every-frame")
     log_as_run(settings)
+    replaying.check_outputs(settings.cameras[0].source, events, annotated)  # before anything is learnt
     with progress_bars() as progress:
         settings = startup.prepare(settings, progress)
         replaying.to_files(settings, events, annotated, progress, explain=explain)

@@ -7,14 +7,14 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from jetstream.cli.shared import Faces, Images, Json, Sets, app, err, log_as_run, out, progress_bars, say, settings_of
+from jetstream.cli.shared import Faces, Images, Json, Sets, app, log_as_run, progress_bars, say, settings_of
 from jetstream.config import Config
 from jetstream.errors import JetstreamError, PipelineError, UserError
 
 WIDEST = 1000
 """characters of a line that isn't shown on a terminal"""
+literal = Console(markup=False, emoji=False)  # people and folders may be called [red] or :smile:
 
 
 @app.command()
@@ -72,6 +72,7 @@ def enroll(
     """Make photos of a person from pictures, video, a camera or a running track, and learn them."""
     from jetstream import startup
     from jetstream.enrolling import enroll as enrolling
+    from jetstream.enrolling import told
     from jetstream.enrolling.who import parse_at
 
     settings = settings_of(config, sets=sets, faces=faces)
@@ -81,14 +82,16 @@ def enroll(
         enrolling.check(request, settings)
         startup.prepare_models(settings, progress)
         enrolled = enrolling.enroll(request, settings, progress, say)
-    table = Table(*enrolling.COLUMNS, title=name)
-    for row in enrolling.rows(enrolled):
-        table.add_row(*row)
-    out.print(table)
-    out.print(enrolling.summary(enrolled), highlight=False, markup=False, soft_wrap=True)
-    if source[0].startswith(enrolling.TRACK) and (note := enrolling.other_gallery(settings)):
-        say(note)
-    train(faces, config, sets)
+    try:
+        console = _wide()
+        console.print(told.table(name, enrolled, console.width))
+        console.print(told.summary(enrolled), highlight=False, soft_wrap=True)
+        if source[0].startswith(enrolling.TRACK) and (note := enrolling.other_gallery(settings)):
+            say(note)
+        train(faces, config, sets)
+    except BaseException:  # whatever ends it, Ctrl-C too
+        say(told.kept(enrolled, Path(settings.recognize.faces)))
+        raise
 
 
 @app.command()
@@ -99,6 +102,7 @@ def rename(old: str, new: str, faces: Faces = None, sets: Sets = None) -> None:
     settings = settings_of(sets=sets, faces=faces)
     known.rename(old, new, Path(settings.recognize.faces))
     train(faces, None, sets)
+    _say_of_recordings(old)
 
 
 @app.command()
@@ -109,11 +113,12 @@ def merge(source: str, target: str, faces: Faces = None, sets: Sets = None) -> N
     settings = settings_of(sets=sets, faces=faces)
     known.merge(source, target, Path(settings.recognize.faces))
     train(faces, None, sets)
+    _say_of_recordings(source)
 
 
 @app.command()
 def forget(
-    name: str,
+    names: Annotated[list[str], typer.Argument(help="One or more; also names that somebody had before.")],
     faces: Faces = None,
     recordings: Annotated[
         Path | None,
@@ -122,21 +127,32 @@ def forget(
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
     sets: Sets = None,
 ) -> None:
-    """Erase a person: photos, embeddings, classifier and, if asked, recordings; then look for what is left."""
+    """Erase people: photos, embeddings, classifier and, if asked, recordings; then look for what is left."""
     from jetstream import people as known
 
     settings = settings_of(sets=sets, faces=faces)
-    folder = Path(settings.recognize.faces)
-    known.folders_of(name, folder)
+    folder, models = Path(settings.recognize.faces), Path(settings.models.dir)
+    who = ", ".join(names)
     if not yes:
-        doomed = known.recordings_with(name, recordings) if recordings else []
-        typer.confirm(f"Erase {name} and {len(doomed)} files of recordings?", abort=True)
-    removed = known.forget(name, folder, recordings)
-    train(faces, None, sets)
-    known.forget_earlier_version(folder, Path(settings.models.dir))
-    if left := known.traces(name, folder, Path(settings.models.dir), recordings):
-        raise PipelineError(f"{name}: still in {', '.join(left)}; remove these by hand")
-    out.print(f"{name}: {len(removed)} files and folders erased; verified gone from photos and gallery")
+        found = known.find(names, folder, models, recordings)
+        typer.confirm(f"Erase {who}: {found}, and what was learnt?", abort=True)
+    erased = known.forget(names, folder, models, recordings)
+    try:
+        train(faces, None, sets)
+        known.forget_earlier_version(folder, models)
+    except JetstreamError as error:
+        raise PipelineError(
+            f"{who}: erased: {erased}, but the embeddings are still there, because of this: {error}; "
+            "then run `jetstream forget` again with the same names"
+        ) from None
+    if left := known.traces(names, folder, models, recordings):
+        raise PipelineError(f"{who}: still in {', '.join(left)}; remove these by hand")
+    literal.print(
+        f"{who}: erased: {erased}, and what was learnt; verified gone from there. Reports of `jetstream evaluate` "
+        "aren't known here: delete those yourself",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 @app.command()
@@ -164,7 +180,8 @@ def evaluate(
     from jetstream import startup
     from jetstream.evaluation import page, run, tables
 
-    run.check_options(test, truth, report)
+    path = report or (None if as_json else Path("evaluation.html"))
+    run.check_options(test, truth, path)
     sources = [str(test)] if truth is not None else None
     settings = settings_of(config, sets=sets, sources=sources, faces=faces, pace="every-frame")
     log_as_run(settings)
@@ -176,17 +193,16 @@ def evaluate(
             settings = startup.with_demo_faces(settings)
             startup.prepare_gallery(settings, progress)
         result, shown = run.evaluate(settings, test, truth, progress)
-    if report is not None or not as_json:
-        path = report or Path("evaluation.html")
+    if path is not None:
         page.write(path, result, shown)
-        err.print(f"{path}: the report; it shows faces and can be read by you alone", highlight=False, markup=False)
+        say(f"{path}: the report; it shows faces and can be read by you alone")
     if as_json:
         print(msgspec.json.encode(result).decode())
         return
     for table in tables.tables(result):
-        out.print(table)
+        literal.print(table)
     for note in result.notes:
-        out.print(note, highlight=False, markup=False)
+        literal.print(note, highlight=False)
 
 
 @app.command()
@@ -218,9 +234,17 @@ def _learn(settings: Config, *, stay_rolled_back: bool = False, as_json: bool = 
     if as_json:
         print(msgspec.json.encode(report).decode())
         return
-    # a pipe has no width of its own: no name is broken there
-    console = out if out.is_terminal or "COLUMNS" in os.environ else Console(width=WIDEST)
-    console.print(peopletable.table(report, settings.recognize.faces))
+    _wide().print(peopletable.table(report, settings.recognize.faces))
+
+
+def _wide() -> Console:
+    """A pipe has no width of its own: no name is broken there."""
+    known = literal.is_terminal or "COLUMNS" in os.environ
+    return literal if known else Console(width=WIDEST, markup=False, emoji=False)
+
+
+def _say_of_recordings(old: str) -> None:
+    say(f"recordings made until now keep the name {old}: to erase them one day, give `jetstream forget` that name too")
 
 
 def _roll_back(settings: Config) -> None:
@@ -228,7 +252,7 @@ def _roll_back(settings: Config) -> None:
 
     faces = Path(startup.with_demo_faces(settings).recognize.faces)
     known = gallery.roll_back(faces, Path(settings.models.dir))
-    out.print(f"{faces}: in use: {known.summary}", highlight=False, markup=False, soft_wrap=True)
+    literal.print(f"{faces}: in use: {known.summary}", highlight=False, soft_wrap=True)
 
 
 def _look(
@@ -254,7 +278,7 @@ def _look(
     for result in looking.look(images, settings, names=names):
         if isinstance(result, JetstreamError):
             failures += 1
-            err.print(f"jetstream: {result}", highlight=False, markup=False, soft_wrap=True)
+            say(f"jetstream: {result}")
             continue
         seen.append(result)
         if not as_json:

@@ -76,7 +76,7 @@ def plain(settings: Config) -> dict[str, Any]:
 
 
 def say(line: str) -> None:
-    err.print(line, highlight=False, markup=False, soft_wrap=True)
+    err.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def log_as_run(settings: Config) -> None:
@@ -88,7 +88,7 @@ def log_as_run(settings: Config) -> None:
 @contextlib.contextmanager
 def progress_bars() -> Iterator[Any]:
     """A bar on standard error for what takes long; a callback (what, 0..1)."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bars:
         tasks: dict[str, Any] = {}
 

@@ -6,7 +6,7 @@ Trains nothing; whoever calls does, afterwards. Nothing is written before everyt
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -32,7 +32,6 @@ LIVE_APART: Final = 0.28
 """Live, it goes on until the looks differ by so much: there is time, and the head is turning."""
 COUNT_EVERY_S: Final = 0.4
 TRACK: Final = "track:"
-COLUMNS: Final = ("photo", "from", "when", "face px", "quality", "distance")
 
 Progress = Callable[[str, float], None]
 Say = Callable[[str], None]
@@ -117,19 +116,6 @@ def check(request: Request, config: Config) -> None:
                 pictures_of(spec)
             except SourceError as error:
                 raise UserError(f"--from {error}") from None
-
-
-def rows(enrolled: Enrolled) -> Iterator[tuple[str, ...]]:
-    """The looks taken, in words, under COLUMNS."""
-    for look in enrolled.taken:
-        when = "" if look.time_s is None else f"{look.time_s:.1f} s"
-        yield look.file, look.source, when, f"{look.side_px:.0f}", f"{look.quality:.2f}", f"{look.distance:.2f}"
-
-
-def summary(enrolled: Enrolled) -> str:
-    """`6 of 75 looks taken; not taken: enough 40, duplicate 29`"""
-    refused = ", ".join(f"{reason} {count}" for reason, count in enrolled.refused.items())
-    return f"{len(enrolled.taken)} of {enrolled.seen} looks taken" + (f"; not taken: {refused}" if refused else "")
 
 
 def other_gallery(config: Config) -> str:

@@ -55,9 +55,11 @@ class Known:
         distance = float(np.linalg.norm(new.mean(axis=0) - self.embeddings.mean(axis=0)))
         most = looks.limit(THE_SAME, len(new), len(self.embeddings))
         if distance > most:
+            count = len(self.embeddings)
+            there = "the one photo there is" if count == 1 else f"the {count} photos there are"
             raise UserError(
-                f"{self.name}: doesn't look like the {len(self.embeddings)} photos there are (distance {distance:.2f}, "
-                f"expected at most {most:.2f}); if it is the same person, go on with --force. Nothing was changed"
+                f"{self.name}: doesn't look like {there} (distance {distance:.2f}, expected at most {most:.2f}); "
+                "if it is the same person, go on with --force. Nothing was changed"
             )
 
     def _taken_for(self, new: NDArray[np.float32]) -> tuple[str, float]:

@@ -107,7 +107,7 @@ def notes(sample: Sample) -> list[str]:
         told.append(f"Known: each photo was asked of a gallery made {how}.")
     if single:
         told.append(
-            f"{single} of {len(photos)} people have one photo: whether they are known can't be told without a second."
+            f"People with one photo: {single} of {len(photos)}; whether they are known can't be told without a second."
         )
     if apart and len(apart) == len(photos):
         told.append("Strangers: each person was left out once, and the photos asked of a gallery of the others.")

@@ -128,7 +128,8 @@ def share(count: int, of: int) -> Share:
     part = count / of
     middle = (part + _Z**2 / (2 * of)) / (1 + _Z**2 / of)
     half = _Z * math.sqrt(part * (1 - part) / of + _Z**2 / (4 * of**2)) / (1 + _Z**2 / of)
-    return Share(count, of, part, max(0.0, middle - half), min(1.0, middle + half))
+    # rounded, since the ends are not exactly 0 and 1 in float64
+    return Share(count, of, part, round(max(0.0, middle - half), 6), round(min(1.0, middle + half), 6))
 
 
 def figures(asked: Sequence[Asked]) -> Figures:

@@ -83,19 +83,22 @@ def _lead(result: Evaluation) -> str:
     """The one sentence to remember."""
     if result.figures is not None:
         right, wrong, named = result.figures.right, result.figures.wrong, result.figures.strangers_named
+        faces = tables.in_words(right.of, "face", "faces")
         known = (
-            f"Of {right.of} faces of known people {right.count} are named right and {wrong.count} wrong"
+            f"Of {faces} of known people {right.count} named right, {wrong.count} wrong"
             if right.of
             else "No face of a known person could be asked"
         )
+        faces = tables.in_words(named.of, "face", "faces")
         return f"{known}; " + (
-            f"of {named.of} faces of strangers {named.count} are named." if named.of else "no stranger was asked."
+            f"of {faces} of strangers {named.count} named." if named.of else "no stranger was asked."
         )
     assert result.video is not None  # one of both is there
     last = result.video.counted[-1]
+    boxes = tables.in_words(last.right.of, "box", "boxes")
     return (
-        f"From {last.after_s:g} s after a person comes, {last.right.count} of {last.right.of} boxes of known people "
-        f"are named right and {last.wrong.count} wrong."
+        f"From {last.after_s:g} s after a person comes, of {boxes} of known people {last.right.count} named right, "
+        f"{last.wrong.count} wrong."
     )
 
 
@@ -137,7 +140,7 @@ def _people(figures: Figures) -> str:
     head = "".join(f"<th>{heading}</th>" for heading in tables.PERSON)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     fine = len(figures.people) - len(rows)
-    rest = f"<p class=note>{fine} more people without a mistake.</p>" if fine else ""
+    rest = f"<p class=note>{tables.in_words(fine, 'more person', 'more people')} without a mistake.</p>" if fine else ""
     return f"<h2>People with mistakes</h2><div class=scroll><table><tr>{head}</tr>{body}</table></div>{rest}"
 
 
@@ -155,7 +158,8 @@ def _confusion(figures: Figures) -> str:
         for person in (*people, STRANGERS)
         if any(counts[person, name] for name in (*columns, UNKNOWN))
     )
-    rest = f" {left_out} people whose rows hold no mistake, or past {MOST_NAMES}, are left out." if left_out else ""
+    fine = tables.in_words(left_out, "person", "people")
+    rest = f" Left out: {fine} without a mistake, or past {MOST_NAMES}." if left_out else ""
     return (
         "<h2>Who was taken for whom</h2><p class=note>A row is who it is, a column what was answered. Blue: as it "
         f"should be; red: a wrong name; grey: a known person not recognised.{rest}</p>"

@@ -4,7 +4,7 @@ Sees each photo as enrolment does; knows no video.
 """
 
 import hashlib
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,13 +37,27 @@ def find(folder: Path, known: Container[str]) -> list[Photo]:
     found = [photo for photo in photos.list_photos(folder).photos if photo.person != STRANGERS]
     found += _unnamed(folder / STRANGERS)
     if not found:
-        raise UserError(f"--test {folder}: no picture in it; put test photos into {folder}/<name>/")
+        raise UserError(
+            f"--test {folder}: {_loose(folder) or 'no picture in it'}; put test photos into {folder}/<name>/"
+        )
     if not any(photo.person in known for photo in found):
         raise UserError(
             f"--test {folder}: nobody of the gallery is in it, only {_some(photo.person for photo in found)}; "
             "name its folders as the people are named in the faces folder"
         )
     return found
+
+
+def notes(folder: Path, found: Sequence[Photo], known: Sequence[str]) -> list[str]:
+    """What may be meant otherwise than it was understood, a sentence each: pictures in no person's folder, names that
+    differ from those of `known` people in upper and lower case alone."""
+    loose = _loose(folder)
+    told = [f"Not asked: {loose}."] if loose else []
+    spelt = {name.casefold(): name for name in known}
+    for person in sorted({photo.person for photo in found}.difference(known)):
+        if (name := spelt.get(person.casefold())) is not None:
+            told.append(f"{folder}/{person} was taken for strangers: the gallery knows {name}, spelt otherwise.")
+    return told
 
 
 def ask(
@@ -78,6 +92,15 @@ def _answers(
         yield asked_of(file, person, answer, known=person in classifier.names, photo=photo)
 
 
+def _loose(folder: Path) -> str:
+    """`3 pictures lie in no person's folder (a.jpg, ...)`; empty where there is none."""
+    strays = photos.list_photos(folder).strays
+    if not strays:
+        return ""
+    lie = "1 picture lies" if len(strays) == 1 else f"{len(strays)} pictures lie"
+    return f"{lie} in no person's folder ({_some(strays)})"
+
+
 def _unnamed(folder: Path) -> list[Photo]:
     """The faces folder's list leaves out what starts with `_`."""
     pictures = list_images(folder) if folder.is_dir() else []
@@ -91,6 +114,6 @@ def _sha256(path: Path) -> str:
         return ""  # `look_at` will say that it can't be read
 
 
-def _some(names: Iterator[str]) -> str:
+def _some(names: Iterable[str]) -> str:
     found = sorted(set(names))
     return ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")

@@ -3,6 +3,7 @@
 Prepares nothing: models are built and the gallery is trained before.
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -65,16 +66,27 @@ class _Known(NamedTuple):
 
 
 def check_options(test: Path | None, truth_path: Path | None, report: Path | None) -> None:
-    """Raises UserError for options that can't go together, or a report that can't be written."""
+    """Raises UserError for options that can't go together, or a `report` (None: none) that can't be written."""
     if truth_path is not None and test is None:
         raise UserError("--truth needs the video that it is about: give --test VIDEO")
     if test is not None and not test.exists():
         raise UserError(f"--test {test}: no such folder or video; check the path")
     if test is not None and truth_path is None and not test.is_dir():
         raise UserError(f"--test {test}: it is no folder of photos, and a video needs --truth FILE")
-    folder = (report or Path("evaluation.html")).absolute().parent
+    if report is not None:
+        _check_report(report, {path.resolve() for path in (test, truth_path) if path is not None})
+
+
+def _check_report(report: Path, read: set[Path]) -> None:
+    if report.is_dir():
+        raise UserError(f"--out {report}: it is a folder; name a file for the report")
+    if report.resolve() in read or (report.exists() and not report.is_file()):
+        raise UserError(f"--out {report}: the report can't take the place of this; choose another name")
+    folder = report.absolute().parent
     if not folder.is_dir():
         raise UserError(f"--out {report}: {folder} is no folder; make it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"--out {report}: {folder} can't be written; name a file in another folder")
 
 
 def evaluate(
@@ -115,8 +127,10 @@ def by_photos(config: Config, test: Path, progress: Progress) -> tuple[Evaluatio
     if not asked:
         raise UserError(f"--test {test}: no photo in it can be asked ({_codes(left_out)}); use others")
     notes = ["Each photo's largest face was asked of the gallery, seen as enrolment sees it."]
+    notes += photoset.notes(test, found, known.classifier.names)
     if left_out:
-        notes.append(f"{len(left_out)} of {len(found)} photos were left out: {_codes(left_out)}.")
+        were = "was" if len(left_out) == 1 else "were"
+        notes.append(f"{len(left_out)} of {len(found)} photos {were} left out: {_codes(left_out)}.")
     if not any(not one.known for one in asked):
         notes.append(f"No strangers: add folders of other people, or {test}/{photos.STRANGERS}/.")
     result = _evaluation(config, known, "photos", str(test), notes, asked)

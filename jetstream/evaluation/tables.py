@@ -6,6 +6,7 @@ Reads figures only.
 from collections.abc import Iterator
 
 from rich.table import Table
+from rich.text import Text
 
 from jetstream.evaluation.measure import AtRate, Figures, Share
 from jetstream.evaluation.run import Evaluation
@@ -19,26 +20,27 @@ Row = tuple[str, str, str, str]  # what, share, counts, interval
 def title(result: Evaluation) -> str:
     """`faces: cross-validated, 12 people, 431 photos`"""
     how = {"cross-validation": "cross-validated", "photos": f"asked with {result.test}", "video": f"on {result.test}"}
-    people = f"{result.people} {'person' if result.people == 1 else 'people'}"
-    return f"{result.faces}: {how[result.kind]}, {people}, {result.photos} photos enrolled"
+    people, photos = in_words(result.people, "person", "people"), in_words(result.photos, "photo", "photos")
+    return f"{result.faces}: {how[result.kind]}, {people}, {photos} enrolled"
 
 
 def tables(result: Evaluation) -> Iterator[Table]:
     """The figures, then who is not known well."""
-    table = Table(title=title(result))
+    table = Table(title=_plain(title(result)))
     for heading in ("", "share", "count", "95 % interval"):
         table.add_column(heading, no_wrap=heading != "count")
     for row in rows(result):
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     yield table
     if result.figures and (worst := troubled(result.figures)):
         people = Table(title="mistakes by person")
         for heading in PERSON:
             people.add_column(heading, overflow="fold")
         for person in worst[:MOST_PEOPLE]:
-            people.add_row(*person)
+            people.add_row(*map(Text, person))
         if len(worst) > MOST_PEOPLE:
-            people.caption = f"and {len(worst) - MOST_PEOPLE} more people; the report has all"
+            more = in_words(len(worst) - MOST_PEOPLE, "more person", "more people")
+            people.caption = f"and {more}; the report has all"
         yield people
 
 
@@ -74,6 +76,16 @@ def troubled(figures: Figures) -> list[tuple[str, ...]]:
     ]
 
 
+def in_words(count: int, one: str, several: str) -> str:
+    """`1 person`, `2 people`"""
+    return f"{count} {one if count == 1 else several}"
+
+
+def _plain(text: str) -> Text:
+    """Names are no markup, and `:smile:` in a path is no face."""
+    return Text(text, style="table.title")
+
+
 def _of(count: int, of: int) -> str:
     return f"{count} of {of}" if of else "-"
 
@@ -97,7 +109,7 @@ def _rate_row(one: AtRate) -> Row:
         return what, "-", "no strangers", ""
     if one.right is None:
         least = percent(1 / one.strangers)
-        return what, "-", f"{one.strangers} strangers: the least is {least}", ""
+        return what, "-", f"{in_words(one.strangers, 'stranger', 'strangers')}: the least is {least}", ""
     return _row(what, one.right)
 
 
@@ -116,11 +128,13 @@ def _video_rows(figures: VideoFigures) -> list[Row]:
         middle = times_s[len(times_s) // 2]
         found.append(("first right name after", f"{middle:.2f} s", f"longest {times_s[-1]:.2f} s", ""))
     if never:
-        found.append(("never named right", str(never), f"of {len(figures.first_right)} appearances", ""))
+        appearances = in_words(len(figures.first_right), "appearance", "appearances")
+        found.append(("never named right", str(never), f"of {appearances}", ""))
     found.append(("names changed within a track", str(figures.name_changes), "", ""))
-    frames = f"for {figures.old_names_longest} frames at most" if figures.old_names else ""
+    longest = in_words(figures.old_names_longest, "frame", "frames")
+    frames = f"for {longest} at most" if figures.old_names else ""
     found.append(("boxes named as somebody gone", str(figures.old_names), frames, ""))
-    found.append(("boxes", str(figures.boxes), f"in {figures.frames} frames", ""))
+    found.append(("boxes", str(figures.boxes), f"in {in_words(figures.frames, 'frame', 'frames')}", ""))
     if figures.missed:
         found.append(("faces of the truth without a box", str(figures.missed), "", ""))
     return found

@@ -43,7 +43,7 @@ class VideoFigures(msgspec.Struct, frozen=True):
     counted: tuple[Counted, ...]
     missed: int  # faces of the truth without a box, where it tells
     name_changes: int  # within a track; from unknown to the first name isn't one
-    old_names: int  # boxes with the name of somebody who was there before and isn't now
+    old_names: int  # boxes in sight with the name of somebody who was there before and isn't now
     old_names_longest: int  # most frames in a row with one
     first_right: tuple[FirstRight, ...]
 
@@ -62,7 +62,7 @@ def figures(
 ) -> VideoFigures:
     """What `events` got right, by `truth`; whoever isn't `known` is a stranger. `check` both first."""
     boxes = judged(events, truth, known)
-    old = [sum(track.name in truth.gone(event.frame_id) for track in event.tracks) for event in events]
+    old = [_old_names(event, truth) for event in events]
     return VideoFigures(
         frames=len(events),
         boxes=sum(len(event.tracks) for event in events),
@@ -136,6 +136,12 @@ def first_right(boxes: Sequence[Box]) -> tuple[FirstRight, ...]:
         right = next((box for box in own if box.judged.track.name == name), None)
         found.append(FirstRight(name, since, None if right is None else round(right.time_s - right.since_s, 3)))
     return tuple(found)
+
+
+def _old_names(event: Event, truth: Truth) -> int:
+    """A lost box says itself that its person is out of sight; over somebody else's face it is a wrong name."""
+    gone = truth.gone(event.frame_id)
+    return sum(track.name in gone for track in event.tracks if track.state != "lost")
 
 
 def _longest_run(counts: Sequence[int]) -> int:

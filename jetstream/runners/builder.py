@@ -105,18 +105,24 @@ def _has_cuda_libraries() -> bool:
 def _begin_timing_cache(config: Any, tensorrt: Any, path: Path | None) -> None:
     if path is None or _has_no_timings(tensorrt):
         return
+    config.set_timing_cache(_timings(config, path), False)
+
+
+def _keep_timing_cache(config: Any, tensorrt: Any, path: Path | None) -> None:
+    if path is None or _has_no_timings(tensorrt):
+        return
+    kept = config.create_timing_cache(bytes(config.get_timing_cache().serialize()))
+    kept.combine(_timings(config, path), False)  # a build beside this one may have written meanwhile
+    atomic.replace(path, bytes(kept.serialize()))
+
+
+def _timings(config: Any, path: Path) -> Any:
+    """What the file holds; one of another version or GPU, or a damaged one, is read as an empty one."""
     try:
         timings = path.read_bytes()
     except OSError:
         timings = b""
-    # one of another version or GPU, or a damaged one, is read as an empty one
-    cache = config.create_timing_cache(timings) or config.create_timing_cache(b"")
-    config.set_timing_cache(cache, False)
-
-
-def _keep_timing_cache(config: Any, tensorrt: Any, path: Path | None) -> None:
-    if path is not None and not _has_no_timings(tensorrt):
-        atomic.replace(path, bytes(config.get_timing_cache().serialize()))
+    return config.create_timing_cache(timings) or config.create_timing_cache(b"")
 
 
 def _has_no_timings(tensorrt: Any) -> bool:

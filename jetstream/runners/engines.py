@@ -2,24 +2,27 @@
 
 Knows no TensorRT: an engine is bytes. A file's name says everything that made it (network, its content, TensorRT, GPU,
 precision, sizes), so a changed one is a new file, and a stale one is never loaded. Its content begins with two lines of
-text, the second with the length and checksum of the rest: damage is noticed here, since TensorRT may crash on it.
+text, the second with the network's inputs and outputs, and the length and checksum of the rest: damage is noticed here,
+since TensorRT may crash on it.
 """
 
 import contextlib
 import hashlib
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import msgspec
+import numpy as np
 
 from jetstream import atomic
 from jetstream.errors import ModelError
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import TensorSpec, Unavailable
 from jetstream.runners.profiles import Profile
 
-MAGIC = b"jetstream engine 1\n"
+MAGIC = b"jetstream engine 2\n"
 HEADER_BYTES = 4096  # at most
 SUFFIX, NEW, BAD = ".engine", ".new", ".bad"
 OLD_S = 24 * 3600.0
@@ -49,12 +52,37 @@ class Recipe(msgspec.Struct, frozen=True):
         return f"{self.network}-{self.precision}-{self.key}{SUFFIX}"
 
 
+class Tensor(msgspec.Struct, frozen=True):
+    """A `TensorSpec` as a header holds it."""
+
+    name: str
+    dtype: Literal["float32", "float16", "uint8", "int8", "int32", "int64"]
+    shape: tuple[int | None, ...]
+
+    @property
+    def spec(self) -> TensorSpec:
+        return TensorSpec(self.name, np.dtype(self.dtype), self.shape)
+
+
 class Header(msgspec.Struct, frozen=True):
-    """The second line of a file: whose engine this is, and the check of the rest."""
+    """The second line of a file: whose engine this is, what it takes and gives, and the check of the rest."""
 
     made_by: Recipe
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
     length: int
     sha256: str
+
+
+class Engine(NamedTuple):
+    """What TensorRT loads, and the inputs and outputs of the network that it was built from.
+
+    The engine itself tells sizes that its profiles fix, "embedding (2, 128)", where the network has any.
+    """
+
+    plan: bytes
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
 
 
 class Found(NamedTuple):
@@ -75,26 +103,28 @@ def recipe(onnx: Path, *, tensorrt: str, gpu: str, precision: Precision, profile
     return Recipe(onnx.stem, str(onnx), hashlib.sha256(content).hexdigest(), tensorrt, gpu, precision, profiles)
 
 
-def write(path: Path, made_by: Recipe, engine: bytes) -> None:
+def write(
+    path: Path, made_by: Recipe, plan: bytes, inputs: Sequence[TensorSpec] = (), outputs: Sequence[TensorSpec] = ()
+) -> None:
     """The file appears whole or not at all. Raises OSError."""
-    header = Header(made_by, len(engine), hashlib.sha256(engine).hexdigest())
-    atomic.replace(path, MAGIC + msgspec.json.encode(header) + b"\n" + engine)
+    header = Header(made_by, _tensors(inputs), _tensors(outputs), len(plan), hashlib.sha256(plan).hexdigest())
+    atomic.replace(path, MAGIC + msgspec.json.encode(header) + b"\n" + plan)
 
 
-def read(path: Path, wanted: Recipe) -> bytes:
+def read(path: Path, wanted: Recipe) -> Engine:
     """The engine, checked. Raises Unavailable, saying what is wrong with the file."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise Unavailable(f"{path}: {error.strerror}") from None
-    header, engine = _parts(path, content)
+    header, plan = _parts(path, content)
     if header.made_by.key != wanted.key:
         raise Unavailable(f"{path}: {_difference(header.made_by, wanted)}")
-    if len(engine) != header.length:
-        raise Unavailable(f"{path}: cut off: {len(engine)} of {header.length} bytes")
-    if hashlib.sha256(engine).hexdigest() != header.sha256:
+    if len(plan) != header.length:
+        raise Unavailable(f"{path}: cut off: {len(plan)} of {header.length} bytes")
+    if hashlib.sha256(plan).hexdigest() != header.sha256:
         raise Unavailable(f"{path}: damaged: its checksum is another")
-    return engine
+    return Engine(plan, tuple(one.spec for one in header.inputs), tuple(one.spec for one in header.outputs))
 
 
 def set_aside(path: Path) -> Path | None:
@@ -143,6 +173,11 @@ def _state(path: Path, wanted: Recipe | None) -> tuple[Literal["ready", "stale",
         made_by = header.made_by
         return "stale", f"for {made_by.tensorrt}, {made_by.gpu}, {', '.join(map(str, made_by.profiles))}"
     return "ready", ", ".join(map(str, wanted.profiles))
+
+
+def _tensors(specs: Sequence[TensorSpec]) -> tuple[Tensor, ...]:
+    found = [{"name": spec.name, "dtype": str(spec.dtype), "shape": spec.shape} for spec in specs]
+    return msgspec.convert(found, tuple[Tensor, ...])
 
 
 def _parts(path: Path, content: bytes) -> tuple[Header, bytes]:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from jetstream.runners import context as contexts
 from jetstream.runners import trt
-from jetstream.runners.base import Arrays, Runner, TensorSpec, Unavailable, require_feeds
+from jetstream.runners.base import Arrays, Runner, Unavailable, require_feeds
+from jetstream.runners.engines import Engine
 from jetstream.runners.profiles import Profile
 
 _DTYPES: dict[str, np.dtype[Any]] = {
@@ -35,7 +36,7 @@ class TensorRTRunner:
     for goes to another runner.
     """
 
-    def __init__(self, engine: bytes, *, device: int = 0, outside: Callable[[], Runner]) -> None:
+    def __init__(self, engine: Engine, *, device: int = 0, outside: Callable[[], Runner]) -> None:
         """Load an engine that `builder` made, for one input and any outputs.
 
         `outside` opens the runner for other sizes; it is called when the first comes. Raises Unavailable where
@@ -45,21 +46,16 @@ class TensorRTRunner:
         self._other: Runner | None = None
         self._lanes: list[_Lane] = []
         self._log = trt.logger()
+        self.inputs, self.outputs = engine.inputs, engine.outputs
         with ExitStack() as stack:
             self._context = contexts.use(device)
             stack.callback(self._context.close)
             stack.callback(self._free)
             with self._context.current() as cuda:
-                self._runtime, self._engine = _load(engine, self._log)
-                self.inputs, self.outputs = _specs(self._engine)
-                try:
-                    self._stream = cuda.Stream()
-                    for number in range(self._engine.num_optimization_profiles):
-                        self._lanes.append(_Lane(self, cuda, number))
-                except cuda.Error as error:
-                    raise Unavailable(
-                        f"the GPU has too little memory ({error}); lower gpu.batch and recognize.batch"
-                    ) from None
+                self._runtime, self._engine = _load(engine.plan, self._log)
+                _require_tensors(self._engine, engine)
+                if trouble := self._open_lanes(cuda):
+                    raise Unavailable(f"the GPU has too little memory ({trouble}); lower gpu.batch and recognize.batch")
             stack.pop_all()
         self._is_open = True
 
@@ -98,6 +94,16 @@ class TensorRTRunner:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _open_lanes(self, cuda: Any) -> str:
+        """What CUDA says where it fails, else nothing."""
+        try:
+            self._stream = cuda.Stream()
+            for number in range(self._engine.num_optimization_profiles):
+                self._lanes.append(_Lane(self, cuda, number))
+        except cuda.Error as error:
+            return str(error)  # not raised on: its traceback would hold a half-made lane past the end of the context
+        return ""
 
     def _free(self) -> None:
         with self._context.current():
@@ -202,16 +208,19 @@ def _load(content: bytes, log: Any) -> tuple[Any, Any]:
     return runtime, engine
 
 
-def _specs(engine: Any) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    found: tuple[list[TensorSpec], list[TensorSpec]] = ([], [])
-    for number in range(engine.num_io_tensors):
-        name = engine.get_tensor_name(number)
-        dtype = engine.get_tensor_dtype(name).name
-        if dtype not in _DTYPES:
-            raise Unavailable(f"the engine's {name} is {dtype}, which is not supported")
-        shape = tuple(None if size < 0 else int(size) for size in engine.get_tensor_shape(name))
-        is_output = engine.get_tensor_mode(name).name == "OUTPUT"
-        found[is_output].append(TensorSpec(name, _DTYPES[dtype], shape))
-    if len(found[0]) != 1:
-        raise Unavailable(f"the engine has {len(found[0])} inputs, where 1 is supported")
-    return tuple(found[0]), tuple(found[1])
+def _require_tensors(loaded: Any, engine: Engine) -> None:
+    """Raise Unavailable unless the engine has the tensors that its file says. Not sizes: profiles fix some of them."""
+    found = set()
+    for number in range(loaded.num_io_tensors):
+        name = loaded.get_tensor_name(number)
+        found.add((loaded.get_tensor_mode(name).name, name, _DTYPES.get(loaded.get_tensor_dtype(name).name)))
+    said = {("INPUT", spec.name, spec.dtype) for spec in engine.inputs}
+    said |= {("OUTPUT", spec.name, spec.dtype) for spec in engine.outputs}
+    if found != said:
+        raise Unavailable(f"the engine has other inputs or outputs than its file says ({_words(found)})")
+    if len(engine.inputs) != 1:
+        raise Unavailable(f"the network has {len(engine.inputs)} inputs, where 1 is supported")
+
+
+def _words(tensors: set[tuple[str, str, Any]]) -> str:
+    return ", ".join(f"{mode.lower()} {name} {dtype}" for mode, name, dtype in sorted(tensors, key=str))

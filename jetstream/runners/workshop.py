@@ -109,7 +109,7 @@ def _work(number: int, job: Job) -> Iterator[Event]:
             if job.build:
                 testing = engines.new_path(path)
                 yield Event(number, "building")
-                seconds = _build(job, testing)
+                seconds = _build(job, testing, reference)
             yield Event(number, "testing", str(testing))
             error = self_test(testing, job.recipe, job.device, reference)
         if job.build:
@@ -122,16 +122,16 @@ def _work(number: int, job: Job) -> Iterator[Event]:
         yield Event(number, "done", seconds=seconds, error=error)
 
 
-def _build(job: Job, path: Path) -> float:
+def _build(job: Job, path: Path, network: OnnxRunner) -> float:
     began_s = time.monotonic()
     timings = Path(job.timing_cache) if job.timing_cache else None
     recipe = job.recipe
     # TensorRT builds for the GPU whose context is current
     with contextlib.closing(context.use(job.device)) as gpu, gpu.current():
-        engine = builder.build(
+        plan = builder.build(
             Path(recipe.onnx), precision=recipe.precision, profiles=recipe.profiles, timing_cache=timings
         )
-    engines.write(path, recipe, engine)
+    engines.write(path, recipe, plan, network.inputs, network.outputs)
     return time.monotonic() - began_s
 
 

@@ -3,6 +3,8 @@
 Both can be read after the machine lost its power in mid-frame, up to about the last second. Shows nothing on a screen.
 """
 
+import contextlib
+import fcntl
 import logging
 import os
 import time
@@ -89,14 +91,28 @@ class Recording:
 def open_events(path: Path) -> TextIO:
     """A new file of event lines, readable by its owner only; each line leaves the process as soon as it is written.
 
-    Raises UserError when it can't be written.
+    `is_open` until it is closed. Raises UserError when it can't be written.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o600)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; name a folder that can be written") from None
+    with contextlib.suppress(OSError):  # not every network folder has locks
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
     return open(descriptor, "w", buffering=1, encoding="utf-8")
+
+
+def is_open(path: Path) -> bool:
+    """Whether these events, or the video beside them, are still written. Raises OSError where that can't be seen."""
+    with path.open("rb+") as events:
+        try:
+            fcntl.flock(events, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False  # no locks here, so nobody can tell
+    return False
 
 
 def write_event(events: TextIO, tracked: Tracked) -> None:

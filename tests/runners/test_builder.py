@@ -1,6 +1,7 @@
 """Networks to engines. TensorRT for RTX builds without a GPU: `pip install tensorrt-rtx-cu13` (x86-64) runs these."""
 
 import importlib.util
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from jetstream.config import Config
 from jetstream.errors import ModelError
 from jetstream.runners import builder, half, nvidia, trt
 from jetstream.runners.base import Unavailable
+from jetstream.runners.engines import Engine
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.runners.profiles import fixed, profiles_of
 
@@ -56,15 +58,54 @@ def test_without_a_gpu_an_engine_is_refused_with_a_clause(rtx, models_dir):
 
     if _has_gpu():
         pytest.skip("there is a GPU")
-    engine = builder.build(models_dir / "rnet.onnx", precision="fp32", profiles=(fixed(1, 3, 24, 24),))
+    plan = builder.build(models_dir / "rnet.onnx", precision="fp32", profiles=(fixed(1, 3, 24, 24),))
     with pytest.raises(Unavailable, match=r"PyCUDA|CUDA context"):
-        TensorRTRunner(engine, outside=lambda: OnnxRunner(models_dir / "rnet.onnx"))
+        TensorRTRunner(Engine(plan, (), ()), outside=lambda: OnnxRunner(models_dir / "rnet.onnx"))
 
 
 def test_tensorrt_is_found_under_any_of_its_names(rtx):
     assert trt.is_installed()
     assert trt.version().startswith("tensorrt_rtx 1.")
     assert builder.is_strongly_typed(trt.load())
+
+
+class Timings(set[str]):
+    """A timing cache of words; one that can't be read is None, as in TensorRT."""
+
+    def combine(self, other: set[str], ignore_mismatch: bool) -> bool:
+        assert not ignore_mismatch
+        self.update(other)
+        return True
+
+    def serialize(self) -> bytes:
+        return " ".join(sorted(self)).encode()
+
+
+class TimingConfig:
+    """A builder's config as far as timings go."""
+
+    def create_timing_cache(self, content: bytes) -> Timings | None:
+        return None if b"\0" in content else Timings(content.decode().split())
+
+    def set_timing_cache(self, cache: Timings, ignore_mismatch: bool) -> None:
+        self.timings = cache
+
+    def get_timing_cache(self) -> Timings:
+        return self.timings
+
+
+@pytest.mark.parametrize("before", [None, b"", b"\0damaged"], ids=["no file", "empty", "damaged"])
+def test_builds_beside_each_other_keep_the_timings_of_all(tmp_path, before):
+    file, tensorrt = tmp_path / "timing.cache", SimpleNamespace(__name__="tensorrt")
+    if before is not None:
+        file.write_bytes(before)
+    builds = {name: TimingConfig() for name in ("rnet", "onet")}
+    for config in builds.values():
+        builder._begin_timing_cache(config, tensorrt, file)
+    for name, config in builds.items():
+        config.timings.add(name)
+        builder._keep_timing_cache(config, tensorrt, file)
+    assert file.read_bytes() == b"onet rnet"
 
 
 @pytest.mark.parametrize("network", NETWORKS)

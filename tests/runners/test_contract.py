@@ -7,9 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jetstream.config import Config
 from jetstream.errors import ModelError
 from jetstream.runners.base import Runner, TensorSpec, require
 from jetstream.runners.onnxrt import OnnxRunner
+from jetstream.runners.profiles import profiles_of
+from jetstream.runners.tensorrt_ import TensorRTRunner
+from tests.runners import standin
 from tests.runners.gpu import built_and_opened, need
 
 FLOAT = np.dtype(np.float32)
@@ -37,19 +41,32 @@ EXPECTED = {
 }
 BACKENDS = [
     pytest.param("cpu", id="onnxrt"),
+    pytest.param("standin", id="tensorrt-standin"),
     pytest.param("onnxruntime", id="onnxrt-cuda", marks=pytest.mark.gpu),
     pytest.param("tensorrt", id="tensorrt", marks=pytest.mark.gpu),
 ]
 
 
 @pytest.fixture(params=BACKENDS)
-def open_runner(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Runner]:
+def open_runner(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[Path], Runner]]:
+    if request.param == "standin":
+        with standin.installed():
+            yield _open_on_standin
+        return
     need(request.param)
     if request.param == "cpu":
-        return OnnxRunner
-    if request.param == "onnxruntime":
-        return functools.partial(OnnxRunner, device=0)
-    return functools.partial(built_and_opened, engines=tmp_path_factory.getbasetemp() / "engines")
+        yield OnnxRunner
+    elif request.param == "onnxruntime":
+        yield functools.partial(OnnxRunner, device=0)
+    else:
+        yield functools.partial(built_and_opened, engines=tmp_path_factory.getbasetemp() / "engines")
+
+
+def _open_on_standin(path: Path) -> Runner:
+    engine = standin.engine(path, profiles_of(path.stem, Config()))
+    return TensorRTRunner(engine, outside=lambda: OnnxRunner(path))
 
 
 @pytest.fixture

@@ -4,16 +4,19 @@ import os
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from jetstream.errors import ModelError
 from jetstream.runners import engines
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import TensorSpec, Unavailable
 from jetstream.runners.engines import Recipe
 from jetstream.runners.profiles import fixed
 
 RECIPE = Recipe("rnet", "rnet.onnx", "ab" * 32, "tensorrt 8.5.3.1", "H100, 9.0", "fp16", (fixed(64, 3, 24, 24),))
 ENGINE = b"\0an engine\n" * 50
+INPUTS = (TensorSpec("image", np.dtype(np.float32), (None, 3, 24, 24)),)
+OUTPUTS = (TensorSpec("logit", np.dtype(np.float32), (None,)), TensorSpec("half", np.dtype(np.float16), (None, 4)))
 
 
 def changed(**changes) -> Recipe:
@@ -23,7 +26,7 @@ def changed(**changes) -> Recipe:
 @pytest.fixture
 def file(tmp_path) -> Path:
     path = tmp_path / RECIPE.file
-    engines.write(path, RECIPE, ENGINE)
+    engines.write(path, RECIPE, ENGINE, INPUTS, OUTPUTS)
     return path
 
 
@@ -66,7 +69,7 @@ def test_a_recipe_takes_the_models_content(tmp_path):
 
 
 def test_what_was_written_is_read(file):
-    assert engines.read(file, RECIPE) == ENGINE
+    assert engines.read(file, RECIPE) == (ENGINE, INPUTS, OUTPUTS)
 
 
 @pytest.mark.parametrize(
@@ -78,9 +81,19 @@ def test_what_was_written_is_read(file):
         (lambda content: bytes(len(content)), "not an engine of jetstream, or damaged"),
         (lambda content: content[:30], "not an engine of jetstream, or damaged"),
         (lambda content: content.replace(b'"length"', b'"width"'), "not an engine of jetstream, or damaged"),
+        (lambda content: content.replace(b"float16", b"floaz16"), "not an engine of jetstream, or damaged"),
         (lambda content: b"", "not an engine of jetstream, or damaged"),
     ],
-    ids=["one byte short", "one byte long", "one byte other", "zeroed", "a beginning", "other header", "empty"],
+    ids=[
+        "one byte short",
+        "one byte long",
+        "one byte other",
+        "zeroed",
+        "a beginning",
+        "other header",
+        "no such dtype",
+        "empty",
+    ],
 )
 def test_a_damaged_file_is_refused_with_the_reason(file, damage, reason):
     file.write_bytes(damage(file.read_bytes()))

@@ -44,7 +44,7 @@ def names(folder: Path, pattern: str) -> list[str]:
 def test_missing_engines_are_built_and_found_again(tmp_path):
     first = ensure(tmp_path)
     assert [one.seconds for one in first.values()] == [1.5] * 3
-    assert engines.read(first["pnet"].path, recipe("pnet")).startswith(b"an engine")
+    assert engines.read(first["pnet"].path, recipe("pnet")).plan.startswith(b"an engine")
     again = ensure(tmp_path)
     assert [one.seconds for one in again.values()] == [0.0] * 3
     assert not list(tmp_path.glob("*.new"))

@@ -7,6 +7,7 @@ import logging
 import shutil
 import sys
 import textwrap
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -54,10 +55,23 @@ def made(folder, models_dir) -> dict[tuple[str, str], Supplied]:
     return found
 
 
+@pytest.fixture(scope="session")
+def rnet(folder, models_dir) -> Path:
+    """The smallest engine but P-Net's, the quickest to build: what is done to engines is done to a copy of it."""
+    recipe = recipe_for(models_dir / "rnet.onnx", config_of(folder, models_dir), trt.version())
+    (one,) = supply.ensure([recipe], folder)
+    assert one.path is not None, one.reason
+    return one.path
+
+
 @pytest.fixture
-def copy(made, folder, tmp_path) -> Path:
-    """The engines in a folder of this test's own; its timing cache makes building again quick."""
-    return Path(shutil.copytree(folder, tmp_path / "engines", ignore=shutil.ignore_patterns("*.bad", "*.new")))
+def copy(rnet, folder, tmp_path) -> Path:
+    """R-Net's engine in a folder of this test's own; the timing cache makes building again quick."""
+    own = tmp_path / "engines"
+    own.mkdir()
+    for path in (rnet, folder / "timing.cache"):
+        shutil.copy(path, own)
+    return own
 
 
 def config_of(folder: Path, models_dir: Path, precision: str = "fp32", backend: str = "tensorrt") -> Config:
@@ -91,7 +105,8 @@ def test_crops_of_any_number_get_onnx_runtimes_answers(made, folder, models_dir,
         answers = gpu.infer(feeds)
         assert largest_difference(answers, cpu.infer(feeds)) < CLOSE[precision]
         alone = gpu.infer({"image": feeds["image"][count - 1 :]})
-        assert alone["logit"].tobytes() == answers["logit"][count - 1 :].tobytes()
+        # one profile's kernels round otherwise than another's: 1e-6 of a logit was seen
+        np.testing.assert_allclose(alone["logit"], answers["logit"][count - 1 :], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("precision", ["fp16", "fp32"])
@@ -126,34 +141,31 @@ def test_a_picture_that_is_too_large_goes_to_the_other_runner(made, folder, mode
 
 def test_runners_share_one_context_and_the_last_releases_it(made, folder, models_dir):
     config = config_of(folder, models_dir)
-    first = open_tensorrt(models_dir / "rnet.onnx", config)
-    second = open_tensorrt(models_dir / "onet.onnx", config)
-    assert len(context._open) == 1
-    first.close()
-    assert len(second.infer({"image": picture(3, 48, 48)})["logit"]) == 3
-    second.close()
+    with closing(open_tensorrt(models_dir / "onet.onnx", config)) as last:
+        with closing(open_tensorrt(models_dir / "rnet.onnx", config)):
+            assert len(context._open) == 1
+        assert len(last.infer({"image": picture(3, 48, 48)})["logit"]) == 3
     assert context._open == {}
 
 
 def test_opening_and_closing_leaves_no_memory_behind(made, folder, models_dir):
-    held = context.use(0)
     config = config_of(folder, models_dir)
 
     def free_mib() -> float:
         with held.current() as cuda:
-            return cuda.mem_get_info()[0] / 2**20
+            return float(cuda.mem_get_info()[0]) / 2**20
 
     def once() -> None:
         with open_tensorrt(models_dir / "embedder.onnx", config) as runner:
             runner.infer({"chip": picture(5, 150, 150)})
 
-    for _ in range(3):
-        once()
-    before_mib = free_mib()
-    for _ in range(10):
-        once()
-    assert before_mib - free_mib() < 4
-    held.close()
+    with closing(context.use(0)) as held:
+        for _ in range(3):
+            once()
+        before_mib = free_mib()
+        for _ in range(10):
+            once()
+        assert before_mib - free_mib() < 4
 
 
 @pytest.mark.parametrize(
@@ -177,9 +189,8 @@ def test_a_damaged_engine_is_set_aside_and_the_next_backend_answers(copy, models
 def test_an_engine_that_tensorrt_refuses_is_set_aside_and_built_again(copy, models_dir):
     """Whole, with the right checksum, and not of this TensorRT: only loading it tells."""
     recipe = recipe_for(models_dir / "rnet.onnx", config_of(copy, models_dir), trt.version())
-    engine = bytearray(engines.read(copy / recipe.file, recipe))
-    engine[:64] = bytes(64)
-    engines.write(copy / recipe.file, recipe, bytes(engine))
+    plan, inputs, outputs = engines.read(copy / recipe.file, recipe)
+    engines.write(copy / recipe.file, recipe, bytes(64) + plan[64:], inputs, outputs)
     (one,) = supply.ensure([recipe], copy)
     assert one.path == copy / recipe.file
     assert one.seconds > 0
@@ -188,14 +199,14 @@ def test_an_engine_that_tensorrt_refuses_is_set_aside_and_built_again(copy, mode
 
 
 def test_an_engine_that_answers_wrongly_is_noticed(copy, models_dir):
-    """O-Net's engine under another model's name gives other outputs; R-Net's of half the weights, other numbers."""
+    """It was built from other weights."""
     recipe = recipe_for(models_dir / "rnet.onnx", config_of(copy, models_dir), trt.version())
-    half = copy / "rnet.onnx"
-    _scaled_weights(models_dir / "rnet.onnx", half)
-    wrong = recipe_for(half, config_of(copy, models_dir), trt.version())
+    scaled = copy / "rnet.onnx"
+    _scaled_weights(models_dir / "rnet.onnx", scaled)
+    wrong = recipe_for(scaled, config_of(copy, models_dir), trt.version())
     (other,) = supply.ensure([wrong], copy)
     assert other.path is not None, other.reason
-    engines.write(copy / recipe.file, recipe, engines.read(other.path, wrong))
+    engines.write(copy / recipe.file, recipe, *engines.read(other.path, wrong))
     (one,) = supply.ensure([recipe], copy)
     assert "its answers differ from ONNX Runtime's" in one.notes[0]
     assert one.path is not None
@@ -216,16 +227,19 @@ def test_an_engine_that_hangs_in_its_test_is_ended_and_built_again(copy, models_
         """)
     )
     recipe = recipe_for(models_dir / "rnet.onnx", config_of(copy, models_dir), trt.version())
-    limits = Limits(test_s=40.0)
+    limits = Limits(test_s=15.0)  # a healthy one takes about 3 s, most of it to load CUDA
     (one,) = supply.ensure([recipe], copy, limits=limits, command=[sys.executable, str(script)])
-    assert "no answer in 4" in one.notes[0]
+    assert one.notes[0].startswith("no answer in 1")
+    assert "while testing" in one.notes[0]
     assert one.path is not None, one.reason
 
 
-def test_a_folder_that_cannot_be_written_gives_way_to_a_temporary_one(copy, models_dir, monkeypatch, caplog, tmp_path):
+def test_a_folder_that_cannot_be_written_gives_way_to_a_temporary_one(
+    made, folder, models_dir, monkeypatch, caplog, tmp_path
+):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     temporary, _ = supply.writable(Path("/proc/engines"))
-    shutil.copytree(copy, temporary, dirs_exist_ok=True)
+    shutil.copytree(folder, temporary, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.bad", "*.new"))
     config = config_of(Path("/proc/engines"), models_dir, "fp16", backend="auto")
     with caplog.at_level(logging.INFO):
         prepared = building.prepare(config)
@@ -248,7 +262,9 @@ def test_a_gpu_that_is_not_there_is_said(made, folder, models_dir):
         open_tensorrt(models_dir / "rnet.onnx", config)
 
 
-@pytest.mark.parametrize(("precision", "px"), [("fp32", 1.0), ("fp16", 2.0)])
+# fp16: rounding may let the neighbour of a box win, as it did for 3.4 px when the answers of the networks were moved
+# at random by 0.2 % of the largest
+@pytest.mark.parametrize(("precision", "px"), [("fp32", 1.0), ("fp16", 4.0)])
 def test_the_cascade_finds_the_cpus_faces(made, folder, models_dir, precision, px):
     portrait = cv2.imread(str(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"))
     images = [portrait, cv2.resize(portrait, None, fx=0.6, fy=0.6)]
@@ -273,9 +289,9 @@ def test_embeddings_are_the_cpus(made, folder, models_dir, precision, most):
     assert np.linalg.norm(found - expected, axis=1).max() < most  # two people are 0.6 apart
 
 
-def test_a_closed_runner_after_an_error_in_opening_leaves_no_context(made):
+def test_an_engine_that_cannot_be_loaded_leaves_no_context():
     with pytest.raises(Unavailable, match="TensorRT can't load the engine"):
-        TensorRTRunner(b"no engine" * 100, outside=lambda: pytest.fail("not needed"))
+        TensorRTRunner(engines.Engine(b"no engine" * 100, (), ()), outside=lambda: pytest.fail("not needed"))
     assert context._open == {}
 
 

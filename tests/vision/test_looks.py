@@ -1,9 +1,23 @@
 """Looks to people and to the few that are kept, with embeddings made in sight."""
 
+import itertools
+
 import numpy as np
 import pytest
 
-from jetstream.vision.looks import DUPLICATED, ENOUGH, OTHER_PERSON, POOR, Look, at, choose, limit, people_in, pose
+from jetstream.vision.looks import (
+    DUPLICATED,
+    ENOUGH,
+    OTHER_PERSON,
+    POOR,
+    SAME_PERSON,
+    Look,
+    at,
+    choose,
+    limit,
+    people_in,
+    pose,
+)
 
 FRONTAL = np.array([[30, 35], [70, 35], [50, 58], [34, 78], [66, 78]], np.float32)
 NOBODY = np.empty((0, 128), np.float32)
@@ -159,3 +173,29 @@ def test_pose_is_level_for_a_tilted_head_and_moves_with_a_turned_one() -> None:
     assert pose(tilted) == pytest.approx(pose(FRONTAL), abs=1e-6)
     assert pose(look(0, turned=0.3).landmarks)[0] == pytest.approx(0.3)
     assert pose(np.zeros((5, 2), np.float32)).tolist() == [0, 0]
+
+
+def test_many_tracks_are_joined_as_a_plain_loop_joins_them() -> None:
+    """The nearest two that may be one, again and again, with every mean taken anew."""
+    random = np.random.default_rng(5)
+    middles = random.normal(0, 0.9 / 16, (6, 128))
+    looks = [
+        look(int(first) + index, track, face=(middles[track % 6] + random.normal(0, 0.03, 128)).astype(np.float32))
+        for track, first in enumerate(random.integers(0, 60, 40))
+        for index in range(1 + track % 4)
+    ]
+    groups = [[i for i, one in enumerate(looks) if one.track == track] for track in range(40)]
+    while True:
+        ways = []
+        for i, j in itertools.combinations(range(len(groups)), 2):
+            a, b = (np.array([looks[k].embedding for k in group], np.float64) for group in (groups[i], groups[j]))
+            if not {looks[k].frame for k in groups[i]} & {looks[k].frame for k in groups[j]}:
+                far = np.linalg.norm(a.mean(axis=0) - b.mean(axis=0))
+                ways.append((far - limit(SAME_PERSON, len(a), len(b)), i, j))
+        if not ways or min(ways)[0] > 0:
+            break
+        _, i, j = min(ways)
+        groups[i] += groups.pop(j)
+
+    assert sorted(person.looks for person in people_in(looks)) == sorted(tuple(sorted(group)) for group in groups)
+    assert 6 <= len(groups) < 40

@@ -1,0 +1,91 @@
+"""A folder of recordings: whom each one holds, and which files belong to it.
+
+Reads the names in events and no picture; removes nothing.
+"""
+
+import contextlib
+import unicodedata
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import msgspec
+
+from jetstream.errors import UserError
+from jetstream.stages.record import is_open
+
+
+class _Vote(msgspec.Struct):
+    name: str | None = None
+
+
+class _Track(msgspec.Struct):
+    name: str | None = None
+    votes: tuple[_Vote, ...] = ()
+
+
+class _Event(msgspec.Struct):
+    """What of an event says who is in it, in every version of its schema."""
+
+    tracks: tuple[_Track, ...] = ()
+
+
+def check_finished(folder: Path) -> None:
+    """Raises UserError where there is no such folder, or a recording in it is still being made: its files can't go, and
+    its next line may name anybody."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder of recordings; nothing was erased, name the one of record.dir")
+    with _reading(folder):
+        for events in _events_in(folder):
+            if is_open(events):
+                raise UserError(f"{events}: is being recorded; nothing was erased, stop the pipeline (or replay) first")
+
+
+def people_in(folder: Path) -> dict[Path, set[str]]:
+    """Each event file of a folder, and the `normal` names in it. Raises UserError where one can't be read."""
+    with _reading(folder):
+        return {events: _names_in(events) for events in _events_in(folder)}
+
+
+def of(names: Collection[str], folder: Path) -> list[Path]:
+    """Event files that hold one of these people. Raises what `people_in` raises."""
+    wanted = set(map(normal, names))
+    return [events for events, who in people_in(folder).items() if who & wanted]
+
+
+def beside(events: Path) -> list[Path]:
+    """A recording's other files: whatever has the name of its events and another suffix."""
+    return sorted(
+        path for path in events.parent.iterdir() if path.stem == events.stem and path != events and not path.is_dir()
+    )
+
+
+def normal(name: str) -> str:
+    """A name as `photos.check_name` makes it, for names that are only looked for."""
+    return unicodedata.normalize("NFC", name).strip()
+
+
+@contextlib.contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or folder
+        raise UserError(f"{where}: can't be opened ({error.strerror}); make it readable and writable") from None
+
+
+def _events_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.jsonl") if path.is_file())
+
+
+def _names_in(events: Path) -> set[str]:
+    """Who is shown, and whoever had a vote."""
+    decoder = msgspec.json.Decoder(_Event)
+    names: set[str | None] = set()
+    with events.open("rb") as file:
+        for line in file:
+            try:
+                tracks = decoder.decode(line).tracks
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue  # a line that a kill cut off
+            names.update(name for track in tracks for name in (track.name, *(vote.name for vote in track.votes)))
+    return {normal(name) for name in names if name is not None}
