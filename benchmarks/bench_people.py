@@ -4,8 +4,8 @@
 
 Identities are drawn like faces of people in general (jetstream/background.npz), their photos around them as far apart
 as lfw10x10's are. Each size runs in a process of its own, so that memory is its own. Asking: batches of 32 new photos,
-median of 200; training and memory include loading scikit-learn (about 1 s and 90 MB). Beside it, the nearest centroid
-with the same gates.
+median of 200; training and memory include loading scikit-learn from 2 to 200 people (1 to 2 s and 90 MB). Beside it,
+the nearest centroid with the same gates.
 """
 
 import argparse
