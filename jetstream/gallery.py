@@ -177,11 +177,6 @@ def open_gallery(config: Config) -> Gallery:
     return replace(known, classifier=classifier if limit is None else classifier.with_gate(limit))
 
 
-def open_classifier(config: Config) -> Classifier:
-    """`open_gallery` without its report."""
-    return open_gallery(config).classifier
-
-
 def written(config: Config) -> tuple[int, int]:
     """Another value whenever the gallery of `config` was written again, for comparison only."""
     manifest = gallery_dir(Path(config.recognize.faces), Path(config.models.dir)) / galleryfile.MANIFEST

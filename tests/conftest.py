@@ -40,3 +40,15 @@ def portraits() -> dict[str, np.ndarray]:
         "Grace Hopper": Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg",
     }
     return {name: cv2.imread(str(path)) for name, path in paths.items()}
+
+
+@pytest.fixture
+def no_gpu() -> None:
+    from jetstream.runners import nvidia
+    from jetstream.runners.base import Unavailable
+
+    try:
+        nvidia.gpus()
+    except Unavailable:
+        return
+    pytest.skip("this machine has a GPU")

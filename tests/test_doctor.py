@@ -7,8 +7,7 @@ import pytest
 from jetstream import building, doctor
 from jetstream.config import Config, Gpu, Models
 from jetstream.errors import ModelError
-from jetstream.runners import engines, nvidia
-from jetstream.runners.base import Unavailable
+from jetstream.runners import engines
 from jetstream.runners.engines import Recipe
 from jetstream.runners.profiles import fixed
 from tests.command import Command
@@ -20,15 +19,6 @@ TOPICS = {"jetstream", "driver", "TensorRT", "PyCUDA", "onnxruntime", "nvcc", "N
 @pytest.fixture
 def jetstream(tmp_path, models_dir) -> Command:
     return Command(tmp_path, models_dir)
-
-
-@pytest.fixture
-def no_gpu() -> None:
-    try:
-        nvidia.gpus()
-    except Unavailable:
-        return
-    pytest.skip("this machine has a GPU")
 
 
 def test_doctor_prints_every_topic_and_the_choice(jetstream, tmp_path):

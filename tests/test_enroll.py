@@ -1,6 +1,5 @@
 """`jetstream enroll` as a user runs it: from pictures, video, a live stream, a track of a running pipeline."""
 
-import http.server
 import io
 import os
 import signal
@@ -9,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from jetstream.video.demo import scene
 from jetstream.video.sink import VideoSink
 from jetstream.vision import align
 from tests.inside import Inside
+from tests.serving import Quiet, serving
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DEMO = str(REPOSITORY / "configs" / "demo.toml")
@@ -309,12 +310,12 @@ def test_film_of_two_people_needs_a_pixel_and_gives_sharp_looks_of_one(jetstream
 @pytest.fixture
 def mjpeg() -> Iterator[Callable[[Callable[[int], np.ndarray]], str]]:
     """mjpeg(picture): URL of a camera that sends picture(0), picture(1), ... 12 times a second, without end."""
-    servers: list[http.server.ThreadingHTTPServer] = []
+    servers = ExitStack()
     over = threading.Event()
 
     def start(picture: Callable[[int], np.ndarray]) -> str:
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
+        class Handler(Quiet):
+            def reply(self) -> None:
                 self.send_response(200)
                 self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
                 self.end_headers()
@@ -328,19 +329,12 @@ def mjpeg() -> Iterator[Callable[[Callable[[int], np.ndarray]], str]]:
                 except OSError:
                     return
 
-            def log_message(self, *args: object) -> None:
-                """Tests stay quiet."""
-
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
-        servers.append(server)
-        return f"http://me:secret@127.0.0.1:{server.server_port}/live"
+        port = servers.enter_context(serving(Handler))
+        return f"http://me:secret@127.0.0.1:{port}/live"
 
     yield start
     over.set()
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    servers.close()
 
 
 def test_live_camera_is_looked_at_with_guidance_and_a_count(
@@ -381,32 +375,28 @@ def test_camera_that_is_not_there_is_said(jetstream: Inside) -> None:
     assert "no /dev/video99 here" in refused(jetstream, "Ada", "--from", "99")
 
 
-def unknown_track(jetstream: Inside, timeout_s: float = 30.0) -> int:
-    """A track that the running pipeline shows without a name, for half a second at least."""
+def events(jetstream: Inside, timeout_s: float) -> Iterator[Event]:
+    """What the running pipeline publishes, for so long."""
     with zmq.Context.instance().socket(zmq.SUB) as socket:
         socket.subscribe(b"detections.")
         socket.connect(jetstream.endpoint)
         deadline_s = time.monotonic() + timeout_s
         while time.monotonic() < deadline_s:
             if socket.poll(500):
-                event = msgspec.msgpack.decode(socket.recv_multipart()[1], type=Event)
-                for track in event.tracks:
-                    if track.name is None and track.state == "confirmed" and track.age_s > 0.5 and track.landmarks:
-                        return track.track_id
+                yield msgspec.msgpack.decode(socket.recv_multipart()[1], type=Event)
+
+
+def unknown_track(jetstream: Inside, timeout_s: float = 30.0) -> int:
+    """A track that the running pipeline shows without a name, for half a second at least."""
+    for event in events(jetstream, timeout_s):
+        for track in event.tracks:
+            if track.name is None and track.state == "confirmed" and track.age_s > 0.5 and track.landmarks:
+                return track.track_id
     raise AssertionError(f"no unknown track\n{jetstream.log()}")
 
 
 def names_until(jetstream: Inside, name: str, timeout_s: float = 40.0) -> bool:
-    with zmq.Context.instance().socket(zmq.SUB) as socket:
-        socket.subscribe(b"detections.")
-        socket.connect(jetstream.endpoint)
-        deadline_s = time.monotonic() + timeout_s
-        while time.monotonic() < deadline_s:
-            if socket.poll(500):
-                event = msgspec.msgpack.decode(socket.recv_multipart()[1], type=Event)
-                if any(track.name == name for track in event.tracks):
-                    return True
-    return False
+    return any(track.name == name for event in events(jetstream, timeout_s) for track in event.tracks)
 
 
 def test_unknown_who_walks_by_is_enrolled_from_the_running_pipeline_which_then_knows_her(jetstream: Inside) -> None:

@@ -651,7 +651,7 @@ def test_config_names_the_folder_and_may_set_the_gate(trained, portraits, max_di
     )
     smaller = cv2.resize(portraits[COLLINS], None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
 
-    assert only(gallery.open_classifier(config), trained.embed(smaller)) == name
+    assert only(gallery.open_gallery(config).classifier, trained.embed(smaller)) == name
 
 
 def test_politicians_are_told_apart_and_from_strangers(place, data_dir):

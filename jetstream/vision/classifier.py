@@ -18,6 +18,7 @@ from jetstream.errors import ModelError
 from jetstream.vision import calibration, svm
 from jetstream.vision.calibration import Measured
 from jetstream.vision.embedder import EMBEDDING_SIZE
+from jetstream.vision.embeddings import sums_by_person
 from jetstream.vision.odds import logistic
 from jetstream.vision.svm import Machine
 
@@ -235,9 +236,7 @@ def _centroids(
     photos: NDArray[np.float32], owners: NDArray[np.int32], people: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(P,) number and (P, 128) mean of each person's photos."""
-    counts = np.bincount(owners, minlength=people)
-    sums = np.zeros((people, EMBEDDING_SIZE))
-    np.add.at(sums, owners, photos)
+    sums, counts = sums_by_person(photos, owners, people)
     return counts.astype(np.float32), (sums / counts[:, None]).astype(np.float32)
 
 

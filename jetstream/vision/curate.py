@@ -10,13 +10,14 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.vision.calibration import PHOTO_NOISE
+from jetstream.vision.embeddings import squared_distances, sums_by_person
 from jetstream.vision.quality import Quality
 
 BLURRED, EXTREME_POSE, DUPLICATE, LOOKS_LIKE = "blurred", "extreme_pose", "duplicate", "looks_like"
@@ -111,7 +112,7 @@ def judge(
 def spreads(owners: NDArray[np.intp], embeddings: NDArray[np.float32], people: int) -> list[Spread]:
     """One for each of `people`; `owners` and `embeddings` are those of the photos used."""
     samples = np.asarray(embeddings, np.float64)
-    sums, counts = _sums(owners, samples, people)
+    sums, counts = sums_by_person(samples, owners, people)
     there = np.flatnonzero(counts)
     middles = sums[there] / counts[there, None]
     squares = np.zeros(people)
@@ -119,7 +120,7 @@ def spreads(owners: NDArray[np.intp], embeddings: NDArray[np.float32], people: i
     result = [Spread(None, None, None, None)] * people
     for first in range(0, len(there), _AT_ONCE):
         rows = np.arange(first, min(first + _AT_ONCE, len(there)))
-        table = _squared(middles[rows], middles)
+        table = squared_distances(middles[rows], middles)
         table[np.arange(len(rows)), rows] = np.inf
         for row, nearest in zip(rows, table.argmin(axis=1), strict=True):
             person, other = int(there[row]), int(there[nearest])
@@ -154,7 +155,7 @@ def _same(samples: NDArray[np.float32], thumbs: NDArray[np.uint8]) -> Iterator[t
     pictures /= np.linalg.norm(pictures, axis=1, keepdims=True) + 1e-6
     for first in range(0, len(samples), _AT_ONCE):
         rows = slice(first, first + _AT_ONCE)
-        squares = _squared(samples[rows], samples[first:])
+        squares = squared_distances(samples[rows], samples[first:])
         one, other = np.nonzero(np.triu(squares <= MAYBE_SAME**2, 1))
         near = squares[one, other] <= SURELY_SAME**2
         same = near | (1.0 - (pictures[rows] @ pictures[first:].T)[one, other] <= ALIKE)
@@ -173,7 +174,7 @@ def _misplaced(
     used = np.array([photo not in found.refused for photo in range(len(owners))])
     refusable = np.bincount(owners[used], minlength=people) // 2
     while True:
-        sums, counts = _sums(owners[used], samples[used], people)
+        sums, counts = sums_by_person(samples[used], owners[used], people)
         suspects = list(_suspects(owners, samples, used, across, sums, counts))
         touched: set[int] = set()
         for margin, photo, other in sorted(suspects, reverse=True):
@@ -206,7 +207,7 @@ def _suspects(
     photos = np.flatnonzero(used)
     for first in range(0, len(photos), _AT_ONCE):
         rows = photos[first : first + _AT_ONCE]
-        table = _squared(samples[rows], middles) - noise
+        table = squared_distances(samples[rows], middles) - noise
         table[:, counts == 0] = np.inf
         for photo, squares in zip(rows, table, strict=True):
             person = owners[photo]
@@ -241,17 +242,3 @@ def _torn(person: int, owners: NDArray[np.intp], samples: NDArray[np.float64], u
     """Whether a person has two photos, of two people: nobody can tell which one is wrong."""
     photos = np.flatnonzero(used & (owners == person))
     return len(photos) == 2 and float(np.linalg.norm(samples[photos[0]] - samples[photos[1]])) > TWO_PEOPLE
-
-
-def _sums(
-    owners: NDArray[np.intp], samples: NDArray[np.float64], people: int
-) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    sums = np.zeros((people, samples.shape[1]))
-    np.add.at(sums, owners, samples)
-    return sums, np.bincount(owners, minlength=people)
-
-
-def _squared(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
-    """(N, M) squared distances; a small one may be off by rounding."""
-    table = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2.0 * (a @ b.T)
-    return np.asarray(np.maximum(table, 0.0))

@@ -12,11 +12,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from jetstream.vision.embeddings import squared_distances
+
 Embeddings = NDArray[np.float32]  # (N, 128)
 
 # Means of looks at two people came as near as 0.48 in eight videos; the halves of one person's lie 0.10 to 0.21 apart.
 SAME_PERSON: Final = 0.42
-# A mean of n looks lies off the person's true middle, the squared error being this over n, as in `classifier`.
+# A mean of n looks lies off the person's true middle, the squared error being this over n; less than that of photos
+# (`calibration`), since looks of one video are more alike.
 LOOK_NOISE: Final = 0.06
 # From the person's mean; in the same videos the farthest of a person's own looks was 0.45 away.
 NOT_THEM: Final = 0.5
@@ -214,8 +217,7 @@ def _excess(
 ) -> NDArray[np.float64]:
     """(G, H): how much farther apart (G, 128) means of so many looks are from (H, 128) others than one person's may
     be; 0 or less: they may be one."""
-    squares = np.square(means).sum(axis=1)[:, None] + np.square(others).sum(axis=1)
-    distances = np.sqrt(np.maximum(squares - 2.0 * means @ others.T, 0.0))
+    distances = np.sqrt(squared_distances(means, others))
     return np.asarray(distances - np.sqrt(SAME_PERSON**2 + LOOK_NOISE / counts[:, None] + LOOK_NOISE / of), np.float64)
 
 

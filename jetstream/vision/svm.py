@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from jetstream.vision.calibration import PHOTO_NOISE
 from jetstream.vision.embedder import EMBEDDING_SIZE
+from jetstream.vision.embeddings import squared_distances, sums_by_person
 
 # Cross-validated where that takes seconds. The first is taken unless another is better by more than a standard error
 # (Breiman's rule): with few photos, settings differ by chance.
@@ -172,10 +173,8 @@ def _common_covariance(samples: NDArray[np.float64], owners: NDArray[np.int32], 
     S is drawn towards a sphere of the usual size as if that many photos more had shown it: there may be no person, or a
     single one, with two photos.
     """
-    counts = np.bincount(owners, minlength=people)
-    centroids = np.zeros((people, EMBEDDING_SIZE))
-    np.add.at(centroids, owners, samples)
-    centroids /= counts[:, None]
+    sums, counts = sums_by_person(samples, owners, people)
+    centroids = sums / counts[:, None]
     residuals = (samples - centroids[owners])[counts[owners] > 1]
     usual = np.identity(EMBEDDING_SIZE) * USUAL_PHOTOS * PHOTO_NOISE / EMBEDDING_SIZE
     within = (residuals.T @ residuals + usual) / (len(residuals) + USUAL_PHOTOS)
@@ -184,8 +183,7 @@ def _common_covariance(samples: NDArray[np.float64], owners: NDArray[np.int32], 
 
 
 def _kernel(faces: NDArray[Any], photos: NDArray[Any], gamma: float) -> NDArray[np.float32]:
-    squared = np.square(faces).sum(axis=1)[:, None] + np.square(photos).sum(axis=1) - 2.0 * (faces @ photos.T)
-    return np.asarray(np.exp(-gamma * np.maximum(squared, 0.0)), np.float32)
+    return np.asarray(np.exp(-gamma * squared_distances(faces, photos)), np.float32)
 
 
 def _machine(weights: NDArray[Any], biases: NDArray[Any], gamma: float = 0.0) -> Machine:

@@ -13,15 +13,6 @@ from jetstream.runners.base import Unavailable
 from jetstream.runners.onnxrt import CUDA, OnnxRunner, providers
 
 
-@pytest.fixture
-def no_gpu() -> None:
-    try:
-        nvidia.gpus()
-    except Unavailable:
-        return
-    pytest.skip("this machine has a GPU")
-
-
 def test_without_a_gpu_auto_is_the_cpu(no_gpu):
     choice = backends.choose(Gpu())
     assert choice.order == ("cpu",)

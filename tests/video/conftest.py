@@ -1,15 +1,17 @@
 """Clips made on the spot whose frames say their own number, and peers that misbehave."""
 
-import http.server
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+
+from tests.serving import Quiet, serving
 
 Clip = Callable[..., Path]
 FRAMES = 60
@@ -93,14 +95,14 @@ def serve() -> Iterator[Callable[..., str]]:
 
     With `stall_after` it sends that share of it, then nothing more, and keeps the connection.
     """
-    servers: list[http.server.ThreadingHTTPServer] = []
+    servers = ExitStack()
     released = threading.Event()
 
     def start(path: Path, *, stall_after: float | None = None, status: int = 200) -> str:
         data = path.read_bytes()
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
+        class Handler(Quiet):
+            def reply(self) -> None:
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
@@ -111,16 +113,9 @@ def serve() -> Iterator[Callable[..., str]]:
                 if stall_after is not None:
                     released.wait(30)
 
-            def log_message(self, *args: object) -> None:
-                """Tests stay quiet."""
-
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}/cam{path.suffix}"
+        port = servers.enter_context(serving(Handler))
+        return f"http://127.0.0.1:{port}/cam{path.suffix}"
 
     yield start
     released.set()
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    servers.close()
