@@ -6,12 +6,11 @@ A gallery belongs to one faces folder, one embedding network and one alignment. 
 changes; only photos with new content are embedded.
 """
 
-import contextlib
 import hashlib
 import math
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream import background, curated, galleryfile, photos, weights
+from jetstream import background, curated, galleryfile, galleryphotos, photos, weights
 from jetstream.config import Config
 from jetstream.curated import Curated
 from jetstream.enrol import Look, Progress, look_at
@@ -71,9 +70,9 @@ def _train(
     looks: dict[str, Look] = {}
     for name in (galleryfile.PREVIOUS, galleryfile.MANIFEST):
         if old := _usable(folder, model, name):
-            known |= _stamps_of(old.manifest)
+            known |= galleryphotos.stamps_of(old.manifest)
             looks |= curated.known(old)
-    stamps = _stamps(listing, known)
+    stamps = galleryphotos.stamps(listing, known)
     new = {stamp.sha256: photo for photo, stamp in zip(listing.everything, stamps, strict=True) if stamp.sha256}
     fresh = look_at({sha: photo for sha, photo in new.items() if sha not in looks}, detector, embedder, progress)
     made = curated.curated(listing, stamps, looks | fresh)
@@ -136,8 +135,10 @@ def is_current(faces_dir: Path, models_dir: Path, model_sha256: str, *, stay_rol
     stored = _usable(folder, model_sha256)
     if stored is None:
         return False
-    there = _photos_there(faces_dir, folder)
-    return there == _photos_of(stored.manifest) or (stay_rolled_back and there == stored.manifest.rolled_back_at)
+    there = galleryphotos.there(faces_dir, folder)
+    return there == galleryphotos.made_from(stored.manifest) or (
+        stay_rolled_back and there == stored.manifest.rolled_back_at
+    )
 
 
 def roll_back(faces_dir: Path, models_dir: Path) -> Gallery:
@@ -154,8 +155,8 @@ def roll_back(faces_dir: Path, models_dir: Path) -> Gallery:
             raise UserError(
                 f"{faces_dir}: no earlier version is kept that can be gone back to; `jetstream train` makes one"
             )
-        there = _photos_there(faces_dir, folder)
-        at = "" if there == _photos_of(stored.manifest) else there
+        there = galleryphotos.there(faces_dir, folder)
+        at = "" if there == galleryphotos.made_from(stored.manifest) else there
         manifest = msgspec.structs.replace(stored.manifest, rolled_back_at=at)
         galleryfile.swap(folder, manifest)
     return _gallery_of(Stored(manifest, stored.arrays), folder)
@@ -196,12 +197,7 @@ def learnt_from(config: Config) -> photos.State | None:
             manifest = galleryfile.read_manifest(folder, galleryfile.PREVIOUS)
     except (OSError, ModelError):
         return None
-    folders = {record.file.partition("/")[0] for record in manifest.photos}  # as spelt there, by Unicode's other forms
-    folders |= {name for name, used in manifest.people.items() if not used} | (_folders(manifest) - {*manifest.people})
-    return {
-        **dict.fromkeys((*folders, *manifest.bad_names, *manifest.strays), (0, 0)),
-        **{record.file: (record.size, record.changed_ns) for record in manifest.photos},
-    }
+    return galleryphotos.state_of(manifest)
 
 
 def gallery_dir(faces_dir: Path, models_dir: Path) -> Path:
@@ -228,36 +224,6 @@ def _gallery_of(stored: Stored, folder: Path) -> Gallery:
     return Gallery(classifier, report, folder, _files(manifest), manifest.archive_sha256, rolled_back)
 
 
-def _photos_there(faces_dir: Path, folder: Path) -> str:
-    """A digest of who and what is in `faces_dir`; `folder` is its gallery, which spares most photos the reading."""
-    known: dict[str, Stamp] = {}
-    for name in (galleryfile.PREVIOUS, galleryfile.MANIFEST):
-        with contextlib.suppress(OSError, ModelError):
-            known |= _stamps_of(galleryfile.read_manifest(folder, name))
-    listing = photos.list_photos(faces_dir)
-    found = zip(listing.everything, _stamps(listing, known), strict=True)
-    unknown = () if listing.unknown is None else (photos.STRANGERS,)
-    return _digest(
-        {*listing.people, *unknown}, listing.bad_names, listing.strays, [(p.person, p.file, s.sha256) for p, s in found]
-    )
-
-
-def _photos_of(manifest: Manifest) -> str:
-    """The digest of those that the gallery was made from."""
-    found = [(record.person, record.file, record.sha256) for record in manifest.photos]
-    return _digest(_folders(manifest), manifest.bad_names, manifest.strays, found)
-
-
-def _folders(manifest: Manifest) -> set[str]:
-    return {*manifest.people, *((photos.STRANGERS,) if manifest.unknown else ())}
-
-
-def _digest(
-    people: set[str], bad_names: Sequence[str], strays: Sequence[str], found: Sequence[tuple[str, str, str]]
-) -> str:
-    return hashlib.sha256(msgspec.json.encode([sorted(people), bad_names, strays, found])).hexdigest()
-
-
 def _usable(folder: Path, model: str, name: str = galleryfile.MANIFEST) -> Stored | None:
     """The gallery in `folder` if it is whole and this network made it."""
     try:
@@ -270,21 +236,6 @@ def _usable(folder: Path, model: str, name: str = galleryfile.MANIFEST) -> Store
 
 def _is_made_by(manifest: Manifest, model: str) -> bool:
     return manifest.model_sha256 == model and manifest.alignment == align.ALIGNMENT_VERSION
-
-
-def _stamps_of(manifest: Manifest) -> dict[str, Stamp]:
-    return {record.file: Stamp(record.size, record.changed_ns, record.sha256) for record in manifest.photos}
-
-
-def _stamps(listing: Listing, known: Mapping[str, Stamp]) -> list[Stamp]:
-    """One a photo; an empty hash where the photo can't be read."""
-    stamps = []
-    for photo in listing.everything:
-        try:
-            stamps.append(photos.stamp(photo.path, known.get(photo.file)))
-        except OSError:
-            stamps.append(Stamp(0, 0, ""))
-    return stamps
 
 
 def _manifest(model: str, listing: Listing, made: Curated, calibrated: Calibration) -> Manifest:
