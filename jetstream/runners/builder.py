@@ -54,10 +54,10 @@ def _made(make: Any, log: Any) -> Any:
 
 
 def _parse(builder: Any, tensorrt: Any, log: Any, onnx: Path, precision: Precision) -> Any:
-    content = onnx.read_bytes()
-    if precision == "fp16" and is_strongly_typed(tensorrt):
-        from jetstream.runners import half
+    from jetstream.runners import half, prelu
 
+    content = prelu.fuse(onnx.read_bytes())
+    if precision == "fp16" and is_strongly_typed(tensorrt):
         content = half.convert(content)
     network = builder.create_network(_creation_flags(tensorrt))
     parser = tensorrt.OnnxParser(network, log)

@@ -1,9 +1,8 @@
 """The cache of built engines: what a file is called, what is in it, and what becomes of a bad one.
 
 Knows no TensorRT: an engine is bytes. A file's name says everything that made it (network, its content, TensorRT, GPU,
-precision, sizes), so a changed one is a new file, and a stale one is never loaded. Its content begins with two lines of
-text, the second with the network's inputs and outputs, and the length and checksum of the rest: damage is noticed here,
-since TensorRT may crash on it.
+precision, sizes), so a changed one is a new file, and a stale one is never loaded. It is `sealed`, and its seal also
+tells the network's inputs and outputs.
 """
 
 import contextlib
@@ -17,13 +16,12 @@ from typing import Literal, NamedTuple
 import msgspec
 import numpy as np
 
-from jetstream import atomic
 from jetstream.errors import ModelError
+from jetstream.runners import sealed
 from jetstream.runners.base import TensorSpec, Unavailable
 from jetstream.runners.profiles import Profile
 
-MAGIC = b"jetstream engine 2\n"
-HEADER_BYTES = 4096  # at most
+MAGIC = b"jetstream engine 3\n"
 SUFFIX, NEW, BAD = ".engine", ".new", ".bad"
 OLD_S = 24 * 3600.0
 
@@ -64,14 +62,12 @@ class Tensor(msgspec.Struct, frozen=True):
         return TensorSpec(self.name, np.dtype(self.dtype), self.shape)
 
 
-class Header(msgspec.Struct, frozen=True):
-    """The second line of a file: whose engine this is, what it takes and gives, and the check of the rest."""
+class Header(sealed.Seal, frozen=True, kw_only=True):
+    """Whose engine this is, and what it takes and gives."""
 
     made_by: Recipe
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
-    length: int
-    sha256: str
 
 
 class Engine(NamedTuple):
@@ -86,10 +82,10 @@ class Engine(NamedTuple):
 
 
 class Found(NamedTuple):
-    """An engine's file as `scan` sees it; `state` "stale": of another model, TensorRT, GPU, precision or sizes."""
+    """A file as `scan` sees it; `state` "stale": of another model, TensorRT, GPU, precision or sizes."""
 
     file: str
-    state: Literal["ready", "stale", "bad"]
+    state: Literal["ready", "stale", "bad", "missing"]  # only the kernels' is told of as missing
     reason: str
     megabytes: float
 
@@ -107,23 +103,22 @@ def write(
     path: Path, made_by: Recipe, plan: bytes, inputs: Sequence[TensorSpec] = (), outputs: Sequence[TensorSpec] = ()
 ) -> None:
     """The file appears whole or not at all. Raises OSError."""
-    header = Header(made_by, _tensors(inputs), _tensors(outputs), len(plan), hashlib.sha256(plan).hexdigest())
-    atomic.replace(path, MAGIC + msgspec.json.encode(header) + b"\n" + plan)
+    header = Header(
+        made_by=made_by,
+        inputs=_tensors(inputs),
+        outputs=_tensors(outputs),
+        length=len(plan),
+        sha256=sealed.checksum(plan),
+    )
+    sealed.write(path, MAGIC, header, plan)
 
 
 def read(path: Path, wanted: Recipe) -> Engine:
     """The engine, checked. Raises Unavailable, saying what is wrong with the file."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise Unavailable(f"{path}: {error.strerror}") from None
-    header, plan = _parts(path, content)
+    header, plan = _parts(path)
     if header.made_by.key != wanted.key:
         raise Unavailable(f"{path}: {_difference(header.made_by, wanted)}")
-    if len(plan) != header.length:
-        raise Unavailable(f"{path}: cut off: {len(plan)} of {header.length} bytes")
-    if hashlib.sha256(plan).hexdigest() != header.sha256:
-        raise Unavailable(f"{path}: damaged: its checksum is another")
+    sealed.check(path, header, plan)
     return Engine(plan, tuple(one.spec for one in header.inputs), tuple(one.spec for one in header.outputs))
 
 
@@ -165,9 +160,9 @@ def _state(path: Path, wanted: Recipe | None) -> tuple[Literal["ready", "stale",
     if path.suffix == BAD:
         return "bad", "set aside; remove it at any time"
     try:
-        header, _ = _parts(path, path.read_bytes())
+        header, _ = _parts(path)
         read(path, wanted or header.made_by)
-    except (Unavailable, OSError) as error:
+    except Unavailable as error:
         return "bad", str(error).removeprefix(f"{path}: ")
     if wanted is None:
         made_by = header.made_by
@@ -180,15 +175,8 @@ def _tensors(specs: Sequence[TensorSpec]) -> tuple[Tensor, ...]:
     return msgspec.convert(found, tuple[Tensor, ...])
 
 
-def _parts(path: Path, content: bytes) -> tuple[Header, bytes]:
-    end = content.find(b"\n", len(MAGIC), HEADER_BYTES)
-    if not content.startswith(MAGIC) or end < 0:
-        raise Unavailable(f"{path}: not an engine of jetstream, or damaged")
-    try:
-        header = msgspec.json.decode(content[len(MAGIC) : end], type=Header)
-    except msgspec.DecodeError:
-        raise Unavailable(f"{path}: not an engine of jetstream, or damaged") from None
-    return header, content[end + 1 :]
+def _parts(path: Path) -> tuple[Header, bytes]:
+    return sealed.parts(path, MAGIC, Header, "an engine")
 
 
 def _difference(found: Recipe, wanted: Recipe) -> str:

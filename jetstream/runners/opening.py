@@ -10,7 +10,7 @@ from pathlib import Path
 from jetstream.config import Config, engines_dir
 from jetstream.runners import backends, engines, nvidia, trt
 from jetstream.runners.base import Runner, Unavailable
-from jetstream.runners.engines import Recipe
+from jetstream.runners.engines import Engine, Recipe
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.runners.profiles import profiles_of
 from jetstream.runners.tensorrt_ import TensorRTRunner
@@ -52,6 +52,13 @@ def open_runner(path: Path, config: Config, *, threads: int = 1) -> Runner:
 
 def open_tensorrt(path: Path, config: Config, *, threads: int = 1) -> TensorRTRunner:
     """The network's engine, which must be built. Raises Unavailable, NotBuiltError among them, and ModelError."""
+    engine = load_engine_of(path, config)
+    outside = functools.partial(OnnxRunner, path, threads=threads)
+    return TensorRTRunner(engine, device=config.gpu.device, outside=outside)
+
+
+def load_engine_of(path: Path, config: Config) -> Engine:
+    """The network's engine as it lies in its file; a damaged one is set aside. Raises as `open_tensorrt`."""
     folder = engines_dir(config)
     if not any(folder.glob(f"{path.stem}-*{engines.SUFFIX}")):  # spares the import of TensorRT
         raise NotBuiltError(f"no engines for TensorRT in {folder} yet (`jetstream build` makes them)")
@@ -62,12 +69,10 @@ def open_tensorrt(path: Path, config: Config, *, threads: int = 1) -> TensorRTRu
             f"no engines for this TensorRT, GPU and config in {folder} yet (`jetstream build` makes them)"
         )
     try:
-        engine = engines.read(file, recipe)
+        return engines.read(file, recipe)
     except Unavailable:
         engines.set_aside(file)
         raise
-    outside = functools.partial(OnnxRunner, path, threads=threads)
-    return TensorRTRunner(engine, device=config.gpu.device, outside=outside)
 
 
 def recipe_for(path: Path, config: Config, tensorrt: str) -> Recipe:

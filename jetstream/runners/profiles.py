@@ -3,8 +3,8 @@
 TensorRT 8.5 takes 18 to 32 s to build R-Net for a fixed size and 98 to 113 s for a range (on an H100), and a fixed size
 runs faster. So batches are padded to few fixed sizes, in one engine with one optimisation profile each:
 
-- R-Net and O-Net: one, `gpu.batch` crops. A short batch costs a GPU little more than one crop, and since every crop
-  goes through the same kernels its answer does not depend on its company.
+- R-Net: `gpu.batch` crops, 4 times and 16 times as many; O-Net: a quarter of each, since R-Net refuses nine in ten. The
+  device-resident cascade takes the batch that all cameras' candidates together need.
 - The embedder, a hundred times their arithmetic: 2 (a face and its mirror image), 8, 32 ... up to `recognize.batch`, so
   that a Jetson does not work for 32 faces where there is one.
 - P-Net alone has a range: every level of the pyramid of every camera has its own size. From a cell to the largest level
@@ -50,8 +50,8 @@ def profiles_of(network: str, config: Config) -> tuple[Profile, ...]:
         return (_levels(config),)
     if network == "embedder":
         return tuple(fixed(count, 3, 150, 150) for count in batches(config.recognize.batch))
-    side_px = {"rnet": 24, "onet": 48}[network]
-    return (fixed(config.gpu.batch, 3, side_px, side_px),)
+    most, side_px = {"rnet": (config.gpu.batch, 24), "onet": (max(config.gpu.batch // STEP, 1), 48)}[network]
+    return tuple(fixed(most * STEP**step, 3, side_px, side_px) for step in range(3))
 
 
 def batches(most: int) -> tuple[int, ...]:

@@ -52,7 +52,7 @@ class TensorRTRunner:
             stack.callback(self._context.close)
             stack.callback(self._free)
             with self._context.current() as cuda:
-                self._runtime, self._engine = _load(engine.plan, self._log)
+                self._runtime, self._engine = load_engine(engine.plan, self._log)
                 _require_tensors(self._engine, engine)
                 if trouble := self._open_lanes(cuda):
                     raise Unavailable(f"the GPU has too little memory ({trouble}); lower gpu.batch and recognize.batch")
@@ -196,7 +196,7 @@ def _most(lane: _Lane) -> int:
     return lane.most
 
 
-def _load(content: bytes, log: Any) -> tuple[Any, Any]:
+def load_engine(content: bytes, log: Any) -> tuple[Any, Any]:
     """TensorRT's runtime, which must outlive the engine, and the engine."""
     try:
         runtime = trt.load().Runtime(log)

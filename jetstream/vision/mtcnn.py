@@ -109,17 +109,15 @@ class Mtcnn:
         """
         pictures = [Pyramid(image) for image in images]
         found = self._refine(pictures, [square(last) for last in boxes])
-        lost = [
-            last[iou(last, now.boxes).max(axis=1, initial=0) < SAME_FACE_IOU]
-            for last, now in zip(boxes, found, strict=True)
-        ]
+        lost = [not_found(*both) for both in zip(boxes, found, strict=True)]
         if any(len(some) for some in lost):
-            again = self._refine(pictures, [_beside(square(some)) for some in lost])
-            found = [_joined(*both) for both in zip(found, again, strict=True)]
+            again = self._refine(pictures, [beside(square(some)) for some in lost])
+            found = [joined(*both) for both in zip(found, again, strict=True)]
         return found
 
     def _propose(self, picture: Pyramid) -> Boxes:
-        scales = scales_of(picture, self._largest_scale, self._smallest_scale, self._factor)
+        height_px, width_px = picture.height_px, picture.width_px
+        scales = scales_of(height_px, width_px, self._largest_scale, self._smallest_scale, self._factor)
         return propose(self._pnet, picture, scales, self._min_logits[0], self._after_pnet_iou)
 
     def _refine(self, pictures: list[Pyramid], boxes: list[Boxes]) -> list[Detections]:
@@ -157,14 +155,20 @@ class Mtcnn:
         return found
 
 
-def _beside(squares: Boxes) -> Boxes:
+def not_found(last: Boxes, now: Detections) -> Boxes:
+    """Those of the (N, 4) last faces that are none of these."""
+    return np.asarray(last[iou(last, now.boxes).max(axis=1, initial=0) < SAME_FACE_IOU], np.float32)
+
+
+def beside(squares: Boxes) -> Boxes:
     """(4 N, 4): each square moved to the left, right, up and down."""
     sides = squares[:, 2:] - squares[:, :2]
     steps = sides[:, None] * STEP_ASIDE
     return np.asarray(squares[:, None] + np.tile(steps, 2), np.float32).reshape(-1, 4)
 
 
-def _joined(first: Detections, second: Detections) -> Detections:
+def joined(first: Detections, second: Detections) -> Detections:
+    """Both, where a face that both found is one."""
     if not len(second.boxes):
         return first
     boxes, scores, landmarks = (np.concatenate(parts) for parts in zip(first, second, strict=True))

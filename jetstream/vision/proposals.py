@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from jetstream.runners.base import Runner
 from jetstream.vision.boxes import Boxes, nms, square
-from jetstream.vision.pyramid import Pyramid
+from jetstream.vision.pyramid import Pyramid, level_shape
 
 CELL_PX = 12
 STRIDE_PX = 2
@@ -38,11 +38,11 @@ def propose(pnet: Runner, picture: Pyramid, scales: list[float], min_logit: floa
     return squares[nms(squares, logits[kept], max_iou)]
 
 
-def scales_of(picture: Pyramid, largest: float, smallest: float, factor: float) -> list[float]:
+def scales_of(height_px: int, width_px: int, largest: float, smallest: float, factor: float) -> list[float]:
     """From the smallest face's scale, `factor` by `factor`, to the largest face's or while a cell fits in the level."""
     scales: list[float] = []
     scale = largest
-    while scale >= smallest and min(picture.level_shape(scale)) >= CELL_PX:
+    while scale >= smallest and min(level_shape(height_px, width_px, scale)) >= CELL_PX:
         scales.append(scale)
         scale *= factor
     return scales

@@ -35,13 +35,11 @@ class Pyramid:
 
     def level_shape(self, scale: float) -> tuple[int, int]:
         """(rows, columns) of the level at this scale."""
-        k = _halvings_for(scale)
-        shrink = scale * 2**k
-        return _rounded((self.height_px >> k) * shrink), _rounded((self.width_px >> k) * shrink)
+        return level_shape(self.height_px, self.width_px, scale)
 
     def level(self, scale: float) -> Planes:
         """The whole picture at this scale: (1, 3, rows, columns)."""
-        k = _halvings_for(scale)
+        k = halvings_for(scale)
         shrink = scale * 2**k
         return _planes(cv2.resize(self._halving(k), None, fx=shrink, fy=shrink, interpolation=cv2.INTER_LINEAR), 1)
 
@@ -71,13 +69,16 @@ class Pyramid:
         return np.asarray(np.clip(np.floor(np.log2(longer / side_px)), least, max(least, most)), np.intp)
 
 
-def _halvings_for(scale: float) -> int:
-    """The largest k >= 0 with 2^-k >= scale."""
+def level_shape(height_px: int, width_px: int, scale: float) -> tuple[int, int]:
+    """(rows, columns) of the level at this scale of a picture."""
+    k = halvings_for(scale)
+    shrink = scale * 2**k
+    return round((height_px >> k) * shrink), round((width_px >> k) * shrink)  # half to even, as cv2.resize rounds
+
+
+def halvings_for(scale: float) -> int:
+    """How often a picture is halved for a level: the largest k >= 0 with 2^-k >= scale."""
     return max(0, math.floor(-math.log2(scale)))
-
-
-def _rounded(size: float) -> int:
-    return round(size)  # half to even, as cv2.resize rounds
 
 
 def _cut(image: NDArray[np.uint8], boxes: Boxes, side_px: int) -> Planes:

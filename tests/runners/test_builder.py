@@ -4,11 +4,12 @@ import importlib.util
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
 
 from jetstream.config import Config
 from jetstream.errors import ModelError
-from jetstream.runners import builder, half, nvidia, trt
+from jetstream.runners import builder, half, nvidia, prelu, trt
 from jetstream.runners.base import Unavailable
 from jetstream.runners.engines import Engine
 from jetstream.runners.onnxrt import OnnxRunner
@@ -134,3 +135,22 @@ def _has_gpu() -> bool:
         return bool(nvidia.gpus())
     except Unavailable:
         return False
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_prelus_put_back_answer_the_same(models_dir, tmp_path, network):
+    model = models_dir / f"{network}.onnx"
+    fused = tmp_path / f"{network}.onnx"
+    fused.write_bytes(prelu.fuse(model.read_bytes()))
+    operators = [node.op_type for node in onnx.load(str(fused)).graph.node]
+    assert operators.count("PRelu") == {"pnet": 1, "rnet": 3, "onet": 4, "embedder": 0}[network]
+    assert "Mul" not in operators
+    with OnnxRunner(model) as plain, OnnxRunner(fused) as runner:
+        feeds = {plain.inputs[0].name: picture(plain.inputs[0].shape)}
+        given, wanted = runner.infer(feeds), plain.infer(feeds)
+    for name, values in wanted.items():
+        np.testing.assert_allclose(given[name], values, atol=1e-5)
+
+
+def test_what_is_no_network_is_left_to_the_parser():
+    assert prelu.fuse(b"no network") == b"no network"

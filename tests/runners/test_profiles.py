@@ -17,10 +17,10 @@ def test_batches_grow_fourfold_up_to_the_most(most, sizes):
     assert batches(most) == sizes
 
 
-def test_crops_have_one_fixed_batch():
+def test_crops_have_three_fixed_batches_and_onet_a_quarter_of_rnets():
     config = Config(gpu=Gpu(batch=16))
-    assert profiles_of("rnet", config) == (fixed(16, 3, 24, 24),)
-    assert profiles_of("onet", config) == (fixed(16, 3, 48, 48),)
+    assert profiles_of("rnet", config) == tuple(fixed(count, 3, 24, 24) for count in (16, 64, 256))
+    assert profiles_of("onet", config) == tuple(fixed(count, 3, 48, 48) for count in (4, 16, 64))
 
 
 def test_the_embedder_has_the_batches_of_recognize():
@@ -37,7 +37,7 @@ def test_every_level_of_every_camera_fits_pnets_profile(width, height, min_face_
     )
     (profile,) = profiles_of("pnet", config)
     picture = Pyramid(np.zeros((height, width, 3), np.uint8))
-    for scale in scales_of(picture, CELL_PX / min_face_px, 0.0, 0.709):
+    for scale in scales_of(picture.height_px, picture.width_px, CELL_PX / min_face_px, 0.0, 0.709):
         level = (1, 3, *picture.level_shape(scale))
         assert all(
             low <= size <= high for low, size, high in zip(profile.smallest, level, profile.largest, strict=True)

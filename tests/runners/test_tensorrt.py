@@ -18,7 +18,7 @@ import pytest
 
 from jetstream import building
 from jetstream.config import Config, Gpu, Models, with_preset
-from jetstream.models import open_detector, open_embedder
+from jetstream.models import open_embedder, open_mtcnn
 from jetstream.runners import context, engines, supply, trt
 from jetstream.runners.base import Unavailable
 from jetstream.runners.onnxrt import OnnxRunner
@@ -268,9 +268,9 @@ def test_a_gpu_that_is_not_there_is_said(made, folder, models_dir):
 def test_the_cascade_finds_the_cpus_faces(made, folder, models_dir, precision, px):
     portrait = cv2.imread(str(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"))
     images = [portrait, cv2.resize(portrait, None, fx=0.6, fy=0.6)]
-    with open_detector(config_of(folder, models_dir, precision, backend="cpu")) as detector:
+    with open_mtcnn(config_of(folder, models_dir, precision, backend="cpu")) as detector:
         expected = detector.detect(images)
-    with open_detector(config_of(folder, models_dir, precision)) as detector:
+    with open_mtcnn(config_of(folder, models_dir, precision)) as detector:
         found = detector.detect(images)
     for ours, theirs in zip(found, expected, strict=True):
         assert len(ours.boxes) == len(theirs.boxes) > 0

@@ -1,0 +1,57 @@
+"""Files that say what is in them and whether they are whole: a line of magic, a line of JSON, and the content.
+
+Damage is noticed here, since a driver or TensorRT may crash on it. Knows neither.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from jetstream import atomic
+from jetstream.runners.base import Unavailable
+
+HEADER_BYTES = 4096  # at most
+
+
+class Seal(msgspec.Struct, frozen=True, kw_only=True):
+    """The second line; a kind of file that says more of itself adds fields."""
+
+    length: int
+    sha256: str
+
+
+AnySeal = TypeVar("AnySeal", bound=Seal)
+
+
+def checksum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def write(path: Path, magic: bytes, seal: Seal, content: bytes) -> None:
+    """The file appears whole or not at all. Raises OSError."""
+    atomic.replace(path, magic + msgspec.json.encode(seal) + b"\n" + content)
+
+
+def parts(path: Path, magic: bytes, kind: type[AnySeal], what: str) -> tuple[AnySeal, bytes]:
+    """Seal and content, not compared yet. Raises Unavailable where the file isn't `what` ("an engine")."""
+    try:
+        whole = path.read_bytes()
+    except OSError as error:
+        raise Unavailable(f"{path}: {error.strerror}") from None
+    end = whole.find(b"\n", len(magic), HEADER_BYTES)
+    try:
+        if not whole.startswith(magic) or end < 0:
+            raise msgspec.DecodeError
+        return msgspec.json.decode(whole[len(magic) : end], type=kind), whole[end + 1 :]
+    except msgspec.DecodeError:
+        raise Unavailable(f"{path}: not {what} of jetstream, or damaged") from None
+
+
+def check(path: Path, seal: Seal, content: bytes) -> None:
+    """Raise Unavailable unless the content is what was written."""
+    if len(content) != seal.length:
+        raise Unavailable(f"{path}: cut off: {len(content)} of {seal.length} bytes")
+    if checksum(content) != seal.sha256:
+        raise Unavailable(f"{path}: damaged: its checksum is another")
