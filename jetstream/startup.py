@@ -19,12 +19,11 @@ from jetstream.errors import SourceError, UserError
 from jetstream.galleryreport import PersonReport, Report
 from jetstream.ipc.ring import Ring
 from jetstream.ipc.segment import segment_name, sweep
-from jetstream.models import open_detector, open_embedder
+from jetstream.models import open_embedder, open_mtcnn
 from jetstream.process import run_stage
 from jetstream.stages.publish import bind
 from jetstream.supervisor import Supervisor
 from jetstream.video import demo, source
-from jetstream.video.opening import masked
 from jetstream.video.source import is_live
 
 Progress = Callable[[str, float], None]
@@ -99,16 +98,17 @@ def check_sources(config: Config) -> Iterator[str]:
     """
     if not config.cameras:
         raise UserError("no camera: add [[cameras]] to the config, name one with --source, or try `make demo`")
+    every_frame = config.pipeline.pace == "every-frame"
     missing: list[SourceError] = []
     for camera in config.cameras:
-        if config.pipeline.pace == "every-frame" and camera_or_stream(camera.source):
+        if every_frame and camera_or_stream(camera.source, every_frame=True):
             raise UserError(
                 f"{camera.name}: a camera can't wait, so the pace every-frame is for files; use --pace live"
             )
         try:
-            yield f"camera {camera.name}: {probe(camera)}"
+            yield f"camera {camera.name}: {probe(camera, configuration.cuda_device(camera, config))}"
         except SourceError as error:
-            if not camera_or_stream(camera.source):
+            if not camera_or_stream(camera.source, every_frame=every_frame):
                 raise UserError(str(error)) from None
             missing.append(error)
     if len(missing) == len(config.cameras):
@@ -130,15 +130,15 @@ def check_record(config: Config) -> None:
         raise UserError(f"record.dir: {folder}: can't be written; name another folder, or change its mode")
 
 
-def camera_or_stream(spec: str) -> bool:
+def camera_or_stream(spec: str, *, every_frame: bool = False) -> bool:
     """False also for what is no source at all."""
     try:
-        return is_live(spec)
+        return is_live(spec, every_frame=every_frame)
     except SourceError:
         return False
 
 
-def probe(camera: Camera) -> source.Probe:
+def probe(camera: Camera, cuda_device: int | None = None) -> source.Probe:
     """What a camera gives. Raises SourceError."""
     return source.probe(
         camera.source,
@@ -147,6 +147,7 @@ def probe(camera: Camera) -> source.Probe:
         open_timeout_s=camera.open_timeout_s,
         read_timeout_s=camera.read_timeout_s,
         image_fps=camera.image_fps,
+        cuda_device=cuda_device,
     )
 
 
@@ -167,10 +168,7 @@ def check(config: Config) -> Iterator[str]:
 
 def masked_sources(config: Config) -> Config:
     """`config` as it may be shown: without the passwords in its cameras' URLs."""
-    cameras = tuple(
-        msgspec.structs.replace(camera, source=masked(camera.source) if "://" in camera.source else camera.source)
-        for camera in config.cameras
-    )
+    cameras = tuple(msgspec.structs.replace(camera, source=source.shown(camera.source)) for camera in config.cameras)
     return msgspec.structs.replace(config, cameras=cameras)
 
 
@@ -198,7 +196,7 @@ def prepare_gallery(config: Config, progress: Progress | None = None, *, stay_ro
 
     A version that somebody went back to stays until photos change, unless `stay_rolled_back` is false.
     """
-    with open_detector(for_photos(config)) as detector, open_embedder(config) as embedder:
+    with open_mtcnn(for_photos(config)) as detector, open_embedder(config) as embedder:
         faces, models = Path(config.recognize.faces), Path(config.models.dir)
         known = gallery.ensure(faces, models, detector, embedder, progress, stay_rolled_back=stay_rolled_back)
     report, rate = known.report, config.recognize.false_accept_rate

@@ -20,7 +20,7 @@ from jetstream.enrolling.known import Known
 from jetstream.enrolling.seen import Seen
 from jetstream.enrolling.who import At, the_one
 from jetstream.errors import JetstreamError, SourceError, UserError
-from jetstream.models import open_detector, open_embedder
+from jetstream.models import open_embedder, open_mtcnn
 from jetstream.video.source import pictures_of
 from jetstream.vision import looks
 from jetstream.vision.embedder import Embedder
@@ -72,8 +72,8 @@ def enroll(request: Request, config: Config, progress: Progress, say: Say) -> En
     """
     name = photos.check_name(request.name)
     with ExitStack() as stack:
-        detector = stack.enter_context(open_detector(config))
-        for_photos = stack.enter_context(open_detector(startup.for_photos(config)))
+        detector = stack.enter_context(open_mtcnn(config))
+        for_photos = stack.enter_context(open_mtcnn(startup.for_photos(config)))
         embedder = stack.enter_context(open_embedder(config))
         seen = Seen(embedder, min_quality=config.recognize.min_quality)
         known = Known(name, config, progress)

@@ -15,11 +15,12 @@ import numpy as np
 
 from jetstream.enrolling.seen import Found, Seen, Source
 from jetstream.errors import SourceError, UserError
+from jetstream.video import source as sources
 from jetstream.video.folder import shrunk
 from jetstream.video.frames import Image
+from jetstream.video.gst import is_pipeline
 from jetstream.video.images import read_image
 from jetstream.video.live import Newest
-from jetstream.video.opening import masked
 from jetstream.video.source import kind_of, open_source, pictures_of
 from jetstream.vision import motion
 from jetstream.vision.mtcnn import Mtcnn
@@ -115,7 +116,7 @@ class Follower:
 
 def is_live(spec: str) -> bool:
     """Raises UserError for what is no source."""
-    return _kind(spec) in ("camera", "network")
+    return _kind(spec) in ("camera", "network", "pipeline")
 
 
 def is_pictures(spec: str) -> bool:
@@ -131,12 +132,17 @@ def stem_of(text: str) -> str:
 
 def shown(spec: str) -> str:
     """A camera or stream as it may be printed: without passwords."""
-    return masked(spec) if "://" in spec else f"camera {spec}"
+    return sources.shown(spec) if _may_tell(spec) else f"camera {spec}"
 
 
 def camera_stem(spec: str) -> str:
     """Without an address: a password must not become part of a file's name."""
-    return "stream" if "://" in spec else f"camera-{stem_of(Path(spec).name)}"
+    return "stream" if _may_tell(spec) else f"camera-{stem_of(Path(spec).name)}"
+
+
+def _may_tell(spec: str) -> bool:
+    """Whether a password may be in it."""
+    return "://" in spec or is_pipeline(spec)
 
 
 def _kind(spec: str) -> str:

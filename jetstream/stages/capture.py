@@ -6,9 +6,10 @@ In the live pace a file plays at its own rate; in the every-frame pace it waits 
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
-from jetstream.config import Camera, Config
+from jetstream.config import Camera, Config, cuda_device
 from jetstream.errors import SourceError, StuckError
 from jetstream.ipc.ring import LocalRing, Ring, Rings
 from jetstream.messages import Captured, Dropped, FrameRef, Tick
@@ -32,18 +33,22 @@ def capture(ticks: Iterator[Tick], rings: Rings, config: Config) -> Iterator[Cap
     """
     (camera,) = config.cameras
     ring = rings[camera.name]
-    if is_live(camera.source):
-        yield from _camera(ticks, ring, camera)
+    every_frame = config.pipeline.pace == "every-frame"
+    opener = partial(_open, camera, every_frame=every_frame, cuda_device=cuda_device(camera, config))
+    if is_live(camera.source, every_frame=every_frame):
+        yield from _camera(ticks, ring, camera, opener)
     else:
-        yield from _file(ticks, ring, camera, every_frame=config.pipeline.pace == "every-frame")
+        yield from _file(ticks, ring, camera, opener, every_frame=every_frame)
 
 
-def _file(ticks: Iterator[Tick], ring: Ring | LocalRing, camera: Camera, *, every_frame: bool) -> Iterator[Captured]:
+def _file(
+    ticks: Iterator[Tick], ring: Ring | LocalRing, camera: Camera, opener: Callable[..., Source], *, every_frame: bool
+) -> Iterator[Captured]:
     """A frame's number is its place in the file, so that a process that was started again goes on where it died."""
     told = Told(ring)
     first = (ring.slowest or 0) if every_frame else 0 if camera.loop else ring.cursor
     started_s = None
-    with _open(camera, loop=camera.loop and not every_frame) as source:
+    with opener(loop=camera.loop and not every_frame) as source:
         for index, frame in enumerate(source):
             if index < first:
                 if next(ticks, None) is None:  # one a frame: a long way back must not look like a hung process
@@ -99,11 +104,13 @@ class Told:
         return [message for message in self._messages if message.frame.frame_id >= slowest]
 
 
-def _camera(ticks: Iterator[Tick], ring: Ring | LocalRing, camera: Camera) -> Iterator[Captured | Dropped]:
+def _camera(
+    ticks: Iterator[Tick], ring: Ring | LocalRing, camera: Camera, opener: Callable[..., Source]
+) -> Iterator[Captured | Dropped]:
     backoff = Backoff()
     while True:
         try:
-            with Newest(lambda: _open(camera)) as newest:
+            with Newest(opener) as newest:
                 for message in _newest(ticks, ring, camera, newest):
                     backoff.reset()
                     yield message
@@ -139,7 +146,7 @@ def _newest(
             raise StuckError(f"{camera.name}: no answer for {newest.stuck_s():.0f} s, not even to give up")
 
 
-def _open(camera: Camera, *, loop: bool = False) -> Source:
+def _open(camera: Camera, *, every_frame: bool, cuda_device: int | None, loop: bool = False) -> Source:
     return open_source(
         camera.source,
         fps_limit=camera.fps,
@@ -149,6 +156,8 @@ def _open(camera: Camera, *, loop: bool = False) -> Source:
         read_timeout_s=camera.read_timeout_s,
         loop=loop,
         image_fps=camera.image_fps,
+        cuda_device=cuda_device,
+        every_frame=every_frame,
     )
 
 

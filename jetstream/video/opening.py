@@ -9,13 +9,15 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from jetstream.errors import SourceError
+from jetstream.video import hardware
 from jetstream.video.camera import FORMAT, Camera, descriptors, refuse_missing, ways_to_open
 
 T = TypeVar("T")
@@ -29,11 +31,31 @@ ATTACHED_PICTURE = 0x400
 NO_VIDEO = "not a video that can be read; name a video, a folder of images, a camera or an address"
 
 
+class Child(Protocol):
+    """A program that writes what a container holds. `failure`: why it stopped writing, where it shouldn't have."""
+
+    @property
+    def failure(self) -> SourceError | None: ...
+
+    def close(self) -> None: ...
+
+
 class Opened(NamedTuple):
     container: InputContainer
     stream: VideoStream
     descriptor: int | None = None  # of a camera, to wait on
     cut_off: bool = False  # a file that is shorter than its own boxes say
+    child: Child | None = None
+
+    def refuse_failure(self) -> None:
+        """Raises SourceError where the end isn't one."""
+        if self.child is not None and self.child.failure is not None:
+            raise self.child.failure
+
+    def close(self) -> None:
+        self.container.close()
+        if self.child is not None:
+            self.child.close()
 
 
 def masked(url: str) -> str:
@@ -74,13 +96,13 @@ def within(timeout_s: float, call: Callable[[], T]) -> T:
     return outcome[0]
 
 
-def open_file(path: Path) -> Opened:
+def open_file(path: Path, *, cuda_device: int | None = None) -> Opened:
     """Raises SourceError if `path` isn't a video."""
     try:
         if path.stat().st_size == 0:
             raise SourceError(f"{path}: the file is empty; name a video")
         # "file:" keeps FFmpeg from reading a name such as "http:1.mp4" as an address.
-        container = av.open(f"file:{path}")
+        container = av.open(f"file:{path}", hwaccel=hardware.decoder(cuda_device, str(path)))
     except FileNotFoundError:
         raise SourceError(f"{path}: no such file; check the path") from None
     except (av.FFmpegError, OSError) as error:
@@ -89,7 +111,7 @@ def open_file(path: Path) -> Opened:
         container.close()
         raise SourceError(f"{path}: {NO_VIDEO}")
     cut_off = "mp4" in container.format.name and boxes_exceed(path)
-    return Opened(container, video_stream(container, str(path)), cut_off=cut_off)
+    return Opened(container, video_stream(container, str(path), cuda_device), cut_off=cut_off)
 
 
 def boxes_exceed(path: Path) -> bool:
@@ -108,60 +130,70 @@ def boxes_exceed(path: Path) -> bool:
     return at > size
 
 
-def open_network(url: str, *, open_timeout_s: float, read_timeout_s: float) -> Opened:
+def open_network(url: str, *, open_timeout_s: float, read_timeout_s: float, cuda_device: int | None = None) -> Opened:
     """Raises SourceError if nothing answers in time or what answers is no video."""
     options = {"rtsp_transport": "tcp"} if url.startswith("rtsp") else {}
     limits_s = (open_timeout_s, read_timeout_s)
+    hwaccel = hardware.decoder(cuda_device, masked(url))
     asked_s = time.monotonic()
     try:
         # FFmpeg interrupts itself, except in a name look-up.
-        container = within(open_timeout_s + GRACE_S, lambda: av.open(url, container_options=options, timeout=limits_s))
+        container = within(
+            open_timeout_s + GRACE_S,
+            lambda: av.open(url, container_options=options, timeout=limits_s, hwaccel=hwaccel),
+        )
     except (av.FFmpegError, TimeoutError) as error:
         # Without the cause: FFmpeg's error holds the whole URL.
         late = time.monotonic() - asked_s >= open_timeout_s
         raise SourceError(f"{masked(url)}: {network_trouble(error, open_timeout_s, late=late)}") from None
-    return Opened(container, video_stream(container, masked(url)))
+    return Opened(container, video_stream(container, masked(url), cuda_device))
 
 
-def open_camera(camera: Camera, *, max_width: int, max_height: int, open_timeout_s: float) -> Opened:
+def open_camera(
+    camera: Camera, *, max_width: int, max_height: int, open_timeout_s: float, cuda_device: int | None = None
+) -> Opened:
     """Raises SourceError if there is no such camera, it's in use, or it gives no picture in time."""
     refuse_missing(camera)
     if FORMAT not in av.formats_available:
         raise SourceError(f"{camera.shown}: this PyAV has no V4L2; install `av` as a wheel from PyPI")
+    hwaccel = hardware.decoder(cuda_device, camera.shown)
     before = descriptors(camera.path)
     try:
-        container = within(open_timeout_s, lambda: _open_best(camera, max_width, max_height))
+        container = within(open_timeout_s, lambda: _open_best(camera, max_width, max_height, hwaccel))
     except (av.FFmpegError, TimeoutError) as error:
         raise SourceError(f"{camera.shown}: {camera_trouble(error, open_timeout_s)}") from None
     new = sorted(descriptors(camera.path) - before)
-    return Opened(container, video_stream(container, camera.shown), new[0] if new else None)
+    return Opened(container, video_stream(container, camera.shown, cuda_device), new[0] if new else None)
 
 
-def _open_best(camera: Camera, max_width: int, max_height: int) -> InputContainer:
+def _open_best(camera: Camera, max_width: int, max_height: int, hwaccel: HWAccel | None) -> InputContainer:
     *better, last = ways_to_open(max_width, max_height)
     for options in better:
         try:
-            return _open_device(camera.path, options)
+            return _open_device(camera.path, options, hwaccel)
         except av.FFmpegError as error:
             if error.errno in (errno.EACCES, errno.EPERM, errno.EBUSY, errno.ENODEV, errno.ENOENT):
                 raise
-    return _open_device(camera.path, last)
+    return _open_device(camera.path, last, hwaccel)
 
 
-def _open_device(path: Path, options: dict[str, str]) -> InputContainer:
+def _open_device(path: Path, options: dict[str, str], hwaccel: HWAccel | None) -> InputContainer:
     # Not `options`: PyAV gives those to the decoder too, which would take the wanted size for the real one.
-    container: InputContainer = av.open(str(path), format=FORMAT, container_options=options)
+    container: InputContainer = av.open(str(path), format=FORMAT, container_options=options, hwaccel=hwaccel)
     return container
 
 
-def video_stream(container: InputContainer, shown: str) -> VideoStream:
+def video_stream(container: InputContainer, shown: str, cuda_device: int | None = None) -> VideoStream:
     """The first video stream that isn't a cover picture. Raises SourceError, and closes, if there is none to decode."""
     streams = container.streams.video
     # PyAV 14 doesn't tell dispositions.
     moving = [s for s in streams if not int(getattr(s, "disposition", 0)) & ATTACHED_PICTURE]
-    if moving and moving[0].codec_context is not None:
+    context = moving[0].codec_context if moving else None
+    if context is not None and (cuda_device is None or context.is_hwaccel):
         return moving[0]
     container.close()
+    if context is not None:
+        raise SourceError(hardware.unable(shown, context.name))
     if moving:
         raise SourceError(f"{shown}: its codec can't be decoded here; convert it to H.264")
     raise SourceError(f"{shown}: no video in it; name a video, a folder of images, a camera or an address")

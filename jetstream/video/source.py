@@ -5,20 +5,22 @@ Decodes nothing itself, and reconnects nothing: `live` has what a capture proces
 
 import glob
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from jetstream.errors import SourceError
+from jetstream.video import gst
 from jetstream.video.camera import camera_of
 from jetstream.video.demo import DemoSource
 from jetstream.video.folder import FolderSource
 from jetstream.video.frames import Frame, Source
 from jetstream.video.images import SUFFIXES, list_images
-from jetstream.video.opening import masked, open_camera, open_file, open_network
+from jetstream.video.opening import Opened, masked, open_camera, open_file, open_network
 from jetstream.video.stream import StreamSource
 
-__all__ = ["Frame", "Probe", "Source", "is_live", "kind_of", "open_source", "probe"]
+__all__ = ["Frame", "Probe", "Source", "is_live", "kind_of", "open_source", "probe", "shown"]
 
 NETWORK = ("rtsp", "rtsps", "http", "https")
 
@@ -26,7 +28,7 @@ NETWORK = ("rtsp", "rtsps", "http", "https")
 class Probe(NamedTuple):
     """What a source gives, found by taking its first frame."""
 
-    kind: str  # "camera", "network", "video", "images" or "demo"
+    kind: str  # what `kind_of` says
     width: int  # px of the first frame as delivered
     height: int
     fps: float | None
@@ -40,12 +42,14 @@ class Probe(NamedTuple):
 
 
 def kind_of(spec: str) -> str:
-    """ "camera", "network", "video", "images" or "demo", from the name and what lies at it.
+    """ "camera", "network", "pipeline", "video", "images" or "demo", from the name and what lies at it.
 
     Raises SourceError for an address of an unknown kind, and a path with nothing at it.
     """
     if spec == "demo":
         return "demo"
+    if gst.is_pipeline(spec):
+        return "pipeline"
     if scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", spec):
         if scheme[1].lower() in NETWORK:
             return "network"
@@ -60,9 +64,20 @@ def kind_of(spec: str) -> str:
     return "video"
 
 
-def is_live(spec: str) -> bool:
-    """Whether it is a camera or a stream, which doesn't wait for us. Raises what `kind_of` raises."""
-    return kind_of(spec) in ("camera", "network")
+def is_live(spec: str, *, every_frame: bool = False) -> bool:
+    """Whether it is a camera or a stream, which doesn't wait for us. Raises what `kind_of` raises.
+
+    A GStreamer pipeline may be either: it waits where `every_frame` is wanted.
+    """
+    kind = kind_of(spec)
+    return kind in ("camera", "network") or (kind == "pipeline" and not every_frame)
+
+
+def shown(spec: str) -> str:
+    """A source as it may be printed: without passwords."""
+    if gst.is_pipeline(spec):
+        return gst.shown(spec)
+    return masked(spec) if "://" in spec else spec
 
 
 def open_source(
@@ -76,13 +91,18 @@ def open_source(
     loop: bool = False,
     image_fps: float = 25.0,
     decode_threads: int = 1,
+    cuda_device: int | None = None,
+    every_frame: bool = False,
 ) -> Source:
     """A source of frames, opened. Use it in a `with`.
 
-    `spec`: camera index ("0"), /dev path or by-id name; rtsp(s):// or http(s):// address; path of a video; folder or
-    glob of pictures; "demo". Frames over `max_width` x `max_height` px are scaled down, keeping their shape.
+    `spec`: camera index ("0"), /dev path or by-id name; rtsp(s):// or http(s):// address; "gst: PIPELINE"; path of a
+    video; folder or glob of pictures; "demo". Frames over `max_width` x `max_height` px are scaled down, keeping their
+    shape.
     `fps_limit` thins by time, 0 keeps all. `loop`: files, pictures and the demo start again, their times going on.
-    `decode_threads` over 1 decodes files faster, but then damaged ones may differ from run to run.
+    `decode_threads` over 1 decodes files faster, but then damaged ones may differ from run to run. `cuda_device`: this
+    GPU decodes videos, streams and cameras (NVDEC), or they are refused; None: the CPU. `every_frame`: what `is_live`
+    says of pipelines.
 
     Raises SourceError: missing, not readable, of no known kind, or silent for longer than `open_timeout_s`. Reading
     raises it as well, for a live source when it is lost or silent for longer than `read_timeout_s`.
@@ -101,19 +121,23 @@ def open_source(
             fps_limit=fps_limit,
             loop=loop,
         )
-    shown = spec
-    if kind == "network":
-        shown = masked(spec)
+    name = shown(spec)
+    opener: Callable[..., Opened]
+    if kind == "pipeline":
+        opener = partial(gst.open_pipeline, spec, open_timeout_s=open_timeout_s, read_timeout_s=read_timeout_s)
+    elif kind == "network":
         opener = partial(open_network, spec, open_timeout_s=open_timeout_s, read_timeout_s=read_timeout_s)
     elif camera := camera_of(spec):
-        shown = camera.shown
+        name = camera.shown
         opener = partial(open_camera, camera, max_width=max_width, max_height=max_height, open_timeout_s=open_timeout_s)
     else:
         opener = partial(open_file, Path(spec))
+    if kind != "pipeline":
+        opener = partial(opener, cuda_device=cuda_device)
     return StreamSource(
         opener,
-        shown,
-        live=kind != "video",
+        name,
+        live=is_live(spec, every_frame=every_frame),
         max_width=max_width,
         max_height=max_height,
         read_timeout_s=read_timeout_s,
@@ -145,6 +169,7 @@ def probe(
     open_timeout_s: float = 10,
     read_timeout_s: float = 10,
     image_fps: float = 25.0,
+    cuda_device: int | None = None,
 ) -> Probe:
     """Open a source, take its first frame, close it. Raises SourceError like `open_source` and reading would."""
     with open_source(
@@ -154,6 +179,7 @@ def probe(
         open_timeout_s=open_timeout_s,
         read_timeout_s=read_timeout_s,
         image_fps=image_fps,
+        cuda_device=cuda_device,
     ) as source:
         first = next(source, None)
         if first is None:

@@ -12,6 +12,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from jetstream.errors import SourceError
+from jetstream.video import hardware
 from jetstream.video.camera import wait_for_frame
 from jetstream.video.frames import USUAL_FPS, Image, Shot, Source
 from jetstream.video.opening import Opened, network_trouble, reason_of, silence
@@ -56,7 +57,7 @@ class StreamSource(Source):
 
     def close(self) -> None:
         if self._opened is not None:
-            self._opened.container.close()
+            self._opened.close()
         self._opened = None
 
     def _start_pass(self) -> None:
@@ -111,8 +112,10 @@ class StreamSource(Source):
             try:
                 packet = next(packets)
             except StopIteration:
+                opened.refuse_failure()
                 return
             except av.FFmpegError as error:
+                opened.refuse_failure()
                 failed += 1
                 again = isinstance(error, av.error.InvalidDataError) and failed <= MOST_FAILED_READS
                 if self.live and (self._late(asked_s) or not again):
@@ -162,6 +165,10 @@ class StreamSource(Source):
     def _count_damage(self) -> None:
         self._damaged += 1
         self.skipped += 1
+        context = self._opened.stream.codec_context if self._opened else None
+        # NVDEC refuses what it can't decode frame by frame; a stream would stay silent for ever
+        if context is not None and context.is_hwaccel and self._good == 0 and self._damaged > MOST_FAILED_READS:
+            raise SourceError(hardware.unable(self._shown, f"this {context.name}"))
 
     def _seconds(self, frame: av.VideoFrame, stream: VideoStream) -> float | None:
         if frame.pts is None:

@@ -1,0 +1,90 @@
+"""A GStreamer pipeline that the user wrote (`gst: PIPELINE`), as a source: its words, how it's shown, how it's opened.
+
+Runs nothing itself (`gstchild` does) and decodes nothing. No password in a pipeline ever reaches a message; other users
+of the machine see it in `ps`.
+"""
+
+import re
+import shlex
+
+import av
+
+from jetstream.errors import SourceError
+from jetstream.video.gstchild import BUFFER_BYTES, Pipeline
+from jetstream.video.opening import Opened, masked, reason_of, video_stream
+
+PREFIX = "gst:"
+LONGEST_SHOWN = 100
+AT_ONCE = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0"}
+"""FFmpeg would look at five seconds of frames first"""
+SECRET = re.compile(r"([\w-]*(?:pass|pw|pwd|secret|token|credential|user|user-id|username)[\w-]*)=(.+)", re.IGNORECASE)
+
+
+def is_pipeline(spec: str) -> bool:
+    return spec.startswith(PREFIX)
+
+
+def shown(spec: str) -> str:
+    """The pipeline as it may be printed: without what may be secret, and not too long."""
+    try:
+        words = shlex.split(spec.removeprefix(PREFIX))
+    except ValueError:
+        return f"{PREFIX} (a pipeline)"
+    text = " ".join([PREFIX, *(masked_word(word) for word in words)])
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 2]} …"
+
+
+def masked_word(word: str) -> str:
+    if secret := SECRET.fullmatch(word):
+        return f"{secret[1]}=***"
+    before, mark, address = word.partition("://")
+    scheme = re.search(r"[A-Za-z][A-Za-z0-9+.-]*$", before)
+    return before[: scheme.start()] + masked(scheme[0] + mark + address) if mark and scheme else word
+
+
+def words_of(spec: str) -> list[str]:
+    """The pipeline's words, as a shell would make them of it. Raises SourceError for what can't be a pipeline."""
+    try:
+        words = shlex.split(spec.removeprefix(PREFIX))
+    except ValueError:
+        raise SourceError(f"{shown(spec)}: a quotation mark isn't closed; close it") from None
+    while words[-1:] == ["!"]:
+        words.pop()
+    if not words:
+        raise SourceError(f"{PREFIX} no pipeline; write one behind it, such as `{PREFIX} videotestsrc`")
+    last = words[-words[::-1].index("!")] if "!" in words else words[0]
+    if last.endswith("sink"):
+        raise SourceError(f"{shown(spec)}: leave {last} out at its end, jetstream adds a sink of its own")
+    return words
+
+
+def open_pipeline(spec: str, *, open_timeout_s: float, read_timeout_s: float) -> Opened:
+    """Raises SourceError if the pipeline doesn't start, or gives no frame in time. The thread that calls it must live
+    as long as what it opened (`tether`)."""
+    words = words_of(spec)
+    limits = {"open_timeout_s": open_timeout_s, "read_timeout_s": read_timeout_s}
+    child = Pipeline(words, shown(spec), secrets=secrets_in(words), **limits)
+    try:
+        container = av.open(
+            child, format="matroska", mode="r", buffer_size=BUFFER_BYTES, container_options=AT_ONCE
+        )  # fmt: skip
+        opened = Opened(container, video_stream(container, shown(spec)), child=child)
+    except av.FFmpegError as error:
+        child.close()
+        if child.failure is not None:
+            raise child.failure from None
+        what = "it ended before its first frame" if child.ended else f"no video comes of it ({reason_of(error)})"
+        raise SourceError(f"{shown(spec)}: {what}; check the pipeline") from None
+    except BaseException:
+        child.close()
+        raise
+    child.opened()
+    return opened
+
+
+def secrets_in(words: list[str]) -> list[str]:
+    """What GStreamer's own words must not tell either: addresses whole, since it prints them so."""
+    values = [found[2] for word in words if (found := SECRET.fullmatch(word))]
+    urls = [word.partition("=")[2] or word for word in words if "://" in word and masked_word(word) != word]
+    inside = [part for url in urls for part in re.findall(r"://([^@/]*)@", url)]
+    return sorted({*values, *urls, *inside}, key=len, reverse=True)

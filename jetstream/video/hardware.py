@@ -1,0 +1,42 @@
+"""Decoding by an NVIDIA GPU's NVDEC, through FFmpeg: asked for by name, and never quietly done by the CPU instead.
+
+Decodes nothing itself. Frames come down to host memory, where the pipeline's ring is.
+"""
+
+from functools import cache
+
+import av
+from av.codec.hwaccel import HWAccel, hwdevices_available
+
+from jetstream.errors import SourceError
+
+REMEDY = 'set the camera\'s decoder to "cpu"'
+
+
+def decoder(cuda_device: int | None, shown: str) -> HWAccel | None:
+    """What `av.open` takes as `hwaccel`; None for the CPU. Raises SourceError where FFmpeg can't use that GPU."""
+    if cuda_device is None:
+        return None
+    try:
+        refuse_missing(cuda_device)
+    except SourceError as error:
+        raise SourceError(f"{shown}: {error}") from None
+    return HWAccel("cuda", device=str(cuda_device), allow_software_fallback=False)
+
+
+@cache
+def refuse_missing(cuda_device: int) -> None:
+    """Raises SourceError without FFmpeg's CUDA or without this GPU. Looks anew only after it failed."""
+    if "cuda" not in hwdevices_available():
+        raise SourceError(f"this PyAV has no CUDA; {REMEDY}, or decode in a `gst:` pipeline")
+    try:
+        HWAccel("cuda", device=str(cuda_device), allow_software_fallback=False).create(av.Codec("h264", "r"))
+    except (av.FFmpegError, NotImplementedError, RuntimeError):
+        raise SourceError(
+            f"FFmpeg can't use GPU {cuda_device} to decode; see `jetstream doctor`, or {REMEDY}"
+        ) from None
+
+
+def unable(shown: str, codec: str) -> str:
+    """The sentence for video of a kind that NVDEC doesn't decode."""
+    return f"{shown}: the GPU doesn't decode {codec}; {REMEDY}"
