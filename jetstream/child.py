@@ -3,6 +3,7 @@
 Knows how to start and signal it; decides nothing (`supervisor` does).
 """
 
+import logging
 import os
 import signal
 import subprocess
@@ -16,6 +17,11 @@ import msgspec
 
 from jetstream.messages import Heartbeat, ProcessStatus
 from jetstream.pipeline import Stage
+
+UNKILLABLE_S = 2.0
+"""a killed process that is still there after this time hangs in the kernel, as a GPU's driver can"""
+
+log = logging.getLogger("jetstream")
 
 
 @dataclass
@@ -31,6 +37,8 @@ class Child:
     beat: Heartbeat | None = None
     restarts: deque[float] = field(default_factory=deque)  # times of those within the window
     restarted: int = 0
+    failed_in_a_row: int = 0  # with no long life in between
+    backend: str | None = None  # in place of gpu.backend
     drops_before: Counter[str] = field(default_factory=Counter)  # of earlier lives
     frames_before: int = 0
     input_ended_s: float | None = None
@@ -60,6 +68,7 @@ class Child:
 
     def start(self, run_dir: Path, now_s: float) -> None:
         command = [sys.executable, "-m", "jetstream.process", str(run_dir), self.name, str(os.getpid())]
+        command += [self.backend] if self.backend else []
         # numpy's own thread pools would take the cores from the other stages, for matrices of a few numbers
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self.popen = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL, env=environment)
@@ -69,8 +78,20 @@ class Child:
     def hear(self, beat: Heartbeat, now_s: float) -> None:
         self.beat, self.beat_s = beat, now_s
 
-    def bury(self, now_s: float) -> None:
-        """It died: what it counted stays."""
+    def kill(self) -> int:
+        """End it at once; its exit code. One that hangs in the kernel is left behind, and the pipeline goes on."""
+        assert self.popen is not None
+        self.popen.kill()
+        try:
+            return self.popen.wait(UNKILLABLE_S)
+        except subprocess.TimeoutExpired:
+            log.warning("%s: process %d can't be killed; left behind", self.name, self.popen.pid)
+            return -signal.SIGKILL
+
+    def bury(self, now_s: float, long_life_s: float) -> None:
+        """It died: what it counted stays. One that beat for less than `long_life_s` has failed once more in a row."""
+        lived_s = self.beat_s - self.started_s if self.beat_s else 0.0  # hanging before the first beat is no life
+        self.failed_in_a_row = 1 if lived_s > long_life_s else self.failed_in_a_row + 1
         if self.beat is not None:
             self.drops_before.update(self.beat.drops)
             self.frames_before += self.beat.frames

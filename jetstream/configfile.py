@@ -84,6 +84,8 @@ def camera_name(spec: str) -> str:
     """A camera's name from its source: `clip` for videos/clip.mp4, `camera0` for 0, the host for a URL."""
     if spec.isdigit():
         return f"camera{spec}"
+    if spec.startswith("gst:"):  # a name must not hold a password of it
+        return "pipeline"
     stem = urllib.parse.urlsplit(spec).hostname or "stream" if "://" in spec else Path(spec.rstrip("/*")).stem
     return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")[:32] or "camera"
 

@@ -14,7 +14,7 @@ from jetstream.config import Config
 from jetstream.errors import SourceError
 from jetstream.gallery import Gallery
 from jetstream.messages import pairs
-from jetstream.models import open_detector, open_embedder
+from jetstream.models import open_embedder, open_mtcnn
 from jetstream.photos import STRANGERS
 from jetstream.video.images import read_image
 from jetstream.vision import align
@@ -50,7 +50,7 @@ class Seen(msgspec.Struct, frozen=True):
 def look(images: Sequence[Path], config: Config, *, names: bool) -> Iterator[Seen | SourceError]:
     """Each picture's faces, left to right; with their names if `names`. A picture that can't be read is its error."""
     with ExitStack() as stack:
-        detector = stack.enter_context(open_detector(config))
+        detector = stack.enter_context(open_mtcnn(config))
         embedder = stack.enter_context(open_embedder(config)) if names else None
         known = gallery.open_gallery(config) if names else None
         for path in images:

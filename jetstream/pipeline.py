@@ -52,6 +52,8 @@ class Stage(NamedTuple):
     batched: bool = False  # takes lists: one message a camera, of all that are waiting
     asks: bool = False  # has answers to wait for: sees Ended when no new frame will come
     tick_s: float | None = None  # sees a Tick so often
+    idle_ticks: bool = False  # sees a Tick after what it was given, as soon as nothing else is waiting
+    infers: bool = False  # runs networks, on a GPU where there is one
     vital: bool = True  # when it keeps failing the run ends
     wanted: Callable[[Config], bool] = _always
 
@@ -64,10 +66,11 @@ class Stage(NamedTuple):
 # fmt: off
 STAGES: tuple[Stage, ...] = (
     Stage("capture", (), (Captured,)),
-    Stage("detect", (Captured,), (Detected,), after="capture", ordered=True, batched=True),
+    Stage("detect", (Captured,), (Detected,), after="capture", ordered=True, batched=True,
+          idle_ticks=True, infers=True),
     Stage("track", (Detected, Named), (Wanted, Tracked), after="detect", queue="long", frees=True, ordered=True,
           asks=True, tick_s=2.0),
-    Stage("recognize", (Wanted,), (Named, InUse), after="track", batched=True, tick_s=0.1),
+    Stage("recognize", (Wanted,), (Named, InUse), after="track", batched=True, tick_s=0.1, infers=True),
     Stage("render", (Tracked,), (), after="track", lossless=False, tick_s=0.2, wanted=_shows),
     Stage("record", (Tracked,), (), after="track", queue="ring", frees=True, ordered=True, wanted=_records),
     Stage("publish", (Tracked, InUse), (), after="track", queue="long", wanted=_publishes),
@@ -112,4 +115,10 @@ def batch_size(stage: Stage, config: Config) -> int:
     else is in it, and the same input must give the same output."""
     if config.pipeline.pace == "every-frame":
         return 1
-    return config.detect.batch if stage.name == "detect" else config.recognize.batch
+    most = config.detect.batch if stage.name == "detect" else config.recognize.batch
+    return min(most, len(config.cameras))
+
+
+def batch_wait_s(config: Config) -> float:
+    """How long a list waits to be filled. In the every-frame pace it is full with its first message."""
+    return config.gpu.max_wait_ms * 1e-3

@@ -1,6 +1,7 @@
 """One stage in one process: signals, heartbeat, doorways, end. Everything about being a process is here.
 
-Knows the supervisor only as the one who hears heartbeats. Started as `python -m jetstream.process RUN_DIR NAME`.
+Knows the supervisor only as the one who hears heartbeats. Started as `python -m jetstream.process RUN_DIR NAME
+PARENT_PID [BACKEND]`.
 """
 
 import ctypes
@@ -88,10 +89,10 @@ def _deliver(message: Message, outbox: Outbox, pulse: Pulse, cells: dict[str, Ce
 
 
 def _counted(inbox: Inbox, stage: pipeline.Stage, config: Config, pulse: Pulse) -> Iterator[Any]:
-    most = pipeline.batch_size(stage, config)
+    most, wait_s = pipeline.batch_size(stage, config), pipeline.batch_wait_s(config)
     while True:
         try:
-            message = inbox.batch(most) if stage.batched else next(inbox)
+            message = inbox.batch(most, wait_s) if stage.batched else next(inbox)
         except StopIteration:
             return
         pulse.drops["late"] = inbox.late
@@ -146,6 +147,7 @@ def _inbox(stage: pipeline.Stage, config: Config, run_dir: Path, pulse: Pulse, s
         stop=stop.is_set,
         pass_ended=stage.asks,
         tick_s=stage.tick_s,
+        idle_ticks=stage.idle_ticks,
     )
 
 
@@ -189,9 +191,11 @@ def set_up_logging(name: str, level: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Entry of a process that the supervisor starts: RUN_DIR NAME PARENT_PID."""
+    """Entry of a process that the supervisor starts: RUN_DIR NAME PARENT_PID [BACKEND], which replaces gpu.backend."""
     run_dir, name, parent = Path(arguments[0]), arguments[1], int(arguments[2])
     config = RunDir(run_dir).read_config()
+    if arguments[3:]:
+        config = msgspec.structs.replace(config, gpu=msgspec.structs.replace(config.gpu, backend=arguments[3]))
     set_up_logging(name, config.pipeline.log_level)
     try:
         run_stage(name, config, run_dir, parent=parent)

@@ -42,7 +42,7 @@ class Supervisor:
     """Runs the pipeline of `config` in `run_dir` (already claimed, its rings made)."""
 
     def __init__(self, config: Config, run_dir: RunDir) -> None:
-        self._limits = config.pipeline
+        self._limits, self._gpu = config.pipeline, config.gpu
         self._run_dir = run_dir
         self._children = [
             Child(name, stage)
@@ -125,8 +125,7 @@ class Supervisor:
             code = child.popen.poll()
             if code is None and self._silent(child, now_s):
                 log.warning("%s: silent for %.0f s; killed", child.name, now_s - (child.beat_s or child.started_s))
-                child.popen.kill()
-                code = child.popen.wait()
+                code = child.kill()
             if code is not None:
                 self._ended(child, code, now_s)
             elif self._has_no_more_input(child, now_s):
@@ -152,7 +151,7 @@ class Supervisor:
             child.done = True
             if child.stage.name == "render" and not all(c.done for c in self._children if c.is_capture):
                 self.stop()  # the user closed the window
-        elif code == UserError.exit_code and child.stage.vital:
+        elif code == UserError.exit_code and child.stage.vital and not self._can_do_without_gpu(child):
             self._fail(child, f"{child.name}: can't go on; its last line above says why")
         elif self._stopping_since is not None or child.input_ended_s is not None:
             child.done = True
@@ -162,11 +161,18 @@ class Supervisor:
             self._restart(child, code, now_s)
 
     def _restart(self, child: Child, code: int, now_s: float) -> None:
-        child.bury(now_s)
+        child.bury(now_s, self._limits.restart_window_s)
         # one camera's driver, or what names can wait for: no reason to give up the others
         if code == StuckError.exit_code or not child.stage.vital:
             child.restarts.clear()
             child.start_after_s = now_s + STUCK_PAUSE_S
+        if child.failed_in_a_row > 1 and self._can_do_without_gpu(child):
+            child.restarts.clear()
+            child.backend = "cpu"
+            log.warning(
+                "%s: %s, the second failure; it goes on without the GPU (gpu.when_lost)", child.name, describe(code)
+            )
+            return
         while child.restarts and now_s - child.restarts[0] > self._limits.restart_window_s:
             child.restarts.popleft()
         if len(child.restarts) > self._limits.restarts:
@@ -174,6 +180,11 @@ class Supervisor:
             self._fail(child, f"{child.name}: failed {len(child.restarts)} times in {window_s:.0f} s; given up")
             return
         log.warning("%s: %s; starting it again", child.name, describe(code))
+
+    def _can_do_without_gpu(self, child: Child) -> bool:
+        """Whether it may run on a GPU now, and may be started again on the CPU. A lost GPU shows in many ways: a crash,
+        a hang, a backend that isn't there any more."""
+        return self._gpu.when_lost == "cpu" and self._gpu.backend != "cpu" and child.stage.infers and not child.backend
 
     def _fail(self, child: Child, why: str) -> None:
         """The run ends, in order, with exit 1."""
@@ -207,7 +218,7 @@ class Supervisor:
         signal_all(self._children, signal.SIGKILL)
         for child in self._children:
             if child.popen is not None:
-                child.popen.wait()
+                child.kill()
         self._beats.close(linger=0)
         self._status.close(linger=0)
 

@@ -27,7 +27,7 @@ from jetstream.enrolling.seen import Source, cut
 from jetstream.enrolling.who import At, parse_at
 from jetstream.errors import UserError
 from jetstream.messages import Event
-from jetstream.models import open_detector, open_embedder
+from jetstream.models import open_embedder, open_mtcnn
 from jetstream.video.demo import scene
 from jetstream.video.sink import VideoSink
 from jetstream.vision import align
@@ -273,7 +273,7 @@ def test_photo_leaves_a_larger_neighbour_out(models_dir: Path, portraits: dict[s
     large = cv2.resize(portraits["Eileen Collins"][20:260, 165:305], (350, 600))
     image = np.hstack([small, large])
     config = startup.for_photos(configfile.build({"models": {"dir": str(models_dir)}}, where="test"))
-    with open_detector(config) as detector, open_embedder(config) as embedder:
+    with open_mtcnn(config) as detector, open_embedder(config) as embedder:
         found = detector.detect([image])[0]
         hopper = int(found.boxes[:, 0].argmin())
         widest = cut(image, found.boxes[hopper], Source("both", "both", timed=False))

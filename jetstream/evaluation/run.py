@@ -24,7 +24,7 @@ from jetstream.evaluation.truth import Judged, Truth
 from jetstream.evaluation.video import Box, VideoFigures
 from jetstream.ipc.ring import Rings
 from jetstream.messages import Event, Tracked, event_of
-from jetstream.models import open_detector, open_embedder
+from jetstream.models import open_embedder, open_mtcnn
 from jetstream.replay import replay
 from jetstream.video import source
 from jetstream.vision.classifier import Classifier
@@ -121,7 +121,7 @@ def by_photos(config: Config, test: Path, progress: Progress) -> tuple[Evaluatio
     """The gallery asked about a folder of photos. Raises UserError where that can't be done."""
     known = _open(config)
     found = photoset.find(test, known.classifier.names)
-    with open_detector(startup.for_photos(config)) as detector, open_embedder(config) as embedder:
+    with open_mtcnn(startup.for_photos(config)) as detector, open_embedder(config) as embedder:
         networks = (detector, embedder)
         asked, left_out = photoset.ask(found, known.classifier, known.sample.files, known.sha256, networks, progress)
     if not asked:

@@ -8,6 +8,7 @@ Lossy (live pace): a reader empties its socket at once and keeps the newest few 
 have no mark, since the ring's slots already bound how many frames can be under way, and so nobody waits here.
 """
 
+import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -88,7 +89,8 @@ class Inbox:
 
     `kinds` maps each message type to the most a camera may have waiting (None: no limit). `senders` are those whose
     `Ended` closes the inbox; with `pass_ended` it hands one last `Ended` to the reader, who may wait for answers and
-    returns by itself. `tick_s` makes a `Tick` so often, whatever comes.
+    returns by itself. `tick_s` makes a `Tick` so often, whatever comes; `idle_ticks` makes one after each message or
+    batch, as soon as nothing else is waiting.
     """
 
     def __init__(
@@ -102,12 +104,14 @@ class Inbox:
         stop: Callable[[], bool] = lambda: False,
         pass_ended: bool = False,
         tick_s: float | None = None,
+        idle_ticks: bool = False,
     ) -> None:
         self._waiting = {kind: Waiting(limit) for kind, limit in kinds.items()}
         self._decoders = {kind: msgspec.msgpack.Decoder(kind | Ended) for kind in kinds}
         self._open_senders = set(senders)
         self._beat, self._stop, self._pass_ended, self._tick_s = beat, stop, pass_ended, tick_s
         self._end_passed = False
+        self._idle_ticks, self._idle_tick_due = idle_ticks, False
         self._ticked_s = time.monotonic()
         self._poller = zmq.Poller()
         self._sockets: dict[zmq.Socket[bytes], type[Message]] = {}
@@ -134,7 +138,11 @@ class Inbox:
                 return Tick()
             self._receive(timeout_s=0)
             if message := self._take():
+                self._idle_tick_due = self._idle_ticks
                 return message
+            if self._idle_tick_due:
+                self._idle_tick_due = False
+                return Tick()
             if not self._open_senders and not self._end_passed:
                 if not self._pass_ended:
                     raise StopIteration
@@ -142,13 +150,24 @@ class Inbox:
                 return Ended(sender="")
             self._receive(timeout_s=BEAT_S if self._tick_s is None else min(BEAT_S, self._tick_s))
 
-    def batch(self, most: int) -> list[Message]:
-        """At least one message, and what else is waiting, one a camera at most, up to `most`. Raises StopIteration."""
+    def batch(self, most: int, wait_s: float = 0.0) -> list[Message]:
+        """At least one message, and what else is waiting, one a camera at most, up to `most`. Raises StopIteration.
+
+        Waits up to `wait_s` after the first one for those of other cameras.
+        """
         messages = [next(self)]
         if not isinstance(messages[0], Framed):
             return messages
-        while len(messages) < most and (message := self._take(but={_camera_of(message) for message in messages})):
-            messages.append(message)
+        until_s = time.monotonic() + wait_s
+        while len(messages) < most:
+            if message := self._take(but={_camera_of(message) for message in messages}):
+                messages.append(message)
+                continue
+            left_s = until_s - time.monotonic()
+            if left_s <= 0 or not self._open_senders or self._stop():
+                break
+            self._receive(timeout_s=min(left_s, BEAT_S))
+            self._beat()
         return messages
 
     def close(self) -> None:
@@ -162,7 +181,7 @@ class Inbox:
         return None
 
     def _receive(self, timeout_s: float) -> None:
-        ready = dict(self._poller.poll(int(timeout_s * 1000)))
+        ready = dict(self._poller.poll(math.ceil(timeout_s * 1000)))
         for socket, kind in self._sockets.items():
             while socket in ready:
                 try:

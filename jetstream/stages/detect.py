@@ -1,10 +1,13 @@
 """Frames to faces. All cameras share one detector, and what is waiting goes through it together.
 
 The whole picture is searched at key frames; in between only the last faces are verified, for a fiftieth of the cost.
+A detector that takes pictures where they lie has two batches under way in the live pace: the next one is handed in
+before the answers to the last one are waited for.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,11 +15,16 @@ from numpy.typing import NDArray
 
 from jetstream.config import Config
 from jetstream.config import Detect as DetectConfig
+from jetstream.ipc.frames import View
 from jetstream.ipc.ring import FrameReader
-from jetstream.messages import Captured, Detected, Dropped, Face, box_of, landmarks_of
+from jetstream.messages import Captured, Detected, Dropped, Face, Tick, box_of, landmarks_of
 from jetstream.models import open_detector
 from jetstream.vision import motion
-from jetstream.vision.mtcnn import Detections, Mtcnn
+from jetstream.vision.boxes import Boxes, iou
+from jetstream.vision.detector import Detector, Look, Seen, Ticket
+from jetstream.vision.mtcnn import SAME_FACE_IOU, Detections
+
+NOTHING = np.empty((0, 4), np.float32)
 
 
 @dataclass
@@ -24,9 +32,29 @@ class CameraMemory:
     """What `detect` remembers of one camera: its last faces, its last picture, and how long ago it searched."""
 
     thumbnail: NDArray[np.uint8] | None = None
-    boxes: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 4), np.float32))
+    boxes: Boxes | None = None  # None: no answer yet to a picture of this scene
+    scene: int = 0  # counts hard cuts
     frames_since_search: int = 0
-    lost_one: bool = False  # a face failed verification: it may have moved away, so search
+    must_search: bool = False  # a face failed verification (it may have moved away), or a search was lost
+    untold_cut: bool = False  # of a frame that left its ring while it was looked at
+
+    def see(self, thumbnail: NDArray[np.uint8]) -> motion.Change:
+        """What changed since the last picture."""
+        before, self.thumbnail = self.thumbnail, thumbnail
+        return motion.change(before, thumbnail) if before is not None else motion.Change(1.0, cut=False)
+
+    def learn(self, found: Boxes, look: Look, scene: int) -> None:
+        """Remember the answer to a look of that scene."""
+        if scene != self.scene:
+            return  # it is of the scene before a cut that was seen meanwhile
+        newer_search = self.frames_since_search == 0
+        if not look.search and len(found) < len(look.known) and not newer_search:
+            self.must_search = True
+        if not look.search and self.boxes is not None and self.boxes is not look.known:
+            # other answers came since it was handed in: faces that it wasn't asked for stay known
+            asked = np.concatenate([look.known, found])
+            found = np.concatenate([found, self.boxes[iou(self.boxes, asked).max(axis=1, initial=0) < SAME_FACE_IOU]])
+        self.boxes = found
 
 
 @dataclass(frozen=True)
@@ -34,60 +62,100 @@ class Plan:
     """One frame to do, and how."""
 
     captured: Captured
-    image: NDArray[np.uint8]
+    look: Look
+    view: View | None  # where the look's picture lies in the ring; None: it is a copy
     memory: CameraMemory
-    search: bool
-    cut: bool
+    scene: int
+    cut: bool | None  # None: the detector's thumbnail will tell
 
 
-def detect(batches: Iterator[Sequence[Captured]], rings: FrameReader, config: Config) -> Iterator[Detected | Dropped]:
-    """Each frame's faces, in the order of the frames; a frame that has left its ring is Dropped (`lapped`)."""
+def detect(
+    batches: Iterator[Sequence[Captured | Tick]], rings: FrameReader, config: Config
+) -> Iterator[Detected | Dropped]:
+    """Each frame's faces, in the order of the frames; a frame that has left its ring is Dropped (`lapped`).
+
+    A Tick asks for all answers that are under way.
+    """
     memories = {camera.name: CameraMemory() for camera in config.cameras}
+    under_way: deque[tuple[Ticket, list[Plan]]] = deque()
     with open_detector(config) as detector:
+        ahead = 1 if detector.reads_in_place and config.pipeline.pace == "live" else 0
         for batch in batches:
             plans = []
             for captured in batch:
-                frame = captured.frame
-                image = rings.read(frame.camera, frame.frame_id)
-                if image is None:
-                    yield Dropped(camera=frame.camera, reason="lapped")
+                if isinstance(captured, Tick):
+                    continue
+                plan = _plan(captured, rings, memories[captured.frame.camera], config.detect, detector)
+                if plan is None:
+                    yield Dropped(camera=captured.frame.camera, reason="lapped")
                 else:
-                    plans.append(_plan(captured, image, memories[frame.camera], config.detect))
-            yield from _answers(plans, detector, config.detect)
+                    plans.append(plan)
+            if plans:
+                under_way.append((detector.submit([plan.look for plan in plans]), plans))
+            while len(under_way) > (ahead if plans else 0):
+                yield from _answers(*under_way.popleft(), detector, config.detect)
+        while under_way:
+            yield from _answers(*under_way.popleft(), detector, config.detect)
 
 
-def _plan(captured: Captured, image: NDArray[np.uint8], memory: CameraMemory, settings: DetectConfig) -> Plan:
-    thumbnail = motion.thumbnail(image)
-    before = memory.thumbnail
-    change = motion.change(before, thumbnail) if before is not None else motion.Change(1.0, cut=False)
+def _plan(
+    captured: Captured, rings: FrameReader, memory: CameraMemory, settings: DetectConfig, detector: Detector
+) -> Plan | None:
+    """None: the frame has left its ring."""
+    frame = captured.frame
+    view = rings.view(frame.camera, frame.frame_id) if detector.reads_in_place else None
+    image = rings.read(frame.camera, frame.frame_id) if view is None else view.image
+    if image is None:
+        return None
+    always = settings.search == "always"
+    change = None
+    if not (always and detector.gives_thumbnails):
+        thumbnail = motion.thumbnail(image)
+        if view is not None and not view.still_valid():
+            return None
+        change = memory.see(thumbnail)
+        if change.cut:
+            memory.boxes, memory.scene = None, memory.scene + 1
     memory.frames_since_search += 1
     search = (
-        before is None
-        or change.cut
-        or memory.lost_one
-        or settings.search == "always"
+        memory.boxes is None
+        or memory.must_search
+        or always
         or memory.frames_since_search >= settings.search_every
-        or (settings.search == "motion" and change.share >= settings.motion_threshold)
+        or (settings.search == "motion" and change is not None and change.share >= settings.motion_threshold)
     )
-    memory.thumbnail = thumbnail
-    if change.cut:
-        memory.boxes = memory.boxes[:0]
     if search:
-        memory.frames_since_search = 0
-    return Plan(captured, image, memory, search, change.cut)
+        memory.frames_since_search, memory.must_search = 0, False
+    look = Look(image, NOTHING if memory.boxes is None else memory.boxes, search)
+    return Plan(captured, look, view, memory, memory.scene, None if change is None else change.cut)
 
 
-def _answers(plans: Sequence[Plan], detector: Mtcnn, settings: DetectConfig) -> Iterator[Detected]:
-    wide = [plan for plan in plans if plan.search]
-    searched = iter(detector.detect([plan.image for plan in wide], [plan.memory.boxes for plan in wide]))
-    kept = [plan for plan in plans if not plan.search]
-    verified = iter(detector.verify([plan.image for plan in kept], [plan.memory.boxes for plan in kept]))
-    for plan in plans:
-        found = next(searched if plan.search else verified)
-        plan.memory.lost_one = not plan.search and len(found.boxes) < len(plan.memory.boxes)
-        plan.memory.boxes = found.boxes
-        camera = plan.captured.frame.camera
-        yield Detected(frame=plan.captured.frame, faces=faces_of(found, settings, camera), cut=plan.cut)
+def _answers(
+    ticket: Ticket, plans: Sequence[Plan], detector: Detector, settings: DetectConfig
+) -> Iterator[Detected | Dropped]:
+    for plan, seen in zip(plans, detector.collect(ticket), strict=True):
+        if plan.view is not None and not plan.view.still_valid():
+            yield _lapped(plan)
+        else:
+            yield _answer(plan, seen, settings)
+
+
+def _lapped(plan: Plan) -> Dropped:
+    """What it alone would have told, the next frame will."""
+    plan.memory.must_search |= plan.look.search
+    plan.memory.untold_cut |= plan.cut is True
+    return Dropped(camera=plan.captured.frame.camera, reason="lapped")
+
+
+def _answer(plan: Plan, seen: Seen, settings: DetectConfig) -> Detected:
+    memory, frame = plan.memory, plan.captured.frame
+    cut = plan.cut
+    if cut is None:
+        assert seen.thumbnail is not None  # the detector said that it gives them
+        cut = memory.see(seen.thumbnail).cut
+    cut, memory.untold_cut = cut or memory.untold_cut, False
+    memory.learn(seen.faces.boxes, plan.look, plan.scene)
+    return Detected(frame=frame, faces=faces_of(seen.faces, settings, frame.camera), cut=cut)
 
 
 def faces_of(found: Detections, settings: DetectConfig, camera: str) -> tuple[Face, ...]:

@@ -1,6 +1,9 @@
 """Doorways over real ZeroMQ sockets."""
 
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,15 @@ def outbox(run_dir: Path, *, lossless: bool = False, ends: bool = True) -> Outbo
 
 def inbox(run_dir: Path, limit: int | None, *, senders: tuple[str, ...] = ("capture.a",), **options: object) -> Inbox:
     return Inbox(run_dir, "detect", {Captured: limit}, senders=frozenset(senders), **options)  # type: ignore[arg-type]
+
+
+@contextmanager
+def later(after_s: float, what: Callable[[], None]) -> Iterator[None]:
+    """Does it in a thread while the block runs."""
+    timer = threading.Timer(after_s, what)
+    timer.start()
+    yield
+    timer.join()
 
 
 def ids(messages: list[Captured]) -> list[int]:
@@ -52,9 +64,9 @@ def test_message_of_no_frame_passes_beside_the_frames(tmp_path: Path) -> None:
     frames = Outbox(tmp_path, {Captured: [Reader("publish", lossless=False, ends=True)]})
     galleries = Outbox(tmp_path, {InUse: [Reader("publish", lossless=False, ends=False)]})
     galleries.send(InUse(sha256="ab", people=1, photos=2))
-    galleries.close()  # not its end
     frames.send(captured(0))
     time.sleep(0.2)
+    galleries.close()  # not its end
     frames.end("track")
 
     got = list(reader)
@@ -124,6 +136,69 @@ def test_batch_takes_one_message_of_each_camera(tmp_path: Path) -> None:
 
     assert [(m.frame.camera, m.frame.frame_id) for m in first] == [("a", 0), ("b", 0), ("c", 0)]  # type: ignore[attr-defined]
     assert len(reader.batch(2)) == 2
+    reader.close()
+
+
+def test_batch_waits_for_the_other_cameras_until_it_is_full(tmp_path: Path) -> None:
+    reader, sender = inbox(tmp_path, 4), outbox(tmp_path)
+    for i in range(3):
+        sender.send(captured(i, "a"))
+
+    def first(most: int) -> list[tuple[str, int]]:
+        return [(m.frame.camera, m.frame.frame_id) for m in reader.batch(most, wait_s=60)]  # type: ignore[attr-defined]
+
+    with later(0.3, lambda: sender.send(captured(7, "b"))):
+        assert first(2) == [("a", 0), ("b", 7)]
+    assert first(1) == [("a", 1)], "full with its first"
+    reader.close()
+
+
+def test_batch_that_is_not_filled_comes_after_the_wait_and_beats_go_on(tmp_path: Path) -> None:
+    beats: list[float] = []
+    reader, sender = inbox(tmp_path, 4, beat=lambda: beats.append(time.monotonic())), outbox(tmp_path)
+    sender.send(captured(0))
+    time.sleep(0.2)
+
+    began_s = time.monotonic()
+    assert ids(reader.batch(8, wait_s=0.5)) == [0]  # type: ignore[arg-type]
+
+    assert time.monotonic() - began_s >= 0.5
+    assert len([beat_s for beat_s in beats if beat_s - began_s > 0.05]) >= 4
+    reader.close()
+
+
+@pytest.mark.parametrize("word", ["end", "stop"])
+def test_nobody_waits_for_cameras_at_the_end(tmp_path: Path, word: str) -> None:
+    told = threading.Event()
+    reader, sender = inbox(tmp_path, 4, stop=told.is_set), outbox(tmp_path)
+    sender.send(captured(0))
+
+    with later(0.3, told.set if word == "stop" else lambda: sender.end("capture.a")):
+        assert ids(reader.batch(8, wait_s=60)) == [0]  # type: ignore[arg-type]
+    reader.close()
+
+
+def test_idle_tick_comes_once_as_soon_as_nothing_waits(tmp_path: Path) -> None:
+    reader, sender = inbox(tmp_path, None, idle_ticks=True), outbox(tmp_path, lossless=True)
+    for i in range(2):
+        sender.send(captured(i))
+    time.sleep(0.2)
+    assert [next(reader) for _ in range(3)] == [captured(0), captured(1), Tick()]
+
+    with later(0.3, lambda: sender.send(captured(2))):
+        assert reader.batch(8) == [captured(2)], "it waits without a second tick"
+    assert reader.batch(8) == [Tick()]
+    sender.end("capture.a")
+    assert list(reader) == [], "nothing was given since"
+    reader.close()
+
+
+def test_idle_tick_comes_before_the_end(tmp_path: Path) -> None:
+    reader, sender = inbox(tmp_path, None, idle_ticks=True), outbox(tmp_path, lossless=True)
+    sender.send(captured(0))
+    sender.end("capture.a")
+
+    assert list(reader) == [captured(0), Tick()]
     reader.close()
 
 

@@ -1,0 +1,148 @@
+"""A GPU that is lost, played by a backend that isn't here and by stages that fail on it: real processes, no GPU."""
+
+import logging
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from jetstream import configfile, startup
+from jetstream.child import Child
+from jetstream.config import Config
+from jetstream.errors import PipelineError
+from jetstream.pipeline import stage_named
+from jetstream.supervisor import Supervisor
+from tests.command import free_port
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+LOST = """
+import sys
+
+if sys.orig_argv[1:3] == ["-m", "jetstream.process"] and sys.orig_argv[4] == "detect":
+    import os, time
+    from contextlib import contextmanager
+    from jetstream import models
+
+    real = models.open_detector
+
+    class Hung:
+        reads_in_place = gives_thumbnails = False
+
+        def submit(self, looks):
+            time.sleep(600)
+
+    @contextmanager
+    def opened(config):
+        if config.gpu.backend == "cpu":
+            with real(config) as detector:
+                yield detector
+        else:
+            {failure}
+
+    models.open_detector = opened
+"""
+"""sitecustomize of every Python that starts: `detect` fails unless it runs on the CPU"""
+
+
+@pytest.fixture
+def lost(tmp_path: Path, models_dir: Path, no_gpu: None) -> Config:
+    """A pipeline that was started on a GPU, which isn't there any more."""
+    config = configfile.build(
+        {
+            "cameras": [{"name": "demo", "source": "demo", "loop": True}],
+            "recognize": {"faces": "demo", "watch_s": 0},
+            "models": {"dir": str(models_dir)},
+            "publish": {"endpoint": f"tcp://127.0.0.1:{free_port()}"},
+            "render": {"window": False},
+            "pipeline": {"run_dir": str(tmp_path / "run"), "heartbeat_timeout_s": 1.5},
+            "gpu": {"when_lost": "cpu"},
+        },
+        where="test",
+    )
+    return on_gpu(startup.prepare(config))
+
+
+def on_gpu(config: Config, **settings: str) -> Config:
+    gpu = msgspec.structs.replace(config.gpu, backend="onnxruntime", **settings)
+    return msgspec.structs.replace(config, gpu=gpu)
+
+
+def run(config: Config, duration_s: float = 1.0) -> None:
+    with startup.serve(config) as folder:
+        Supervisor(config, folder).run(duration_s=duration_s)
+
+
+def test_stages_go_on_on_the_cpu_when_told(lost: Config, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "jetstream")
+
+    run(lost)
+
+    assert sorted(without_gpu(caplog)) == ["detect", "recognize"]
+    assert tracked_frames(caplog) > 0
+
+
+@pytest.mark.parametrize(
+    ("failure", "said", "duration_s"),
+    [("os._exit(9)", "detect: ended with exit code 9", 1.0), ("yield Hung()", "detect: silent for", 10.0)],
+)
+def test_stage_that_crashes_or_hangs_on_the_gpu_goes_on_on_the_cpu_when_told(
+    lost: Config,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    failure: str,
+    said: str,
+    duration_s: float,
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(LOST.format(failure=failure))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{REPOSITORY}")
+    caplog.set_level(logging.INFO, "jetstream")
+
+    run(lost, duration_s)
+
+    assert sorted(without_gpu(caplog)) == ["detect", "recognize"]
+    assert caplog.text.count(said) == 2
+    assert tracked_frames(caplog) > 0
+
+
+def test_run_ends_when_it_is_not_told(lost: Config) -> None:
+    with pytest.raises(PipelineError, match="can't go on"):
+        run(on_gpu(lost, when_lost="restart"))
+
+
+def without_gpu(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return re.findall(r"(\w+): .*it goes on without the GPU", caplog.text)
+
+
+def tracked_frames(caplog: pytest.LogCaptureFixture) -> int:
+    return int(re.findall(r"(\d+) tracked", caplog.text)[0])
+
+
+def test_only_short_lives_in_a_row_are_a_lost_gpu() -> None:
+    child = Child("detect", stage_named("detect"))
+
+    def lives(started_s: float, beat_s: float | None) -> int:
+        child.started_s, child.beat_s = started_s, beat_s
+        child.bury(1e6, long_life_s=60.0)
+        return child.failed_in_a_row
+
+    assert lives(0, 3000) == 1
+    assert lives(3001, 3005) == 2
+    assert lives(3006, 4000) == 1, "it had lived long"
+    assert lives(4001, None) == 2, "a hang at the start is no life, however long it took"
+
+
+def test_process_that_cannot_be_killed_is_left_behind() -> None:
+    class Unkillable(subprocess.Popen[bytes]):
+        def kill(self) -> None:
+            """As a process that hangs in a driver takes it."""
+
+    popen = Unkillable([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        assert Child("detect", stage_named("detect"), popen=popen).kill() == -9
+    finally:
+        popen.terminate()
+        popen.wait()
