@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from jetstream import weights
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.vision.embedder import Embedder
+from jetstream.vision.embedder import CpuEmbedder
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 SIZES = (1, 8, 32)
@@ -39,7 +39,7 @@ def main() -> None:
     print("        --------- clock --------   ------- processor ------")
     print("chips   jetstream  dlib   ratio    jetstream  dlib   ratio    difference")
     with OnnxRunner(weights.paths(MODELS).embedder, threads=1) as runner:
-        embedder = Embedder(runner)
+        embedder = CpuEmbedder(runner)
         for count in SIZES:
             chips = make_chips(count)
             rgb = [np.ascontiguousarray(chip[..., ::-1]) for chip in chips]

@@ -22,7 +22,7 @@ from jetstream.enrol import look_at
 from jetstream.photos import list_photos
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.vision.classifier import Classifier
-from jetstream.vision.embedder import Embedder
+from jetstream.vision.embedder import CpuEmbedder
 from jetstream.vision.mtcnn import Mtcnn
 
 Embeddings = NDArray[np.float32]  # (N, 128)
@@ -148,7 +148,7 @@ def embed(folder: Path, models_dir: Path) -> tuple[Embeddings, Names]:
     nets = (OnnxRunner(paths.pnet), OnnxRunner(paths.rnet), OnnxRunner(paths.onet))
     detector = Mtcnn(*nets, thresholds=(0.6, 0.7, 0.7), factor=0.709)
     photos = {photo.file: photo for photo in list_photos(folder).photos}
-    looks = look_at(photos, detector, Embedder(OnnxRunner(paths.embedder)))
+    looks = look_at(photos, detector, CpuEmbedder(OnnxRunner(paths.embedder)))
     seen = [(look.embedding, photos[file].person) for file, look in looks.items() if look.embedding is not None]
     print(f"{folder.name}: {len(photos)} photos, a face in {len(seen)}")
     return np.array([embedding for embedding, _ in seen]), np.array([person for _, person in seen])

@@ -23,7 +23,7 @@ import numpy as np
 from jetstream import configfile, startup
 from jetstream.ipc.ring import Ring, segment_name
 from jetstream.messages import FrameRef, Tracked, TrackedFace, box_of, event_of, landmarks_of
-from jetstream.models import open_detector, open_embedder
+from jetstream.models import open_embedder, open_mtcnn
 from jetstream.video.sink import VideoSink
 from jetstream.video.source import open_source
 from jetstream.vision import align, draw, motion
@@ -80,7 +80,7 @@ def walk(video: Path, frames: int, clock: Clock) -> None:
     tracker, before, known = Tracker(), None, np.empty((0, 4), np.float32)
     with (
         open_source(str(video)) as source,
-        open_detector(config) as detector,
+        open_mtcnn(config) as detector,
         open_embedder(config) as embedder,
         Ring.create(segment_name("bench"), slots=16, max_width=1920, max_height=1080) as ring,
         tempfile.TemporaryDirectory() as folder,

@@ -19,7 +19,7 @@ from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.video.images import read_image
 from jetstream.video.source import open_source
 from jetstream.vision import align
-from jetstream.vision.embedder import Embedder
+from jetstream.vision.embedder import CpuEmbedder
 from jetstream.vision.mtcnn import Mtcnn
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -38,7 +38,7 @@ def main() -> None:
     nets = (OnnxRunner(paths.pnet), OnnxRunner(paths.rnet), OnnxRunner(paths.onet))
     detector = Mtcnn(*nets, thresholds=(0.6, 0.7, 0.93), factor=0.709)
     chips = [chip for image in images(options.data) for chip in faces(image, detector)]
-    embeddings = Embedder(OnnxRunner(paths.embedder)).embed(np.stack(chips), mirror=True).astype(np.float64)
+    embeddings = CpuEmbedder(OnnxRunner(paths.embedder)).embed(np.stack(chips), mirror=True).astype(np.float64)
     fitted = LedoitWolf().fit(embeddings)
     factor = np.linalg.cholesky(fitted.covariance_)
     np.savez_compressed(

@@ -1,17 +1,20 @@
-"""The engines that a config needs, ahead of time: which backend it will be, what is built, what is missing.
+"""The engines and kernels that a config needs, ahead of time: which backend it will be, what is built, what is missing.
 
 Knows the files of `weights` and the backends of `runners`; opens no network itself.
 """
 
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from jetstream import weights
 from jetstream.config import Config, engines_dir
 from jetstream.errors import ModelError, UserError
+from jetstream.gpu import compiling
 from jetstream.runners import backends, nvidia, supply
 from jetstream.runners.base import Unavailable
 from jetstream.runners.engines import Recipe
@@ -21,6 +24,26 @@ from jetstream.runners.supply import Progress, Supplied
 COLUMNS = ("network", "precision", "sizes", "state", "s", "largest difference")
 
 log = logging.getLogger("jetstream")
+
+
+class Kernels(NamedTuple):
+    """The compiled kernels of `gpu`: how long it took, or why there are none."""
+
+    capability: str
+    seconds: float = 0.0  # 0: they were there
+    reason: str = ""
+
+
+class Built(NamedTuple):
+    """All that TensorRT's path needs."""
+
+    folder: Path
+    engines: list[Supplied]
+    kernels: Kernels
+
+    @property
+    def is_whole(self) -> bool:
+        return all(one.path for one in self.engines) and not self.kernels.reason
 
 
 def prepare(config: Config, progress: Progress | None = None) -> Config:
@@ -36,39 +59,49 @@ def prepare(config: Config, progress: Progress | None = None) -> Config:
         return _with_gpu(config, backend=choice.best)
     following = choice.order[1]
     try:
-        folder, supplied = _supply(config, progress)
+        built = _supply(config, progress)
     except Unavailable as reason:
         if config.gpu.backend == "tensorrt":
             raise UserError(f'gpu.backend: "tensorrt" can\'t run here: {reason}; set it to "auto"') from None
         log.warning("gpu.backend auto: %s (%s)", NAMES[following], reason)
         return _with_gpu(config, backend=following)
-    _warn(supplied, following)
-    if not any(one.path for one in supplied):
+    _warn(built, following)
+    if not any(one.path for one in built.engines):
         return _with_gpu(config, backend=following)
-    log.info("networks: %s, %s, on %s", *_what(supplied))
-    return _with_gpu(config, backend="tensorrt", engines_dir=str(folder))
+    log.info("networks: %s, %s, on %s", *_what(built.engines))
+    return _with_gpu(config, backend="tensorrt", engines_dir=str(built.folder))
 
 
-def build(config: Config, progress: Progress | None = None) -> list[Supplied]:
-    """Build and test every engine that the config needs. Raises ModelError where nothing can be built here, and why."""
+def build(config: Config, progress: Progress | None = None) -> Built:
+    """Build and test every engine that the config needs, and compile the kernels.
+
+    Raises ModelError where nothing can be built here, and why.
+    """
     try:
         choice = backends.choose(_with_gpu(config, backend="auto").gpu)
         if "tensorrt" in choice.missing:
             raise Unavailable(choice.missing["tensorrt"])
-        _, supplied = _supply(config, progress)
+        built = _supply(config, progress)
     except Unavailable as reason:
         raise ModelError(f"no engines can be built here: {reason}; the networks run without them") from None
-    _warn(supplied, choice.order[1])
-    return supplied
+    _warn(built, choice.order[1])
+    return built
 
 
-def rows(supplied: Sequence[Supplied]) -> Iterator[tuple[str, ...]]:
-    """A line of `jetstream build`'s table for each engine, under COLUMNS."""
-    for one in supplied:
+def rows(built: Built) -> Iterator[tuple[str, ...]]:
+    """A line of `jetstream build`'s table for each engine and one for the kernels, under COLUMNS."""
+    for one in built.engines:
         sizes = ", ".join(map(str, one.recipe.profiles))
-        state = "failed" if one.path is None else "built" if one.seconds else "was there"
         error = f"{one.error:.1e}" if one.path else ""
-        yield one.recipe.network, one.recipe.precision, sizes, state, f"{one.seconds:.0f}" if one.seconds else "", error
+        yield one.recipe.network, one.recipe.precision, sizes, *_state(one.path is None, one.seconds), error
+    kernels = built.kernels
+    yield "kernels", "", f"for {kernels.capability}", *_state(bool(kernels.reason), kernels.seconds), ""
+
+
+def _state(has_failed: bool, seconds: float) -> tuple[str, str]:
+    if has_failed:
+        return "failed", ""
+    return ("built", f"{seconds:.0f}") if seconds else ("was there", "")
 
 
 def recipes(config: Config, tensorrt: str) -> tuple[Recipe, ...]:
@@ -76,8 +109,8 @@ def recipes(config: Config, tensorrt: str) -> tuple[Recipe, ...]:
     return tuple(recipe_for(path, config, tensorrt) for path in weights.paths(Path(config.models.dir)))
 
 
-def _supply(config: Config, progress: Progress | None) -> tuple[Path, list[Supplied]]:
-    nvidia.gpu(config.gpu.device)
+def _supply(config: Config, progress: Progress | None) -> Built:
+    gpu = nvidia.gpu(config.gpu.device)
     found = supply.probe()
     if missing := found.tensorrt_missing or found.pycuda_missing:
         raise Unavailable(missing)
@@ -85,7 +118,19 @@ def _supply(config: Config, progress: Progress | None) -> tuple[Path, list[Suppl
     folder, trouble = supply.writable(engines_dir(config))
     if trouble:
         folder = _without_writing(engines_dir(config), wanted, folder, trouble)
-    return folder, supply.ensure(wanted, folder, device=config.gpu.device, progress=progress)
+    supplied = supply.ensure(wanted, folder, device=config.gpu.device, progress=progress)
+    return Built(folder, supplied, _kernels(folder, gpu.capability))
+
+
+def _kernels(folder: Path, capability: str) -> Kernels:
+    began_s = time.monotonic()
+    try:
+        if compiling.is_there(folder, capability):
+            return Kernels(capability)
+        compiling.ensure(folder, capability)
+    except Unavailable as reason:
+        return Kernels(capability, reason=str(reason))
+    return Kernels(capability, time.monotonic() - began_s)
 
 
 def _without_writing(folder: Path, wanted: Sequence[Recipe], temporary: Path, trouble: str) -> Path:
@@ -96,12 +141,15 @@ def _without_writing(folder: Path, wanted: Sequence[Recipe], temporary: Path, tr
     return temporary
 
 
-def _warn(supplied: Sequence[Supplied], following: backends.Backend) -> None:
-    for one in supplied:
+def _warn(built: Built, following: backends.Backend) -> None:
+    for one in built.engines:
         for note in one.notes:
             log.warning("%s: an engine was set aside and built again: %s", one.recipe.network, note)
         if one.path is None:
             log.warning("%s: no TensorRT engine (%s); %s runs it", one.recipe.network, one.reason, NAMES[following])
+    if reason := built.kernels.reason:
+        lost = "faces are found with the networks alone on TensorRT"
+        log.warning("the GPU's kernels can't be compiled (%s); %s", reason, lost)
 
 
 def _what(supplied: Sequence[Supplied]) -> tuple[str, str, str]:

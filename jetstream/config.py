@@ -59,7 +59,10 @@ class Camera(Table, frozen=True):
     name: Name
     """in events and file names: letters, digits, `_` and `-`"""
     source: Annotated[str, Meta(min_length=1)]
-    """camera index, /dev path or by-id name, rtsp:// or http:// URL, video file, folder or glob of images, `demo`"""
+    """camera index, /dev path or by-id name, rtsp:// or http:// URL, `gst: PIPELINE`, video file, folder or glob of
+    images, `demo`"""
+    decoder: Literal["cpu", "cuda"] = "cpu"
+    """what decodes cameras, streams and videos: cuda: the GPU of gpu.device (NVDEC), or the source is refused"""
     fps: NotNegative = 0.0
     """most frames a second to take; 0: all"""
     max_width: Annotated[int, Meta(ge=16, le=16384)] = 1920
@@ -162,8 +165,12 @@ class Gpu(Table, frozen=True):
     """which GPU, as `jetstream doctor` counts them"""
     precision: Literal["fp16", "fp32"] = "fp16"
     """TensorRT's arithmetic: fp16 is faster, fp32 gives the CPU's answers"""
-    batch: Annotated[int, Meta(ge=1, le=1024)] = 64
-    """crops in one run of R-Net and O-Net on a GPU"""
+    batch: Annotated[int, Meta(ge=4, le=512)] = 128
+    """crops in one run of R-Net on a GPU, 4 and 16 times as many where there are more; of O-Net a quarter"""
+    max_wait_ms: NotNegative = 0.0
+    """live: longest wait for other cameras' frames to fill a batch, ms; 0: none"""
+    when_lost: Literal["restart", "cpu"] = "restart"
+    """when detect or recognize fails twice within pipeline.restart_window_s: start it as before, or on the CPU"""
     engines_dir: str = ""
     """folder of TensorRT's built engines; empty: `engines` in models.dir"""
 
@@ -220,6 +227,11 @@ def with_preset(config: Config) -> Config:
     preset = PRESETS[config.detect.preset]
     missing = {key: value for key, value in preset.items() if getattr(config.detect, key) is None}
     return msgspec.structs.replace(config, detect=msgspec.structs.replace(config.detect, **missing))
+
+
+def cuda_device(camera: Camera, config: Config) -> int | None:
+    """The GPU that decodes a camera; None: the CPU does."""
+    return config.gpu.device if camera.decoder == "cuda" else None
 
 
 def engines_dir(config: Config) -> Path:

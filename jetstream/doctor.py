@@ -1,14 +1,11 @@
-"""What this machine has for jetstream, in one look: driver, GPU, TensorRT, engines, memory, codecs, cameras.
+"""What this machine has for jetstream, in one look: driver, GPU, TensorRT, engines, kernels, memory, codecs, cameras.
 
 Changes nothing and needs nothing; what is missing is said, and never an error.
 """
 
 import contextlib
-import ctypes
 import os
 import re
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,14 +16,16 @@ import msgspec
 from jetstream import __version__, building
 from jetstream.config import Config, engines_dir
 from jetstream.errors import JetstreamError
+from jetstream.gpu import compilers, compiling
 from jetstream.runners import backends, engines, nvidia, onnxrt, supply, trt
 from jetstream.runners.base import Unavailable
+from jetstream.runners.engines import Found
 from jetstream.runners.opening import NAMES
 from jetstream.runners.workshop_words import Probe
+from jetstream.video import gstchild
 
 SHM = Path("/dev/shm")
 CODECS = ("h264", "hevc", "mjpeg", "mpeg4")
-MOST_NVRTC = 13  # the newest CUDA whose NVRTC is looked for by number
 
 
 class Fact(msgspec.Struct, frozen=True):
@@ -39,7 +38,8 @@ class Fact(msgspec.Struct, frozen=True):
 
 class Report(msgspec.Struct, frozen=True):
     facts: tuple[Fact, ...]
-    engines: tuple[engines.Found, ...]
+    engines: tuple[Found, ...]
+    kernels: tuple[Found, ...]
     backend: str
     why: str
 
@@ -48,8 +48,17 @@ def examine(config: Config) -> Report:
     """Every fact. Takes some seconds where TensorRT is installed: a process of its own tries to import it."""
     probe = supply.probe() if trt.is_installed() else Probe(tensorrt_missing="not installed")
     backend, why = _choice(config, probe)
-    facts = (*_machine(), *_gpu(config), *_packages(probe), *_compilers(), _shared_memory(), *_codecs(), *_cameras())
-    return Report(facts, tuple(_engines(config, probe)), backend, why)
+    facts = (
+        *_machine(),
+        *_gpu(config),
+        *_packages(probe),
+        *_compilers(),
+        _shared_memory(),
+        *_codecs(),
+        _gstreamer(),
+        *_cameras(),
+    )
+    return Report(facts, tuple(_engines(config, probe)), tuple(_kernels(config, probe)), backend, why)
 
 
 def lines(report: Report) -> Iterator[str]:
@@ -62,6 +71,8 @@ def lines(report: Report) -> Iterator[str]:
     if not report.engines:
         remedy = " yet (`jetstream build` makes them)" if report.backend == "tensorrt" else ""
         yield f"{'engines':{width}}  - none{remedy}"
+    for one in report.kernels:
+        yield f"{'kernels':{width}}  {'- ' if one.state == 'missing' else ''}{one.file}: {one.state} ({one.reason})"
     yield f"{'backend':{width}}  {report.backend}: {report.why}"
 
 
@@ -121,36 +132,12 @@ def _pycuda() -> str:
 
 
 def _compilers() -> Iterator[Fact]:
-    nvcc = shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
-    yield Fact("nvcc", f"{_nvcc_release(nvcc)} ({nvcc})", True) if nvcc else Fact("nvcc", "not found", ok=False)
-    nvrtc = _nvrtc()
-    yield Fact("NVRTC", nvrtc or "not found", bool(nvrtc))
-
-
-def _nvcc_release(nvcc: str) -> str:
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        said = subprocess.run([nvcc, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
-        if release := re.search(r"release ([\d.]+)", said):
-            return release[1]
-    return "it doesn't say its version"
-
-
-def _nvrtc() -> str:
-    names = ["libnvrtc.so", *(f"libnvrtc.so.{major}" for major in range(MOST_NVRTC, 11, -1)), "libnvrtc.so.11.2"]
-    for folder in ("", *(str(path) for path in Path("/usr/local").glob("cuda*/lib64")), *_wheels()):
-        for name in names:
-            with contextlib.suppress(OSError):
-                library = ctypes.CDLL(os.path.join(folder, name))
-                major, minor = ctypes.c_int(), ctypes.c_int()
-                library.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
-                return f"{major.value}.{minor.value} ({os.path.join(folder, name)})"
-    return ""
-
-
-def _wheels() -> Iterator[str]:
-    """Where pip puts NVIDIA's libraries."""
-    for entry in sys.path:
-        yield from (str(path) for path in Path(entry).glob("nvidia/*/lib") if path.is_dir())
+    there = list(compilers.found())
+    for kind in ("nvcc", "NVRTC"):
+        said = [
+            f"{name.removeprefix(kind).strip()} ({path})".strip() for name, path, _ in there if name.startswith(kind)
+        ]
+        yield Fact(kind, ", ".join(said) or "not found", bool(said))
 
 
 def _shared_memory() -> Fact:
@@ -183,6 +170,12 @@ def _has_codec(av: Any, name: str, mode: str) -> bool:
     return True
 
 
+def _gstreamer() -> Fact:
+    version = gstchild.version()
+    missing = f"no {gstchild.PROGRAM}; `gst:` sources need the package gstreamer1.0-tools"
+    return Fact("GStreamer", version or missing, version is not None)
+
+
 def _cameras() -> Iterator[Fact]:
     devices = sorted(Path("/dev").glob("video*"))
     if not devices:
@@ -196,9 +189,17 @@ def _cameras() -> Iterator[Fact]:
         yield Fact("camera", f"{device} {name}{denied}", able)
 
 
-def _engines(config: Config, probe: Probe) -> list[engines.Found]:
+def _engines(config: Config, probe: Probe) -> list[Found]:
     folder = engines_dir(config)
     wanted: tuple[engines.Recipe, ...] = ()
     with contextlib.suppress(Unavailable, JetstreamError):
         wanted = building.recipes(config, probe.tensorrt) if probe.tensorrt else ()
     return engines.scan(folder, wanted) if folder.is_dir() else []
+
+
+def _kernels(config: Config, probe: Probe) -> Iterator[Found]:
+    """Also the file that is missing, where TensorRT could use it."""
+    capability = ""
+    with contextlib.suppress(Unavailable):
+        capability = nvidia.gpu(config.gpu.device).capability if probe.tensorrt else ""
+    return compiling.scan(engines_dir(config), capability)

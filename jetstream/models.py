@@ -3,6 +3,7 @@
 Knows which file is which and which backend runs it; knows no frame, no process and no gallery.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,16 +13,40 @@ import cv2
 from jetstream import weights
 from jetstream.config import Config
 from jetstream.runners import backends
-from jetstream.runners.opening import open_runner
-from jetstream.vision.embedder import Embedder
+from jetstream.runners.base import Unavailable
+from jetstream.runners.opening import NotBuiltError, open_runner
+from jetstream.vision.detector import CpuDetector, Detector
+from jetstream.vision.embedder import CpuEmbedder, Embedder
 from jetstream.vision.mtcnn import BATCH, Mtcnn
 
-__all__ = ["open_detector", "open_embedder", "open_runner"]
+log = logging.getLogger("jetstream")
+
+__all__ = ["open_detector", "open_embedder", "open_mtcnn", "open_runner"]
 
 
 @contextmanager
-def open_detector(config: Config) -> Iterator[Mtcnn]:
-    """The MTCNN cascade. Raises ModelError when a model isn't built or is damaged."""
+def open_detector(config: Config) -> Iterator[Detector]:
+    """The cascade as the detect stage asks it: on the GPU from end to end where that works, else net by net.
+
+    Raises ModelError when a model isn't built or is damaged.
+    """
+    with ExitStack() as stack:
+        if backends.choose(config.gpu).best == "tensorrt":
+            from jetstream.gpu.opening import open_gpu_detector  # without a GPU nothing of it is imported
+
+            try:
+                detector: Detector = stack.enter_context(open_gpu_detector(config))
+            except Unavailable as reason:
+                log.warning("detect: not on the GPU from end to end (%s); its networks run one by one", reason)
+            else:
+                yield detector
+                return
+        yield CpuDetector(stack.enter_context(open_mtcnn(config)))
+
+
+@contextmanager
+def open_mtcnn(config: Config) -> Iterator[Mtcnn]:
+    """The MTCNN cascade, picture by picture. Raises ModelError when a model isn't built or is damaged."""
     cv2.setNumThreads(1)  # its pool spins, and on few cores takes from the other stages what it gains here
     settings = config.detect
     files = weights.paths(Path(config.models.dir))
@@ -45,8 +70,24 @@ def open_detector(config: Config) -> Iterator[Mtcnn]:
 
 @contextmanager
 def open_embedder(config: Config) -> Iterator[Embedder]:
-    """The embedding network. Raises ModelError when it isn't built or is damaged."""
+    """The embedding network, which also cuts its chips where that works on the GPU.
+
+    Raises ModelError when it isn't built or is damaged.
+    """
     cv2.setNumThreads(1)
     path = weights.paths(Path(config.models.dir)).embedder
-    with open_runner(path, config, threads=config.recognize.threads) as runner:
-        yield Embedder(runner, batch=config.recognize.batch)
+    with ExitStack() as stack:
+        if backends.choose(config.gpu).best == "tensorrt":
+            from jetstream.gpu.opening import open_gpu_embedder
+
+            try:
+                embedder: Embedder = stack.enter_context(open_gpu_embedder(config))
+            except NotBuiltError:
+                pass  # open_runner tells of it
+            except Unavailable as reason:
+                log.warning("recognize: chips aren't cut on the GPU (%s); the CPU does", reason)
+            else:
+                yield embedder
+                return
+        runner = stack.enter_context(open_runner(path, config, threads=config.recognize.threads))
+        yield CpuEmbedder(runner, batch=config.recognize.batch)

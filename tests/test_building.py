@@ -10,7 +10,9 @@ import pytest
 from jetstream import building
 from jetstream.config import Config, Gpu, Models
 from jetstream.errors import ModelError, UserError
+from jetstream.gpu import compiling
 from jetstream.runners import backends, nvidia, supply
+from jetstream.runners.base import Unavailable
 from jetstream.runners.supply import Limits
 from tests.conftest import REPOSITORY
 from tests.runners import fake_workshop
@@ -21,13 +23,14 @@ NETWORKS = ("pnet", "rnet", "onet", "embedder")
 
 @pytest.fixture
 def machine(monkeypatch):
-    """A machine with a GPU and TensorRT, whose builds go as the words say: `pnet=build-crash`."""
+    """A machine with a GPU, TensorRT and a compiler, whose builds go as the words say: `pnet=build-crash`."""
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY), prepend=os.pathsep)
     gpu = nvidia.Gpu("Pretended GPU", "9.0", 2**33)
     monkeypatch.setattr(nvidia, "gpus", lambda: (gpu,))
     monkeypatch.setattr(backends.trt, "is_installed", lambda: True)
     monkeypatch.setattr(backends.context, "is_installed", lambda: True)
     monkeypatch.setattr(backends.onnxrt, "providers", lambda: ("CPUExecutionProvider",))
+    monkeypatch.setattr(compiling, "compile_source", lambda source, capability: b"cubin")
     real_ensure, real_probe = supply.ensure, supply.probe
 
     def behave(*how: str) -> None:
@@ -115,11 +118,33 @@ def test_a_gpu_that_is_not_there_is_said(machine, config):
     assert choice.has_gpu
 
 
-def test_build_makes_a_row_for_each_network(machine, config):
+def test_build_makes_a_row_for_each_network_and_one_for_the_kernels(machine, config):
     rows = list(building.rows(building.build(config)))
-    assert [row[0] for row in rows] == list(NETWORKS)
+    assert [row[0] for row in rows] == [*NETWORKS, "kernels"]
     assert all(row[3] == "built" and len(row) == len(building.COLUMNS) for row in rows)
-    assert [row[3] for row in building.rows(building.build(config))] == ["was there"] * 4
+    assert rows[-1][2] == "for 9.0"
+    again = building.build(config)
+    assert [row[3] for row in building.rows(again)] == ["was there"] * 5
+    assert again.is_whole
+
+
+def test_without_a_compiler_the_run_goes_on_with_one_warning(machine, config, monkeypatch, caplog):
+    def fail(source, capability):
+        raise Unavailable("no nvcc")
+
+    monkeypatch.setattr(compiling, "compile_source", fail)
+    assert building.prepare(config).gpu.backend == "tensorrt"
+    assert messages(caplog, "WARNING") == [
+        "the GPU's kernels can't be compiled (no nvcc); faces are found with the networks alone on TensorRT"
+    ]
+    built = building.build(config)
+    assert not built.is_whole
+    assert list(building.rows(built))[-1][3] == "failed"
+
+
+def test_stages_load_what_a_run_compiled(machine, config):
+    prepared = building.prepare(config)
+    assert compiling.load(Path(prepared.gpu.engines_dir), "9.0") == b"cubin"
 
 
 def test_build_without_tensorrt_is_a_sentence(machine, config, monkeypatch):

@@ -7,13 +7,27 @@ import pytest
 from jetstream import building, doctor
 from jetstream.config import Config, Gpu, Models
 from jetstream.errors import ModelError
-from jetstream.runners import engines
+from jetstream.gpu import compiling
+from jetstream.runners import engines, nvidia, supply, trt
 from jetstream.runners.engines import Recipe
 from jetstream.runners.profiles import fixed
+from jetstream.runners.workshop_words import Probe
 from tests.command import Command
 from tests.conftest import REPOSITORY
 
-TOPICS = {"jetstream", "driver", "TensorRT", "PyCUDA", "onnxruntime", "nvcc", "NVRTC", "/dev/shm", "decodes", "encodes"}
+TOPICS = {
+    "jetstream",
+    "driver",
+    "TensorRT",
+    "PyCUDA",
+    "onnxruntime",
+    "nvcc",
+    "NVRTC",
+    "/dev/shm",
+    "decodes",
+    "encodes",
+    "GStreamer",
+}
 
 
 @pytest.fixture
@@ -63,6 +77,25 @@ def test_doctor_lists_stale_and_bad_engines(tmp_path):
     assert "bad (not an engine of jetstream, or damaged)" in said
 
 
+def test_doctor_lists_the_kernels_and_misses_those_for_the_gpu(tmp_path, monkeypatch):
+    monkeypatch.setattr(nvidia, "gpus", lambda: (nvidia.Gpu("Pretended GPU", "9.0", 2**33),))
+    monkeypatch.setattr(trt, "is_installed", lambda: True)
+    monkeypatch.setattr(supply, "probe", lambda: Probe(tensorrt="tensorrt 8.5.3.1"))
+    monkeypatch.setattr(compiling, "compile_source", lambda source, capability: b"cubin" * 100_000)
+    wanted = compiling.file_name(compiling.sources(), "9.0")
+    config = Config(gpu=Gpu(engines_dir=str(tmp_path)))
+    old = compiling.ensure(tmp_path, "9.0", "an older source")
+    compiling.ensure(tmp_path, "7.2").write_bytes(b"damaged")
+    before = doctor.examine(config)
+    assert {one.file: one.state for one in before.kernels}[wanted] == "missing"
+    assert f"{wanted}: missing (`jetstream build` makes it)" in "\n".join(doctor.lines(before))
+    compiling.ensure(tmp_path, "9.0")
+    states = {one.file: (one.state, one.reason) for one in doctor.examine(config).kernels}
+    assert states[wanted] == ("ready", "0.50 MB")
+    assert states[old.name] == ("stale", "for another jetstream or GPU")
+    assert states[compiling.file_name(compiling.sources(), "7.2")] == ("bad", "not kernels of jetstream, or damaged")
+
+
 def test_doctor_knows_codecs_that_ffmpeg_lacks(monkeypatch):
     monkeypatch.setattr(doctor, "CODECS", ("h264", "no_such_codec"))
     report = doctor.examine(Config())
@@ -94,7 +127,7 @@ def test_a_run_without_a_gpu_is_decided_in_silence(no_gpu, caplog):
         ("gpu.precision=int8", "gpu.precision"),
         ("gpu.batch=0", "gpu.batch"),
         ("gpu.device=-1", "gpu.device"),
-        ("gpu.max_wait_ms=5", "gpu.max_wait_ms"),
+        ("gpu.max_wait_s=5", "gpu.max_wait_s"),
     ],
 )
 def test_a_wrong_key_is_a_sentence(jetstream, setting, sentence):

@@ -18,7 +18,7 @@ from jetstream.photos import list_photos
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.vision import align
 from jetstream.vision.classifier import Classifier
-from jetstream.vision.embedder import Embedder
+from jetstream.vision.embedder import CpuEmbedder, Embedder
 from jetstream.vision.mtcnn import Mtcnn
 from tests.looks import looks
 
@@ -38,7 +38,7 @@ def detector(models_dir):
 @pytest.fixture(scope="module")
 def embedder(models_dir):
     with OnnxRunner(models_dir / "embedder.onnx") as runner:
-        yield Embedder(runner)
+        yield CpuEmbedder(runner)
 
 
 class Place:

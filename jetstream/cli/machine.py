@@ -30,19 +30,19 @@ def models(
 
 @app.command("build")
 def build_engines(config: ConfigFile, sets: Sets = None) -> None:
-    """Build TensorRT's engines for a config ahead of time, and test them. `run` does this by itself."""
+    """Build TensorRT's engines for a config and the GPU's kernels ahead of time. `run` does this by itself."""
     from jetstream import building, startup
 
     settings = settings_of(config, sets=sets)
     log_as_run(settings)
     with progress_bars() as progress:
         startup.prepare_models(settings, progress)
-        supplied = building.build(settings, progress)
+        built = building.build(settings, progress)
     table = Table(*building.COLUMNS, title=str(configuration.engines_dir(settings)))
-    for row in building.rows(supplied):
+    for row in building.rows(built):
         table.add_row(*row)
     out.print(table)
-    if not all(one.path for one in supplied):
+    if not built.is_whole:
         raise typer.Exit(1)
 
 

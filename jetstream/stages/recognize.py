@@ -14,13 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream import gallery
-from jetstream.config import Config
+from jetstream.config import Config, Recognize
 from jetstream.errors import ModelError
+from jetstream.ipc.frames import View
 from jetstream.ipc.ring import FrameReader
 from jetstream.messages import Dropped, InUse, Named, NamedFace, Tick, Wanted
 from jetstream.models import open_embedder
 from jetstream.vision import align
 from jetstream.vision.classifier import NOBODY, Answer, Classifier
+from jetstream.vision.embedder import CHIP_SHAPE, EMBEDDING_SIZE, Embedder, Looked
 from jetstream.vision.quality import measure
 from jetstream.vision.swaps import Swaps
 
@@ -48,19 +50,14 @@ def recognize(
             batch = [message for message in messages if isinstance(message, Wanted)]
             if not batch:
                 continue  # a tick
-            cut = [_cut(wanted, rings) for wanted in batch]
-            fine = [[quality >= config.recognize.min_quality for quality in faces.qualities] for faces in cut]
-            chips = np.concatenate([faces.chips[ok] for faces, ok in zip(cut, fine, strict=True)])
-            embeddings = embedder.embed(chips, mirror=config.recognize.mirror)
-            answers = iter(zip(known.classifier.ask(embeddings), embeddings, strict=True))
-            for wanted, faces, ok in zip(batch, cut, fine, strict=True):
-                if not len(faces.chips):
+            looks = (_looks_in_place if embedder.reads_in_place else _looks)(batch, rings, embedder, config.recognize)
+            fine = [look.embedding for faces in looks for look in faces if look.embedding is not None]
+            answers = iter(known.classifier.ask(np.array(fine, np.float32).reshape(-1, EMBEDDING_SIZE)))
+            for wanted, faces in zip(batch, looks, strict=True):
+                if not faces:
                     yield Dropped(camera=wanted.frame.camera, reason="lapped")
-                looks = [
-                    Look(quality, *next(answers)) if fit else Look(quality)
-                    for quality, fit in zip(faces.qualities, ok, strict=True)
-                ]
-                yield _named(wanted, looks, known.files, swaps[wanted.frame.camera])
+                told = [NOBODY if look.embedding is None else next(answers) for look in faces]
+                yield _named(wanted, faces, told, known.files, swaps[wanted.frame.camera])
 
 
 class Known:
@@ -102,32 +99,65 @@ class Known:
         return True
 
 
-class Cut(NamedTuple):
-    """The faces of one question."""
-
-    chips: NDArray[np.uint8]  # (N, 150, 150, 3) BGR
-    qualities: list[float]  # N of 0..1
-
-
 class Look(NamedTuple):
-    """What one face said; nothing, where the look was too poor to be embedded."""
+    """One face: how good its look is and, unless that is too poor to say anything, what it is like."""
 
     quality: float
-    answer: Answer = NOBODY
-    embedding: NDArray[np.float32] | None = None  # (128,)
+    embedding: NDArray[np.float32] | None  # (128,)
 
 
-def _cut(wanted: Wanted, rings: FrameReader) -> Cut:
-    """One chip a wanted face, or none when the frame is gone."""
+def _looks(batch: Sequence[Wanted], rings: FrameReader, embedder: Embedder, settings: Recognize) -> list[list[Look]]:
+    """The wanted faces of each question, or none when its frame is gone."""
+    cut = [_cut(wanted, rings) for wanted in batch]
+    fine = [chip for faces in cut for quality, chip in faces if quality >= settings.min_quality]
+    chips = np.array(fine, np.uint8).reshape(-1, *CHIP_SHAPE)
+    embeddings = iter(embedder.embed(chips, mirror=settings.mirror))
+    return [
+        [Look(quality, next(embeddings) if quality >= settings.min_quality else None) for quality, _ in faces]
+        for faces in cut
+    ]
+
+
+def _cut(wanted: Wanted, rings: FrameReader) -> list[tuple[float, NDArray[np.uint8]]]:
     image = rings.read(wanted.frame.camera, wanted.frame.frame_id)
     if image is None:
-        return Cut(np.empty((0, align.CHIP_PX, align.CHIP_PX, 3), np.uint8), [])
-    landmarks = np.array([face.landmarks for face in wanted.faces]).reshape(-1, 5, 2)
+        return []
+    landmarks = _landmarks(wanted)
     chips = align.chips(image, landmarks)
-    return Cut(chips, [measure(image, *face).overall for face in zip(landmarks, chips, strict=True)])
+    return [(measure(image, *face).overall, face[1]) for face in zip(landmarks, chips, strict=True)]
 
 
-def _named(wanted: Wanted, looks: Sequence[Look], files: Sequence[str], swaps: Swaps) -> Named:
+def _looks_in_place(
+    batch: Sequence[Wanted], rings: FrameReader, embedder: Embedder, settings: Recognize
+) -> list[list[Look]]:
+    """As `_looks`, with all faces embedded: a GPU has their embeddings before anybody has seen their chips."""
+    views = [rings.view(wanted.frame.camera, wanted.frame.frame_id) for wanted in batch]
+    pictures = [(view.image, _landmarks(wanted)) for view, wanted in zip(views, batch, strict=True) if view is not None]
+    looked = iter(embedder.look(pictures, mirror=settings.mirror))
+    return [
+        [] if view is None else _judged(view, _landmarks(wanted), next(looked), settings.min_quality)
+        for view, wanted in zip(views, batch, strict=True)
+    ]
+
+
+def _judged(view: View, landmarks: NDArray[np.float64], looked: Looked, min_quality: float) -> list[Look]:
+    """Nothing of a frame that was overwritten meanwhile."""
+    if not view.still_valid():
+        return []
+    qualities = [measure(view.image, *face).overall for face in zip(landmarks, looked.chips, strict=True)]
+    return [
+        Look(quality, embedding if quality >= min_quality else None)
+        for quality, embedding in zip(qualities, looked.embeddings, strict=True)
+    ]
+
+
+def _landmarks(wanted: Wanted) -> NDArray[np.float64]:
+    return np.array([face.landmarks for face in wanted.faces], np.float64).reshape(-1, 5, 2)
+
+
+def _named(
+    wanted: Wanted, looks: Sequence[Look], answers: Sequence[Answer], files: Sequence[str], swaps: Swaps
+) -> Named:
     time_s = wanted.frame.time_s
     faces = tuple(
         NamedFace(
@@ -137,10 +167,10 @@ def _named(wanted: Wanted, looks: Sequence[Look], files: Sequence[str], swaps: S
             distance=answer.distance,
             nearest=answer.nearest,
             photo=None if answer.photo is None else files[answer.photo],
-            quality=quality,
-            moved=embedding is not None
-            and swaps.moved(face.track_id, embedding, quality, time_s, named=answer.name is not None),
+            quality=look.quality,
+            moved=look.embedding is not None
+            and swaps.moved(face.track_id, look.embedding, look.quality, time_s, named=answer.name is not None),
         )
-        for face, (quality, answer, embedding) in zip(wanted.faces, looks, strict=False)
+        for face, look, answer in zip(wanted.faces, looks, answers, strict=False)
     )
     return Named(frame=wanted.frame, faces=faces)

@@ -43,6 +43,17 @@ class Similarity(NamedTuple):
         return abs(self.turn)
 
 
+class Place(NamedTuple):
+    """Where a chip is cut: a part of the picture, halved `levels` times by cv2.pyrDown, then warped by `matrix`."""
+
+    left: int  # px of the picture; this corner is on the grid of 2**levels
+    top: int
+    right: int
+    bottom: int
+    levels: int
+    matrix: NDArray[np.float64]  # (2, 3): a pixel of the chip to one of the halved part
+
+
 def similarity(landmarks: NDArray[Any]) -> Similarity | None:
     """The rotation, scale and shift that carry the template nearest to `landmarks` (5, 2), x and y in pixels.
 
@@ -84,14 +95,11 @@ def chips(image: NDArray[np.uint8], landmarks: NDArray[Any] | Sequence[NDArray[A
     return cut
 
 
-def _complex(points: NDArray[np.float64]) -> NDArray[np.complex128]:
-    return np.asarray(points[..., 0] + 1j * points[..., 1], dtype=np.complex128)
+def place(found: Similarity, height: int, width: int) -> Place | None:
+    """What `chip` samples, bilinear, of a picture of this size: halved until a chip pixel is at most two wide.
 
-
-def _sample(image: NDArray[np.uint8], found: Similarity) -> NDArray[np.uint8]:
-    """Bilinear, from the pyramid level on which a chip pixel is at most two picture pixels wide.
-
-    dlib spans the chip's 150 pixels over `150 * scale - 1` picture pixels around the point under chip (75, 75).
+    dlib spans the chip's 150 pixels over `150 * scale - 1` picture pixels around the point under chip (75, 75). None
+    where the chip lies outside the picture.
     """
     middle = found.turn * complex(CHIP_PX / 2, CHIP_PX / 2) + found.shift
     side_px = CHIP_PX * found.scale
@@ -99,17 +107,30 @@ def _sample(image: NDArray[np.uint8], found: Similarity) -> NDArray[np.uint8]:
     start = middle - step * complex((CHIP_PX - 1) / 2, (CHIP_PX - 1) / 2)
 
     levels = _levels(side_px)
-    image, corner = _neighbourhood(image, middle, side_px, levels)
-    if image.size == 0:
-        return np.zeros((CHIP_PX, CHIP_PX, 3), dtype=np.uint8)
-    start -= corner
+    left, top, right, bottom = _part(middle, side_px, levels, height, width)
+    if left >= right or top >= bottom:
+        return None
+    start -= complex(left, top)
     for _ in range(levels):
-        image = cv2.pyrDown(image).astype(np.uint8, copy=False)
         # dlib's own halving drops a border and says its pixels lie half a pixel to the right and up from there.
         step, start = step / 2, start / 2 + complex(-0.25, 0.25)
     matrix = np.array([[step.real, -step.imag, start.real], [step.imag, step.real, start.imag]])
+    return Place(left, top, right, bottom, levels, matrix)
+
+
+def _complex(points: NDArray[np.float64]) -> NDArray[np.complex128]:
+    return np.asarray(points[..., 0] + 1j * points[..., 1], dtype=np.complex128)
+
+
+def _sample(image: NDArray[np.uint8], found: Similarity) -> NDArray[np.uint8]:
+    where = place(found, *image.shape[:2])
+    if where is None:
+        return np.zeros((CHIP_PX, CHIP_PX, 3), dtype=np.uint8)
+    image = image[where.top : where.bottom, where.left : where.right]
+    for _ in range(where.levels):
+        image = cv2.pyrDown(image).astype(np.uint8, copy=False)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(image, matrix, (CHIP_PX, CHIP_PX), flags=flags).astype(np.uint8, copy=False)
+    return cv2.warpAffine(image, where.matrix, (CHIP_PX, CHIP_PX), flags=flags).astype(np.uint8, copy=False)
 
 
 def _levels(side_px: float) -> int:
@@ -124,15 +145,12 @@ def _levels(side_px: float) -> int:
     return levels
 
 
-def _neighbourhood(
-    image: NDArray[np.uint8], middle: complex, side_px: float, levels: int
-) -> tuple[NDArray[np.uint8], complex]:
-    """The part of the picture the chip can touch, and where its corner lies: halving a 12-megapixel photo is slow."""
-    height, width = image.shape[:2]
+def _part(middle: complex, side_px: float, levels: int, height: int, width: int) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of what the chip can touch: halving a 12-megapixel photo is slow."""
     grid = 2**levels
     # The chip's half diagonal, and room for the halving filters (two pixels at each level).
     reach = side_px * 0.7072 + 4 * grid
     # The corner keeps to the grid so that the halvings keep the pixels they would have had in the whole picture.
     left, top = (int(max(edge - reach, 0) // grid * grid) for edge in (middle.real, middle.imag))
     right, bottom = (int(max(edge + reach, 0)) + 1 for edge in (middle.real, middle.imag))
-    return image[top : min(bottom, height), left : min(right, width)], complex(left, top)
+    return left, top, min(right, width), min(bottom, height)

@@ -1,14 +1,16 @@
-"""Aligned faces to embeddings: 128 numbers a face, close for one person and far for two.
+"""Faces to embeddings: 128 numbers a face, close for one person and far for two.
 
 Knows no frame, no track and no backend.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.runners.base import Runner, TensorSpec, require
+from jetstream.vision import align
 
 CHIP_SHAPE = (150, 150, 3)
 EMBEDDING_SIZE = 128
@@ -17,11 +19,45 @@ _INPUT = TensorSpec("chip", np.dtype(np.float32), (None, 3, *CHIP_SHAPE[:2]))
 _OUTPUT = TensorSpec("embedding", np.dtype(np.float32), (None, EMBEDDING_SIZE))
 
 
-class Embedder:
-    """dlib's face recognition network on any runner.
+View: TypeAlias = tuple[NDArray[np.uint8], NDArray[Any]]
+"""A picture (H, W, 3) BGR, and the landmarks of its faces, (N, 5, 2) in its pixels."""
+
+
+class Looked(NamedTuple):
+    """What an embedder makes of one view."""
+
+    chips: NDArray[np.uint8]  # (N, 150, 150, 3) BGR, as `align.chip` cuts them
+    embeddings: NDArray[np.float32]  # (N, 128)
+
+
+class Embedder(Protocol):
+    """dlib's face recognition network.
 
     Two embeddings under 0.6 apart are probably one person (dlib's own threshold). They are not normalised.
     """
+
+    reads_in_place: bool
+    """Gains from pictures where they lie (`look`): check afterwards that they were still there."""
+
+    def embed(self, chips: NDArray[np.uint8], *, mirror: bool = False) -> NDArray[np.float32]:
+        """(N, 150, 150, 3) uint8 BGR to (N, 128) float32; N may be 0. A chip's answer does not depend on the others.
+
+        mirror  average each face's embedding with its mirror image's: less noise (on glint24_dev 97.4 % known people
+                instead of 94.8 % named with 0.5 % of strangers), for twice the time
+
+        Raises ValueError on any other shape or dtype.
+        """
+        ...
+
+    def look(self, views: Sequence[View], *, mirror: bool = False) -> list[Looked]:
+        """Cut and embed every face of some pictures."""
+        ...
+
+
+class CpuEmbedder:
+    """An Embedder that cuts chips on the CPU and asks any runner."""
+
+    reads_in_place = False
 
     def __init__(self, runner: Runner, *, batch: int = 32) -> None:
         """`batch`: the most chips in one inference. Raises ModelError unless the runner holds embedder.onnx."""
@@ -32,15 +68,7 @@ class Embedder:
         self._batch = batch
 
     def embed(self, chips: NDArray[np.uint8], *, mirror: bool = False) -> NDArray[np.float32]:
-        """(N, 150, 150, 3) uint8 BGR to (N, 128) float32; N may be 0. A chip's answer does not depend on the others.
-
-        mirror  average each face's embedding with its mirror image's: less noise (on glint24_dev 97.4 % known people
-                instead of 94.8 % named with 0.5 % of strangers), for twice the time
-
-        Raises ValueError on any other shape or dtype.
-        """
-        if chips.dtype != np.uint8 or chips.shape[1:] != CHIP_SHAPE:
-            raise ValueError(f"chips: expected (N, 150, 150, 3) uint8, got {chips.shape} {chips.dtype}")
+        require_chips(chips)
         if mirror:
             return np.asarray((self.embed(chips) + self.embed(chips[:, :, ::-1])) / 2, np.float32)
         embeddings = np.empty((len(chips), EMBEDDING_SIZE), np.float32)
@@ -48,6 +76,16 @@ class Embedder:
             part = slice(first, first + self._batch)
             embeddings[part] = self._runner.infer({_INPUT.name: _planes(chips[part])})[_OUTPUT.name]
         return embeddings
+
+    def look(self, views: Sequence[View], *, mirror: bool = False) -> list[Looked]:
+        cut = [align.chips(image, landmarks) for image, landmarks in views]
+        return [Looked(chips, self.embed(chips, mirror=mirror)) for chips in cut]
+
+
+def require_chips(chips: NDArray[np.uint8]) -> None:
+    """Raise ValueError unless they are (N, 150, 150, 3) uint8."""
+    if chips.dtype != np.uint8 or chips.shape[1:] != CHIP_SHAPE:
+        raise ValueError(f"chips: expected (N, 150, 150, 3) uint8, got {chips.shape} {chips.dtype}")
 
 
 def _planes(chips: NDArray[np.uint8]) -> NDArray[Any]:

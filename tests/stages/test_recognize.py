@@ -1,5 +1,6 @@
 """The recognize stage on the demo's people, with a real gallery."""
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator
@@ -12,9 +13,14 @@ import pytest
 
 from jetstream import gallery, startup
 from jetstream.config import Config
+from jetstream.gpu.embedder import GpuEmbedder
 from jetstream.messages import Captured, Dropped, InUse, Named, Tick, Wanted, WantedFace
+from jetstream.runners.onnxrt import OnnxRunner
+from jetstream.stages import recognize as stage
 from jetstream.stages.detect import detect
 from jetstream.stages.recognize import LOOK_EVERY_S, Known, recognize
+from jetstream.vision.embedder import CpuEmbedder, Looked, View
+from tests.gpu.emulation import COMPILER, EmulatedDevice, OnnxNet, build
 from tests.stages.making import captured, config_of, rings_for
 
 
@@ -115,6 +121,66 @@ def test_question_about_a_frame_that_left_the_ring_is_answered_without_faces(
     answers = answers_to([[w] for w in wanted], rings, config)
 
     assert answers == [Dropped(camera="a", reason="lapped"), Named(frame=wanted[0].frame, faces=())]
+
+
+def test_pictures_that_are_read_in_place_give_the_same_answers(
+    config: Config, portraits: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if COMPILER is None:
+        pytest.skip("needs g++ or clang++ to compile the GPU's kernels for the CPU")
+    device = EmulatedDevice(build(tmp_path, 16))
+    rings = rings_for(config)
+    collins, hopper = portraits.values()
+    dark = (collins * 0.02).astype(np.uint8)
+    wanted = [
+        *questions(captured(rings, [collins], "a"), rings, config),
+        *questions(captured(rings, [hopper], "b"), rings, config),
+    ]
+    (frame,) = (message.frame for message in captured(rings, [dark], "b"))
+    wanted.append(Wanted(frame=frame, faces=wanted[0].faces * 2))
+    expected = answers_to([wanted, wanted[:1]], rings, config)
+
+    with OnnxRunner(Path(config.models.dir) / "embedder.onnx") as runner:
+        embedder = GpuEmbedder(device, OnnxNet(runner, (2, 8)))
+        monkeypatch.setattr(stage, "open_embedder", lambda config: contextlib.nullcontext(embedder))
+        found = answers_to([wanted, wanted[:1]], rings, config)
+
+    assert device.launched.count("chips") == 2
+    for ours, theirs in zip(found, expected, strict=True):
+        assert isinstance(ours, Named)
+        assert isinstance(theirs, Named)
+        for face, same in zip(ours.faces, theirs.faces, strict=True):
+            assert (face.name, face.photo, face.nearest, face.moved) == (
+                same.name,
+                same.photo,
+                same.nearest,
+                same.moved,
+            )
+            numbers = [(one.quality, one.distance, one.confidence) for one in (face, same)]
+            assert numbers[0] == pytest.approx(numbers[1], abs=1e-3)
+
+
+def test_frame_overwritten_while_it_is_read_in_place_is_answered_without_faces(
+    config: Config, portraits: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rings = rings_for(config, slots=1)
+    collins, hopper = portraits.values()
+    (wanted,) = questions(captured(rings, [collins], "a"), rings, config)
+    (other,) = questions(captured(rings, [collins], "b"), rings, config)
+    look = CpuEmbedder.look
+
+    def overtaken(self: CpuEmbedder, views: list[View], *, mirror: bool) -> list[Looked]:
+        captured(rings, [hopper], "a")
+        return look(self, views, mirror=mirror)
+
+    monkeypatch.setattr(CpuEmbedder, "reads_in_place", True)
+    monkeypatch.setattr(CpuEmbedder, "look", overtaken)
+
+    lapped, nobody, named = answers_to([[wanted, other]], rings, config)
+
+    assert lapped == Dropped(camera="a", reason="lapped")
+    assert nobody == Named(frame=wanted.frame, faces=())
+    assert [face.name for face in named.faces] == ["Eileen Collins"]  # type: ignore[union-attr]
 
 
 def test_gallery_trained_meanwhile_is_taken_without_a_restart(config: Config, portraits: dict[str, np.ndarray]) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.vision.embedder import Embedder
+from jetstream.vision.embedder import CpuEmbedder
 from jetstream.weights import published
 
 
@@ -25,7 +25,7 @@ def reference():
 @pytest.fixture(scope="module")
 def embedder(models_dir):
     with OnnxRunner(models_dir / "embedder.onnx") as runner:
-        yield Embedder(runner)
+        yield CpuEmbedder(runner)
 
 
 def chips_of(portraits: dict[str, np.ndarray]) -> np.ndarray:

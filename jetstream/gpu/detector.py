@@ -1,0 +1,68 @@
+"""The cascade on the GPU as the detect stage asks it.
+
+Knows no frame and no ring: pictures are copied from where they lie, while the batch before them is computed.
+"""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from jetstream.errors import ModelError
+from jetstream.gpu.cascade import Cascade, Result, Ticket
+from jetstream.gpu.device import Device
+from jetstream.runners.base import Unavailable
+from jetstream.vision.boxes import square
+from jetstream.vision.detector import Look, Seen
+from jetstream.vision.mtcnn import Detections, beside, joined, not_found
+
+log = logging.getLogger("jetstream")
+
+
+class GpuDetector:
+    """A `vision.detector.Detector`."""
+
+    reads_in_place = True
+    gives_thumbnails = True
+
+    def __init__(self, device: Device, cascade: Cascade) -> None:
+        """Both stay the caller's to close."""
+        self._device, self._cascade = device, cascade
+        self.clipped = 0
+        """Candidates so far that were over the budget of their picture, whose worst were left out."""
+
+    def submit(self, looks: Sequence[Look]) -> Ticket:
+        """Begin. Raises ModelError where the GPU has too little memory for pictures of this size."""
+        try:
+            with self._device.current():
+                return self._cascade.submit(looks)
+        except Unavailable as reason:
+            raise ModelError(f"detect: {reason}") from None
+
+    def collect(self, ticket: Ticket) -> list[Seen]:
+        """Wait. Raises RuntimeError where the GPU failed: this process can't use it any more."""
+        with self._device.current():
+            results = self._cascade.collect(ticket)
+            self._count(results)
+            faces = self._tried_again(ticket.looks, [result.faces for result in results])
+        return [Seen(found, result.thumbnail) for found, result in zip(faces, results, strict=True)]
+
+    def _tried_again(self, looks: Sequence[Look], found: list[Detections]) -> list[Detections]:
+        """As `Mtcnn.verify`: faces that are not where they were are looked for a step to each side."""
+        lost = [
+            not_found(look.known, now) if not look.search else look.known[:0]
+            for look, now in zip(looks, found, strict=True)
+        ]
+        again = [number for number, some in enumerate(lost) if len(some)]
+        if not again:
+            return found
+        steps = [Look(looks[number].image, beside(square(lost[number])), search=False) for number in again]
+        for number, result in zip(again, self._cascade.collect(self._cascade.submit(steps)), strict=True):
+            found[number] = joined(found[number], result.faces)
+        return found
+
+    def _count(self, results: Sequence[Result]) -> None:
+        clipped = int(np.sum([result.clipped for result in results]))
+        if clipped and not self.clipped:
+            log.warning("detect: a picture has %d more candidates than are looked at; the surest are", clipped)
+        self.clipped += clipped

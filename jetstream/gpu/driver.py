@@ -1,0 +1,76 @@
+"""What PyCUDA lacks, asked of the CUDA driver by ctypes: page-locking memory that exists, and graphs.
+
+All calls want a current context. Knows no kernel and no picture.
+"""
+
+import ctypes
+import functools
+from collections.abc import Callable
+from typing import Any
+
+_LIBRARY = "libcuda.so.1"
+_REGISTER_MAPPED = 2  # CU_MEMHOSTREGISTER_DEVICEMAP
+_RELAXED = 2  # CU_STREAM_CAPTURE_MODE_RELAXED: TensorRT allocates nothing then, but may ask
+_ALREADY_REGISTERED = 712  # CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED
+
+
+class Graph:
+    """What a function puts into a stream, recorded once."""
+
+    def __init__(self, stream: int, work: Callable[[], None]) -> None:
+        """`work` is called once, and nothing of it runs. Raises RuntimeError where the driver refuses."""
+        cuda = _cuda()
+        _ask(cuda.cuStreamBeginCapture_v2(ctypes.c_void_p(stream), _RELAXED))
+        graph = ctypes.c_void_p()
+        try:
+            work()
+        finally:
+            status = cuda.cuStreamEndCapture(ctypes.c_void_p(stream), ctypes.byref(graph))
+        _ask(status)
+        self._executable = ctypes.c_void_p()
+        _ask(cuda.cuGraphInstantiateWithFlags(ctypes.byref(self._executable), graph, ctypes.c_ulonglong(0)))
+        _ask(cuda.cuGraphDestroy(graph))
+
+    def launch(self, stream: Any) -> None:
+        """Into a PyCUDA stream."""
+        _ask(_cuda().cuGraphLaunch(self._executable, ctypes.c_void_p(stream.handle)))
+
+    def close(self) -> None:
+        if self._executable:
+            _cuda().cuGraphExecDestroy(self._executable)
+            self._executable = ctypes.c_void_p()
+
+
+def register(address: int, n_bytes: int) -> bool:
+    """Page-lock memory, so that copies from it run at full speed beside everything else. Raises RuntimeError.
+
+    False: somebody else in this process did, who will also let go of it.
+    """
+    status = _cuda().cuMemHostRegister_v2(ctypes.c_void_p(address), ctypes.c_size_t(n_bytes), _REGISTER_MAPPED)
+    if status == _ALREADY_REGISTERED:
+        return False
+    _ask(status)
+    return True
+
+
+def unregister(address: int) -> None:
+    _cuda().cuMemHostUnregister(ctypes.c_void_p(address))
+
+
+def address_on_gpu(address: int) -> int:
+    """Where the GPU reads a byte of registered memory."""
+    found = ctypes.c_ulonglong()
+    _ask(_cuda().cuMemHostGetDevicePointer_v2(ctypes.byref(found), ctypes.c_void_p(address), 0))
+    return found.value
+
+
+@functools.cache
+def _cuda() -> ctypes.CDLL:
+    return ctypes.CDLL(_LIBRARY)
+
+
+def _ask(status: int) -> None:
+    if status:
+        name = ctypes.c_char_p()
+        _cuda().cuGetErrorName(status, ctypes.byref(name))
+        raise RuntimeError(f"the GPU fails: {(name.value or b'CUDA error').decode()} ({status})")

@@ -1,0 +1,170 @@
+"""The embedder on the GPU: chips cut there, or copied up, and their embeddings, one graph a batch.
+
+While a batch is computed, the chips of the next are copied up and those of the last come down. Knows no frame, no ring
+and no backend; `vision.embedder` defines every answer.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jetstream.errors import ModelError
+from jetstream.gpu.cascade import Net
+from jetstream.gpu.device import Device, Graph
+from jetstream.gpu.faces import FACE, Faces
+from jetstream.runners.base import Unavailable
+from jetstream.vision.embedder import CHIP_SHAPE, EMBEDDING_SIZE, Looked, View, require_chips
+
+SLOTS = 2
+_CHIP_BYTES = 3 * 150 * 150
+_BLOCKS_A_CHIP = 22  # of 256 threads: four pixels each
+
+
+class _Slot:
+    """What one batch under way needs to itself."""
+
+    def __init__(self, device: Device, rows: int) -> None:
+        self.cut, self.copied, self.done = device.event(), device.event(), device.event()
+        self.chips = device.allocate(rows * _CHIP_BYTES)
+        self.chips_here = device.pinned(rows * _CHIP_BYTES).reshape(rows, *CHIP_SHAPE)  # on their way up or down
+        self.embeddings = device.pinned(4 * rows * EMBEDDING_SIZE).view(np.float32).reshape(rows, EMBEDDING_SIZE)
+
+
+class _Batch(NamedTuple):
+    slot: _Slot
+    chips: slice
+    answers: slice
+
+
+_Bring: TypeAlias = Callable[[_Slot, slice], None]
+"""puts some of a call's chips into a slot's memory on the GPU, before what `compute` does next"""
+
+
+class GpuEmbedder:
+    """A `vision.embedder.Embedder`, for one thread. Close it before its device."""
+
+    reads_in_place = True
+
+    def __init__(self, device: Device, net: Net) -> None:
+        """Both stay the caller's to close. Call inside `device.current()`. Raises Unavailable."""
+        most = net.rows[-1]
+        self._device, self._net = device, net
+        self._copies, self._compute = device.stream(), device.stream()
+        self._graphs: dict[tuple[int, int, int, int], Graph] = {}
+        self._faces = Faces(device, self._copies, self._compute)
+        self._slots = [_Slot(device, most) for _ in range(SLOTS)]
+        self._input = device.allocate(4 * most * _CHIP_BYTES)
+        self._output = device.allocate(4 * most * EMBEDDING_SIZE)
+        self._room = device.pinned(0)
+        device.finish()
+
+    def embed(self, chips: NDArray[np.uint8], *, mirror: bool = False) -> NDArray[np.float32]:
+        """As `vision.embedder.Embedder` says. Chips in `room` are copied once, others twice.
+
+        Raises RuntimeError where the GPU failed: this process can't use it any more.
+        """
+        require_chips(chips)
+        with self._device.current():
+            return self._run(len(chips), mirror, lambda slot, part: self._copy_up(slot, chips[part]))
+
+    def room(self, count: int) -> NDArray[np.uint8]:
+        """Page-locked memory for (count, 150, 150, 3) chips, to be filled and embedded; good until the next call."""
+        n_bytes = count * _CHIP_BYTES
+        if n_bytes > self._room.nbytes:
+            with self._device.current():
+                self._room = self._device.pinned(n_bytes)
+        return self._room[:n_bytes].reshape(count, *CHIP_SHAPE)
+
+    def look(self, views: Sequence[View], *, mirror: bool = False) -> list[Looked]:
+        """As `vision.embedder.Embedder` says, from one copy of each picture.
+
+        Raises ModelError where the GPU has too little memory for them, RuntimeError where it failed.
+        """
+        counts = [len(landmarks) for _, landmarks in views]
+        chips = np.empty((sum(counts), *CHIP_SHAPE), np.uint8)
+        try:
+            with self._device.current():
+                faces = self._faces.bring(views) if len(chips) else 0
+                embeddings = self._run(len(chips), mirror, lambda slot, part: self._cut(slot, faces, part), chips)
+        except Unavailable as reason:
+            raise ModelError(f"recognize: {reason}") from None
+        parts = [slice(end - count, end) for count, end in zip(counts, np.cumsum(counts).tolist(), strict=True)]
+        return [Looked(chips[part], embeddings[part]) for part in parts]
+
+    def close(self) -> None:
+        """Free the memory."""
+        self._faces.free()
+        for address in (self._input, self._output, *(slot.chips for slot in self._slots)):
+            self._device.free(address)
+        self._slots.clear()
+
+    def _run(
+        self, count: int, mirror: bool, bring: _Bring, chips: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.float32]:
+        """The embeddings of so many chips; `chips` is filled where `bring` has them copied down."""
+        copies = 2 if mirror else 1
+        answers = np.empty((count * copies, EMBEDDING_SIZE), np.float32)
+        under_way: deque[_Batch] = deque()
+        for number, (first, rows) in enumerate(_batches(len(answers), self._net.rows)):
+            if len(under_way) == SLOTS:
+                self._finish(under_way.popleft(), answers, chips)
+            end = min(first + rows, len(answers))
+            slot, part = self._slots[number % SLOTS], slice(first // copies, -(-end // copies))
+            bring(slot, part)
+            self._graph(number % SLOTS, rows, copies, first % copies).launch(self._compute)
+            self._device.record(slot.done, self._compute)
+            under_way.append(_Batch(slot, part, slice(first, end)))
+        while under_way:
+            self._finish(under_way.popleft(), answers, chips)
+        return np.asarray((answers[0::2] + answers[1::2]) / 2, np.float32) if mirror else answers
+
+    def _finish(self, batch: _Batch, answers: NDArray[np.float32], chips: NDArray[np.uint8] | None) -> None:
+        slot = batch.slot
+        self._device.wait(slot.done)
+        answers[batch.answers] = slot.embeddings[: batch.answers.stop - batch.answers.start]
+        self._device.wait(slot.copied)
+        if chips is not None:
+            chips[batch.chips] = slot.chips_here[: batch.chips.stop - batch.chips.start]
+
+    def _copy_up(self, slot: _Slot, chips: NDArray[np.uint8]) -> None:
+        if not (chips.flags.c_contiguous and np.may_share_memory(chips, self._room)):
+            here = slot.chips_here[: len(chips)]
+            np.copyto(here, chips)
+            chips = here
+        self._device.upload(slot.chips, chips, self._copies)
+        self._device.record(slot.copied, self._copies)
+        self._device.wait_on_gpu(self._compute, slot.copied)
+
+    def _cut(self, slot: _Slot, faces: int, part: slice) -> None:
+        """Chips from faces; they come down while the network looks at them."""
+        count = part.stop - part.start
+        arguments = np.array((faces + part.start * FACE.itemsize, slot.chips), np.uint64).tobytes()  # Cut
+        self._device.launch("chips", (count, _BLOCKS_A_CHIP), 256, 0, arguments, self._compute)
+        self._device.record(slot.cut, self._compute)
+        self._device.wait_on_gpu(self._copies, slot.cut)
+        self._device.download(slot.chips_here[:count], slot.chips, self._copies)
+        self._device.record(slot.copied, self._copies)
+
+    def _graph(self, slot: int, rows: int, copies: int, first: int) -> Graph:
+        key = slot, rows, copies, first
+        if key not in self._graphs:
+            self._walk(*key)  # once for real: the first launch of a kernel or an engine may allocate
+            self._graphs[key] = self._device.graph(self._compute, lambda: self._walk(*key))
+        return self._graphs[key]
+
+    def _walk(self, slot: int, rows: int, copies: int, first: int) -> None:
+        """A batch of a slot's chips; rows beyond the last of them compute on what was there before."""
+        addresses = np.array((self._slots[slot].chips, self._input), np.uint64)  # Input of kernels/chips.cu
+        arguments = addresses.tobytes() + np.array((copies, first), np.int32).tobytes()
+        self._device.launch("planes", (rows, _BLOCKS_A_CHIP), 256, 0, arguments, self._compute)
+        self._net.enqueue(rows, self._input, {"embedding": self._output}, self._compute)
+        self._device.download(self._slots[slot].embeddings[:rows], self._output, self._compute)
+
+
+def _batches(count: int, rows: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """First row and size of each batch: the largest as often as it is filled, then the smallest that takes the rest."""
+    for first in range(0, count, rows[-1]):
+        yield first, next(size for size in rows if size >= min(count - first, rows[-1]))

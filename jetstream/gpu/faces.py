@@ -1,0 +1,164 @@
+"""Faces in pictures on the GPU: the rows that chips touch, copied up and halved, and where each chip lies in them.
+
+Knows no network. `vision.align` says where a chip is cut; the structs are those of kernels/chips.cu.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jetstream.gpu.device import Device
+from jetstream.vision import align
+from jetstream.vision.align import Place
+from jetstream.vision.embedder import View
+
+FACE = np.dtype(
+    [
+        ("pixels", np.uint64),
+        ("rows", np.int32),
+        ("columns", np.int32),
+        ("stride", np.int32),
+        ("matrix", np.float32, 6),
+    ],
+    align=True,
+)
+HALVING = np.dtype([("from", np.uint64), ("to", np.uint64), ("rows", np.int32), ("columns", np.int32)], align=True)
+_THREADS = 128
+_ROWS_A_THREAD = 8  # RUN of kernels/chips.cu
+
+
+class Strip(NamedTuple):
+    """The rows of a picture, all columns, that its chips touch."""
+
+    pixels: NDArray[np.uint8]  # (rows, W, 3), a view of the picture; no rows where there is no chip to cut
+    top: int  # the picture's row that comes first, on the grid of 2**levels
+    levels: int  # most halvings that a chip needs
+    places: list[Place | None]  # of each face; None: its chip is black
+
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """Rows and columns of the strip and of each halving."""
+        shapes = [(self.pixels.shape[0], self.pixels.shape[1])]
+        for _ in range(self.levels):
+            rows, columns = shapes[-1]
+            shapes.append(((rows + 1) // 2, (columns + 1) // 2))
+        return shapes
+
+    @property
+    def n_bytes(self) -> int:
+        return sum(map(_n_bytes, self.shapes))
+
+
+class Block:
+    """Memory on the GPU that grows; what was in it is lost then."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._address = self._n_bytes = 0
+
+    def fit(self, n_bytes: int) -> int:
+        """The address of at least so much. Raises Unavailable where the GPU has too little memory."""
+        if n_bytes > self._n_bytes:
+            self.free()
+            self._address = self._device.allocate(n_bytes)
+            self._n_bytes = n_bytes
+        return self._address
+
+    def free(self) -> None:
+        if self._n_bytes:
+            self._n_bytes = 0
+            self._device.free(self._address)
+
+
+class Faces:
+    """Memory for the faces of one call at a time. Call inside `device.current()`."""
+
+    def __init__(self, device: Device, copies: Any, compute: Any) -> None:
+        """`copies` and `compute` are streams: what must be copied up, and what reads it."""
+        self._device, self._copies, self._compute = device, copies, compute
+        self._pictures, self._faces = Block(device), Block(device)
+        self._described = device.pinned(0)
+        self._arrived = device.event()
+
+    def bring(self, views: Sequence[View]) -> int:
+        """The address of a Face for every face of the views, in order; good until the next call.
+
+        Raises Unavailable where the GPU has too little memory.
+        """
+        strips = [strip_of(*view) for view in views]
+        address = self._pictures.fit(sum(strip.n_bytes for strip in strips))
+        described = self._room_for(sum(len(strip.places) for strip in strips))
+        faces, first, levels = self._faces.fit(described.nbytes), 0, []
+        for (image, _), strip in zip(views, strips, strict=True):
+            levels.append(self._levels(image, strip, address))
+            describe(described.view(FACE)[first : first + len(strip.places)], strip, levels[-1])
+            address, first = address + strip.n_bytes, first + len(strip.places)
+        self._device.upload(faces, described, self._copies)
+        self._device.record(self._arrived, self._copies)
+        self._device.wait_on_gpu(self._compute, self._arrived)
+        for strip, addresses in zip(strips, levels, strict=True):
+            self._halve(strip, addresses)
+        return faces
+
+    def free(self) -> None:
+        self._pictures.free()
+        self._faces.free()
+
+    def _room_for(self, count: int) -> NDArray[np.uint8]:
+        n_bytes = count * FACE.itemsize
+        if n_bytes > self._described.nbytes:
+            self._described = self._device.pinned(n_bytes)
+        return self._described[:n_bytes]
+
+    def _levels(self, image: NDArray[np.uint8], strip: Strip, address: int) -> list[int]:
+        """Where each level of the strip lies; the first is copied up, unless the GPU reads it where it is."""
+        ends = np.cumsum([_n_bytes(shape) for shape in strip.shapes[:-1]], dtype=np.int64)
+        addresses = [address, *(address + ends).tolist()]
+        if strip.pixels.size:
+            self._device.pin(image)
+            there = self._device.address_on_gpu(strip.pixels)
+            if there is None:
+                self._device.upload(address, np.ascontiguousarray(strip.pixels), self._copies)
+            else:
+                addresses[0] = there
+        return addresses
+
+    def _halve(self, strip: Strip, addresses: Sequence[int]) -> None:
+        for level in range(strip.levels):
+            (rows, columns), (new_rows, new_columns) = strip.shapes[level : level + 2]
+            halving = np.array((addresses[level], addresses[level + 1], rows, columns), HALVING)
+            grid = -(-3 * new_columns // _THREADS), -(-new_rows // _ROWS_A_THREAD)
+            self._device.launch("pyr_down", grid, _THREADS, 0, halving.tobytes(), self._compute)
+
+
+def strip_of(image: NDArray[np.uint8], landmarks: NDArray[Any]) -> Strip:
+    """`image` (H, W, 3), `landmarks` (N, 5, 2) in its pixels."""
+    height, width = image.shape[:2]
+    similarities = [align.similarity(points) for points in landmarks]
+    places = [None if found is None else align.place(found, height, width) for found in similarities]
+    real = [place for place in places if place is not None]
+    levels = max((place.levels for place in real), default=0)
+    grid = 2**levels
+    top = min((place.top for place in real), default=0) // grid * grid
+    return Strip(image[top : max((place.bottom for place in real), default=top)], top, levels, places)
+
+
+def describe(faces: NDArray[Any], strip: Strip, addresses: Sequence[int]) -> None:
+    """Fill `faces`, FACE, with the strip's places in its levels at these addresses."""
+    faces[:] = np.zeros((), FACE)
+    for face, place in zip(faces, strip.places, strict=True):
+        if place is None:
+            continue
+        grid = 2**place.levels
+        stride = strip.shapes[place.levels][1]
+        row, column = (place.top - strip.top) // grid, place.left // grid
+        face["pixels"] = addresses[place.levels] + (row * stride + column) * 3
+        face["rows"], face["columns"] = -(-(place.bottom - place.top) // grid), -(-(place.right - place.left) // grid)
+        face["stride"] = stride
+        face["matrix"] = place.matrix.ravel()
+
+
+def _n_bytes(shape: tuple[int, int]) -> int:
+    return -(-shape[0] * shape[1] * 3 // 256) * 256

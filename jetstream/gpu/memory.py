@@ -1,0 +1,146 @@
+"""The cascade's memory on the GPU: every array of kernels/common.cu's Work, sized for a batch of pictures.
+
+Knows sizes and addresses; no kernel and no network.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jetstream.gpu.device import Device
+from jetstream.gpu.words import BATCH, BUDGET, FACE_FLOATS, FOUND, LEVEL, MASK_WORDS, PICTURE, WORK, Plan
+
+MOST_KNOWN = 256  # faces a picture that are looked for where they were last
+_LEVELS_APIECE = 16  # to begin with
+
+
+class Room(NamedTuple):
+    """How much of everything there is place for."""
+
+    pictures: int
+    levels: int
+    cells: int
+    picture_bytes: int
+    halving_bytes: int
+    thumbnail_bytes: int
+
+    def holds(self, plan: Plan) -> bool:
+        return all(have >= need for have, need in zip(self[1:], _needs(plan)[1:], strict=True))
+
+    def grown(self, plan: Plan) -> "Room":
+        return Room(*(max(have, need) for have, need in zip(self, _needs(plan), strict=True)))
+
+
+def _needs(plan: Plan) -> Room:
+    return Room(
+        len(plan.pictures),
+        len(plan.levels),
+        plan.cells,
+        plan.picture_bytes,
+        plan.halving_bytes,
+        plan.thumbnail_bytes,
+    )
+
+
+class Memory:
+    """Made for one Room. `work` is the kernels' argument."""
+
+    def __init__(
+        self, device: Device, room: Room, pnet: NDArray[np.float32], spare_rows: int, crop_floats: int
+    ) -> None:
+        """`spare_rows`: those of a network's batch beyond the last candidate, whose answers nobody reads. Raises
+        Unavailable where the GPU has too little memory.
+        """
+        self.room = room
+        self._device = device
+        self._addresses: list[int] = []
+        self.description = Description(room)
+        self.pixels = [self._new(room.picture_bytes) for _ in range(2)]  # by slot
+        self.halvings = self._new(room.halving_bytes)
+        self.thumbnails = self._new(room.thumbnail_bytes)
+        self.described = self._new(self.description.n_bytes)
+        self.work = self._work(pnet, room.pictures * BUDGET + spare_rows, crop_floats)
+
+    def address(self, name: str) -> int:
+        """Of an array of Work."""
+        return int(self.work[name])
+
+    def free(self) -> None:
+        for address in self._addresses:
+            self._device.free(address)
+        self._addresses.clear()
+
+    def _new(self, n_bytes: int) -> int:
+        try:
+            address = self._device.allocate(n_bytes)
+        except Exception:
+            self.free()
+            raise
+        self._addresses.append(address)
+        return address
+
+    def _work(self, pnet: NDArray[np.float32], rows: int, crop_floats: int) -> NDArray[Any]:
+        work = np.zeros((), WORK)
+        for name, offset in self.description.offsets.items():
+            work[name] = self.described + offset
+        pictures, cells = self.room.pictures, self.room.cells
+        boxes = pictures * BUDGET
+        sizes = {
+            "pnet": pnet.nbytes,
+            "level_counts": 4 * self.room.levels,
+            "cell_entries": 4 * cells,
+            "found": FOUND.itemsize * cells,
+            "rivals": 4 * cells,
+            "states": cells,
+            "survivor_counts": 4 * pictures,
+            "survivors": 8 * cells,
+            "masks": 4 * boxes * MASK_WORDS,
+            "places": 4 * boxes,
+            "clipped": 4 * pictures,
+            "rnet_boxes": 16 * boxes,
+            "rnet_counts": 4 * pictures,
+            "onet_boxes": 16 * boxes,
+            "onet_counts": 4 * pictures,
+            "crops": 4 * crop_floats,
+            "rnet_logits": 4 * rows,
+            "rnet_offsets": 16 * rows,
+            "onet_logits": 4 * rows,
+            "onet_offsets": 16 * rows,
+            "onet_landmarks": 40 * rows,
+            "totals": 16 * pictures,
+            "faces": 4 * FACE_FLOATS * rows,
+        }
+        for name, n_bytes in sizes.items():
+            work[name] = self._new(n_bytes)
+        for name in ("levels_list", "proposals", "rnet_list", "onet_list"):
+            apiece = {"boxes": 16 * boxes, "offsets": 16 * boxes, "logits": 4 * boxes, "rows": 4 * boxes}
+            for part, n_bytes in (*apiece.items(), ("counts", 4 * pictures)):
+                work[name][part] = self._new(n_bytes)
+        return work
+
+
+class Description:
+    """Where the structs of a batch lie in the one block that travels with it."""
+
+    def __init__(self, room: Room) -> None:
+        sizes = {
+            "batch": BATCH.itemsize,
+            "pictures": PICTURE.itemsize * room.pictures,
+            "known": 16 * MOST_KNOWN * room.pictures,
+            "levels": LEVEL.itemsize * room.levels,
+        }
+        self.offsets: dict[str, int] = {}
+        self.n_bytes = 0
+        for name, size in sizes.items():
+            self.offsets[name] = self.n_bytes
+            self.n_bytes += -(-size // 16) * 16
+
+    def view(self, block: NDArray[np.uint8], name: str, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
+        """`count` structs of a block, in place."""
+        first = self.offsets[name]
+        return block[first : first + dtype.itemsize * count].view(dtype)
+
+
+def first_room(pictures: int) -> Room:
+    return Room(pictures, pictures * _LEVELS_APIECE, 1, 1, 1, 1)

@@ -1,0 +1,94 @@
+"""A config to the device-resident path: the GPU with our kernels, the engines on it, and what asks both.
+
+Builds and compiles nothing: `jetstream build`, `run` and `replay` do, ahead of time.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from jetstream import weights
+from jetstream.config import Camera, Config, engines_dir
+from jetstream.gpu import compiling, pnet
+from jetstream.gpu.cascade import Cascade, Settings, logit
+from jetstream.gpu.detector import GpuDetector
+from jetstream.gpu.device import CudaDevice, Device
+from jetstream.gpu.embedder import GpuEmbedder
+from jetstream.gpu.nets import EngineNet
+from jetstream.gpu.words import Search
+from jetstream.runners import nvidia
+from jetstream.runners.opening import load_engine_of
+from jetstream.vision.mtcnn import AFTER_PNET_IOU
+from jetstream.vision.proposals import CELL_PX
+
+
+@contextmanager
+def open_device(config: Config) -> Iterator[CudaDevice]:
+    """The GPU of this config. Raises Unavailable where it, PyCUDA or its kernels are missing."""
+    capability = nvidia.gpu(config.gpu.device).capability
+    device = CudaDevice(config.gpu.device, compiling.load(engines_dir(config), capability))
+    try:
+        yield device
+    finally:
+        device.close()
+
+
+@contextmanager
+def open_net(path: Path, config: Config, device: Device) -> Iterator[EngineNet]:
+    """A network's engine on the device. Raises Unavailable, where it isn't built too, and ModelError."""
+    engine = load_engine_of(path, config)
+    with device.current():
+        net = EngineNet(engine, device)
+    try:
+        yield net
+    finally:
+        with device.current():
+            net.close()
+
+
+@contextmanager
+def open_gpu_detector(config: Config) -> Iterator[GpuDetector]:
+    """The cascade for `detect.batch` pictures of the largest camera. Raises Unavailable where anything is missing."""
+    files = weights.paths(Path(config.models.dir))
+    with ExitStack() as stack:
+        device = stack.enter_context(open_device(config))
+        rnet, onet = (stack.enter_context(open_net(path, config, device)) for path in (files.rnet, files.onet))
+        tile = compiling.tile_cells(nvidia.gpu(config.gpu.device).capability)
+        with device.current():
+            cascade = Cascade(device, rnet, onet, pnet.weights(files.pnet), settings_of(config, tile))
+            stack.callback(_close, device, cascade)
+            cascade.reserve([(camera.max_height, camera.max_width) for camera in _largest(config)])
+        yield GpuDetector(device, cascade)
+
+
+@contextmanager
+def open_gpu_embedder(config: Config) -> Iterator[GpuEmbedder]:
+    """The embedder that cuts its own chips. Raises Unavailable where anything is missing, and ModelError."""
+    with ExitStack() as stack:
+        device = stack.enter_context(open_device(config))
+        net = stack.enter_context(open_net(weights.paths(Path(config.models.dir)).embedder, config, device))
+        with device.current():
+            embedder = GpuEmbedder(device, net)
+        stack.callback(_close, device, embedder)
+        yield embedder
+
+
+def settings_of(config: Config, tile_cells: int) -> Settings:
+    """What the cascade looks for under this config."""
+    detect = config.detect
+    assert detect.thresholds is not None  # config.with_preset filled it
+    smallest = CELL_PX / detect.max_face_px if detect.max_face_px else 0.0
+    search = Search(CELL_PX / detect.min_face_px, smallest, detect.factor, tile_cells)
+    first, second, third = (logit(threshold) for threshold in detect.thresholds)
+    return Settings(search, (first, second, third), AFTER_PNET_IOU, detect.batch)
+
+
+def _largest(config: Config) -> list[Camera]:
+    """A batch holds one frame a camera at most."""
+    by_size = sorted(config.cameras, key=lambda camera: camera.max_width * camera.max_height, reverse=True)
+    return by_size[: config.detect.batch]
+
+
+def _close(device: Device, what: Cascade | GpuEmbedder) -> None:
+    with device.current():
+        what.close()

@@ -1,0 +1,198 @@
+"""The cascade's kernels, compiled for the CPU: the answers are those of `vision.mtcnn`, bit for bit in float32."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from jetstream import weights
+from jetstream.config import Camera, Config, Detect
+from jetstream.gpu import pnet
+from jetstream.gpu.cascade import Cascade
+from jetstream.gpu.detector import GpuDetector
+from jetstream.gpu.opening import settings_of
+from jetstream.runners.onnxrt import OnnxRunner
+from jetstream.vision import motion
+from jetstream.vision.detector import CpuDetector, Look
+from jetstream.vision.mtcnn import Mtcnn
+from tests.gpu.emulation import EmulatedDevice, OnnxNet
+
+NOBODY = np.empty((0, 4), np.float32)
+THRESHOLDS = (0.7, 0.7, 0.5)
+
+
+@pytest.fixture(scope="module")
+def runners(models_dir):
+    files = weights.paths(models_dir)
+    with OnnxRunner(files.pnet) as first, OnnxRunner(files.rnet) as second, OnnxRunner(files.onet) as third:
+        yield first, second, third
+
+
+@pytest.fixture(scope="module")
+def on_cpu(runners):
+    return CpuDetector(Mtcnn(*runners, thresholds=THRESHOLDS))
+
+
+@pytest.fixture
+def opened(library, runners, models_dir):
+    """Opens detectors on the emulated GPU."""
+
+    def open_one(rnet=(64, 256), onet=(16, 64), tile=16, kernels=library, **detect):
+        settings = {"thresholds": THRESHOLDS, "batch": 4, **detect}
+        config = Config(cameras=(Camera(name="any", source="0"),), detect=Detect(**settings))
+        device = EmulatedDevice(kernels)
+        nets = OnnxNet(runners[1], rnet), OnnxNet(runners[2], onet)
+        cascade = Cascade(device, *nets, pnet.weights(models_dir / "pnet.onnx"), settings_of(config, tile))
+        return GpuDetector(device, cascade)
+
+    return open_one
+
+
+def whole(image, known=NOBODY):
+    return Look(image, known, search=True)
+
+
+def answers(detector, looks):
+    return detector.collect(detector.submit(looks))
+
+
+def assert_same(given, wanted):
+    np.testing.assert_array_equal(given.boxes, wanted.boxes)
+    np.testing.assert_allclose(given.scores, wanted.scores, atol=1e-6)
+    np.testing.assert_array_equal(given.landmarks, wanted.landmarks)
+
+
+@pytest.fixture(scope="module")
+def people(portraits):
+    """Two people, each in two sizes, in one picture."""
+    eileen, grace = portraits["Eileen Collins"][:400, 60:460], portraits["Grace Hopper"][:400, 56:456]
+    picture = np.full((400, 640, 3), 90, np.uint8)
+    for face, x, y, side in (
+        (eileen, 10, 20, 330),
+        (grace, 350, 0, 200),
+        (eileen, 520, 210, 110),
+        (grace, 350, 210, 160),
+    ):
+        picture[y : y + side, x : x + side] = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA)
+    return picture
+
+
+@pytest.mark.parametrize("shape", [(480, 640), (479, 641), (121, 333), (300, 37), (40, 40), (39, 200), (7, 5)])
+def test_faces_are_those_of_the_cpu_at_any_size(opened, on_cpu, people, shape):
+    picture = cv2.resize(people, shape[::-1], interpolation=cv2.INTER_AREA)
+    (given,), (wanted,) = (answers(detector, [whole(picture)]) for detector in (opened(), on_cpu))
+    assert_same(given.faces, wanted.faces)
+    np.testing.assert_array_equal(given.thumbnail, motion.thumbnail(picture))
+
+
+def test_several_faces_are_found(on_cpu, people):
+    assert len(answers(on_cpu, [whole(people)])[0].faces.boxes) >= 3  # else the tests here compare nothing
+
+
+def test_pictures_of_several_sizes_share_a_batch(opened, on_cpu, people):
+    looks = [whole(people), whole(people[:200, :250]), whole(np.zeros((90, 60, 3), np.uint8)), whole(people[:, ::-1])]
+    for given, wanted in zip(answers(opened(), looks), answers(on_cpu, looks), strict=True):
+        assert_same(given.faces, wanted.faces)
+
+
+def test_small_tiles_for_old_gpus_answer_the_same(opened, on_cpu, people, library_of_small_tiles):
+    detector = opened(tile=8, kernels=library_of_small_tiles)
+    assert_same(answers(detector, [whole(people)])[0].faces, answers(on_cpu, [whole(people)])[0].faces)
+
+
+def test_more_candidates_than_a_graph_takes_are_asked_in_rounds(opened, on_cpu, people):
+    looks = [whole(people), whole(people[:, ::-1])]
+    detector = opened(rnet=(4, 12), onet=(2, 4))
+    for given, wanted in zip(answers(detector, looks), answers(on_cpu, looks), strict=True):
+        assert_same(given.faces, wanted.faces)
+
+
+def test_known_faces_are_proposed_beside_p_nets(opened, on_cpu, people):
+    (found,) = answers(on_cpu, [whole(people)])
+    known = found.faces.boxes + np.float32(6)
+    looks = [whole(people, known)]
+    assert_same(answers(opened(), looks)[0].faces, answers(on_cpu, looks)[0].faces)
+
+
+def test_faces_are_verified_where_they_were_and_a_step_beside(opened, on_cpu, people):
+    (found,) = answers(on_cpu, [whole(people)])
+    boxes = found.faces.boxes
+    aside = boxes + np.float32(0.45) * (boxes[:, 2:3] - boxes[:, :1]) * np.array([1, 0, 1, 0], np.float32)
+    for known in (boxes, aside, boxes[:0], np.concatenate([boxes, aside])):
+        looks = [Look(people, known, search=False), whole(people[:200])]
+        for given, wanted in zip(answers(opened(), looks), answers(on_cpu, looks), strict=True):
+            assert_same(given.faces, wanted.faces)
+
+
+def test_two_batches_under_way_answer_as_one_after_the_other(opened, on_cpu, people):
+    pictures = [people, people[:, ::-1].copy(), people[100:], np.zeros_like(people), people[:, 100:].copy()]
+    detector = opened(rnet=(4, 256), onet=(2, 64))
+    tickets = [detector.submit([whole(pictures[0])])]
+    given = []
+    for picture in pictures[1:]:
+        tickets.append(detector.submit([whole(picture)]))
+        given += detector.collect(tickets.pop(0))
+    given += detector.collect(tickets.pop(0))
+    for one, picture in zip(given, pictures, strict=True):
+        assert_same(one.faces, answers(on_cpu, [whole(picture)])[0].faces)
+
+
+def test_a_larger_picture_than_before_gets_larger_memory(opened, on_cpu, people):
+    detector = opened()
+    first = detector.submit([whole(people[:120, :160])])
+    second = detector.submit([whole(people)])
+    for ticket, picture in ((first, people[:120, :160]), (second, people)):
+        assert_same(detector.collect(ticket)[0].faces, answers(on_cpu, [whole(picture)])[0].faces)
+
+
+def test_settings_are_obeyed(opened, runners, people):
+    detector = opened(thresholds=(0.6, 0.8, 0.9), factor=0.8, min_face_px=24.0, max_face_px=150.0)
+    mtcnn = Mtcnn(*runners, thresholds=(0.6, 0.8, 0.9), factor=0.8, min_face_px=24.0, max_face_px=150.0)
+    assert_same(answers(detector, [whole(people)])[0].faces, mtcnn.detect([people])[0])
+
+
+def test_candidates_over_the_budget_are_counted_and_the_surest_stay(opened, people, caplog):
+    """A picture in which P-Net finds a face everywhere: its threshold is nearly 0."""
+    noise = np.random.default_rng(3).integers(0, 256, (480, 600, 3), np.uint8)
+    noise[100:430, 100:430] = people[20:350, 10:340]
+    detector = opened(thresholds=(0.0001, 0.7, 0.7), min_face_px=12.0, rnet=(512, 2048))
+    (seen,) = answers(detector, [whole(noise)])
+    assert detector.clipped > 0
+    assert "candidates" in caplog.text
+    assert len(seen.faces.boxes) == 1
+
+
+def test_a_gpu_that_shares_memory_reads_the_picture_where_it_lies(opened, on_cpu, people):
+    detector = opened()
+    detector._device.reads_host_memory = True
+    uploads = []
+    upload = detector._device.upload
+    detector._device.upload = lambda *arguments: (uploads.append(arguments[1].nbytes), upload(*arguments))
+    assert_same(answers(detector, [whole(people)])[0].faces, answers(on_cpu, [whole(people)])[0].faces)
+    assert people.nbytes not in uploads
+
+
+def test_every_kernel_is_launched_by_somebody(opened, people):
+    detector = opened()
+    answers(detector, [whole(people)])
+    defined = {name for name, _ in emulation_kernels()}
+    mine = {name for name in defined if name not in ("pyr_down", "chips", "planes")}
+    assert mine == set(detector._device.launched)
+
+
+def emulation_kernels():
+    from jetstream.gpu import compiling
+    from tests.gpu.emulation import _KERNEL
+
+    return _KERNEL.findall(compiling.sources())
+
+
+@pytest.mark.parametrize("content", [b"", b"no network"])
+def test_weights_of_another_file_are_refused(tmp_path: Path, content):
+    from jetstream.errors import ModelError
+
+    path = tmp_path / "pnet.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="not P-Net"):
+        pnet.weights(path)
