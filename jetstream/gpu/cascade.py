@@ -2,8 +2,8 @@
 
 One graph holds it all: halvings, P-Net, suppression, crops, R-Net, crops, O-Net, suppression. How many pictures there
 are, and of which sizes, is data that travels with them, so a graph serves every batch; there is one for each number of
-crops that R-Net and O-Net were built for. A batch with more candidates than its graph takes is done again, step by
-step, with as many rounds of R-Net and O-Net as it needs, and the next one gets a larger graph.
+crops that R-Net and O-Net take, in as many rounds of the batches that they were built for. A batch with more candidates
+than its graph takes is done again by a larger one.
 
 Two batches may be under way: while one is computed, the pictures of the next are copied up. Knows no frame, no ring and
 no backend; `vision.mtcnn` defines every answer.
@@ -18,15 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.gpu.device import Device, Graph
-from jetstream.gpu.memory import MOST_KNOWN, Memory, Room, first_room
+from jetstream.gpu.memory import MOST_KNOWN, TOTALS_BYTES, Memory, Room, first_room
 from jetstream.gpu.words import BATCH, FACE_FLOATS, LEVEL, PICTURE, THUMBNAIL_STRIDE, Plan, Search, plan
 from jetstream.vision.detector import Look
 from jetstream.vision.mtcnn import ONET_PX, RNET_PX, Detections, Picture
 
 SLOTS = 2
+MOST_GRAPHS = 64
 MOST_PLANS = 256  # sizes and numbers of pictures that are remembered
 PNET_SHARED_FLOATS = {16: 6740 + 5760 + 5120, 8: 6740 + 2184 + 1920}  # weights, pixels, pooled: kernels/pnet.cu
-RESOLVE_THREADS = 512
+RESOLVE_THREADS = 512  # 32 * MINE of kernels/nms.cu
+MASK_BLOCKS = 128  # a picture
+RECENT = 16  # batches whose candidates decide how many the next graph takes
 
 
 class Net(Protocol):
@@ -67,14 +70,11 @@ class Result(NamedTuple):
 class _Slot:
     """What one batch under way needs to itself."""
 
-    def __init__(self, device: Device, memory: Memory, face_rows: int) -> None:
-        room = memory.room
+    def __init__(self, device: Device, memory: Memory) -> None:
         self.uploaded, self.done = device.event(), device.event()
-        self.described: Plan | None = None  # whose sizes stand in the description
+        self.described: tuple[Plan, Rows] | None = None  # whose sizes and addresses stand in the description
         self.description = device.pinned(memory.description.n_bytes)
-        self.totals = device.pinned(16 * room.pictures).view(np.int32).reshape(-1, 4)
-        self.faces = device.pinned(4 * FACE_FLOATS * face_rows).view(np.float32).reshape(-1, FACE_FLOATS)
-        self.thumbnails = device.pinned(room.thumbnail_bytes)
+        self.answers = device.pinned(0)
 
 
 class Ticket:
@@ -97,7 +97,7 @@ class Cascade:
         self._graphs: dict[Rows, Graph] = {}
         self._under_way: deque[Ticket] = deque()
         self._next_slot = 0
-        self._rows = Rows(rnet.rows[0], onet.rows[0])  # what the next batch will probably need
+        self._needed: deque[Rows] = deque([Rows(1, 1)], maxlen=RECENT)
         self._make(first_room(settings.pictures))
 
     def reserve(self, sizes: Sequence[tuple[int, int]]) -> None:
@@ -110,18 +110,14 @@ class Cascade:
         self._fit(planned)
         number, self._next_slot = self._next_slot, (self._next_slot + 1) % SLOTS
         slot, memory = self._slots[number], self._memory
-        pictures = self._describe(slot, number, planned, looks)
+        rows = self._rows_for(*(max(column) for column in zip(*self._needed, strict=True)))
+        pictures = self._describe(slot, number, planned, rows, looks)
         for look, picture, planned_one in zip(looks, pictures, planned.pictures, strict=True):
             self._bring(look.image, picture, memory.pixels[number] + int(planned_one["pixels"][0]))
         self._device.record(slot.uploaded, self._upload)
         self._device.wait_on_gpu(self._compute, slot.uploaded)
-        self._device.upload(memory.described, slot.description, self._compute)
-        self._graph(self._rows).launch(self._compute)
-        self._device.download(slot.totals, memory.address("totals"), self._compute)
-        self._device.download(slot.faces[: self._rows.onet], memory.address("faces"), self._compute)
-        self._device.download(slot.thumbnails[: planned.thumbnail_bytes], memory.thumbnails, self._compute)
-        self._device.record(slot.done, self._compute)
-        self._under_way.append(Ticket(number, planned, self._rows, looks))
+        self._under_way.append(Ticket(number, planned, rows, looks))
+        self._run(slot, planned, rows)
         return self._under_way[-1]
 
     def collect(self, ticket: Ticket) -> list[Result]:
@@ -131,27 +127,47 @@ class Cascade:
         return ticket.results
 
     def close(self) -> None:
-        """Free the memory; nothing may be under way."""
+        """Free the memory; answers that are under way are lost."""
+        self._drop_graphs()
         self._slots.clear()
         self._memory.free()
 
     def _finish(self) -> None:
         """The oldest batch under way gets its results."""
         ticket = self._under_way.popleft()
-        slot = self._slots[ticket.slot]
-        self._device.wait(slot.done)
-        totals = slot.totals[: len(ticket.looks)]
-        faces = slot.faces
-        if totals[:, 1].sum() > ticket.rows.rnet or totals[:, 2].sum() > ticket.rows.onet:
-            faces = self._again(ticket, slot)
-        needed = totals[:, 1:3].sum(axis=0).tolist()
-        self._rows = Rows(_fitting(self._rnet.rows, needed[0]), _fitting(self._onet.rows, needed[1]))
+        slot, rows, looks = self._slots[ticket.slot], ticket.rows, ticket.looks
+        while True:
+            self._device.wait(slot.done)
+            totals, faces = _answers(slot.answers, self._settings.pictures, rows)
+            needed = Rows(*totals[: len(looks), 1:3].sum(axis=0).tolist())
+            if needed.rnet <= rows.rnet and needed.onet <= rows.onet:
+                break
+            # its pictures are still in its slot's memory; how many O-Net needs is known when R-Net had room for all
+            rows = self._rows_for(max(needed.rnet, rows.rnet), max(needed.onet, rows.onet))
+            self._describe(slot, ticket.slot, ticket.plan, rows, looks)
+            self._run(slot, ticket.plan, rows)
+        self._needed.append(needed)
         ticket.results = []
         first = 0
-        for (count, _, rows, clipped), picture in zip(totals.tolist(), ticket.plan.pictures, strict=True):
+        thumbnails = slot.answers[_thumbnails_at(self._settings.pictures, rows) :]
+        for (count, _, asked, clipped), picture in zip(totals.tolist(), ticket.plan.pictures, strict=False):
             found = _detections(faces[first : first + count])
-            ticket.results.append(Result(found, _thumbnail(slot, picture), clipped))
-            first += rows
+            ticket.results.append(Result(found, _thumbnail(thumbnails, picture), clipped))
+            first += asked
+
+    def _run(self, slot: _Slot, planned: Plan, rows: Rows) -> None:
+        """Puts the walk of a described batch, and the copy of its answers, into the stream."""
+        n_bytes = _thumbnails_at(self._settings.pictures, rows) + planned.thumbnail_bytes
+        if len(slot.answers) < n_bytes:
+            slot.answers = self._device.pinned(n_bytes)
+        self._device.upload(self._memory.described, slot.description, self._compute)
+        self._graph(rows).launch(self._compute)
+        self._device.download(slot.answers[:n_bytes], self._memory.answers, self._compute)
+        self._device.record(slot.done, self._compute)
+
+    def _rows_for(self, rnet: int, onet: int) -> Rows:
+        """What the smallest graph takes that takes so many candidates."""
+        return Rows(*(sum(_rounds(count, net.rows)) for count, net in ((rnet, self._rnet), (onet, self._onet))))
 
     def _plan_for(self, sizes: list[tuple[int, int, bool]]) -> Plan:
         key = tuple(sizes)
@@ -170,6 +186,7 @@ class Cascade:
         while self._under_way:  # their pictures lie in the old memory
             self._finish()
         room = self._memory.room.grown(planned)
+        self._drop_graphs()
         self._memory.free()
         self._make(room)
 
@@ -178,17 +195,16 @@ class Cascade:
         most_rows = max(self._rnet.rows[-1], self._onet.rows[-1])
         crop_floats = max(3 * RNET_PX**2 * self._rnet.rows[-1], 3 * ONET_PX**2 * self._onet.rows[-1])
         self._memory = Memory(device, room, self._pnet, most_rows, crop_floats)
-        self._graphs.clear()
         device.upload(self._memory.address("pnet"), self._pnet, self._compute)
-        self._slots = [_Slot(device, self._memory, self._onet.rows[-1]) for _ in range(SLOTS)]
+        self._slots = [_Slot(device, self._memory) for _ in range(SLOTS)]
         device.finish()
 
-    def _describe(self, slot: _Slot, number: int, planned: Plan, looks: Sequence[Look]) -> NDArray[Any]:
+    def _describe(self, slot: _Slot, number: int, planned: Plan, rows: Rows, looks: Sequence[Look]) -> NDArray[Any]:
         """Writes the batch's structs; returns its pictures."""
         layout = self._memory.description
-        if slot.described is not planned:
-            self._describe_sizes(slot, number, planned)
-            slot.described = planned
+        if slot.described != (planned, rows):
+            self._describe_sizes(slot, number, planned, rows)
+            slot.described = planned, rows
         pictures = layout.view(slot.description, "pictures", PICTURE, len(looks))
         floats = 4 * MOST_KNOWN * len(looks)
         known = layout.view(slot.description, "known", np.dtype(np.float32), floats).reshape(-1, 4)
@@ -200,7 +216,7 @@ class Cascade:
             first += len(boxes)
         return pictures
 
-    def _describe_sizes(self, slot: _Slot, number: int, planned: Plan) -> None:
+    def _describe_sizes(self, slot: _Slot, number: int, planned: Plan, rows: Rows) -> None:
         memory, settings = self._memory, self._settings
         layout = memory.description
         layout.view(slot.description, "batch", BATCH, 1)[0] = (
@@ -215,7 +231,7 @@ class Cascade:
         pictures[:] = planned.pictures
         pictures["pixels"][:, 0] += np.uint64(memory.pixels[number])
         pictures["pixels"][:, 1:] += np.uint64(memory.halvings)
-        pictures["thumbnail"] += np.uint64(memory.thumbnails)
+        pictures["thumbnail"] += np.uint64(memory.answers + _thumbnails_at(settings.pictures, rows))
         layout.view(slot.description, "levels", LEVEL, len(planned.levels))[:] = planned.levels
 
     def _bring(self, image: Picture, picture: NDArray[Any], place: int) -> None:
@@ -230,16 +246,26 @@ class Cascade:
 
     def _graph(self, rows: Rows) -> Graph:
         if rows not in self._graphs:
+            if len(self._graphs) >= MOST_GRAPHS:
+                self._drop_graphs()
             self._walk(rows)  # once for real: the first launch of a kernel or an engine may allocate
             self._graphs[rows] = self._device.graph(self._compute, lambda: self._walk(rows))
         return self._graphs[rows]
 
     def _walk(self, rows: Rows) -> None:
         self._propose()
-        self._ask_rnet(0, rows.rnet)
-        self._choose("rnet")
-        self._ask_onet(0, rows.onet)
-        self._choose("onet")
+        for net, ask, count in (("rnet", self._ask_rnet, rows.rnet), ("onet", self._ask_onet, rows.onet)):
+            first = 0
+            for batch in _rounds(count, self._rnet.rows if net == "rnet" else self._onet.rows):
+                ask(first, batch)
+                first += batch
+            self._choose(net)
+
+    def _drop_graphs(self) -> None:
+        self._device.finish()
+        for graph in self._graphs.values():
+            graph.close()
+        self._graphs.clear()
 
     def _propose(self) -> None:
         blocks = self._device.multiprocessors
@@ -250,7 +276,7 @@ class Cascade:
         self._launch("within_levels", (self._memory.room.levels, 1), 256)
         self._launch("order_levels", (self._settings.pictures, 16), 256)
         for step in ("levels", "proposals"):
-            self._launch(f"mask_{step}", (self._settings.pictures, 32), 128)
+            self._launch(f"mask_{step}", (self._settings.pictures, MASK_BLOCKS), 64)
             self._launch(f"keep_{step}", (self._settings.pictures, 1), RESOLVE_THREADS)
 
     def _ask_rnet(self, first: int, rows: int) -> None:
@@ -266,7 +292,7 @@ class Cascade:
 
     def _choose(self, net: str) -> None:
         self._launch(f"order_{net}", (self._settings.pictures, 8), 256)
-        self._launch(f"mask_{net}", (self._settings.pictures, 32), 128)
+        self._launch(f"mask_{net}", (self._settings.pictures, MASK_BLOCKS), 64)
         self._launch(f"keep_{net}", (self._settings.pictures, 1), RESOLVE_THREADS)
 
     def _row(self, name: str, first: int, floats: int) -> int:
@@ -276,51 +302,28 @@ class Cascade:
         arguments = self._memory.work.tobytes() + np.array(numbers, np.int32).tobytes()
         self._device.launch(kernel, grid, threads, shared_bytes, arguments, self._compute)
 
-    def _again(self, ticket: Ticket, slot: _Slot) -> NDArray[np.float32]:
-        """The same batch, step by step, with all its candidates; its pictures are still in its slot's memory.
-
-        Returns its faces, a picture's from its first row of O-Net; `totals` are right afterwards.
-        """
-        device, memory = self._device, self._memory
-        device.upload(memory.described, slot.description, self._compute)
-        self._propose()
-        pictures = len(ticket.looks)
-        for first, rows in _rounds(self._count("rnet_counts", pictures), self._rnet.rows):
-            self._ask_rnet(first, rows)
-        self._choose("rnet")
-        count = self._count("onet_counts", pictures)
-        for first, rows in _rounds(count, self._onet.rows):
-            self._ask_onet(first, rows)
-        self._choose("onet")
-        faces = device.pinned(4 * FACE_FLOATS * max(count, 1)).view(np.float32).reshape(-1, FACE_FLOATS)
-        device.download(faces, memory.address("faces"), self._compute)
-        device.download(slot.totals, memory.address("totals"), self._compute)
-        device.finish()
-        return faces
-
-    def _count(self, name: str, pictures: int) -> int:
-        counts = self._device.pinned(4 * pictures).view(np.int32)
-        self._device.download(counts, self._memory.address(name), self._compute)
-        self._device.finish()
-        return int(counts.sum())
-
 
 def logit(probability: float) -> float:
     return math.log(probability / (1 - probability))
 
 
-def _fitting(rows: tuple[int, ...], needed: int) -> int:
-    """The smallest batch that takes as many, else the largest."""
-    return next((size for size in rows if size >= needed), rows[-1])
+def _rounds(count: int, rows: tuple[int, ...]) -> list[int]:
+    """The batches, of those that a network was built for, that take so many crops."""
+    rounds = [rows[-1]] * (count // rows[-1])
+    rest = count - sum(rounds)
+    return [*rounds, next(size for size in rows if size >= rest)] if rest or not rounds else rounds
 
 
-def _rounds(count: int, rows: tuple[int, ...]) -> list[tuple[int, int]]:
-    """First row and batch of each round."""
-    rounds = [(first, rows[-1]) for first in range(0, count - rows[-1] + 1, rows[-1])]
-    done = len(rounds) * rows[-1]
-    if done < count:
-        rounds.append((done, _fitting(rows, count - done)))
-    return rounds
+def _thumbnails_at(pictures: int, rows: Rows) -> int:
+    """Where they begin in the block of answers, behind totals and as many faces as there can be."""
+    return -(-(TOTALS_BYTES * pictures + 4 * FACE_FLOATS * rows.onet) // 16) * 16
+
+
+def _answers(block: NDArray[np.uint8], pictures: int, rows: Rows) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Totals, (pictures, 4), and faces, a picture's from its first row of O-Net."""
+    first = TOTALS_BYTES * pictures
+    faces = block[first : first + 4 * FACE_FLOATS * rows.onet].view(np.float32).reshape(-1, FACE_FLOATS)
+    return block[:first].view(np.int32).reshape(-1, 4), faces
 
 
 def _detections(faces: NDArray[np.float32]) -> Detections:
@@ -328,7 +331,7 @@ def _detections(faces: NDArray[np.float32]) -> Detections:
     return Detections(faces[:, :4].copy(), np.asarray(scores, np.float32), faces[:, 5:].reshape(-1, 5, 2).copy())
 
 
-def _thumbnail(slot: _Slot, picture: NDArray[Any]) -> NDArray[np.uint8]:
+def _thumbnail(thumbnails: NDArray[np.uint8], picture: NDArray[Any]) -> NDArray[np.uint8]:
     rows, columns = (-(-int(picture[side][0]) // THUMBNAIL_STRIDE) for side in ("rows", "columns"))
     first = int(picture["thumbnail"])
-    return np.array(slot.thumbnails[first : first + rows * columns].reshape(rows, columns))
+    return np.array(thumbnails[first : first + rows * columns].reshape(rows, columns))

@@ -27,6 +27,8 @@ class Graph(Protocol):
 
     def launch(self, stream: Any) -> None: ...
 
+    def close(self) -> None: ...
+
 
 class Device(Protocol):
     """What the cascade asks of a GPU. Addresses are numbers; all calls but `close` happen inside `current`."""
@@ -82,7 +84,7 @@ class Device(Protocol):
         ...
 
     def graph(self, stream: Any, work: Callable[[], None]) -> Graph:
-        """What `work` puts into `stream`, recorded and not run."""
+        """What `work` puts into `stream`, recorded and not run; whoever asked for it closes it."""
         ...
 
 
@@ -96,7 +98,6 @@ class CudaDevice:
         self._pinned: dict[int, int] = {}  # address of registered memory to its size; 0: it can't be
         self._to_unpin: list[int] = []
         self._functions: dict[str, Any] = {}
-        self._graphs: list[driver.Graph] = []
         self._is_open = True
         try:
             with self.current() as cuda:
@@ -188,20 +189,16 @@ class CudaDevice:
         self._cuda.Context.synchronize()
 
     def graph(self, stream: Any, work: Callable[[], None]) -> Graph:
-        graph = driver.Graph(stream.handle, work)
-        self._graphs.append(graph)
-        return graph
+        return driver.Graph(stream.handle, work)
 
     def close(self) -> None:
-        """Free everything, in order; may be called twice."""
+        """Free everything but graphs, in order; may be called twice."""
         if not self._is_open:
             return
         self._is_open = False
         with contextlib.suppress(RuntimeError), self.current():  # a GPU that failed frees nothing
             self.finish()
         with contextlib.suppress(RuntimeError), self.current():
-            for graph in self._graphs:
-                graph.close()
             self._functions.clear()
             self._module = None
             for address in list(self._memory):

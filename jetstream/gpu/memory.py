@@ -12,6 +12,7 @@ from jetstream.gpu.device import Device
 from jetstream.gpu.words import BATCH, BUDGET, FACE_FLOATS, FOUND, LEVEL, MASK_WORDS, PICTURE, WORK, Plan
 
 MOST_KNOWN = 256  # faces a picture that are looked for where they were last
+TOTALS_BYTES = 16  # a picture
 _LEVELS_APIECE = 16  # to begin with
 
 
@@ -58,9 +59,11 @@ class Memory:
         self.description = Description(room)
         self.pixels = [self._new(room.picture_bytes) for _ in range(2)]  # by slot
         self.halvings = self._new(room.halving_bytes)
-        self.thumbnails = self._new(room.thumbnail_bytes)
         self.described = self._new(self.description.n_bytes)
-        self.work = self._work(pnet, room.pictures * BUDGET + spare_rows, crop_floats)
+        rows = room.pictures * BUDGET + spare_rows
+        # totals, faces and thumbnails, in one block so that one copy brings them
+        self.answers = self._new(room.pictures * TOTALS_BYTES + 4 * FACE_FLOATS * rows + room.thumbnail_bytes)
+        self.work = self._work(pnet, rows, crop_floats)
 
     def address(self, name: str) -> int:
         """Of an array of Work."""
@@ -108,11 +111,10 @@ class Memory:
             "onet_logits": 4 * rows,
             "onet_offsets": 16 * rows,
             "onet_landmarks": 40 * rows,
-            "totals": 16 * pictures,
-            "faces": 4 * FACE_FLOATS * rows,
         }
         for name, n_bytes in sizes.items():
             work[name] = self._new(n_bytes)
+        work["totals"], work["faces"] = self.answers, self.answers + TOTALS_BYTES * pictures
         for name in ("levels_list", "proposals", "rnet_list", "onet_list"):
             apiece = {"boxes": 16 * boxes, "offsets": 16 * boxes, "logits": 4 * boxes, "rows": 4 * boxes}
             for part, n_bytes in (*apiece.items(), ("counts", 4 * pictures)):

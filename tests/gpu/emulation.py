@@ -50,6 +50,8 @@ class _Graph:
     def launch(self, stream: Any) -> None:
         self._work()
 
+    def close(self) -> None: ...
+
 
 class EmulatedDevice:
     multiprocessors = 4

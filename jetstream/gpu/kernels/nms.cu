@@ -56,21 +56,32 @@ extern "C" __global__ void within_levels(Work work) {
             __syncthreads();
             if (threadIdx.x == 0) undecided = 0;
             __syncthreads();
-            for (int i = threadIdx.x; i < count; i += blockDim.x) {
-                if (states[i]) continue;
-                int row = found[i].cell / level.cell_columns, column = found[i].cell % level.cell_columns;
-                bool open = false, falls = false;
-                for (u32 bits = rivals[i]; bits; bits &= bits - 1) {
-                    int bit = __ffs((int)bits) - 1;
-                    int y = row + bit / AROUND - CLOSE, x = column + bit % AROUND - CLOSE;
-                    int state = states[entries[y * level.cell_columns + x]];
-                    open |= state == 0;
-                    falls |= state == 1;
+            bool open_one = false;
+            for (int start = 0; start < count; start += 32 * blockDim.x) {
+                // what each thread judges by what all knew before, then what it says
+                u32 keeps = 0, falls = 0;
+                int end = min(start + 32 * (int)blockDim.x, count);
+                for (int i = start + threadIdx.x, turn = 0; i < end; i += blockDim.x, turn++) {
+                    if (states[i]) continue;
+                    int row = found[i].cell / level.cell_columns, column = found[i].cell % level.cell_columns;
+                    bool by_open = false, by_kept = false;
+                    for (u32 bits = rivals[i]; bits; bits &= bits - 1) {
+                        int bit = __ffs((int)bits) - 1;
+                        int y = row + bit / AROUND - CLOSE, x = column + bit % AROUND - CLOSE;
+                        int state = states[entries[y * level.cell_columns + x]];
+                        by_open |= state == 0;
+                        by_kept |= state == 1;
+                    }
+                    if (by_kept) falls |= 1u << turn;
+                    else if (!by_open) keeps |= 1u << turn;
+                    else open_one = true;
                 }
-                if (falls) states[i] = 2;
-                else if (!open) states[i] = 1;
-                else undecided = 1;
+                __syncthreads();
+                for (int i = start + threadIdx.x, turn = 0; i < end; i += blockDim.x, turn++)
+                    if ((keeps | falls) >> turn & 1) states[i] = keeps >> turn & 1 ? 1 : 2;
+                __syncthreads();
             }
+            if (open_one) undecided = 1;
             __syncthreads();
         } while (undecided);
         int first = work.pictures[level.picture].first_cell;
@@ -88,18 +99,18 @@ __device__ double area(float4 b) {
 }
 
 // Bit j of row i, for each picture: box j comes before i and overlaps it by more than `share` of their union, or with
-// `smaller` of the smaller box. Grid: (pictures, any).
+// `smaller` of the smaller box. Eight bits a thread. Grid: (pictures, any).
 __device__ void mask(const List& list, u32* masks, float share, bool smaller) {
-    int count = list.counts[blockIdx.x], words = (count + 31) / 32;
+    int count = list.counts[blockIdx.x], eighths = (count + 31) / 32 * 4;
     const float4* boxes = list.boxes + blockIdx.x * BUDGET;
-    masks += (size_t)blockIdx.x * BUDGET * WORDS;
-    for (int at = blockIdx.y * blockDim.x + threadIdx.x; at < count * words; at += gridDim.y * blockDim.x) {
-        int i = at / words, word = at % words;
-        if (word * 32 >= i) continue;
+    u8* rows = (u8*)(masks + (size_t)blockIdx.x * BUDGET * WORDS);
+    for (int at = blockIdx.y * blockDim.x + threadIdx.x; at < count * eighths; at += gridDim.y * blockDim.x) {
+        int i = at / eighths, eighth = at % eighths;
+        if (eighth / 4 * 32 >= i) continue;  // a word that nobody reads
         float4 mine = boxes[i];
         double my_px = area(mine);
         u32 bits = 0;
-        for (int j = word * 32; j < min(i, word * 32 + 32); j++) {
+        for (int j = eighth * 8; j < min(i, eighth * 8 + 8); j++) {
             float4 other = boxes[j];
             double width = (double)fminf(mine.z, other.z) - (double)fmaxf(mine.x, other.x);
             double height = (double)fminf(mine.w, other.w) - (double)fmaxf(mine.y, other.y);
@@ -107,9 +118,9 @@ __device__ void mask(const List& list, u32* masks, float share, bool smaller) {
             double shared_px = width * height;
             double other_px = area(other);
             double whole_px = smaller ? fmin(my_px, other_px) : my_px + other_px - shared_px;
-            if (shared_px > (double)share * whole_px) bits |= 1u << (j % 32);
+            if (shared_px > (double)share * whole_px) bits |= 1u << (j % 8);
         }
-        masks[(size_t)i * WORDS + word] = bits;
+        rows[(size_t)i * WORDS * 4 + eighth] = bits;
     }
 }
 

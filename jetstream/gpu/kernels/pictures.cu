@@ -2,7 +2,7 @@
 
 #define TILE_PX 32
 
-// One square of halving `first`, five times halved; at first = 0 also its share of the thumbnail.
+// One square of halving `first`, five times halved; at first = 0 also its share of the thumbnail. A block of 256 threads.
 __device__ void halve_square(const Picture& picture, int first, int top, int left) {
     __shared__ u32 loaded[TILE_PX][TILE_PX * 3 / 4];
     __shared__ u8 square[2][TILE_PX / 2][TILE_PX / 2][3];
@@ -13,9 +13,9 @@ __device__ void halve_square(const Picture& picture, int first, int top, int lef
     const u8* corner = source + top * stride + left * 3;
     u8* bytes = (u8*)loaded;
     if (by_words) {
-        for (int i = threadIdx.x; i < TILE_PX * TILE_PX * 3 / 4; i += blockDim.x)
-            loaded[i / (TILE_PX * 3 / 4)][i % (TILE_PX * 3 / 4)] =
-                ((const u32*)(corner + i / (TILE_PX * 3 / 4) * stride))[i % (TILE_PX * 3 / 4)];
+        int word = threadIdx.x % 32;
+        for (int y = threadIdx.x / 32; y < TILE_PX; y += blockDim.x / 32)
+            if (word < TILE_PX * 3 / 4) loaded[y][word] = ((const u32*)(corner + y * stride))[word];
     } else {
         for (int i = threadIdx.x; i < TILE_PX * TILE_PX * 3; i += blockDim.x) {
             int y = i / (TILE_PX * 3), x = i % (TILE_PX * 3);
@@ -30,18 +30,21 @@ __device__ void halve_square(const Picture& picture, int first, int top, int lef
             ((u8*)picture.thumbnail)[(top + y) / 8 * ((picture.columns[0] + 7) / 8) + (left + x) / 8] =
                 bytes[(y * TILE_PX + x) * 3 + 1];
     }
-    for (int k = first + 1, side = TILE_PX / 2; k <= first + 5 && k <= picture.most_halving; k++, side /= 2) {
+    for (int step = 1; step <= 5 && first + step <= picture.most_halving; step++) {
+        int k = first + step, bits = 5 - step;  // 2 ^ bits pixels a side, each of one thread
+        int x = threadIdx.x & ((1 << bits) - 1), y = threadIdx.x >> bits;
         top /= 2, left /= 2;
-        u8* target = (u8*)picture.pixels[k];
-        const u8* from = k == first + 1 ? bytes : &square[k % 2][0][0][0];
-        int from_stride = (k == first + 1 ? TILE_PX : TILE_PX / 2) * 3;
-        for (int i = threadIdx.x; i < side * side * 3; i += blockDim.x) {
-            int colour = i % 3, x = i / 3 % side, y = i / 3 / side;
-            if (top + y >= picture.rows[k] || left + x >= picture.columns[k]) continue;
-            const u8* four = from + 2 * y * from_stride + 6 * x + colour;
-            u8 mean = (four[0] + four[3] + four[from_stride] + four[from_stride + 3] + 2) >> 2;
-            square[(k + 1) % 2][y][x][colour] = mean;
-            target[((size_t)(top + y) * picture.columns[k] + left + x) * 3 + colour] = mean;
+        bool inside = y < 1 << bits && top + y < picture.rows[k] && left + x < picture.columns[k];
+        if (inside) {
+            u8* target = (u8*)picture.pixels[k] + ((size_t)(top + y) * picture.columns[k] + left + x) * 3;
+            const u8* from = step == 1 ? bytes : &square[step % 2][0][0][0];
+            int from_stride = (step == 1 ? TILE_PX : TILE_PX / 2) * 3;
+            const u8* four = from + 2 * y * from_stride + 6 * x;
+            for (int colour = 0; colour < 3; colour++) {
+                u8 mean = (four[colour] + four[colour + 3] + four[colour + from_stride] + four[colour + from_stride + 3] + 2) >> 2;
+                square[(step + 1) % 2][y][x][colour] = mean;
+                target[colour] = mean;
+            }
         }
         __syncthreads();
     }
