@@ -96,6 +96,8 @@ class GpuEmbedder:
 
     def close(self) -> None:
         """Free the memory."""
+        for graph in self._graphs.values():
+            graph.close()
         self._faces.free()
         for address in (self._input, self._output, *(slot.chips for slot in self._slots)):
             self._device.free(address)
