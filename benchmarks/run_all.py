@@ -11,8 +11,9 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("JETSTREAM_DATA", FOLDER.parent.parent / "shared" / "data"))
-WITHOUT_DATA = ("bench_detection", "bench_embedding", "bench_people", "bench_ring")
+WITHOUT_DATA = ("bench_detection", "bench_embedding", "bench_engines", "bench_gpu", "bench_people", "bench_ring")
 OPTIONS = {
+    "bench_gpu": [os.environ.get("JETSTREAM_GPU_DATA", ""), str(FOLDER.parent / "models" / "engines")],
     "bench_memory": ["--seconds", "60"],
     "bench_naming": ["--data", str(DATA)],
     "bench_mot": [str(DATA / "mot15")],
@@ -25,9 +26,19 @@ def why_not(name: str) -> str | None:
         return f"needs the test data in {DATA} (set JETSTREAM_DATA)"
     if name == "bench_mot" and importlib.util.find_spec("trackeval") is None:
         return "needs `pip install --no-deps trackeval tabulate`"
+    if name in ("bench_gpu", "bench_engines") and not has_gpu():
+        return "needs an NVIDIA GPU with TensorRT (`jetstream doctor` says what is missing)"
+    if name == "bench_gpu" and "JETSTREAM_GPU_DATA" not in os.environ:
+        return "needs JETSTREAM_GPU_DATA, a folder of frames (f*.jpg) and photos (p*.jpg), and built engines"
     if name == "bench_peer_names":
         return "needs --peer-python, an environment that holds face_recognition"
     return None
+
+
+def has_gpu() -> bool:
+    words = "from jetstream.config import Gpu; from jetstream.runners.backends import choose; print(choose(Gpu()).best)"
+    done = subprocess.run([sys.executable, "-c", words], cwd=FOLDER.parent, capture_output=True, text=True)
+    return done.stdout.strip() == "tensorrt"
 
 
 def main() -> None:

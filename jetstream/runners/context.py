@@ -5,6 +5,7 @@ would take memory again and turns with the first. `pycuda.autoinit` is not used;
 """
 
 import contextlib
+import functools
 import importlib.util
 from collections.abc import Iterator
 from typing import Any
@@ -55,6 +56,7 @@ def is_installed() -> bool:
     return importlib.util.find_spec("pycuda") is not None
 
 
+@functools.cache  # asked at every call of the GPU, and looking for a package takes 100 us
 def driver() -> Any:
     """`pycuda.driver`. Raises Unavailable."""
     if not is_installed():

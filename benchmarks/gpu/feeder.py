@@ -1,0 +1,75 @@
+"""Some cameras' capture without a camera: real frames from memory into their rings, at a rate or as fast as they go.
+
+    python -m benchmarks.gpu.feeder '{"run_dir": ..., ...}'     a Task, as JSON
+
+Prints how many frames it told of, and how many its socket refused, as one line of JSON.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from jetstream.ipc.bus import Outbox, Reader
+from jetstream.ipc.ring import Rings
+from jetstream.messages import Captured, FrameRef
+from jetstream.process import die_with_parent
+from jetstream.rundir import RunDir
+
+HELD = 15  # times that a picture comes in a row: a scene is half a second long at 30 frames a second
+
+
+class Task(msgspec.Struct):
+    run_dir: str
+    frames: str  # .npy, (N, H, W, 3) uint8 BGR
+    cameras: tuple[str, ...]
+    rate: float  # frames a second and camera; 0: as fast as they go
+    begin_s: float  # of CLOCK_MONOTONIC
+    end_s: float
+
+
+class Fed(msgspec.Struct):
+    frames: int
+    full: int
+
+
+def main() -> None:
+    die_with_parent()
+    print(msgspec.json.encode(feed(msgspec.json.decode(sys.argv[1].encode(), type=Task))).decode())
+
+
+def feed(task: Task) -> Fed:
+    images = np.load(task.frames, mmap_mode="r")
+    images.max()  # all of it into memory, which the feeders share
+    names = RunDir(Path(task.run_dir)).read_rings()
+    outbox = Outbox(Path(task.run_dir), {Captured: [Reader("detect", lossless=False, ends=True)]})
+    fed = 0
+    with Rings.attach_all({camera: names[camera] for camera in task.cameras}) as rings:
+        time.sleep(max(0.0, task.begin_s - time.monotonic()))
+        while True:
+            turn, place = divmod(fed, len(task.cameras))
+            due_s = task.begin_s
+            if task.rate:  # cameras are spread over the time of a frame
+                due_s += (turn + place / len(task.cameras)) / task.rate
+            now_s = time.monotonic()
+            if max(due_s, now_s) >= task.end_s:
+                break
+            if due_s > now_s:
+                time.sleep(due_s - now_s)
+            camera = task.cameras[place]
+            image = images[(turn // HELD + place) % len(images)]
+            captured_ns = time.monotonic_ns()
+            frame_id = rings[camera].write(image)
+            pts_s = captured_ns * 1e-9 - task.begin_s
+            frame = FrameRef(camera, frame_id, captured_ns, time.time_ns(), pts_s, live=True)
+            outbox.send(Captured(frame=frame))
+            fed += 1
+    full = outbox.drops["full"]
+    outbox.close()
+    return Fed(fed, full)
+
+
+if __name__ == "__main__":
+    main()

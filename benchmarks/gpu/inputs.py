@@ -1,0 +1,128 @@
+"""What the GPU's benchmarks run on: real pictures, in rings that the device page-locks, and configs for them."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from jetstream import config as configuration
+from jetstream import weights
+from jetstream.config import Camera, Config, Detect, Gpu, Models, Recognize
+from jetstream.errors import RingError
+from jetstream.ipc.ring import Ring, segment_name
+from jetstream.ipc.segment import SHARED_MEMORY
+from jetstream.runners.onnxrt import OnnxRunner
+from jetstream.vision.detector import Look
+from jetstream.vision.mtcnn import Detections, Mtcnn, Picture
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+MODELS = REPOSITORY / "models"
+THRESHOLDS = (0.7, 0.7, 0.5)  # the preset "fast"
+NOTHING = np.empty((0, 4), np.float32)
+SIZES = {"720p": (720, 1280), "1080p": (1080, 1920), "4K": (2160, 3840)}
+
+
+class Options(NamedTuple):
+    """What all sections share."""
+
+    data: Path
+    engines: Path
+    seconds: float  # of each measured stretch of the pipeline
+    embed_batch: int  # recognize.batch that the embedder's engine was built for
+    peer_python: str  # empty: no peers
+    peer_path: Path | None
+
+
+def pictures(folder: Path) -> list[Picture]:
+    """All of the folder, BGR, by name."""
+    files = sorted(folder.glob("*.jpg"))
+    if not files:
+        raise SystemExit(f"{folder}: no *.jpg there; name a folder of pictures, video frames as f*.jpg")
+    return [_read(file) for file in files]
+
+
+def frames(folder: Path, size: tuple[int, int], most: int = 64) -> list[Picture]:
+    """The folder's video frames (f*.jpg) at this size (rows, columns)."""
+    rows, columns = size
+    some = [_read(file) for file in sorted(folder.glob("f*.jpg"))[:most]] or pictures(folder)[:most]
+    return [
+        image
+        if image.shape[:2] == size
+        else np.asarray(cv2.resize(image, (columns, rows), interpolation=cv2.INTER_CUBIC), np.uint8)
+        for image in some
+    ]
+
+
+def config_of(
+    options: Options,
+    precision: str,
+    *,
+    size: tuple[int, int] = (1080, 1920),
+    cameras: int = 8,
+    backend: str = "tensorrt",
+) -> Config:
+    """`cameras` cameras of this size (rows, columns), every frame searched."""
+    rows, columns = size
+    named = tuple(Camera(name=f"c{i}", source="0", max_width=columns, max_height=rows) for i in range(cameras))
+    return configuration.with_preset(
+        Config(
+            cameras=named,
+            models=Models(dir=str(MODELS)),
+            detect=Detect(thresholds=THRESHOLDS, search="always", batch=8),
+            recognize=Recognize(batch=options.embed_batch),
+            gpu=Gpu(backend=backend, precision=precision, engines_dir=str(options.engines)),
+        )
+    )
+
+
+@contextmanager
+def in_ring(images: Sequence[Picture]) -> Iterator[list[Picture]]:
+    """The pictures where cameras leave theirs, so that a GPU copies them at full speed."""
+    rows, columns = (max(image.shape[side] for image in images) for side in (0, 1))
+    sizes = {"slots": max(len(images), 2), "max_width": columns, "max_height": rows}
+    with ExitStack() as stack:
+        name = segment_name(f"bench{columns}")
+        try:
+            ring = stack.enter_context(Ring.create(name, **sizes))
+        except RingError as error:
+            print(f"({error}; a temporary folder holds the frames instead)\n", flush=True)
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            ring = stack.enter_context(Ring.create(name, **sizes, directory=folder))
+        views = [ring.view(ring.write(image)) for image in images]
+        yield [view.image for view in views if view is not None]
+
+
+def looks(images: Sequence[Picture], batch: int) -> list[list[Look]]:
+    """As many batches as there are pictures; neighbours differ by one picture."""
+    count = len(images)
+    return [[Look(images[(i + j) % count], NOTHING, True) for j in range(batch)] for i in range(count)]
+
+
+@contextmanager
+def reference(threads: int = 8) -> Iterator[Mtcnn]:
+    """The CPU cascade with the same settings, in float32."""
+    with ExitStack() as stack:
+        nets = [stack.enter_context(OnnxRunner(path, threads=threads)) for path in weights.paths(MODELS)[:3]]
+        yield Mtcnn(*nets, thresholds=THRESHOLDS)
+
+
+def reference_answers(images: Sequence[Picture]) -> list[Detections]:
+    with reference() as mtcnn:
+        return [mtcnn.detect([image])[0] for image in images]
+
+
+def free_shared_memory() -> int:
+    """Bytes."""
+    return shutil.disk_usage(SHARED_MEMORY).free
+
+
+def _read(file: Path) -> Picture:
+    image = cv2.imread(str(file))
+    if image is None:
+        raise SystemExit(f"{file}: not a picture; remove it from the folder")
+    return np.asarray(image, np.uint8)
