@@ -4,6 +4,7 @@ Knows the files of `weights` and the backends of `runners`; opens no network its
 """
 
 import logging
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -117,7 +118,7 @@ def _supply(config: Config, progress: Progress | None) -> Built:
     wanted = recipes(config, found.tensorrt)
     folder, trouble = supply.writable(engines_dir(config))
     if trouble:
-        folder = _without_writing(engines_dir(config), wanted, folder, trouble)
+        folder = _without_writing(engines_dir(config), wanted, gpu.capability, folder, trouble)
     supplied = supply.ensure(wanted, folder, device=config.gpu.device, progress=progress)
     return Built(folder, supplied, _kernels(folder, gpu.capability))
 
@@ -133,10 +134,23 @@ def _kernels(folder: Path, capability: str) -> Kernels:
     return Kernels(capability, time.monotonic() - began_s)
 
 
-def _without_writing(folder: Path, wanted: Sequence[Recipe], temporary: Path, trouble: str) -> Path:
-    """A folder that can't be written serves where it holds every engine, else one in the temporary files does."""
-    if all((folder / one.file).exists() for one in wanted):
+def _has_kernels(folder: Path, capability: str) -> bool:
+    """Also where none are made for such a GPU."""
+    try:
+        return compiling.is_there(folder, capability)
+    except Unavailable:
+        return True
+
+
+def _without_writing(folder: Path, wanted: Sequence[Recipe], capability: str, temporary: Path, trouble: str) -> Path:
+    """A folder that can't be written serves where it holds all engines and the kernels, else one in the temporary files
+    does, which gets what there is."""
+    has_engines = all((folder / one.file).exists() for one in wanted)
+    if has_engines and _has_kernels(folder, capability):
         return folder
+    if has_engines:  # they took minutes to build
+        for one in wanted:
+            shutil.copy(folder / one.file, temporary / one.file)
     log.warning("%s; engines are kept in %s, which the machine may clear: set gpu.engines_dir", trouble, temporary)
     return temporary
 

@@ -36,6 +36,8 @@ def open_detector(config: Config) -> Iterator[Detector]:
 
             try:
                 detector: Detector = stack.enter_context(open_gpu_detector(config))
+            except NotBuiltError:
+                pass  # open_runner tells of it
             except Unavailable as reason:
                 log.warning("detect: not on the GPU from end to end (%s); its networks run one by one", reason)
             else:

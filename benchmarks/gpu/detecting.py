@@ -7,6 +7,7 @@ import numpy as np
 
 from benchmarks.gpu import limits, peers, steps, timing
 from benchmarks.gpu.inputs import MODELS, SIZES, Options, config_of, frames, in_ring, looks, reference
+from jetstream.gpu.answers import totals_of
 from jetstream.gpu.cascade import Ticket
 from jetstream.gpu.detector import GpuDetector
 from jetstream.gpu.device import CudaDevice
@@ -87,13 +88,19 @@ def _rows(detector: GpuDetector, images: Sequence[Any], precision: str) -> dict[
 def _count_again(detector: GpuDetector) -> list[int]:
     """How many batches had more candidates than their graph took, in a list of one."""
     cascade, count = detector._cascade, [0]
-    again = cascade._again
+    submit, run = cascade.submit, cascade._run
 
-    def counted(*arguments: Any) -> Any:
-        count[0] += 1
-        return again(*arguments)
+    def counting(step: int, call: Any) -> Any:
+        def counted(*arguments: Any) -> Any:
+            count[0] += step
+            return call(*arguments)
 
-    cascade._again = counted
+        return counted
+
+    cascade.submit, cascade._run = (
+        counting(-1, submit),
+        counting(1, run),
+    )  # each submit runs once, and once more for each
     return count
 
 
@@ -103,7 +110,8 @@ def crops_of(detector: GpuDetector, batches: Sequence[Sequence[Look]]) -> limits
     for batch in batches:
         ticket: Ticket = detector.submit(batch)
         detector.collect(ticket)
-        totals.append(detector._cascade._slots[ticket.slot].totals[: len(batch), 1:3].sum(axis=0))
+        block = detector._cascade._slots[ticket.slot].answers
+        totals.append(totals_of(block, len(batch))[:, 1:3].sum(axis=0))
     rnet, onet = np.mean(totals, axis=0).tolist()
     return limits.Rows(rnet, onet)
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from benchmarks.gpu.timing import gpu_us
+from jetstream.gpu.answers import thumbnails_at
 from jetstream.gpu.detector import GpuDetector
 from jetstream.vision.detector import Look
 
@@ -62,13 +63,13 @@ def copies(detector: GpuDetector, batch: Sequence[Look]) -> Copies:
     slot, memory = cascade._slots[ticket.slot], cascade._memory
 
     def up() -> None:
-        for look, picture in zip(batch, ticket.plan.pictures, strict=True):
-            device.upload(memory.pixels[ticket.slot] + int(picture["pixels"][0]), look.image, cascade._compute)
+        for look, address in zip(batch, ticket.addresses, strict=True):
+            device.upload(address, look.image, cascade._compute)
+
+    n_bytes = thumbnails_at(cascade._settings.pictures, ticket.rows.onet) + ticket.plan.thumbnail_bytes
 
     def down() -> None:
-        device.download(slot.totals, memory.address("totals"), cascade._compute)
-        device.download(slot.faces[: ticket.rows.onet], memory.address("faces"), cascade._compute)
-        device.download(slot.thumbnails[: ticket.plan.thumbnail_bytes], memory.thumbnails, cascade._compute)
+        device.download(slot.answers[:n_bytes], memory.answers, cascade._compute)
 
     with device.current():
         return Copies(*(gpu_us(device, cascade._compute, work, graph=False) for work in (up, down)))

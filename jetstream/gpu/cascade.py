@@ -17,13 +17,14 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from jetstream.gpu.answers import Result, results, thumbnails_at, totals_of
 from jetstream.gpu.device import Device, Graph
-from jetstream.gpu.memory import MOST_KNOWN, TOTALS_BYTES, Memory, Room, first_room
-from jetstream.gpu.words import BATCH, FACE_FLOATS, LEVEL, PICTURE, THUMBNAIL_STRIDE, Plan, Search, plan
+from jetstream.gpu.memory import MOST_KNOWN, SLOTS, Memory, Room, first_room
+from jetstream.gpu.words import BATCH, LEVEL, PICTURE, Plan, Search, plan
+from jetstream.runners.base import Unavailable
 from jetstream.vision.detector import Look
-from jetstream.vision.mtcnn import ONET_PX, RNET_PX, Detections, Picture
+from jetstream.vision.mtcnn import ONET_PX, RNET_PX
 
-SLOTS = 2
 MOST_GRAPHS = 64
 MOST_PLANS = 256  # sizes and numbers of pictures that are remembered
 PNET_SHARED_FLOATS = {16: 6740 + 5760 + 5120, 8: 6740 + 2184 + 1920}  # weights, pixels, pooled: kernels/pnet.cu
@@ -59,20 +60,14 @@ class Rows(NamedTuple):
     onet: int
 
 
-class Result(NamedTuple):
-    """One picture's."""
-
-    faces: Detections
-    thumbnail: NDArray[np.uint8]
-    clipped: int  # candidates over the budget, whose worst were left out
-
-
 class _Slot:
     """What one batch under way needs to itself."""
 
     def __init__(self, device: Device, memory: Memory) -> None:
         self.uploaded, self.done = device.event(), device.event()
-        self.described: tuple[Plan, Rows] | None = None  # whose sizes and addresses stand in the description
+        self.plan: Plan | None = None  # whose sizes stand in the description,
+        self.rows: Rows | None = None  # and for which graph
+        self.described_bytes = 0
         self.description = device.pinned(memory.description.n_bytes)
         self.answers = device.pinned(0)
 
@@ -83,6 +78,7 @@ class Ticket:
     def __init__(self, slot: int, planned: Plan, rows: Rows, looks: Sequence[Look]) -> None:
         self.slot, self.plan, self.rows = slot, planned, rows
         self.looks = looks  # their pictures must stay until the copy is done
+        self.addresses: list[int] = []  # of the pictures on the GPU
         self.results: list[Result] | None = None
 
 
@@ -103,22 +99,25 @@ class Cascade:
     def reserve(self, sizes: Sequence[tuple[int, int]]) -> None:
         """Room for a batch of pictures of these (rows, columns). Raises Unavailable where the GPU has too little."""
         self._fit(self._plan_for([(rows, columns, True) for rows, columns in sizes]))
+        # all that a first batch meets, while another backend can still take over
+        grey = np.full((*(sizes[0] if sizes else (64, 64)), 3), 128, np.uint8)
+        self.collect(self.submit([Look(grey, np.empty((0, 4), np.float32), search=True)]))
 
     def submit(self, looks: Sequence[Look]) -> Ticket:
         """Begin with at most `settings.pictures` pictures. Raises Unavailable where there is too little memory."""
         planned = self._plan_for([(*look.image.shape[:2], look.search) for look in looks])
         self._fit(planned)
         number, self._next_slot = self._next_slot, (self._next_slot + 1) % SLOTS
-        slot, memory = self._slots[number], self._memory
+        slot = self._slots[number]
         rows = self._rows_for(*(max(column) for column in zip(*self._needed, strict=True)))
-        pictures = self._describe(slot, number, planned, rows, looks)
-        for look, picture, planned_one in zip(looks, pictures, planned.pictures, strict=True):
-            self._bring(look.image, picture, memory.pixels[number] + int(planned_one["pixels"][0]))
+        ticket = Ticket(number, planned, rows, looks)
+        ticket.addresses = [self._bring(*one) for one in zip(looks, self._places(ticket), strict=True)]
+        self._describe(slot, ticket, rows)
         self._device.record(slot.uploaded, self._upload)
         self._device.wait_on_gpu(self._compute, slot.uploaded)
-        self._under_way.append(Ticket(number, planned, rows, looks))
+        self._under_way.append(ticket)
         self._run(slot, planned, rows)
-        return self._under_way[-1]
+        return ticket
 
     def collect(self, ticket: Ticket) -> list[Result]:
         """Wait for the oldest batch. Raises RuntimeError where the GPU failed."""
@@ -138,29 +137,24 @@ class Cascade:
         slot, rows, looks = self._slots[ticket.slot], ticket.rows, ticket.looks
         while True:
             self._device.wait(slot.done)
-            totals, faces = _answers(slot.answers, self._settings.pictures, rows)
-            needed = Rows(*totals[: len(looks), 1:3].sum(axis=0).tolist())
+            needed = Rows(*totals_of(slot.answers, len(looks))[:, 1:3].sum(axis=0).tolist())
             if needed.rnet <= rows.rnet and needed.onet <= rows.onet:
                 break
             # its pictures are still in its slot's memory; how many O-Net needs is known when R-Net had room for all
             rows = self._rows_for(max(needed.rnet, rows.rnet), max(needed.onet, rows.onet))
-            self._describe(slot, ticket.slot, ticket.plan, rows, looks)
+            self._describe(slot, ticket, rows)
             self._run(slot, ticket.plan, rows)
         self._needed.append(needed)
-        ticket.results = []
-        first = 0
-        thumbnails = slot.answers[_thumbnails_at(self._settings.pictures, rows) :]
-        for (count, _, asked, clipped), picture in zip(totals.tolist(), ticket.plan.pictures, strict=False):
-            found = _detections(faces[first : first + count])
-            ticket.results.append(Result(found, _thumbnail(thumbnails, picture), clipped))
-            first += asked
+        found = results(slot.answers, ticket.plan.pictures, self._settings.pictures, rows.onet)
+        over = [max(len(look.known) - MOST_KNOWN, 0) for look in looks]
+        ticket.results = [one._replace(clipped=one.clipped + more) for one, more in zip(found, over, strict=True)]
 
     def _run(self, slot: _Slot, planned: Plan, rows: Rows) -> None:
         """Puts the walk of a described batch, and the copy of its answers, into the stream."""
-        n_bytes = _thumbnails_at(self._settings.pictures, rows) + planned.thumbnail_bytes
+        n_bytes = thumbnails_at(self._settings.pictures, rows.onet) + planned.thumbnail_bytes
         if len(slot.answers) < n_bytes:
             slot.answers = self._device.pinned(n_bytes)
-        self._device.upload(self._memory.described, slot.description, self._compute)
+        self._device.upload(self._memory.described, slot.description[: slot.described_bytes], self._compute)
         self._graph(rows).launch(self._compute)
         self._device.download(slot.answers[:n_bytes], self._memory.answers, self._compute)
         self._device.record(slot.done, self._compute)
@@ -175,7 +169,10 @@ class Cascade:
         if found is None:
             if len(self._plans) >= MOST_PLANS:
                 self._plans.clear()
-            found = self._plans[key] = plan(sizes, self._settings.search)
+            try:
+                found = self._plans[key] = plan(sizes, self._settings.search)
+            except OverflowError:
+                raise Unavailable("pictures so large are not searched for faces so small on the GPU") from None
         return found
 
     def _fit(self, planned: Plan) -> None:
@@ -199,24 +196,24 @@ class Cascade:
         self._slots = [_Slot(device, self._memory) for _ in range(SLOTS)]
         device.finish()
 
-    def _describe(self, slot: _Slot, number: int, planned: Plan, rows: Rows, looks: Sequence[Look]) -> NDArray[Any]:
-        """Writes the batch's structs; returns its pictures."""
-        layout = self._memory.description
-        if slot.described != (planned, rows):
-            self._describe_sizes(slot, number, planned, rows)
-            slot.described = planned, rows
+    def _describe(self, slot: _Slot, ticket: Ticket, rows: Rows) -> None:
+        """Writes the batch's structs."""
+        layout, looks = self._memory.description, ticket.looks
+        if slot.plan is not ticket.plan or slot.rows != rows:
+            self._describe_sizes(slot, ticket.plan, rows)
+            slot.plan, slot.rows = ticket.plan, rows
         pictures = layout.view(slot.description, "pictures", PICTURE, len(looks))
-        floats = 4 * MOST_KNOWN * len(looks)
-        known = layout.view(slot.description, "known", np.dtype(np.float32), floats).reshape(-1, 4)
+        pictures["pixels"][:, 0] = ticket.addresses
+        known = layout.view(slot.description, "known", np.dtype(np.float32), 4 * MOST_KNOWN * len(looks)).reshape(-1, 4)
         first = 0
         for picture, look in zip(pictures, looks, strict=True):
             boxes = look.known[:MOST_KNOWN]
             known[first : first + len(boxes)] = boxes
             picture["first_known"], picture["known"] = first, len(boxes)
             first += len(boxes)
-        return pictures
+        slot.described_bytes = layout.offsets["known"] + known[:first].nbytes
 
-    def _describe_sizes(self, slot: _Slot, number: int, planned: Plan, rows: Rows) -> None:
+    def _describe_sizes(self, slot: _Slot, planned: Plan, rows: Rows) -> None:
         memory, settings = self._memory, self._settings
         layout = memory.description
         layout.view(slot.description, "batch", BATCH, 1)[0] = (
@@ -229,20 +226,23 @@ class Cascade:
         )
         pictures = layout.view(slot.description, "pictures", PICTURE, len(planned.pictures))
         pictures[:] = planned.pictures
-        pictures["pixels"][:, 0] += np.uint64(memory.pixels[number])
         pictures["pixels"][:, 1:] += np.uint64(memory.halvings)
-        pictures["thumbnail"] += np.uint64(memory.answers + _thumbnails_at(settings.pictures, rows))
+        pictures["thumbnail"] += np.uint64(memory.answers + thumbnails_at(settings.pictures, rows.onet))
         layout.view(slot.description, "levels", LEVEL, len(planned.levels))[:] = planned.levels
 
-    def _bring(self, image: Picture, picture: NDArray[Any], place: int) -> None:
-        """The picture to its place on the GPU, or, where they share memory, only its address."""
+    def _places(self, ticket: Ticket) -> list[int]:
+        """Where the slot has room for each picture."""
+        first = self._memory.pixels[ticket.slot]
+        return [first + int(offset) for offset in ticket.plan.pictures["pixels"][:, 0]]
+
+    def _bring(self, look: Look, place: int) -> int:
+        """Where the GPU finds the picture: copied to its place, or, where memory is shared, as it lies."""
+        image = np.ascontiguousarray(look.image)
         self._device.pin(image)
-        if self._device.reads_host_memory:
-            address = self._device.address_on_gpu(image)
-            picture["pixels"][0] = place if address is None else address
-            if address is not None:
-                return
-        self._device.upload(place, np.ascontiguousarray(image), self._upload)
+        if self._device.reads_host_memory and (address := self._device.address_on_gpu(image)) is not None:
+            return address
+        self._device.upload(place, image, self._upload)
+        return place
 
     def _graph(self, rows: Rows) -> Graph:
         if rows not in self._graphs:
@@ -312,26 +312,3 @@ def _rounds(count: int, rows: tuple[int, ...]) -> list[int]:
     rounds = [rows[-1]] * (count // rows[-1])
     rest = count - sum(rounds)
     return [*rounds, next(size for size in rows if size >= rest)] if rest or not rounds else rounds
-
-
-def _thumbnails_at(pictures: int, rows: Rows) -> int:
-    """Where they begin in the block of answers, behind totals and as many faces as there can be."""
-    return -(-(TOTALS_BYTES * pictures + 4 * FACE_FLOATS * rows.onet) // 16) * 16
-
-
-def _answers(block: NDArray[np.uint8], pictures: int, rows: Rows) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Totals, (pictures, 4), and faces, a picture's from its first row of O-Net."""
-    first = TOTALS_BYTES * pictures
-    faces = block[first : first + 4 * FACE_FLOATS * rows.onet].view(np.float32).reshape(-1, FACE_FLOATS)
-    return block[:first].view(np.int32).reshape(-1, 4), faces
-
-
-def _detections(faces: NDArray[np.float32]) -> Detections:
-    scores = 1 / (1 + np.exp(-faces[:, 4]))
-    return Detections(faces[:, :4].copy(), np.asarray(scores, np.float32), faces[:, 5:].reshape(-1, 5, 2).copy())
-
-
-def _thumbnail(thumbnails: NDArray[np.uint8], picture: NDArray[Any]) -> NDArray[np.uint8]:
-    rows, columns = (-(-int(picture[side][0]) // THUMBNAIL_STRIDE) for side in ("rows", "columns"))
-    first = int(picture["thumbnail"])
-    return np.array(thumbnails[first : first + rows * columns].reshape(rows, columns))

@@ -22,7 +22,8 @@ NAMES = ("common.cu", "pictures.cu", "pnet.cu", "nms.cu", "cascade.cu", "chips.c
 MAGIC = b"jetstream kernels 1\n"
 SUFFIX = ".cubin"
 OLDEST, NEWEST = (5, 3), (12, 9)
-BIG_TILE = (7, 0)  # a tile of 16 wants more than the 48 KiB of shared memory that a block has at least
+# a tile of 16 wants 71 KiB of shared memory: from 7.0 on a block may have them, but on Turing
+BIG_TILE, TURING = (7, 0), (7, 5)
 
 
 def sources() -> str:
@@ -138,7 +139,8 @@ def _options(capability: str) -> tuple[str, ...]:
 
 def tile_cells(capability: str) -> int:
     """P-Net's cells a side of what one block does."""
-    return 16 if _number(capability) >= BIG_TILE else 8
+    number = _number(capability)
+    return 16 if number >= BIG_TILE and number != TURING else 8
 
 
 def _architecture(capability: str) -> str:

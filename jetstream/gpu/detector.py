@@ -8,10 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jetstream.errors import ModelError
-from jetstream.gpu.cascade import Cascade, Result, Ticket
-from jetstream.gpu.device import Device
-from jetstream.runners.base import Unavailable
+from jetstream.gpu.answers import Result
+from jetstream.gpu.cascade import Cascade, Ticket
+from jetstream.gpu.device import Device, in_use
 from jetstream.vision.boxes import square
 from jetstream.vision.detector import Look, Seen
 from jetstream.vision.mtcnn import Detections, beside, joined, not_found
@@ -33,15 +32,12 @@ class GpuDetector:
 
     def submit(self, looks: Sequence[Look]) -> Ticket:
         """Begin. Raises ModelError where the GPU has too little memory for pictures of this size."""
-        try:
-            with self._device.current():
-                return self._cascade.submit(looks)
-        except Unavailable as reason:
-            raise ModelError(f"detect: {reason}") from None
+        with in_use(self._device, "detect"):
+            return self._cascade.submit(looks)
 
     def collect(self, ticket: Ticket) -> list[Seen]:
-        """Wait. Raises RuntimeError where the GPU failed: this process can't use it any more."""
-        with self._device.current():
+        """Wait. Raises as `submit`, and RuntimeError where the GPU failed: this process can't use it any more."""
+        with in_use(self._device, "detect"):
             results = self._cascade.collect(ticket)
             self._count(results)
             faces = self._tried_again(ticket.looks, [result.faces for result in results])

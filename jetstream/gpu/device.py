@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from jetstream.errors import ModelError
 from jetstream.gpu import driver
 from jetstream.runners import context as contexts
 from jetstream.runners.base import Unavailable
@@ -105,9 +106,10 @@ class CudaDevice:
                 self.multiprocessors = attributes.get_attribute(cuda.device_attribute.MULTIPROCESSOR_COUNT)
                 self.reads_host_memory = bool(attributes.get_attribute(cuda.device_attribute.INTEGRATED))
                 self._module = _module(cuda, kernels)
-        except Unavailable:
+                driver.require()
+        except (Unavailable, RuntimeError) as error:
             self._context.close()
-            raise
+            raise Unavailable(str(error)) from None
 
     @contextlib.contextmanager
     def current(self) -> Iterator[Any]:
@@ -211,9 +213,21 @@ class CudaDevice:
 def _module(cuda: Any, kernels: bytes) -> Any:
     try:
         return cuda.module_from_buffer(kernels)
+    except cuda.MemoryError:
+        raise
     except cuda.Error as error:
         raise Unavailable(f"the GPU does not take the kernels ({error})") from None
 
 
 def _no_memory(error: Exception) -> str:
     return f"the GPU has too little memory ({error}); lower detect.batch, gpu.batch or recognize.batch"
+
+
+@contextlib.contextmanager
+def in_use(device: Device, stage: str) -> Iterator[None]:
+    """Inside `device.current`, when no other backend can take over any more: what is missing is a ModelError."""
+    try:
+        with device.current():
+            yield
+    except Unavailable as reason:
+        raise ModelError(f"{stage}: {reason}") from None

@@ -8,9 +8,12 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from jetstream.runners.base import Unavailable
+
 _LIBRARY = "libcuda.so.1"
 _REGISTER_MAPPED = 2  # CU_MEMHOSTREGISTER_DEVICEMAP
 _RELAXED = 2  # CU_STREAM_CAPTURE_MODE_RELAXED: TensorRT allocates nothing then, but may ask
+_OUT_OF_MEMORY = 2  # CUDA_ERROR_OUT_OF_MEMORY
 _ALREADY_REGISTERED = 712  # CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED
 
 
@@ -22,14 +25,17 @@ class Graph:
         cuda = _cuda()
         _ask(cuda.cuStreamBeginCapture_v2(ctypes.c_void_p(stream), _RELAXED))
         graph = ctypes.c_void_p()
-        try:
-            work()
-        finally:
-            status = cuda.cuStreamEndCapture(ctypes.c_void_p(stream), ctypes.byref(graph))
-        _ask(status)
         self._executable = ctypes.c_void_p()
-        _ask(cuda.cuGraphInstantiateWithFlags(ctypes.byref(self._executable), graph, ctypes.c_ulonglong(0)))
-        _ask(cuda.cuGraphDestroy(graph))
+        try:
+            try:
+                work()
+            finally:
+                status = cuda.cuStreamEndCapture(ctypes.c_void_p(stream), ctypes.byref(graph))
+            _ask(status)
+            _ask(cuda.cuGraphInstantiateWithFlags(ctypes.byref(self._executable), graph, ctypes.c_ulonglong(0)))
+        finally:
+            if graph:
+                cuda.cuGraphDestroy(graph)
 
     def launch(self, stream: Any) -> None:
         """Into a PyCUDA stream."""
@@ -69,7 +75,15 @@ def _cuda() -> ctypes.CDLL:
     return ctypes.CDLL(_LIBRARY)
 
 
+def require() -> None:
+    """Raises Unavailable where the driver is too old."""
+    if not hasattr(_cuda(), "cuGraphInstantiateWithFlags"):
+        raise Unavailable("the NVIDIA driver is older than CUDA 11.4")
+
+
 def _ask(status: int) -> None:
+    if status == _OUT_OF_MEMORY:
+        raise Unavailable("the GPU has too little memory; lower detect.batch, gpu.batch or recognize.batch")
     if status:
         name = ctypes.c_char_p()
         _cuda().cuGetErrorName(status, ctypes.byref(name))

@@ -11,11 +11,9 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.errors import ModelError
 from jetstream.gpu.cascade import Net
-from jetstream.gpu.device import Device, Graph
+from jetstream.gpu.device import Device, Graph, in_use
 from jetstream.gpu.faces import FACE, Faces
-from jetstream.runners.base import Unavailable
 from jetstream.vision.embedder import CHIP_SHAPE, EMBEDDING_SIZE, Looked, View, require_chips
 
 SLOTS = 2
@@ -64,10 +62,10 @@ class GpuEmbedder:
     def embed(self, chips: NDArray[np.uint8], *, mirror: bool = False) -> NDArray[np.float32]:
         """As `vision.embedder.Embedder` says. Chips in `room` are copied once, others twice.
 
-        Raises RuntimeError where the GPU failed: this process can't use it any more.
+        Raises as `look`.
         """
         require_chips(chips)
-        with self._device.current():
+        with in_use(self._device, "recognize"):
             return self._run(len(chips), mirror, lambda slot, part: self._copy_up(slot, chips[part]))
 
     def room(self, count: int) -> NDArray[np.uint8]:
@@ -85,12 +83,9 @@ class GpuEmbedder:
         """
         counts = [len(landmarks) for _, landmarks in views]
         chips = np.empty((sum(counts), *CHIP_SHAPE), np.uint8)
-        try:
-            with self._device.current():
-                faces = self._faces.bring(views) if len(chips) else 0
-                embeddings = self._run(len(chips), mirror, lambda slot, part: self._cut(slot, faces, part), chips)
-        except Unavailable as reason:
-            raise ModelError(f"recognize: {reason}") from None
+        with in_use(self._device, "recognize"):
+            faces = self._faces.bring(views) if len(chips) else 0
+            embeddings = self._run(len(chips), mirror, lambda slot, part: self._cut(slot, faces, part), chips)
         parts = [slice(end - count, end) for count, end in zip(counts, np.cumsum(counts).tolist(), strict=True)]
         return [Looked(chips[part], embeddings[part]) for part in parts]
 

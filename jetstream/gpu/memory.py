@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from jetstream.gpu.answers import TOTALS_BYTES
 from jetstream.gpu.device import Device
 from jetstream.gpu.words import BATCH, BUDGET, FACE_FLOATS, FOUND, LEVEL, MASK_WORDS, PICTURE, WORK, Plan
 
-MOST_KNOWN = 256  # faces a picture that are looked for where they were last
-TOTALS_BYTES = 16  # a picture
+SLOTS = 2  # batches under way
+MOST_KNOWN = BUDGET  # faces a picture that are looked for where they were last
 _LEVELS_APIECE = 16  # to begin with
 
 
@@ -57,7 +58,7 @@ class Memory:
         self._device = device
         self._addresses: list[int] = []
         self.description = Description(room)
-        self.pixels = [self._new(room.picture_bytes) for _ in range(2)]  # by slot
+        self.pixels = [self._new(room.picture_bytes) for _ in range(SLOTS)]  # by slot
         self.halvings = self._new(room.halving_bytes)
         self.described = self._new(self.description.n_bytes)
         rows = room.pictures * BUDGET + spare_rows
@@ -73,6 +74,7 @@ class Memory:
         for address in self._addresses:
             self._device.free(address)
         self._addresses.clear()
+        self.room = Room(0, 0, 0, 0, 0, 0)  # so that nothing fits in what is gone
 
     def _new(self, n_bytes: int) -> int:
         try:
@@ -129,8 +131,8 @@ class Description:
         sizes = {
             "batch": BATCH.itemsize,
             "pictures": PICTURE.itemsize * room.pictures,
-            "known": 16 * MOST_KNOWN * room.pictures,
             "levels": LEVEL.itemsize * room.levels,
+            "known": 16 * MOST_KNOWN * room.pictures,  # last: what isn't there needn't travel
         }
         self.offsets: dict[str, int] = {}
         self.n_bytes = 0

@@ -27,6 +27,8 @@ class EngineNet:
             rows = tuple(self._engine.get_tensor_profile_shape(self._input, number)[2])
             execution = self._engine.create_execution_context()
             if execution is None or not execution.set_optimization_profile_async(number, stream.handle):
+                execution = None
+                self.close()  # now: the traceback holds this object past the end of the context
                 raise Unavailable(f"TensorRT can't open the engine ({self._log.reason})")
             execution.set_input_shape(self._input, rows)
             self._executions[rows[0]] = execution

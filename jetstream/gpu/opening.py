@@ -17,6 +17,7 @@ from jetstream.gpu.embedder import GpuEmbedder
 from jetstream.gpu.nets import EngineNet
 from jetstream.gpu.words import Search
 from jetstream.runners import nvidia
+from jetstream.runners.base import Unavailable
 from jetstream.runners.opening import load_engine_of
 from jetstream.vision.mtcnn import AFTER_PNET_IOU
 from jetstream.vision.proposals import CELL_PX
@@ -57,7 +58,10 @@ def open_gpu_detector(config: Config) -> Iterator[GpuDetector]:
         with device.current():
             cascade = Cascade(device, rnet, onet, pnet.weights(files.pnet), settings_of(config, tile))
             stack.callback(_close, device, cascade)
-            cascade.reserve([(camera.max_height, camera.max_width) for camera in _largest(config)])
+            try:
+                cascade.reserve([(camera.max_height, camera.max_width) for camera in _largest(config)])
+            except RuntimeError as error:
+                raise Unavailable(str(error)) from None
         yield GpuDetector(device, cascade)
 
 

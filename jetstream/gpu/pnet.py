@@ -1,6 +1,6 @@
 """P-Net's weights as the fused kernel (kernels/pnet.cu) takes them.
 
-Knows the names that `weights.mtcnn` gives its constants, which the model's pinned sha256 holds fast; no GPU.
+Knows the names that `weights.mtcnn` gives its constants, in the one file whose sha256 `weights` pins; no GPU.
 """
 
 from pathlib import Path
@@ -25,7 +25,7 @@ def weights(path: Path) -> NDArray[np.float32]:
         graph = onnx.load(str(path)).graph
         c = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
         parts = _parts(*(c[f"c{number}"] for number in range(13)))
-    except (OSError, KeyError, ValueError, DecodeError) as error:
+    except (OSError, LookupError, ValueError, DecodeError) as error:
         raise ModelError(f"{path}: not P-Net ({error}); run `jetstream models` to build it") from None
     flat = np.concatenate([np.ravel(part) for part in parts]).astype(np.float32)
     if flat.size != FLOATS:

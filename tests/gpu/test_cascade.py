@@ -8,10 +8,13 @@ import pytest
 
 from jetstream import weights
 from jetstream.config import Camera, Config, Detect
-from jetstream.gpu import pnet
-from jetstream.gpu.cascade import Cascade
+from jetstream.errors import ModelError
+from jetstream.gpu import compiling, pnet
+from jetstream.gpu.cascade import PNET_SHARED_FLOATS, Cascade
 from jetstream.gpu.detector import GpuDetector
 from jetstream.gpu.opening import settings_of
+from jetstream.gpu.words import BUDGET
+from jetstream.runners.base import Unavailable
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.vision import motion
 from jetstream.vision.detector import CpuDetector, Look
@@ -138,6 +141,51 @@ def test_two_batches_under_way_answer_as_one_after_the_other(opened, on_cpu, peo
         assert_same(one.faces, answers(on_cpu, [whole(picture)])[0].faces)
 
 
+def test_batches_of_any_mix_follow_each_other(opened, on_cpu, people):
+    pictures = [people, people[:, ::-1].copy(), people[:200, :250].copy(), np.zeros((90, 60, 3), np.uint8)]
+    alone = [answers(on_cpu, [whole(picture)])[0].faces for picture in pictures]
+    known = [found.boxes for found in alone]
+    verified = [answers(on_cpu, [Look(*pair, search=False)])[0].faces for pair in zip(pictures, known, strict=True)]
+    random = np.random.default_rng(1)
+    detector = opened(rnet=(16, 64), onet=(4, 16))
+    tickets, given, wanted = [], [], []
+    for _ in range(12):
+        looks = []
+        for number in random.permutation(len(pictures))[: random.integers(1, 4)].tolist():
+            search = bool(random.integers(2))
+            looks.append(Look(pictures[number], NOBODY if search else known[number], search))
+            wanted.append((alone if search else verified)[number])
+        tickets.append(detector.submit(looks))
+        if len(tickets) == 2:
+            given += detector.collect(tickets.pop(0))
+    given += detector.collect(tickets.pop(0))
+    for seen, found in zip(given, wanted, strict=True):
+        assert_same(seen.faces, found)
+
+
+def test_memory_that_could_not_grow_is_not_used(opened, people):
+    detector = opened()
+    answers(detector, [whole(people[:120, :160])])
+    allocate = detector._device.allocate
+
+    def little(n_bytes):
+        if n_bytes > 2**20:
+            raise Unavailable("the GPU has too little memory")
+        return allocate(n_bytes)
+
+    detector._device.allocate = little
+    for picture in (people, people[:120, :160]):
+        with pytest.raises(ModelError, match="detect: the GPU has too little memory"):
+            detector.submit([whole(picture)])
+
+
+def test_more_known_faces_than_fit_are_counted(opened, people):
+    known = np.tile(np.array([[10, 10, 60, 60]], np.float32), (BUDGET + 5, 1))
+    detector = opened(rnet=(512, 4096), onet=(64, 4096))
+    answers(detector, [Look(people[:90, :90].copy(), known, search=False)])
+    assert detector.clipped >= 5
+
+
 def test_a_larger_picture_than_before_gets_larger_memory(opened, on_cpu, people):
     detector = opened()
     first = detector.submit([whole(people[:120, :160])])
@@ -163,8 +211,9 @@ def test_candidates_over_the_budget_are_counted_and_the_surest_stay(opened, peop
     assert len(seen.faces.boxes) == 1
 
 
-def test_a_gpu_that_shares_memory_reads_the_picture_where_it_lies(opened, on_cpu, people):
-    detector = opened()
+@pytest.mark.parametrize("rows", [((64, 256), (16, 64)), ((4, 12), (2, 4))])
+def test_a_gpu_that_shares_memory_reads_the_picture_where_it_lies(opened, on_cpu, people, rows):
+    detector = opened(*rows)
     detector._device.reads_host_memory = True
     uploads = []
     upload = detector._device.upload
@@ -190,9 +239,34 @@ def emulation_kernels():
 
 @pytest.mark.parametrize("content", [b"", b"no network"])
 def test_weights_of_another_file_are_refused(tmp_path: Path, content):
-    from jetstream.errors import ModelError
-
     path = tmp_path / "pnet.onnx"
     path.write_bytes(content)
     with pytest.raises(ModelError, match="not P-Net"):
         pnet.weights(path)
+
+
+def test_weights_of_another_network_are_refused(models_dir):
+    with pytest.raises(ModelError, match="not P-Net"):
+        pnet.weights(models_dir / "rnet.onnx")
+
+
+KIB_A_BLOCK = {
+    "5.3": 48,
+    "6.2": 48,
+    "7.0": 96,
+    "7.2": 96,
+    "7.5": 64,
+    "8.0": 163,
+    "8.6": 99,
+    "8.7": 163,
+    "9.0": 227,
+    "12.0": 99,
+}
+"""Shared memory that a block may have (CUDA C++ programming guide, technical specifications by compute capability)."""
+
+
+@pytest.mark.parametrize("capability", KIB_A_BLOCK)
+def test_p_nets_shared_memory_is_there_on_every_gpu(capability):
+    tile = compiling.tile_cells(capability)
+    declared = 2 * 16 * (2 * tile + 10)  # rows and columns of `Between`
+    assert 4 * PNET_SHARED_FLOATS[tile] + declared <= KIB_A_BLOCK[capability] * 1024

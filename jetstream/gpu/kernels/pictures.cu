@@ -30,6 +30,7 @@ __device__ void halve_square(const Picture& picture, int first, int top, int lef
             ((u8*)picture.thumbnail)[(top + y) / 8 * ((picture.columns[0] + 7) / 8) + (left + x) / 8] =
                 bytes[(y * TILE_PX + x) * 3 + 1];
     }
+    if (picture.most_halving <= first) __syncthreads();  // else a halving's is the last before the next square is loaded
     for (int step = 1; step <= 5 && first + step <= picture.most_halving; step++) {
         int k = first + step, bits = 5 - step;  // 2 ^ bits pixels a side, each of one thread
         int x = threadIdx.x & ((1 << bits) - 1), y = threadIdx.x >> bits;

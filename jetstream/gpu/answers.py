@@ -1,0 +1,57 @@
+"""The block of bytes in which a batch's answers come down from the GPU: totals, then faces, then thumbnails.
+
+Knows no GPU; kernels/cascade.cu writes it.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jetstream.gpu.words import FACE_FLOATS, THUMBNAIL_STRIDE
+from jetstream.vision.mtcnn import Detections
+
+TOTALS_BYTES = 16  # a picture
+
+
+class Result(NamedTuple):
+    """One picture's."""
+
+    faces: Detections
+    thumbnail: NDArray[np.uint8]
+    clipped: int  # candidates over the budget, whose worst were left out
+
+
+def thumbnails_at(pictures: int, face_rows: int) -> int:
+    """Where they begin, behind totals and as many faces as there can be."""
+    return -(-(TOTALS_BYTES * pictures + 4 * FACE_FLOATS * face_rows) // 16) * 16
+
+
+def totals_of(block: NDArray[np.uint8], pictures: int) -> NDArray[np.int32]:
+    """(pictures, 4): faces, rows of R-Net, rows of O-Net, clipped."""
+    return block[: TOTALS_BYTES * pictures].view(np.int32).reshape(-1, 4)
+
+
+def results(block: NDArray[np.uint8], pictures: NDArray[Any], most_pictures: int, face_rows: int) -> list[Result]:
+    """Of the batch's `pictures` (words.PICTURE, as planned), copied out of the block."""
+    first = TOTALS_BYTES * most_pictures
+    faces = block[first : first + 4 * FACE_FLOATS * face_rows].view(np.float32).reshape(-1, FACE_FLOATS)
+    thumbnails = block[thumbnails_at(most_pictures, face_rows) :]
+    totals = totals_of(block, len(pictures)).tolist()
+    found = []
+    row = 0  # of O-Net: a picture's faces stand from its first one
+    for (count, _, asked, clipped), picture in zip(totals, pictures, strict=True):
+        found.append(Result(_detections(faces[row : row + count]), _thumbnail(thumbnails, picture), clipped))
+        row += asked
+    return found
+
+
+def _detections(faces: NDArray[np.float32]) -> Detections:
+    scores = 1 / (1 + np.exp(-faces[:, 4]))
+    return Detections(faces[:, :4].copy(), np.asarray(scores, np.float32), faces[:, 5:].reshape(-1, 5, 2).copy())
+
+
+def _thumbnail(thumbnails: NDArray[np.uint8], picture: NDArray[Any]) -> NDArray[np.uint8]:
+    rows, columns = (-(-int(picture[side][0]) // THUMBNAIL_STRIDE) for side in ("rows", "columns"))
+    first = int(picture["thumbnail"])
+    return np.array(thumbnails[first : first + rows * columns].reshape(rows, columns))
