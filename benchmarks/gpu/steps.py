@@ -33,10 +33,11 @@ class Copies(NamedTuple):
 def steps_of(detector: GpuDetector, batch: Sequence[Look]) -> list[Step]:
     """The walk of a batch that was just answered, so that its lists are as long as they really are."""
     for _ in range(2):
-        detector.collect(detector.submit(batch))
+        ticket = detector.submit(batch)
+        detector.collect(ticket)
     cascade = detector._cascade
     with detector._device.current(), _recorded(cascade) as steps:
-        cascade._walk(cascade._rows)
+        cascade._walk(ticket.rows)
     return steps
 
 
