@@ -29,7 +29,7 @@ from jetstream.messages import Heartbeat
 from jetstream.process import END_IN_ORDER
 from jetstream.pulse import SUPERVISOR
 
-CAMERAS_A_FEEDER = 2
+FED_BY_ONE = 400.0  # frames a second that one feeder writes with ease: a 1080p frame takes it about a millisecond
 WARM_S = 2.0  # page-locking the rings and the first graphs
 TAIL_S = 0.3  # frames go on a little longer than they are counted
 START_S = 60.0
@@ -124,7 +124,8 @@ def run(config: Config, frames: Path, rate: float, seconds: float) -> Run:
         begin_s, end_s = first_s + WARM_S, first_s + WARM_S + seconds
         listener = _start(stack, "listener", config.publish.endpoint, str(begin_s), str(end_s))
         names = [camera.name for camera in config.cameras]
-        groups = [tuple(names[first : first + CAMERAS_A_FEEDER]) for first in range(0, len(names), CAMERAS_A_FEEDER)]
+        apiece = max(1, min(2, int(FED_BY_ONE / rate))) if rate else 1
+        groups = [tuple(names[first : first + apiece]) for first in range(0, len(names), apiece)]
         feeders = [
             _start(stack, "feeder", _task(folder.path, frames, group, rate, first_s, end_s + TAIL_S))
             for group in groups
