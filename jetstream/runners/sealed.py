@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from jetstream import atomic
+from jetstream.messages import GARBLED
 from jetstream.runners.base import Unavailable
 
 HEADER_BYTES = 4096  # at most
@@ -45,7 +46,7 @@ def parts(path: Path, magic: bytes, kind: type[AnySeal], what: str) -> tuple[Any
         if not whole.startswith(magic) or end < 0:
             raise msgspec.DecodeError
         return msgspec.json.decode(whole[len(magic) : end], type=kind), whole[end + 1 :]
-    except msgspec.DecodeError:
+    except GARBLED:
         raise Unavailable(f"{path}: not {what} of jetstream, or damaged") from None
 
 

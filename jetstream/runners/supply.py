@@ -18,6 +18,7 @@ from typing import IO, NamedTuple
 
 import msgspec
 
+from jetstream.messages import GARBLED
 from jetstream.runners import engines
 from jetstream.runners.base import Unavailable
 from jetstream.runners.engines import Recipe
@@ -58,7 +59,7 @@ def probe(limits: Limits = PATIENT, command: Sequence[str] = COMMAND) -> Probe:
         return msgspec.json.decode(done.stdout, type=Probe)
     except subprocess.TimeoutExpired:
         reason = f"importing it takes more than {limits.probe_s:g} s"
-    except msgspec.DecodeError:
+    except GARBLED:
         reason = f"importing it ends the process ({_end_of(done.returncode)})"
     return Probe(tensorrt_missing=reason, pycuda_missing=reason)
 

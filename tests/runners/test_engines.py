@@ -160,3 +160,11 @@ def test_sweep_removes_what_a_killed_build_left_but_not_one_at_work(file):
     assert not left.exists()
     assert at_work.exists()
     assert file.exists()
+
+
+def test_a_seal_of_any_bytes_is_damage(tmp_path):
+    path = tmp_path / "any.engine"
+    for seal in (b"\xff\xfe", b"[" * 4000, b"{}"):
+        path.write_bytes(engines.MAGIC + seal + b"\nplan")
+        with pytest.raises(Unavailable, match="damaged"):
+            engines.read(path, RECIPE)
