@@ -3,11 +3,14 @@
 Pixels and embeddings never travel; a frame is a `FrameRef` into its camera's ring. Knows no socket and no process.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any, Literal, cast
 
 import msgspec
+
+from jetstream.counting import counted
 
 SCHEMA = 1
 """Version of the event line and of the detections topic."""
@@ -16,6 +19,10 @@ Box = tuple[float, float, float, float]
 """x1, y1, x2, y2 in pixels of the full frame."""
 Landmarks = tuple[float, float, float, float, float, float, float, float, float, float]
 """x, y of left eye, right eye, nose, left and right mouth corner, in pixels of the full frame."""
+
+
+GARBLED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that are no message."""
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
@@ -31,6 +38,8 @@ class FrameRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wall_ns: int
     pts_s: float  # the source's own time, from its first frame
     live: bool  # a camera or a stream: its time is the capture clock
+    detected_ns: int = 0  # as captured_ns, when `detect` had its faces; 0: it didn't go through processes, or not yet
+    tracked_ns: int = 0  # when `track` had its tracks
 
     @property
     def time_s(self) -> float:
@@ -125,6 +134,12 @@ class Dropped(Message, frozen=True):
     count: int = 1
 
 
+class Searching(Message, frozen=True):
+    """`detect` searches one picture in `every` whole from now on. Never sent: `process` tells it as a level."""
+
+    every: int
+
+
 class Ended(Message, frozen=True):
     """`sender` has sent all that it ever will."""
 
@@ -152,22 +167,53 @@ class Heartbeat(Message, frozen=True):
     fps: float
     latency_p50_ms: float  # capture to this stage's answer, over the last seconds
     latency_p95_ms: float
-    drops: dict[str, int]  # by reason
+    counts: dict[str, int]  # since its start, as `counting` names them
+    levels: dict[str, int]  # as they are now, named in the same way
+
+    @property
+    def drops(self) -> dict[str, int]:
+        """By reason."""
+        drops: Counter[str] = Counter()
+        for (reason, *_), count in counted(self.counts, "drops"):
+            drops[reason] += count
+        return dict(drops)
 
 
 class ProcessStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     process: str
     state: Literal["starting", "running", "restarting", "done"]
     restarts: int
-    beat: Heartbeat | None
+    beat: Heartbeat | None  # its counts are of all its lives
+    silent_s: float | None  # since its last heartbeat; None before the first one
 
 
 class Status(Message, frozen=True):
-    """What the supervisor says of all, once a second; `jetstream top` shows it."""
+    """What the supervisor says of all, once a second, from its loop; `jetstream top` and `metrics` show it."""
 
     pid: int
     wall_ns: int
+    turn_ns: int  # CLOCK_MONOTONIC of the loop's turn
     processes: tuple[ProcessStatus, ...]
+
+
+class Span(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Something that a process did."""
+
+    kind: Literal["turn", "frame", "capture"]
+    """turn: of the loop, from what it took until it wanted more; frame: from taking one to its answer; capture: from a
+    frame's capture until it was told of"""
+    begin_ns: int  # CLOCK_MONOTONIC
+    end_ns: int
+    camera: str = ""
+    frame_id: int = -1
+
+
+class Spans(Message, frozen=True):
+    """To `jetstream trace`, while it listens."""
+
+    process: str
+    pid: int
+    spans: tuple[Span, ...]
 
 
 class EventTrack(msgspec.Struct, frozen=True):
@@ -192,12 +238,14 @@ class Event(msgspec.Struct, frozen=True):
     captured_ns: int
     wall: str
     tracks: tuple[EventTrack, ...]
+    hops_ms: dict[str, float] | None = None  # since captured_ns
 
 
-def event_of(tracked: Tracked) -> Event:
+def event_of(tracked: Tracked, hop: str = "", at_ns: int = 0) -> Event:
     """The public form of `tracked`: pixels to 2 decimals, scores to 4, times to a microsecond and a millisecond.
 
-    A vote for unknown loses its photo: what is kept of a stranger names nobody.
+    `hop` and `at_ns` name the last hop (`published`, `recorded`) and its time of CLOCK_MONOTONIC. Frames that went
+    through one process have no hops. A vote for unknown loses its photo: what is kept of a stranger names nobody.
     """
     frame = tracked.frame
     return Event(
@@ -208,7 +256,13 @@ def event_of(tracked: Tracked) -> Event:
         captured_ns=frame.captured_ns,
         wall=iso_time(frame.wall_ns),
         tracks=tuple(_event_track(face) for face in tracked.faces),
+        hops_ms=_hops_ms(frame, hop, at_ns) if hop and frame.tracked_ns else None,
     )
+
+
+def _hops_ms(frame: FrameRef, hop: str, at_ns: int) -> dict[str, float]:
+    times_ns = {"detected": frame.detected_ns, "tracked": frame.tracked_ns, hop: at_ns}
+    return {name: round((time_ns - frame.captured_ns) * 1e-6, 3) for name, time_ns in times_ns.items()}
 
 
 def iso_time(wall_ns: int) -> str:

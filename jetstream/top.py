@@ -3,24 +3,35 @@
 Knows only the two sockets; changes nothing.
 """
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import zmq
-from rich.table import Table
 
 from jetstream.errors import PipelineError, UserError
 from jetstream.ipc.bus import endpoint
-from jetstream.messages import Status
+from jetstream.keys import KeyFile
+from jetstream.messages import GARBLED, Event, Status
 from jetstream.rundir import RunDir
 
 SILENCE_S = 5.0
+SILENCES = 3
+"""so many of them, and a supervisor that was never heard is given up"""
+LARGEST_BYTES = 8 << 20
+"""of a message of the topic; a thousand tracks take one"""
+REFUSAL_TURN_MS = 200
 
 
 def statuses(run_dir: Path) -> Iterator[Status]:
-    """One a second, while the pipeline in `run_dir` runs. Raises PipelineError when none does."""
+    """One a second, while the pipeline in `run_dir` runs; the last one again when its supervisor falls silent.
+
+    Raises PipelineError when none runs, or its supervisor says nothing at all.
+    """
+    last: Status | None = None
+    silent = 0
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
     socket.connect(endpoint(run_dir, Status, "anyone"))
     socket.subscribe(b"")
@@ -29,47 +40,74 @@ def statuses(run_dir: Path) -> Iterator[Status]:
             if not RunDir(run_dir).is_running():
                 raise PipelineError(f"{run_dir}: no jetstream runs here; start one, or name its config")
             if socket.poll(int(SILENCE_S * 1000)):
-                yield msgspec.msgpack.decode(socket.recv(), type=Status)
+                last = msgspec.msgpack.decode(socket.recv(), type=Status)
+            elif last is None and (silent := silent + 1) >= SILENCES:
+                raise PipelineError(f"{run_dir}: its supervisor says nothing; it hangs, or is still starting")
+            if last is not None:
+                yield last
     finally:
         socket.close(linger=0)
 
 
-def table(status: Status) -> Table:
-    """A line a process."""
-    result = Table(title=f"jetstream {status.pid}")
-    longest = max((len(process.process) for process in status.processes), default=0)
-    result.add_column("process", min_width=longest)
-    result.add_column("state")
-    for heading in ("fps", "frames", "p50 ms", "p95 ms", "restarts"):
-        result.add_column(heading, justify="right")
-    result.add_column("dropped")
-    for process in status.processes:
-        beat = process.beat
-        drops = ", ".join(f"{reason} {count}" for reason, count in sorted(beat.drops.items()) if count) if beat else ""
-        numbers = (
-            (f"{beat.fps:.1f}", str(beat.frames), f"{beat.latency_p50_ms:.1f}", f"{beat.latency_p95_ms:.1f}")
-            if beat
-            else ("", "", "", "")
-        )
-        result.add_row(process.process, process.state, *numbers, str(process.restarts), drops)
-    return result
+def detections(
+    address: str, camera: str = "", key: KeyFile | None = None, refused: Callable[[str], None] = lambda _: None
+) -> Iterator[dict[str, Any]]:
+    """The messages of a detections topic, as maps, for ever; of one camera or all. What is none is passed over.
 
-
-def detections(address: str, camera: str = "") -> Iterator[dict[str, Any]]:
-    """The messages of a detections topic, as maps, for ever; of one camera or all. Raises UserError: a bad address."""
+    `key` shows who asks; `refused` is told when it, or having none, is the reason that nothing comes. Raises UserError:
+    a bad address.
+    """
     topic = f"detections.{camera}".encode()
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
+    socket.set(zmq.MAXMSGSIZE, LARGEST_BYTES)
+    socket.set(zmq.IPV6, int("[" in address))
+    if key is not None:
+        key.authenticate(socket, key.server or key.public)
     socket.subscribe(topic)
+    refusals = _refusals(socket)
     try:
         socket.connect(address)
         while True:
-            name, body = socket.recv_multipart()
-            if not camera or name == topic:  # a subscription is a prefix: `door` also gets `door2`
-                yield msgspec.msgpack.decode(body)
+            while not socket.poll(REFUSAL_TURN_MS):
+                if refusals.poll(0):
+                    refused(_why(refusals.recv_multipart(), address, key))
+            event = event_in(socket.recv_multipart(), topic, camera)
+            if event is not None:
+                yield event
     except zmq.ZMQError as error:
         raise UserError(f"{address}: {error.strerror}; expected an endpoint such as tcp://127.0.0.1:5570") from None
     finally:
+        socket.disable_monitor()
+        refusals.close(linger=0)
         socket.close(linger=0)
+
+
+def event_in(frames: list[bytes], topic: bytes, camera: str) -> dict[str, Any] | None:
+    """The map of a message, as far as `line` needs it whole; None where it is another camera's, or garbage."""
+    if len(frames) != 2 or (camera and frames[0] != topic):  # a subscription is a prefix: `door` also gets `door2`
+        return None
+    try:
+        msgspec.msgpack.decode(frames[1], type=Event)
+        event: dict[str, Any] = msgspec.msgpack.decode(frames[1])
+    except GARBLED:
+        return None
+    return event
+
+
+def _refusals(socket: "zmq.Socket[bytes]") -> "zmq.Socket[bytes]":
+    """What ZeroMQ tells of handshakes that failed."""
+    monitor: zmq.Socket[bytes] = socket.get_monitor_socket(
+        zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    )
+    return monitor
+
+
+def _why(told: list[bytes], address: str, key: KeyFile | None) -> str:
+    if key is None:
+        return f"{address}: refused: it wants a key, or isn't a topic; name yours with --key"
+    if int.from_bytes(told[0][:2], sys.byteorder) == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+        return f"{address}: refused: the key {key.name} is not on its list (`jetstream keys allow` there adds it)"
+    return f"{address}: refused: it has no keys, another one than {key.name} expects, or isn't a topic"
 
 
 def line(event: dict[str, Any]) -> str:
@@ -78,4 +116,5 @@ def line(event: dict[str, Any]) -> str:
         f"#{track['track_id']} {track['name'] or 'unknown'}" + (f" {track['confidence']:.0%}" if track["name"] else "")
         for track in event["tracks"]
     )
-    return f"{event['wall'][11:23]} {event['camera']} {faces or '-'}"
+    text = f"{event['wall'][11:23]} {event['camera']} {faces or '-'}"
+    return "".join(letter if letter.isprintable() else "?" for letter in text)  # a terminal obeys some letters

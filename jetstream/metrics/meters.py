@@ -1,0 +1,88 @@
+"""What no process says of itself, read from the machine: memory and processor time of each, GPUs, the recordings' disk.
+
+A read can hang with a driver or a network folder, so it is done in the work loop of a process that may be killed.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+from jetstream.messages import Status
+from jetstream.metrics.nvml import GpuUse, Nvml
+
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+class ProcessUse(NamedTuple):
+    memory_bytes: int  # resident, with what it shares
+    cpu_s: float  # of this life
+    descriptors: int
+
+
+class DiskUse(NamedTuple):
+    """Of the folder of recordings."""
+
+    recordings_bytes: int
+    free_bytes: int  # for this user
+    size_bytes: int
+
+
+class Readings(NamedTuple):
+    processes: Mapping[str, ProcessUse] = MappingProxyType({})
+    gpus: tuple[GpuUse, ...] = ()
+    disk: DiskUse | None = None
+
+
+class Meters:
+    """`record_dir`: "" where nothing is recorded."""
+
+    def __init__(self, record_dir: str) -> None:
+        self._record_dir = Path(record_dir) if record_dir else None
+        self._nvml = Nvml()
+
+    def read(self, status: Status) -> Readings:
+        pids = {process.process: process.beat.pid for process in status.processes if process.beat}
+        pids = {"supervisor": status.pid, **pids}
+        found = {name: process_use(pid) for name, pid in pids.items()}
+        return Readings(
+            processes={name: use for name, use in found.items() if use is not None},
+            gpus=self._nvml.use(),
+            disk=disk_use(self._record_dir) if self._record_dir is not None else None,
+        )
+
+
+def process_use(pid: int) -> ProcessUse | None:
+    """None: there is no such process any more."""
+    folder = Path("/proc") / str(pid)
+    try:
+        resident_pages = int((folder / "statm").read_text().split()[1])
+        # the name before may hold anything, so count from its closing bracket; utime and stime of proc(5)
+        words = (folder / "stat").read_text().rpartition(")")[2].split()
+        descriptors = len(os.listdir(folder / "fd"))
+    except OSError:
+        return None
+    return ProcessUse(
+        resident_pages * os.sysconf("SC_PAGE_SIZE"), (int(words[11]) + int(words[12])) * TICK_S, descriptors
+    )
+
+
+def disk_use(folder: Path) -> DiskUse | None:
+    """None: the folder can't be read."""
+    try:
+        disk = shutil.disk_usage(folder)
+        with os.scandir(folder) as items:
+            recordings = sum(size for item in items if (size := _size(item)) is not None)
+    except OSError:
+        return None
+    return DiskUse(recordings, disk.free, disk.total)
+
+
+def _size(item: "os.DirEntry[str]") -> int | None:
+    """Of a file; it may be deleted meanwhile."""
+    try:
+        return item.stat(follow_symlinks=False).st_size if item.is_file(follow_symlinks=False) else None
+    except OSError:
+        return None

@@ -1,0 +1,145 @@
+"""What the supervisor and the meters said, in Prometheus's words and base units.
+
+The names are public: dashboards and alerts are built on them, `configs/grafana.json` is one. No person's name is here.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from jetstream import __version__
+from jetstream.counting import BOUNDS_S, counted, histogram
+from jetstream.messages import Heartbeat, ProcessStatus, Status
+from jetstream.metrics.health import age_s, newest_frames
+from jetstream.metrics.meters import Readings
+
+Rows = Iterable[tuple[tuple[str, ...], float]]
+"""labels' values, and the metric's"""
+BOUND_WORDS = (*(f"{bound:g}" for bound in BOUNDS_S), "+Inf")
+
+
+class Page(Collector):
+    """`latest` gives what was said last, and the time now in ns of CLOCK_MONOTONIC."""
+
+    def __init__(self, latest: Callable[[], tuple[Status | None, Readings, int]]) -> None:
+        self._latest = latest
+
+    def collect(self) -> Iterator[Metric]:
+        status, readings, now_ns = self._latest()
+        yield gauge("build_info", "Always 1; which jetstream this is.", [((__version__,), 1)], "version")
+        if status is None:
+            return
+        yield gauge("status_age_seconds", "Since the supervisor's loop said all this.", [((), age_s(status, now_ns))])
+        beats = [(process.process, process.beat) for process in status.processes if process.beat]
+        yield from processes(status.processes)
+        yield from flow(beats)
+        yield from faces(beats)
+        ages = ((camera, (now_ns - time_ns) * 1e-9) for camera, time_ns in newest_frames(status).items())
+        yield gauge(
+            "camera_frame_age_seconds",
+            "Since the newest frame that came through was captured; told once a second.",
+            (((camera,), seconds) for camera, seconds in ages),
+            "camera",
+        )
+        yield from machine(readings)
+
+
+def gauge(name: str, what: str, rows: Rows, *labels: str) -> Metric:
+    family = GaugeMetricFamily(f"jetstream_{name}", what, labels=labels)
+    for values, value in rows:
+        family.add_metric(values, value)
+    return family
+
+
+def counter(name: str, what: str, rows: Rows, *labels: str) -> Metric:
+    """`name` without `_total`."""
+    family = CounterMetricFamily(f"jetstream_{name}", what, labels=labels)
+    for values, value in rows:
+        family.add_metric(values, value)
+    return family
+
+
+def processes(told: Iterable[ProcessStatus]) -> Iterator[Metric]:
+    """Whether each one lives."""
+    told = list(told)
+    up = (((process.process,), float(process.state == "running")) for process in told)
+    yield gauge("process_up", "1 while the process runs and beats.", up, "process")
+    restarts = (((process.process,), process.restarts) for process in told)
+    yield counter("process_restarts", "Times the process was started again.", restarts, "process")
+    silent = (((process.process,), process.silent_s) for process in told if process.silent_s is not None)
+    yield gauge("heartbeat_age_seconds", "Since the process's last heartbeat, when last told.", silent, "process")
+
+
+def flow(beats: list[tuple[str, Heartbeat]]) -> Iterator[Metric]:
+    """Frames through each process: how many, how fast, how late, how many wait, how many fell."""
+    rates = (((name,), beat.fps) for name, beat in beats)
+    yield gauge("frames_per_second", "Frames handled a second, over the last 10 s.", rates, "process")
+    yield counter("frames", "Frames handled.", _counts(beats, "frames"), "process", "camera")
+    yield _histogram("latency_seconds", "From a frame's capture to this process's answer.", beats, "latency")
+    yield _histogram(
+        "work_seconds", "From taking a frame to this process's answer, waits inside included.", beats, "work"
+    )
+    waiting = (((name, *words), value) for name, beat in beats for words, value in counted(beat.levels, "queue"))
+    yield gauge("queue_messages", "Messages that wait at a doorway, when last told.", waiting, "process", "edge")
+    drops = _counts(beats, "drops")
+    yield counter("drops", "Frames that fell, by reason and where.", drops, "process", "reason", "edge")
+
+
+def faces(beats: list[tuple[str, Heartbeat]]) -> Iterator[Metric]:
+    """What was seen, without names."""
+    yield counter("faces", "Faces detected, a face in each frame.", _sum(beats, "faces"), "camera")
+    every = _sum(beats, "search_every", of_levels=True)
+    yield gauge("detect_search_every", "One picture in so many is searched whole now, the others are verified.", every)
+    yield counter("tracks_started", "Tracks begun.", _sum(beats, "tracks"), "camera")
+    now = _sum(beats, "tracks", of_levels=True)
+    yield gauge("tracks", "Tracks in the newest frame.", now, "camera", "state")
+    named = _sum(beats, "named", of_levels=True)
+    yield gauge("named_tracks", "Confirmed tracks with a name in the newest frame.", named, "camera")
+    votes = _sum(beats, "votes")
+    yield counter("votes", "Answers for a track; poor: not embedded.", votes, "camera", "outcome")
+    gallery = {words[0]: value for words, value in _sum(beats, "gallery", of_levels=True)}
+    for what in ("people", "photos"):
+        rows = [((), gallery[what])] if what in gallery else []
+        yield gauge(f"gallery_{what}", f"Number of {what} in the gallery in use.", rows)
+
+
+def machine(readings: Readings) -> Iterator[Metric]:
+    """Memory, processor, GPUs, disk."""
+    used = readings.processes.items()
+    resident = (((name,), use.memory_bytes) for name, use in used)
+    yield gauge("process_resident_memory_bytes", "Memory, with what is shared.", resident, "process")
+    cpu = (((name,), use.cpu_s) for name, use in used)
+    yield counter("process_cpu_seconds", "Processor time of this life.", cpu, "process")
+    yield gauge("process_open_fds", "Open descriptors.", (((name,), use.descriptors) for name, use in used), "process")
+    gpus = [((str(gpu.number), gpu.name), gpu) for gpu in readings.gpus]
+    busy = ((labels, gpu.busy) for labels, gpu in gpus if gpu.busy is not None)
+    yield gauge("gpu_utilization_ratio", "Share of time in which the GPU ran something.", busy, "gpu", "name")
+    used_bytes = ((labels, gpu.used_bytes) for labels, gpu in gpus if gpu.used_bytes is not None)
+    yield gauge("gpu_memory_used_bytes", "By all programs.", used_bytes, "gpu", "name")
+    memory = ((labels, gpu.memory_bytes) for labels, gpu in gpus if gpu.memory_bytes is not None)
+    yield gauge("gpu_memory_bytes", "That the GPU has.", memory, "gpu", "name")
+    disk = [readings.disk] if readings.disk is not None else []
+    yield gauge("recordings_bytes", "Files in the folder of recordings.", (((), one.recordings_bytes) for one in disk))
+    yield gauge("disk_free_bytes", "Free on the recordings' disk.", (((), one.free_bytes) for one in disk))
+    yield gauge("disk_bytes", "Size of the recordings' disk.", (((), one.size_bytes) for one in disk))
+
+
+def _counts(beats: list[tuple[str, Heartbeat]], name: str) -> Rows:
+    return (((process, *words), value) for process, beat in beats for words, value in counted(beat.counts, name))
+
+
+def _sum(beats: list[tuple[str, Heartbeat]], name: str, *, of_levels: bool = False) -> Rows:
+    """Of things that one process alone tells."""
+    for _, beat in beats:
+        yield from counted(beat.levels if of_levels else beat.counts, name)
+
+
+def _histogram(name: str, what: str, beats: list[tuple[str, Heartbeat]], counts: str) -> Metric:
+    family = HistogramMetricFamily(f"jetstream_{name}", what, labels=("process",))
+    for process, beat in beats:
+        values = histogram(beat.counts, counts)
+        if values.at_most[-1]:
+            family.add_metric((process,), list(zip(BOUND_WORDS, values.at_most, strict=True)), values.sum_s)
+    return family

@@ -1,0 +1,103 @@
+"""What `jetstream top` shows of a Status: a line a process, a line a camera; drawn for a terminal, plain for a pipe.
+
+Knows no socket; the same numbers are on the page `/metrics`.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from jetstream.counting import counted
+from jetstream.messages import Heartbeat, ProcessStatus, Status
+from jetstream.metrics.health import SILENT_S, age_s, newest_frames
+
+PROCESSES = ("process", "state", "fps", "frames", "p50 ms", "p95 ms", "queue", "restarts", "dropped")
+CAMERAS = ("camera", "frame age s", "frames", "faces", "tracks", "named")
+LEFT = ("process", "state", "dropped", "camera")
+"""the columns of words"""
+
+
+def tables(status: Status, now_ns: int) -> RenderableType:
+    """For a terminal. `now_ns` is of CLOCK_MONOTONIC."""
+    return Group(
+        _table(PROCESSES, list(_processes(status)), title=_title(status, now_ns)),
+        _table(CAMERAS, list(_cameras(status, now_ns))),
+        *_searching(status),
+    )
+
+
+def text(status: Status, now_ns: int) -> str:
+    """The same without a box, colour or cursor, for pipes, files and `ssh HOST jetstream top`."""
+    parts = (_plain(PROCESSES, list(_processes(status))), _plain(CAMERAS, list(_cameras(status, now_ns))))
+    return "\n".join((_title(status, now_ns), *(line for part in parts for line in part), *_searching(status)))
+
+
+def _title(status: Status, now_ns: int) -> str:
+    silent_s = age_s(status, now_ns)
+    return f"jetstream {status.pid}" + (f": silent for {silent_s:.0f} s" if silent_s > SILENT_S else "")
+
+
+def _searching(status: Status) -> Iterator[str]:
+    """How often `detect` searches, where it says so."""
+    for process in status.processes:
+        for _, every in counted(process.beat.levels if process.beat else {}, "search_every"):
+            yield f"searched whole: 1 picture in {every}"
+
+
+def _processes(status: Status) -> Iterator[Sequence[str]]:
+    for process in status.processes:
+        yield process.process, process.state, *_numbers(process), _drops(process.beat)
+
+
+def _numbers(process: ProcessStatus) -> Sequence[str]:
+    beat, restarts = process.beat, str(process.restarts)
+    if beat is None:
+        return "", "", "", "", "", restarts
+    queue = sum(waiting for _, waiting in counted(beat.levels, "queue"))
+    times = f"{beat.latency_p50_ms:.1f}", f"{beat.latency_p95_ms:.1f}"
+    return f"{beat.fps:.1f}", str(beat.frames), *times, str(queue), restarts
+
+
+def _drops(beat: Heartbeat | None) -> str:
+    return ", ".join(f"{reason} {count}" for reason, count in sorted(beat.drops.items())) if beat else ""
+
+
+def _cameras(status: Status, now_ns: int) -> Iterator[Sequence[str]]:
+    beats = {process.process: process.beat for process in status.processes if process.beat}
+    newest = newest_frames(status)
+    for name in (name for name in beats if name.startswith("capture.")):
+        camera = name.partition(".")[2]
+        age = f"{(now_ns - newest[camera]) * 1e-9:.1f}" if camera in newest else "-"
+        track, detect = beats.get("track"), beats.get("detect")
+        tracks = sum(_of(track.levels if track else {}, "tracks", camera))
+        yield (
+            camera,
+            age,
+            str(sum(_of(track.counts if track else {}, "frames", camera))),
+            str(sum(_of(detect.counts if detect else {}, "faces", camera))),
+            str(tracks),
+            str(sum(_of(track.levels if track else {}, "named", camera))),
+        )
+
+
+def _of(counts: dict[str, int], name: str, camera: str) -> Iterator[int]:
+    return (count for (of, *_), count in counted(counts, name) if of == camera)
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None) -> Table:
+    result = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)  # 80 columns hold it
+    for place, heading in enumerate(headings):
+        longest = max((len(row[place]) for row in rows), default=0) if place == 0 else None  # a name is never cut
+        result.add_column(heading, justify="left" if heading in LEFT else "right", min_width=longest)
+    for row in rows:
+        result.add_row(*row)
+    return result
+
+
+def _plain(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(len(row[place]) for row in (headings, *rows)) for place in range(len(headings))]
+    for row in (headings, *rows):
+        cells = zip(headings, row, widths, strict=True)
+        yield "  ".join(f"{cell:{'<' if name in LEFT else '>'}{width}}" for name, cell, width in cells).rstrip()

@@ -1,0 +1,100 @@
+"""What a running pipeline did in some seconds, as a trace for Perfetto (ui.perfetto.dev) or Chrome: a track a process.
+
+Knows only the sockets of the run directory; a pipeline keeps and sends spans while this listens.
+"""
+
+import contextlib
+import socket as socket_module
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import zmq
+
+from jetstream.errors import PipelineError, UserError
+from jetstream.ipc.bus import endpoint
+from jetstream.messages import GARBLED, Span, Spans, Status
+from jetstream.pulse import BEAT_EVERY_S
+from jetstream.rundir import RunDir
+from jetstream.spans import LISTENER, RECONNECT_MS
+
+TURN_MS = 100
+FIND_S = RECONNECT_MS * 1e-3 + 2 * BEAT_EVERY_S
+"""how long it takes until every process has found a listener; and as long to hear the end of what they did"""
+
+
+def record(run_dir: Path, seconds: float) -> dict[str, Any]:
+    """`seconds` of the pipeline in `run_dir`, in the Trace Event Format.
+
+    Raises PipelineError: none runs; UserError: another trace is being made.
+    """
+    if not RunDir(run_dir).is_running():
+        raise PipelineError(f"{run_dir}: no jetstream runs here; start one, or name its config")
+    heard: list[Spans] = []
+    with _listening(run_dir) as (statuses, spans):
+        begin_ns = time.monotonic_ns() + round(FIND_S * 1e9)
+        end_ns = begin_ns + round(seconds * 1e9)
+        status = None
+        while time.monotonic_ns() < end_ns + FIND_S * 1e9:
+            if statuses.poll(0):
+                status = msgspec.msgpack.decode(statuses.recv(), type=Status)
+            if spans.poll(TURN_MS):
+                with contextlib.suppress(*GARBLED):
+                    heard.append(msgspec.msgpack.decode(spans.recv(), type=Spans))
+            elif not RunDir(run_dir).is_running():
+                break  # what it did until its end
+    return trace(heard, status, begin_ns, end_ns)
+
+
+@contextmanager
+def _listening(run_dir: Path) -> Iterator[tuple["zmq.Socket[bytes]", "zmq.Socket[bytes]"]]:
+    """The sockets of the status and of the spans."""
+    address = endpoint(run_dir, Spans, LISTENER)
+    with socket_module.socket(socket_module.AF_UNIX) as probe:
+        if probe.connect_ex(address.removeprefix("ipc://")) == 0:
+            raise UserError(f"{run_dir}: another `jetstream trace` is at work here; wait for its end")
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
+    statuses, spans = context.socket(zmq.SUB), context.socket(zmq.PULL)
+    try:
+        statuses.connect(endpoint(run_dir, Status, "anyone"))
+        statuses.subscribe(b"")
+        spans.bind(address)
+        yield statuses, spans
+    finally:
+        statuses.close(linger=0)
+        spans.close(linger=0)
+        Path(address.removeprefix("ipc://")).unlink(missing_ok=True)  # ZeroMQ does it later, or never
+
+
+def trace(heard: Sequence[Spans], status: Status | None, begin_ns: int, end_ns: int) -> dict[str, Any]:
+    """Spans cut to the time from `begin_ns` to `end_ns`; times in it are microseconds from its begin."""
+    beats = [process.beat for process in status.processes if process.beat] if status is not None else []
+    names = {beat.pid: beat.process for beat in beats} | {spans.pid: spans.process for spans in heard}
+    events: list[dict[str, Any]] = []
+    for place, (pid, name) in enumerate(names.items()):
+        events.append({"ph": "M", "pid": pid, "tid": pid, "name": "process_name", "args": {"name": name}})
+        events.append({"ph": "M", "pid": pid, "tid": pid, "name": "thread_name", "args": {"name": "work loop"}})
+        events.append({"ph": "M", "pid": pid, "tid": pid, "name": "process_sort_index", "args": {"sort_index": place}})
+    for spans in heard:
+        for span in spans.spans:
+            if span.begin_ns < end_ns and span.end_ns > begin_ns:
+                events.extend(_events(spans.pid, span, begin_ns, end_ns))
+    return {"displayTimeUnit": "ms", "traceEvents": events}
+
+
+def _events(pid: int, span: Span, begin_ns: int, end_ns: int) -> Iterator[dict[str, Any]]:
+    """What a work loop does follows one after the other; frames under way overlap, so they are lines of their own."""
+    first_us = (max(span.begin_ns, begin_ns) - begin_ns) / 1e3
+    last_us = (min(span.end_ns, end_ns) - begin_ns) / 1e3
+    frame = f"{span.camera} {span.frame_id}"
+    if span.kind != "frame":
+        name, args = (frame, {"frame": frame}) if span.camera else (span.kind, {})
+        yield {"ph": "X", "pid": pid, "tid": pid, "name": name, "cat": span.kind, "ts": first_us,
+               "dur": last_us - first_us, "args": args}  # fmt: skip
+        return
+    same = {"pid": pid, "tid": pid, "cat": "frame", "name": frame, "id2": {"local": frame}}
+    yield {"ph": "b", "ts": first_us, **same}
+    yield {"ph": "e", "ts": last_us, **same}

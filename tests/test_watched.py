@@ -1,0 +1,325 @@
+"""A running pipeline, looked at from outside: metrics, health, hop times and traces, by real clients."""
+
+import contextlib
+import itertools
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from jetstream import top
+from jetstream.messages import Status
+from tests.command import Command
+from tests.test_run import DEMO, demo_clip, frames_flow, lines_of
+
+FRESH_S = 2.0
+
+
+@pytest.fixture(scope="module")
+def jetstream(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Command:
+    return Command(tmp_path_factory.mktemp("watched"), models_dir)
+
+
+@pytest.fixture(scope="module")
+def ready_answers() -> list[tuple[int, str]]:
+    """What /readyz answers while the pipeline starts."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def running(jetstream: Command, ready_answers: list[tuple[int, str]]) -> Iterator["subprocess.Popen[str]"]:
+    """The demo, recorded; a process that stands still is left alone for long."""
+    patient = ("--set", "pipeline.heartbeat_timeout_s=60", "--set", f"metrics.fresh_s={FRESH_S}")
+    asking = threading.Thread(target=ask_until_ready, args=(jetstream, ready_answers))
+    asking.start()
+    with jetstream.running(DEMO, "--headless", "--record", "rec", *patient) as process:
+        jetstream.wait(frames_flow, process)
+        asking.join()
+        yield process
+
+
+def ask_until_ready(jetstream: Command, answers: list[tuple[int, str]]) -> None:
+    deadline_s = time.monotonic() + 60
+    while (not answers or answers[-1][0] != 200) and time.monotonic() < deadline_s:
+        with contextlib.suppress(OSError):
+            answers.append(ask(jetstream, "/readyz"))
+        time.sleep(0.02)
+
+
+def ask(jetstream: Command, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(jetstream.metrics + path, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def page(jetstream: Command) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Each sample of /metrics by its name and labels."""
+    families = text_string_to_metric_families(ask(jetstream, "/metrics")[1])
+    return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
+
+
+def until(jetstream: Command, path: str, code: int, timeout_s: float = 20.0) -> str:
+    """What the page says once it answers with `code`."""
+    deadline_s = time.monotonic() + timeout_s
+    while time.monotonic() < deadline_s:
+        found, text = ask(jetstream, path)
+        if found == code:
+            return text
+        time.sleep(0.1)
+    raise AssertionError(f"{path}: {found} {text}{jetstream.log()}")
+
+
+def now(jetstream: Command) -> Status:
+    return next(top.statuses(jetstream.run_dir))
+
+
+def pid_of(jetstream: Command, name: str) -> int:
+    return next(p.beat.pid for p in now(jetstream).processes if p.process == name and p.beat)
+
+
+def test_pipeline_is_not_ready_until_frames_come(
+    running: "subprocess.Popen[str]", ready_answers: list[tuple[int, str]]
+) -> None:
+    codes = [code for code, _ in ready_answers]
+
+    assert codes == [503] * (len(codes) - 1) + [200]
+    assert any("camera demo: no frame yet" in text for _, text in ready_answers)
+
+
+def test_counters_rise_and_histograms_add_up(jetstream: Command, running: "subprocess.Popen[str]") -> None:
+    before = page(jetstream)
+    time.sleep(2.5)
+    after = page(jetstream)
+
+    frames = {
+        dict(labels)["process"]: value for (name, labels), value in after.items() if name == "jetstream_frames_total"
+    }
+    assert set(frames) == {"capture.demo", "detect", "track", "recognize", "record", "publish"}
+    for key, value in before.items():
+        if key[0].endswith(("_total", "_bucket", "_count")):
+            assert after[key] >= value, key
+    assert (
+        after["jetstream_frames_total", labels(camera="demo", process="track")]
+        > (before["jetstream_frames_total", labels(camera="demo", process="track")])
+    )
+    for process in ("detect", "track", "recognize", "record", "publish"):
+        for name in ("jetstream_latency_seconds", "jetstream_work_seconds"):
+            everything = after[f"{name}_bucket", labels(process=process, le="+Inf")]
+            assert everything == after[f"{name}_count", labels(process=process)] == frames[process]
+    assert after["jetstream_faces_total", labels(camera="demo")] > 0
+    assert after["jetstream_tracks", labels(camera="demo", state="confirmed")] == 2
+    assert after["jetstream_recordings_bytes", frozenset()] > 0
+    assert after["jetstream_gallery_people", frozenset()] == 1
+
+
+def labels(**named: str) -> frozenset[tuple[str, str]]:
+    return frozenset(named.items())
+
+
+def test_no_name_of_a_person_and_no_path_is_on_the_page(jetstream: Command, running: "subprocess.Popen[str]") -> None:
+    text = ask(jetstream, "/metrics")[1]
+
+    assert "Eileen" not in text
+    assert str(jetstream.folder) not in text
+
+
+def test_camera_that_falls_silent_is_not_ready_until_it_is_back(
+    jetstream: Command, running: "subprocess.Popen[str]"
+) -> None:
+    assert until(jetstream, "/readyz", 200).startswith("ok\n")
+    camera = pid_of(jetstream, "capture.demo")
+    os.kill(camera, signal.SIGSTOP)
+    try:
+        said = until(jetstream, "/readyz", 503)
+        healthy, _ = ask(jetstream, "/healthz")
+    finally:
+        os.kill(camera, signal.SIGCONT)
+
+    assert re.match(r"camera demo: its newest frame is [2-9]\.\d s old\n", said), said
+    assert healthy == 200, "a camera's trouble is not the supervisor's"
+    until(jetstream, "/readyz", 200)
+
+
+def test_supervisor_that_hangs_is_not_called_healthy(jetstream: Command, running: "subprocess.Popen[str]") -> None:
+    until(jetstream, "/healthz", 200)
+    watcher = watching(jetstream)
+    assert watcher.stdout is not None
+    assert watcher.stdout.readline() == f"jetstream {running.pid}\n"
+    running.send_signal(signal.SIGSTOP)
+    try:
+        said = until(jetstream, "/healthz", 503)
+        titles = (line for line in watcher.stdout if line.startswith("jetstream "))
+        shown = next(line for line in titles if line != f"jetstream {running.pid}\n")
+    finally:
+        running.send_signal(signal.SIGCONT)
+        watcher.kill()
+        watcher.wait()
+
+    assert re.match(r"jetstream \d+: silent for [5-9] s$", shown)
+    assert re.match(r"the supervisor's loop last turned 5\.\d s ago\n", said), said
+    until(jetstream, "/healthz", 200)
+
+
+def test_killed_processes_lose_no_count(jetstream: Command, running: "subprocess.Popen[str]") -> None:
+    before = page(jetstream)
+    for name in ("track", "metrics"):
+        os.kill(pid_of(jetstream, name), signal.SIGKILL)
+    jetstream.wait(
+        lambda s: all(
+            p.restarts == 1 and p.state == "running" for p in s.processes if p.process in ("track", "metrics")
+        ),
+        running,
+    )
+    until_there(jetstream)
+    after = page(jetstream)
+
+    for name in ("track", "metrics"):
+        assert after["jetstream_process_restarts_total", labels(process=name)] == 1
+    for key, value in before.items():
+        if key[0].endswith(("_total", "_bucket", "_count")) and key[0] != "jetstream_process_cpu_seconds_total":
+            assert after[key] >= value, key
+    until(jetstream, "/readyz", 200)
+
+
+def until_there(jetstream: Command) -> None:
+    deadline_s = time.monotonic() + 20
+    while time.monotonic() < deadline_s:
+        try:
+            until(jetstream, "/healthz", 200)
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError(jetstream.log())
+
+
+def test_trace_has_a_track_for_each_process_and_lies_within_its_time(
+    jetstream: Command, running: "subprocess.Popen[str]"
+) -> None:
+    result = jetstream("trace", "1.5", "-o", "t.json", "--set", f"pipeline.run_dir={jetstream.run_dir}")
+
+    assert result.returncode == 0, result.stderr
+    path = jetstream.folder / "t.json"
+    assert path.stat().st_mode & 0o077 == 0
+    events = json.loads(path.read_text())["traceEvents"]
+    names = {event["pid"]: event["args"]["name"] for event in events if event["name"] == "process_name"}
+    assert set(names.values()) == {p.process for p in now(jetstream).processes}
+    busy = {names[event["pid"]] for event in events if event["ph"] == "X"}
+    assert busy >= {"capture.demo", "detect", "track", "record", "publish"}
+    for event in events:
+        if event["ph"] != "M":
+            assert 0 <= event["ts"] <= event["ts"] + event.get("dur", 0) <= 1.5e6
+    frames = [event["ts"] for event in events if event["ph"] == "b" and names[event["pid"]] == "detect"]
+    assert frames[0] < 0.3e6, "from the begin"
+    assert frames[-1] > 1.2e6, "to the end"
+    assert one_after_the_other([e for e in events if e["ph"] == "X" and names[e["pid"]] == "detect"])
+    assert not (jetstream.run_dir / "spans.trace").exists()
+
+
+def one_after_the_other(events: list[dict]) -> bool:
+    events.sort(key=lambda event: event["ts"])
+    return all(a["ts"] + a["dur"] <= b["ts"] + 0.001 for a, b in itertools.pairwise(events))
+
+
+def test_top_in_a_pipe_is_plain_text_a_table_a_second(jetstream: Command, running: "subprocess.Popen[str]") -> None:
+    watcher = watching(jetstream)
+    assert watcher.stdout is not None
+    lines: list[str] = []
+    while sum(line.startswith("jetstream ") for line in lines) < 3:
+        lines.append(watcher.stdout.readline())
+    watcher.kill()
+    watcher.wait()
+
+    assert all(line.isascii() and "\x1b" not in line for line in lines)
+    assert any(re.match(r"track +running +\d+\.\d +\d+ ", line) for line in lines), lines
+    assert any(re.match(r"demo +\d+\.\d +\d+ +\d+ +\d+ +\d+$", line) for line in lines), lines
+    assert any(re.match(r"searched whole: 1 picture in \d+$", line) for line in lines), lines
+
+
+def watching(jetstream: Command) -> "subprocess.Popen[str]":
+    """`jetstream top` with its output in a pipe."""
+    command = [*command_of("top"), "--set", f"pipeline.run_dir={jetstream.run_dir}"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=jetstream.environment)
+
+
+def command_of(word: str) -> list[str]:
+    return [sys.executable, "-m", "jetstream.cli", word]
+
+
+def test_hop_times_of_events_never_go_backwards(jetstream: Command, running: "subprocess.Popen[str]") -> None:
+    events = [event for path in sorted((jetstream.folder / "rec").glob("*.jsonl")) for event in lines_of(path)]
+    subscriber = subprocess.Popen(
+        [*command_of("subscribe"), jetstream.endpoint, "--json"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=jetstream.environment,
+    )
+    assert subscriber.stdout is not None
+    published = [json.loads(subscriber.stdout.readline()) for _ in range(10)]
+    subscriber.kill()
+    subscriber.wait()
+
+    assert len(events) > 20
+    assert {tuple(event["hops_ms"]) for event in events} == {("detected", "tracked", "recorded")}
+    assert {tuple(event["hops_ms"]) for event in published} == {("detected", "tracked", "published")}
+    for event in events + published:
+        times = [0.0, *event["hops_ms"].values()]
+        assert times == sorted(times)
+        assert times[-1] < 60_000
+
+
+def test_hops_are_of_frames_between_processes_so_a_replay_has_none(jetstream: Command) -> None:
+    clip = demo_clip(jetstream.folder / "clip.mp4", frames=3)
+    words = ("--faces", "demo", "--set", f"models.dir={jetstream.models}")
+    result = jetstream("replay", str(clip), "--out", "replay.jsonl", *words)
+
+    assert result.returncode == 0, result.stderr
+    assert [event["hops_ms"] for event in lines_of(jetstream.folder / "replay.jsonl")] == [None] * 3
+
+
+def test_switched_off_there_is_no_process_and_no_port(tmp_path: Path, models_dir: Path) -> None:
+    jetstream = Command(tmp_path, models_dir)
+    with jetstream.running(DEMO, "--headless", "--set", "metrics.enabled=false"):
+        assert "metrics" not in {p.process for p in now(jetstream).processes}
+        with pytest.raises(OSError, match="refused"):
+            ask(jetstream, "/metrics")
+
+
+def test_port_in_use_is_one_sentence_before_anything_starts(tmp_path: Path, models_dir: Path) -> None:
+    jetstream = Command(tmp_path, models_dir)
+    with socket.socket() as squatter:
+        squatter.bind(("127.0.0.1", jetstream.metrics_port))
+        squatter.listen()
+        result = jetstream("run", DEMO, "--headless", "--duration", "1", sets=True)
+
+    assert result.returncode == 2
+    assert result.stderr.strip().splitlines()[-1] == (
+        f"jetstream: metrics.endpoint: {jetstream.metrics}: Address already in use; choose another, stop who has it, "
+        "or set metrics.enabled = false"
+    )
+
+
+def test_trace_without_a_pipeline_or_a_place_to_write_is_one_sentence(tmp_path: Path, models_dir: Path) -> None:
+    jetstream = Command(tmp_path, models_dir)
+    run_dir = ("--set", f"pipeline.run_dir={jetstream.run_dir}")
+
+    nowhere = jetstream("trace", "1", "-o", "no/t.json", *run_dir)
+    nobody = jetstream("trace", "1", "-o", "t.json", *run_dir)
+
+    assert nowhere.returncode == 2
+    assert "--out no/t.json: name a file in a folder that is there" in nowhere.stderr
+    assert nobody.returncode == 1
+    assert "no jetstream runs here" in nobody.stderr
