@@ -1,0 +1,163 @@
+"""What systemd is told, and whether frames make progress: its watchdog is fed only while they do.
+
+Knows cameras by name and what was counted for them; knows no process, and the time is told.
+"""
+
+import contextlib
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from jetstream.config import Config
+
+STALLED_S = 10.0
+"""frames that are captured but not tracked for so long feed the watchdog no more"""
+STEP_S = 600
+"""no step of start-up takes longer"""
+SILENCE_S = 5.0
+"""frames that come after such a silence have the whole limit to come through"""
+
+log = logging.getLogger("jetstream")
+
+
+def notify(state: str, environment: Mapping[str, str] = os.environ) -> None:
+    """Tell systemd, where it asked to be told (sd_notify(3)): a datagram to the socket in NOTIFY_SOCKET."""
+    address = environment.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
+
+
+def reloading() -> None:
+    """RELOADING=1, which needs the time to tell a late answer from this one's."""
+    notify(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+
+
+def patient(progress: Callable[[str, float], None]) -> Callable[[str, float], None]:
+    """`progress`, which also asks systemd for time as long as start-up gets on: engines take minutes to build."""
+
+    def report(what: str, share: float) -> None:
+        progress(what, share)
+        notify(f"EXTEND_TIMEOUT_USEC={STEP_S * 1_000_000}\nSTATUS={what}: {share:.0%}")
+
+    return report
+
+
+def stall_limit_s(environment: Mapping[str, str] = os.environ) -> float:
+    """A third of systemd's patience (WatchdogSec), so that both together are little more than it; else STALLED_S."""
+    try:
+        return int(environment["WATCHDOG_USEC"]) * 1e-6 / 3
+    except (KeyError, ValueError):
+        return STALLED_S
+
+
+class Watchdog:
+    """Feeds systemd's while frames make progress; tells it, and the log, of cameras that are silent and of a pipeline
+    that is stuck."""
+
+    def __init__(self, config: Config, *, limit_s: float | None = None) -> None:
+        self._patience_s = {camera.name: camera.read_timeout_s for camera in config.cameras}
+        self._limit_s = stall_limit_s() if limit_s is None else limit_s
+        self._progress = Progress(self._patience_s, self._limit_s, lossless=config.pipeline.pace == "every-frame")
+        self._silent: dict[str, float] = {}
+        self._was_stuck = False
+        self.extra = ""
+        """what else stands in systemd's status line"""
+
+    def turn(
+        self,
+        captured: Mapping[str, int],
+        tracked: Mapping[str, int],
+        now_s: float,
+        *,
+        grace_s: float = 0.0,
+        done: frozenset[str] = frozenset(),
+    ) -> None:
+        """What was counted for each camera by now. `grace_s`: how much longer than usual a standstill may take, as
+        long as a process that frames go through is being started. `done`: cameras that give no more, in order."""
+        self._progress.see(captured, tracked, now_s)
+        stuck = self._progress.stuck(now_s, grace_s) - done
+        self._tell_silent(now_s, done)
+        if stuck and not self._was_stuck:
+            log.error("stuck: frames of %s are captured, but none is tracked", ", ".join(sorted(stuck)))
+        self._was_stuck = bool(stuck)
+        notify(f"STATUS={self._line(stuck)}" if stuck else f"WATCHDOG=1\nSTATUS={self._line(stuck)}")
+
+    def _tell_silent(self, now_s: float, done: frozenset[str]) -> None:
+        silence_s = {name: s for name, s in self._progress.silence_s(now_s).items() if name not in done}
+        silent = {name: s for name, s in silence_s.items() if s > self._patience_s[name]}
+        for name in silent.keys() - self._silent.keys():
+            log.warning("camera %s: no frame for %.0f s; the others go on", name, silent[name])
+        for name in self._silent.keys() - silent.keys() - done:
+            log.info("camera %s: frames again, after %.0f s", name, self._silent[name])
+        self._silent = silent
+
+    def _line(self, stuck: frozenset[str]) -> str:
+        live = len(self._progress.seen() - self._silent.keys())
+        parts = [f"{live} of {len(self._patience_s)} cameras give frames"]
+        parts += [f"{name}: none for {silence_s:.0f} s" for name, silence_s in sorted(self._silent.items())]
+        parts += [f"stuck: {', '.join(sorted(stuck))}"] if stuck else []
+        return "; ".join([*parts, *([self.extra] if self.extra else [])])
+
+
+class Progress:
+    """Whether each camera's frames come out at the other end.
+
+    A camera that gives none is told of and stalls nothing: its process is watched by its own time-outs, and no restart
+    of the whole brings it back. One whose frames are captured but not tracked is a pipeline that is stuck, however
+    well others flow. Where nothing may fall (`lossless`), capture waits for the pipeline, so a source that gives no
+    frame is stuck too, until it is done.
+    """
+
+    def __init__(self, cameras: Iterable[str], limit_s: float = STALLED_S, *, lossless: bool = False) -> None:
+        self._cameras = {camera: _Camera() for camera in cameras}
+        self._limit_s, self._lossless = limit_s, lossless
+
+    def see(self, captured: Mapping[str, int], tracked: Mapping[str, int], now_s: float) -> None:
+        """What was counted for each camera by now."""
+        for name, camera in self._cameras.items():
+            camera.see(captured.get(name, 0), tracked.get(name, 0), now_s)
+
+    def stuck(self, now_s: float, grace_s: float = 0.0) -> frozenset[str]:
+        """Cameras whose frames have made no progress for longer than the limit and `grace_s`."""
+        limit_s = self._limit_s + grace_s
+        return frozenset(n for n, camera in self._cameras.items() if camera.is_stuck(now_s, limit_s, self._lossless))
+
+    def seen(self) -> frozenset[str]:
+        """Cameras that have given a frame."""
+        return frozenset(name for name, camera in self._cameras.items() if camera.captured)
+
+    def silence_s(self, now_s: float) -> dict[str, float]:
+        """For how long each camera has given no frame: since its last one, or since the beginning."""
+        return {name: now_s - (camera.captured_s or now_s) for name, camera in self._cameras.items()}
+
+
+@dataclass
+class _Camera:
+    captured: int = 0
+    tracked: int = 0
+    captured_s: float | None = None  # when it last gave a frame; the beginning, before the first one
+    waiting_s: float | None = None  # since when frames were captured and none was tracked
+    moved_s: float | None = None  # when either last happened
+
+    def see(self, captured: int, tracked: int, now_s: float) -> None:
+        # a new life begins with 0, which is no frame
+        is_captured, is_tracked = captured not in (0, self.captured), tracked not in (0, self.tracked)
+        self.captured, self.tracked = captured, tracked
+        before_s = now_s if self.captured_s is None else self.captured_s
+        self.captured_s = now_s if is_captured else before_s
+        if is_captured or is_tracked:
+            self.moved_s = now_s
+        if is_tracked:
+            self.waiting_s = None
+        elif is_captured and (self.waiting_s is None or now_s - before_s > SILENCE_S):
+            self.waiting_s = now_s  # after a silence, frames have their time to come through
+
+    def is_stuck(self, now_s: float, limit_s: float, lossless: bool) -> bool:
+        if lossless:
+            return self.moved_s is not None and now_s - self.moved_s >= limit_s
+        return self.waiting_s is not None and (self.captured_s or 0.0) - self.waiting_s >= limit_s

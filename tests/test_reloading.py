@@ -1,0 +1,135 @@
+"""What a changed config may do to a running pipeline."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jetstream import pipeline
+from jetstream.config import Config
+from jetstream.configfile import build
+from jetstream.errors import UserError
+from jetstream.reloading import STAGES, Plan, Reloader, readers
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def config(**tables: object) -> Config:
+    return build(tables, where="test")
+
+
+def plan(before: Config, after: Config, in_use: Config | None = None) -> Plan:
+    return Reloader(lambda: after, before, lambda plan: None).plan(in_use or before)
+
+
+def test_nothing_changed_starts_nothing() -> None:
+    found = plan(config(), config())
+
+    assert (found.taken, found.kept, found.stages) == ((), (), frozenset())
+    assert found.sentence() == "config read anew: nothing changed"
+
+
+def test_a_stages_key_starts_that_stage_again_with_it() -> None:
+    found = plan(config(), config(track={"max_lost_s": 3}, recognize={"max_distance": 0.4}))
+
+    assert found.config.track.max_lost_s == 3
+    assert found.stages == {"track", "recognize"}
+    assert found.sentence() == (
+        "config read anew: took track.max_lost_s, recognize.max_distance (recognize, track started again)"
+    )
+
+
+def test_what_is_read_once_is_kept_and_said() -> None:
+    found = plan(config(), config(pipeline={"slots": 32}, recognize={"faces": "others"}, track={"hold_s": 1}))
+
+    assert found.config.pipeline.slots == 16
+    assert found.config.recognize.faces == "faces"
+    assert found.config.track.hold_s == 1
+    assert found.kept == ("pipeline.slots", "recognize.faces")
+    assert found.sentence().endswith("; restart to change pipeline.slots, recognize.faces")
+
+
+@pytest.mark.parametrize("after", [{"record": {"dir": "rec"}}, {"publish": {"enabled": False}}])
+def test_stages_are_neither_added_nor_taken_away(after: dict) -> None:
+    found = plan(config(), config(**after))
+
+    assert found.taken == ()
+    assert len(found.kept) == 1
+    assert pipeline.wanted(found.config) == pipeline.wanted(config())
+
+
+def test_what_startup_completed_stays() -> None:
+    """`prepare` decides the backend and the demo's faces, which no file says."""
+    in_use = config(gpu={"backend": "cpu"}, recognize={"faces": "/models/demo-faces"})
+    found = plan(config(), config(recognize={"min_quality": 0.1}), in_use)
+
+    assert found.config.gpu.backend == "cpu"
+    assert found.config.recognize.faces == "/models/demo-faces"
+    assert found.config.recognize.min_quality == 0.1
+
+
+def test_what_engines_are_built_for_stays_where_they_run() -> None:
+    after = config(detect={"min_face_px": 60})
+
+    assert plan(config(), after, config(gpu={"backend": "tensorrt"})).kept == ("detect.min_face_px",)
+    assert plan(config(), after, config(gpu={"backend": "cpu"})).taken == ("detect.min_face_px",)
+
+
+def test_logging_and_limits_start_nothing_again() -> None:
+    found = plan(config(), config(pipeline={"log_level": "debug", "restarts": 9}))
+
+    assert found.taken == ("pipeline.restarts", "pipeline.log_level")
+    assert found.stages == frozenset()
+
+
+def test_a_second_reload_goes_on_from_the_first_and_tells_again_of_what_was_kept() -> None:
+    files = iter((config(track={"hold_s": 1}, pipeline={"slots": 32}), config(pipeline={"slots": 32})))
+    reloader = Reloader(lambda: next(files), config(), lambda plan: None)
+    first = reloader.plan(config())
+    second = reloader.plan(first.config)
+
+    assert second.config == config()
+    assert second.taken == ("track.hold_s",)
+    assert second.kept == ("pipeline.slots",)
+
+
+def test_a_bad_file_or_a_bad_plan_changes_nothing() -> None:
+    def refuse(what: str) -> Callable[..., Config]:
+        def raising(*_: object) -> Config:
+            raise UserError(what)
+
+        return raising
+
+    with pytest.raises(UserError, match="not TOML"):
+        Reloader(refuse("not TOML"), config(), lambda plan: None).plan(config())
+    refused = Reloader(lambda: config(track={"hold_s": 1}), config(), refuse("in use"))
+    for _ in range(2):
+        with pytest.raises(UserError, match="in use"):
+            refused.plan(config())
+
+
+def test_a_stage_by_hand_is_not_started_again() -> None:
+    before = config(pipeline={"without": ["detect"]})
+    found = plan(before, config(pipeline={"without": ["detect"]}, detect={"search_every": 2}))
+
+    assert found.stages == frozenset()
+
+
+def test_every_table_that_a_stage_reads_starts_it_again() -> None:
+    """A stage that reads another table one day would run with old settings after a reload."""
+    fixed = {"cameras", "pipeline", "models", "gpu"}
+    for stage in pipeline.STAGES:
+        source = (REPOSITORY / "jetstream" / "stages" / f"{stage.name}.py").read_text()
+        tables = set(re.findall(r"\bconfig\.(\w+)", source)) & set(Config.__struct_fields__) - fixed
+        for table in tables:
+            readers_of_any_key = {name for key, names in STAGES.items() if key.split(".")[0] == table for name in names}
+            assert stage.name in readers_of_any_key, (stage.name, table)
+
+
+def test_every_key_in_the_table_exists() -> None:
+    for key, stages in STAGES.items():
+        table, _, name = key.partition(".")
+        assert not name or name in getattr(config(), table).__struct_fields__, key
+        assert all(pipeline.stage_named(stage) for stage in stages)
+        assert readers(key, config()) == stages

@@ -1,0 +1,258 @@
+"""The unit of systemd: what it says, what systemd's own tools say of it, and how it gets onto a machine."""
+
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jetstream.config import Config
+from jetstream.configfile import build
+from jetstream.errors import UserError
+from jetstream.service import manage, unit
+from jetstream.service.unit import Place
+from jetstream.startup import check_sources
+from tests.command import Command
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+DEFAULT = REPOSITORY / "configs" / "default.toml"
+HIGHEST_EXPOSURE = 3.0
+ANALYZE = shutil.which("systemd-analyze")
+
+needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="needs systemd-analyze (apt-get install systemd)")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+HERE = Place(command=(sys.executable,))
+"""on this machine: `verify` wants to find the program"""
+PLACES = {
+    "gpu": HERE,
+    "cpu": replace(HERE, gpu=False),
+    "jetson": replace(HERE, argus=True),
+    "home": replace(HERE, state="/home/ada/jet stream", writes=("/srv/models",), config="/home/ada/50%.toml"),
+}
+
+
+def analyze(*words: str) -> "subprocess.CompletedProcess[str]":
+    assert ANALYZE is not None
+    return subprocess.run([ANALYZE, *words], capture_output=True, text=True, timeout=60)
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / manage.NAME
+    path.write_text(text)
+    return path
+
+
+@needs_systemd
+@pytest.mark.parametrize("name", PLACES)
+def test_systemd_finds_nothing_to_say_and_little_exposed(name: str, tmp_path: Path) -> None:
+    path = written(tmp_path, unit.text(PLACES[name]))
+
+    verified = analyze("verify", str(path))
+    assert (verified.returncode, verified.stderr + verified.stdout) == (0, "")
+
+    judged = analyze("security", "--offline=true", "--no-pager", str(path))
+    if "unrecognized option" in judged.stderr:
+        pytest.skip("this systemd can't judge a file (before 250)")
+    found = re.search(r"Overall exposure level for \S+: ([\d.]+)", judged.stdout)
+    assert found, judged
+    assert float(found[1]) < HIGHEST_EXPOSURE
+
+
+@needs_systemd
+def test_verify_would_see_a_mistake(tmp_path: Path) -> None:
+    path = written(tmp_path, unit.text(HERE).replace("WatchdogSec=30", "WatchdogSec=soon"))
+
+    assert "ignoring: soon" in analyze("verify", str(path)).stderr
+
+
+def test_unit_in_the_repository_is_the_one_that_would_be_written_for_opt() -> None:
+    assert (REPOSITORY / "systemd" / "jetstream.service").read_text() == unit.text(Place())
+
+
+def test_checksum_knows_an_edited_unit() -> None:
+    text = unit.text(Place())
+
+    assert unit.is_ours(text)
+    assert not unit.is_ours(text.replace("MemoryMax=75%", "MemoryMax=90%"))
+    assert not unit.is_ours("[Service]\nExecStart=/bin/true\n")
+
+
+def test_special_letters_stay_themselves() -> None:
+    assert unit.quoted("/opt/jetstream") == "/opt/jetstream"
+    assert unit.quoted("/home/ada/jet stream") == '"/home/ada/jet stream"'
+    assert unit.quoted('50%$"') == '"50%%$\\""'
+    assert "/srv/$$x.toml --headless" in unit.text(replace(HERE, config="/srv/$x.toml"))
+
+
+def test_without_a_gpu_nothing_of_it_is_allowed() -> None:
+    lines = unit.text(replace(HERE, gpu=False)).splitlines()
+
+    assert "MemoryDenyWriteExecute=yes" in lines
+    assert not any("nvidia" in line for line in lines)
+    assert "MemoryDenyWriteExecute=yes" not in unit.text(HERE).splitlines(), "CUDA compiles at run time"
+
+
+def config(**tables: object) -> Config:
+    return build(tables, where="test")
+
+
+def place(settings: Config) -> Place:
+    return manage.place_for(DEFAULT, settings, user="jetstream", state=Path("/var/lib/jetstream"), memory_max="75%")
+
+
+def test_folders_outside_of_the_state_may_be_written() -> None:
+    settings = config(models={"dir": "/srv/models"}, record={"dir": "/var/lib/jetstream/rec"})
+    lines = unit.text(place(settings)).splitlines()
+
+    assert "ReadWritePaths=/srv/models" in lines
+    assert not any("/var/lib/jetstream/rec" in line for line in lines)
+    assert "WorkingDirectory=/var/lib/jetstream" in lines
+
+
+def test_a_home_is_seen_where_something_lies_in_it_and_else_is_not() -> None:
+    assert "ProtectHome=read-only" in unit.text(replace(HERE, config="/home/ada/c.toml"))
+    assert "ProtectHome=yes" in unit.text(replace(HERE, command=("/opt/jetstream/bin/jetstream",), reads=()))
+
+
+def test_a_jetsons_camera_daemon_is_reached() -> None:
+    settings = config(cameras=[{"name": "csi", "source": "gst: nvarguscamerasrc ! nvvidconv"}])
+
+    assert "BindPaths=-/tmp/argus_socket" in unit.text(place(settings))
+
+
+@pytest.fixture
+def jetstream(tmp_path: Path, models_dir: Path) -> Command:
+    return Command(tmp_path, models_dir)
+
+
+@needs_systemd
+def test_dry_run_prints_a_unit_that_systemd_takes_and_changes_nothing(jetstream: Command, tmp_path: Path) -> None:
+    result = jetstream("service", "install", str(DEFAULT), "--dry-run")
+
+    assert result.returncode == 0, result.stderr
+    assert unit.is_ours(result.stdout)
+    assert f"{DEFAULT} --headless" in result.stdout
+    assert analyze("verify", str(written(tmp_path, result.stdout))).stderr == ""
+    assert "/etc/systemd/system/jetstream.service: would hold the lines above" in result.stderr
+
+
+def test_dry_run_refuses_a_bad_config(jetstream: Command, tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text("[detect]\nmin_face = 3\n")
+    result = jetstream("service", "install", "bad.toml", "--dry-run")
+
+    assert result.returncode == 2
+    assert "bad.toml: detect.min_face: unknown key; did you mean min_face_px?" in result.stderr
+
+
+def test_without_root_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(UserError, match=r"needs root: put sudo before the command; `--dry-run` shows it without$"):
+        list(manage.install("", HERE, tmp_path, force=False, start=False))
+    with pytest.raises(UserError, match=r"removes .*jetstream\.service, which needs root"):
+        list(manage.uninstall(tmp_path, force=False))
+
+
+def test_a_unit_of_somebody_elses_is_never_replaced_without_saying_so(tmp_path: Path) -> None:
+    text = unit.text(HERE)
+    assert list(manage.check(text, HERE, tmp_path, force=False)) == []
+
+    path = written(tmp_path, unit.text(Place()))
+    (line,) = manage.check(text, HERE, tmp_path, force=False)
+    assert line == f"{path}: replaced; an earlier `jetstream service install` wrote it"
+
+    written(tmp_path, "[Service]\nExecStart=/usr/local/bin/mine\n")
+    with pytest.raises(UserError, match="not written by jetstream, or changed since"):
+        list(manage.check(text, HERE, tmp_path, force=False))
+    (line,) = manage.check(text, HERE, tmp_path, force=True)
+    assert line.endswith(f"kept as {path}.before")
+
+
+def test_root_is_no_user_for_it(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--user root"):
+        list(manage.check("", replace(HERE, user="root"), tmp_path, force=False))
+
+
+def test_status_without_a_unit_is_exit_1(jetstream: Command) -> None:
+    if (manage.UNITS / manage.NAME).exists():
+        pytest.skip("this machine has the service")
+    result = jetstream("service", "status")
+
+    assert result.returncode == 1
+    assert "isn't there; `jetstream service install CONFIG` writes it" in result.stdout
+
+
+@pytest.fixture
+def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A `systemctl` that only writes down what it is asked, beside a machine that was booted with systemd."""
+    asked = tmp_path / "asked"
+    (tmp_path / "bin").mkdir()
+    script = tmp_path / "bin" / "systemctl"
+    script.write_text(f'#!/bin/sh\necho "$@" >> {asked}\necho ActiveState=active\necho StatusText=1 of 1\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setattr(manage, "BOOTED", tmp_path)
+    return asked
+
+
+@needs_root
+def test_install_and_uninstall_write_enable_start_stop_and_remove(
+    systemctl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a user that is there already, who needs no access to this test's Python."""
+    monkeypatch.setattr(manage, "_check_readable", lambda place: None)
+    there = replace(HERE, user=pwd.getpwuid(65534).pw_name, state=str(tmp_path / "state"))
+    folder = tmp_path / "units"
+    folder.mkdir()
+    told = list(manage.install(unit.text(there), there, folder, force=False, start=True))
+
+    assert unit.is_ours((folder / manage.NAME).read_text())
+    assert (tmp_path / "state").stat().st_uid == 65534
+    assert told[-1].startswith("started")
+    assert manage.status(folder) == (
+        True,
+        [
+            f"unit: {folder / manage.NAME}, as jetstream wrote it",
+            "state: active (None), None",
+            "says: 1 of 1",
+            "restarts by systemd: ?",
+        ],
+    )
+    told = list(manage.uninstall(folder, force=False))
+    assert not (folder / manage.NAME).exists()
+    assert str(tmp_path / "state") in told[-1]
+    asked = [line for line in systemctl.read_text().splitlines() if not line.startswith("show")]
+    assert asked == [
+        "enable jetstream.service",
+        "daemon-reload",
+        "restart jetstream.service",
+        "disable jetstream.service",
+        "stop jetstream.service",
+        "daemon-reload",
+    ]
+
+
+@needs_root
+def test_a_config_that_its_user_cannot_read_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text("")
+    (tmp_path / "c.toml").chmod(0o600)
+    there = replace(HERE, user=pwd.getpwuid(65534).pw_name, config=str(tmp_path / "c.toml"))
+    with pytest.raises(UserError, match=r"c\.toml: user \w+ can't read it; `chown"):
+        list(manage.install(unit.text(there), there, tmp_path, force=False, start=False))
+
+    assert not (tmp_path / manage.NAME).exists()
+
+
+def test_cameras_that_are_not_there_yet_are_waited_for_by_a_service(caplog: pytest.LogCaptureFixture) -> None:
+    cameras = [{"name": "door", "source": "rtsp://user:hunter2@127.0.0.1:9/s", "open_timeout_s": 1}]
+    with pytest.raises(UserError, match="refused"):
+        list(check_sources(config(cameras=cameras)))
+
+    assert list(check_sources(config(cameras=cameras, pipeline={"wait_for_cameras": True}))) == []
+    assert "it will be tried again" in caplog.text
+    assert "hunter2" not in caplog.text
