@@ -1,0 +1,103 @@
+"""Passwords of cameras' addresses: put in at the last moment, from the environment or from a file.
+
+Until then an address holds `${NAME}` or no password at all, and so do the run directory, logs and every message. Opens
+no camera.
+"""
+
+import contextlib
+import os
+import re
+import urllib.parse
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from jetstream.config import Camera
+from jetstream.errors import UserError
+from jetstream.keys import check_private
+
+VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+LARGEST_BYTES = 4096
+"""of a password file"""
+
+
+def address(camera: Camera, environment: Mapping[str, str] = os.environ) -> str:
+    """The camera's source with its secrets. Raises UserError: a variable isn't set, or the file isn't private."""
+    spec = expanded(camera.source, camera.name, environment)
+    return with_password(spec, camera) if camera.password_file else spec
+
+
+def expanded(spec: str, who: str, environment: Mapping[str, str] = os.environ) -> str:
+    """`spec` with the environment's values for `${NAME}`, if it is an address; they may hold any character."""
+    if not is_address(spec):
+        return spec
+
+    def value(found: re.Match[str]) -> str:
+        if not environment.get(found[1]):
+            raise UserError(
+                f"{who}: ${{{found[1]}}} isn't set in the environment; set it, or name a file with password_file"
+            )
+        return urllib.parse.quote(environment[found[1]], safe="")
+
+    return VARIABLE.sub(value, spec)
+
+
+def with_password(spec: str, camera: Camera) -> str:
+    scheme, mark, rest = spec.partition("://")
+    user, at, host = rest.partition("@")
+    if not is_address(spec) or not at or not user or ":" in user or "/" in user:
+        raise UserError(
+            f"{camera.name}: password_file: the source must be an address with a user and without a password, such as "
+            "rtsp://user@192.0.2.10/stream1"
+        )
+    password = urllib.parse.quote(read(Path(camera.password_file), camera.name), safe="")
+    return f"{scheme}{mark}{user}:{password}@{host}"
+
+
+def read(path: Path, who: str) -> str:
+    """A password file's first line. Raises UserError, which says nothing of what is in it."""
+    try:
+        with path.open("rb") as file:
+            check_private(path, os.fstat(file.fileno()))
+            line = file.read(LARGEST_BYTES).partition(b"\n")[0].strip(b"\r")
+    except OSError as error:
+        raise UserError(
+            f"{who}: password_file: {path}: {error.strerror}; name a file with the password in it"
+        ) from None
+    with contextlib.suppress(UnicodeDecodeError):
+        if password := line.decode():
+            return password
+    raise UserError(f"{who}: password_file: {path}: its first line is no password; write it there, as UTF-8")
+
+
+def is_address(spec: str) -> bool:
+    """False for GStreamer's pipelines: their words are seen in `ps`, so no secret is put into them."""
+    return "://" in spec and not spec.startswith("gst:")
+
+
+def is_plain(spec: str) -> bool:
+    """Whether a source holds a password as it stands."""
+    if not is_address(spec):
+        return False
+    login, at, _ = spec.partition("://")[2].partition("/")[0].rpartition("@")
+    return bool(at) and bool(login.partition(":")[2]) and not VARIABLE.search(login)
+
+
+def seen_by_others(config: Path, arguments: Sequence[str], cameras: Sequence[Camera]) -> Iterator[str]:
+    """A warning each for passwords on the command line, and in a config file that others can read."""
+    for spec in filter(is_plain, arguments):
+        yield (
+            f"--source {masked(spec)}: every user of this machine can see the password in it; write it as "
+            "'${NAME}' (in single quotes) and set NAME in the environment"
+        )
+    with contextlib.suppress(OSError):
+        if not arguments and any(is_plain(camera.source) for camera in cameras) and config.stat().st_mode & 0o077:
+            yield (
+                f"{config}: holds a password and others can read it; run `chmod 600 {config}`, or write the password "
+                "as ${NAME} and set NAME in the environment"
+            )
+
+
+def masked(spec: str) -> str:
+    """An address without its login."""
+    scheme, mark, rest = spec.partition("://")
+    return f"{scheme}{mark}***@{rest.rpartition('@')[2]}"

@@ -1,0 +1,233 @@
+"""Every place that reads what another program, a file or a user wrote: what it is given, and how it may refuse."""
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from jetstream import audit, configfile, galleryfile, keys, passwords, recordings, retention, top
+from jetstream.config import Camera, Config
+from jetstream.errors import JetstreamError
+from jetstream.evaluation import truth
+from jetstream.ipc import layout
+from jetstream.ipc.doorman import DOMAIN, Doorman
+from jetstream.ipc.ring import Ring
+from jetstream.messages import (
+    GARBLED,
+    Captured,
+    Detected,
+    Ended,
+    Face,
+    FrameRef,
+    Heartbeat,
+    InUse,
+    Message,
+    Named,
+    NamedFace,
+    ProcessStatus,
+    Status,
+    Tracked,
+    TrackedFace,
+    Vote,
+    Wanted,
+    WantedFace,
+    event_of,
+    gallery_topic_of,
+    topic_of,
+)
+from jetstream.video import source
+from jetstream.vision.classifier import Classifier
+
+NOWHERE = Path("fuzz")
+CONFIGS = Path(__file__).resolve().parent.parent.parent / "configs"
+POINTS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0)
+
+
+class Decoder(NamedTuple):
+    name: str
+    seeds: list[bytes]
+    decode: Callable[[bytes], Any]
+    refuses: tuple[type[Exception], ...]  # what its callers expect of it, and handle
+
+
+def _messages() -> dict[type[Message], Message]:
+    frame = FrameRef(camera="door", frame_id=70000, captured_ns=1 << 40, wall_ns=1 << 60, pts_s=2.5, live=True)
+    vote = Vote(name="Zoë", log_odds=5.1, answers=4, photo="Zoë/1.jpg", distance=0.31)
+    tracked = TrackedFace(7, "confirmed", (1.5, 2.5, 60.0, 70.0), 0.99, POINTS, "Zoë", 0.9, 1.5, (vote, vote))
+    beat = Heartbeat("detect", 4242, 100, 24.9, 12.0, 30.0, {}, {"late": 3})
+    told = (
+        Captured(frame=frame),
+        Detected(frame=frame, faces=(Face((1.0, 2.0, 3.0, 4.0), 0.99, POINTS),) * 3, cut=True),
+        Wanted(frame=frame, faces=(WantedFace(7, POINTS),)),
+        Named(frame=frame, faces=(NamedFace(7, "Zoë", 0.9, 0.3, "Zoë", "Zoë/1.jpg", 0.8, True),)),
+        Tracked(frame=frame, faces=(tracked, tracked)),
+        InUse(sha256="ab" * 32, people=3, photos=9),
+        beat,
+        Status(pid=1, wall_ns=1 << 60, turn_ns=5, processes=(ProcessStatus("detect", "running", 2, beat, 0.1),)),
+    )
+    return {type(message): message for message in told}
+
+
+def message_decoders() -> Iterator[Decoder]:
+    """As the inboxes, the supervisor and `top` do it."""
+    ended = msgspec.msgpack.encode(Ended(sender="detect"))
+    for kind, message in _messages().items():
+        decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(kind | Ended)
+        yield Decoder(f"message {kind.__name__}", [msgspec.msgpack.encode(message), ended], decoder.decode, GARBLED)
+
+
+def outside_decoders() -> Iterator[Decoder]:
+    messages = _messages()
+    tracked, in_use = messages[Tracked], messages[InUse]
+    assert isinstance(tracked, Tracked)
+    assert isinstance(in_use, InUse)
+    event = event_of(tracked)
+    bodies = [topic_of(event, epoch=1, seq=2), gallery_topic_of(in_use, epoch=1, seq=2, wall_ns=3)]
+    topic = [msgspec.msgpack.encode(body) for body in bodies]
+    yield Decoder("topic", topic, _subscribed, ())
+    line = msgspec.json.encode(event)
+    yield Decoder("event line: who is in it", [line], recordings.names_in_line, ())
+    yield Decoder("event line: is it ours", [line], lambda data: retention.is_ours(data, "door"), ())
+    event_decoder = msgspec.json.Decoder(type(event))
+    yield Decoder("event line: evaluation", [line], event_decoder.decode, GARBLED)
+    boxes = b'[{"frame": 0, "faces": [{"box": [4, 1, 9, 8], "name": "Ada"}, {"box": [6, 9, 7, 20], "name": null}]}]'
+    shots = b'{"size": [1280, 720], "shots": [{"first": 0, "last": 103, "left": "Ada", "right": null}]}'
+    yield Decoder("truth", [boxes, shots, line + b"\n" + line], truth.parse, (ValueError, RecursionError))
+
+
+def _subscribed(data: bytes) -> None:
+    event = top.event_in([b"detections.door", data], b"detections.door", "")
+    if event is not None:
+        top.line(event)
+
+
+def file_decoders() -> Iterator[Decoder]:
+    toml = [path.read_bytes() for path in sorted(CONFIGS.glob("*.toml"))]
+    yield Decoder(
+        "config", toml, lambda data: configfile.build(configfile.parse_toml(data, "c"), where="c"), (JetstreamError,)
+    )
+    sets = [
+        b"detect.min_face_px=60",
+        b"cameras.0.fps=5",
+        b'pipeline.without=["detect"]',
+        b"detect.ignore=[{box=[1,2,3,4]}]",
+    ]
+    two = {"cameras": [{"name": "door", "source": "demo"}]}
+    yield Decoder("--set", sets, lambda data: configfile.build(two, where="c", sets=[_text(data)]), (JetstreamError,))
+    private = msgspec.json.encode(Config(cameras=(Camera(name="door", source="demo"),)))
+    config_decoder = msgspec.json.Decoder(Config)
+    yield Decoder("run directory", [private], config_decoder.decode, GARBLED)
+    pair = msgspec.json.encode(keys.KeyFile("door", "ab" * 32, "cd" * 32, "ef" * 32))
+    yield Decoder("key file", [pair], lambda data: keys.parse(data, "k"), (JetstreamError,))
+    line = audit.Line("2026-01-01T00:00:00Z", "me", "enroll", "ab" * 8, "cd" * 8, 3)
+    yield Decoder("audit line", [msgspec.json.encode(line)], lambda data: list(audit.parse(data)), ())
+    addresses = [
+        b"rtsp://user:${P}@192.0.2.1:554/a?b=1&pwd=x",
+        b"http://[::1]:80/a",
+        b"0",
+        b"gst: videotestsrc ! a=b",
+        b"a/*.jpg",
+    ]
+    yield Decoder("source", addresses, _named, (JetstreamError,))
+    yield Decoder("doorman", [b"1.0\01\0jetstream\0\0\0CURVE\0" + b"k" * 32], _asked, ())
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="surrogateescape")
+
+
+def _named(data: bytes) -> None:
+    spec = _text(data)
+    configfile.camera_name(spec)
+    source.shown(spec)
+    passwords.is_plain(spec)
+    passwords.expanded(spec, "c", {"P": "secret"})
+    source.kind_of(spec)
+
+
+_DOORMAN = Doorman.__new__(Doorman)  # answers; serves nobody
+_DOORMAN._is_allowed = lambda public: True
+
+
+def _asked(data: bytes) -> None:
+    frames = data.split(b"\0")
+    answer = _DOORMAN.answer(frames)
+    assert answer[2] == b"400" or (frames[2], frames[5], len(frames)) == (DOMAIN, b"CURVE", 7)
+
+
+def gallery_decoders() -> Iterator[Decoder]:
+    photo = galleryfile.PhotoRecord("Ada", "1.jpg", 1000, 5, "ab" * 32, 1, 0, None)
+    manifest = galleryfile.Manifest(
+        2, 1, "cd" * 32, {"Ada": 1}, (photo,), (), (), archive="gallery-1.npz", archive_sha256="e" * 64
+    )
+    text = msgspec.json.encode(manifest)
+    yield Decoder("gallery manifest", [text], lambda data: galleryfile.parse_manifest(data, NOWHERE), (JetstreamError,))
+    buffer = io.BytesIO()
+    photos = np.random.default_rng(1).normal(size=(4, 128)).astype(np.float32)
+    made = Classifier.fit(photos, ["Ada", "Ada", "Bob", "Bob"], background=photos[:2] + 1, negatives=photos[:0])
+    np.savez(buffer, embeddings=photos, **{k: v for k, v in made.to_arrays().items() if k != "embeddings"})
+    yield Decoder("gallery archive", [buffer.getvalue()], _classifier, (JetstreamError,))
+    arrays = galleryfile.parse_archive(NOWHERE, buffer.getvalue())
+    rows = [name.encode() + b"\0" + _npy(array) for name, array in arrays.items()]
+    yield Decoder("gallery arrays", rows, partial(_with_array, arrays), (JetstreamError, *galleryfile.DAMAGED))
+
+
+def _npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def _with_array(arrays: dict[str, np.ndarray], data: bytes) -> None:
+    """A classifier with one array damaged: no checksum stands before it, as in the archive."""
+    name, _, content = data.partition(b"\0")
+    array = np.load(io.BytesIO(content), allow_pickle=False)
+    try:
+        Classifier.from_arrays({**arrays, _text(name): array})
+    except galleryfile.DAMAGED as error:
+        raise AssertionError("not refused in words") from error
+
+
+def _classifier(data: bytes) -> None:
+    Classifier.from_arrays(galleryfile.parse_archive(NOWHERE, data))
+
+
+@contextmanager
+def ring_decoders(folder: Path) -> Iterator[list[Decoder]]:
+    """The header of a segment that is attached, and the slots of a ring that is read."""
+    with Ring.create("fuzz", slots=2, max_width=32, max_height=32, directory=folder) as ring:
+        ring.write(np.zeros((32, 32, 3), np.uint8))
+        ring.write(np.zeros((16, 32, 3), np.uint8))
+        whole = bytearray(ring._segment.memory)
+        header = bytes(whole[: ring.layout.header_bytes])
+        words = ring._segment.memory.cast("Q")
+
+        def attach(data: bytes) -> None:
+            layout.checked_layout(NOWHERE, memoryview(data))
+
+        def read(data: bytes) -> None:
+            used = data[: (layout.SLOTS + 2 * 8) * 8].ljust((layout.SLOTS + 2 * 8) * 8, b"\0")
+            memory = ring._segment.memory
+            memory[64 : len(used)] = used[64:]  # all but the constants, which were checked
+            for frame_id in (0, 1, 2, words[layout.CURSOR]):
+                image = ring.read(frame_id)
+                assert image is None or image.size <= 32 * 32 * 3
+
+        try:
+            yield [
+                Decoder("ring header", [bytes(whole), header], attach, (JetstreamError,)),
+                Decoder("ring slots", [header], read, (JetstreamError,)),
+            ]
+        finally:
+            words.release()
+
+
+@contextmanager
+def all_decoders(folder: Path) -> Iterator[list[Decoder]]:
+    with ring_decoders(folder) as rings:
+        yield [*message_decoders(), *outside_decoders(), *file_decoders(), *gallery_decoders(), *rings]

@@ -1,0 +1,45 @@
+"""Garbage in every socket of a running pipeline: each process counts it and goes on."""
+
+import random
+import stat
+from pathlib import Path
+
+import pytest
+import zmq
+
+from jetstream.messages import Status
+from tests.command import Command
+
+DEMO = str(Path(__file__).resolve().parent.parent.parent / "configs" / "demo.toml")
+
+
+def pids(status: Status) -> dict[str, int]:
+    return {process.process: process.beat.pid for process in status.processes if process.beat}
+
+
+@pytest.mark.parametrize("largest", [300, 20_000])
+def test_garbage_in_every_doorway_ends_no_process(tmp_path: Path, models_dir: Path, largest: int) -> None:
+    jetstream, dice = Command(tmp_path, models_dir), random.Random(1)
+    with jetstream.running(DEMO, "--headless", "--record", "rec") as process:
+        before = pids(jetstream.wait(lambda status: len(pids(status)) == len(status.processes), process))
+        doorways = [path for path in jetstream.run_dir.iterdir() if stat.S_ISSOCK(path.stat().st_mode)]
+        assert len(doorways) > 6
+        for path in doorways:
+            with zmq.Context.instance().socket(zmq.PUSH) as socket:
+                socket.set(zmq.LINGER, 500)
+                socket.connect(f"ipc://{path}")
+                for _ in range(100):
+                    # 0xc1 is the one byte that msgpack never uses
+                    socket.send_multipart([b"\xc1" + dice.randbytes(dice.randrange(largest))] * dice.choice((1, 1, 3)))
+
+        def is_counted(status: Status) -> bool:
+            drops = {p.process: p.beat.drops.get("garbled", 0) for p in status.processes if p.beat}
+            return all(drops[name] >= 100 for name in ("detect", "track", "recognize", "record", "publish"))
+
+        after = jetstream.wait(is_counted, process)
+        assert pids(after) == before
+        assert [p.process for p in after.processes if p.restarts] == []
+        frames = after.processes[0].beat.frames if after.processes[0].beat else 0
+        jetstream.wait(
+            lambda status: bool(status.processes[0].beat and status.processes[0].beat.frames > frames), process
+        )

@@ -1,0 +1,106 @@
+"""Old recordings go as a whole; nothing else does."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jetstream import retention
+from jetstream.stages.record import is_open
+
+NOW_S = 2_000_000_000.0
+DAY_S = 86400.0
+EVENT = '{"schema":1,"camera":"%s","frame_id":0,"pts_s":0,"captured_ns":1,"wall":"x","tracks":[]}\n'
+
+
+def recording(folder: Path, stem: str, *, days_ago: float, mb: float = 1.0, line: str | None = None) -> Path:
+    """A recording that ended then. `stem` is `<camera>-<time>`."""
+    events = folder / f"{stem}.jsonl"
+    events.write_text(line if line is not None else EVENT % stem.rpartition("-2026")[0])
+    events.with_suffix(".mp4").write_bytes(bytes(int(mb * 1e6)))
+    for path in (events, events.with_suffix(".mp4")):
+        os.utime(path, (NOW_S - days_ago * DAY_S,) * 2)
+    return events
+
+
+def sweep(folder: Path, *, days: float = 0, gb: float = 0) -> set[str]:
+    gone = retention.sweep(folder, keep_days=days, keep_gb=gb, now_s=NOW_S, in_use=is_open)
+    return {path.stem for path in gone}
+
+
+def left(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_older_ones_go_with_video_and_events(tmp_path: Path) -> None:
+    recording(tmp_path, "door-20260101T000000", days_ago=8)
+    recording(tmp_path, "door-20260105T000000-2", days_ago=6)
+    assert sweep(tmp_path, days=7) == {"door-20260101T000000"}
+    assert left(tmp_path) == {"door-20260105T000000-2.jsonl", "door-20260105T000000-2.mp4"}
+
+
+def test_oldest_go_until_the_rest_fits(tmp_path: Path) -> None:
+    for day in range(1, 6):
+        recording(tmp_path, f"my-door-2026010{day}T000000", days_ago=10 - day, mb=2)
+    assert sweep(tmp_path, gb=0.0050) == {f"my-door-2026010{day}T000000" for day in (1, 2, 3)}
+
+
+def test_no_limit_keeps_all(tmp_path: Path) -> None:
+    recording(tmp_path, "door-20260101T000000", days_ago=9999)
+    assert sweep(tmp_path) == set()
+
+
+def test_what_is_not_ours_stays(tmp_path: Path) -> None:
+    old = {"days_ago": 900.0}
+    recording(tmp_path, "holiday", **old)
+    recording(tmp_path, "door-20260101T000000", line="my notes\n", **old)
+    recording(tmp_path, "gate-20260101T000000", line=EVENT % "door", **old)
+    recording(tmp_path, "wall-20260101T000000", line="", **old)
+    recording(tmp_path, "roof-20260101T000000", **old).unlink()  # a video alone
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    target = recording(elsewhere, "yard-20260101T000000", **old)
+    (tmp_path / target.name).symlink_to(target)
+    (tmp_path / "door-20260102T000000.jsonl").mkdir()
+    recording(tmp_path, "lane-20260101T000000", **old).with_suffix(".txt").write_text("my notes")
+    before = left(tmp_path)
+
+    assert sweep(tmp_path, days=1, gb=1e-9) == {"lane-20260101T000000"}
+    assert before - left(tmp_path) == {"lane-20260101T000000.jsonl", "lane-20260101T000000.mp4"}
+    assert left(elsewhere) == {"yard-20260101T000000.jsonl", "yard-20260101T000000.mp4"}
+
+
+def test_one_that_is_written_stays_however_old_it_looks(tmp_path: Path) -> None:
+    events = recording(tmp_path, "door-20260101T000000", days_ago=30)
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom jetstream.stages.record import open_events\n"
+        f"file = open_events(Path({str(events)!r}))\nfile.write({EVENT % 'door'!r})\n"
+        "print('open', flush=True)\nsys.stdin.read()"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == b"open\n"
+    os.utime(events, (NOW_S - 30 * DAY_S,) * 2)
+    assert sweep(tmp_path, days=1, gb=1e-9) == set()
+    writer.communicate()
+    assert sweep(tmp_path, days=1) == {"door-20260101T000000"}
+
+
+def test_one_that_changed_a_moment_ago_stays(tmp_path: Path) -> None:
+    recording(tmp_path, "door-20260101T000000", days_ago=30 / DAY_S)
+    assert sweep(tmp_path, gb=1e-9) == set()
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may delete everything")
+def test_what_cannot_be_deleted_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    recording(tmp_path, "door-20260101T000000", days_ago=30)
+    tmp_path.chmod(0o500)
+    assert sweep(tmp_path, days=1) == set()
+    tmp_path.chmod(0o700)
+    assert "too old, but can't be deleted" in caplog.text
+
+
+def test_folder_that_is_gone_is_no_failure(tmp_path: Path) -> None:
+    assert sweep(tmp_path / "none", days=1) == set()

@@ -1,0 +1,101 @@
+"""A hidden face is nobody's: not to MTCNN, not to the embedder."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from jetstream import configfile
+from jetstream.config import Config
+from jetstream.models import open_embedder, open_mtcnn
+from jetstream.vision import align, blur
+from jetstream.vision.mtcnn import Mtcnn
+
+
+@dataclass(frozen=True)
+class Track:
+    box: tuple[float, ...]
+    name: str | None = None
+    state: str = "confirmed"
+    track_id: int = 1
+    landmarks: tuple[float, ...] | None = None
+    confidence: float = 0.9
+
+
+@pytest.fixture(scope="module")
+def config(models_dir: Path) -> Config:
+    data = {"models": {"dir": str(models_dir)}, "detect": {"preset": "accurate", "min_face_px": 20}}
+    return configfile.build(data, where="test")
+
+
+@pytest.fixture(scope="module")
+def detector(config: Config) -> Iterator[Mtcnn]:
+    with open_mtcnn(config) as detector:
+        yield detector
+
+
+@pytest.mark.parametrize("scale", [0.4, 1.0, 2.0])
+@pytest.mark.parametrize("state", ["tentative", "confirmed", "lost"])
+def test_hidden_face_is_not_found_again(portraits: dict, detector: Mtcnn, scale: float, state: str) -> None:
+    for name, portrait in portraits.items():
+        image = cv2.resize(portrait, None, fx=scale, fy=scale)
+        (box, *others) = detector.detect([image])[0].boxes.tolist()
+        assert not others, name
+        blur.hide(image, [Track(tuple(box), state=state)], "all")
+        assert len(detector.detect([image])[0].boxes) == 0, name
+
+
+def test_hidden_face_is_near_nobody(portraits: dict, detector: Mtcnn, config: Config) -> None:
+    """Even to who knows where its eyes and mouth are, which events tell."""
+    with open_embedder(config) as embedder:
+        clear, hidden = [], []
+        for portrait in portraits.values():
+            found = detector.detect([portrait])[0]
+            clear.append(embedder.embed(align.chips(portrait, found.landmarks), mirror=True))
+            image = portrait.copy()
+            blur.hide(image, [Track(tuple(found.boxes[0].tolist()))], "all")
+            hidden.append(embedder.embed(align.chips(image, found.landmarks), mirror=True))
+    distances = np.linalg.norm(np.concatenate(hidden)[:, None] - np.concatenate(clear)[None], axis=2)
+    assert distances.min() > 0.6, "dlib's own distance for two people"
+
+
+def test_unknown_hides_who_has_no_name_and_none_hides_nobody() -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (80, 200, 3), np.uint8)
+    tracks = [Track((20, 20, 60, 60), "Ada"), Track((120, 20, 160, 60), None, "lost")]
+    for who, changed in (("none", (False, False)), ("unknown", (False, True)), ("all", (True, True))):
+        image = noise.copy()
+        blur.hide(image, tracks, who)
+        differs = (image != noise).any(axis=(0, 2))
+        assert (differs[20:60].any(), differs[120:160].any()) == changed
+
+
+def test_margin_around_a_lost_face_is_wider() -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (200, 200, 3), np.uint8)
+    widths = []
+    for state in ("confirmed", "lost"):
+        image = noise.copy()
+        blur.hide(image, [Track((80, 80, 120, 120), state=state)], "all")
+        widths.append((image != noise).any(axis=(0, 2)).sum())
+    assert widths == [60, 88]
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        (-50, -50, 10, 10),
+        (-9, -9, -2, -2),
+        (90, 90, 300, 300),
+        (5, 5, 5, 9),
+        (9, 9, 3, 3),
+        (0, 0, 1, 1),
+        (float("nan"),) * 4,
+        (-1e30, -1e30, 1e30, 1e30),
+    ],
+)
+def test_any_box_may_be_asked_for(box: tuple[float, ...]) -> None:
+    image = np.full((100, 100, 3), 7, np.uint8)
+    blur.hide(image, [Track(box)], "all")
+    assert (image == 7).all()
