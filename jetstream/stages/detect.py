@@ -1,6 +1,7 @@
 """Frames to faces. All cameras share one detector, and what is waiting goes through it together.
 
 The whole picture is searched at key frames; in between only the last faces are verified, for a fiftieth of the cost.
+In the live pace key frames become rarer while frames fall (a gap in a camera's numbers), and come back.
 A detector that takes pictures where they lie has two batches under way in the live pace: the next one is handed in
 before the answers to the last one are waited for.
 """
@@ -17,11 +18,12 @@ from jetstream.config import Config
 from jetstream.config import Detect as DetectConfig
 from jetstream.ipc.frames import View
 from jetstream.ipc.ring import FrameReader
-from jetstream.messages import Captured, Detected, Dropped, Face, Tick, box_of, landmarks_of
+from jetstream.messages import Captured, Detected, Dropped, Face, FrameRef, Searching, Tick, box_of, landmarks_of
 from jetstream.models import open_detector
 from jetstream.vision import motion
 from jetstream.vision.boxes import Boxes, iou
 from jetstream.vision.detector import Detector, Look, Seen, Ticket
+from jetstream.vision.effort import Effort
 from jetstream.vision.mtcnn import SAME_FACE_IOU, Detections
 
 NOTHING = np.empty((0, 4), np.float32)
@@ -37,6 +39,12 @@ class CameraMemory:
     frames_since_search: int = 0
     must_search: bool = False  # a face failed verification (it may have moved away), or a search was lost
     untold_cut: bool = False  # of a frame that left its ring while it was looked at
+    newest_id: int | None = None  # of the frames that came
+
+    def fell_before(self, frame: FrameRef) -> int:
+        """Frames of this camera that fell since the last one that came."""
+        before, self.newest_id = self.newest_id, frame.frame_id
+        return max(0, frame.frame_id - before - 1) if before is not None else 0
 
     def see(self, thumbnail: NDArray[np.uint8]) -> motion.Change:
         """What changed since the last picture."""
@@ -71,12 +79,14 @@ class Plan:
 
 def detect(
     batches: Iterator[Sequence[Captured | Tick]], rings: FrameReader, config: Config
-) -> Iterator[Detected | Dropped]:
+) -> Iterator[Detected | Dropped | Searching]:
     """Each frame's faces, in the order of the frames; a frame that has left its ring is Dropped (`lapped`).
 
-    A Tick asks for all answers that are under way.
+    A Tick asks for all answers that are under way: nothing else is waiting. In the live pace Searching says how often
+    whole pictures are searched, after the first second and when that has changed.
     """
     memories = {camera.name: CameraMemory() for camera in config.cameras}
+    effort = effort_for(config)
     under_way: deque[tuple[Ticket, list[Plan]]] = deque()
     with open_detector(config) as detector:
         ahead = 1 if detector.reads_in_place and config.pipeline.pace == "live" else 0
@@ -84,12 +94,18 @@ def detect(
             plans = []
             for captured in batch:
                 if isinstance(captured, Tick):
+                    effort.emptied()
                     continue
-                plan = _plan(captured, rings, memories[captured.frame.camera], config.detect, detector)
+                memory = memories[captured.frame.camera]
+                plan = _plan(captured, rings, memory, config.detect, detector, effort)
+                fell = memory.fell_before(captured.frame) + (plan is None)
+                effort.took(captured.frame.captured_ns * 1e-9, fell=fell)
                 if plan is None:
                     yield Dropped(camera=captured.frame.camera, reason="lapped")
                 else:
                     plans.append(plan)
+            if effort.changed() and config.pipeline.pace == "live":
+                yield Searching(every=effort.every)
             if plans:
                 under_way.append((detector.submit([plan.look for plan in plans]), plans))
             while len(under_way) > (ahead if plans else 0):
@@ -98,8 +114,21 @@ def detect(
             yield from _answers(*under_way.popleft(), detector, config.detect)
 
 
+def effort_for(config: Config) -> Effort:
+    """It never changes where each picture is to be searched, and where nothing falls, so that a replay repeats."""
+    detect = config.detect
+    if detect.search == "always":
+        return Effort(1, 1)
+    return Effort(detect.search_every, detect.search_every_most if config.pipeline.pace == "live" else 0)
+
+
 def _plan(
-    captured: Captured, rings: FrameReader, memory: CameraMemory, settings: DetectConfig, detector: Detector
+    captured: Captured,
+    rings: FrameReader,
+    memory: CameraMemory,
+    settings: DetectConfig,
+    detector: Detector,
+    effort: Effort,
 ) -> Plan | None:
     """None: the frame has left its ring."""
     frame = captured.frame
@@ -117,12 +146,11 @@ def _plan(
         if change.cut:
             memory.boxes, memory.scene = None, memory.scene + 1
     memory.frames_since_search += 1
+    moved = settings.search == "motion" and change is not None and change.share >= settings.motion_threshold
     search = (
         memory.boxes is None
-        or memory.must_search
-        or always
-        or memory.frames_since_search >= settings.search_every
-        or (settings.search == "motion" and change is not None and change.share >= settings.motion_threshold)
+        or memory.frames_since_search >= effort.every
+        or ((memory.must_search or moved) and memory.frames_since_search >= effort.share)
     )
     if search:
         memory.frames_since_search, memory.must_search = 0, False

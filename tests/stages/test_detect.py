@@ -1,13 +1,17 @@
 """The detect stage on real pictures, in one process."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 
-from jetstream.messages import Detected, Dropped
+from jetstream.messages import Captured, Detected, Dropped, Searching, Tick
 from jetstream.stages.detect import detect
+from jetstream.vision.detector import CpuDetector
 from tests.stages.making import captured, config_of, frame_of, rings_for
 
 
@@ -144,3 +148,62 @@ def test_frames_of_one_pixel_and_of_noise_are_no_trouble(models_dir: Path) -> No
 
     assert [message.frame for message in found] == [frame_of(i) for i in range(3)]  # type: ignore[union-attr]
     assert faces_in(found)[0] == faces_in(found)[2] == 0
+
+
+def at_20_fps(messages: list[Captured], falls: Callable[[int], bool]) -> list[list[Captured | Tick]]:
+    """Those that don't fall, each followed by a Tick: nothing else waits."""
+    batches: list[list[Captured | Tick]] = []
+    for place, message in enumerate(messages):
+        frame = msgspec.structs.replace(message.frame, captured_ns=place * 50_000_000)
+        if not falls(place):
+            batches += [[msgspec.structs.replace(message, frame=frame)], [Tick()]]
+    return batches
+
+
+def said(models: Path, falls: Callable[[int], bool], frames: int, **tables: dict[str, Any]) -> list[int]:
+    """How often whole pictures are searched, as `detect` says it, while such frames of an empty scene fall."""
+    config = config_of(models, **tables)
+    rings = rings_for(config, slots=frames)
+    messages = captured(rings, [np.full((72, 128, 3), 90, np.uint8)] * frames)
+    found = detect(iter(at_20_fps(messages, falls)), rings, config)
+    return [message.every for message in found if isinstance(message, Searching)]
+
+
+def test_while_frames_fall_whole_pictures_are_searched_less_and_then_as_before(models_dir: Path) -> None:
+    every = said(models_dir, lambda place: place < 100 and place % 3 == 0, 700, detect={"search_every_most": 9})
+
+    assert every == [6, 9, 6, 4]
+
+
+@pytest.mark.parametrize(
+    ("tables", "every"),
+    [
+        ({"pipeline": {"pace": "every-frame"}}, []),
+        ({"detect": {"search": "always"}}, [1]),
+        ({"detect": {"search_every_most": 0}}, [4]),
+        ({"detect": {"search_every": 30}}, [30]),
+    ],
+)
+def test_rate_stays_where_nothing_may_fall_or_it_is_told_to(
+    models_dir: Path, tables: dict[str, Any], every: list[int]
+) -> None:
+    assert said(models_dir, lambda place: place % 3 == 0, 200, **tables) == every
+
+
+def test_under_load_a_moving_scene_is_searched_less_too(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[bool] = []
+    plain = CpuDetector.submit
+    monkeypatch.setattr(
+        CpuDetector, "submit", lambda self, looks: searched.extend(k.search for k in looks) or plain(self, looks)
+    )
+    config = config_of(models_dir, detect={"search": "motion", "search_every": 2, "search_every_most": 12})
+    rings = rings_for(config, slots=400)
+    blocks = cv2.resize(np.random.default_rng(0).integers(0, 256, (5, 8, 3), np.uint8), (128, 72))
+    images = [np.roll(blocks, 2 * place, axis=1) for place in range(400)]  # moves, and is no cut
+    batches = at_20_fps(captured(rings, images), lambda place: place % 2 == 1)
+
+    found = list(detect(iter(batches), rings, config))
+
+    assert [message.every for message in found if isinstance(message, Searching)][-1] == 12
+    assert all(searched[:10])
+    assert sum(searched[-60:]) == 10, "one in 12 / 2"

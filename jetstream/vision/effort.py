@@ -1,0 +1,88 @@
+"""How rarely whole pictures are searched, chosen by whether the work keeps up. Knows no picture, no clock and no queue.
+
+It grows at once while frames fall, and comes back a step at a time. A step back that was one too many is taken again
+after twice as long, so that a load which is steady doesn't make it swing.
+"""
+
+WINDOW_S = 1.0
+"""frames that fell are counted for so long before anything changes"""
+TOO_MANY = 0.02
+"""share of frames that may fall: a hiccup of the machine is no load"""
+FACTOR = 1.5
+"""of one step"""
+CALM_S = 5.0
+"""without a loss, before a step back"""
+MOST_CALM_S = 60.0
+"""the same after steps back that failed"""
+
+
+class Effort:
+    """`every`: one picture in so many is searched whole, from `least` to `most`; it stays where `most` is no more.
+
+    Times are seconds of one clock, in any order that frames of several cameras have.
+    """
+
+    def __init__(self, least: int, most: int) -> None:
+        self._least, self._most = least, max(least, most)
+        self.every = least
+        self._taken = self._fell = 0
+        self._emptied = False
+        self._told = 0
+        self._now_s: float | None = None
+        self._window_s = self._calm_since_s = 0.0  # when they began
+        self._calm_s = CALM_S
+        self._failed = 0  # the `every` that the last step back led to in vain
+        self._back_s: float | None = None  # when the last step back was taken
+
+    def took(self, time_s: float, *, fell: int) -> None:
+        """A frame of `time_s`, and that so many of its camera fell before it."""
+        if self._now_s is None:
+            self._now_s = self._window_s = self._calm_since_s = time_s
+        self._now_s = max(self._now_s, time_s)
+        self._taken += 1
+        self._fell += fell
+
+    def emptied(self) -> None:
+        """Nothing is waiting."""
+        self._emptied = True
+
+    @property
+    def share(self) -> int:
+        """How many times rarer than `least`: pictures apart that other reasons for a search must be."""
+        return self.every // self._least
+
+    def changed(self) -> bool:
+        """Looks at what happened, once a window; whether `every` is another than the last time, or known at all."""
+        now_s = self._now_s
+        if now_s is None or now_s - self._window_s < WINDOW_S:
+            return False
+        if self._fell > TOO_MANY * (self._taken + self._fell):
+            self._rise(now_s)
+        elif not self._emptied:
+            self._calm_since_s = now_s  # it just keeps up
+        elif now_s - self._calm_since_s >= self._wait_s():
+            self._step_back(now_s)
+        self._taken = self._fell = 0
+        self._emptied, self._window_s = False, now_s
+        told, self._told = self._told, self.every
+        return self.every != told
+
+    def _rise(self, now_s: float) -> None:
+        if self._back_s is not None and now_s - self._back_s < max(CALM_S, self._calm_s):
+            self._failed, self._calm_s = self.every, min(2 * self._calm_s, MOST_CALM_S)
+        self._back_s, self._calm_since_s = None, now_s
+        self.every = min(self._most, max(self.every + 1, round(self.every * FACTOR)))
+
+    def _wait_s(self) -> float:
+        """How long it must be calm before the next step back."""
+        return self._calm_s if self._step() <= self._failed < self.every else CALM_S
+
+    def _step(self) -> int:
+        return max(self._least, min(self.every - 1, round(self.every / FACTOR)))
+
+    def _step_back(self, now_s: float) -> None:
+        if self.every <= self._failed:  # it failed here once, and has held now
+            self._failed, self._calm_s = 0, CALM_S
+        self._calm_since_s = now_s
+        if self.every > self._least:
+            self._back_s, self.every = now_s, self._step()
