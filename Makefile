@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+AUDIT := $(VENV)/audit/bin/pip-audit
 HEADLESS_CV := $(shell sed -n 's/^opencv-python-headless==\([^ ;]*\).*/\1/p' constraints.txt)
 
-.PHONY: demo test check bench golden clean lock
+.PHONY: demo test check audit fuzz faults soak bench golden clean lock
 .DEFAULT_GOAL := demo
 
 $(READY): pyproject.toml constraints.txt
@@ -32,12 +33,31 @@ demo: $(READY)  ## a window with the demo scene; without a screen, 20 s of it re
 test: $(READY)  ## all tests that this machine can run
 	$(BIN)/python -m pytest
 
-check: $(READY)  ## lint, format, types, layers, spelling
+check: $(READY)  ## lint, format, types, layers, spelling, security; and known holes in the packages, where PyPI answers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+	$(BIN)/bandit -q -c pyproject.toml -r jetstream
+	@if $(BIN)/python -c "import urllib.request as r; r.urlopen('https://pypi.org/pypi/pip/json', timeout=5)" 2>/dev/null \
+	  && $(MAKE) --no-print-directory $(AUDIT); then $(MAKE) --no-print-directory audit; \
+	else echo "audit: PyPI doesn't answer, so it is left out; make audit does it"; fi
+
+$(AUDIT):  # its thirty packages are none of ours
+	@$(PYTHON) -m venv $(VENV)/audit && $(VENV)/audit/bin/python -m pip install -q pip-audit==2.10.1
+
+audit: $(AUDIT)  ## known holes in the packages of constraints.txt, as PyPI tells them
+	$(AUDIT) -r constraints.txt --no-deps --disable-pip --progress-spinner off
+
+fuzz: $(READY)  ## a million random inputs for every decoder: minutes; tests run some thousand
+	$(BIN)/python -m tests.fuzz.run
+
+faults: $(READY)  ## every fault of docs/FAULTS.md, done to a real pipeline: ten minutes, and prints the table
+	$(BIN)/python -m tests.faults
+
+soak: $(READY)  ## half an hour of a pipeline that must not grow (SOAK_MINUTES): a table, soak.png and soak.csv
+	$(BIN)/python -m benchmarks.soak
 
 bench: $(READY)  ## every benchmark that needs no peer's own environment
 	$(BIN)/python -m benchmarks.run_all

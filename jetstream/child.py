@@ -15,11 +15,14 @@ from pathlib import Path
 
 import msgspec
 
+from jetstream.counting import counted
 from jetstream.messages import Heartbeat, ProcessStatus
 from jetstream.pipeline import Stage
+from jetstream.process import END_TO_START_ANEW
 
 UNKILLABLE_S = 2.0
 """a killed process that is still there after this time hangs in the kernel, as a GPU's driver can"""
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 log = logging.getLogger("jetstream")
 
@@ -39,14 +42,20 @@ class Child:
     restarted: int = 0
     failed_in_a_row: int = 0  # with no long life in between
     backend: str | None = None  # in place of gpu.backend
-    drops_before: Counter[str] = field(default_factory=Counter)  # of earlier lives
+    counts_before: Counter[str] = field(default_factory=Counter)  # of earlier lives
     frames_before: int = 0
     input_ended_s: float | None = None
+    ending_s: float | None = None  # since when it has been ending to be started anew, with another config
     done: bool = False
 
     @property
     def running(self) -> bool:
         return self.popen is not None and self.popen.poll() is None
+
+    @property
+    def is_there(self) -> bool:
+        """At work, or done; not on its way."""
+        return self.done or (self.beat_s is not None and self.ending_s is None)
 
     @property
     def is_capture(self) -> bool:
@@ -62,9 +71,22 @@ class Child:
         return self.frames_before + (self.beat.frames if self.beat else 0)
 
     @property
+    def counts(self) -> Counter[str]:
+        """Of all lives."""
+        return self.counts_before + Counter(self.beat.counts if self.beat else {})
+
+    @property
+    def frames_by_camera(self) -> Counter[str]:
+        """The same for each camera, of all lives."""
+        return Counter({camera: count for (camera,), count in counted(self.counts, "frames")})
+
+    @property
     def drops(self) -> Counter[str]:
         """By reason; what is 0 is left out."""
-        return self.drops_before + Counter(self.beat.drops if self.beat else {})
+        drops: Counter[str] = Counter()
+        for (reason, *_), count in counted(self.counts, "drops"):
+            drops[reason] += count
+        return drops
 
     def start(self, run_dir: Path, now_s: float) -> None:
         command = [sys.executable, "-m", "jetstream.process", str(run_dir), self.name, str(os.getpid())]
@@ -74,6 +96,15 @@ class Child:
         self.popen = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL, env=environment)
         self.started_s = now_s
         self.beat_s = None
+
+    def own_bytes(self) -> int:
+        """Memory that is its alone, so without the rings; 0 when it is gone."""
+        try:
+            assert self.popen is not None
+            _, resident, shared = Path(f"/proc/{self.popen.pid}/statm").read_text().split()[:3]
+        except (OSError, ValueError):
+            return 0
+        return (int(resident) - int(shared)) * PAGE_BYTES
 
     def hear(self, beat: Heartbeat, now_s: float) -> None:
         self.beat, self.beat_s = beat, now_s
@@ -88,24 +119,40 @@ class Child:
             log.warning("%s: process %d can't be killed; left behind", self.name, self.popen.pid)
             return -signal.SIGKILL
 
+    def end_to_start_anew(self, now_s: float) -> None:
+        """It finishes what it holds; its readers wait for its next life."""
+        if self.popen is None or self.done:
+            return
+        self.ending_s = now_s
+        self.popen.send_signal(END_TO_START_ANEW if self.beat_s else signal.SIGKILL)  # before, it holds nothing
+
+    def renew(self, now_s: float) -> None:
+        """It has ended to be started anew, which is no failure."""
+        failed_in_a_row = self.failed_in_a_row
+        self.bury(now_s, 0.0)
+        self.restarts.pop()
+        self.restarted -= 1
+        self.failed_in_a_row, self.ending_s = failed_in_a_row, None
+
     def bury(self, now_s: float, long_life_s: float) -> None:
         """It died: what it counted stays. One that beat for less than `long_life_s` has failed once more in a row."""
         lived_s = self.beat_s - self.started_s if self.beat_s else 0.0  # hanging before the first beat is no life
         self.failed_in_a_row = 1 if lived_s > long_life_s else self.failed_in_a_row + 1
         if self.beat is not None:
-            self.drops_before.update(self.beat.drops)
+            self.counts_before.update(self.beat.counts)
             self.frames_before += self.beat.frames
-            self.beat = msgspec.structs.replace(self.beat, frames=0, drops={}, fps=0.0)
+            self.beat = msgspec.structs.replace(self.beat, frames=0, counts={}, levels={}, fps=0.0)
         self.popen, self.beat_s = None, None
         self.restarted += 1
         self.restarts.append(now_s)
 
-    def status(self) -> ProcessStatus:
+    def status(self, now_s: float) -> ProcessStatus:
         beat = self.beat
         if beat is not None:
-            beat = msgspec.structs.replace(beat, drops=dict(self.drops), frames=self.frames)
+            beat = msgspec.structs.replace(beat, counts=dict(self.counts), frames=self.frames)
         state = "done" if self.done else "running" if self.beat_s else "restarting" if self.restarted else "starting"
-        return ProcessStatus(process=self.name, state=state, restarts=self.restarted, beat=beat)  # type: ignore[arg-type]
+        silent_s = None if self.beat_s is None else round(max(0.0, now_s - self.beat_s), 3)
+        return ProcessStatus(self.name, state, self.restarted, beat, silent_s)  # type: ignore[arg-type]
 
 
 def signal_all(children: Iterable[Child], signum: signal.Signals) -> None:

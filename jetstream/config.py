@@ -18,7 +18,7 @@ Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
 Pace = Literal["live", "every-frame"]
-StageName = Literal["capture", "detect", "track", "recognize", "render", "record", "publish", "learn"]
+StageName = Literal["capture", "detect", "track", "recognize", "render", "record", "publish", "learn", "metrics"]
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -44,10 +44,17 @@ class Pipeline(Table, frozen=True):
     """more restarts of one process than this within restart_window_s end the pipeline with exit 1"""
     restart_window_s: Positive = 60.0
     """window in which restarts are counted"""
+    memory_mb: NotNegative = 0.0
+    """most memory of its own (MB) that a process may hold: one that leaks is killed and started again; 0: half of the
+    machine's"""
     without: tuple[StageName, ...] = ()
     """stages that you start yourself, each with `jetstream run CONFIG --stage NAME`"""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """lines on standard error"""
+    """what is logged, from here up"""
+    log_format: Literal["text", "json"] = "text"
+    """text: lines on standard error, or fields where that is systemd's journal; json: an object a line"""
+    wait_for_cameras: bool = False
+    """start although no camera answers, and try each until it does, as a service should"""
 
 
 class Models(Table, frozen=True):
@@ -59,8 +66,10 @@ class Camera(Table, frozen=True):
     name: Name
     """in events and file names: letters, digits, `_` and `-`"""
     source: Annotated[str, Meta(min_length=1)]
-    """camera index, /dev path or by-id name, rtsp:// or http:// URL, `gst: PIPELINE`, video file, folder or glob of
-    images, `demo`"""
+    """camera index, /dev path or by-id name, rtsp:// or http:// URL (`${NAME}` in it: from the environment), `gst:
+    PIPELINE`, video file, folder or glob of images, `demo`"""
+    password_file: str = ""
+    """file of mode 0600 with the password for the user in the URL; empty: none"""
     decoder: Literal["cpu", "cuda"] = "cpu"
     """what decodes cameras, streams and videos: cuda: the GPU of gpu.device (NVDEC), or the source is refused"""
     fps: NotNegative = 0.0
@@ -102,6 +111,8 @@ class Detect(Table, frozen=True):
     """the whole picture: at every frame, every Nth, or where something moved and every Nth; unset: the preset's"""
     search_every: Count = 4
     """the N of `search`; frames in between only verify the last faces"""
+    search_every_most: Annotated[int, Meta(ge=0)] = 24
+    """live: N grows up to this while frames fall because detect can't keep up, and comes back; 0: it stays"""
     motion_threshold: Fraction = 0.02
     """share of the picture that must change to search it"""
     ignore: tuple[Ignore, ...] = ()
@@ -182,6 +193,8 @@ class Render(Table, frozen=True):
     """draw the five points of a face"""
     scale: Annotated[float, Meta(gt=0, le=4)] = 1.0
     """size of the window relative to the frame"""
+    blur: Literal["none", "unknown", "all"] = "none"
+    """faces made unrecognisable, in the window and in every recorded video: those without a name, or all"""
 
 
 class Record(Table, frozen=True):
@@ -191,13 +204,34 @@ class Record(Table, frozen=True):
     """what the video shows; `none`: events only"""
     codec: Literal["auto", "h264", "mpeg4"] = "auto"
     """auto: H.264 where the encoder is there, else MPEG-4"""
+    file_hours: NotNegative = 24.0
+    """a new video and event file is begun after so long; 0: one a run"""
+    keep_days: NotNegative = 0.0
+    """while recording, recordings in dir that ended longer ago are deleted; 0: never"""
+    keep_gb: NotNegative = 0.0
+    """the same for the oldest, where recordings take more than so many GB (1e9 bytes) together; 0: no limit"""
 
 
 class Publish(Table, frozen=True):
     enabled: bool = True
     """publish the detections topic"""
     endpoint: Annotated[str, Meta(pattern=r"^(tcp|ipc)://.+$")] = "tcp://127.0.0.1:5570"
-    """ZeroMQ endpoint of the detections topic; loopback only"""
+    """ZeroMQ endpoint of the detections topic; without keys, of this machine only: a loopback address, or ipc://"""
+    keys: str = ""
+    """folder of keys (`jetstream keys`): only subscribers on its list may listen, on any endpoint; empty: no keys"""
+
+
+class Metrics(Table, frozen=True):
+    enabled: bool = True
+    """serve /metrics (Prometheus), /healthz and /readyz"""
+    endpoint: Annotated[str, Meta(pattern=r"^http://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$")] = (
+        "http://127.0.0.1:5571"
+    )
+    """where; loopback only, unless metrics.remote"""
+    remote: bool = False
+    """let other machines ask, which need no password: camera names, rates and counts, no people"""
+    fresh_s: Positive = 5.0
+    """/readyz: a camera whose newest followed frame is older isn't ready"""
 
 
 class Config(Table, frozen=True):
@@ -211,6 +245,7 @@ class Config(Table, frozen=True):
     render: Render = Render()
     record: Record = Record()
     publish: Publish = Publish()
+    metrics: Metrics = Metrics()
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {

@@ -4,6 +4,7 @@ Knows the shape of `config`'s tables, not their meaning.
 """
 
 import difflib
+import ipaddress
 import math
 import re
 import urllib.parse
@@ -13,8 +14,11 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from jetstream.config import Camera, Config, with_preset
+from jetstream.config import Camera, Config, Metrics, Publish, with_preset
 from jetstream.errors import UserError
+
+DEEPEST = 8
+"""keys in one `--set`"""
 
 
 def load(path: Path, *, sets: Sequence[str] = (), overrides: Mapping[str, Any] | None = None) -> Config:
@@ -27,13 +31,19 @@ def load(path: Path, *, sets: Sequence[str] = (), overrides: Mapping[str, Any] |
 
 def read_toml(path: Path) -> dict[str, Any]:
     try:
-        data = msgspec.toml.decode(path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         raise UserError(
             f"{path}: {error.strerror or error}; name a config file, such as configs/default.toml"
         ) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not TOML: {error}") from None
+    return parse_toml(content, str(path))
+
+
+def parse_toml(content: bytes, where: str) -> dict[str, Any]:
+    try:
+        data = msgspec.toml.decode(content)
+    except (ValueError, RecursionError) as error:  # of which msgspec's are kinds; a number may have too many digits
+        raise UserError(f"{where}: not TOML: {error}") from None
     assert isinstance(data, dict)
     return data
 
@@ -59,8 +69,11 @@ def build(
         config = msgspec.convert(tree, Config, strict=True)
     except msgspec.ValidationError as error:
         raise UserError(f"{where}: {_readable(error, tree)}") from None
+    except UnicodeEncodeError:
+        raise UserError(f"{where}: a value of --set isn't UTF-8; write it so") from None
     _check_cameras(config, where)
-    _check_loopback(config.publish.endpoint, where)
+    _check_topic(config.publish, where)
+    _check_metrics(config.metrics, where)
     if 0 < config.detect.max_face_px < config.detect.min_face_px:
         raise UserError(f"{where}: detect.max_face_px: {config.detect.max_face_px} is under min_face_px; 0 is no limit")
     return with_preset(config)
@@ -86,8 +99,15 @@ def camera_name(spec: str) -> str:
         return f"camera{spec}"
     if spec.startswith("gst:"):  # a name must not hold a password of it
         return "pipeline"
-    stem = urllib.parse.urlsplit(spec).hostname or "stream" if "://" in spec else Path(spec.rstrip("/*")).stem
+    stem = _host_of(spec) or "stream" if "://" in spec else Path(spec.rstrip("/*")).stem
     return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")[:32] or "camera"
+
+
+def _host_of(url: str) -> str | None:
+    try:
+        return urllib.parse.urlsplit(url).hostname
+    except ValueError:  # such as a bracket in a password
+        return None
 
 
 def fields_of(table: type[msgspec.Struct]) -> dict[str, Any]:
@@ -102,7 +122,7 @@ def _tables(items: Any) -> list[dict[str, Any]]:
 def _set(tree: dict[str, Any], setting: str) -> None:
     path, equals, text = setting.partition("=")
     keys = path.strip().split(".")
-    if not equals or len(keys) < 2 or not all(keys):
+    if not equals or not 2 <= len(keys) <= DEEPEST or not all(keys):
         raise UserError(f"--set {setting}: expected table.key=value, such as detect.min_face_px=60")
     target: Any = tree
     for key in keys[:-1]:
@@ -125,7 +145,7 @@ def _item(items: list[Any], key: str, setting: str) -> Any:
     named = [item for item in items if isinstance(item, dict) and item.get("name") == key]
     if named:
         return named[0]
-    if key.isdigit() and int(key) < len(items):
+    if key.isascii() and key.isdecimal() and len(key) < 6 and int(key) < len(items):
         return items[int(key)]
     raise UserError(f"--set {setting}: there is no entry {key}")
 
@@ -134,7 +154,7 @@ def _value(text: str) -> Any:
     """A TOML value; a bare word is a string, so that quotes can be left out in a shell."""
     try:
         return msgspec.toml.decode(f"value = {text}")["value"]
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -205,13 +225,37 @@ def _check_finite(tree: Any, path: str, where: str) -> None:
         raise UserError(f"{where}: {path}: expected a finite number, got {tree}")
 
 
-def _check_loopback(endpoint: str, where: str) -> None:
-    """Names of people stay on this machine."""
-    host = endpoint.removeprefix("tcp://").rpartition(":")[0]
-    if endpoint.startswith("tcp://") and not (host.startswith("127.") or host in ("localhost", "[::1]")):
+def _check_topic(publish: Publish, where: str) -> None:
+    """Names of people stay on this machine, unless who listens shows a key."""
+    host = publish.endpoint.removeprefix("tcp://").rpartition(":")[0]
+    if publish.endpoint.startswith("tcp://") and not is_loopback(host) and not publish.keys:
         raise UserError(
-            f"{where}: publish.endpoint: {endpoint}: only this machine may listen; use tcp://127.0.0.1:PORT"
+            f"{where}: publish.endpoint: {publish.endpoint}: only this machine may listen without keys; "
+            "use tcp://127.0.0.1:PORT, or make keys (`jetstream keys new`), allow subscribers (`jetstream keys allow`) "
+            'and set publish.keys="keys"'
         )
+    if publish.endpoint.startswith("ipc://") and publish.keys:
+        raise UserError(f"{where}: publish.keys: an ipc:// endpoint is this user's alone and has no keys; leave it out")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can connect to it; false for every name but localhost, which may mean anything."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_metrics(settings: Metrics, where: str) -> None:
+    host = settings.endpoint.removeprefix("http://").rpartition(":")[0]
+    if not settings.remote and not is_loopback(host):
+        raise UserError(
+            f"{where}: metrics.endpoint: {settings.endpoint}: other machines could ask, without a password; use "
+            "http://127.0.0.1:PORT, or set metrics.remote = true if they may"
+        )
+    port = int(settings.endpoint.rpartition(":")[2])
+    if not 0 < port < 65536:
+        raise UserError(f"{where}: metrics.endpoint: {settings.endpoint}: expected a port from 1 to 65535")
 
 
 def _check_cameras(config: Config, where: str) -> None:

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream import background, curated, galleryfile, galleryphotos, photos, weights
+from jetstream import audit, background, curated, galleryfile, galleryphotos, photos, weights
 from jetstream.config import Config
 from jetstream.curated import Curated
 from jetstream.enrol import Look, Progress, look_at
@@ -78,9 +78,26 @@ def _train(
     made = curated.curated(listing, stamps, looks | fresh)
     classifier = learn(made.arrays["embeddings"], made.persons, made.negatives)
     manifest = _manifest(model, listing, made, calibration(classifier))
+    before = _people(folder)
     manifest = galleryfile.write(folder, manifest, {**made.arrays, **classifier.to_arrays()})
+    _audit(models_dir, before, manifest.people)
     embedded = sum(look.embedding is not None for look in fresh.values())
     return Gallery(classifier, report_of(manifest, embedded), folder, _files(manifest), manifest.archive_sha256)
+
+
+def _people(folder: Path) -> dict[str, int]:
+    """Who was known until now."""
+    try:
+        return galleryfile.read_manifest(folder).people
+    except (OSError, ModelError):
+        return {}
+
+
+def _audit(models_dir: Path, before: dict[str, int], after: dict[str, int]) -> None:
+    for name in sorted(after.keys() - before.keys()):
+        audit.add(models_dir, "learn", name, after[name])
+    for name in sorted(before.keys() - after.keys()):
+        audit.add(models_dir, "unlearn", name)
 
 
 def learn(

@@ -13,7 +13,9 @@ import fcntl
 import hashlib
 import io
 import os
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,12 +27,18 @@ from numpy.typing import NDArray
 
 from jetstream import atomic
 from jetstream.errors import ModelError, UserError
+from jetstream.messages import GARBLED
 from jetstream.vision.quality import Quality
 
 FORMAT = 2
 MANIFEST = "manifest.json"
 PREVIOUS = "manifest.previous.json"
 PRIVATE = 0o600
+DAMAGED = (
+    *(ValueError, TypeError, OSError, EOFError, KeyError, RuntimeError, MemoryError, OverflowError, SyntaxError),
+    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+)
+"""what zipfile and numpy raise for bytes that are no archive of arrays"""
 _LOCK = "lock"
 
 
@@ -168,19 +176,22 @@ def read(folder: Path, name: str = MANIFEST) -> Stored:
         raise ModelError(f"{folder}: no gallery ({error.strerror}); run `jetstream train`") from None
     if hashlib.sha256(content).hexdigest() != manifest.archive_sha256:
         raise ModelError(f"{folder / manifest.archive}: damaged (its sha256 is wrong); run `jetstream train`")
-    return Stored(manifest, _arrays(folder / manifest.archive, content))
+    return Stored(manifest, parse_archive(folder / manifest.archive, content))
 
 
 def read_manifest(folder: Path, name: str = MANIFEST) -> Manifest:
     """The manifest alone. Raises OSError where there is none, ModelError where it is damaged or of another version."""
-    path = folder / name
-    text = path.read_bytes()
+    return parse_manifest((folder / name).read_bytes(), folder / name)
+
+
+def parse_manifest(text: bytes, path: Path) -> Manifest:
+    """A manifest's content. Raises ModelError where it is damaged or of another version."""
     try:
         version = msgspec.json.decode(text, type=_Version).format
         if version != FORMAT:
             raise ModelError(f"{path}: gallery format {version}, expected {FORMAT}; run `jetstream train`")
         manifest = msgspec.json.decode(text, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except GARBLED as error:
         raise ModelError(f"{path}: damaged ({error}); run `jetstream train`") from None
     if Path(manifest.archive).name != manifest.archive or not manifest.archive:
         raise ModelError(f"{path}: damaged (archive {manifest.archive!r}); run `jetstream train`")
@@ -231,9 +242,10 @@ def _archive(path: Path) -> bytes:
         return b""
 
 
-def _arrays(path: Path, content: bytes) -> dict[str, NDArray[Any]]:
+def parse_archive(path: Path, content: bytes) -> dict[str, NDArray[Any]]:
+    """An archive's content. Raises ModelError where it is damaged; holds no pickle."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise ModelError(f"{path}: damaged ({error}); run `jetstream train`") from None

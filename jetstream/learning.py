@@ -16,7 +16,8 @@ import msgspec
 from jetstream import startup
 from jetstream.config import Config
 from jetstream.errors import JetstreamError
-from jetstream.process import die_with_parent, set_up_logging
+from jetstream.logs import set_up_logging
+from jetstream.process import die_with_parent
 
 NICENESS = 10
 """of 19: video comes first, and yet a busy machine learns"""
@@ -33,7 +34,7 @@ def main(arguments: list[str]) -> int:
         return 1
     give_way()
     config = msgspec.json.decode(sys.stdin.buffer.read(), type=Config)
-    set_up_logging("learn", config.pipeline.log_level)
+    set_up_logging("learn", config.pipeline.log_level, config.pipeline.log_format)
     signal.alarm(SILENT_S)
     try:
         startup.prepare_gallery(config, lambda file, fraction: _still_alive())

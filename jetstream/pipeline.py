@@ -37,6 +37,10 @@ def _learns(config: Config) -> bool:
     return config.recognize.watch_s > 0 and config.pipeline.pace == "live"
 
 
+def _tells(config: Config) -> bool:
+    return config.metrics.enabled
+
+
 class Stage(NamedTuple):
     """One row. In the live pace `queue` says how many frames a camera may have waiting: `newest`: a few, then the
     oldest fall; `ring`: as many as the ring holds; `long`: more than ever wait unless the stage hangs."""
@@ -54,6 +58,7 @@ class Stage(NamedTuple):
     tick_s: float | None = None  # sees a Tick so often
     idle_ticks: bool = False  # sees a Tick after what it was given, as soon as nothing else is waiting
     infers: bool = False  # runs networks, on a GPU where there is one
+    early: bool = False  # takes nothing, and starts all the same before the others are there
     vital: bool = True  # when it keeps failing the run ends
     wanted: Callable[[Config], bool] = _always
 
@@ -75,6 +80,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("record", (Tracked,), (), after="track", queue="ring", frees=True, ordered=True, wanted=_records),
     Stage("publish", (Tracked, InUse), (), after="track", queue="long", wanted=_publishes),
     Stage("learn", (), (), after="capture", vital=False, wanted=_learns),
+    Stage("metrics", (), (), after="capture", early=True, vital=False, wanted=_tells),
 )
 # fmt: on
 

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -23,13 +24,18 @@ from jetstream.errors import JetstreamError
 from jetstream.ipc.bus import Inbox, Outbox, Reader
 from jetstream.ipc.memory import Memory
 from jetstream.ipc.ring import Cell, Rings
-from jetstream.messages import Dropped, Finished, Framed, InUse, Message, Tick, Wanted
+from jetstream.logs import set_up_logging
+from jetstream.messages import Detected, Finished, Framed, InUse, Message, Tick, Tracked, Wanted
 from jetstream.pulse import Pulse
 from jetstream.rundir import RunDir
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 END_IN_ORDER = signal.SIGUSR1
 """The supervisor's word to a process. Any other deadly signal comes from outside, and the process is started again."""
+END_TO_START_ANEW = signal.SIGUSR2
+"""the same, but its readers are to wait for its next life"""
+LOG_ANEW = signal.SIGHUP
+"""the config that is in the run directory now says how to log"""
 
 log = logging.getLogger("jetstream")
 
@@ -44,13 +50,14 @@ def run_stage(name: str, config: Config, run_dir: Path, *, parent: int | None = 
     if camera:
         config = msgspec.structs.replace(config, cameras=tuple(c for c in config.cameras if c.name == camera))
     stop = _stop_flag(parent)
-    pulse = Pulse(name, run_dir)  # its first beat comes from the stage's loop: everything is open then
+    # its first beat comes from the stage's loop: everything is open then
+    pulse = Pulse(name, run_dir, min_quality=config.recognize.min_quality)
     function = stage.load()
     with Rings.attach_all(RunDir(run_dir).read_rings()) as rings:
         cells = _cells(stage, config, rings)
         outbox = _outbox(stage, config, run_dir)
         inbox = _inbox(stage, config, run_dir, pulse, stop) if stage.takes else None
-        pulse.edge_drops = outbox.drops
+        pulse.outbox, pulse.inbox = outbox, inbox
         memory = _memory(stage, config, rings, cells)
         messages: Iterator[Any] = _ticks(pulse, stop)
         if inbox is not None:
@@ -62,7 +69,7 @@ def run_stage(name: str, config: Config, run_dir: Path, *, parent: int | None = 
             for message in function(messages, rings, config):
                 _deliver(message, outbox, pulse, cells, memory)
             # in the foreground a signal ends this stage alone: it may be run again, and its readers wait
-            ended = parent is not None or not stop.is_set()
+            ended = not stop.is_set() if parent is None else not stop.to_start_anew
         finally:
             outbox.end(name) if ended else outbox.close()
             if inbox is not None:
@@ -71,21 +78,33 @@ def run_stage(name: str, config: Config, run_dir: Path, *, parent: int | None = 
 
 
 def _deliver(message: Message, outbox: Outbox, pulse: Pulse, cells: dict[str, Cell], memory: Memory | None) -> None:
-    if isinstance(message, Dropped):
-        pulse.drops[message.reason] += message.count
+    pulse.said(message)
     if isinstance(message, InUse):
         outbox.send(message)
     if not isinstance(message, Framed):
         return
+    now_ns = time.monotonic_ns()
+    message = _stamped(message, now_ns)
     if not isinstance(message, Finished):
         outbox.send(message)
     if isinstance(message, Wanted):  # a question is no progress
         return
-    pulse.handled(message.frame)
+    pulse.handled(message.frame, now_ns)
     if memory is not None:
         memory.add(message)
     if message.frame.camera in cells:
         cells[message.frame.camera].done(message.frame.frame_id)
+
+
+def _stamped(message: Framed, now_ns: int) -> Framed:
+    """With the time of this hop, which goes on with the frame. Stages have no clock, so a replay has no hops."""
+    if isinstance(message, Detected):
+        frame = msgspec.structs.replace(message.frame, detected_ns=now_ns)
+    elif isinstance(message, Tracked):
+        frame = msgspec.structs.replace(message.frame, tracked_ns=now_ns)
+    else:
+        return message
+    return msgspec.structs.replace(message, frame=frame)
 
 
 def _counted(inbox: Inbox, stage: pipeline.Stage, config: Config, pulse: Pulse) -> Iterator[Any]:
@@ -95,8 +114,10 @@ def _counted(inbox: Inbox, stage: pipeline.Stage, config: Config, pulse: Pulse) 
             message = inbox.batch(most, wait_s) if stage.batched else next(inbox)
         except StopIteration:
             return
-        pulse.drops["late"] = inbox.late
+        begun_ns = time.monotonic_ns()
+        pulse.took(message if isinstance(message, list) else [message], begun_ns)
         yield message
+        pulse.turned(begun_ns)
 
 
 def _memory(stage: pipeline.Stage, config: Config, rings: Rings, cells: dict[str, Cell]) -> Memory | None:
@@ -152,22 +173,25 @@ def _inbox(stage: pipeline.Stage, config: Config, run_dir: Path, pulse: Pulse, s
 
 
 class StopFlag:
-    """Set by the signal to end in order, or when the parent is gone."""
+    """Set by the signals to end in order or to start anew, or when the parent is gone."""
 
     def __init__(self, parent: int | None) -> None:
         self._parent = parent
         self._told = False
+        self.to_start_anew = False
 
     def is_set(self) -> bool:
         return self._told or (self._parent is not None and os.getppid() != self._parent)
 
     def tell(self, signum: int, frame: FrameType | None) -> None:
         self._told = True
+        self.to_start_anew = signum == END_TO_START_ANEW
 
 
 def _stop_flag(parent: int | None) -> StopFlag:
     flag = StopFlag(parent)
-    signal.signal(END_IN_ORDER, flag.tell)
+    for signum in (END_IN_ORDER, END_TO_START_ANEW):
+        signal.signal(signum, flag.tell)
     if parent is None:  # alone in the foreground
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signum, flag.tell)
@@ -182,12 +206,15 @@ def die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def set_up_logging(name: str, level: str) -> None:
-    """Lines on standard error: `jetstream <level> <process>: <text>`."""
-    logging.basicConfig(format=f"jetstream %(levelname)s {name}: %(message)s", level=level.upper(), stream=sys.stderr)
-    logging.addLevelName(logging.WARNING, "warning")
-    logging.addLevelName(logging.ERROR, "error")
-    logging.addLevelName(logging.INFO, "info")
+def _log_as_configured(name: str, run_dir: RunDir) -> None:
+    """Now, and anew at LOG_ANEW."""
+
+    def set_up(signum: int = 0, frame: FrameType | None = None) -> None:
+        settings = run_dir.read_config().pipeline
+        set_up_logging(name, settings.log_level, settings.log_format)
+
+    set_up()
+    signal.signal(LOG_ANEW, set_up)
 
 
 def main(arguments: list[str]) -> int:
@@ -196,7 +223,7 @@ def main(arguments: list[str]) -> int:
     config = RunDir(run_dir).read_config()
     if arguments[3:]:
         config = msgspec.structs.replace(config, gpu=msgspec.structs.replace(config.gpu, backend=arguments[3]))
-    set_up_logging(name, config.pipeline.log_level)
+    _log_as_configured(name, RunDir(run_dir))
     try:
         run_stage(name, config, run_dir, parent=parent)
     except JetstreamError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from jetstream.errors import UserError
+from jetstream.messages import GARBLED
 from jetstream.stages.record import is_open
 
 
@@ -27,6 +28,9 @@ class _Event(msgspec.Struct):
     """What of an event says who is in it, in every version of its schema."""
 
     tracks: tuple[_Track, ...] = ()
+
+
+_DECODER = msgspec.json.Decoder(_Event)
 
 
 def check_finished(folder: Path) -> None:
@@ -79,13 +83,18 @@ def _events_in(folder: Path) -> list[Path]:
 
 def _names_in(events: Path) -> set[str]:
     """Who is shown, and whoever had a vote."""
-    decoder = msgspec.json.Decoder(_Event)
-    names: set[str | None] = set()
+    names: set[str] = set()
     with events.open("rb") as file:
         for line in file:
-            try:
-                tracks = decoder.decode(line).tracks
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                continue  # a line that a kill cut off
-            names.update(name for track in tracks for name in (track.name, *(vote.name for vote in track.votes)))
-    return {normal(name) for name in names if name is not None}
+            names |= names_in_line(line)
+    return set(map(normal, names))
+
+
+def names_in_line(line: bytes) -> set[str]:
+    """Nobody in a line that is none, such as one that a kill cut off."""
+    try:
+        tracks = _DECODER.decode(line).tracks
+    except GARBLED:
+        return set()
+    names = {name for track in tracks for name in (track.name, *(vote.name for vote in track.votes))}
+    return {name for name in names if name is not None}

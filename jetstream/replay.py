@@ -23,7 +23,7 @@ from jetstream.messages import Captured, Detected, Ended, Message, Named, Tick, 
 from jetstream.stages.record import FPS, open_events, write_event
 from jetstream.video import source
 from jetstream.video.sink import CONTAINERS, VideoSink
-from jetstream.vision import draw
+from jetstream.vision import blur, draw
 from jetstream.why import Stories
 
 log = logging.getLogger("jetstream")
@@ -89,6 +89,7 @@ def to_files(
                 image = rings.read(tracked.frame.camera, tracked.frame.frame_id)
                 assert image is not None  # it was written a moment ago, in this process
                 sink = sink or _open_sink(stack, video, image, config)
+                blur.hide(image, tracked.faces, config.render.blur)
                 draw.faces(image, tracked.faces, landmarks=config.render.landmarks)
                 sink.write(image, tracked.frame.time_s)
     if explain:

@@ -16,6 +16,7 @@ from jetstream.config import Config
 from jetstream.errors import UserError
 
 LOCK, CONFIG, RINGS = "lock", "config.json", "rings.json"
+NEW_CONFIG = "config.json.new"
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,13 @@ class RunDir:
 
     def write(self, config: Config, rings: Mapping[str, str]) -> None:
         """Leave for the processes: what they run with, and each camera's segment."""
-        _write_private(self.path / CONFIG, msgspec.json.encode(config))
+        self.write_config(config)
         _write_private(self.path / RINGS, msgspec.json.encode(dict(rings)))
+
+    def write_config(self, config: Config) -> None:
+        """In one step: a process may be starting."""
+        _write_private(self.path / NEW_CONFIG, msgspec.json.encode(config))
+        os.replace(self.path / NEW_CONFIG, self.path / CONFIG)
 
     def read_config(self) -> Config:
         return msgspec.json.decode((self.path / CONFIG).read_bytes(), type=Config)
@@ -67,9 +73,11 @@ def claim(path: Path) -> Iterator[RunDir]:
         _clear(path)
         os.ftruncate(lock, 0)
         os.pwrite(lock, str(os.getpid()).encode(), 0)
+        umask = os.umask(0o077)  # sockets too, here and in the processes to come
         try:
             yield RunDir(path)
         finally:
+            os.umask(umask)
             _clear(path)
             os.ftruncate(lock, 0)
     finally:
@@ -87,7 +95,7 @@ def _lock(fd: int) -> bool:
 def _clear(path: Path) -> None:
     """Remove what an earlier run left, and nothing else; the lock stays, or two could hold it."""
     for item in path.iterdir():
-        if item.name in (CONFIG, RINGS) or item.is_socket():
+        if item.name in (CONFIG, NEW_CONFIG, RINGS) or item.is_socket():
             item.unlink(missing_ok=True)
 
 

@@ -12,16 +12,18 @@ from pathlib import Path
 
 import msgspec
 
-from jetstream import building, gallery, photos, pipeline, rundir, weights
+from jetstream import building, gallery, keys, passwords, photos, pipeline, rundir, weights
 from jetstream import config as configuration
-from jetstream.config import Camera, Config
+from jetstream.config import Camera, Config, Publish
 from jetstream.errors import SourceError, UserError
 from jetstream.galleryreport import PersonReport, Report
 from jetstream.ipc.ring import Ring
 from jetstream.ipc.segment import segment_name, sweep
+from jetstream.metrics.server import check_endpoint
 from jetstream.models import open_embedder, open_mtcnn
 from jetstream.process import run_stage
-from jetstream.stages.publish import bind
+from jetstream.reloading import Plan, Reloader
+from jetstream.stages.publish import opened
 from jetstream.supervisor import Supervisor
 from jetstream.video import demo, source
 from jetstream.video.source import is_live
@@ -31,12 +33,32 @@ Progress = Callable[[str, float], None]
 log = logging.getLogger("jetstream")
 
 
-def run(config: Config, *, duration_s: float | None = None) -> None:
-    """Run the pipeline of a prepared config until it ends. Raises UserError, RingError, PipelineError."""
+def run(config: Config, *, duration_s: float | None = None, reloader: Reloader | None = None) -> None:
+    """Run the pipeline of a prepared config until it ends. Raises UserError, RingError, PipelineError.
+
+    `reloader` says what SIGHUP does, where no terminal hangs up.
+    """
     if config.publish.enabled and "publish" not in config.pipeline.without:
-        bind(config.publish.endpoint).close(linger=0)
+        with opened(config.publish):
+            pass
     with serve(config) as folder:
-        Supervisor(config, folder).run(duration_s=duration_s)
+        if config.metrics.enabled and "metrics" not in config.pipeline.without:
+            check_endpoint(config.metrics)
+        Supervisor(config, folder, reloader).run(duration_s=duration_s)
+
+
+def check_reload(plan: Plan) -> None:
+    """Raises UserError for what a stage that is started again could not start with."""
+    config = plan.config
+    if "record.dir" in plan.taken:
+        check_record(config)
+    if "publish.endpoint" in plan.taken:
+        with opened(config.publish):
+            pass
+    elif "publish.keys" in plan.taken and config.publish.keys:
+        keys.publisher(Path(config.publish.keys))
+    if "metrics.endpoint" in plan.taken:
+        check_endpoint(config.metrics)
 
 
 def run_alone(name: str, config: Config) -> None:
@@ -47,6 +69,7 @@ def run_alone(name: str, config: Config) -> None:
     """
     stage = pipeline.stage_named(name.partition(".")[0])
     folder = rundir.RunDir(configuration.run_dir(config))
+    os.umask(0o077)  # as `rundir.claim` does
     if folder.is_running():
         config = folder.read_config()
         if stage.name not in config.pipeline.without:
@@ -94,7 +117,8 @@ def prepare(config: Config, progress: Progress | None = None) -> Config:
 def check_sources(config: Config) -> Iterator[str]:
     """A line a camera. Raises UserError when there is none, a file can't be read, or none of the cameras is there.
 
-    A camera or stream that doesn't answer yet is no error beside others that do: it is tried again while they run.
+    A camera or stream that doesn't answer yet is no error beside others that do, nor with `pipeline.wait_for_cameras`:
+    it is tried again while they run.
     """
     if not config.cameras:
         raise UserError("no camera: add [[cameras]] to the config, name one with --source, or try `make demo`")
@@ -111,7 +135,7 @@ def check_sources(config: Config) -> Iterator[str]:
             if not camera_or_stream(camera.source, every_frame=every_frame):
                 raise UserError(str(error)) from None
             missing.append(error)
-    if len(missing) == len(config.cameras):
+    if len(missing) == len(config.cameras) and not config.pipeline.wait_for_cameras:
         raise UserError(str(missing[0]))
     for trouble in missing:
         log.warning("%s; it will be tried again", trouble)
@@ -141,7 +165,7 @@ def camera_or_stream(spec: str, *, every_frame: bool = False) -> bool:
 def probe(camera: Camera, cuda_device: int | None = None) -> source.Probe:
     """What a camera gives. Raises SourceError."""
     return source.probe(
-        camera.source,
+        passwords.address(camera),
         max_width=camera.max_width,
         max_height=camera.max_height,
         open_timeout_s=camera.open_timeout_s,
@@ -161,9 +185,19 @@ def check(config: Config) -> Iterator[str]:
     )
     yield f"people: {config.recognize.faces}: {', '.join(known) or 'nobody, so everyone will be unknown'}"
     if config.publish.enabled:
-        bind(config.publish.endpoint).close(linger=0)
-        yield f"topic: {config.publish.endpoint}: free"
+        with opened(config.publish):
+            pass
+        yield f"topic: {config.publish.endpoint}: free, {who_may_listen(config.publish)}"
+    if config.metrics.enabled:
+        check_endpoint(config.metrics)
+        yield f"metrics: {config.metrics.endpoint}: free{', for other machines too' if config.metrics.remote else ''}"
     yield f"run directory: {configuration.run_dir(config)}"
+
+
+def who_may_listen(settings: Publish) -> str:
+    if not settings.keys:
+        return "for programs on this machine"
+    return f"for {', '.join(keys.allowed(Path(settings.keys))) or 'nobody but this user'}, by their keys"
 
 
 def masked_sources(config: Config) -> Config:

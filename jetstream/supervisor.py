@@ -3,35 +3,35 @@
 Owns the processes; knows no picture and no model.
 """
 
-import contextlib
 import logging
 import os
 import signal
-import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Iterable
 
 import msgspec
 import zmq
 
-from jetstream import pipeline
+from jetstream import pipeline, signals
 from jetstream.child import Child, describe, signal_all
 from jetstream.config import Config
-from jetstream.errors import PipelineError, StuckError, UserError
+from jetstream.errors import JetstreamError, PipelineError, StuckError, UserError
 from jetstream.ipc.bus import endpoint
-from jetstream.messages import Heartbeat, Status
-from jetstream.process import END_IN_ORDER
+from jetstream.logs import masked, set_up_logging
+from jetstream.messages import GARBLED, Heartbeat, Status
+from jetstream.process import END_IN_ORDER, LOG_ANEW
 from jetstream.pulse import SUPERVISOR
+from jetstream.reloading import LOGGING, Reloader
 from jetstream.rundir import RunDir
+from jetstream.watchdog import Watchdog, notify, reloading
 
 STATUS_EVERY_S = 1.0
 TURN_MS = 100
 """longest wait of the supervisor's loop"""
-STALLED_S = 10.0
-"""frames that are captured but not tracked for so long feed the watchdog no more"""
+WEIGHED_EVERY_S = 1.0
+"""how often the memory of the processes is looked at"""
+MACHINE_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 STUCK_PAUSE_S = 1.0
 """before a camera's process that hung is started again"""
 
@@ -41,8 +41,9 @@ log = logging.getLogger("jetstream")
 class Supervisor:
     """Runs the pipeline of `config` in `run_dir` (already claimed, its rings made)."""
 
-    def __init__(self, config: Config, run_dir: RunDir) -> None:
-        self._limits, self._gpu = config.pipeline, config.gpu
+    def __init__(self, config: Config, run_dir: RunDir, reloader: Reloader | None = None) -> None:
+        self._config, self._limits, self._gpu = config, config.pipeline, config.gpu
+        self._reloader, self._reload_asked, self._reload_answered = reloader, False, True
         self._run_dir = run_dir
         self._children = [
             Child(name, stage)
@@ -52,13 +53,13 @@ class Supervisor:
         ]
         self._stopping_since: float | None = None
         self._failure: str | None = None
-        self._progress = Progress()
+        self._watchdog = Watchdog(config)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
         self._beats = context.socket(zmq.PULL)
         self._beats.bind(endpoint(run_dir.path, Heartbeat, SUPERVISOR))
         self._status = context.socket(zmq.PUB)
         self._status.bind(endpoint(run_dir.path, Status, "anyone"))
-        self._status_s = 0.0
+        self._status_s = self._weighed_s = 0.0
 
     def run(self, *, duration_s: float | None = None) -> None:
         """Until every stage is done, a signal, or `duration_s` after all run.
@@ -66,7 +67,7 @@ class Supervisor:
         Raises PipelineError, once all have ended in order: a process kept failing, or could not finish its work.
         """
         ready_s: float | None = None
-        with _signals(self.stop):
+        with signals.handled(self.stop, self._ask_reload):
             try:
                 while not all(child.done for child in self._children):
                     now_s = time.monotonic()
@@ -77,9 +78,11 @@ class Supervisor:
                         ready_s = now_s
                         log.info("running: %s", ", ".join(child.name for child in self._children))
                         notify("READY=1")
+                    if ready_s is not None and self._stopping_since is None:
+                        self._reload(now_s)
                     if duration_s is not None and ready_s is not None and now_s - ready_s >= duration_s:
                         self.stop()
-                    self._tell(now_s)
+                    self._tell(now_s, is_fed=ready_s is not None and self._stopping_since is None)
                 self._hear()  # last words
             finally:
                 self._end()
@@ -101,19 +104,57 @@ class Supervisor:
             child.done = child.done or child.popen is None
         signal_all(driven if any_started else self._children, END_IN_ORDER)
 
+    def _ask_reload(self) -> None:
+        """At the hang-up of a terminal the run ends, as any command's does; without one, SIGHUP is for reloading."""
+        if self._reloader is None or signals.has_terminal():
+            self.stop()
+        self._reload_asked = True
+
+    def _reload(self, now_s: float) -> None:
+        """Where it was asked: the config as it is written now, if it is a good one. What reads what changed in it is
+        started again; systemd hears READY=1 when that is there."""
+        if not self._reload_answered and all(child.is_there for child in self._children):
+            self._reload_answered = True
+            notify("READY=1")
+        if not self._reload_asked or self._reloader is None:
+            return
+        self._reload_asked = self._reload_answered = False
+        reloading()
+        try:
+            plan = self._reloader.plan(self._config)
+        except JetstreamError as error:
+            self._watchdog.extra = masked(f"bad config, the one in use stays: {error}").replace("\n", " ")
+            log.error("%s; the config in use stays", error)
+            self._reload_answered = True
+            notify("READY=1")
+            return
+        self._watchdog.extra = ""
+        self._config, self._limits, self._gpu = plan.config, plan.config.pipeline, plan.config.gpu
+        self._run_dir.write_config(plan.config)
+        for child in self._children:
+            if child.stage.name in plan.stages or (LOGGING & set(plan.taken) and not child.beat_s):
+                child.end_to_start_anew(now_s)
+        if LOGGING & set(plan.taken):
+            set_up_logging("run", self._limits.log_level, self._limits.log_format)
+            signal_all((child for child in self._children if child.beat_s), LOG_ANEW)
+        log.log(logging.WARNING if plan.kept else logging.INFO, "%s", plan.sentence())
+
     def _start_due(self, now_s: float) -> None:
         """Readers first: no frame shall wait for a model to load."""
         readers_ready = all(child.beat_s or child.done for child in self._children if not child.is_driven)
         for child in self._children:
             is_due = child.popen is None and not child.done and now_s >= child.start_after_s
-            if is_due and (readers_ready or child.restarted or not child.is_driven):
+            if is_due and (readers_ready or child.restarted or child.stage.early or not child.is_driven):
                 child.start(self._run_dir.path, now_s)
 
     def _hear(self) -> None:
         timeout_ms = TURN_MS
         while self._beats.poll(timeout_ms):
-            beat = msgspec.msgpack.decode(self._beats.recv(), type=Heartbeat)
             timeout_ms = 0
+            try:
+                beat = msgspec.msgpack.decode(self._beats.recv(), type=Heartbeat)
+            except GARBLED:  # no reason to end all cameras
+                continue
             for child in self._children:
                 if child.popen is not None and child.popen.pid == beat.pid:
                     child.hear(beat, time.monotonic())
@@ -123,13 +164,19 @@ class Supervisor:
             if child.done or child.popen is None:
                 continue
             code = child.popen.poll()
+            if code is None and child.ending_s is not None and now_s - child.ending_s > self._limits.stop_timeout_s:
+                code = child.kill()
             if code is None and self._silent(child, now_s):
                 log.warning("%s: silent for %.0f s; killed", child.name, now_s - (child.beat_s or child.started_s))
+                code = child.kill()
+            if code is None and now_s - self._weighed_s > WEIGHED_EVERY_S and self._too_big(child):
                 code = child.kill()
             if code is not None:
                 self._ended(child, code, now_s)
             elif self._has_no_more_input(child, now_s):
                 signal_all([child], END_IN_ORDER)
+        if now_s - self._weighed_s > WEIGHED_EVERY_S:
+            self._weighed_s = now_s
         if self._stopping_since is not None:
             self._press(now_s - self._stopping_since)
 
@@ -137,6 +184,15 @@ class Supervisor:
         if child.beat_s is None:
             return now_s - child.started_s > self._limits.start_timeout_s
         return now_s - child.beat_s > self._limits.heartbeat_timeout_s
+
+    def _too_big(self, child: Child) -> bool:
+        """Before the machine is out of memory, when the kernel would choose whom to kill."""
+        limit_bytes = self._limits.memory_mb * 1e6 or MACHINE_BYTES / 2
+        if (own_bytes := child.own_bytes()) <= limit_bytes:
+            return False
+        megabytes = own_bytes / 1e6, limit_bytes / 1e6
+        log.warning("%s: holds %.0f MB, over %.0f (pipeline.memory_mb); killed", child.name, *megabytes)
+        return True
 
     def _has_no_more_input(self, child: Child, now_s: float) -> bool:
         """Its input's processes ended a while ago, and one that died may not have said so."""
@@ -147,7 +203,9 @@ class Supervisor:
         return child.is_driven or now_s - child.input_ended_s > self._limits.stop_timeout_s
 
     def _ended(self, child: Child, code: int, now_s: float) -> None:
-        if code == 0:
+        if child.ending_s is not None and self._stopping_since is None:
+            child.renew(now_s)
+        elif code == 0:
             child.done = True
             if child.stage.name == "render" and not all(c.done for c in self._children if c.is_capture):
                 self.stop()  # the user closed the window
@@ -199,14 +257,28 @@ class Supervisor:
         elif since_s > self._limits.stop_timeout_s / 2:
             signal_all(self._children, END_IN_ORDER)
 
-    def _tell(self, now_s: float) -> None:
+    def _tell(self, now_s: float, *, is_fed: bool) -> None:
         if now_s - self._status_s < STATUS_EVERY_S:
             return
         self._status_s = now_s
-        processes = tuple(child.status() for child in self._children)
-        self._status.send(msgspec.msgpack.encode(Status(pid=os.getpid(), wall_ns=time.time_ns(), processes=processes)))
-        if self._progress.is_made(*self._frames(), now_s):
-            notify("WATCHDOG=1")
+        processes = tuple(child.status(now_s) for child in self._children)
+        turn_ns = time.monotonic_ns()
+        status = Status(pid=os.getpid(), wall_ns=time.time_ns(), turn_ns=turn_ns, processes=processes)
+        self._status.send(msgspec.msgpack.encode(status))
+        if is_fed:
+            self._feed(now_s)
+
+    def _feed(self, now_s: float) -> None:
+        captures = {child.name.partition(".")[2]: child for child in self._children if child.is_capture}
+        on_the_way = [c for c in self._children if c.is_capture or c.stage.name in ("detect", "track")]
+        is_starting = any(child.beat_s is None and not child.done for child in on_the_way)
+        self._watchdog.turn(
+            _frames_by_camera(captures.values()),
+            _frames_by_camera(child for child in self._children if child.stage.name == "track"),
+            now_s,
+            grace_s=self._limits.start_timeout_s if is_starting else 0.0,
+            done=frozenset(name for name, child in captures.items() if child.done),
+        )
 
     def _frames(self) -> tuple[int, int]:
         """Captured and tracked, by all lives of the processes."""
@@ -215,6 +287,8 @@ class Supervisor:
 
     def _end(self) -> None:
         """Whatever happened, no process of ours outlives this."""
+        if self._stopping_since is None:
+            notify("STOPPING=1")
         signal_all(self._children, signal.SIGKILL)
         for child in self._children:
             if child.popen is not None:
@@ -223,42 +297,5 @@ class Supervisor:
         self._status.close(linger=0)
 
 
-class Progress:
-    """Whether captured frames come out at the other end. Cameras that give none are reported, but stall nothing."""
-
-    def __init__(self) -> None:
-        self._captured = self._tracked = 0
-        self._captured_s: float | None = None
-        self._tracked_s: float | None = None
-
-    def is_made(self, captured: int, tracked: int, now_s: float) -> bool:
-        if captured != self._captured:
-            self._captured, self._captured_s = captured, now_s
-            self._tracked_s = self._tracked_s or now_s
-        if tracked != self._tracked:
-            self._tracked, self._tracked_s = tracked, now_s
-        return self._captured_s is None or self._tracked_s is None or self._captured_s - self._tracked_s < STALLED_S
-
-
-def notify(state: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Tell systemd, where it asked to be told (sd_notify(3)): a datagram to the socket in NOTIFY_SOCKET."""
-    address = environment.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-        channel.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
-
-
-@contextmanager
-def _signals(stop: Callable[[], None]) -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP call `stop` meanwhile."""
-
-    def handle(signum: int, frame: FrameType | None) -> None:
-        stop()
-
-    before = {signum: signal.signal(signum, handle) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+def _frames_by_camera(children: Iterable[Child]) -> Counter[str]:
+    return sum((child.frames_by_camera for child in children), Counter[str]())

@@ -26,6 +26,7 @@ class Command:
     folder: Path
     models: Path
     port: int = field(default_factory=lambda: free_port())
+    metrics_port: int = field(default_factory=lambda: free_port())
 
     @property
     def run_dir(self) -> Path:
@@ -36,11 +37,16 @@ class Command:
         return f"tcp://127.0.0.1:{self.port}"
 
     @property
+    def metrics(self) -> str:
+        return f"http://127.0.0.1:{self.metrics_port}"
+
+    @property
     def sets(self) -> list[str]:
         settings = (
             f"pipeline.run_dir={self.run_dir}",
             f"models.dir={self.models}",
             f"publish.endpoint={self.endpoint}",
+            f"metrics.endpoint={self.metrics}",
         )
         return [word for setting in settings for word in ("--set", setting)]
 
@@ -66,6 +72,7 @@ class Command:
                 stderr=log,
                 stdout=log,
                 text=True,
+                start_new_session=True,  # without a terminal, whose hang-up would mean the end
             )
         try:
             self.wait(lambda status: all(p.state == "running" for p in status.processes), process)

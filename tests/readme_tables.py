@@ -17,6 +17,7 @@ TABLES = {
     "Render": "[render]",
     "Record": "[record]",
     "Publish": "[publish]",
+    "Metrics": "[metrics]",
 }
 
 

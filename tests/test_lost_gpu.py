@@ -56,6 +56,7 @@ def lost(tmp_path: Path, models_dir: Path, no_gpu: None) -> Config:
             "recognize": {"faces": "demo", "watch_s": 0},
             "models": {"dir": str(models_dir)},
             "publish": {"endpoint": f"tcp://127.0.0.1:{free_port()}"},
+            "metrics": {"enabled": False},
             "render": {"window": False},
             "pipeline": {"run_dir": str(tmp_path / "run"), "heartbeat_timeout_s": 1.5},
             "gpu": {"when_lost": "cpu"},

@@ -296,6 +296,27 @@ def test_subscriber_of_the_readme_works_with_pyzmq_and_msgpack_alone(jetstream: 
     assert any("Eileen Collins" in line for line in lines), lines
 
 
+def test_subscriber_with_a_key_of_the_readme_works_too(jetstream: Command, tmp_path: Path) -> None:
+    readme = (REPOSITORY / "README.md").read_text()
+    program = readme.split("<!-- subscriber with a key -->")[1].split("```python\n")[1].split("```")[0]
+    server = jetstream("keys", "new").stdout.strip()
+    public = jetstream("keys", "new", "dashboard", "--server", server).stdout.strip()
+    assert jetstream("keys", "allow", "dashboard", public).returncode == 0
+    script = tmp_path / "subscriber.py"
+    script.write_text(program.replace("tcp://192.0.2.5:5570", jetstream.endpoint))
+
+    with jetstream.running(DEMO, "--headless", "--set", "publish.keys=keys"):
+        subscriber = subprocess.Popen(
+            [sys.executable, "-u", str(script)], stdout=subprocess.PIPE, text=True, cwd=tmp_path
+        )
+        assert subscriber.stdout is not None
+        lines = [subscriber.stdout.readline() for _ in range(40)]
+        subscriber.kill()
+        subscriber.wait()
+
+    assert any("Eileen Collins" in line for line in lines), lines
+
+
 def test_topic_has_a_gapless_sequence_in_one_epoch(jetstream: Command) -> None:
     with jetstream.running(DEMO, "--headless"), zmq.Context() as context, context.socket(zmq.SUB) as socket:
         socket.connect(jetstream.endpoint)
@@ -330,18 +351,23 @@ def test_one_stage_can_be_run_by_hand_beside_the_others(jetstream: Command) -> N
     settings = ("--headless", "--set", 'pipeline.without=["detect"]', "--set", "publish.enabled=true")
     with jetstream.running(DEMO, *settings) as process:
         command = [sys.executable, "-m", "jetstream.cli", "run", DEMO, "--stage", "detect", *jetstream.sets]
-        seen = 0
+        seen = [0]
+
+        def stands(status: Status) -> bool:
+            """Nothing of the stage that ended is on its way any more."""
+            before, seen[0] = seen[0], tracked(status)
+            return before == seen[0]
+
         for _ in range(2):  # stopped and run again, as one does with a debugger
             alone = subprocess.Popen(command, env=jetstream.environment, cwd=jetstream.folder)
-            status = jetstream.wait(
-                lambda s, seen=seen: any(
-                    p.process == "track" and p.beat and p.beat.frames > seen + 5 for p in s.processes
-                ),
-                process,
-            )
-            seen = next(p.beat.frames for p in status.processes if p.process == "track" and p.beat)
+            jetstream.wait(lambda status: tracked(status) > seen[0] + 5, process)
             alone.send_signal(signal.SIGINT)
             assert alone.wait(timeout=10) == 0
+            jetstream.wait(stands, process)
+
+
+def tracked(status: Status) -> int:
+    return next((p.beat.frames for p in status.processes if p.process == "track" and p.beat), 0)
 
 
 def hear_ctrl_c() -> None:
@@ -350,13 +376,14 @@ def hear_ctrl_c() -> None:
 
 
 def frames_flow(status: Status, since: Mapping[str, int] = MappingProxyType({})) -> bool:
-    """Whether every process has handled frames, more than it had; `learn` sees none."""
-    at_work = [p for p in status.processes if p.process != "learn"]
+    """Whether every process has handled frames, more than it had; `learn` and `metrics` see none."""
+    at_work = [p for p in status.processes if p.process not in ("learn", "metrics")]
     return all(p.beat and p.beat.frames > since.get(p.process, 0) for p in at_work)
 
 
 def without_clocks(events: list[dict]) -> list[dict]:
-    return [{key: value for key, value in event.items() if key not in ("captured_ns", "wall")} for event in events]
+    clocks = ("captured_ns", "wall", "hops_ms")
+    return [{key: value for key, value in event.items() if key not in clocks} for event in events]
 
 
 def lines_of(path: Path) -> list[dict]:

@@ -11,11 +11,20 @@ from typing import Annotated
 import typer
 
 from jetstream import __version__
-from jetstream.cli import flow, knowing, machine
+from jetstream.cli import flow, knowing, machine, safety, service
 from jetstream.cli.shared import app
 from jetstream.errors import JetstreamError
+from jetstream.logs import last_words
 
-__all__ = ["app", "flow", "knowing", "machine", "main"]  # importing the three makes their commands known, in this order
+__all__ = [
+    "app",
+    "flow",
+    "knowing",
+    "machine",
+    "main",
+    "safety",
+    "service",
+]  # importing the five makes their commands known, in this order
 
 NO_LIBGL = (
     "OpenCV with a window was installed beside the one without, and this machine has no libGL for it; run "
@@ -49,7 +58,7 @@ def main() -> None:
     try:
         app()
     except JetstreamError as error:
-        print(f"jetstream: {error}", file=sys.stderr)
+        last_words(str(error))
         sys.exit(error.exit_code)
     except ImportError as error:
         if "libGL" not in str(error):

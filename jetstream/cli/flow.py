@@ -1,6 +1,9 @@
 """Commands that run the pipeline and watch it."""
 
 import contextlib
+import logging
+import signal
+import time
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,11 +21,15 @@ from jetstream.cli.shared import (
     app,
     err,
     log_as_run,
+    once,
     out,
     plain,
     progress_bars,
+    say,
     settings_of,
 )
+from jetstream.config import Config
+from jetstream.errors import UserError
 
 
 @app.command()
@@ -55,16 +62,26 @@ def run(
     ] = None,
 ) -> None:
     """Run the pipeline: follow and name faces from cameras or files until they end, or Ctrl-C."""
-    from jetstream import startup
+    from jetstream import passwords, startup
+    from jetstream.reloading import Reloader
+    from jetstream.signals import has_terminal
+    from jetstream.watchdog import patient
 
-    settings = settings_of(config, sets=sets, sources=source, faces=faces, record=record, pace=pace, headless=headless)
-    log_as_run(settings)
+    def read() -> Config:
+        return settings_of(config, sets=sets, sources=source, faces=faces, record=record, pace=pace, headless=headless)
+
+    if not has_terminal():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the pipeline runs there is nothing to reload
+    written = read()
+    log_as_run(written)
+    for warning in passwords.seen_by_others(config, source or (), written.cameras):
+        logging.getLogger("jetstream").warning("%s", warning)
     if stage is not None:
-        startup.run_alone(stage, settings)
+        startup.run_alone(stage, written)
         return
     with progress_bars() as progress:
-        settings = startup.prepare(settings, progress)
-    startup.run(settings, duration_s=duration)
+        settings = startup.prepare(written, patient(progress))
+    startup.run(settings, duration_s=duration, reloader=Reloader(read, written, startup.check_reload))
 
 
 @app.command()
@@ -115,28 +132,63 @@ def top(
     once: Annotated[bool, typer.Option("--once", help="Print one table and end.")] = False,
     sets: Sets = None,
 ) -> None:
-    """Watch a running pipeline: rate, latency, drops by reason and restarts of each process."""
+    """Watch a running pipeline: rate, latency, drops by reason and restarts of each process. Plain text in a pipe."""
     from jetstream import top as view
+    from jetstream import toptable
 
     settings = settings_of(config, sets=sets, headless=False)
     statuses = view.statuses(configuration.run_dir(settings))
-    if once:
-        out.print(view.table(next(statuses)))
-        return
-    with contextlib.suppress(KeyboardInterrupt), Live(console=out, auto_refresh=False) as live:
+    with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
+        live = stack.enter_context(Live(console=out, auto_refresh=False)) if out.is_terminal and not once else None
         for status in statuses:
-            live.update(view.table(status), refresh=True)
+            now_ns = time.monotonic_ns()
+            if live is not None:
+                live.update(toptable.tables(status, now_ns), refresh=True)
+            elif out.is_terminal:
+                out.print(toptable.tables(status, now_ns))
+            else:
+                print(toptable.text(status, now_ns), flush=True)
+            if once:
+                return
+
+
+@app.command()
+def trace(
+    seconds: Annotated[float, typer.Argument(min=0.1, max=600, help="How long.", show_default=False)],
+    file: Annotated[Path, typer.Option("--out", "-o", help="Write it here.", show_default=False)],
+    config: Annotated[
+        Path | None, typer.Argument(help="Config of the pipeline, if it sets pipeline.run_dir.", show_default=False)
+    ] = None,
+    sets: Sets = None,
+) -> None:
+    """Record what each process of a running pipeline does when, as a trace for ui.perfetto.dev or chrome://tracing."""
+    from jetstream import atomic
+    from jetstream import trace as tracing
+
+    settings = settings_of(config, sets=sets, headless=False)
+    if file.is_dir() or not file.parent.is_dir():
+        raise UserError(f"--out {file}: name a file in a folder that is there")
+    content = tracing.record(configuration.run_dir(settings), seconds)
+    try:
+        atomic.replace(file, msgspec.json.encode(content), mode=0o600)
+    except OSError as error:
+        raise UserError(f"--out {file}: {error.strerror}; name a file in a folder that can be written") from None
+    say(f"{file}: {seconds:g} s; open it at ui.perfetto.dev or chrome://tracing")
 
 
 @app.command()
 def subscribe(
     endpoint: Annotated[str, typer.Argument(help="The topic's ZeroMQ endpoint.")] = configuration.Publish().endpoint,
     camera: Annotated[str, typer.Option(help="Only this camera.", show_default=False)] = "",
+    key: Annotated[
+        Path | None, typer.Option(help="Key file, where the topic asks for one.", show_default=False)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Print the detections of a running pipeline, a line a frame."""
-    from jetstream import top
+    from jetstream import keys, top
 
+    pair = None if key is None else keys.read(key)
     with contextlib.suppress(KeyboardInterrupt):  # its only end
-        for event in top.detections(endpoint, camera):
+        for event in top.detections(endpoint, camera, pair, once(say)):
             print(msgspec.json.encode(event).decode() if as_json else top.line(event), flush=True)

@@ -8,6 +8,7 @@ import msgspec
 import typer
 from rich.console import Console
 
+from jetstream import audit
 from jetstream.cli.shared import Faces, Images, Json, Sets, app, log_as_run, progress_bars, say, settings_of
 from jetstream.config import Config
 from jetstream.errors import JetstreamError, PipelineError, UserError
@@ -82,6 +83,7 @@ def enroll(
         enrolling.check(request, settings)
         startup.prepare_models(settings, progress)
         enrolled = enrolling.enroll(request, settings, progress, say)
+    audit.add(Path(settings.models.dir), "enroll", name)
     try:
         console = _wide()
         console.print(told.table(name, enrolled, console.width))
@@ -101,6 +103,7 @@ def rename(old: str, new: str, faces: Faces = None, sets: Sets = None) -> None:
 
     settings = settings_of(sets=sets, faces=faces)
     known.rename(old, new, Path(settings.recognize.faces))
+    _audit("rename", settings, old, new)
     train(faces, None, sets)
     _say_of_recordings(old)
 
@@ -112,6 +115,7 @@ def merge(source: str, target: str, faces: Faces = None, sets: Sets = None) -> N
 
     settings = settings_of(sets=sets, faces=faces)
     known.merge(source, target, Path(settings.recognize.faces))
+    _audit("merge", settings, source, target)
     train(faces, None, sets)
     _say_of_recordings(source)
 
@@ -137,6 +141,8 @@ def forget(
         found = known.find(names, folder, models, recordings)
         typer.confirm(f"Erase {who}: {found}, and what was learnt?", abort=True)
     erased = known.forget(names, folder, models, recordings)
+    for name in names:
+        audit.add(models, "forget", name, erased.photos)
     try:
         train(faces, None, sets)
         known.forget_earlier_version(folder, models)
@@ -195,6 +201,7 @@ def evaluate(
         result, shown = run.evaluate(settings, test, truth, progress)
     if path is not None:
         page.write(path, result, shown)
+        audit.add(Path(settings.models.dir), "export")
         say(f"{path}: the report; it shows faces and can be read by you alone")
     if as_json:
         print(msgspec.json.encode(result).decode())
@@ -235,6 +242,11 @@ def _learn(settings: Config, *, stay_rolled_back: bool = False, as_json: bool = 
         print(msgspec.json.encode(report).decode())
         return
     _wide().print(peopletable.table(report, settings.recognize.faces))
+
+
+def _audit(what: audit.What, settings: Config, *names: str) -> None:
+    for name in names:
+        audit.add(Path(settings.models.dir), what, name)
 
 
 def _wide() -> Console:

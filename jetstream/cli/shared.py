@@ -4,7 +4,7 @@ Holds no command.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -79,10 +79,22 @@ def say(line: str) -> None:
     err.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
-def log_as_run(settings: Config) -> None:
-    from jetstream.process import set_up_logging
+def once(told: Callable[[str], None]) -> Callable[[str], None]:
+    """`told`, but not the same line again."""
+    before: set[str] = set()
 
-    set_up_logging("run", settings.pipeline.log_level)
+    def tell(line: str) -> None:
+        if line not in before:
+            before.add(line)
+            told(line)
+
+    return tell
+
+
+def log_as_run(settings: Config) -> None:
+    from jetstream.logs import set_up_logging
+
+    set_up_logging("run", settings.pipeline.log_level, settings.pipeline.log_format)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ import numpy as np
 
 from jetstream.enrolling.seen import Found, Seen, Source
 from jetstream.errors import SourceError, UserError
+from jetstream.passwords import expanded
 from jetstream.video import source as sources
 from jetstream.video.folder import shrunk
 from jetstream.video.frames import Image
@@ -76,7 +77,7 @@ def from_camera(
     source, follower = Source(shown(spec), camera_stem(spec), timed=True), Follower(detector)
     start_ns: int | None = None
     waiting_since_s = time.monotonic()
-    with Newest(partial(open_source, spec)) as camera:
+    with Newest(partial(open_source, expanded(spec, "--from"))) as camera:
         while start_ns is None or (time.monotonic_ns() - start_ns) * 1e-9 < seconds:
             try:
                 frame = camera.get(0.2)

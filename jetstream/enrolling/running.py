@@ -3,8 +3,10 @@
 Touches nothing of the pipeline: it is one more subscriber, and a reader that no writer waits for.
 """
 
+import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -12,7 +14,8 @@ import numpy as np
 import zmq
 
 from jetstream import config as configuration
-from jetstream.config import Config
+from jetstream import keys
+from jetstream.config import Config, Publish
 from jetstream.enrolling.footage import Enough
 from jetstream.enrolling.seen import Found, Seen, Source
 from jetstream.errors import PipelineError, UserError
@@ -40,7 +43,7 @@ def from_track(spec: str, seen: Seen, config: Config, seconds: float, enough: En
     source = Source(f"track {spec}", f"track-{spec.replace('/', '-')}", timed=True)
     start_s, last_s = time.monotonic(), -LOOK_EVERY_S
     with Rings.attach_all(folder.read_rings()) as rings:
-        for event in _events(running.publish.endpoint, camera, start_s + seconds, folder):
+        for event in _events(running.publish, camera, start_s + seconds, folder):
             time_s = time.monotonic() - start_s
             others |= {track.track_id for track in event.tracks}
             if track_id not in {track.track_id for track in event.tracks}:
@@ -92,11 +95,15 @@ def parsed(spec: str) -> tuple[str, int]:
     return camera, int(number)
 
 
-def _events(endpoint: str, camera: str, until_s: float, folder: RunDir) -> Iterator[Event]:
+def _events(publish: Publish, camera: str, until_s: float, folder: RunDir) -> Iterator[Event]:
     """The topic's events, until a time of the monotonic clock or the pipeline's end."""
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
+    if publish.keys:
+        own = keys.publisher(Path(publish.keys))
+        own.authenticate(socket, own.public)
+    socket.set(zmq.IPV6, int("[" in publish.endpoint))
     socket.subscribe(b"detections.")
-    socket.connect(endpoint)
+    socket.connect(re.sub(r"^tcp://(\*|0\.0\.0\.0):", "tcp://127.0.0.1:", publish.endpoint))
     try:
         while (left_s := until_s - time.monotonic()) > 0:
             if not socket.poll(int(min(left_s, 0.5) * 1000) + 1):

@@ -137,6 +137,8 @@ class _Frame(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if (self.frame is None) == (self.frame_id is None) or (self.faces is None) == (self.tracks is None):
             raise ValueError("expected frame and faces, or frame_id and tracks")
+        if min(self.frame or 0, self.frame_id or 0) < 0:
+            raise ValueError("frames are counted from 0")
 
 
 class Boxes:
@@ -199,7 +201,7 @@ def load(path: Path) -> Truth:
         raise UserError(f"--truth {path}: can't be read ({error.strerror}); check the path") from None
     try:
         return parse(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"--truth {path}: {error}; {FORMS}") from None
 
 
@@ -232,7 +234,7 @@ def _array(boxes: Sequence[Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 
 def read_events(path: Path) -> Iterator[Event]:
-    """The events of a replay or a recording. Raises OSError and msgspec.DecodeError."""
+    """The events of a replay or a recording. Raises OSError and what is in `messages.GARBLED`."""
     with path.open("rb") as file:
         for line in file:
             yield msgspec.json.decode(line, type=Event)

@@ -19,10 +19,12 @@ import msgspec
 import zmq
 
 from jetstream.errors import UserError
-from jetstream.messages import Ended, Framed, Message, Tick
+from jetstream.messages import GARBLED, Ended, Framed, Message, Tick
 
 HIGH_WATER = 1024
 """messages in a lossy socket's queue: the newest few of each of many cameras, and at most a few megabytes"""
+LARGEST_BYTES = 8 << 20
+"""of a message; a frame with a thousand faces takes one"""
 BEAT_S = 0.1
 """longest wait without a heartbeat"""
 LONGEST_PATH = 107
@@ -33,10 +35,15 @@ Beat: TypeAlias = Callable[[], None]
 
 def endpoint(run_dir: Path, kind: type[Message], reader: str) -> str:
     """Where `reader` listens for messages of `kind`. Raises UserError when the run directory's path is too long."""
-    path = run_dir / f"{kind.__name__.lower()}.{reader}"
+    path = run_dir / doorway(kind, reader)
     if len(str(path).encode()) > LONGEST_PATH:
         raise UserError(f"pipeline.run_dir: {run_dir}: too long for a socket's path; choose a shorter folder")
     return f"ipc://{path}"
+
+
+def doorway(kind: type[Message], reader: str) -> str:
+    """Its name: `captured.detect`."""
+    return f"{kind.__name__.lower()}.{reader}"
 
 
 class Reader(NamedTuple):
@@ -57,15 +64,17 @@ class Outbox:
             for kind, group in readers.items()
         }
         self.drops: Counter[str] = Counter()
+        self.full_at: Counter[str] = Counter()  # the same by doorway
 
     def send(self, message: Message) -> None:
         """To all readers of the message's type; never waits."""
         payload = self._encoder.encode(message)
-        for _, socket in self._readers[type(message)]:
+        for reader, socket in self._readers[type(message)]:
             try:
                 socket.send(payload, zmq.NOBLOCK)
             except zmq.Again:
                 self.drops["full"] += 1
+                self.full_at[doorway(type(message), reader.name)] += 1
 
     def end(self, sender: str, timeout_s: float = 1.0) -> None:
         """Tell the readers that end with `sender` that it has ended, waiting for a full queue; then close."""
@@ -106,11 +115,13 @@ class Inbox:
         tick_s: float | None = None,
         idle_ticks: bool = False,
     ) -> None:
+        self._reader = reader
         self._waiting = {kind: Waiting(limit) for kind, limit in kinds.items()}
         self._decoders = {kind: msgspec.msgpack.Decoder(kind | Ended) for kind in kinds}
         self._open_senders = set(senders)
         self._beat, self._stop, self._pass_ended, self._tick_s = beat, stop, pass_ended, tick_s
         self._end_passed = False
+        self.garbled: Counter[str] = Counter()  # messages that were none, by doorway
         self._idle_ticks, self._idle_tick_due = idle_ticks, False
         self._ticked_s = time.monotonic()
         self._poller = zmq.Poller()
@@ -124,6 +135,11 @@ class Inbox:
     def late(self) -> int:
         """Messages that fell because newer ones came before they were taken."""
         return sum(waiting.late for waiting in self._waiting.values())
+
+    def queues(self) -> Iterator[tuple[str, int, int]]:
+        """Of each doorway its name, how many messages wait there, and how many fell because newer ones came."""
+        for kind, waiting in self._waiting.items():
+            yield doorway(kind, self._reader), len(waiting), waiting.late
 
     def __iter__(self) -> Iterator[Message]:
         return self
@@ -188,6 +204,9 @@ class Inbox:
                     message = self._decoders[kind].decode(socket.recv(zmq.NOBLOCK))
                 except zmq.Again:
                     break
+                except GARBLED:  # whoever wrote it is this user too, and no reason to end
+                    self.garbled[doorway(kind, self._reader)] += 1
+                    continue
                 if isinstance(message, Ended):
                     self._open_senders.discard(message.sender)
                 else:
@@ -209,6 +228,7 @@ def _push(address: str, lossless: bool) -> "zmq.Socket[bytes]":
 def _pull(address: str, lossless: bool) -> "zmq.Socket[bytes]":
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PULL)
     socket.set(zmq.RCVHWM, 0 if lossless else HIGH_WATER)
+    socket.set(zmq.MAXMSGSIZE, LARGEST_BYTES)
     socket.bind(address)
     return socket
 
@@ -222,6 +242,9 @@ class Waiting:
         self.late = 0
         self._queues: dict[str, deque[Message]] = {}
 
+    def __len__(self) -> int:
+        return sum(len(queue) for queue in self._queues.values())
+
     def add(self, message: Message) -> None:
         queue = self._queues.setdefault(_camera_of(message), deque())
         queue.append(message)
@@ -234,6 +257,8 @@ class Waiting:
         for camera, queue in self._queues.items():
             if queue and camera not in but:
                 message = queue.popleft()
-                self._queues[camera] = self._queues.pop(camera)  # to the end of the line
+                del self._queues[camera]
+                if queue:  # to the end of the line; else it is forgotten, since garbage may have made up its name
+                    self._queues[camera] = queue
                 return message
         return None

@@ -187,6 +187,8 @@ class Ring:
         number, height, width = words[slot], words[slot + 1], words[slot + 2]
         if number != frame_id or not self.holds(frame_id):
             return None
+        if not 0 < height * width * 3 <= self.layout.frame_bytes:  # not torn, or it wouldn't be held
+            raise RingError(f"{self._segment.path}: damaged: a frame of {width} x {height} px; start the run again")
         return View(frame_id, _read_only(self._pixels(frame_id, height, width)), self)
 
     def holds(self, frame_id: int) -> bool:

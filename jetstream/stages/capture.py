@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from jetstream import passwords
 from jetstream.config import Camera, Config, cuda_device
 from jetstream.errors import SourceError, StuckError
 from jetstream.ipc.ring import LocalRing, Ring, Rings
@@ -148,7 +149,7 @@ def _newest(
 
 def _open(camera: Camera, *, every_frame: bool, cuda_device: int | None, loop: bool = False) -> Source:
     return open_source(
-        camera.source,
+        passwords.address(camera),
         fps_limit=camera.fps,
         max_width=camera.max_width,
         max_height=camera.max_height,

@@ -6,6 +6,7 @@ Both can be read after the machine lost its power in mid-frame, up to about the 
 import contextlib
 import fcntl
 import logging
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -17,34 +18,113 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from jetstream import retention
 from jetstream.config import Config
-from jetstream.errors import UserError
+from jetstream.config import Record as RecordSettings
+from jetstream.errors import SourceError, UserError
 from jetstream.ipc.ring import FrameReader
 from jetstream.messages import Dropped, Finished, Tracked, event_of
+from jetstream.outage import Outage
+from jetstream.video.mend import cut_to_last_fragment
 from jetstream.video.sink import VideoSink
-from jetstream.vision import draw
+from jetstream.vision import blur, draw
 
 FPS = 25.0
 """Nominal rate of a recording; frames carry their own times."""
+SWEEP_EVERY_S = 60.0
+"""how often old recordings are looked for"""
 SYNC_EVERY_S = 1.0
 """how often events are on disk for sure, like the video"""
+LONGEST_LINE = 1 << 20
+"""bytes of an event line, and more"""
 
 log = logging.getLogger("jetstream")
 
 
 def record(messages: Iterator[Tracked], rings: FrameReader, config: Config) -> Iterator[Finished | Dropped]:
-    """Every frame's event, and its picture unless it has left the ring, which is Dropped (`lapped`)."""
-    started = time.strftime("%Y%m%dT%H%M%S")
-    recordings: dict[str, Recording] = {}
-    with ExitStack() as stack:
+    """Every frame's event, and its picture unless it has left the ring, which is Dropped (`lapped`).
+
+    Live, a disk that is full or gone stops recordings alone: their frames are Dropped (`disk`) until it is back. In the
+    every-frame pace nothing may be missing, so that raises SourceError.
+    """
+    folder = Path(config.record.dir)
+    recorders: dict[str, Recorder] = {}
+    swept_s = -math.inf
+    try:
         for tracked in messages:
             camera = tracked.frame.camera
-            if camera not in recordings:
-                recordings[camera] = Recording(unused(Path(config.record.dir), f"{camera}-{started}"), config)
-                stack.callback(recordings[camera].close)
-            if not recordings[camera].add(tracked, rings):
-                yield Dropped(camera=camera, reason="lapped")
+            if camera not in recorders:
+                recorders[camera] = Recorder(camera, folder, config)
+            if time.monotonic() - swept_s > SWEEP_EVERY_S:
+                swept_s = time.monotonic()
+                _sweep(folder, config.record)
+            lost = recorders[camera].add(tracked, rings)
+            if lost is not None:
+                yield Dropped(camera=camera, reason=lost)
             yield Finished(frame=tracked.frame)
+    finally:
+        with ExitStack() as stack:  # whichever fails, all are closed
+            for recorder in recorders.values():
+                stack.callback(recorder.close)
+
+
+def _sweep(folder: Path, settings: RecordSettings) -> None:
+    if not (settings.keep_days or settings.keep_gb):
+        return
+    gone = retention.sweep(
+        folder, keep_days=settings.keep_days, keep_gb=settings.keep_gb, now_s=time.time(), in_use=is_open
+    )
+    if gone:
+        log.info("%s: %d old recordings deleted (record.keep_days, record.keep_gb)", folder, len(gone))
+
+
+class Recorder:
+    """One camera's recordings, one after the other, and none while the disk can't be written."""
+
+    def __init__(self, camera: str, folder: Path, config: Config) -> None:
+        self._camera, self._folder, self._config = camera, folder, config
+        self._recording: Recording | None = None
+        self._outage = Outage(camera, folder)
+
+    def add(self, tracked: Tracked, rings: FrameReader) -> str | None:
+        """Why the frame, or its picture, was lost; None where it wasn't."""
+        if self._outage.is_on(time.monotonic()):
+            return "disk"
+        try:
+            is_whole = self._current(tracked).add(tracked, rings)
+        except (SourceError, UserError, OSError) as error:
+            self._give_up()
+            if self._config.pipeline.pace == "every-frame":
+                raise SourceError(f"{self._folder}: {error}; make room, since no frame may be missing") from None
+            self._outage.begin(error, time.monotonic())
+            return "disk"
+        self._outage.end(time.monotonic())
+        return None if is_whole else "lapped"
+
+    def close(self) -> None:
+        if self._recording is not None:
+            self._recording.close()
+            self._recording = None
+
+    def _current(self, tracked: Tracked) -> "Recording":
+        if self._recording is not None and self._recording.is_long(tracked):
+            self.close()
+        if self._recording is None:
+            stem = f"{self._camera}-{time.strftime('%Y%m%dT%H%M%S')}"
+            self._recording = Recording(unused(self._folder, stem), self._config)
+        return self._recording
+
+    def _give_up(self) -> None:
+        """What is on the disk stays, up to its last whole line and the last second of video that is whole."""
+        if self._recording is None:
+            return
+        recording, self._recording = self._recording, None
+        with contextlib.suppress(SourceError, OSError):
+            recording.close()
+        with contextlib.suppress(OSError):
+            cut_to_last_line(recording.events)
+        with contextlib.suppress(OSError):
+            cut_to_last_fragment(recording.events.with_suffix(".mp4"))
 
 
 class Recording:
@@ -52,26 +132,34 @@ class Recording:
 
     def __init__(self, stem: Path, config: Config) -> None:
         self._settings = config.record
-        self._landmarks = config.render.landmarks
-        self._stem = stem
-        self._events = open_events(stem.with_suffix(".jsonl"))
+        self._landmarks, self._blur = config.render.landmarks, config.render.blur
+        self._stem, self.events = stem, stem.with_suffix(".jsonl")
+        self._events = open_events(self.events)
         self._video: VideoSink | None = None
         self._synced_s = 0.0
+        self._first_s: float | None = None
+
+    def is_long(self, tracked: Tracked) -> bool:
+        """Whether it is time for a new one."""
+        limit_s = self._settings.file_hours * 3600
+        return limit_s > 0 and self._first_s is not None and tracked.frame.time_s - self._first_s >= limit_s
 
     def add(self, tracked: Tracked, rings: FrameReader) -> bool:
         """False when the picture was gone; its event is written all the same, and last: then the frame is done."""
+        self._first_s = tracked.frame.time_s if self._first_s is None else self._first_s
         image = None
         if self._settings.video != "none":
             image = rings.read(tracked.frame.camera, tracked.frame.frame_id)
         if image is not None:
             self._write(image, tracked)
-        write_event(self._events, tracked)
+        write_event(self._events, tracked, "recorded", time.monotonic_ns())
         if time.monotonic() - self._synced_s > SYNC_EVERY_S:
             os.fdatasync(self._events.fileno())
             self._synced_s = time.monotonic()
         return image is not None or self._settings.video == "none"
 
     def _write(self, image: NDArray[np.uint8], tracked: Tracked) -> None:
+        blur.hide(image, tracked.faces, self._blur)
         if self._settings.video == "annotated":
             draw.faces(image, tracked.faces, landmarks=self._landmarks)
         if self._video is None:
@@ -83,9 +171,11 @@ class Recording:
         self._video.write(image, tracked.frame.time_s)
 
     def close(self) -> None:
-        if self._video is not None:
-            self._video.close()
-        self._events.close()
+        try:
+            if self._video is not None:
+                self._video.close()
+        finally:
+            self._events.close()
 
 
 def open_events(path: Path) -> TextIO:
@@ -115,8 +205,17 @@ def is_open(path: Path) -> bool:
     return False
 
 
-def write_event(events: TextIO, tracked: Tracked) -> None:
-    events.write(msgspec.json.encode(event_of(tracked)).decode() + "\n")
+def write_event(events: TextIO, tracked: Tracked, hop: str = "", at_ns: int = 0) -> None:
+    events.write(msgspec.json.encode(event_of(tracked, hop, at_ns)).decode() + "\n")
+
+
+def cut_to_last_line(events: Path) -> None:
+    """Take away a line that a full disk left unfinished. Raises OSError."""
+    with events.open("rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        begin = file.seek(max(0, size - LONGEST_LINE))
+        tail = file.read()
+        file.truncate(begin + tail.rfind(b"\n") + 1)
 
 
 def unused(folder: Path, stem: str) -> Path:

@@ -12,7 +12,7 @@ from jetstream.config import Config
 from jetstream.ipc.ring import FrameReader
 from jetstream.messages import Dropped, Finished, Tick, Tracked
 from jetstream.video import window
-from jetstream.vision import draw
+from jetstream.vision import blur, draw
 
 log = logging.getLogger("jetstream")
 
@@ -43,6 +43,7 @@ def _show(
     if image is None:
         yield Dropped(camera=frame.camera, reason="lapped")
         return
+    blur.hide(image, tracked.faces, config.render.blur)
     draw.faces(image, tracked.faces, landmarks=config.render.landmarks)
     draw.caption(image, _caption(tracked, times))
     screen.show(frame.camera, image)

@@ -41,6 +41,10 @@ def fitted(width: int, height: int, max_width: int, max_height: int) -> tuple[in
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
+SAME_S = 1e-6
+"""times that are nearer are the same one, rounded another way"""
+
+
 class Timeline:
     """Makes presentation times strictly rising, from 0, through gaps, steps back and loops."""
 
@@ -56,7 +60,7 @@ class Timeline:
             return self._last_s
         after_s = self._last_s + self._frame_s
         placed_s = after_s if pts_s is None else pts_s + self._shift_s
-        if placed_s <= self._last_s:
+        if placed_s < self._last_s + SAME_S:
             if pts_s is not None and self._last_s - placed_s > LONGEST_STEP_BACK_S:
                 self._shift_s = after_s - pts_s
             placed_s = after_s

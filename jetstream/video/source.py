@@ -54,6 +54,13 @@ def kind_of(spec: str) -> str:
         if scheme[1].lower() in NETWORK:
             return "network"
         raise SourceError(f"{masked(spec)}: addresses start with {', '.join(NETWORK)}; for a file give its path")
+    try:
+        return _local_kind(spec)
+    except (OSError, ValueError) as error:  # no file can have such a name, or nobody may look
+        raise SourceError(f"{spec[:100]!r}: {getattr(error, 'strerror', None) or error}; check the path") from None
+
+
+def _local_kind(spec: str) -> str:
     if camera_of(spec):
         return "camera"
     path = Path(spec)

@@ -188,7 +188,7 @@ class Classifier:
             return cls([str(n) for n in names], photos, owners, machine, arrays["bars"], negatives=negatives)
         except KeyError as error:
             raise ModelError(f"classifier: {error.args[0]} is missing; run `jetstream train`") from None
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, SystemError) as error:  # the last one is numpy's, for letters beyond Unicode
             raise ModelError(f"classifier: {error}; run `jetstream train`") from None
 
     def _with(self, false_accept_rate: float, max_distance: float | None) -> "Classifier":

@@ -1,6 +1,10 @@
 """The record and publish stages in one process, with real files and a real socket."""
 
 import json
+import os
+import resource
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -8,7 +12,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from jetstream.errors import UserError
+from jetstream import outage
+from jetstream.errors import SourceError, UserError
 from jetstream.messages import Dropped, Finished, Tracked, TrackedFace, Vote
 from jetstream.stages.record import open_events, record, unused
 from tests.stages.making import config_of, frame_of, rings_for
@@ -33,8 +38,8 @@ def tracked(frame_id: int, *faces: TrackedFace) -> Tracked:
     return Tracked(frame=frame_of(frame_id), faces=faces)
 
 
-def run(folder: Path, n: int, **tables: str) -> list[Finished | Dropped]:
-    config = config_of(folder, record={"dir": str(folder / "rec"), **tables})
+def run(folder: Path, n: int, pace: str = "live", **settings: str | float) -> list[Finished | Dropped]:
+    config = config_of(folder, record={"dir": str(folder / "rec"), **settings}, pipeline={"pace": pace})
     rings = rings_for(config)
     for _ in range(n):
         rings["a"].write(np.full((90, 160, 3), 120, np.uint8))
@@ -74,6 +79,7 @@ def test_event_line_is_what_the_readme_says(tmp_path: Path) -> None:
                 ],
             }
         ],
+        "hops_ms": None,
     }
 
 
@@ -115,6 +121,66 @@ def test_frame_that_left_the_ring_keeps_its_event_and_is_counted(tmp_path: Path)
     assert len(next((tmp_path / "rec").glob("*.jsonl")).read_text().splitlines()) == 4
 
 
+def test_new_files_are_begun_after_file_hours_and_no_frame_is_lost_between(tmp_path: Path) -> None:
+    run(tmp_path, 20, file_hours=6.5 / 25 / 3600)
+
+    parts = sorted(
+        (tmp_path / "rec").glob("*.jsonl"), key=lambda path: msgspec.json.decode(first_line(path))["frame_id"]
+    )
+    frames = [msgspec.json.decode(line)["frame_id"] for part in parts for line in part.read_text().splitlines()]
+    assert frames == list(range(20))
+    assert [len(part.read_text().splitlines()) for part in parts] == [7, 7, 6]
+    for part in parts:
+        with av.open(str(part.with_suffix(".mp4"))) as container:
+            assert sum(1 for _ in container.decode(video=0)) == len(part.read_text().splitlines())
+
+
+def first_line(path: Path) -> str:
+    return path.read_text().splitlines()[0]
+
+
+@pytest.mark.parametrize("keep", [{"keep_days": 7}, {"keep_gb": 0.001}])
+def test_old_recordings_go_while_one_is_made(tmp_path: Path, keep: dict[str, float]) -> None:
+    run(tmp_path, 2)
+    old = [path.rename(path.with_stem("a-20200101T000000")) for path in (tmp_path / "rec").iterdir()]
+    for path in old:
+        if path.suffix == ".mp4":
+            path.write_bytes(bytes(2_000_000))
+        os.utime(path, (1_577_836_800,) * 2)
+
+    run(tmp_path, 2, **keep)
+
+    assert not any(path.exists() for path in old)
+    assert {path.suffix for path in (tmp_path / "rec").iterdir()} == {".jsonl", ".mp4"}
+
+
+@pytest.mark.parametrize("video", ["annotated", "clean"])
+@pytest.mark.parametrize(("blur", "hidden"), [("none", False), ("unknown", False), ("all", True)])
+def test_known_face_is_hidden_in_the_video_where_all_are(tmp_path: Path, video: str, blur: str, hidden: bool) -> None:
+    assert (detail(tmp_path, FACE, video, blur) < 5) is hidden
+
+
+@pytest.mark.parametrize(("blur", "hidden"), [("none", False), ("unknown", True), ("all", True)])
+def test_unknown_face_is_hidden_in_the_video_unless_nobody_is(tmp_path: Path, blur: str, hidden: bool) -> None:
+    assert (detail(tmp_path, msgspec.structs.replace(FACE, name=None, state="lost"), "clean", blur) < 5) is hidden
+
+
+def detail(folder: Path, face: TrackedFace, video: str, blur: str) -> float:
+    """How much neighbours differ inside the face's box, in a video of chequered pictures."""
+    config = config_of(
+        folder, record={"dir": str(folder / "rec"), "video": video}, render={"blur": blur, "landmarks": False}
+    )
+    rings = rings_for(config)
+    rings["a"].write(
+        np.kron(np.indices((23, 40)).sum(0)[:, :, None] % 2 * 255, np.ones((4, 4, 3))).astype(np.uint8)[:90]
+    )
+    list(record(iter([tracked(0, face)]), rings, config))
+    with av.open(str(next((folder / "rec").glob("*.mp4")))) as container:
+        image = next(container.decode(video=0)).to_ndarray(format="gray").astype(int)
+    x1, y1, x2, y2 = (round(value) for value in FACE.box)
+    return float(np.abs(np.diff(image[y1 + 4 : y2 - 4, x1 + 4 : x2 - 4], axis=1)).max())
+
+
 def test_nothing_recorded_before_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").touch()
     (tmp_path / "a-2.mp4").touch()
@@ -131,3 +197,38 @@ def test_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
 
 def test_empty_gallery_distance_is_null_in_json() -> None:
     assert msgspec.json.encode(float("inf")) == b"null"
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file may pass 6 kB: its writes then fail as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (6_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    signal.signal(signal.SIGXFSZ, ignored)
+
+
+@pytest.mark.usefixtures("small_files")
+def test_full_disk_ends_no_frame_and_leaves_whole_lines(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outage, "RETRY_S", 0.0)
+    with caplog.at_level("INFO", logger="jetstream"):
+        messages = run(tmp_path, 60, video="none")
+
+    said = [record.getMessage() for record in caplog.records]
+    stops = [line for line in said if "recording stops" in line]
+    assert len([m for m in messages if isinstance(m, Finished)]) == 60
+    assert messages.count(Dropped(camera="a", reason="disk")) == len(stops) > 1
+    assert "a: File too large; its recording stops, all else goes on" in stops[0]
+    assert len([line for line in said if "recording goes on" in line]) in (len(stops), len(stops) - 1)
+    lines = [json.loads(line) for path in (tmp_path / "rec").iterdir() for line in path.read_text().splitlines()]
+    assert len(lines) == 60 - len(stops)
+
+
+@pytest.mark.usefixtures("small_files")
+def test_full_disk_where_every_frame_counts_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"rec: .*File too large; make room, since no frame may be missing"):
+        run(tmp_path, 60, video="none", pace="every-frame")

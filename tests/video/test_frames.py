@@ -39,6 +39,10 @@ def test_clock_set_back_goes_on_from_there() -> None:
     assert placed([100.0, 100.04, 5.0, 5.04, 6.0]) == [100.0, 100.04, 100.08, 100.12, 101.08]
 
 
+def test_the_same_time_rounded_otherwise_is_no_step() -> None:
+    assert placed([0.0, 0.3, 0.1 + 0.2]) == [0.0, 0.3, 0.34]
+
+
 def test_next_pass_follows_the_last_frame() -> None:
     timeline = Timeline(0.04)
     first = [timeline.place(time_s) for time_s in (0.0, 0.04)]

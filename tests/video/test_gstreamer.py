@@ -136,7 +136,7 @@ def test_h264_file_gives_every_frame(
 )
 def test_pipeline_that_fails_to_start_is_one_sentence(pipeline: str, sentence: str) -> None:
     with pytest.raises(SourceError, match=sentence) as caught:
-        open_source(f"gst: {pipeline}")
+        open_source(f"gst: {pipeline}", open_timeout_s=60)
     assert "\n" not in str(caught.value)
 
 

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from jetstream.errors import SourceError
+from jetstream.video.mend import cut_to_last_fragment
 from jetstream.video.sink import VideoSink
 from jetstream.video.source import open_source
 
@@ -160,6 +162,29 @@ def test_full_disk_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="can't be written"):
         sink.close()
     sink.close()
+
+
+@pytest.mark.usefixtures("small_disk")
+def test_video_cut_off_by_a_full_disk_plays_to_its_end_when_it_is_mended(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    noise = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
+    sink = VideoSink(path, fps=25, width=160, height=120, codec="mpeg4")
+    with suppress(SourceError):
+        for index in range(200):
+            sink.write(noise, index / 5)
+    with suppress(SourceError):
+        sink.close()
+    cut_off = path.stat().st_size
+
+    cut_to_last_fragment(path)
+
+    assert cut_off == 100_000
+    assert 0 < path.stat().st_size < cut_off
+    with av.open(str(path)) as container:
+        assert sum(1 for _ in container.decode(video=0)) > 4
+    whole = path.read_bytes()
+    cut_to_last_fragment(path)
+    assert path.read_bytes() == whole
 
 
 WRITER = """

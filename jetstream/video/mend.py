@@ -1,0 +1,32 @@
+"""A fragmented MP4 whose disk was full in mid-fragment, so that strict readers play it to its end.
+
+Knows boxes (ISO/IEC 14496-12, 4.2), no codec.
+"""
+
+import os
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+
+def cut_to_last_fragment(video: Path) -> None:
+    """Take away what is not whole behind the last whole fragment. Raises OSError."""
+    with video.open("rb+") as file:
+        file.truncate(_whole_bytes(file))
+
+
+def _whole_bytes(file: BinaryIO) -> int:
+    """Up to the end of the header or of the last `mdat`, whose `moof` stands before it."""
+    n_bytes = file.seek(0, os.SEEK_END)
+    place = whole = 0
+    while place + 8 <= n_bytes:
+        file.seek(place)
+        size, kind = struct.unpack(">I4s", file.read(8))
+        if size == 1:
+            (size,) = struct.unpack(">Q", file.read(8).ljust(8, b"\0"))
+        if size < 8 or place + size > n_bytes:
+            break
+        place += size
+        if kind != b"moof":
+            whole = place
+    return whole
