@@ -40,8 +40,9 @@ check: $(READY)  ## lint, format, types, layers, spelling, security; and known h
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 	$(BIN)/bandit -q -c pyproject.toml -r jetstream
-	@if $(BIN)/python -c "import urllib.request as r; r.urlopen('https://pypi.org/pypi/pip/json', timeout=5)" 2>/dev/null \
-	  && $(MAKE) --no-print-directory $(AUDIT); then $(MAKE) --no-print-directory audit; \
+	@if $(MAKE) --no-print-directory $(AUDIT) 2>/dev/null && $(VENV)/audit/bin/python -c \
+	  "import requests; requests.get('https://pypi.org/pypi/pip/json', timeout=5).raise_for_status()" 2>/dev/null; \
+	then $(MAKE) --no-print-directory audit; \
 	else echo "audit: PyPI doesn't answer, so it is left out; make audit does it"; fi
 
 $(AUDIT):  # its thirty packages are none of ours
