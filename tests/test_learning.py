@@ -264,7 +264,7 @@ def killed_while_training(jetstream: Command, portraits: dict[str, np.ndarray], 
 def test_kill_at_any_step_of_a_write_leaves_a_whole_gallery(
     jetstream: Command, portraits: dict[str, np.ndarray]
 ) -> None:
-    ends = killed_while_training(jetstream, portraits, [{"step": step} for step in range(1, 25)])
+    ends = killed_while_training(jetstream, portraits, [{"step": step} for step in range(1, 36)])
 
     kills = ends[: ends.index("done new")]
     assert len(kills) >= 16, "three files, each made, synced and renamed, and a sweep"
