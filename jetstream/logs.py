@@ -3,6 +3,7 @@
 Knows no stage. Nobody's face and nobody's sighting is ever logged: that is what events are for.
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -111,8 +112,9 @@ class Lines(logging.Handler):
         if self._journal is not None and self._to_journal(level, text, repeated):
             return
         line = self._as_json(level, text, created_s, repeated) if self._json else self._as_text(level, text)
-        self._stream.write(line + "\n")
-        self._stream.flush()
+        with contextlib.suppress(OSError, ValueError):  # whoever read it is gone, which is no reason to fail
+            self._stream.write(line + "\n")
+            self._stream.flush()
 
     def _as_text(self, level: int, text: str) -> str:
         return f"jetstream {logging.getLevelName(level).lower()} {self._process}: {text}"

@@ -146,3 +146,11 @@ def parsed(payload: bytes) -> dict[str, str]:
 
 def test_datagram_is_read_back() -> None:
     assert parsed(datagram({"MESSAGE": "a=b\n\nc", "PRIORITY": "6"})) == {"MESSAGE": "a=b\n\nc", "PRIORITY": "6"}
+
+
+def test_a_line_for_a_reader_who_is_gone_is_no_error(tmp_path):
+    stream = (tmp_path / "gone").open("w")
+    lines = Lines("run", stream=stream)
+    stream.close()
+    lines.emit(logging.LogRecord("jetstream", logging.INFO, "", 0, "nobody reads this", (), None))
+    lines.close()
