@@ -199,6 +199,7 @@ def test_every_frame_of_a_camera_is_refused(jetstream: Command) -> None:
     assert "a camera can't wait" in result.stderr
 
 
+@pytest.mark.faults  # minutes; test_random_restarts kills stages in every run
 def test_stage_killed_in_every_frame_pace_loses_no_frame(jetstream: Command, tmp_path: Path) -> None:
     clip = demo_clip(tmp_path / "clip.mp4", frames=240)
     slow = ("--set", "detect.preset=accurate", "--set", "detect.min_face_px=14")  # so that there is time to kill
