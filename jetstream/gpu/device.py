@@ -118,7 +118,7 @@ class CudaDevice:
             try:
                 yield cuda
             except cuda.MemoryError as error:
-                raise Unavailable(_no_memory(error)) from None
+                raise driver.no_memory(error) from None
             except cuda.Error as error:
                 raise RuntimeError(f"the GPU fails: {error}") from None
 
@@ -151,7 +151,7 @@ class CudaDevice:
         try:
             if driver.register(address, n_bytes):
                 self._to_unpin.append(address)
-        except RuntimeError as error:
+        except (RuntimeError, Unavailable) as error:
             log.warning("a frame ring can't be page-locked (%s); copies from it take four times as long", error)
             self._pinned[address] = 0
 
@@ -217,10 +217,6 @@ def _module(cuda: Any, kernels: bytes) -> Any:
         raise
     except cuda.Error as error:
         raise Unavailable(f"the GPU does not take the kernels ({error})") from None
-
-
-def _no_memory(error: Exception) -> str:
-    return f"the GPU has too little memory ({error}); lower detect.batch, gpu.batch or recognize.batch"
 
 
 @contextlib.contextmanager

@@ -81,9 +81,14 @@ def require() -> None:
         raise Unavailable("the NVIDIA driver is older than CUDA 11.4")
 
 
+def no_memory(said: object) -> Unavailable:
+    """The one sentence for it, with what CUDA said."""
+    return Unavailable(f"the GPU has too little memory ({said}); lower detect.batch, gpu.batch or recognize.batch")
+
+
 def _ask(status: int) -> None:
     if status == _OUT_OF_MEMORY:
-        raise Unavailable("the GPU has too little memory; lower detect.batch, gpu.batch or recognize.batch")
+        raise no_memory("CUDA_ERROR_OUT_OF_MEMORY")
     if status:
         name = ctypes.c_char_p()
         _cuda().cuGetErrorName(status, ctypes.byref(name))
