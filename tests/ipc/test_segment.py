@@ -2,7 +2,6 @@
 
 import mmap
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from jetstream.errors import RingError
 from jetstream.ipc.ring import Ring, segment_name, sweep
 from jetstream.ipc.segment import Role, Segment
+from tests.fulldisk import files_of_at_most
 
 NAME = "ring"
 
@@ -39,13 +39,8 @@ def test_too_small_shared_memory_says_what_to_do() -> None:
 
 
 def test_failed_reservation_leaves_nothing_behind(tmp_path: Path) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
-    try:
-        with pytest.raises(RingError, match="needs 9 MB, but it can't be reserved"):
-            Ring.create(NAME, slots=1000, max_width=64, max_height=32, directory=tmp_path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with files_of_at_most(1_000_000), pytest.raises(RingError, match="needs 9 MB, but it can't be reserved"):
+        Ring.create(NAME, slots=1000, max_width=64, max_height=32, directory=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

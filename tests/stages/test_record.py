@@ -2,9 +2,6 @@
 
 import json
 import os
-import resource
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -16,6 +13,7 @@ from jetstream import outage
 from jetstream.errors import SourceError, UserError
 from jetstream.messages import Dropped, Finished, Tracked, TrackedFace, Vote
 from jetstream.stages.record import open_events, record, unused
+from tests.fulldisk import files_of_at_most
 from tests.stages.making import config_of, frame_of, rings_for
 
 FACE = TrackedFace(
@@ -199,23 +197,11 @@ def test_empty_gallery_distance_is_null_in_json() -> None:
     assert msgspec.json.encode(float("inf")) == b"null"
 
 
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    """No file may pass 6 kB: its writes then fail as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (6_000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    signal.signal(signal.SIGXFSZ, ignored)
-
-
-@pytest.mark.usefixtures("small_files")
 def test_full_disk_ends_no_frame_and_leaves_whole_lines(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outage, "RETRY_S", 0.0)
-    with caplog.at_level("INFO", logger="jetstream"):
+    with caplog.at_level("INFO", logger="jetstream"), files_of_at_most(6_000):
         messages = run(tmp_path, 60, video="none")
 
     said = [record.getMessage() for record in caplog.records]
@@ -228,7 +214,7 @@ def test_full_disk_ends_no_frame_and_leaves_whole_lines(
     assert len(lines) == 60 - len(stops)
 
 
-@pytest.mark.usefixtures("small_files")
 def test_full_disk_where_every_frame_counts_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"rec: .*File too large; make room, since no frame may be missing"):
+    missing = r"rec: .*File too large; make room, since no frame may be missing"
+    with files_of_at_most(6_000), pytest.raises(SourceError, match=missing):
         run(tmp_path, 60, video="none", pace="every-frame")

@@ -1,12 +1,9 @@
 """Recordings that keep their times, fit their frame, are private, and survive a kill."""
 
 import os
-import resource
-import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from jetstream.errors import SourceError
 from jetstream.video.mend import cut_to_last_fragment
 from jetstream.video.sink import VideoSink
 from jetstream.video.source import open_source
+from tests.fulldisk import files_of_at_most
 
 
 def picture(level: int, width: int = 160, height: int = 120) -> np.ndarray:
@@ -137,18 +135,6 @@ def test_what_cannot_be_opened_is_one_sentence(tmp_path: Path, name: str, codec:
         VideoSink(tmp_path / name, fps=25, width=160, height=120, codec=codec)
 
 
-@pytest.fixture
-def small_disk() -> Iterator[None]:
-    """No file may pass 100 kB: its writes then fail as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    signal.signal(signal.SIGXFSZ, ignored)
-
-
-@pytest.mark.usefixtures("small_disk")
 def test_full_disk_is_one_sentence(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)
     sink = VideoSink(tmp_path / "out.mp4", fps=25, width=320, height=240)
@@ -157,23 +143,26 @@ def test_full_disk_is_one_sentence(tmp_path: Path) -> None:
         for index in range(200):
             sink.write(noise, index / 5)
 
-    with pytest.raises(SourceError, match=r"out\.mp4: the video can't be written \(File too large\); check the disk"):
-        write_much()
-    with pytest.raises(SourceError, match="can't be written"):
+    with files_of_at_most(100_000):
+        with pytest.raises(
+            SourceError, match=r"out\.mp4: the video can't be written \(File too large\); check the disk"
+        ):
+            write_much()
+        with pytest.raises(SourceError, match="can't be written"):
+            sink.close()
         sink.close()
-    sink.close()
 
 
-@pytest.mark.usefixtures("small_disk")
 def test_video_cut_off_by_a_full_disk_plays_to_its_end_when_it_is_mended(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     noise = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
     sink = VideoSink(path, fps=25, width=160, height=120, codec="mpeg4")
-    with suppress(SourceError):
-        for index in range(200):
-            sink.write(noise, index / 5)
-    with suppress(SourceError):
-        sink.close()
+    with files_of_at_most(100_000):
+        with suppress(SourceError):
+            for index in range(200):
+                sink.write(noise, index / 5)
+        with suppress(SourceError):
+            sink.close()
     cut_off = path.stat().st_size
 
     cut_to_last_fragment(path)
