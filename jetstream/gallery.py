@@ -7,6 +7,7 @@ changes; only photos with new content are embedded.
 """
 
 import hashlib
+import logging
 import math
 import os
 from collections import Counter
@@ -30,6 +31,8 @@ from jetstream.vision import align
 from jetstream.vision.classifier import FALSE_ACCEPT_RATE, Classifier
 from jetstream.vision.embedder import Embedder
 from jetstream.vision.mtcnn import Mtcnn
+
+log = logging.getLogger("jetstream")
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ def _train(
         if old := _usable(folder, model, name):
             known |= galleryphotos.stamps_of(old.manifest)
             looks |= curated.known(old)
+        elif (folder / name).exists():
+            log.warning("%s: damaged, or made by another version; made again from the photos", folder / name)
     stamps = galleryphotos.stamps(listing, known)
     new = {stamp.sha256: photo for photo, stamp in zip(listing.everything, stamps, strict=True) if stamp.sha256}
     fresh = look_at({sha: photo for sha, photo in new.items() if sha not in looks}, detector, embedder, progress)

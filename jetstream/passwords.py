@@ -90,7 +90,7 @@ def seen_by_others(config: Path, arguments: Sequence[str], cameras: Sequence[Cam
             "'${NAME}' (in single quotes) and set NAME in the environment"
         )
     with contextlib.suppress(OSError):
-        if not arguments and any(is_plain(camera.source) for camera in cameras) and config.stat().st_mode & 0o077:
+        if not arguments and any(is_plain(camera.source) for camera in cameras) and config.stat().st_mode & 0o007:
             yield (
                 f"{config}: holds a password and others can read it; run `chmod 600 {config}`, or write the password "
                 "as ${NAME} and set NAME in the environment"

@@ -481,13 +481,15 @@ def damage_middle(path: Path) -> None:
     ],
     ids=["a byte turned", "emptied", "cut short", "gone"],
 )
-def test_damaged_gallery_is_said_and_made_again(trained, pattern, damage):
+def test_damaged_gallery_is_said_and_made_again(trained, pattern, damage, caplog):
     (path,) = trained.stored.glob(pattern)
     damage(path)
+    is_there = (trained.stored / "manifest.json").exists()
 
     with pytest.raises(ModelError, match="run `jetstream train`"):
         trained.load()
     assert trained.ensure().classifier.names == (COLLINS, HOPPER)
+    assert ("manifest.json: damaged, or made by another version; made again from the photos" in caplog.text) == is_there
     assert trained.load().classifier.names == (COLLINS, HOPPER)
 
 

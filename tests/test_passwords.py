@@ -159,7 +159,7 @@ def test_config_with_a_password_that_others_can_read_is_warned_of(tmp_path: Path
     jetstream = Command(tmp_path, models_dir)
     config = tmp_path / "config.toml"
     config.write_text(f'[[cameras]]\nname = "door"\nsource = "rtsp://user:{IN_CONFIG}@127.0.0.1:9/x"\n')
-    for mode, warned in ((0o644, True), (0o600, False)):
+    for mode, warned in ((0o644, True), (0o640, False), (0o600, False)):
         config.chmod(mode)
         result = jetstream("run", str(config), "--headless", sets=True)
         assert ("holds a password and others can read it; run `chmod 600" in result.stderr) == warned, result.stderr

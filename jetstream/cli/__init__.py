@@ -1,4 +1,4 @@
-"""Commands and exit codes: 0 done, 1 a failure at run time, 2 wrong usage or config.
+"""Commands and exit codes: 0 done, 1 a failure at run time, 2 wrong usage or config, 128 + n ended by signal n.
 
 Reads options and prints; what the commands do is in the modules below.
 """
@@ -48,7 +48,7 @@ def _root(
 
 def _end(signum: int, frame: FrameType | None) -> None:
     """Unwind as at Ctrl-C: files are closed and shared memory is removed, in start-up and clean-up too."""
-    sys.exit(1)
+    sys.exit(128 + signum)
 
 
 def main() -> None:

@@ -101,6 +101,8 @@ def _service(place: Place) -> list[str]:
         "UMask=0077",
         "Restart=on-failure",
         "RestartSec=5",
+        "# stopped while it starts: 128 + SIGTERM",
+        "SuccessExitStatus=143",
         "# a config that is wrong stays wrong",
         "RestartPreventExitStatus=2",
         "# fed while each camera's frames come out of the pipeline; a third of it is what a standstill may take",

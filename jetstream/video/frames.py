@@ -3,6 +3,7 @@
 Knows no file, no network and no camera: those produce `Shot`s, this turns them into `Frame`s.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -18,6 +19,9 @@ USUAL_FPS = 25.0
 """Assumed where a source doesn't say."""
 LONGEST_STEP_BACK_S = 1.0
 """A larger step back is a clock set anew, not two frames out of order."""
+LONGEST_LIVE_GAP_S = 60.0
+"""A larger step ahead in a live stream is one too: FFmpeg takes MPEG-TS's clock set back for its overflow after 26.5 h,
+and a camera that is silent for so long is opened again."""
 
 
 class Frame(NamedTuple):
@@ -48,8 +52,8 @@ SAME_S = 1e-6
 class Timeline:
     """Makes presentation times strictly rising, from 0, through gaps, steps back and loops."""
 
-    def __init__(self, frame_s: float) -> None:
-        self._frame_s = frame_s
+    def __init__(self, frame_s: float, longest_gap_s: float = math.inf) -> None:
+        self._frame_s, self._longest_gap_s = frame_s, longest_gap_s
         self._shift_s = 0.0
         self._last_s: float | None = None
 
@@ -60,12 +64,12 @@ class Timeline:
             return self._last_s
         after_s = self._last_s + self._frame_s
         placed_s = after_s if pts_s is None else pts_s + self._shift_s
-        if placed_s < self._last_s + SAME_S:
-            if pts_s is not None and self._last_s - placed_s > LONGEST_STEP_BACK_S:
-                self._shift_s = after_s - pts_s
+        step_s = placed_s - self._last_s
+        if pts_s is not None and not -LONGEST_STEP_BACK_S <= step_s <= self._longest_gap_s:
+            self._shift_s = after_s - pts_s
             placed_s = after_s
-        self._last_s = placed_s
-        return placed_s
+        self._last_s = placed_s if step_s >= SAME_S else after_s
+        return self._last_s
 
     def start_again(self) -> None:
         """The next times count from 0 again: put them after what was handed out."""
@@ -150,7 +154,8 @@ class Source(ABC):
 
     def _frames(self) -> Iterator[Frame]:
         frame_s = 1.0 / (self.fps or USUAL_FPS)
-        timeline, pace = Timeline(frame_s), Pace(self._fps_limit, frame_s)
+        timeline = Timeline(frame_s, LONGEST_LIVE_GAP_S if self.live else math.inf)
+        pace = Pace(self._fps_limit, frame_s)
         while True:
             yielded = 0
             for shot in self._shots():

@@ -166,13 +166,10 @@ def test_stream_with_a_fault_goes_on_with_rising_times(
         camera.items = []
 
     for earlier, later in itertools.pairwise(ear.heard):
-        assert later[1]["pts_s"] > earlier[1]["pts_s"]
+        assert 0 < later[1]["pts_s"] - earlier[1]["pts_s"] < 60
         assert later[1]["frame_id"] > earlier[1]["frame_id"]
     again = jetstream.log().count("opened again in")
     sees = f"topic silent for {silence_s:.1f} s" + (f"; opened again {again} times, each said" if again else "")
-    steps = [later[1]["pts_s"] - earlier[1]["pts_s"] for earlier, later in itertools.pairwise(ear.heard)]
-    if max(steps) > 60:  # FFmpeg takes a step back of MPEG-TS's clock for its overflow after 26.5 h
-        sees += f"; `pts_s` steps forward by {max(steps) / 3600:.1f} h"
     tell(f"camera: {fault}", sees, max(took_s, silence_s), "what could not be decoded")
 
 

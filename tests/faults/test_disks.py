@@ -107,7 +107,7 @@ def test_state_that_cannot_be_written_is_one_sentence_or_no_matter(
     if state == "models":
         shutil.copytree(models_dir, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("engines"))
         settings = ["--set", f"models.dir={folder}"]
-        assert jetstream("run", DEMO, "--headless", "--duration", "1", sets=True).returncode == 0
+        assert jetstream("run", DEMO, "--headless", "--duration", "1", *jetstream.sets, *settings).returncode == 0
     subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
     if state == "run":
         done = jetstream("run", DEMO, "--headless", "--duration", "1", sets=True)
@@ -119,7 +119,6 @@ def test_state_that_cannot_be_written_is_one_sentence_or_no_matter(
         assert "Traceback" not in done.stderr
     else:
         done = jetstream("run", DEMO, "--headless", "--duration", "2", *jetstream.sets, *settings)
-        assert "Traceback" not in done.stderr
-        said = done.stderr.strip().splitlines()[-1].replace(str(folder), "MODELS")
-        sees = "runs on with what is there, exit 0" if done.returncode == 0 else f"`{said}`, exit {done.returncode}"
+        assert done.returncode == 0, done.stderr
+        sees = "runs with what is there, exit 0"
     tell(f"read-only {state} folder at start", sees, None)

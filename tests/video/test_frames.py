@@ -1,5 +1,7 @@
 """Times made rising, streams thinned, sizes fitted: numbers in, numbers out."""
 
+import math
+
 import pytest
 
 from jetstream.video.frames import Pace, Timeline, fitted
@@ -18,8 +20,8 @@ def test_size_fits_inside_the_limits(size: tuple[int, int], limits: tuple[int, i
     assert fitted(*size, *limits) == expected
 
 
-def placed(times: list[float | None]) -> list[float]:
-    timeline = Timeline(0.04)
+def placed(times: list[float | None], longest_gap_s: float = math.inf) -> list[float]:
+    timeline = Timeline(0.04, longest_gap_s)
     return [round(timeline.place(time_s), 3) for time_s in times]
 
 
@@ -37,6 +39,14 @@ def test_two_frames_out_of_order_cost_no_more_than_a_frame() -> None:
 
 def test_clock_set_back_goes_on_from_there() -> None:
     assert placed([100.0, 100.04, 5.0, 5.04, 6.0]) == [100.0, 100.04, 100.08, 100.12, 101.08]
+
+
+def test_clock_of_a_live_stream_set_ahead_goes_on_from_there() -> None:
+    assert placed([0.0, 0.04, 91_800.0, 91_800.04, 91_801.0], 60) == [0.0, 0.04, 0.08, 0.12, 1.08]
+
+
+def test_silence_of_a_live_stream_is_kept() -> None:
+    assert placed([0.0, 0.04, 50.0, 50.04], 60) == [0.0, 0.04, 50.0, 50.04]
 
 
 def test_the_same_time_rounded_otherwise_is_no_step() -> None:
