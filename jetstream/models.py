@@ -5,8 +5,9 @@ Knows which file is which and which backend runs it; knows no frame, no process 
 
 import logging
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 
@@ -18,6 +19,8 @@ from jetstream.runners.opening import NotBuiltError, open_runner
 from jetstream.vision.detector import CpuDetector, Detector
 from jetstream.vision.embedder import CpuEmbedder, Embedder
 from jetstream.vision.mtcnn import BATCH, Mtcnn
+
+T = TypeVar("T")
 
 log = logging.getLogger("jetstream")
 
@@ -31,19 +34,15 @@ def open_detector(config: Config) -> Iterator[Detector]:
     Raises ModelError when a model isn't built or is damaged.
     """
     with ExitStack() as stack:
+        detector: Detector | None = None
         if backends.choose(config.gpu).best == "tensorrt":
             from jetstream.gpu.opening import open_gpu_detector  # without a GPU nothing of it is imported
 
-            try:
-                detector: Detector = stack.enter_context(open_gpu_detector(config))
-            except NotBuiltError:
-                pass  # open_runner tells of it
-            except Unavailable as reason:
-                log.warning("detect: not on the GPU from end to end (%s); its networks run one by one", reason)
-            else:
-                yield detector
-                return
-        yield CpuDetector(stack.enter_context(open_mtcnn(config)))
+            otherwise = "detect: not on the GPU from end to end (%s); its networks run one by one"
+            detector = _entered(stack, open_gpu_detector(config), otherwise)
+        if detector is None:
+            detector = CpuDetector(stack.enter_context(open_mtcnn(config)))
+        yield detector
 
 
 @contextmanager
@@ -79,17 +78,24 @@ def open_embedder(config: Config) -> Iterator[Embedder]:
     cv2.setNumThreads(1)
     path = weights.paths(Path(config.models.dir)).embedder
     with ExitStack() as stack:
+        embedder: Embedder | None = None
         if backends.choose(config.gpu).best == "tensorrt":
             from jetstream.gpu.opening import open_gpu_embedder
 
-            try:
-                embedder: Embedder = stack.enter_context(open_gpu_embedder(config))
-            except NotBuiltError:
-                pass  # open_runner tells of it
-            except Unavailable as reason:
-                log.warning("recognize: chips aren't cut on the GPU (%s); the CPU does", reason)
-            else:
-                yield embedder
-                return
-        runner = stack.enter_context(open_runner(path, config, threads=config.recognize.threads))
-        yield CpuEmbedder(runner, batch=config.recognize.batch)
+            otherwise = "recognize: chips aren't cut on the GPU (%s); the CPU does"
+            embedder = _entered(stack, open_gpu_embedder(config), otherwise)
+        if embedder is None:
+            runner = stack.enter_context(open_runner(path, config, threads=config.recognize.threads))
+            embedder = CpuEmbedder(runner, batch=config.recognize.batch)
+        yield embedder
+
+
+def _entered(stack: ExitStack, on_gpu: AbstractContextManager[T], otherwise: str) -> T | None:
+    """What runs on the GPU, or None after the warning `otherwise`; of engines not built open_runner tells."""
+    try:
+        return stack.enter_context(on_gpu)
+    except NotBuiltError:
+        return None
+    except Unavailable as reason:
+        log.warning(otherwise, reason)
+        return None

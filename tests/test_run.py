@@ -286,15 +286,19 @@ def test_subscriber_of_the_readme_works_with_pyzmq_and_msgpack_alone(jetstream: 
     script.write_text(program.replace("tcp://127.0.0.1:5570", jetstream.endpoint))
 
     with jetstream.running(DEMO, "--headless"):
-        subscriber = subprocess.Popen(
-            [sys.executable, "-u", str(script)], stdout=subprocess.PIPE, text=True, cwd=tmp_path
-        )
-        assert subscriber.stdout is not None
-        lines = [subscriber.stdout.readline() for _ in range(40)]
-        subscriber.kill()
-        subscriber.wait()
+        lines = first_lines(script)
 
     assert any("Eileen Collins" in line for line in lines), lines
+
+
+def first_lines(script: Path) -> list[str]:
+    """The first 40 that a program prints, which runs beside its file."""
+    command = [sys.executable, "-u", str(script)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=script.parent) as program:
+        assert program.stdout is not None
+        lines = [program.stdout.readline() for _ in range(40)]
+        program.kill()
+    return lines
 
 
 def test_subscriber_with_a_key_of_the_readme_works_too(jetstream: Command, tmp_path: Path) -> None:
@@ -307,13 +311,7 @@ def test_subscriber_with_a_key_of_the_readme_works_too(jetstream: Command, tmp_p
     script.write_text(program.replace("tcp://192.0.2.5:5570", jetstream.endpoint))
 
     with jetstream.running(DEMO, "--headless", "--set", "publish.keys=keys"):
-        subscriber = subprocess.Popen(
-            [sys.executable, "-u", str(script)], stdout=subprocess.PIPE, text=True, cwd=tmp_path
-        )
-        assert subscriber.stdout is not None
-        lines = [subscriber.stdout.readline() for _ in range(40)]
-        subscriber.kill()
-        subscriber.wait()
+        lines = first_lines(script)
 
     assert any("Eileen Collins" in line for line in lines), lines
 

@@ -11,7 +11,7 @@ from functools import partial
 
 from jetstream import passwords
 from jetstream.config import Camera, Config, cuda_device
-from jetstream.errors import SourceError, StuckError
+from jetstream.errors import SourceError, StuckError, UserError
 from jetstream.ipc.ring import LocalRing, Ring, Rings
 from jetstream.messages import Captured, Dropped, FrameRef, Tick
 from jetstream.video.live import Backoff, Newest
@@ -148,8 +148,13 @@ def _newest(
 
 
 def _open(camera: Camera, *, every_frame: bool, cuda_device: int | None, loop: bool = False) -> Source:
+    """Raises SourceError also for a password that can't be read now: it was there at the start, and will be again."""
+    try:
+        address = passwords.address(camera)
+    except UserError as error:
+        raise SourceError(str(error)) from None
     return open_source(
-        passwords.address(camera),
+        address,
         fps_limit=camera.fps,
         max_width=camera.max_width,
         max_height=camera.max_height,

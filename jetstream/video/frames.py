@@ -105,6 +105,7 @@ class Source(ABC):
     `frames_expected`: frames in one pass, before `fps_limit`; None if unknown or endless.
     `skipped`: damaged frames or unreadable pictures left out so far.
     `warning`: set at the end (of a pass, when looping) if something was left out, one sentence; else None.
+    `heard`: called whenever the source gave anything, also what isn't wanted or no whole picture yet.
 
     Iterating raises SourceError when the source can't go on.
     """
@@ -116,6 +117,7 @@ class Source(ABC):
     warning: str | None = None
 
     def __init__(self, *, fps_limit: float = 0, loop: bool = False) -> None:
+        self.heard: Callable[[], None] = lambda: None
         self._fps_limit = fps_limit
         self._loop = loop
         self._running: Iterator[Frame] | None = None
@@ -159,6 +161,7 @@ class Source(ABC):
         while True:
             yielded = 0
             for shot in self._shots():
+                self.heard()
                 pts_s = timeline.place(shot.pts_s)
                 image = shot.picture() if pace.wants(pts_s) else None
                 if image is not None:

@@ -48,7 +48,7 @@ class Newest:
             return frame
 
     def stuck_s(self) -> float:
-        """How long the call that opens or reads the source has taken by now; 0 between calls and after the end.
+        """How long the call that opens, reads or closes the source gave no sign; 0 between calls and after the end.
 
         Past every time-out the thread is lost in a native call: only ending the process frees the device.
         """
@@ -73,9 +73,13 @@ class Newest:
     def _drain(self) -> None:
         error: BaseException
         try:
-            with self._timed(self._opener) as source:
+            source = self._timed(self._opener)
+            source.heard = self._heard
+            try:
                 while not self._stopping and (frame := self._timed(lambda: next(source, None))) is not None:
                     self._offer(frame._replace(captured_ns=time.monotonic_ns()))
+            finally:
+                self._timed(source.close)
             error = SourceError(f"{source.describe()}: the stream has ended; it can be opened again")
         except BaseException as raised:  # handed over by `get` to the thread that can act
             error = raised
@@ -89,6 +93,10 @@ class Newest:
             return call()
         finally:
             self._busy_since_s = None
+
+    def _heard(self) -> None:
+        """The source lives, though the frame that is waited for may be far off."""
+        self._busy_since_s = time.monotonic()
 
     def _offer(self, frame: Frame) -> None:
         with self._changed:

@@ -129,6 +129,7 @@ class StreamSource(Source):
             failed = 0
             late = self.live and self._late(asked_s)
             self._packets += packet.size > 0
+            self.heard()
             yield packet
             # On a time-out FFmpeg first hands out what its parser holds, and would then wait as long again.
             if late and packet.size:

@@ -2,6 +2,8 @@ import ctypes
 
 import pytest
 
+from jetstream import weights
+from jetstream.runners.onnxrt import OnnxRunner
 from tests.gpu import emulation
 
 
@@ -19,3 +21,11 @@ def _library(tmp_path_factory, tile: int) -> ctypes.CDLL:
     if emulation.COMPILER is None:
         pytest.skip("no C++ compiler (g++ or clang++) to run the GPU's kernels on the CPU with")
     return emulation.build(tmp_path_factory.mktemp("kernels"), tile)
+
+
+@pytest.fixture(scope="module")
+def runners(models_dir):
+    """The reference's P-Net, R-Net and O-Net."""
+    files = weights.paths(models_dir)
+    with OnnxRunner(files.pnet) as first, OnnxRunner(files.rnet) as second, OnnxRunner(files.onet) as third:
+        yield first, second, third

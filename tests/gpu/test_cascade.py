@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import pytest
 
-from jetstream import weights
 from jetstream.config import Camera, Config, Detect
 from jetstream.errors import ModelError
 from jetstream.gpu import compiling, pnet
@@ -15,7 +14,6 @@ from jetstream.gpu.detector import GpuDetector
 from jetstream.gpu.opening import settings_of
 from jetstream.gpu.words import BUDGET
 from jetstream.runners.base import Unavailable
-from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.vision import motion
 from jetstream.vision.detector import CpuDetector, Look
 from jetstream.vision.mtcnn import Mtcnn
@@ -23,13 +21,6 @@ from tests.gpu.emulation import EmulatedDevice, OnnxNet
 
 NOBODY = np.empty((0, 4), np.float32)
 THRESHOLDS = (0.7, 0.7, 0.5)
-
-
-@pytest.fixture(scope="module")
-def runners(models_dir):
-    files = weights.paths(models_dir)
-    with OnnxRunner(files.pnet) as first, OnnxRunner(files.rnet) as second, OnnxRunner(files.onet) as third:
-        yield first, second, third
 
 
 @pytest.fixture(scope="module")

@@ -48,13 +48,6 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def runners(models_dir):
-    files = weights.paths(models_dir)
-    with OnnxRunner(files.pnet) as first, OnnxRunner(files.rnet) as second, OnnxRunner(files.onet) as third:
-        yield first, second, third
-
-
-@pytest.fixture(scope="module")
 def on_cpu(runners):
     return CpuDetector(Mtcnn(*runners, thresholds=THRESHOLDS))
 

@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,8 +19,10 @@ class Scripted(Source):
 
     live = True
 
-    def __init__(self, count: int, *, gate_at: int | None = None, then: Exception | None = None) -> None:
-        super().__init__()
+    def __init__(
+        self, count: int, *, gate_at: int | None = None, then: Exception | None = None, fps_limit: float = 0
+    ) -> None:
+        super().__init__(fps_limit=fps_limit)
         self.gate, self.reached, self.closed = threading.Event(), threading.Event(), threading.Event()
         self._count, self._gate_at, self._then = count, gate_at, then
 
@@ -127,6 +130,44 @@ def test_hanging_read_is_told_and_survived() -> None:
     assert newest.close(5)
     assert source.closed.is_set()
     assert newest.stuck_s() == 0
+
+
+def test_hanging_close_is_told() -> None:
+    source = Unclosable(1)
+    with Newest(lambda: source) as newest:
+        assert newest.get(5) is not None
+        assert source.reached.wait(5)
+        assert newest.get(0.02) is None
+        assert newest.stuck_s() > 0.01
+        source.gate.set()
+
+
+class Unclosable(Scripted):
+    def close(self) -> None:
+        self.reached.set()
+        self.gate.wait(10)
+
+
+def test_source_that_gives_what_is_not_wanted_is_not_stuck() -> None:
+    begun_s = time.monotonic()
+    source = Unwanted(2, gate_at=1, fps_limit=0.125)
+    with Newest(lambda: source) as newest:
+        assert source.reached.wait(5)
+        assert newest.stuck_s() <= time.monotonic() - begun_s - Unwanted.pause_s
+        source.gate.set()
+
+
+class Unwanted(Scripted):
+    """After the first frame a pause, and one that comes too soon to be wanted."""
+
+    pause_s = 0.3
+
+    def _shots(self) -> Iterator[Shot]:
+        yield Shot(0.0, picture)
+        time.sleep(self.pause_s)
+        yield Shot(0.04, picture)
+        self.reached.set()
+        self.gate.wait(10)
 
 
 def test_backoff_doubles_up_to_the_longest() -> None:
