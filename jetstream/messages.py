@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from jetstream.counting import counted
+from jetstream.counting import drops_by_reason
 
 SCHEMA = 1
 """Version of the event line and of the detections topic."""
@@ -66,6 +66,7 @@ class Face(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Detected(Framed, frozen=True):
     faces: tuple[Face, ...]
     cut: bool = False  # the picture changed at once: nothing seen before goes on
+    ignored: tuple[Box, ...] = ()  # faces that nobody shall follow: there, or too large
 
 
 class WantedFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,6 +121,7 @@ class TrackedFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Tracked(Framed, frozen=True):
     faces: tuple[TrackedFace, ...]
+    others: tuple[Box, ...] = ()  # faces found that no track follows: ignored, or not sure enough. In no event
 
 
 class Finished(Framed, frozen=True):
@@ -171,12 +173,9 @@ class Heartbeat(Message, frozen=True):
     levels: dict[str, int]  # as they are now, named in the same way
 
     @property
-    def drops(self) -> dict[str, int]:
+    def drops(self) -> Counter[str]:
         """By reason."""
-        drops: Counter[str] = Counter()
-        for (reason, *_), count in counted(self.counts, "drops"):
-            drops[reason] += count
-        return dict(drops)
+        return drops_by_reason(self.counts)
 
 
 class ProcessStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -89,7 +89,7 @@ def to_files(
                 image = rings.read(tracked.frame.camera, tracked.frame.frame_id)
                 assert image is not None  # it was written a moment ago, in this process
                 sink = sink or _open_sink(stack, video, image, config)
-                blur.hide(image, tracked.faces, config.render.blur)
+                blur.hide(image, tracked.faces, config.render.blur, tracked.others)
                 draw.faces(image, tracked.faces, landmarks=config.render.landmarks)
                 sink.write(image, tracked.frame.time_s)
     if explain:

@@ -9,7 +9,6 @@ before the answers to the last one are waited for.
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,18 @@ from jetstream.config import Config
 from jetstream.config import Detect as DetectConfig
 from jetstream.ipc.frames import View
 from jetstream.ipc.ring import FrameReader
-from jetstream.messages import Captured, Detected, Dropped, Face, FrameRef, Searching, Tick, box_of, landmarks_of
+from jetstream.messages import (
+    Box,
+    Captured,
+    Detected,
+    Dropped,
+    Face,
+    FrameRef,
+    Searching,
+    Tick,
+    box_of,
+    landmarks_of,
+)
 from jetstream.models import open_detector
 from jetstream.vision import motion
 from jetstream.vision.boxes import Boxes, iou
@@ -183,21 +193,28 @@ def _answer(plan: Plan, seen: Seen, settings: DetectConfig) -> Detected:
         cut = memory.see(seen.thumbnail).cut
     cut, memory.untold_cut = cut or memory.untold_cut, False
     memory.learn(seen.faces.boxes, plan.look, plan.scene)
-    return Detected(frame=frame, faces=faces_of(seen.faces, settings, frame.camera), cut=cut)
+    faces = faces_of(seen.faces)
+    ignored = [_is_ignored(face.box, settings, frame.camera) for face in faces]
+    return Detected(
+        frame=frame,
+        faces=tuple(face for face, out in zip(faces, ignored, strict=True) if not out),
+        cut=cut,
+        ignored=tuple(face.box for face, out in zip(faces, ignored, strict=True) if out),
+    )
 
 
-def faces_of(found: Detections, settings: DetectConfig, camera: str) -> tuple[Face, ...]:
-    """`found` as messages, without those in a region to ignore or over the largest size."""
-    return tuple(
+def faces_of(found: Detections) -> list[Face]:
+    """`found` as messages."""
+    return [
         Face(box=box_of(box), score=score, landmarks=landmarks_of(points))
         for box, score, points in zip(
             found.boxes.tolist(), found.scores.tolist(), found.landmarks.reshape(-1, 10).tolist(), strict=True
         )
-        if not _ignored(box, settings, camera)
-    )
+    ]
 
 
-def _ignored(box: Sequence[Any], settings: DetectConfig, camera: str) -> bool:
+def _is_ignored(box: Box, settings: DetectConfig, camera: str) -> bool:
+    """Whether a face is in a region to ignore or over the largest size."""
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     if 0 < settings.max_face_px < max(box[2] - box[0], box[3] - box[1]):
         return True

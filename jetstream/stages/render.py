@@ -43,7 +43,7 @@ def _show(
     if image is None:
         yield Dropped(camera=frame.camera, reason="lapped")
         return
-    blur.hide(image, tracked.faces, config.render.blur)
+    blur.hide(image, tracked.faces, config.render.blur, tracked.others)
     draw.faces(image, tracked.faces, landmarks=config.render.landmarks)
     draw.caption(image, _caption(tracked, times))
     screen.show(frame.camera, image)

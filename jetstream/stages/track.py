@@ -58,6 +58,7 @@ class Held(NamedTuple):
     """A frame that waits for its answers."""
 
     question: Wanted
+    detected: Detected
     tracks: Sequence[Track]
 
 
@@ -105,9 +106,9 @@ class CameraTracks:
         if question is not None:
             yield question
             if self._holds:
-                self._held = Held(question, tracks)
+                self._held = Held(question, detected, tracks)
                 return
-        yield self._tracked(frame, tracks)
+        yield self._tracked(detected, tracks)
 
     def hear(self, named: Named) -> Iterator[Wanted | Tracked]:
         if self._holds and (self._held is None or self._held.question.frame != named.frame):
@@ -118,8 +119,8 @@ class CameraTracks:
         self._asking.answered([face.track_id for face in named.faces])
         if self._held is None:
             return
-        tracks, self._held = self._held.tracks, None
-        yield self._tracked(named.frame, tracks)
+        held, self._held = self._held, None
+        yield self._tracked(held.detected, held.tracks)
         while self._later and self._held is None:
             yield from self.see(self._later.popleft())
 
@@ -151,7 +152,8 @@ class CameraTracks:
         )
         return Wanted(frame=frame, faces=faces) if faces else None
 
-    def _tracked(self, frame: FrameRef, tracks: Sequence[Track]) -> Tracked:
+    def _tracked(self, detected: Detected, tracks: Sequence[Track]) -> Tracked:
+        frame = detected.frame
         shown = unique(
             [(track.track_id, *self._votes[track.track_id].name(frame.time_s)) for track in tracks],
             held=self._names,
@@ -172,7 +174,9 @@ class CameraTracks:
             )
             for track, (_, name, confidence) in zip(tracks, shown, strict=True)
         )
-        return Tracked(frame=frame, faces=faces)
+        followed = {face.landmarks for face in faces}
+        others = (face.box for face in detected.faces if face.landmarks not in followed)
+        return Tracked(frame=frame, faces=faces, others=(*detected.ignored, *others))
 
 
 def _votes(votes: Votes) -> tuple[Vote, ...]:

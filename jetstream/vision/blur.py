@@ -22,10 +22,15 @@ LOST_MARGIN = 0.6
 """the same where the box is a guess"""
 
 
-def hide(image: NDArray[np.uint8], tracks: Sequence[Drawable], who: Who) -> None:
-    """Hide `who` of the tracks on `image` (H, W, 3) uint8 BGR; `unknown` are those without a name."""
+def hide(
+    image: NDArray[np.uint8], tracks: Sequence[Drawable], who: Who, others: Sequence[Sequence[float]] = ()
+) -> None:
+    """Hide `who` of the tracks on `image` (H, W, 3) uint8 BGR; `unknown` are those without a name, and the `others`,
+    boxes (x1, y1, x2, y2) px of faces that no track follows."""
     if who == "none":
         return
+    for box in others:
+        _hide(image, box, MARGIN)
     for track in tracks:
         if who == "all" or track.name is None:
             _hide(image, track.box, LOST_MARGIN if track.state == "lost" else MARGIN)

@@ -58,6 +58,19 @@ def test_live_frame_goes_on_at_once_and_its_answer_counts_from_the_next() -> Non
     assert (after.name, after.votes[0].name) == ("Ada", "Ada")
 
 
+def test_faces_that_no_track_follows_go_on_to_be_hidden() -> None:
+    settings = config("live")
+    ignored = (1.0, 2.0, 30.0, 40.0)
+    frame = Detected(frame=frame_of(0), faces=(face_at(LEFT), face_at(RIGHT, score=0.6)), ignored=(ignored,))
+
+    (told,) = (
+        message for message in track(iter([frame]), rings_for(settings), settings) if isinstance(message, Tracked)
+    )
+
+    assert [face.box[0] for face in told.faces] == [LEFT]
+    assert told.others == (ignored, face_at(RIGHT).box)
+
+
 def run_every_frame(frames: list[Detected], names: dict[int, str | None], settings: Config) -> list[Tracked]:
     """The stage with a `recognize` that knows each face by its place: left or right."""
     answers: list[Message] = []

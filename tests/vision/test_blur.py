@@ -63,13 +63,14 @@ def test_hidden_face_is_near_nobody(portraits: dict, detector: Mtcnn, config: Co
 
 
 def test_unknown_hides_who_has_no_name_and_none_hides_nobody() -> None:
-    noise = np.random.default_rng(1).integers(0, 255, (80, 200, 3), np.uint8)
+    noise = np.random.default_rng(1).integers(0, 255, (80, 300, 3), np.uint8)
     tracks = [Track((20, 20, 60, 60), "Ada"), Track((120, 20, 160, 60), None, "lost")]
     for who, changed in (("none", (False, False)), ("unknown", (False, True)), ("all", (True, True))):
         image = noise.copy()
-        blur.hide(image, tracks, who)
+        blur.hide(image, tracks, who, [(220, 20, 260, 60)])
         differs = (image != noise).any(axis=(0, 2))
         assert (differs[20:60].any(), differs[120:160].any()) == changed
+        assert differs[220:260].any() == (who != "none"), "a face that no track follows has no name"
 
 
 def test_margin_around_a_lost_face_is_wider() -> None:
