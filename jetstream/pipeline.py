@@ -59,7 +59,7 @@ class Stage(NamedTuple):
     idle_ticks: bool = False  # sees a Tick after what it was given, as soon as nothing else is waiting
     infers: bool = False  # runs networks, on a GPU where there is one
     early: bool = False  # takes nothing, and starts all the same before the others are there
-    vital: bool = True  # when it keeps failing the run ends
+    vital: bool = True  # when it keeps failing the run ends; else it is tried again, for ever
     wanted: Callable[[Config], bool] = _always
 
     def load(self) -> StageFunction:
@@ -77,8 +77,9 @@ STAGES: tuple[Stage, ...] = (
           asks=True, tick_s=2.0),
     Stage("recognize", (Wanted,), (Named, InUse), after="track", batched=True, tick_s=0.1, infers=True),
     Stage("render", (Tracked,), (), after="track", lossless=False, tick_s=0.2, wanted=_shows),
-    Stage("record", (Tracked,), (), after="track", queue="ring", frees=True, ordered=True, wanted=_records),
-    Stage("publish", (Tracked, InUse), (), after="track", queue="long", wanted=_publishes),
+    Stage("record", (Tracked,), (), after="track", queue="ring", frees=True, ordered=True, tick_s=10.0,
+          wanted=_records),
+    Stage("publish", (Tracked, InUse), (), after="track", queue="long", vital=False, wanted=_publishes),
     Stage("learn", (), (), after="capture", vital=False, wanted=_learns),
     Stage("metrics", (), (), after="capture", early=True, vital=False, wanted=_tells),
 )

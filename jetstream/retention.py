@@ -60,7 +60,7 @@ def sweep(
         too_much = keep_gb > 0 and total > keep_gb * 1e9
         if not (too_old or too_much) or now_s - kept.ended_s < STILL_S or _is_used(kept, in_use):
             continue
-        if _delete(kept):
+        if _delete(kept, "older than record.keep_days" if too_old else "more than record.keep_gb"):
             total -= kept.n_bytes
             gone.append(kept.events)
     return gone
@@ -116,11 +116,11 @@ def _first_line(path: Path) -> bytes:
         return b""
 
 
-def _delete(kept: Kept) -> bool:
+def _delete(kept: Kept, why: str) -> bool:
     try:
         for path in kept.files:
             path.unlink()
     except OSError as error:
-        log.warning("%s: too old, but can't be deleted (%s)", error.filename, error.strerror)
+        log.warning("%s: %s, but can't be deleted (%s)", error.filename, why, error.strerror)
         return False
     return True

@@ -8,6 +8,23 @@ import numpy as np
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+PIPELINES = frozenset(
+    f"test_{name}.py"
+    for name in (
+        *("as_service", "enroll", "keys", "learning", "lost_gpu", "lost_port", "many_cameras", "passwords"),
+        *("random_restarts", "run", "soak", "watched", "pipeline"),
+        *("cameras", "clock", "disks", "failing", "killed", "starting", "subscribers"),
+    )
+)
+"""These start whole pipelines, which take all processors that they get."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `-n`, the tests of pipelines run first and one after the other, beside those of one file at a time."""
+    items.sort(key=lambda item: item.path.name not in PIPELINES)
+    for item in items:
+        group = "pipelines" if item.path.name in PIPELINES else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

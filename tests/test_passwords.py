@@ -2,7 +2,9 @@
 
 import base64
 import threading
+import urllib.error
 import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import count
@@ -105,15 +107,18 @@ def test_passwords_are_in_nothing_that_a_real_pipeline_leaves_or_shows(
         leaves = {path: path.read_bytes() for path in jetstream.run_dir.iterdir() if path.is_file()}
         modes = {path.name: path.lstat().st_mode & 0o777 for path in jetstream.run_dir.iterdir()}
         top = jetstream("top", "--once", sets=True).stdout
+        pages = {path: page(jetstream.metrics + path) for path in ("/metrics", "/healthz", "/readyz")}
     checked = jetstream("check", str(config), sets=True)
 
     assert len(lines) > 8
+    assert b'jetstream_frames_total{camera="environment"' in pages["/metrics"]
     shown = {
         "the log": jetstream.log().encode(),
         "check": (checked.stdout + checked.stderr).encode(),
         "the topic": told,
         "the status": status.encode(),
         "top": top.encode(),
+        **pages,
         "command lines": b"\n".join(lines),
         **{path.name: content for path, content in leaves.items() if path.name != "config.json"},
         **{path.name: path.read_bytes() for path in (tmp_path / "rec").iterdir()},
@@ -137,6 +142,15 @@ def topic(endpoint: str, messages: int) -> bytes:
         socket.connect(endpoint)
         assert socket.poll(20_000)
         return b"".join(b"".join(socket.recv_multipart()) for _ in range(messages))
+
+
+def page(url: str) -> bytes:
+    """What is there, also where it isn't well."""
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return bytes(answer.read())
+    except urllib.error.HTTPError as error:
+        return error.read()
 
 
 def commands_of(pid: int) -> list[bytes]:

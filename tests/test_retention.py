@@ -97,9 +97,11 @@ def test_one_that_changed_a_moment_ago_stays(tmp_path: Path) -> None:
 def test_what_cannot_be_deleted_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     recording(tmp_path, "door-20260101T000000", days_ago=30)
     tmp_path.chmod(0o500)
-    assert sweep(tmp_path, days=1) == set()
+    assert sweep(tmp_path, days=1) == sweep(tmp_path, gb=1e-9) == set()
     tmp_path.chmod(0o700)
-    assert "too old, but can't be deleted" in caplog.text
+    old, much = [record.getMessage().partition(": ")[2] for record in caplog.records]
+    assert old == "older than record.keep_days, but can't be deleted (Permission denied)"
+    assert much == "more than record.keep_gb, but can't be deleted (Permission denied)"
 
 
 def test_folder_that_is_gone_is_no_failure(tmp_path: Path) -> None:

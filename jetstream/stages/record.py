@@ -23,7 +23,7 @@ from jetstream.config import Config
 from jetstream.config import Record as RecordSettings
 from jetstream.errors import SourceError, UserError
 from jetstream.ipc.ring import FrameReader
-from jetstream.messages import Dropped, Finished, Tracked, event_of
+from jetstream.messages import Dropped, Finished, Tick, Tracked, event_of
 from jetstream.outage import Outage
 from jetstream.video.mend import cut_to_last_fragment
 from jetstream.video.sink import VideoSink
@@ -35,33 +35,39 @@ SWEEP_EVERY_S = 60.0
 """how often old recordings are looked for"""
 SYNC_EVERY_S = 1.0
 """how often events are on disk for sure, like the video"""
-LONGEST_LINE = 1 << 20
-"""bytes of an event line, and more"""
+SILENT_S = 60.0
+"""a live camera's recording is over after so long without a frame: while it is open it can't be deleted or forgotten"""
 
 log = logging.getLogger("jetstream")
 
 
-def record(messages: Iterator[Tracked], rings: FrameReader, config: Config) -> Iterator[Finished | Dropped]:
+def record(messages: Iterator[Tracked | Tick], rings: FrameReader, config: Config) -> Iterator[Finished | Dropped]:
     """Every frame's event, and its picture unless it has left the ring, which is Dropped (`lapped`).
 
     Live, a disk that is full or gone stops recordings alone: their frames are Dropped (`disk`) until it is back. In the
-    every-frame pace nothing may be missing, so that raises SourceError.
+    every-frame pace nothing may be missing, so that raises SourceError. Old recordings go, and those of cameras that
+    have fallen silent are closed, at a Tick too.
     """
     folder = Path(config.record.dir)
     recorders: dict[str, Recorder] = {}
     swept_s = -math.inf
     try:
-        for tracked in messages:
-            camera = tracked.frame.camera
+        for message in messages:
+            now_s = time.monotonic()
+            if now_s - swept_s > SWEEP_EVERY_S:
+                swept_s = now_s
+                _sweep(folder, config.record)
+            if isinstance(message, Tick):
+                for recorder in recorders.values():
+                    recorder.end_if_silent(now_s)
+                continue
+            camera = message.frame.camera
             if camera not in recorders:
                 recorders[camera] = Recorder(camera, folder, config)
-            if time.monotonic() - swept_s > SWEEP_EVERY_S:
-                swept_s = time.monotonic()
-                _sweep(folder, config.record)
-            lost = recorders[camera].add(tracked, rings)
+            lost = recorders[camera].add(message, rings, now_s)
             if lost is not None:
                 yield Dropped(camera=camera, reason=lost)
-            yield Finished(frame=tracked.frame)
+            yield Finished(frame=message.frame)
     finally:
         with ExitStack() as stack:  # whichever fails, all are closed
             for recorder in recorders.values():
@@ -79,27 +85,46 @@ def _sweep(folder: Path, settings: RecordSettings) -> None:
 
 
 class Recorder:
-    """One camera's recordings, one after the other, and none while the disk can't be written."""
+    """One camera's recordings, one after the other, and none while the disk can't be written.
+
+    Times are of time.monotonic().
+    """
 
     def __init__(self, camera: str, folder: Path, config: Config) -> None:
         self._camera, self._folder, self._config = camera, folder, config
         self._recording: Recording | None = None
         self._outage = Outage(camera, folder)
+        self._is_live = config.pipeline.pace == "live"
+        self._newest_s = 0.0
 
-    def add(self, tracked: Tracked, rings: FrameReader) -> str | None:
+    def add(self, tracked: Tracked, rings: FrameReader, now_s: float) -> str | None:
         """Why the frame, or its picture, was lost; None where it wasn't."""
-        if self._outage.is_on(time.monotonic()):
+        self._newest_s = now_s
+        if self._outage.is_on(now_s):
             return "disk"
         try:
             is_whole = self._current(tracked).add(tracked, rings)
         except (SourceError, UserError, OSError) as error:
             self._give_up()
-            if self._config.pipeline.pace == "every-frame":
+            if not self._is_live:
                 raise SourceError(f"{self._folder}: {error}; make room, since no frame may be missing") from None
-            self._outage.begin(error, time.monotonic())
+            self._outage.begin(error, now_s)
             return "disk"
-        self._outage.end(time.monotonic())
+        self._outage.end(now_s)
         return None if is_whole else "lapped"
+
+    def end_if_silent(self, now_s: float) -> None:
+        """Close the recording when no frame has come for SILENT_S; the next one begins another.
+
+        Only live: in the every-frame pace a slow machine must not change what is recorded.
+        """
+        if not self._is_live or self._recording is None or now_s - self._newest_s <= SILENT_S:
+            return
+        try:
+            self.close()
+        except (SourceError, OSError) as error:
+            self._give_up()
+            self._outage.begin(error, now_s)
 
     def close(self) -> None:
         if self._recording is not None:
@@ -115,16 +140,23 @@ class Recorder:
         return self._recording
 
     def _give_up(self) -> None:
-        """What is on the disk stays, up to its last whole line and the last second of video that is whole."""
+        """What is on the disk stays, up to its last whole line and the last second of video that is whole.
+
+        Without a line all of it goes: nothing would tell whose the video is, so nobody would ever delete it.
+        """
         if self._recording is None:
             return
         recording, self._recording = self._recording, None
         with contextlib.suppress(SourceError, OSError):
             recording.close()
+        video = recording.events.with_suffix(".mp4")
         with contextlib.suppress(OSError):
             cut_to_last_line(recording.events)
+            if recording.events.stat().st_size == 0:
+                video.unlink(missing_ok=True)
+                recording.events.unlink()
         with contextlib.suppress(OSError):
-            cut_to_last_fragment(recording.events.with_suffix(".mp4"))
+            cut_to_last_fragment(video)
 
 
 class Recording:
@@ -159,7 +191,7 @@ class Recording:
         return image is not None or self._settings.video == "none"
 
     def _write(self, image: NDArray[np.uint8], tracked: Tracked) -> None:
-        blur.hide(image, tracked.faces, self._blur)
+        blur.hide(image, tracked.faces, self._blur, tracked.others)
         if self._settings.video == "annotated":
             draw.faces(image, tracked.faces, landmarks=self._landmarks)
         if self._video is None:
@@ -213,7 +245,7 @@ def cut_to_last_line(events: Path) -> None:
     """Take away a line that a full disk left unfinished. Raises OSError."""
     with events.open("rb+") as file:
         size = file.seek(0, os.SEEK_END)
-        begin = file.seek(max(0, size - LONGEST_LINE))
+        begin = file.seek(max(0, size - retention.LONGEST_LINE))
         tail = file.read()
         file.truncate(begin + tail.rfind(b"\n") + 1)
 
@@ -223,5 +255,5 @@ def unused(folder: Path, stem: str) -> Path:
     candidate, number = folder / stem, 1
     while any(candidate.with_suffix(suffix).exists() for suffix in (".mp4", ".jsonl")):
         number += 1
-        candidate = folder / f"{stem}-{number}"
+        candidate = folder / f"{stem}_{number}"  # sorts behind `stem.jsonl`, which `-` does not
     return candidate

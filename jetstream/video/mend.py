@@ -12,19 +12,19 @@ from typing import BinaryIO
 def cut_to_last_fragment(video: Path) -> None:
     """Take away what is not whole behind the last whole fragment. Raises OSError."""
     with video.open("rb+") as file:
-        file.truncate(_whole_bytes(file))
+        file.truncate(whole_bytes(file))
 
 
-def _whole_bytes(file: BinaryIO) -> int:
+def whole_bytes(file: BinaryIO) -> int:
     """Up to the end of the header or of the last `mdat`, whose `moof` stands before it."""
     n_bytes = file.seek(0, os.SEEK_END)
     place = whole = 0
     while place + 8 <= n_bytes:
         file.seek(place)
-        size, kind = struct.unpack(">I4s", file.read(8))
-        if size == 1:
-            (size,) = struct.unpack(">Q", file.read(8).ljust(8, b"\0"))
-        if size < 8 or place + size > n_bytes:
+        least, (size, kind) = 8, struct.unpack(">I4s", file.read(8))
+        if size == 1:  # it follows, in 64 bits
+            least, (size,) = 16, struct.unpack(">Q", file.read(8).ljust(8, b"\0"))
+        if size < least or place + size > n_bytes:
             break
         place += size
         if kind != b"moof":

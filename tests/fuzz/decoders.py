@@ -1,6 +1,7 @@
 """Every place that reads what another program, a file or a user wrote: what it is given, and how it may refuse."""
 
 import io
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,7 +17,7 @@ from jetstream.errors import JetstreamError
 from jetstream.evaluation import truth
 from jetstream.ipc import layout
 from jetstream.ipc.doorman import DOMAIN, Doorman
-from jetstream.ipc.ring import Ring
+from jetstream.ipc.ring import Ring, Rings
 from jetstream.messages import (
     GARBLED,
     Captured,
@@ -30,6 +31,8 @@ from jetstream.messages import (
     Named,
     NamedFace,
     ProcessStatus,
+    Span,
+    Spans,
     Status,
     Tracked,
     TrackedFace,
@@ -40,7 +43,9 @@ from jetstream.messages import (
     gallery_topic_of,
     topic_of,
 )
-from jetstream.video import source
+from jetstream.rundir import RINGS, RunDir
+from jetstream.stages.record import cut_to_last_line
+from jetstream.video import mend, opening, source
 from jetstream.vision.classifier import Classifier
 
 NOWHERE = Path("fuzz")
@@ -53,6 +58,14 @@ class Decoder(NamedTuple):
     seeds: list[bytes]
     decode: Callable[[bytes], Any]
     refuses: tuple[type[Exception], ...]  # what its callers expect of it, and handle
+
+    def takes(self, data: bytes) -> bool:
+        """Whether it decodes `data`; any other error than its callers expect is raised."""
+        try:
+            self.decode(data)
+        except self.refuses:
+            return False
+        return True
 
 
 def _messages() -> dict[type[Message], Message]:
@@ -69,12 +82,13 @@ def _messages() -> dict[type[Message], Message]:
         InUse(sha256="ab" * 32, people=3, photos=9),
         beat,
         Status(pid=1, wall_ns=1 << 60, turn_ns=5, processes=(ProcessStatus("detect", "running", 2, beat, 0.1),)),
+        Spans("detect", 4242, (Span("turn", 1 << 40, 1 << 41), Span("frame", 5, 6, "door", 70000))),
     )
     return {type(message): message for message in told}
 
 
 def message_decoders() -> Iterator[Decoder]:
-    """As the inboxes, the supervisor and `top` do it."""
+    """As the inboxes, the supervisor, `top` and `trace` do it."""
     ended = msgspec.msgpack.encode(Ended(sender="detect"))
     for kind, message in _messages().items():
         decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(kind | Ended)
@@ -197,15 +211,62 @@ def _classifier(data: bytes) -> None:
     Classifier.from_arrays(galleryfile.parse_archive(NOWHERE, data))
 
 
+def recording_decoders(folder: Path) -> Iterator[Decoder]:
+    """Of files that a full disk or a kill cut off."""
+    boxes = [b"ftypisom", b"moov" + bytes(40), b"moof" + bytes(20), b"mdat" + bytes(60), b"moof" + bytes(20)]
+    video = b"".join(struct.pack(">I", 4 + len(box)) + box for box in boxes)
+    long = struct.pack(">I4sQ", 1, b"mdat", 16 + 50) + bytes(50)
+    tracked = _messages()[Tracked]
+    assert isinstance(tracked, Tracked)
+    line = msgspec.json.encode(event_of(tracked))
+    yield Decoder("video that was cut off", [video, video + long], _mended, ())
+    path = folder / "file"
+
+    def exceeds(data: bytes) -> None:
+        path.write_bytes(data)
+        opening.boxes_exceed(path)
+
+    def cut(data: bytes) -> None:
+        path.write_bytes(data)
+        cut_to_last_line(path)
+        assert path.read_bytes() == data[: data.rfind(b"\n") + 1]
+
+    yield Decoder("video: is it whole", [video, video + long, video[:-7]], exceeds, ())
+    yield Decoder("events that were cut off", [line + b"\n" + line + b"\n" + line[:40]], cut, ())
+
+
+def _mended(data: bytes) -> None:
+    n_bytes = mend.whole_bytes(io.BytesIO(data))
+    assert n_bytes <= len(data)
+    assert mend.whole_bytes(io.BytesIO(data[:n_bytes])) == n_bytes
+
+
+def folder_decoders(folder: Path) -> Iterator[Decoder]:
+    """Of files that only a whole folder is asked for."""
+    (folder / keys.ALLOWED).mkdir()
+    public = folder / keys.ALLOWED / "friend.pub"
+    public.touch(mode=0o600)
+
+    def allow(data: bytes) -> None:
+        public.write_bytes(data)
+        assert all(key.hex().encode() == data[:64] for key in keys.allowed(folder).values())
+
+    yield Decoder("public key", [b"ab" * 32 + b"\n"], allow, ())
+
+
 @contextmanager
 def ring_decoders(folder: Path) -> Iterator[list[Decoder]]:
-    """The header of a segment that is attached, and the slots of a ring that is read."""
+    """The names of segments, the header of one that is attached, and the slots of a ring that is read."""
     with Ring.create("fuzz", slots=2, max_width=32, max_height=32, directory=folder) as ring:
         ring.write(np.zeros((32, 32, 3), np.uint8))
         ring.write(np.zeros((16, 32, 3), np.uint8))
         whole = bytearray(ring._segment.memory)
         header = bytes(whole[: ring.layout.header_bytes])
         words = ring._segment.memory.cast("Q")
+
+        def attach_all(data: bytes) -> None:
+            (folder / RINGS).write_bytes(data)
+            Rings.attach_all(RunDir(folder).read_rings(), directory=folder).close()
 
         def attach(data: bytes) -> None:
             layout.checked_layout(NOWHERE, memoryview(data))
@@ -220,6 +281,7 @@ def ring_decoders(folder: Path) -> Iterator[list[Decoder]]:
 
         try:
             yield [
+                Decoder("ring names", [b'{"door":"fuzz"}', b"{}"], attach_all, (JetstreamError, *GARBLED)),
                 Decoder("ring header", [bytes(whole), header], attach, (JetstreamError,)),
                 Decoder("ring slots", [header], read, (JetstreamError,)),
             ]
@@ -230,4 +292,5 @@ def ring_decoders(folder: Path) -> Iterator[list[Decoder]]:
 @contextmanager
 def all_decoders(folder: Path) -> Iterator[list[Decoder]]:
     with ring_decoders(folder) as rings:
-        yield [*message_decoders(), *outside_decoders(), *file_decoders(), *gallery_decoders(), *rings]
+        alone = [*message_decoders(), *outside_decoders(), *file_decoders(), *gallery_decoders()]
+        yield [*alone, *recording_decoders(folder), *folder_decoders(folder), *rings]

@@ -43,7 +43,8 @@ class Outcome(NamedTuple):
 def fuzz(index: int, count: int, seed: int) -> Outcome:
     """One decoder, by its place in the list."""
     warnings.simplefilter("ignore")  # numpy's, of numbers that overflow
-    with tempfile.TemporaryDirectory() as folder, all_decoders(Path(folder)) as decoders:
+    # in memory: a disk takes half a millisecond to write a small file anew
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, all_decoders(Path(folder)) as decoders:
         decoder = decoders[index]
         taken, crashes, begun_s, early_mb = 0, [], time.monotonic(), rss_mb()
         for done, data in enumerate(itertools.islice(mutated(decoder.seeds, seed), count)):
@@ -51,10 +52,7 @@ def fuzz(index: int, count: int, seed: int) -> Outcome:
                 gc.collect()
                 early_mb = rss_mb()
             try:
-                decoder.decode(data)
-                taken += 1
-            except decoder.refuses:
-                pass
+                taken += decoder.takes(data)
             except Exception as error:
                 if len(crashes) < 3:
                     crashes.append(f"{type(error).__name__}: {error} for {data[:80]!r}")

@@ -32,10 +32,7 @@ def test_damaged_inputs_are_taken_or_refused_and_never_crash(decoders: list[Deco
         until_s, taken = time.monotonic() + SHARE_S, 0
         for done, data in enumerate(mutated(decoder.seeds, seed=20261124)):
             try:
-                decoder.decode(data)
-                taken += 1
-            except decoder.refuses:
-                pass
+                taken += decoder.takes(data)
             except Exception as error:
                 raise AssertionError(f"{decoder.name}: {type(error).__name__}: {error} for {data!r}") from error
             if done >= 100 and time.monotonic() > until_s:

@@ -1,7 +1,10 @@
 """The record and publish stages in one process, with real files and a real socket."""
 
+import io
 import json
+import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -9,10 +12,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from jetstream import outage
+from jetstream import outage, pipeline
 from jetstream.errors import SourceError, UserError
-from jetstream.messages import Dropped, Finished, Tracked, TrackedFace, Vote
-from jetstream.stages.record import open_events, record, unused
+from jetstream.messages import Dropped, Finished, Tick, Tracked, TrackedFace, Vote
+from jetstream.stages.record import SILENT_S, Recorder, is_open, open_events, record, unused, write_event
 from tests.fulldisk import files_of_at_most
 from tests.stages.making import config_of, frame_of, rings_for
 
@@ -152,6 +155,50 @@ def test_old_recordings_go_while_one_is_made(tmp_path: Path, keep: dict[str, flo
     assert {path.suffix for path in (tmp_path / "rec").iterdir()} == {".jsonl", ".mp4"}
 
 
+@pytest.mark.parametrize(("pace", "opened"), [("live", [True, False]), ("every-frame", [True, True])])
+def test_recording_is_over_a_minute_after_its_camera_fell_silent_live(
+    tmp_path: Path, pace: str, opened: list[bool]
+) -> None:
+    config = config_of(tmp_path, record={"video": "none"}, pipeline={"pace": pace})
+    rings, recorder = rings_for(config), Recorder("a", tmp_path, config)
+    recorder.add(tracked(0), rings, 100.0)
+    recorder.add(tracked(1), rings, 140.0)
+    (first,) = tmp_path.iterdir()
+
+    seen = []
+    for now_s in (140.0 + SILENT_S, 140.1 + SILENT_S):
+        recorder.end_if_silent(now_s)
+        seen.append(is_open(first))
+    recorder.add(tracked(2), rings, 500.0)
+    recorder.close()
+
+    assert seen == opened
+    lines = sorted(len(path.read_text().splitlines()) for path in tmp_path.iterdir())
+    assert lines == ([1, 2] if pace == "live" else [3])
+
+
+def test_old_recording_of_a_silent_camera_goes_without_a_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jetstream.stages.record.SILENT_S", 0.0)
+    monkeypatch.setattr("jetstream.stages.record.SWEEP_EVERY_S", 0.0)
+    config = config_of(tmp_path, record={"dir": str(tmp_path / "rec"), "keep_days": 7})
+    rings = rings_for(config)
+    rings["a"].write(np.zeros((90, 160, 3), np.uint8))
+    left: list[int] = []
+
+    def messages() -> Iterator[Tracked | Tick]:
+        yield tracked(0)
+        yield Tick()
+        files = list((tmp_path / "rec").iterdir())
+        for path in files:
+            os.utime(path, (1_577_836_800,) * 2)
+        yield Tick()
+        left.extend((len(files), sum(path.exists() for path in files)))
+
+    assert list(record(messages(), rings, config)) == [Finished(frame=frame_of(0))]
+    assert left == [2, 0]
+    assert 0 < (pipeline.stage_named("record").tick_s or 0) < SILENT_S
+
+
 @pytest.mark.parametrize("video", ["annotated", "clean"])
 @pytest.mark.parametrize(("blur", "hidden"), [("none", False), ("unknown", False), ("all", True)])
 def test_known_face_is_hidden_in_the_video_where_all_are(tmp_path: Path, video: str, blur: str, hidden: bool) -> None:
@@ -181,9 +228,9 @@ def detail(folder: Path, face: TrackedFace, video: str, blur: str) -> float:
 
 def test_nothing_recorded_before_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").touch()
-    (tmp_path / "a-2.mp4").touch()
+    (tmp_path / "a_2.mp4").touch()
 
-    assert unused(tmp_path, "a") == tmp_path / "a-3"
+    assert unused(tmp_path, "a") == tmp_path / "a_3"
 
 
 def test_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
@@ -193,8 +240,11 @@ def test_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
         open_events(tmp_path / "file" / "events.jsonl")
 
 
-def test_empty_gallery_distance_is_null_in_json() -> None:
-    assert msgspec.json.encode(float("inf")) == b"null"
+def test_distance_to_nobody_is_null_in_an_event_line() -> None:
+    vote = Vote(name=None, log_odds=0.5, answers=1, photo=None, distance=math.inf)
+    events = io.StringIO()
+    write_event(events, tracked(0, msgspec.structs.replace(FACE, votes=(vote,))))
+    assert json.loads(events.getvalue(), parse_constant=pytest.fail)["tracks"][0]["votes"][0]["distance"] is None
 
 
 def test_full_disk_ends_no_frame_and_leaves_whole_lines(
@@ -212,6 +262,22 @@ def test_full_disk_ends_no_frame_and_leaves_whole_lines(
     assert len([line for line in said if "recording goes on" in line]) in (len(stops), len(stops) - 1)
     lines = [json.loads(line) for path in (tmp_path / "rec").iterdir() for line in path.read_text().splitlines()]
     assert len(lines) == 60 - len(stops)
+
+
+@pytest.mark.parametrize(("limit", "faces"), [(0, 1), (100, 1), (50_000, 500)])
+def test_recording_whose_first_event_does_not_fit_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, faces: int
+) -> None:
+    monkeypatch.setattr(outage, "RETRY_S", 0.0)
+    config = config_of(tmp_path, record={"dir": str(tmp_path / "rec"), "video": "clean"})
+    rings = rings_for(config)
+    for _ in range(3):
+        rings["a"].write(np.full((90, 160, 3), 120, np.uint8))
+    with files_of_at_most(limit):
+        messages = list(record((tracked(i, *[FACE] * faces) for i in range(3)), rings, config))
+
+    assert messages.count(Dropped(camera="a", reason="disk")) == 3
+    assert list((tmp_path / "rec").iterdir()) == []
 
 
 def test_full_disk_where_every_frame_counts_is_one_sentence(tmp_path: Path) -> None:
