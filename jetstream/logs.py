@@ -83,10 +83,8 @@ class Lines(logging.Handler):
             self._tell_of_repeats()
             if self._repeats.is_told(record.levelno, text, time.monotonic()):
                 self._write(record.levelno, text, record.created)
-            elif self._timer is None:
-                self._timer = threading.Timer(WINDOW_S, self._at_the_end)
-                self._timer.daemon = True
-                self._timer.start()
+            else:
+                self._wait_for_an_end()
         except Exception:
             self.handleError(record)
 
@@ -103,6 +101,14 @@ class Lines(logging.Handler):
         with self.lock or threading.RLock():
             self._timer = None
             self._tell_of_repeats()
+            self._wait_for_an_end()
+
+    def _wait_for_an_end(self) -> None:
+        """Of the next window with lines that weren't told: perhaps nothing more is logged until then."""
+        if self._timer is None and (due_s := self._repeats.due_s()) is not None:
+            self._timer = threading.Timer(max(due_s - time.monotonic(), 0.0), self._at_the_end)
+            self._timer.daemon = True
+            self._timer.start()
 
     def _tell_of_repeats(self, *, all_of_them: bool = False) -> None:
         for level, text, count in self._repeats.over(None if all_of_them else time.monotonic()):
@@ -167,11 +173,15 @@ class Repeats:
         self._kinds[kind] = (since_s, count + 1, text)
         return count < OFTEN
 
+    def due_s(self) -> float | None:
+        """When the next window is over of which something is left to tell; None: nothing is."""
+        return min((since_s + WINDOW_S for since_s, count, _ in self._kinds.values() if count > OFTEN), default=None)
+
     def over(self, now_s: float | None) -> list[tuple[int, str, int]]:
         """Level, last line and number of those not told, of each kind whose window is over; None: of all."""
         told = []
         for kind, (since_s, count, text) in list(self._kinds.items()):
-            if now_s is None or now_s - since_s >= WINDOW_S:
+            if now_s is None or now_s >= since_s + WINDOW_S:
                 del self._kinds[kind]
                 if count > OFTEN:
                     told.append((kind[0], text, count - OFTEN))

@@ -56,10 +56,10 @@ class Pulse:
         self.inbox: Inbox | None = None
 
     def took(self, messages: Sequence[Message], now_ns: int) -> None:
-        """The stage gets these."""
+        """The stage gets these. Work on a frame begins when it is first told of, not when its names come."""
         for message in messages:
-            if isinstance(message, Framed):
-                self._taken_ns[message.frame.camera, message.frame.frame_id] = now_ns
+            if isinstance(message, Framed) and not isinstance(message, Named):
+                self._taken_ns.setdefault((message.frame.camera, message.frame.frame_id), now_ns)
         while len(self._taken_ns) > MOST_TAKEN:
             del self._taken_ns[next(iter(self._taken_ns))]
 

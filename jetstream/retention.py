@@ -21,7 +21,7 @@ log = logging.getLogger("jetstream")
 STILL_S = 60.0
 """a recording that changed so lately may be another process's, on a disk that has no locks"""
 DAY_S = 86400.0
-_STEM = re.compile(r"(?P<camera>[A-Za-z0-9][A-Za-z0-9_-]{0,39})-\d{8}T\d{6}(-\d+)?")
+_STEM = re.compile(r"(?P<camera>[A-Za-z0-9][A-Za-z0-9_-]{0,39})-\d{8}T\d{6}(_\d+)?")
 _SUFFIXES = (".mp4", ".jsonl")
 LONGEST_LINE = 1 << 20
 """bytes of an event line, and more; what is longer is no event"""

@@ -1,15 +1,18 @@
 """What a log line looks like for people, for programs and for systemd's journal, and what never stands in one."""
 
+import contextlib
 import io
 import json
 import logging
 import os
 import socket
 import struct
+import time
 from pathlib import Path
 
 import pytest
 
+from jetstream import logs
 from jetstream.logs import OFTEN, WINDOW_S, Lines, Repeats, datagram, masked, open_journal
 
 
@@ -77,6 +80,30 @@ def test_what_was_held_back_is_told_at_the_end() -> None:
 
     assert len(lines) == OFTEN + 1
     assert lines[-1] == f"jetstream warning run: attempt 9 failed (and {10 - OFTEN} more like it within 60 s)"
+
+
+def test_each_kind_that_was_held_back_is_told_soon_after_its_window_though_nothing_else_is_logged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(logs, "WINDOW_S", 0.4)
+    stream = io.StringIO()
+    handler = Lines("run", stream=stream)
+    log = logger_to(handler)
+    for number in range(OFTEN + 2):
+        log.warning("door %d", number)
+    time.sleep(0.2)
+    for number in range(OFTEN + 7):
+        log.warning("yard %d", number)
+    deadline_s = time.monotonic() + 5
+    while stream.getvalue().count("more like it") < 2 and time.monotonic() < deadline_s:
+        time.sleep(0.02)
+
+    assert [line for line in stream.getvalue().splitlines() if "more like it" in line] == [
+        "jetstream warning run: door 4 (and 2 more like it within 0 s)",
+        "jetstream warning run: yard 9 (and 7 more like it within 0 s)",
+    ]
+    with handler.lock or contextlib.nullcontext():
+        assert handler._timer is None, "nothing is left to tell"
 
 
 def test_kinds_of_lines_that_are_remembered_are_bounded() -> None:

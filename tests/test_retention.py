@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jetstream import retention
-from jetstream.stages.record import is_open
+from jetstream.stages.record import is_open, unused
 
 NOW_S = 2_000_000_000.0
 DAY_S = 86400.0
@@ -36,9 +36,18 @@ def left(folder: Path) -> set[str]:
 
 def test_older_ones_go_with_video_and_events(tmp_path: Path) -> None:
     recording(tmp_path, "door-20260101T000000", days_ago=8)
-    recording(tmp_path, "door-20260105T000000-2", days_ago=6)
-    assert sweep(tmp_path, days=7) == {"door-20260101T000000"}
-    assert left(tmp_path) == {"door-20260105T000000-2.jsonl", "door-20260105T000000-2.mp4"}
+    second = unused(tmp_path, "door-20260101T000000").name
+    recording(tmp_path, second, days_ago=8)
+    recording(tmp_path, "door-20260105T000000", days_ago=6)
+    assert sweep(tmp_path, days=7) == {"door-20260101T000000", second}
+    assert left(tmp_path) == {"door-20260105T000000.jsonl", "door-20260105T000000.mp4"}
+
+
+def test_recordings_of_one_second_sort_in_their_order(tmp_path: Path) -> None:
+    recording(tmp_path, "door-20260101T000000", days_ago=8)
+    recording(tmp_path, unused(tmp_path, "door-20260101T000000").name, days_ago=8)
+    names = [path.name for path in sorted(tmp_path.glob("*.jsonl"))]
+    assert names == ["door-20260101T000000.jsonl", "door-20260101T000000_2.jsonl"]
 
 
 def test_oldest_go_until_the_rest_fits(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from jetstream.config import Config
 from jetstream.configfile import build
 from jetstream.errors import UserError
 from jetstream.service import manage, unit
+from jetstream.service.manage import ServiceError
 from jetstream.service.unit import Place
 from jetstream.startup import check_sources
 from tests.command import Command
@@ -33,6 +36,8 @@ PLACES = {
     "gpu": HERE,
     "cpu": replace(HERE, gpu=False),
     "jetson": replace(HERE, argus=True),
+    "limited": replace(HERE, memory_max="1.5G"),
+    "unlimited": replace(HERE, memory_max="infinity"),
     "home": replace(HERE, state="/home/ada/jet stream", writes=("/srv/models",), config="/home/ada/50%.toml"),
 }
 
@@ -115,6 +120,35 @@ def test_folders_outside_of_the_state_may_be_written() -> None:
     assert "WorkingDirectory=/var/lib/jetstream" in lines
 
 
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {"cameras": [{"name": "c", "source": "rtsp://a@192.0.2.1/", "password_file": "/home/ada/cam1"}]},
+        {"cameras": [{"name": "c", "source": "/home/ada/x.mp4"}]},
+        {"cameras": [{"name": "c", "source": "/home/ada/*.jpg"}]},
+        {"cameras": [{"name": "c", "source": "gst: filesrc location='/home/ada/x.mkv' ! decodebin"}]},
+        {"publish": {"keys": "/home/ada/keys"}},
+        {"models": {"dir": "/home/ada/models"}},
+        {"gpu": {"engines_dir": "/home/ada/engines"}},
+        {"record": {"dir": "/home/ada/rec"}},
+        {"recognize": {"faces": "/home/ada/faces"}},
+    ],
+    ids=str,
+)
+def test_a_home_is_seen_by_a_service_whose_config_names_something_in_it(tables: dict[str, object]) -> None:
+    there = replace(place(config(**tables)), command=("/opt/jetstream",), config="/etc/c.toml", reads=())
+
+    assert there.is_in_a_home
+    assert not replace(there, files=(), writes=()).is_in_a_home
+
+
+def test_the_keys_of_the_topic_may_not_be_written_by_the_service() -> None:
+    there = place(config(publish={"keys": "/srv/keys"}))
+
+    assert "/srv/keys" in there.files
+    assert there.writes == ()
+
+
 def test_a_home_is_seen_where_something_lies_in_it_and_else_is_not() -> None:
     assert "ProtectHome=read-only" in unit.text(replace(HERE, config="/home/ada/c.toml"))
     assert "ProtectHome=yes" in unit.text(replace(HERE, command=("/opt/jetstream/bin/jetstream",), reads=()))
@@ -142,12 +176,16 @@ def test_dry_run_prints_a_unit_that_systemd_takes_and_changes_nothing(jetstream:
     assert "/etc/systemd/system/jetstream.service: would hold the lines above" in result.stderr
 
 
-def test_dry_run_refuses_a_bad_config(jetstream: Command, tmp_path: Path) -> None:
+def test_dry_run_refuses_a_bad_config_and_a_bad_limit(jetstream: Command, tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("[detect]\nmin_face = 3\n")
     result = jetstream("service", "install", "bad.toml", "--dry-run")
 
     assert result.returncode == 2
     assert "bad.toml: detect.min_face: unknown key; did you mean min_face_px?" in result.stderr
+
+    result = jetstream("service", "install", str(DEFAULT), "--dry-run", "--memory-max", "2GB")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "--memory-max 2GB: expected" in result.stderr
 
 
 def test_without_root_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -176,6 +214,27 @@ def test_a_unit_of_somebody_elses_is_never_replaced_without_saying_so(tmp_path: 
 def test_root_is_no_user_for_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--user root"):
         list(manage.check("", replace(HERE, user="root"), tmp_path, force=False))
+
+
+@needs_systemd
+def test_limits_of_memory_are_taken_as_systemd_takes_them(tmp_path: Path) -> None:
+    """A limit that it doesn't understand it ignores, so that there would be none."""
+    taken = ["75%", "0.5%", "12.25%", "100%", "2G", "1.5G", "512M", "4194304K", "1T", "infinity"]
+    ignored = ["2GB", "2g", "150%", "0%", "0G", "0.0001K", "75.555%", "inf", ".5G", "1e9", "99999999999T", "٢G"]
+    for number, limit in enumerate([*taken, *ignored]):
+        (tmp_path / f"{number}.service").write_text(f"[Service]\nExecStart=/bin/true\nMemoryMax={limit}\n")
+        (tmp_path / f"{number}.service").chmod(0o644)
+    verified = analyze("verify", *map(str, tmp_path.glob("*.service"))).stderr
+    told = {int(found) for found in re.findall(r"/(\d+)\.service:3: .*emory limit .*ignoring", verified)}
+
+    assert told == set(range(len(taken), len(taken) + len(ignored)))
+    assert [limit for limit in [*taken, *ignored] if unit.is_memory_limit(limit)] == taken
+
+
+@pytest.mark.parametrize("limit", ["2GB", "80", "", "2G\nUser=root"])
+def test_a_mistyped_limit_of_memory_is_refused(limit: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"(?s)--memory-max .*: expected .* such as 75%, .* such as 2G"):
+        list(manage.check("", replace(HERE, memory_max=limit), tmp_path, force=False))
 
 
 def test_status_without_a_unit_is_exit_1(jetstream: Command) -> None:
@@ -226,6 +285,7 @@ def test_install_and_uninstall_write_enable_start_stop_and_remove(
     told = list(manage.uninstall(folder, force=False))
     assert not (folder / manage.NAME).exists()
     assert str(tmp_path / "state") in told[-1]
+    assert "its log in the journal" in told[-1]
     asked = [line for line in systemctl.read_text().splitlines() if not line.startswith("show")]
     assert asked == [
         "enable jetstream.service",
@@ -246,6 +306,51 @@ def test_a_config_that_its_user_cannot_read_is_one_sentence(tmp_path: Path) -> N
         list(manage.install(unit.text(there), there, tmp_path, force=False, start=False))
 
     assert not (tmp_path / manage.NAME).exists()
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """One that all may enter, unlike `tmp_path`."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@needs_root
+@pytest.mark.parametrize("kind", ["password", "faces"])
+def test_what_the_config_names_and_its_user_cannot_read_is_one_sentence(kind: str, open_folder: Path) -> None:
+    (open_folder / "c.toml").write_text("")
+    (open_folder / "c.toml").chmod(0o644)
+    (open_folder / "password").write_text("hunter2")
+    (open_folder / "password").chmod(0o600)
+    (open_folder / "faces").mkdir(mode=0o744)
+    files = (str(open_folder / "not there yet"), str(open_folder / kind))
+    user = pwd.getpwuid(65534).pw_name
+    there = replace(HERE, user=user, config=str(open_folder / "c.toml"), files=files)
+    with pytest.raises(UserError, match=rf"{open_folder}/{kind}: user \w+ can't read it; `chown (-R )?\w+` it"):
+        list(manage.install(unit.text(there), there, open_folder, force=False, start=False))
+
+
+@needs_root
+def test_what_the_disk_refuses_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manage, "_check_readable", lambda place: None)
+    monkeypatch.setattr(manage, "_systemctl", lambda *words: "")
+    there = replace(HERE, user=pwd.getpwuid(65534).pw_name, state="/etc/hostname/x")
+    with pytest.raises(ServiceError, match=r"/etc/hostname/x: Not a directory$"):
+        list(manage.install("", there, tmp_path, force=False, start=False))
+
+    there = replace(there, state=str(tmp_path / "state"))
+    with pytest.raises(ServiceError, match=r"units/jetstream\.service: No such file or directory$"):
+        list(manage.install("", there, tmp_path / "units", force=False, start=False))
+
+    written(tmp_path, "somebody's own")
+    (tmp_path / f"{manage.NAME}.before" / "full").mkdir(parents=True)
+    with pytest.raises(ServiceError, match=r"jetstream\.service: Is a directory$"):
+        list(manage.install("", there, tmp_path, force=True, start=False))
+
+    monkeypatch.setattr(manage, "_systemctl", lambda *words: (tmp_path / manage.NAME).unlink(missing_ok=True))
+    with pytest.raises(ServiceError, match=r"jetstream\.service: No such file or directory$"):
+        list(manage.uninstall(tmp_path, force=True))
 
 
 def test_cameras_that_are_not_there_yet_are_waited_for_by_a_service(caplog: pytest.LogCaptureFixture) -> None:

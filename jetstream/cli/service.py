@@ -18,7 +18,9 @@ def install_service(
     config: ConfigFile,
     user: Annotated[str, typer.Option(help="Who runs it; made where there is none.")] = "jetstream",
     state: Annotated[Path, typer.Option(help="Working folder: models, faces, recordings.")] = STATE,
-    memory_max: Annotated[str, typer.Option(help="The most memory: of the machine's, or such as 2G.")] = "75%",
+    memory_max: Annotated[
+        str, typer.Option(help="The most memory: of the machine's, or such as 2G; infinity.")
+    ] = "75%",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the unit, and change nothing.")] = False,
     no_start: Annotated[bool, typer.Option("--no-start", help="Enable it, but don't start it now.")] = False,
     force: Force = False,
@@ -27,6 +29,7 @@ def install_service(
     from jetstream.service import manage, unit
 
     place = manage.place_for(config, settings_of(config, sets=None), user=user, state=state, memory_max=memory_max)
+    manage.check_options(place)
     text = unit.text(place)
     if dry_run:
         print(text, end="")

@@ -3,9 +3,11 @@
 Runs `systemctl`, and `useradd` where the user isn't there; everything else is `unit`'s text.
 """
 
+import contextlib
 import grp
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -32,9 +34,8 @@ class ServiceError(JetstreamError):
 
 def place_for(path: Path, config: Config, *, user: str, state: Path, memory_max: str) -> Place:
     """What the unit for `config`, which stands in `path`, has to know of this machine."""
-    folders = [config.models.dir, str(engines_dir(config)), config.record.dir, config.publish.keys]
+    folders = [config.models.dir, str(engines_dir(config)), config.record.dir]
     writes = {folder for folder in folders if Path(folder).is_absolute() and not Path(folder).is_relative_to(state)}
-    faces = [config.recognize.faces] if Path(config.recognize.faces).is_absolute() else []
     asks_for_gpu = config.gpu.backend in ("tensorrt", "onnxruntime") or any(c.decoder == "cuda" for c in config.cameras)
     gpu = asks_for_gpu or any(Path(sign).exists() for sign in GPU_SIGNS)
     return Place(
@@ -44,12 +45,22 @@ def place_for(path: Path, config: Config, *, user: str, state: Path, memory_max:
         user=user,
         memory_max=memory_max,
         groups=tuple(group for group in ("video",) if _has_group(group)),
-        reads=(sys.prefix, sys.base_prefix, str(Path(jetstream.__file__).parent.parent), *faces),
+        reads=(sys.prefix, sys.base_prefix, str(Path(jetstream.__file__).parent.parent)),
+        files=_files(config),
         writes=tuple(sorted(writes)),
         gpu=gpu,
         modprobe=shutil.which("nvidia-modprobe", path="/usr/bin:/usr/sbin:/bin:/sbin") or "" if gpu else "",
         argus=any("nvarguscamerasrc" in camera.source for camera in config.cameras),
     )
+
+
+def _files(config: Config) -> tuple[str, ...]:
+    """Files and folders that `config` names by their whole paths, to be read; no devices."""
+    named = [config.recognize.faces, config.publish.keys]
+    for camera in config.cameras:
+        is_pipeline = camera.source.startswith("gst:")
+        named += [camera.password_file, *(re.split(r"[\s=\"']+", camera.source) if is_pipeline else [camera.source])]
+    return tuple(path for path in named if path.startswith("/") and not path.startswith("/dev/"))
 
 
 def program() -> tuple[str, ...]:
@@ -58,10 +69,21 @@ def program() -> tuple[str, ...]:
     return (str(script),) if script.exists() else (sys.executable, "-m", "jetstream.cli")
 
 
-def check(text: str, place: Place, folder: Path = UNITS, *, force: bool) -> Iterator[str]:
-    """What an installation would replace. Raises UserError: the file is somebody's own, and there is no `force`."""
+def check_options(place: Place) -> None:
+    """Raises UserError: a user or a limit that can't be meant."""
     if place.user == "root":
         raise UserError("--user root: a service that looks at faces and the network needs no such rights; name another")
+    if not unit.is_memory_limit(place.memory_max):
+        raise UserError(
+            f"--memory-max {place.memory_max}: expected a share of the machine's memory such as 75%, a size such as 2G "
+            "or 512M, or infinity for no limit"
+        )
+
+
+def check(text: str, place: Place, folder: Path = UNITS, *, force: bool) -> Iterator[str]:
+    """What an installation would replace. Raises UserError: what `check_options` raises, or the file is somebody's own,
+    and there is no `force`."""
+    check_options(place)
     path = folder / NAME
     before = _read(path)
     if before is None or before == text:
@@ -86,10 +108,11 @@ def install(text: str, place: Place, folder: Path = UNITS, *, force: bool, start
     yield from _have_folders(place)
     path = folder / NAME
     before = _read(path)
-    if before is not None and before != text and not unit.is_ours(before):
-        path.rename(f"{path}.before")
-    atomic.replace(path, text.encode())
-    path.chmod(0o644)
+    with _refusing(path):
+        if before is not None and before != text and not unit.is_ours(before):
+            path.rename(f"{path}.before")
+        atomic.replace(path, text.encode())
+        path.chmod(0o644)
     yield f"{path}: written"
     _systemctl("enable", NAME)
     yield "enabled: it starts with the machine"
@@ -114,14 +137,15 @@ def uninstall(folder: Path = UNITS, *, force: bool) -> Iterator[str]:
     _systemctl("disable", NAME)
     if BOOTED.is_dir():
         _systemctl("stop", NAME)
-    path.unlink()
+    with _refusing(path):
+        path.unlink()
     if BOOTED.is_dir():
         _systemctl("daemon-reload")
     yield f"{path}: stopped, disabled and removed"
     lines = dict(line.split("=", 1) for line in before.splitlines() if "=" in line)
     yield (
         f"what it learnt and recorded stays in {lines.get('WorkingDirectory', 'its folder')}, its log in "
-        f"/var/log/jetstream, and so does user {lines.get('User', '')}; delete them if they aren't needed"
+        f"the journal, and so does user {lines.get('User', '')}; delete them if they aren't needed"
     )
 
 
@@ -172,33 +196,35 @@ def _have_user(place: Place) -> Iterator[str]:
 
 
 def _check_readable(place: Place) -> None:
-    """By trying, as that user: modes, groups and folders above all count."""
+    """By trying, as that user: modes, groups and folders above all count. What isn't there yet `run` will miss."""
     account = pwd.getpwnam(place.user)
-    remedies = {
-        (
-            "test",
-            "-r",
-            place.config,
-        ): f"{place.config}: user {place.user} can't read it; `chown {place.user}` it (to the "
-        "service it stays read-only), and let folders above be entered (chmod a+x), or put it into /etc/jetstream",
-        (sys.executable, "-c", "import jetstream.cli"): f"{sys.executable}: user {place.user} can't run jetstream with "
-        "it; install jetstream into a virtual environment that all may read, such as /opt/jetstream/.venv",
-    }
-    for command, sentence in remedies.items():
-        try:
-            tried = subprocess.run(
-                command,
-                user=account.pw_uid,
-                group=account.pw_gid,
-                extra_groups=[],
-                cwd="/",
-                env={},
-                capture_output=True,
+    for path in (place.config, *filter(os.path.exists, (*place.files, *place.writes))):
+        is_folder = os.path.isdir(path)
+        enter = ("-a", "-x", path) if is_folder else ()
+        if not _succeeds(account, "test", "-r", path, *enter):
+            stays = "" if path in place.writes else " (to the service it stays read-only)"
+            raise UserError(
+                f"{path}: user {place.user} can't read it; `chown {'-R ' * is_folder}{place.user}` it{stays}, and let "
+                "folders above be entered (chmod a+x), or put it into /etc/jetstream"
             )
-        except PermissionError:
-            raise UserError(sentence) from None
-        if tried.returncode:
-            raise UserError(sentence)
+    if not _succeeds(account, sys.executable, "-c", "import jetstream.cli"):
+        raise UserError(
+            f"{sys.executable}: user {place.user} can't run jetstream with it; install jetstream into a virtual "
+            "environment that all may read, such as /opt/jetstream/.venv"
+        )
+
+
+def _succeeds(account: pwd.struct_passwd, *command: str) -> bool:
+    """Whether `command` does, when that user runs it."""
+    user, group = account.pw_uid, account.pw_gid
+    groups = os.getgrouplist(account.pw_name, group)
+    try:
+        done = subprocess.run(
+            command, user=user, group=group, extra_groups=groups, cwd="/", env={}, capture_output=True
+        )  # fmt: skip
+    except PermissionError:
+        return False
+    return done.returncode == 0
 
 
 def _have_folders(place: Place) -> Iterator[str]:
@@ -206,16 +232,23 @@ def _have_folders(place: Place) -> Iterator[str]:
     account = pwd.getpwnam(place.user)
     for folder in [*([] if place.is_in_var_lib else [place.state]), *place.writes]:
         if not Path(folder).is_dir():
-            Path(folder).mkdir(mode=0o700, parents=True)
-            os.chown(folder, account.pw_uid, account.pw_gid)
+            with _refusing(Path(folder)):
+                Path(folder).mkdir(mode=0o700, parents=True)
+                os.chown(folder, account.pw_uid, account.pw_gid)
             yield f"{folder}: made, for user {place.user} alone"
 
 
 def _read(path: Path) -> str | None:
-    try:
+    with _refusing(path), contextlib.suppress(FileNotFoundError):
         return path.read_text(errors="replace")
-    except FileNotFoundError:
-        return None
+    return None
+
+
+@contextlib.contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """What the disk refuses is a ServiceError."""
+    try:
+        yield
     except OSError as error:
         raise ServiceError(f"{path}: {error.strerror}") from None
 

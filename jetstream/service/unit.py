@@ -4,10 +4,12 @@ A unit bears a checksum, so that one that somebody changed is known for what it 
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 HOMES = ("/home", "/root", "/run/user")
+UNITS_BYTES = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 MARK = "# jetstream.service, written by `jetstream service install`; `systemctl edit jetstream` changes it. Checksum: "
 
 
@@ -19,9 +21,10 @@ class Place:
     config: str = "/etc/jetstream/jetstream.toml"
     state: str = "/var/lib/jetstream"  # working folder: relative paths of the config begin here
     user: str = "jetstream"
-    memory_max: str = "75%"  # of the machine's, or bytes
+    memory_max: str = "75%"  # of the machine's, or a size such as 2G
     groups: tuple[str, ...] = ("video",)
-    reads: tuple[str, ...] = ("/opt/jetstream",)  # folders beside the config: the program, faces
+    reads: tuple[str, ...] = ("/opt/jetstream",)  # folders of the program
+    files: tuple[str, ...] = ()  # that the config names, and folders: faces, keys, passwords, videos
     writes: tuple[str, ...] = ()  # folders outside of `state`
     gpu: bool = True
     modprobe: str = ""  # of NVIDIA, which makes its devices; the service itself may not
@@ -33,7 +36,7 @@ class Place:
 
     @property
     def is_in_a_home(self) -> bool:
-        paths = (*self.command[:1], self.config, self.state, *self.reads, *self.writes)
+        paths = (*self.command[:1], self.config, self.state, *self.reads, *self.files, *self.writes)
         return any(Path(path).is_relative_to(home) for path in paths for home in HOMES)
 
 
@@ -49,6 +52,16 @@ def is_ours(unit: str) -> bool:
     """Whether `text` made this file, and nobody changed it."""
     first, _, body = unit.partition("\n")
     return first == f"{MARK}{_checksum(body.removesuffix(chr(10)))}"
+
+
+def is_memory_limit(limit: str) -> bool:
+    """Whether systemd takes it. What it doesn't take it ignores, and there is no limit; a bare number is bytes, which
+    nobody means."""
+    if percent := re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,2})?)%", limit):
+        return 0 < float(percent[1]) <= 100
+    if size := re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([KMGT])", limit):
+        return 1 <= float(size[1]) * UNITS_BYTES[size[2]] < 2**63
+    return limit == "infinity"
 
 
 def _checksum(body: str) -> str:
@@ -96,8 +109,6 @@ def _service(place: Place) -> list[str]:
         "RuntimeDirectory=jetstream",
         "RuntimeDirectoryMode=0700",
         *state,
-        "LogsDirectory=jetstream",
-        "LogsDirectoryMode=0700",
         "UMask=0077",
         "Restart=on-failure",
         "RestartSec=5",

@@ -1,0 +1,57 @@
+"""What a process says of the frames it handles, as the supervisor and a listening trace get it. Real sockets."""
+
+import time
+from pathlib import Path
+
+import msgspec
+import zmq
+
+from jetstream.counting import histogram
+from jetstream.ipc.bus import endpoint
+from jetstream.messages import Detected, FrameRef, Heartbeat, Named, Spans
+from jetstream.pulse import SUPERVISOR, Pulse
+from jetstream.spans import LISTENER
+
+MS = 1_000_000
+"""nanoseconds"""
+
+
+def frame(frame_id: int) -> FrameRef:
+    return FrameRef(camera="door", frame_id=frame_id, captured_ns=0, wall_ns=0, pts_s=0.0, live=True)
+
+
+def test_work_on_a_frame_that_waited_for_its_names_begins_when_the_frame_was_taken(tmp_path: Path) -> None:
+    context = zmq.Context.instance()
+    with context.socket(zmq.PULL) as supervisor, context.socket(zmq.PULL) as trace:
+        supervisor.bind(endpoint(tmp_path, Heartbeat, SUPERVISOR))
+        trace.bind(endpoint(tmp_path, Spans, LISTENER))
+        pulse = Pulse("track", tmp_path)
+        while not pulse._spans._listened_to:
+            pulse._spans.tell()
+            time.sleep(0.01)
+        pulse.took([Detected(frame=frame(7), faces=())], 100 * MS)
+        pulse.took([Detected(frame=frame(7), faces=())], 200 * MS)  # told of again, as after a death
+        pulse.took([Named(frame=frame(7), faces=())], 399 * MS)
+        pulse.handled(frame(7), 400 * MS)
+        pulse.close()
+        for socket in (supervisor, trace):
+            assert socket.poll(5000)
+        beat = msgspec.msgpack.decode(supervisor.recv(), type=Heartbeat)
+        told = msgspec.msgpack.decode(trace.recv(), type=Spans)
+        while not told.spans:
+            assert trace.poll(5000)
+            told = msgspec.msgpack.decode(trace.recv(), type=Spans)
+
+    assert histogram(beat.counts, "work").sum_s == 0.3
+    assert [(span.kind, span.begin_ns, span.end_ns) for span in told.spans] == [("frame", 100 * MS, 400 * MS)]
+
+
+def test_names_that_come_behind_their_frame_leave_nothing_behind(tmp_path: Path) -> None:
+    pulse = Pulse("track", tmp_path)
+    for frame_id in range(10):
+        pulse.took([Detected(frame=frame(frame_id), faces=())], frame_id * MS)
+        pulse.handled(frame(frame_id), frame_id * MS)
+        pulse.took([Named(frame=frame(frame_id), faces=())], frame_id * MS)
+    pulse.close()
+
+    assert pulse._taken_ns == {}
