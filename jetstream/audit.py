@@ -17,6 +17,7 @@ from typing import Literal
 
 import msgspec
 
+from jetstream.errors import UserError
 from jetstream.messages import GARBLED
 
 FILE = "audit.jsonl"
@@ -61,11 +62,15 @@ def add(models_dir: Path, what: What, name: str = "", count: int | None = None) 
 
 
 def lines(models_dir: Path) -> Iterator[Line]:
-    """All lines, the oldest first; one that is none, such as one that a power cut ended, is passed over."""
+    """All lines, the oldest first; one that is none, such as one that a power cut ended, is passed over. Raises
+    UserError when the file is there and can't be read."""
+    path = models_dir / FILE
     try:
-        content = (models_dir / FILE).read_bytes()
-    except OSError:
+        content = path.read_bytes()
+    except FileNotFoundError:
         return
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; ask as the user who runs jetstream, or mend its mode") from None
     yield from parse(content)
 
 

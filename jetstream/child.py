@@ -15,7 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from jetstream.counting import counted
+from jetstream.config import Pipeline
+from jetstream.counting import counted, drops_by_reason
 from jetstream.messages import Heartbeat, ProcessStatus
 from jetstream.pipeline import Stage
 from jetstream.process import END_TO_START_ANEW
@@ -23,6 +24,7 @@ from jetstream.process import END_TO_START_ANEW
 UNKILLABLE_S = 2.0
 """a killed process that is still there after this time hangs in the kernel, as a GPU's driver can"""
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+MACHINE_BYTES = PAGE_BYTES * os.sysconf("SC_PHYS_PAGES")
 
 log = logging.getLogger("jetstream")
 
@@ -82,11 +84,8 @@ class Child:
 
     @property
     def drops(self) -> Counter[str]:
-        """By reason; what is 0 is left out."""
-        drops: Counter[str] = Counter()
-        for (reason, *_), count in counted(self.counts, "drops"):
-            drops[reason] += count
-        return drops
+        """By reason, of all lives."""
+        return drops_by_reason(self.counts)
 
     def start(self, run_dir: Path, now_s: float) -> None:
         command = [sys.executable, "-m", "jetstream.process", str(run_dir), self.name, str(os.getpid())]
@@ -105,6 +104,21 @@ class Child:
         except (OSError, ValueError):
             return 0
         return (int(resident) - int(shared)) * PAGE_BYTES
+
+    def silence(self, limits: Pipeline, now_s: float) -> str:
+        """In words, where it is too long; else nothing."""
+        heard_s, limit_s = self.beat_s, limits.heartbeat_timeout_s
+        if heard_s is None:
+            heard_s, limit_s = self.started_s, limits.start_timeout_s
+        return f"silent for {now_s - heard_s:.0f} s" if now_s - heard_s > limit_s else ""
+
+    def excess(self, limits: Pipeline) -> str:
+        """Of memory, in words; else nothing. To be asked before the machine has none left, when the kernel would choose
+        whom to kill."""
+        own_bytes, limit_bytes = self.own_bytes(), limits.memory_mb * 1e6 or MACHINE_BYTES / 2
+        if own_bytes <= limit_bytes:
+            return ""
+        return f"holds {own_bytes / 1e6:.0f} MB, over {limit_bytes / 1e6:.0f} (pipeline.memory_mb)"
 
     def hear(self, beat: Heartbeat, now_s: float) -> None:
         self.beat, self.beat_s = beat, now_s

@@ -41,7 +41,8 @@ class Pipeline(Table, frozen=True):
     stop_timeout_s: Positive = 5.0
     """time to finish after Ctrl-C or SIGTERM, then SIGKILL"""
     restarts: Annotated[int, Meta(ge=0)] = 5
-    """more restarts of one process than this within restart_window_s end the pipeline with exit 1"""
+    """more restarts of one process than this within restart_window_s end the pipeline with exit 1; not of publish,
+    learn and metrics, which are tried again"""
     restart_window_s: Positive = 60.0
     """window in which restarts are counted"""
     memory_mb: NotNegative = 0.0

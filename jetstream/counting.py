@@ -51,6 +51,14 @@ def counted(counts: Mapping[str, int], name: str) -> Iterator[tuple[tuple[str, .
             yield tuple(rest), count
 
 
+def drops_by_reason(counts: Mapping[str, int]) -> Counter[str]:
+    """What fell on the way, wherever that was."""
+    drops: Counter[str] = Counter()
+    for (reason, *_), count in counted(counts, "drops"):
+        drops[reason] += count
+    return drops
+
+
 def histogram(counts: Mapping[str, int], name: str) -> Histogram:
     """What `observe` gathered under `name`."""
     so_far, at_most = 0, []

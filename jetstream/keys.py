@@ -7,6 +7,7 @@ files and on screen as 64 hexadecimal digits: ZeroMQ's own Z85 has letters that 
     keys/allowed/NAME.pub  the public key of a subscriber who may listen; without the file, it may not
 """
 
+import contextlib
 import os
 import re
 import stat
@@ -117,6 +118,11 @@ def allow(folder: Path, name: str, public: str) -> None:
         atomic.replace(path, f"{public}\n".encode(), mode=0o600)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; name a folder that can be written with --dir") from None
+    if name not in allowed(folder):
+        raise UserError(
+            f"{path}: counts for nobody: others can write to its folder, or own it; run `chmod 700 {path.parent}`, and "
+            "make it this user's with chown"
+        )
 
 
 def revoke(folder: Path, name: str) -> None:
@@ -132,17 +138,34 @@ def revoke(folder: Path, name: str) -> None:
 
 
 def allowed(folder: Path) -> dict[str, bytes]:
-    """Who may listen, with each one's public key. What is damaged, a link or another's to write allows nobody."""
+    """Who may listen, with each one's public key. What is damaged, a link or another's to write allows nobody, nor does
+    what can't be read now."""
     found = {}
-    for path in sorted((folder / ALLOWED).glob("*.pub")):
-        try:
-            status = path.lstat()
-            text = path.read_text("ascii") if stat.S_ISREG(status.st_mode) and not status.st_mode & 0o022 else ""
-        except (OSError, ValueError):
-            continue
-        if re.fullmatch(r"[0-9a-f]{64}\s*", text) and _NAME.fullmatch(path.stem):
-            found[path.stem] = bytes.fromhex(text)
+    with contextlib.suppress(OSError):
+        paths = sorted((folder / ALLOWED).glob("*.pub")) if _is_ours(os.stat(folder / ALLOWED)) else []
+        for path in paths:
+            if _NAME.fullmatch(path.stem) and (public := _listed(path)):
+                found[path.stem] = public
     return found
+
+
+def _listed(path: Path) -> bytes | None:
+    """The public key in a file of the list."""
+    try:
+        # a link is none of our files, and a pipe must not hold up who asks
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode) or not _is_ours(status) or status.st_size > LARGEST_BYTES:
+                return None
+            text = file.read(LARGEST_BYTES).decode("ascii")
+    except (OSError, ValueError):
+        return None
+    return bytes.fromhex(text) if re.fullmatch(r"[0-9a-f]{64}\s*", text) else None
+
+
+def _is_ours(status: os.stat_result) -> bool:
+    """Nobody but this user and root can have written it."""
+    return status.st_uid in (os.getuid(), 0) and not status.st_mode & 0o022
 
 
 def check_name(name: str) -> str:
@@ -155,7 +178,7 @@ def check_public(text: str) -> str:
     """A public key, or a key file's, as text. Raises UserError."""
     if re.fullmatch(r"[0-9a-fA-F]{64}", text):
         return text.lower()
-    if Path(text).is_file():
+    if os.path.isfile(text):  # false, where Path raises, for what is too long or may not be looked at
         return read(Path(text)).public
     raise UserError(
         f"{text}: neither a public key (64 hexadecimal digits) nor a key file; `jetstream keys new` makes both"

@@ -28,6 +28,7 @@ from jetstream.logs import set_up_logging
 from jetstream.messages import Detected, Finished, Framed, InUse, Message, Tick, Tracked, Wanted
 from jetstream.pulse import Pulse
 from jetstream.rundir import RunDir
+from jetstream.signals import hang_up
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 END_IN_ORDER = signal.SIGUSR1
@@ -147,7 +148,7 @@ def _cells(stage: pipeline.Stage, config: Config, rings: Rings) -> dict[str, Cel
 def _outbox(stage: pipeline.Stage, config: Config, run_dir: Path) -> Outbox:
     readers = {
         kind: [
-            Reader(other.name, lossless=pipeline.is_lossless(other, config), ends=other.after == stage.name)
+            Reader(other.name, pipeline.is_lossless(other, config), other.after == stage.name, other.vital)
             for other in pipeline.wanted(config)
             if kind in other.takes
         ]
@@ -193,7 +194,7 @@ def _stop_flag(parent: int | None) -> StopFlag:
     for signum in (END_IN_ORDER, END_TO_START_ANEW):
         signal.signal(signum, flag.tell)
     if parent is None:  # alone in the foreground
-        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for signum in (signal.SIGINT, signal.SIGTERM, *hang_up()):
             signal.signal(signum, flag.tell)
         return flag
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the supervisor, who stops all in order

@@ -53,7 +53,9 @@ OF_ENGINES = ("detect.min_face_px", "detect.factor", "detect.batch", "recognize.
 class Plan(NamedTuple):
     """What a reload does."""
 
+    before: Config  # in use until now
     config: Config  # to run with from now on
+    written: Config  # as the file says it, but for what was kept
     taken: tuple[str, ...]  # keys
     kept: tuple[str, ...]  # keys that changed in the file and stay as they are until the next start
     stages: frozenset[str]  # to be started again
@@ -74,10 +76,11 @@ class Reloader:
 
     def __init__(self, read: Callable[[], Config], written: Config, check: Callable[[Plan], None]) -> None:
         self._read, self._check = read, check
-        self._written = written  # as `read` gave it, but for what was kept
+        self._written = written
 
     def plan(self, in_use: Config) -> Plan:
-        """Changes of the file on top of what is in use, which start-up may have completed. Raises UserError."""
+        """Changes of the file on top of what is in use, which start-up may have completed; in use itself once `took` is
+        told. Raises UserError."""
         written, new = self._written, self._read()
         taken, kept = [], []
         config, stages = in_use, frozenset[str]()
@@ -90,10 +93,13 @@ class Reloader:
             stages |= frozenset(readers(key, in_use) or ())
             taken.append(key)
         running = {stage.name for stage in pipeline.wanted(config)} - set(config.pipeline.without)
-        plan = Plan(config, tuple(taken), tuple(kept), stages & running)
+        plan = Plan(in_use, config, written, tuple(taken), tuple(kept), stages & running)
         self._check(plan)
-        self._written = written
         return plan
+
+    def took(self, plan: Plan) -> None:
+        """It is in use now."""
+        self._written = plan.written
 
 
 def readers(key: str, config: Config) -> tuple[str, ...] | None:

@@ -6,17 +6,21 @@ One instance a folder, held by a lock that the kernel drops with the process. Kn
 import fcntl
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from jetstream.config import Config
-from jetstream.errors import UserError
+from jetstream.errors import PipelineError, UserError
+from jetstream.messages import GARBLED
 
 LOCK, CONFIG, RINGS = "lock", "config.json", "rings.json"
 NEW_CONFIG = "config.json.new"
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True)
@@ -24,17 +28,21 @@ class RunDir:
     path: Path
 
     def write(self, config: Config, rings: Mapping[str, str]) -> None:
-        """Leave for the processes: what they run with, and each camera's segment."""
+        """Leave for the processes: what they run with, and each camera's segment. Raises UserError."""
         self.write_config(config)
         _write_private(self.path / RINGS, msgspec.json.encode(dict(rings)))
 
     def write_config(self, config: Config) -> None:
-        """In one step: a process may be starting."""
+        """In one step: a process may be starting. Raises UserError where it can't be written; the one before stays."""
         _write_private(self.path / NEW_CONFIG, msgspec.json.encode(config))
         os.replace(self.path / NEW_CONFIG, self.path / CONFIG)
 
     def read_config(self) -> Config:
-        return msgspec.json.decode((self.path / CONFIG).read_bytes(), type=Config)
+        """Raises OSError, or PipelineError: another version's."""
+        try:
+            return msgspec.json.decode((self.path / CONFIG).read_bytes(), type=Config)
+        except GARBLED:
+            raise _another_version(self.path) from None
 
     def read_rings(self) -> dict[str, str]:
         return msgspec.json.decode((self.path / RINGS).read_bytes(), type=dict[str, str])
@@ -72,7 +80,8 @@ def claim(path: Path) -> Iterator[RunDir]:
             )
         _clear(path)
         os.ftruncate(lock, 0)
-        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        with suppress(OSError):  # the disk is full: only who is refused would read it
+            os.pwrite(lock, str(os.getpid()).encode(), 0)
         umask = os.umask(0o077)  # sockets too, here and in the processes to come
         try:
             yield RunDir(path)
@@ -82,6 +91,18 @@ def claim(path: Path) -> Iterator[RunDir]:
             os.ftruncate(lock, 0)
     finally:
         os.close(lock)
+
+
+def heard(payload: bytes, kind: type[S], run_dir: Path) -> S:
+    """What the pipeline in `run_dir` said. Raises PipelineError: in words that this version doesn't know."""
+    try:
+        return msgspec.msgpack.decode(payload, type=kind)
+    except GARBLED:
+        raise _another_version(run_dir) from None
+
+
+def _another_version(run_dir: Path) -> PipelineError:
+    return PipelineError(f"{run_dir}: another version of jetstream runs here; restart it")
 
 
 def _lock(fd: int) -> bool:
@@ -100,5 +121,10 @@ def _clear(path: Path) -> None:
 
 
 def _write_private(path: Path, payload: bytes) -> None:
-    with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(payload)
+    try:
+        with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(payload)
+    except OSError as error:
+        raise UserError(
+            f"{path}: {error.strerror}; make room there, or set pipeline.run_dir to another folder"
+        ) from None

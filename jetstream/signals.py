@@ -16,14 +16,24 @@ def has_terminal() -> bool:
     return True
 
 
+def hang_up() -> tuple[signal.Signals, ...]:
+    """SIGHUP; nothing where whoever started this process had it ignored, as `nohup` does."""
+    return () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
+
+
+def pass_over(signum: int, frame: FrameType | None) -> None:
+    """A handler in place of SIG_IGN, which is the word of whoever started this process."""
+
+
 @contextmanager
-def handled(stop: Callable[[], None], hang_up: Callable[[], None]) -> Iterator[None]:
-    """SIGINT and SIGTERM call `stop` meanwhile, SIGHUP `hang_up`."""
+def handled(stop: Callable[[], None], hung_up: Callable[[], None]) -> Iterator[None]:
+    """SIGINT and SIGTERM call `stop` meanwhile, SIGHUP `hung_up` unless it was ignored from the start."""
 
     def handle(signum: int, frame: FrameType | None) -> None:
-        (hang_up if signum == signal.SIGHUP else stop)()
+        (hung_up if signum == signal.SIGHUP else stop)()
 
-    before = {signum: signal.signal(signum, handle) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    signums = (signal.SIGINT, signal.SIGTERM, *hang_up())
+    before = {signum: signal.signal(signum, handle) for signum in signums}
     try:
         yield
     finally:

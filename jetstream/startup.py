@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from jetstream import building, gallery, keys, passwords, photos, pipeline, rundir, weights
 from jetstream import config as configuration
-from jetstream.config import Camera, Config, Publish
+from jetstream.config import Camera, Config, Metrics, Publish
 from jetstream.errors import SourceError, UserError
 from jetstream.galleryreport import PersonReport, Report
 from jetstream.ipc.ring import Ring
@@ -29,6 +30,7 @@ from jetstream.video import demo, source
 from jetstream.video.source import is_live
 
 Progress = Callable[[str, float], None]
+E = TypeVar("E", Publish, Metrics)
 
 log = logging.getLogger("jetstream")
 
@@ -52,13 +54,22 @@ def check_reload(plan: Plan) -> None:
     config = plan.config
     if "record.dir" in plan.taken:
         check_record(config)
-    if "publish.endpoint" in plan.taken:
-        with opened(config.publish):
+    if "publish" in plan.stages and "publish.endpoint" in plan.taken:
+        with opened(_beside(plan.before.publish, config.publish)):
             pass
-    elif "publish.keys" in plan.taken and config.publish.keys:
+    elif "publish" in plan.stages and config.publish.keys:
         keys.publisher(Path(config.publish.keys))
-    if "metrics.endpoint" in plan.taken:
-        check_endpoint(config.metrics)
+    if "metrics" in plan.stages and "metrics.endpoint" in plan.taken:
+        check_endpoint(_beside(plan.before.metrics, config.metrics))
+
+
+def _beside(before: E, new: E) -> E:
+    """`new` as it can be tried while a stage still has the endpoint of `before`: a port that stays is ours, so any free
+    one shows whether the address can be had."""
+    address, _, port = new.endpoint.rpartition(":")
+    if port != before.endpoint.rpartition(":")[2]:
+        return new
+    return msgspec.structs.replace(new, endpoint=f"{address}:0")
 
 
 def run_alone(name: str, config: Config) -> None:

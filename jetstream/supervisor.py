@@ -31,15 +31,17 @@ TURN_MS = 100
 """longest wait of the supervisor's loop"""
 WEIGHED_EVERY_S = 1.0
 """how often the memory of the processes is looked at"""
-MACHINE_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 STUCK_PAUSE_S = 1.0
-"""before a camera's process that hung is started again"""
+"""before a camera's process that hung is started again, and before the third life of what isn't vital"""
 
 log = logging.getLogger("jetstream")
 
 
 class Supervisor:
-    """Runs the pipeline of `config` in `run_dir` (already claimed, its rings made)."""
+    """Runs the pipeline of `config` in `run_dir` (already claimed, its rings made).
+
+    SIGHUP is for `reloader`; without one it ends the run, as the hang-up of a terminal ends any command.
+    """
 
     def __init__(self, config: Config, run_dir: RunDir, reloader: Reloader | None = None) -> None:
         self._config, self._limits, self._gpu = config, config.pipeline, config.gpu
@@ -51,6 +53,7 @@ class Supervisor:
             if stage.name not in config.pipeline.without
             for name in pipeline.processes(stage, config)
         ]
+        self._vital = [child for child in self._children if child.stage.vital]  # the others are waited for by nobody
         self._stopping_since: float | None = None
         self._failure: str | None = None
         self._watchdog = Watchdog(config)
@@ -67,16 +70,16 @@ class Supervisor:
         Raises PipelineError, once all have ended in order: a process kept failing, or could not finish its work.
         """
         ready_s: float | None = None
-        with signals.handled(self.stop, self._ask_reload):
+        with signals.handled(self.stop, self.stop if self._reloader is None else self._ask_reload):
             try:
                 while not all(child.done for child in self._children):
                     now_s = time.monotonic()
                     self._start_due(now_s)
                     self._hear()
                     self._watch(now_s)
-                    if ready_s is None and all(child.beat_s or child.done for child in self._children):
+                    if ready_s is None and all(child.beat_s or child.done for child in self._vital):
                         ready_s = now_s
-                        log.info("running: %s", ", ".join(child.name for child in self._children))
+                        log.info("running: %s", ", ".join(child.name for child in self._children if child.beat_s))
                         notify("READY=1")
                     if ready_s is not None and self._stopping_since is None:
                         self._reload(now_s)
@@ -105,15 +108,12 @@ class Supervisor:
         signal_all(driven if any_started else self._children, END_IN_ORDER)
 
     def _ask_reload(self) -> None:
-        """At the hang-up of a terminal the run ends, as any command's does; without one, SIGHUP is for reloading."""
-        if self._reloader is None or signals.has_terminal():
-            self.stop()
         self._reload_asked = True
 
     def _reload(self, now_s: float) -> None:
         """Where it was asked: the config as it is written now, if it is a good one. What reads what changed in it is
         started again; systemd hears READY=1 when that is there."""
-        if not self._reload_answered and all(child.is_there for child in self._children):
+        if not self._reload_answered and all(child.is_there for child in self._vital):
             self._reload_answered = True
             notify("READY=1")
         if not self._reload_asked or self._reloader is None:
@@ -122,15 +122,16 @@ class Supervisor:
         reloading()
         try:
             plan = self._reloader.plan(self._config)
+            self._run_dir.write_config(plan.config)
         except JetstreamError as error:
-            self._watchdog.extra = masked(f"bad config, the one in use stays: {error}").replace("\n", " ")
+            self._watchdog.extra = masked(f"config not taken, the one in use stays: {error}").replace("\n", " ")
             log.error("%s; the config in use stays", error)
             self._reload_answered = True
             notify("READY=1")
             return
+        self._reloader.took(plan)
         self._watchdog.extra = ""
         self._config, self._limits, self._gpu = plan.config, plan.config.pipeline, plan.config.gpu
-        self._run_dir.write_config(plan.config)
         for child in self._children:
             if child.stage.name in plan.stages or (LOGGING & set(plan.taken) and not child.beat_s):
                 child.end_to_start_anew(now_s)
@@ -140,8 +141,9 @@ class Supervisor:
         log.log(logging.WARNING if plan.kept else logging.INFO, "%s", plan.sentence())
 
     def _start_due(self, now_s: float) -> None:
-        """Readers first: no frame shall wait for a model to load."""
-        readers_ready = all(child.beat_s or child.done for child in self._children if not child.is_driven)
+        """Readers first: no frame shall wait for a model to load, nor for the second try of what isn't vital."""
+        readers = [child for child in self._children if not child.is_driven]
+        readers_ready = all(c.beat_s or c.done or (c.restarted and not c.stage.vital) for c in readers)
         for child in self._children:
             is_due = child.popen is None and not child.done and now_s >= child.start_after_s
             if is_due and (readers_ready or child.restarted or child.stage.early or not child.is_driven):
@@ -160,43 +162,30 @@ class Supervisor:
                     child.hear(beat, time.monotonic())
 
     def _watch(self, now_s: float) -> None:
+        limits, is_weighed = self._limits, now_s - self._weighed_s > WEIGHED_EVERY_S
         for child in self._children:
             if child.done or child.popen is None:
                 continue
             code = child.popen.poll()
-            if code is None and child.ending_s is not None and now_s - child.ending_s > self._limits.stop_timeout_s:
+            if code is None and child.ending_s is not None and now_s - child.ending_s > limits.stop_timeout_s:
                 code = child.kill()
-            if code is None and self._silent(child, now_s):
-                log.warning("%s: silent for %.0f s; killed", child.name, now_s - (child.beat_s or child.started_s))
-                code = child.kill()
-            if code is None and now_s - self._weighed_s > WEIGHED_EVERY_S and self._too_big(child):
+            if code is None and (trouble := child.silence(limits, now_s) or (is_weighed and child.excess(limits))):
+                log.warning("%s: %s; killed", child.name, trouble)
                 code = child.kill()
             if code is not None:
                 self._ended(child, code, now_s)
             elif self._has_no_more_input(child, now_s):
                 signal_all([child], END_IN_ORDER)
-        if now_s - self._weighed_s > WEIGHED_EVERY_S:
+        if is_weighed:
             self._weighed_s = now_s
         if self._stopping_since is not None:
             self._press(now_s - self._stopping_since)
 
-    def _silent(self, child: Child, now_s: float) -> bool:
-        if child.beat_s is None:
-            return now_s - child.started_s > self._limits.start_timeout_s
-        return now_s - child.beat_s > self._limits.heartbeat_timeout_s
-
-    def _too_big(self, child: Child) -> bool:
-        """Before the machine is out of memory, when the kernel would choose whom to kill."""
-        limit_bytes = self._limits.memory_mb * 1e6 or MACHINE_BYTES / 2
-        if (own_bytes := child.own_bytes()) <= limit_bytes:
-            return False
-        megabytes = own_bytes / 1e6, limit_bytes / 1e6
-        log.warning("%s: holds %.0f MB, over %.0f (pipeline.memory_mb); killed", child.name, *megabytes)
-        return True
-
     def _has_no_more_input(self, child: Child, now_s: float) -> bool:
         """Its input's processes ended a while ago, and one that died may not have said so."""
         before = [other for other in self._children if other.stage.name == child.stage.after]
+        if not before and child.is_driven and not child.is_capture:  # captures run by hand: whoever takes of them tells
+            before = [other for other in self._children if not other.is_driven]
         if not before or not all(other.done for other in before):
             return False
         child.input_ended_s = child.input_ended_s or now_s
@@ -206,9 +195,10 @@ class Supervisor:
         if child.ending_s is not None and self._stopping_since is None:
             child.renew(now_s)
         elif code == 0:
-            child.done = True
-            if child.stage.name == "render" and not all(c.done for c in self._children if c.is_capture):
+            first = self._children[0].stage  # the ones before it are run by hand
+            if child.stage.name == "render" and not all(c.done for c in self._children if c.stage == first):
                 self.stop()  # the user closed the window
+            child.done = True
         elif code == UserError.exit_code and child.stage.vital and not self._can_do_without_gpu(child):
             self._fail(child, f"{child.name}: can't go on; its last line above says why")
         elif self._stopping_since is not None or child.input_ended_s is not None:
@@ -220,10 +210,11 @@ class Supervisor:
 
     def _restart(self, child: Child, code: int, now_s: float) -> None:
         child.bury(now_s, self._limits.restart_window_s)
-        # one camera's driver, or what names can wait for: no reason to give up the others
+        # one camera's driver, what names can wait for, or a port in other hands: no reason to give up the others
         if code == StuckError.exit_code or not child.stage.vital:
             child.restarts.clear()
-            child.start_after_s = now_s + STUCK_PAUSE_S
+            if code == StuckError.exit_code or child.failed_in_a_row > 1:
+                child.start_after_s = now_s + STUCK_PAUSE_S
         if child.failed_in_a_row > 1 and self._can_do_without_gpu(child):
             child.restarts.clear()
             child.backend = "cpu"

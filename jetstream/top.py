@@ -15,7 +15,7 @@ from jetstream.errors import PipelineError, UserError
 from jetstream.ipc.bus import endpoint
 from jetstream.keys import KeyFile
 from jetstream.messages import GARBLED, Event, Status
-from jetstream.rundir import RunDir
+from jetstream.rundir import RunDir, heard
 
 SILENCE_S = 5.0
 SILENCES = 3
@@ -28,7 +28,7 @@ REFUSAL_TURN_MS = 200
 def statuses(run_dir: Path) -> Iterator[Status]:
     """One a second, while the pipeline in `run_dir` runs; the last one again when its supervisor falls silent.
 
-    Raises PipelineError when none runs, or its supervisor says nothing at all.
+    Raises PipelineError when none runs, its supervisor says nothing at all, or is of another version.
     """
     last: Status | None = None
     silent = 0
@@ -40,7 +40,7 @@ def statuses(run_dir: Path) -> Iterator[Status]:
             if not RunDir(run_dir).is_running():
                 raise PipelineError(f"{run_dir}: no jetstream runs here; start one, or name its config")
             if socket.poll(int(SILENCE_S * 1000)):
-                last = msgspec.msgpack.decode(socket.recv(), type=Status)
+                last = heard(socket.recv(), Status, run_dir)
             elif last is None and (silent := silent + 1) >= SILENCES:
                 raise PipelineError(f"{run_dir}: its supervisor says nothing; it hangs, or is still starting")
             if last is not None:

@@ -14,11 +14,11 @@ from typing import Any
 import msgspec
 import zmq
 
+from jetstream import rundir
 from jetstream.errors import PipelineError, UserError
 from jetstream.ipc.bus import endpoint
 from jetstream.messages import GARBLED, Span, Spans, Status
 from jetstream.pulse import BEAT_EVERY_S
-from jetstream.rundir import RunDir
 from jetstream.spans import LISTENER, RECONNECT_MS
 
 TURN_MS = 100
@@ -29,9 +29,9 @@ FIND_S = RECONNECT_MS * 1e-3 + 2 * BEAT_EVERY_S
 def record(run_dir: Path, seconds: float) -> dict[str, Any]:
     """`seconds` of the pipeline in `run_dir`, in the Trace Event Format.
 
-    Raises PipelineError: none runs; UserError: another trace is being made.
+    Raises PipelineError: none runs, or one of another version; UserError: another trace is being made.
     """
-    if not RunDir(run_dir).is_running():
+    if not rundir.RunDir(run_dir).is_running():
         raise PipelineError(f"{run_dir}: no jetstream runs here; start one, or name its config")
     heard: list[Spans] = []
     with _listening(run_dir) as (statuses, spans):
@@ -40,11 +40,11 @@ def record(run_dir: Path, seconds: float) -> dict[str, Any]:
         status = None
         while time.monotonic_ns() < end_ns + FIND_S * 1e9:
             if statuses.poll(0):
-                status = msgspec.msgpack.decode(statuses.recv(), type=Status)
+                status = rundir.heard(statuses.recv(), Status, run_dir)
             if spans.poll(TURN_MS):
                 with contextlib.suppress(*GARBLED):
                     heard.append(msgspec.msgpack.decode(spans.recv(), type=Spans))
-            elif not RunDir(run_dir).is_running():
+            elif not rundir.RunDir(run_dir).is_running():
                 break  # what it did until its end
     return trace(heard, status, begin_ns, end_ns)
 

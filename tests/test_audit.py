@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from jetstream import audit
+from jetstream.errors import UserError
 from tests.inside import Inside
 
 
@@ -54,6 +55,13 @@ def test_file_that_cannot_be_written_is_a_warning(tmp_path: Path, caplog: pytest
     audit.add(tmp_path, "forget", "Ada")
     assert "the audit line of this forget can't be written" in caplog.text
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_file_that_cannot_be_read_is_not_taken_for_nothing_done(tmp_path: Path) -> None:
+    assert list(audit.lines(tmp_path)) == []
+    (tmp_path / audit.FILE).mkdir()
+    with pytest.raises(UserError, match=r"audit\.jsonl: Is a directory; "):
+        list(audit.lines(tmp_path))
 
 
 def test_commands_leave_their_lines(tmp_path: Path, models_dir: Path, portraits: dict) -> None:

@@ -283,6 +283,8 @@ def test_explained_replay_says_why_each_track_bears_its_name(jetstream: Command,
 
 def test_faces_folder_that_is_not_there_is_a_mistake_when_it_is_named(jetstream: Command) -> None:
     fails_with(jetstream("train", "--faces", "nobody-here"), 2, "--faces nobody-here: no such folder")
+    too_long = "x" * 300  # as a folder that may not be entered: Path.is_dir() raises
+    fails_with(jetstream("train", "--faces", too_long), 2, f"--faces {too_long}: no such folder")
 
 
 def test_models_folder_that_cannot_be_made_is_one_sentence(jetstream: Command, tmp_path: Path) -> None:
@@ -293,7 +295,7 @@ def test_models_folder_that_cannot_be_made_is_one_sentence(jetstream: Command, t
 
 def test_check_prints_what_is_in_effect_without_passwords(jetstream: Command, tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text('[[cameras]]\nname = "a"\nsource = "demo"\n[detect]\npreset = "accurate"\n')
-    shown = jetstream("check", "c.toml", sets=True)
+    shown = jetstream("check", "c.toml", "--set", "recognize.faces=:cat:", sets=True)
     (tmp_path / "d.toml").write_text(
         '[[cameras]]\nname = "a"\nsource = "rtsp://me:secret@127.0.0.1:1/s"\nopen_timeout_s = 2.0\n'
     )
@@ -302,6 +304,7 @@ def test_check_prints_what_is_in_effect_without_passwords(jetstream: Command, tm
     assert shown.returncode == 0, shown.stderr
     assert "thresholds = [\n    0.6,\n    0.7,\n    0.5,\n]" in shown.stdout
     assert "camera a: demo" in shown.stderr
+    assert "people: :cat:: nobody" in shown.stderr
     assert "secret" not in masked.stdout + masked.stderr
     assert "***@127.0.0.1" in masked.stdout
 

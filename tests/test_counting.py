@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from jetstream.counting import BOUNDS_S, Counts, counted, histogram
+from jetstream.counting import BOUNDS_S, Counts, counted, drops_by_reason, histogram
 
 
 def test_counts_are_found_by_their_first_word() -> None:
@@ -14,6 +14,12 @@ def test_counts_are_found_by_their_first_word() -> None:
 
     assert list(counted(counts.as_dict(), "faces")) == [(("door",), 3)]
     assert list(counted(counts.as_dict(), "drops")) == [(("full", "tracked.render"), 5)]
+
+
+def test_drops_are_summed_by_reason() -> None:
+    counts = {"drops late captured.detect": 3, "drops late tracked.render": 4, "drops full wanted": 1, "faces late": 9}
+
+    assert drops_by_reason(counts) == {"late": 7, "full": 1}
 
 
 def test_histogram_counts_values_up_to_and_with_each_bound() -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import socket as socket_module
 import struct
 import subprocess
@@ -17,13 +18,15 @@ import pytest
 import zmq
 
 from jetstream import configfile, keys, rundir, top
+from jetstream.cli.safety import new_key
 from jetstream.config import Publish
 from jetstream.enrolling import running
-from jetstream.errors import UserError
-from jetstream.ipc.doorman import DOMAIN, Doorman
+from jetstream.errors import PipelineError, UserError
+from jetstream.ipc.doorman import ADDRESS, DOMAIN, Doorman
 from jetstream.messages import Event
-from jetstream.stages.publish import Topic, bind
+from jetstream.stages.publish import AllowList, Topic, bind, opened
 from tests.command import Command, free_port
+from tests.inside import Inside
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DEMO = str(REPOSITORY / "configs" / "demo.toml")
@@ -132,6 +135,13 @@ def test_enrolling_from_a_running_track_listens_by_the_publishers_key(folder: Pa
     with Talking(settings, msgspec.msgpack.encode(event)), rundir.claim(folder.parent / "run") as claimed:
         until_s = time.monotonic() + PATIENCE_S
         assert next(running._events(settings, "door", until_s, claimed)) == event
+    settings = msgspec.structs.replace(settings, endpoint=f"tcp://0.0.0.0:{free_port()}")
+    with (
+        Talking(settings, msgspec.msgpack.encode({"of": "another version"})),
+        rundir.claim(folder.parent / "run") as claimed,
+        pytest.raises(PipelineError, match="another version of jetstream runs here; restart it"),
+    ):
+        next(running._events(settings, "door", time.monotonic() + PATIENCE_S, claimed))
 
 
 def test_subscriber_is_told_why_nothing_comes(talking: Talking, folder: Path) -> None:
@@ -178,6 +188,58 @@ def test_doorman_refuses_what_is_no_curve_client_of_ours(question: list[bytes]) 
     with Doorman(lambda _: True) as doorman:
         assert doorman.answer(question)[2] == b"400"
         assert doorman.answer([b"1.0", b"1", DOMAIN, b"", b"", b"CURVE", bytes(32)])[2] == b"200"
+
+
+@contextlib.contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    """As in a flood of connections: nothing can be opened."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_doorman_goes_on_after_a_moment_in_which_no_file_could_be_opened(folder: Path) -> None:
+    friend = bytes.fromhex(subscriber(folder, "friend").public)
+    allowed = AllowList(folder)
+
+    def is_allowed(public: bytes) -> bool:
+        if public == b"its list is away":
+            raise OSError
+        return allowed.has(public)
+
+    with Doorman(is_allowed), zmq.Context.instance().socket(zmq.REQ) as gate:
+
+        def answer(public: bytes) -> bytes:
+            gate.send_multipart([b"1.0", b"1", DOMAIN, b"", b"", b"CURVE", public])
+            assert gate.poll(int(PATIENCE_S * 1000)), "the doorman is gone"
+            return gate.recv_multipart()[2]
+
+        gate.connect(ADDRESS)
+        assert answer(friend) == b"200"
+        with no_descriptor_left():
+            assert answer(friend) == b"400"
+        assert answer(b"its list is away") == b"400"
+        assert answer(friend) == b"200"
+
+
+def test_whoever_was_let_in_is_missed_even_if_the_list_changed_unseen(folder: Path) -> None:
+    """No frame, no look: here somebody comes and goes between two of them, and there the list couldn't be read."""
+    friend = bytes.fromhex(subscriber(folder, "friend").public)
+    allowed = AllowList(folder)
+    keys.revoke(folder, "friend")
+    assert not allowed.lost_somebody(), "it never came in"
+    for _ in range(2):
+        keys.allow(folder, "friend", friend.hex())
+        assert allowed.has(friend)
+        with no_descriptor_left():
+            assert allowed.lost_somebody()
+        assert allowed.has(friend)
+        keys.revoke(folder, "friend")
+        assert allowed.lost_somebody()
+        assert not allowed.lost_somebody()
 
 
 def greeting() -> bytes:
@@ -271,6 +333,75 @@ def test_what_others_may_write_or_is_damaged_allows_nobody(folder: Path) -> None
     (folder / keys.ALLOWED / "bad.pub").write_bytes(os.urandom(64))
     (folder / keys.ALLOWED / "link.pub").symlink_to(path)
     assert list(keys.allowed(folder)) == ["friend"]
+
+
+def test_what_is_another_users_or_no_key_in_length_allows_nobody(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    friend = subscriber(folder, "friend")
+    listed = folder / keys.ALLOWED
+    (listed / "long.pub").write_text(friend.public + "\n" * keys.LARGEST_BYTES)
+    os.mkfifo(listed / "fifo.pub", 0o600)
+    assert list(keys.allowed(folder)) == ["friend"]
+    listed.chmod(0o770)
+    assert keys.allowed(folder) == {}
+    with pytest.raises(UserError, match=rf"late\.pub: counts for nobody.*chmod 700 {listed}"):
+        keys.allow(folder, "late", "ab" * 32)
+    listed.chmod(0o700)
+    for path in (listed / "friend.pub", listed):
+        assert "friend" in keys.allowed(folder)
+        with anothers(path, monkeypatch):
+            assert "friend" not in keys.allowed(folder)
+
+
+@contextlib.contextmanager
+def anothers(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Only root can give a file away; for anybody else, who asks becomes another user."""
+    own = os.getuid()
+    if own != 0:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "getuid", lambda: own + 1)
+            yield
+        return
+    os.chown(path, 65534, -1)
+    yield
+    os.chown(path, own, -1)
+
+
+@contextlib.contextmanager
+def not_to_be_entered(folder: Path) -> Iterator[None]:
+    """By this user; root, whom no mode stops, becomes another one."""
+    folder.chmod(0)
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+    else:
+        yield
+    folder.chmod(0o700)
+
+
+def test_folder_that_may_not_be_entered_is_a_sentence(folder: Path) -> None:
+    subscriber(folder, "friend")
+    with not_to_be_entered(folder):
+        assert keys.allowed(folder) == {}
+        with pytest.raises(UserError, match=r"neither a public key .* nor a key file"):
+            keys.check_public(str(folder / keys.PUBLISHER))
+        with pytest.raises(UserError, match=r"publisher\.key: not here, so --server is needed"):
+            new_key("bob", "", folder)
+
+
+@pytest.mark.parametrize("words", [("allow", "bob", "x" * 300), ("new", "bob", "--server", "x" * 300)])
+def test_what_is_too_long_for_a_file_is_no_key(tmp_path: Path, words: tuple[str, ...]) -> None:
+    result = Inside(tmp_path, tmp_path)("keys", *words)
+    assert result.returncode == 2
+    assert "xxx: neither a public key (64 hexadecimal digits) nor a key file" in result.stderr
+
+
+def test_socket_path_that_is_too_long_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 120)
+    with pytest.raises(UserError, match=rf"^publish\.endpoint: ipc://{path}: File name too long; choose another"):
+        opened(Publish(endpoint=f"ipc://{path}"))
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,19 @@
 """What a changed config may do to a running pipeline."""
 
 import re
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from jetstream import pipeline
+from jetstream import keys, pipeline
 from jetstream.config import Config
 from jetstream.configfile import build
 from jetstream.errors import UserError
-from jetstream.reloading import STAGES, Plan, Reloader, readers
+from jetstream.reloading import STAGES, Plan, Reloader, readers, with_key
+from jetstream.startup import check_reload
+from tests.command import free_port
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -87,6 +90,7 @@ def test_a_second_reload_goes_on_from_the_first_and_tells_again_of_what_was_kept
     files = iter((config(track={"hold_s": 1}, pipeline={"slots": 32}), config(pipeline={"slots": 32})))
     reloader = Reloader(lambda: next(files), config(), lambda plan: None)
     first = reloader.plan(config())
+    reloader.took(first)
     second = reloader.plan(first.config)
 
     assert second.config == config()
@@ -107,6 +111,58 @@ def test_a_bad_file_or_a_bad_plan_changes_nothing() -> None:
     for _ in range(2):
         with pytest.raises(UserError, match="in use"):
             refused.plan(config())
+
+
+@pytest.mark.parametrize(
+    ("publish", "metrics"),
+    [
+        ("tcp://localhost:{0}", "http://localhost:{1}"),
+        ("tcp://0.0.0.0:{0}", "http://0.0.0.0:{1}"),
+        ("tcp://127.0.0.1:{2}", "http://127.0.0.1:{2}"),
+    ],
+)
+def test_another_address_of_the_same_port_is_taken_while_the_stages_have_it(
+    publish: str, metrics: str, tmp_path: Path
+) -> None:
+    keys.new(tmp_path / keys.PUBLISHER, "publisher")
+    ports = (free_port(), free_port(), free_port())
+    before = endpoints(tmp_path, f"tcp://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}")
+    after = endpoints(tmp_path, publish.format(*ports), metrics.format(*ports))
+    with socket.create_server(("127.0.0.1", ports[0])), socket.create_server(("127.0.0.1", ports[1])):
+        found = Reloader(lambda: after, before, check_reload).plan(before)
+
+    assert found.taken == ("publish.endpoint", "metrics.endpoint")
+
+
+@pytest.mark.parametrize(
+    ("table", "endpoint"),
+    [
+        ("publish", "tcp://192.0.2.1:{0}"),
+        ("metrics", "http://192.0.2.1:{0}"),
+        ("publish", "tcp://127.0.0.1:{1}"),
+        ("metrics", "http://127.0.0.1:{1}"),
+    ],
+)
+def test_an_address_that_cannot_be_had_is_refused_unless_its_stage_is_run_by_hand(
+    table: str, endpoint: str, tmp_path: Path
+) -> None:
+    """192.0.2.1 is nobody's."""
+    keys.new(tmp_path / keys.PUBLISHER, "publisher")
+    with socket.create_server(("127.0.0.1", 0)) as other_program:
+        port = free_port()
+        by_table = {"publish": f"tcp://127.0.0.1:{port}", "metrics": f"http://127.0.0.1:{port}"}
+        before = endpoints(tmp_path, **by_table)
+        after = endpoints(tmp_path, **by_table | {table: endpoint.format(port, other_program.getsockname()[1])})
+        with pytest.raises(UserError, match=rf"{table}\.endpoint: .*(assign requested address|already in use)"):
+            Reloader(lambda: after, before, check_reload).plan(before)
+
+        by_hand = with_key(before, "pipeline.without", ("publish", "metrics"))
+        after = with_key(after, "pipeline.without", ("publish", "metrics"))
+        assert Reloader(lambda: after, by_hand, check_reload).plan(by_hand).stages == frozenset()
+
+
+def endpoints(folder: Path, publish: str, metrics: str) -> Config:
+    return config(publish={"endpoint": publish, "keys": str(folder)}, metrics={"endpoint": metrics, "remote": True})
 
 
 def test_a_stage_by_hand_is_not_started_again() -> None:

@@ -171,14 +171,14 @@ def test_stage_that_keeps_failing_ends_the_run_with_exit_1(jetstream: Command) -
         while process.poll() is None and time.monotonic() < deadline_s:
             for pid in children_of(process.pid):
                 words = Path(f"/proc/{pid}/cmdline").read_bytes() if Path(f"/proc/{pid}").exists() else b""
-                if b"\0publish\0" in words and pid not in killed:
+                if b"\0track\0" in words and pid not in killed:
                     killed.add(pid)
                     subprocess.run(["kill", "-9", str(pid)], check=False)
             time.sleep(0.1)
         code = process.wait(timeout=15)
 
     assert code == 1
-    assert "publish: failed 2 times in 60 s; given up" in jetstream.log()
+    assert "track: failed 2 times in 60 s; given up" in jetstream.log()
     assert children_of(process.pid) == []
     assert segments_of(process.pid) == []
 

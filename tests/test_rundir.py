@@ -7,6 +7,7 @@ import pytest
 from jetstream.config import Config
 from jetstream.errors import UserError
 from jetstream.rundir import RunDir, claim
+from tests.fulldisk import files_of_at_most
 
 
 def test_folder_is_private_and_holds_only_the_lock_afterwards(tmp_path: Path) -> None:
@@ -56,6 +57,15 @@ def test_link_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(UserError, match="a link"), claim(tmp_path / "link"):
         pass
+
+
+def test_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    with (
+        files_of_at_most(0),
+        pytest.raises(UserError, match=r"config\.json\.new: File too large; make room there"),
+        claim(tmp_path / "run") as folder,
+    ):
+        folder.write(Config(), {})
 
 
 def test_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def feed(task: Task) -> Fed:
             frame = FrameRef(camera, frame_id, captured_ns, time.time_ns(), pts_s, live=True)
             outbox.send(Captured(frame=frame))
             fed += 1
-    full = outbox.drops["full"]
+    full = outbox.full_at.total()
     outbox.close()
     return Fed(fed, full)
 

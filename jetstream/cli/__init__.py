@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from jetstream import __version__
+from jetstream import __version__, signals
 from jetstream.cli import flow, knowing, machine, safety, service
 from jetstream.cli.shared import app
 from jetstream.errors import JetstreamError
@@ -53,7 +53,7 @@ def _end(signum: int, frame: FrameType | None) -> None:
 
 def main() -> None:
     """Entry point: every failure that a user can mend is one sentence on standard error."""
-    for signum in (signal.SIGTERM, signal.SIGHUP):
+    for signum in (signal.SIGTERM, *signals.hang_up()):
         signal.signal(signum, _end)
     try:
         app()

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import signal
 import time
 from pathlib import Path
@@ -13,13 +14,13 @@ import typer
 from rich.live import Live
 
 from jetstream import config as configuration
+from jetstream import signals
 from jetstream.cli.shared import (
     ConfigFile,
     Faces,
     Json,
     Sets,
     app,
-    err,
     log_as_run,
     once,
     out,
@@ -64,14 +65,14 @@ def run(
     """Run the pipeline: follow and name faces from cameras or files until they end, or Ctrl-C."""
     from jetstream import passwords, startup
     from jetstream.reloading import Reloader
-    from jetstream.signals import has_terminal
     from jetstream.watchdog import patient
 
     def read() -> Config:
         return settings_of(config, sets=sets, sources=source, faces=faces, record=record, pace=pace, headless=headless)
 
-    if not has_terminal():
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the pipeline runs there is nothing to reload
+    in_terminal = signals.has_terminal()  # asked now: one that hangs up is gone before SIGHUP comes
+    if not in_terminal and signals.hang_up():
+        signal.signal(signal.SIGHUP, signals.pass_over)  # until the pipeline runs there is nothing to reload
     written = read()
     log_as_run(written)
     for warning in passwords.seen_by_others(config, source or (), written.cameras):
@@ -81,7 +82,8 @@ def run(
         return
     with progress_bars() as progress:
         settings = startup.prepare(written, patient(progress))
-    startup.run(settings, duration_s=duration, reloader=Reloader(read, written, startup.check_reload))
+    reloader = None if in_terminal else Reloader(read, written, startup.check_reload)
+    startup.run(settings, duration_s=duration, reloader=reloader)
 
 
 @app.command()
@@ -121,7 +123,7 @@ def check(config: ConfigFile, sets: Sets = None) -> None:
     settings = settings_of(config, sets=sets, headless=False)
     print(tomli_w.dumps(plain(startup.masked_sources(settings))), end="")
     for line in startup.check(settings):
-        err.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(line)
 
 
 @app.command()
@@ -166,7 +168,7 @@ def trace(
     from jetstream import trace as tracing
 
     settings = settings_of(config, sets=sets, headless=False)
-    if file.is_dir() or not file.parent.is_dir():
+    if os.path.isdir(file) or not os.path.isdir(file.parent):  # Path's raises in a folder that may not be entered
         raise UserError(f"--out {file}: name a file in a folder that is there")
     content = tracing.record(configuration.run_dir(settings), seconds)
     try:

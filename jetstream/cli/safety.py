@@ -1,5 +1,6 @@
 """Commands about who may listen to the detections topic, and what was done with people's data."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +31,7 @@ def new_key(
         pair = keys.new(folder / keys.PUBLISHER, "publisher")
         say(f'{folder / keys.PUBLISHER}: made; set publish.keys="{folder}", and below is what subscribers need to know')
     else:
-        if not server and (folder / keys.PUBLISHER).exists():
+        if not server and os.path.exists(folder / keys.PUBLISHER):  # false where it may not be looked for
             server = keys.publisher(folder).public
         if not server:
             raise UserError(

@@ -4,6 +4,7 @@ Holds no command.
 """
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -50,7 +51,7 @@ def settings_of(
     data = configfile.read_toml(path) if path is not None else {}
     overrides: dict[str, Any] = {}
     if faces is not None:
-        if str(faces) != "demo" and not faces.is_dir():
+        if str(faces) != "demo" and not os.path.isdir(faces):
             raise UserError(f"--faces {faces}: no such folder; make it, with a folder of photos for each person in it")
         overrides["recognize"] = {"faces": str(faces)}
     if record is not None:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import numpy as np
 import zmq
 
@@ -21,7 +20,7 @@ from jetstream.enrolling.seen import Found, Seen, Source
 from jetstream.errors import PipelineError, UserError
 from jetstream.ipc.ring import Rings
 from jetstream.messages import Event
-from jetstream.rundir import RunDir
+from jetstream.rundir import RunDir, heard
 
 LOOK_EVERY_S: Final = 0.1
 """More often the same look would come again."""
@@ -80,7 +79,7 @@ def running_config(config: Config) -> Config:
         )
     try:
         running = folder.read_config()
-    except (OSError, msgspec.DecodeError):
+    except OSError:
         raise PipelineError(f"{path}: the pipeline isn't ready yet, or is ending; try again") from None
     if not running.publish.enabled:
         raise UserError(f"{path}: this pipeline tells nobody of its tracks; run it with publish.enabled=true")
@@ -96,7 +95,7 @@ def parsed(spec: str) -> tuple[str, int]:
 
 
 def _events(publish: Publish, camera: str, until_s: float, folder: RunDir) -> Iterator[Event]:
-    """The topic's events, until a time of the monotonic clock or the pipeline's end."""
+    """The topic's events, until a time of the monotonic clock or the pipeline's end. Raises PipelineError."""
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
     if publish.keys:
         own = keys.publisher(Path(publish.keys))
@@ -111,7 +110,7 @@ def _events(publish: Publish, camera: str, until_s: float, folder: RunDir) -> It
                     return
                 continue
             _, body = socket.recv_multipart()
-            event = msgspec.msgpack.decode(body, type=Event)
+            event = heard(body, Event, folder.path)
             if not camera or event.camera == camera:
                 yield event
     finally:

@@ -5,7 +5,8 @@ A reader that restarts binds again and the senders come back by themselves. Know
 
 Lossy (live pace): a reader empties its socket at once and keeps the newest few frames of each camera; the oldest fall
 (`late`). A sender whose high-water mark is reached drops what it holds (`full`). Lossless (every-frame pace): queues
-have no mark, since the ring's slots already bound how many frames can be under way, and so nobody waits here.
+have no mark, since the ring's slots already bound how many frames can be under way, and so nobody waits here. Only a
+reader that isn't vital may stay away for longer: its queue has an end too (`full`).
 """
 
 import math
@@ -23,6 +24,8 @@ from jetstream.messages import GARBLED, Ended, Framed, Message, Tick
 
 HIGH_WATER = 1024
 """messages in a lossy socket's queue: the newest few of each of many cameras, and at most a few megabytes"""
+LONG_ABSENCE = 8192
+"""messages in a lossless queue for a reader that isn't vital: of many more seconds than it takes to start one again"""
 LARGEST_BYTES = 8 << 20
 """of a message; a frame with a thousand faces takes one"""
 BEAT_S = 0.1
@@ -52,6 +55,7 @@ class Reader(NamedTuple):
     name: str
     lossless: bool
     ends: bool  # with the sender
+    vital: bool = True  # else it may stay away, and the run goes on
 
 
 class Outbox:
@@ -60,11 +64,10 @@ class Outbox:
     def __init__(self, run_dir: Path, readers: Mapping[type[Message], Sequence[Reader]]) -> None:
         self._encoder = msgspec.msgpack.Encoder()
         self._readers = {
-            kind: [(reader, _push(endpoint(run_dir, kind, reader.name), reader.lossless)) for reader in group]
+            kind: [(reader, _push(endpoint(run_dir, kind, reader.name), _high_water(reader))) for reader in group]
             for kind, group in readers.items()
         }
-        self.drops: Counter[str] = Counter()
-        self.full_at: Counter[str] = Counter()  # the same by doorway
+        self.full_at: Counter[str] = Counter()  # messages that fell because a queue was full, by doorway
 
     def send(self, message: Message) -> None:
         """To all readers of the message's type; never waits."""
@@ -73,7 +76,6 @@ class Outbox:
             try:
                 socket.send(payload, zmq.NOBLOCK)
             except zmq.Again:
-                self.drops["full"] += 1
                 self.full_at[doorway(type(message), reader.name)] += 1
 
     def end(self, sender: str, timeout_s: float = 1.0) -> None:
@@ -130,11 +132,6 @@ class Inbox:
             socket = _pull(endpoint(run_dir, kind, reader), limit is None)
             self._sockets[socket] = kind
             self._poller.register(socket, zmq.POLLIN)
-
-    @property
-    def late(self) -> int:
-        """Messages that fell because newer ones came before they were taken."""
-        return sum(waiting.late for waiting in self._waiting.values())
 
     def queues(self) -> Iterator[tuple[str, int, int]]:
         """Of each doorway its name, how many messages wait there, and how many fell because newer ones came."""
@@ -217,9 +214,16 @@ def _camera_of(message: Message) -> str:
     return message.frame.camera if isinstance(message, Framed) else ""
 
 
-def _push(address: str, lossless: bool) -> "zmq.Socket[bytes]":
+def _high_water(reader: Reader) -> int:
+    """0: no end."""
+    if not reader.lossless:
+        return HIGH_WATER
+    return 0 if reader.vital else LONG_ABSENCE
+
+
+def _push(address: str, high_water: int) -> "zmq.Socket[bytes]":
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUSH)
-    socket.set(zmq.SNDHWM, 0 if lossless else HIGH_WATER)
+    socket.set(zmq.SNDHWM, high_water)
     socket.set(zmq.RECONNECT_IVL, 20)
     socket.connect(address)
     return socket

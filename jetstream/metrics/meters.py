@@ -41,9 +41,10 @@ class Meters:
 
     def __init__(self, record_dir: str) -> None:
         self._record_dir = Path(record_dir) if record_dir else None
-        self._nvml = Nvml()
+        self._nvml: Nvml | None = None
 
     def read(self, status: Status) -> Readings:
+        self._nvml = self._nvml or Nvml()  # not before: it may hang with the driver, and the process is to be there
         pids = {process.process: process.beat.pid for process in status.processes if process.beat}
         pids = {"supervisor": status.pid, **pids}
         found = {name: process_use(pid) for name, pid in pids.items()}

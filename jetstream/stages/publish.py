@@ -11,6 +11,7 @@ import itertools
 import logging
 import os
 import socket as socket_module
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -83,7 +84,7 @@ class Topic:
         if hasattr(self, "_socket"):
             self._socket.close()
         if self._doorman is not None:
-            self._doorman.__exit__(None, None, None)
+            self._doorman.close()
 
 
 def opened(settings: Publish) -> "contextlib.closing[Topic]":
@@ -98,19 +99,30 @@ class AllowList:
         self._folder = folder
         self._own = bytes.fromhex(keys.publisher(folder).public)
         self._changed_ns = self._stamp()
-        self._allowed = set(keys.allowed(folder).values())
+        self._let_in: set[bytes] = set()
+        self._lock = threading.Lock()  # else a key could go after `has` found it and before it stands in _let_in
 
     def has(self, public: bytes) -> bool:
         """Asked by the doorman's thread, at every handshake."""
-        return public == self._own or public in keys.allowed(self._folder).values()
+        if public == self._own:
+            return True
+        with self._lock:
+            is_allowed = public in keys.allowed(self._folder).values()
+            if is_allowed:
+                self._let_in.add(public)
+        return is_allowed
 
     def lost_somebody(self) -> bool:
-        """Whether a key is gone since the last time. One stat, as long as nothing changes."""
+        """Whether somebody who was let in is on the list no more, or the list can't be read: then all must be
+        disconnected. One stat, as long as nothing changes."""
         if (changed_ns := self._stamp()) == self._changed_ns:
             return False
-        self._changed_ns, before = changed_ns, self._allowed
-        self._allowed = set(keys.allowed(self._folder).values())
-        return not before <= self._allowed
+        self._changed_ns = changed_ns
+        with self._lock:
+            is_lost = not self._let_in <= set(keys.allowed(self._folder).values())
+            if is_lost:
+                self._let_in.clear()
+        return is_lost
 
     def _stamp(self) -> int:
         try:
@@ -141,7 +153,8 @@ def bind(settings: Publish, doorman: Doorman | None = None) -> "zmq.Socket[bytes
         _bind(socket, endpoint)
     except zmq.ZMQError as error:
         socket.close(linger=0)
-        raise UserError(f"publish.endpoint: {endpoint}: {error.strerror}; choose another, or stop who has it") from None
+        why = zmq.strerror(error.errno or 0)
+        raise UserError(f"publish.endpoint: {endpoint}: {why}; choose another, or stop who has it") from None
     return socket
 
 
@@ -161,4 +174,7 @@ def _bind(socket: "zmq.Socket[bytes]", endpoint: str) -> None:
 def _has_listener(path: str) -> bool:
     """ZeroMQ would take the path away from who has it, without a word."""
     with socket_module.socket(socket_module.AF_UNIX) as probe:
-        return probe.connect_ex(path) == 0
+        try:
+            return probe.connect_ex(path) == 0
+        except OSError:  # too long a path, which can't be bound either
+            return False

@@ -36,6 +36,12 @@ ROWS = (
         "nothing",
     ),
     Row(
+        "tests/test_lost_port.py::test_cameras_neither_wait_for_the_topics_port_nor_end_without_it",
+        "another program takes the topic's port while publish is started again",
+        "a warning for each try; no topic until that program lets go of it, all else goes on",
+        "the topic's frames meanwhile, counted",
+    ),
+    Row(
         "tests/stages/test_capture.py::test_stream_that_never_answers_does_not_hold_the_loop",
         "a camera hangs in open",
         "the process beats on; a driver that can't be interrupted ends its process, which is replaced",

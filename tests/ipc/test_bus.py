@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jetstream.errors import UserError
-from jetstream.ipc.bus import HIGH_WATER, Inbox, Outbox, Reader, endpoint
+from jetstream.ipc.bus import HIGH_WATER, LONG_ABSENCE, Inbox, Outbox, Reader, endpoint
 from jetstream.messages import Captured, Ended, FrameRef, InUse, Named, Tick, Wanted
 
 
@@ -85,7 +85,7 @@ def test_late_reader_gets_the_newest_and_the_oldest_are_counted(tmp_path: Path) 
     time.sleep(0.2)
 
     assert ids(list(reader)) == [17, 18, 19]
-    assert reader.late == 17
+    assert list(reader.queues()) == [("captured.detect", 0, 17)]
     reader.close()
 
 
@@ -94,7 +94,7 @@ def test_full_queue_drops_at_the_sender_and_is_counted(tmp_path: Path) -> None:
     for i in range(HIGH_WATER + 10):
         sender.send(captured(i))
 
-    assert sender.drops["full"] == 10
+    assert sender.full_at == {"captured.detect": 10}
     sender.end("capture.a", timeout_s=0.01)
 
 
@@ -220,6 +220,15 @@ def test_beat_is_called_while_nothing_comes_and_stop_ends_the_inbox(tmp_path: Pa
     assert list(reader) == []
     assert len(beats) == 4
     reader.close()
+
+
+def test_queue_for_a_reader_that_stays_away_has_an_end_and_what_falls_is_counted(tmp_path: Path) -> None:
+    sender = Outbox(tmp_path, {Captured: [Reader("publish", lossless=True, ends=True, vital=False)]})
+    for i in range(LONG_ABSENCE + 10):
+        sender.send(captured(i))
+
+    assert sender.full_at == {"captured.publish": 10}
+    sender.end("capture.a", timeout_s=0.01)
 
 
 def test_reader_with_answers_to_wait_for_sees_ticks_and_the_end(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from jetstream.metrics.meters import disk_use, process_use
+from jetstream.messages import Status
+from jetstream.metrics import meters
+from jetstream.metrics.meters import Meters, disk_use, process_use
 from jetstream.metrics.nvml import GpuUse, Nvml
 
 STAND_IN = """
@@ -47,6 +49,22 @@ def test_gpus_say_what_they_can(stand_in: Path) -> None:
         GpuUse(0, "stand-in", 0.37, used, 80),
         GpuUse(1, "stand-in", None, used, 80),
     )
+
+
+def test_gpus_are_not_asked_for_before_the_first_read(stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver that hangs would keep the process from ever being there."""
+    opened = []
+
+    def open_nvml() -> Nvml:
+        opened.append(Nvml(str(stand_in)))
+        return opened[-1]
+
+    monkeypatch.setattr(meters, "Nvml", open_nvml)
+    read = Meters("")
+    assert not opened
+    for _ in range(2):
+        assert [gpu.number for gpu in read.read(Status(os.getpid(), 0, 0, ())).gpus] == [0, 1]
+    assert len(opened) == 1
 
 
 def test_machine_without_the_library_has_no_gpu_to_tell_of(tmp_path: Path) -> None:

@@ -1,0 +1,59 @@
+"""A pipeline that was started before jetstream was upgraded: what watches it says so, in one sentence."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import zmq
+
+from jetstream import rundir, top, trace
+from jetstream.config import Config
+from jetstream.enrolling import running
+from jetstream.errors import PipelineError
+from jetstream.ipc.bus import endpoint
+from jetstream.messages import Status
+from jetstream.rundir import RunDir
+
+OTHERS = msgspec.msgpack.encode({"type": "Status", "pid": 1, "new": "unheard of"})
+SENTENCE = "run: another version of jetstream runs here; restart it$"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[RunDir]:
+    """Of a pipeline that says what nobody here knows, all the time."""
+    ended = threading.Event()
+    with rundir.claim(tmp_path / "run") as folder:
+        folder.write(Config(), {})
+        socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
+        socket.bind(endpoint(folder.path, Status, "anyone"))
+
+        def talk() -> None:
+            while not ended.wait(0.02):
+                socket.send(OTHERS)
+            socket.close(linger=0)
+
+        thread = threading.Thread(target=talk)
+        thread.start()
+        yield folder
+        ended.set()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "watch", [lambda path: next(top.statuses(path)), lambda path: trace.record(path, 0.1)], ids=["top", "trace"]
+)
+def test_status_of_another_version_is_one_sentence(watch: Callable[[Path], object], folder: RunDir) -> None:
+    with pytest.raises(PipelineError, match=SENTENCE):
+        watch(folder.path)
+
+
+def test_config_of_another_version_is_one_sentence(folder: RunDir) -> None:
+    (folder.path / "config.json").write_text('{"telescope": {}}')
+    own = msgspec.structs.replace(
+        Config(), pipeline=msgspec.structs.replace(Config().pipeline, run_dir=str(folder.path))
+    )
+
+    with pytest.raises(PipelineError, match=SENTENCE):
+        running.running_config(own)

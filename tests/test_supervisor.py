@@ -1,0 +1,175 @@
+"""What the supervisor does with its processes. Real ones, with real heartbeats, that stand in for the stages: each
+beats until it is told to end, or does what the test says."""
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from jetstream import configfile, rundir
+from jetstream.config import Config
+from jetstream.reloading import Reloader
+from jetstream.rundir import RunDir
+from jetstream.supervisor import Supervisor
+from tests.fulldisk import files_of_at_most
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+STAND_IN = f"""#!{sys.executable}
+import json, os, signal, sys, time
+from pathlib import Path
+sys.path.insert(0, {str(REPOSITORY)!r})
+import msgspec, zmq
+from jetstream.ipc.bus import endpoint
+from jetstream.messages import Heartbeat
+
+run_dir, name = Path(sys.argv[3]), sys.argv[4]
+does = json.loads(os.environ["STAND_INS"]).get(name, "")
+for signum in (signal.SIGUSR1, signal.SIGUSR2):
+    signal.signal(signum, lambda *_: sys.exit(0))
+if does == "can't start":
+    sys.exit(2)
+socket = zmq.Context.instance().socket(zmq.PUSH)
+socket.connect(endpoint(run_dir, Heartbeat, "supervisor"))
+beat = Heartbeat(name, os.getpid(), 0, 0.0, 0.0, 0.0, {{}}, {{}})
+ends_s = time.monotonic() + 0.5
+while os.getppid() == int(sys.argv[5]) and not (does == "ends" and time.monotonic() > ends_s):
+    if does != "hangs":
+        socket.send(msgspec.msgpack.encode(beat))
+    time.sleep(0.05)
+"""
+PATIENCE_S = 12.0
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunDir]:
+    """Claimed, for stand-ins."""
+    python = tmp_path / "python"
+    python.write_text(STAND_IN)
+    python.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(python))
+    with rundir.claim(tmp_path / "run") as claimed:
+        yield claimed
+
+
+@pytest.fixture
+def does(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, str]], None]:
+    def say(what: dict[str, str]) -> None:
+        monkeypatch.setenv("STAND_INS", json.dumps(what))
+
+    say({})
+    return say
+
+
+class At(logging.Handler):
+    """When the log says so, does something, in the middle of the supervisor's turn."""
+
+    def __init__(self, words: str, do: Callable[[], object]) -> None:
+        super().__init__()
+        self._words, self._do = words, do
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._words in record.getMessage():
+            self._do()
+
+    def __enter__(self) -> None:
+        logging.getLogger("jetstream").addHandler(self)
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("jetstream").removeHandler(self)
+
+
+def config(*, without: tuple[str, ...] = (), window: bool = False, hold_s: float = 2.0) -> Config:
+    tables = {
+        "cameras": [{"name": "door", "source": "demo"}],
+        "pipeline": {"without": list(without), "stop_timeout_s": 1.0},
+        "render": {"window": window},
+        "track": {"hold_s": hold_s},
+    }
+    return configfile.build(tables, where="test")
+
+
+def kill(signum: signal.Signals) -> Callable[[], None]:
+    return lambda: os.kill(os.getpid(), signum)
+
+
+def seconds_of(supervisor: Supervisor, *, duration_s: float | None = None) -> float:
+    """How long the run takes; one that doesn't end is stopped after PATIENCE_S."""
+    begin_s = time.monotonic()
+    stopper = threading.Timer(PATIENCE_S, kill(signal.SIGTERM))
+    stopper.start()
+    try:
+        supervisor.run(duration_s=duration_s)
+    finally:
+        stopper.cancel()
+    return time.monotonic() - begin_s
+
+
+@pytest.mark.parametrize("how", ["can't start", "hangs"])
+def test_nobody_waits_for_metrics_and_learn(
+    how: str, run_dir: RunDir, does: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    does({"metrics": how, "learn": how})
+    reloader = Reloader(lambda: config(hold_s=1.0), config(), lambda plan: None)
+
+    with At("running: ", kill(signal.SIGHUP)):
+        took_s = seconds_of(Supervisor(config(), run_dir, reloader), duration_s=1.0)
+
+    assert took_s < PATIENCE_S
+    assert "running: capture.door, detect, track, recognize" in caplog.messages
+    assert "config read anew: took track.hold_s (track started again)" in caplog.messages
+
+
+def test_reload_on_a_full_disk_is_refused_and_can_be_asked_for_again(
+    run_dir: RunDir, does: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    run_dir.write_config(config())
+    reloader = Reloader(lambda: config(hold_s=1.0), config(), lambda plan: None)
+    full = contextlib.ExitStack()
+
+    def fill() -> None:
+        full.enter_context(files_of_at_most(100))
+        kill(signal.SIGHUP)()
+
+    def make_room() -> None:
+        full.close()
+        assert run_dir.read_config() == config()
+        kill(signal.SIGHUP)()
+
+    with (
+        full,
+        At("running: ", fill),
+        At("the config in use stays", make_room),
+        At("config read anew", kill(signal.SIGTERM)),
+    ):
+        took_s = seconds_of(Supervisor(config(), run_dir, reloader))
+
+    assert took_s < PATIENCE_S
+    path = run_dir.path / "config.json.new"
+    refused = f"{path}: File too large; make room there, or set pipeline.run_dir to another folder"
+    assert f"{refused}; the config in use stays" in caplog.messages
+    assert "config read anew: took track.hold_s (track started again)" in caplog.messages
+    assert run_dir.read_config() == config(hold_s=1.0)
+
+
+def test_run_whose_captures_are_run_by_hand_ends_with_their_frames(run_dir: RunDir, does: Callable[..., None]) -> None:
+    """Nobody here sees the captures end: `metrics` and `learn` must be told all the same."""
+    does(dict.fromkeys(("detect", "track", "recognize", "publish"), "ends"))
+
+    assert seconds_of(Supervisor(config(without=("capture",)), run_dir)) < PATIENCE_S
+
+
+@pytest.mark.parametrize("without", [(), ("capture",), ("capture", "detect")])
+def test_closed_window_ends_the_run(without: tuple[str, ...], run_dir: RunDir, does: Callable[..., None]) -> None:
+    does({"render": "ends"})
+
+    assert seconds_of(Supervisor(config(without=without, window=True), run_dir)) < PATIENCE_S
