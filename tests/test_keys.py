@@ -348,12 +348,12 @@ def test_what_is_another_users_or_no_key_in_length_allows_nobody(folder: Path, m
     listed.chmod(0o700)
     for path in (listed / "friend.pub", listed):
         assert "friend" in keys.allowed(folder)
-        with anothers(path, monkeypatch):
+        with somebody_elses(path, monkeypatch):
             assert "friend" not in keys.allowed(folder)
 
 
 @contextlib.contextmanager
-def anothers(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def somebody_elses(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Only root can give a file away; for anybody else, who asks becomes another user."""
     own = os.getuid()
     if own != 0:
