@@ -1,6 +1,7 @@
 """What tests share: the real data, the built models and the public-domain portraits."""
 
 import os
+import signal
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,10 @@ PIPELINES = frozenset(
     )
 )
 """These start whole pipelines, which take all processors that they get."""
+
+# What runs the tests in the background may ignore both, and programs inherit that.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
