@@ -160,7 +160,7 @@ def _listed(path: Path) -> bytes | None:
             text = file.read(LARGEST_BYTES).decode("ascii")
     except (OSError, ValueError):
         return None
-    return bytes.fromhex(text) if re.fullmatch(r"[0-9a-f]{64}\s*", text) else None
+    return bytes.fromhex(text[:64]) if re.fullmatch(r"[0-9a-f]{64}\s*", text) else None
 
 
 def _is_ours(status: os.stat_result) -> bool:

@@ -339,8 +339,9 @@ def test_what_is_another_users_or_no_key_in_length_allows_nobody(folder: Path, m
     friend = subscriber(folder, "friend")
     listed = folder / keys.ALLOWED
     (listed / "long.pub").write_text(friend.public + "\n" * keys.LARGEST_BYTES)
+    (listed / "space.pub").write_text(friend.public + "\x1e")  # a space to `re`, and none to bytes.fromhex
     os.mkfifo(listed / "fifo.pub", 0o600)
-    assert list(keys.allowed(folder)) == ["friend"]
+    assert list(keys.allowed(folder)) == ["friend", "space"]
     listed.chmod(0o770)
     assert keys.allowed(folder) == {}
     with pytest.raises(UserError, match=rf"late\.pub: counts for nobody.*chmod 700 {listed}"):
