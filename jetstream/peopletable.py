@@ -41,7 +41,7 @@ def _calibration(report: Report) -> str | None:
     if found.own_known is not None:
         parts.append(f"photos left out in turn: {found.own_known:.1%} known")
     if found.own_strangers is not None:
-        parts.append(f"{found.own_strangers:.1%} taken for somebody else if their person weren't")
+        parts.append(f"{found.own_strangers:.1%} taken for somebody else if their person weren't enrolled")
     return "; ".join(parts)
 
 

@@ -308,6 +308,21 @@ def test_a_config_that_its_user_cannot_read_is_one_sentence(tmp_path: Path) -> N
     assert not (tmp_path / manage.NAME).exists()
 
 
+@needs_root
+@pytest.mark.skipif(shutil.which("useradd") is None, reason="needs useradd")
+def test_a_user_made_for_an_installation_that_fails_is_removed_again(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text("")
+    user = f"jetstream-{os.getpid()}"
+    there = replace(HERE, user=user, config=str(tmp_path / "c.toml"))
+    told: list[str] = []
+    with pytest.raises(UserError, match="can't read it"):
+        told.extend(manage.install(unit.text(there), there, tmp_path, force=False, start=False))
+
+    assert told == [f"user {user}: made; it can't log in", f"user {user}: removed again"]
+    with pytest.raises(KeyError):
+        pwd.getpwnam(user)
+
+
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
     """One that all may enter, unlike `tmp_path`."""

@@ -44,7 +44,7 @@ def test_a_run_ends_when_its_terminal_hangs_up(tmp_path: Path, models_dir: Path)
     with in_terminal("-m", "jetstream.cli", *words) as (pid, terminal):
         said = read_until(terminal, b"running: ")
         os.close(terminal)
-        assert code_of(pid) == 0, said
+        assert code_of(pid) in (0, 120), said  # 120: in order too, but Python's last words had nowhere to go
 
 
 @pytest.mark.parametrize("by", ["nohup", "env"])

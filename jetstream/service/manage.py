@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import jetstream
@@ -103,8 +103,14 @@ def install(text: str, place: Place, folder: Path = UNITS, *, force: bool, start
     """A line a step. Raises UserError, ServiceError."""
     _need_root("install", f"writes {folder / NAME}")
     yield from check(text, place, folder, force=force)
-    yield from _have_user(place)
-    _check_readable(place)
+    is_new = yield from _have_user(place)
+    try:
+        _check_readable(place)
+    except UserError:
+        if is_new:  # nothing was changed, as far as anybody sees
+            _command("userdel", place.user)
+            yield f"user {place.user}: removed again"
+        raise
     yield from _have_folders(place)
     path = folder / NAME
     before = _read(path)
@@ -186,13 +192,16 @@ def _has_group(name: str) -> bool:
     return True
 
 
-def _have_user(place: Place) -> Iterator[str]:
+def _have_user(place: Place) -> Generator[str, None, bool]:
+    """Whether it was made."""
     try:
         pwd.getpwnam(place.user)
     except KeyError:
         words = ["--system", "--user-group", "--no-create-home", "--home-dir", place.state]
         _command("useradd", *words, "--shell", "/usr/sbin/nologin", place.user)
         yield f"user {place.user}: made; it can't log in"
+        return True
+    return False
 
 
 def _check_readable(place: Place) -> None:
