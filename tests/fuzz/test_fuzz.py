@@ -1,5 +1,6 @@
 """No input crashes a decoder or stays in memory. `make fuzz` runs the same with a million inputs each."""
 
+import gc
 import itertools
 import time
 import tracemalloc
@@ -55,6 +56,7 @@ def test_nothing_of_an_input_stays(decoders: list[Decoder]) -> None:
         tracemalloc.start()
         for _ in range(3):
             feed(decoder, inputs)
+        gc.collect()  # errors and their tracebacks hold each other
         kept = tracemalloc.get_traced_memory()[0]
         tracemalloc.stop()
         assert kept < 60_000, decoder.name
@@ -62,10 +64,7 @@ def test_nothing_of_an_input_stays(decoders: list[Decoder]) -> None:
 
 def feed(decoder: Decoder, inputs: list[bytes]) -> None:
     for data in inputs:
-        try:
-            decoder.decode(data)
-        except decoder.refuses:
-            continue
+        decoder.takes(data)
 
 
 def test_garbage_in_an_inbox_is_counted_and_no_good_message_is_lost(tmp_path: Path) -> None:
