@@ -55,6 +55,11 @@ class RunDir:
         except OSError:
             return False
 
+    def require_running(self) -> None:
+        """Raises PipelineError where no instance holds this folder."""
+        if not self.is_running():
+            raise PipelineError(f"{self.path}: no jetstream runs here; start one, or name its config")
+
 
 @contextmanager
 def claim(path: Path) -> Iterator[RunDir]:

@@ -12,7 +12,7 @@ import msgspec
 import zmq
 
 from jetstream.errors import PipelineError, UserError
-from jetstream.ipc.bus import endpoint
+from jetstream.ipc.bus import LARGEST_BYTES, endpoint
 from jetstream.keys import KeyFile
 from jetstream.messages import GARBLED, Event, Status
 from jetstream.rundir import RunDir, heard
@@ -20,8 +20,6 @@ from jetstream.rundir import RunDir, heard
 SILENCE_S = 5.0
 SILENCES = 3
 """so many of them, and a supervisor that was never heard is given up"""
-LARGEST_BYTES = 8 << 20
-"""of a message of the topic; a thousand tracks take one"""
 REFUSAL_TURN_MS = 200
 
 
@@ -37,8 +35,7 @@ def statuses(run_dir: Path) -> Iterator[Status]:
     socket.subscribe(b"")
     try:
         while True:
-            if not RunDir(run_dir).is_running():
-                raise PipelineError(f"{run_dir}: no jetstream runs here; start one, or name its config")
+            RunDir(run_dir).require_running()
             if socket.poll(int(SILENCE_S * 1000)):
                 last = heard(socket.recv(), Status, run_dir)
             elif last is None and (silent := silent + 1) >= SILENCES:

@@ -4,7 +4,6 @@ Knows only the sockets of the run directory; a pipeline keeps and sends spans wh
 """
 
 import contextlib
-import socket as socket_module
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,8 +14,8 @@ import msgspec
 import zmq
 
 from jetstream import rundir
-from jetstream.errors import PipelineError, UserError
-from jetstream.ipc.bus import endpoint
+from jetstream.errors import UserError
+from jetstream.ipc.bus import endpoint, has_listener
 from jetstream.messages import GARBLED, Span, Spans, Status
 from jetstream.pulse import BEAT_EVERY_S
 from jetstream.spans import LISTENER, RECONNECT_MS
@@ -31,8 +30,7 @@ def record(run_dir: Path, seconds: float) -> dict[str, Any]:
 
     Raises PipelineError: none runs, or one of another version; UserError: another trace is being made.
     """
-    if not rundir.RunDir(run_dir).is_running():
-        raise PipelineError(f"{run_dir}: no jetstream runs here; start one, or name its config")
+    rundir.RunDir(run_dir).require_running()
     heard: list[Spans] = []
     with _listening(run_dir) as (statuses, spans):
         begin_ns = time.monotonic_ns() + round(FIND_S * 1e9)
@@ -53,9 +51,9 @@ def record(run_dir: Path, seconds: float) -> dict[str, Any]:
 def _listening(run_dir: Path) -> Iterator[tuple["zmq.Socket[bytes]", "zmq.Socket[bytes]"]]:
     """The sockets of the status and of the spans."""
     address = endpoint(run_dir, Spans, LISTENER)
-    with socket_module.socket(socket_module.AF_UNIX) as probe:
-        if probe.connect_ex(address.removeprefix("ipc://")) == 0:
-            raise UserError(f"{run_dir}: another `jetstream trace` is at work here; wait for its end")
+    path = address.removeprefix("ipc://")
+    if has_listener(path):
+        raise UserError(f"{run_dir}: another `jetstream trace` is at work here; wait for its end")
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
     statuses, spans = context.socket(zmq.SUB), context.socket(zmq.PULL)
     try:
@@ -66,7 +64,7 @@ def _listening(run_dir: Path) -> Iterator[tuple["zmq.Socket[bytes]", "zmq.Socket
     finally:
         statuses.close(linger=0)
         spans.close(linger=0)
-        Path(address.removeprefix("ipc://")).unlink(missing_ok=True)  # ZeroMQ does it later, or never
+        Path(path).unlink(missing_ok=True)  # ZeroMQ does it later, or never
 
 
 def trace(heard: Sequence[Spans], status: Status | None, begin_ns: int, end_ns: int) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def enroll(
         enrolling.check(request, settings)
         startup.prepare_models(settings, progress)
         enrolled = enrolling.enroll(request, settings, progress, say)
-    audit.add(Path(settings.models.dir), "enroll", name)
+    _audit("enroll", settings, name)
     try:
         console = _wide()
         console.print(told.table(name, enrolled, console.width))

@@ -10,6 +10,7 @@ reader that isn't vital may stay away for longer: its queue has an end too (`ful
 """
 
 import math
+import socket as socket_module
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,6 +48,15 @@ def endpoint(run_dir: Path, kind: type[Message], reader: str) -> str:
 def doorway(kind: type[Message], reader: str) -> str:
     """Its name: `captured.detect`."""
     return f"{kind.__name__.lower()}.{reader}"
+
+
+def has_listener(path: str) -> bool:
+    """Whether somebody listens on the Unix socket: ZeroMQ would take its path away without a word."""
+    with socket_module.socket(socket_module.AF_UNIX) as probe:
+        try:
+            return probe.connect_ex(path) == 0
+        except OSError:  # too long a path, which can't be bound either
+            return False
 
 
 class Reader(NamedTuple):

@@ -47,15 +47,15 @@ class Page(Collector):
 
 
 def gauge(name: str, what: str, rows: Rows, *labels: str) -> Metric:
-    family = GaugeMetricFamily(f"jetstream_{name}", what, labels=labels)
-    for values, value in rows:
-        family.add_metric(values, value)
-    return family
+    return _filled(GaugeMetricFamily(f"jetstream_{name}", what, labels=labels), rows)
 
 
 def counter(name: str, what: str, rows: Rows, *labels: str) -> Metric:
     """`name` without `_total`."""
-    family = CounterMetricFamily(f"jetstream_{name}", what, labels=labels)
+    return _filled(CounterMetricFamily(f"jetstream_{name}", what, labels=labels), rows)
+
+
+def _filled(family: GaugeMetricFamily | CounterMetricFamily, rows: Rows) -> Metric:
     for values, value in rows:
         family.add_metric(values, value)
     return family

@@ -10,7 +10,6 @@ import contextlib
 import itertools
 import logging
 import os
-import socket as socket_module
 import threading
 import time
 from collections import Counter
@@ -23,6 +22,7 @@ import zmq
 from jetstream import keys
 from jetstream.config import Config, Publish
 from jetstream.errors import UserError
+from jetstream.ipc.bus import has_listener
 from jetstream.ipc.doorman import Doorman
 from jetstream.ipc.ring import FrameReader
 from jetstream.messages import Finished, InUse, Tracked, event_of, gallery_topic_of, topic_of
@@ -134,7 +134,7 @@ class AllowList:
 def bind(settings: Publish, doorman: Doorman | None = None) -> "zmq.Socket[bytes]":
     """The topic's socket. Raises UserError when the endpoint can't be had, or the publisher's key."""
     endpoint = settings.endpoint
-    if endpoint.startswith("ipc://") and _has_listener(endpoint.removeprefix("ipc://")):
+    if endpoint.startswith("ipc://") and has_listener(endpoint.removeprefix("ipc://")):
         raise UserError(f"publish.endpoint: {endpoint}: another program has it; choose another, or stop that one")
     pair = keys.publisher(Path(settings.keys)) if settings.keys else None
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
@@ -169,12 +169,3 @@ def _bind(socket: "zmq.Socket[bytes]", endpoint: str) -> None:
                 raise
             time.sleep(wait_s)
     socket.bind(endpoint)
-
-
-def _has_listener(path: str) -> bool:
-    """ZeroMQ would take the path away from who has it, without a word."""
-    with socket_module.socket(socket_module.AF_UNIX) as probe:
-        try:
-            return probe.connect_ex(path) == 0
-        except OSError:  # too long a path, which can't be bound either
-            return False
