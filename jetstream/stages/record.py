@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 import msgspec
 import numpy as np
@@ -23,7 +23,7 @@ from jetstream.config import Config
 from jetstream.config import Record as RecordSettings
 from jetstream.errors import SourceError, UserError
 from jetstream.ipc.ring import FrameReader
-from jetstream.messages import Dropped, Finished, Tick, Tracked, event_of
+from jetstream.messages import GARBLED, Dropped, Finished, Tick, Tracked, event_of
 from jetstream.outage import Outage
 from jetstream.video.mend import cut_to_last_fragment
 from jetstream.video.sink import VideoSink
@@ -96,10 +96,17 @@ class Recorder:
         self._outage = Outage(camera, folder)
         self._is_live = config.pipeline.pace == "live"
         self._newest_s = 0.0
+        self._told = last_told(folder, camera)
 
     def add(self, tracked: Tracked, rings: FrameReader, now_s: float) -> str | None:
         """Why the frame, or its picture, was lost; None where it wasn't."""
         self._newest_s = now_s
+        told, self._told = self._told, None
+        if told is not None and (told.frame_id, told.captured_ns) == (
+            tracked.frame.frame_id,
+            tracked.frame.captured_ns,
+        ):
+            return None  # this process's last life wrote it, and died before it could say so
         if self._outage.is_on(now_s):
             return "disk"
         try:
@@ -241,13 +248,44 @@ def write_event(events: TextIO, tracked: Tracked, hop: str = "", at_ns: int = 0)
     events.write(msgspec.json.encode(event_of(tracked, hop, at_ns)).decode() + "\n")
 
 
+class Told(msgspec.Struct):
+    """Which frame an event line tells of: no other has both its number and its time."""
+
+    camera: str
+    frame_id: int
+    captured_ns: int
+
+
+_DECODER = msgspec.json.Decoder(Told)
+
+
+def last_told(folder: Path, camera: str) -> Told | None:
+    """The last whole line of the camera's newest events; None without any that can be read."""
+    try:
+        newest_first = sorted(folder.glob(f"{camera}-*.jsonl"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        for path in newest_first:
+            with path.open("rb") as events, contextlib.suppress(*GARBLED):
+                _, whole = _whole_lines_at_the_end(events)
+                told = _DECODER.decode(whole[whole.rfind(b"\n", 0, -1) + 1 :])
+                if told.camera == camera:  # and not `a-b` for `a`
+                    return told
+    except OSError:
+        pass  # what can't be read here can't be written: `open_events` says so
+    return None
+
+
 def cut_to_last_line(events: Path) -> None:
     """Take away a line that a full disk left unfinished. Raises OSError."""
     with events.open("rb+") as file:
-        size = file.seek(0, os.SEEK_END)
-        begin = file.seek(max(0, size - retention.LONGEST_LINE))
-        tail = file.read()
-        file.truncate(begin + tail.rfind(b"\n") + 1)
+        begin, whole = _whole_lines_at_the_end(file)
+        file.truncate(begin + len(whole))
+
+
+def _whole_lines_at_the_end(events: BinaryIO) -> tuple[int, bytes]:
+    """Where they begin, and they."""
+    begin = events.seek(max(0, events.seek(0, os.SEEK_END) - retention.LONGEST_LINE))
+    tail = events.read()
+    return begin, tail[: tail.rfind(b"\n") + 1]
 
 
 def unused(folder: Path, stem: str) -> Path:

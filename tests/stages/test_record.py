@@ -233,6 +233,43 @@ def test_nothing_recorded_before_is_overwritten(tmp_path: Path) -> None:
     assert unused(tmp_path, "a") == tmp_path / "a_3"
 
 
+@pytest.mark.parametrize("unfinished", ["", '{"schema": 1, "camera": "a", "frame'])
+def test_frame_that_the_life_before_wrote_but_did_not_mark_as_done_is_not_written_again(
+    tmp_path: Path, unfinished: str
+) -> None:
+    config = config_of(tmp_path, record={"dir": str(tmp_path), "video": "none"}, pipeline={"pace": "every-frame"})
+    other = config_of(tmp_path, "a-b", record={"dir": str(tmp_path), "video": "none"})
+    list(record((tracked(i, FACE) for i in range(3)), rings_for(config), config))
+    (events,) = tmp_path.glob("*.jsonl")
+    with events.open("a") as file:
+        file.write(unfinished)
+    list(record(iter([msgspec.structs.replace(tracked(7), frame=frame_of(7, "a-b"))]), rings_for(other), other))
+
+    answers = list(record((tracked(i, FACE) for i in range(2, 5)), rings_for(config), config))
+
+    assert answers == [Finished(frame=frame_of(i)) for i in range(2, 5)]
+    assert ids_in(tmp_path, "a") == [0, 1, 2, 3, 4]
+
+
+def test_same_number_in_another_run_is_another_frame(tmp_path: Path) -> None:
+    config = config_of(tmp_path, record={"dir": str(tmp_path), "video": "none"}, pipeline={"pace": "every-frame"})
+    list(record(iter([tracked(0), tracked(1)]), rings_for(config), config))
+    later = msgspec.structs.replace(frame_of(1), captured_ns=frame_of(1).captured_ns + 1)
+
+    list(record(iter([Tracked(frame=later, faces=())]), rings_for(config), config))
+
+    assert ids_in(tmp_path, "a") == [0, 1, 1]
+
+
+def ids_in(folder: Path, camera: str) -> list[int]:
+    """Of whole lines."""
+    ids = []
+    for path in sorted(folder.glob(f"{camera}-2*.jsonl")):
+        lines = path.read_bytes().split(b"\n")[:-1]
+        ids += [json.loads(line)["frame_id"] for line in lines]
+    return ids
+
+
 def test_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
