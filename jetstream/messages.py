@@ -149,7 +149,8 @@ class Ended(Message, frozen=True):
 
 
 class InUse(Message, frozen=True):
-    """`recognize` tells `publish` which gallery it answers from: at its start, and when it has taken a new one."""
+    """`recognize` tells `publish` which gallery it answers from: at its start, when it has taken a new one, and
+    again and again."""
 
     sha256: str  # of the gallery's archive
     people: int

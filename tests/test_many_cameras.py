@@ -88,7 +88,7 @@ def test_eight_cameras_get_a_fair_share_of_too_little(tmp_path: Path, models_dir
     assert max(seen) > 4, "the load is too small to show anything"
     shares = [len(found) for found in events.values()]
     assert min(shares) / max(shares) >= 0.5, shares
-    assert max(shares) < FRAMES, "nothing fell"
+    assert sum(shares) < FRAMES * len(CAMERAS), "nothing fell"
     for found in events.values():
         ids = [event["frame_id"] for event in found]
         assert ids == sorted(set(ids))

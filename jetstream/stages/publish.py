@@ -7,7 +7,6 @@ topic".
 """
 
 import contextlib
-import itertools
 import logging
 import os
 import threading
@@ -43,11 +42,14 @@ def publish(messages: Iterator[Tracked | InUse], _: FrameReader, config: Config)
     with opened(config.publish) as topic:
         epoch = time.time_ns()
         seqs: Counter[str] = Counter()
-        galleries = itertools.count()
+        in_use: InUse | None = None
+        galleries = 0
         newest: dict[str, int] = {}
         for message in messages:
             if isinstance(message, InUse):
-                body = gallery_topic_of(message, epoch=epoch, seq=next(galleries), wall_ns=time.time_ns())
+                galleries += in_use is not None and message != in_use
+                in_use = message
+                body = gallery_topic_of(message, epoch=epoch, seq=galleries, wall_ns=time.time_ns())
                 topic.send(GALLERY_TOPIC, msgspec.msgpack.encode(body))
                 continue
             event = event_of(message, "published", time.monotonic_ns())

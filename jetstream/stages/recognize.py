@@ -28,6 +28,8 @@ from jetstream.vision.swaps import Swaps
 
 LOOK_EVERY_S = 0.1
 """how often a new gallery is looked for; a look costs a few microseconds"""
+TELL_EVERY_S = 5.0
+"""how often it is told again which gallery is in use: some who listen came later"""
 
 log = logging.getLogger("jetstream")
 
@@ -37,16 +39,19 @@ def recognize(
 ) -> Iterator[Named | Dropped | InUse]:
     """One Named a Wanted, in order; it holds no faces when the frame has left its ring, which is Dropped (`lapped`).
 
-    Before them, and between two batches where there is a new gallery, which one is InUse.
+    Before them, and between two batches where there is a new gallery and every TELL_EVERY_S, which one is InUse.
     """
     known = Known(config)
     swaps: defaultdict[str, Swaps] = defaultdict(Swaps)  # by camera
     with open_embedder(config) as embedder:
         yield known.in_use()
+        told_s = time.monotonic()
         for messages in batches:
             live = config.pipeline.pace == "live"  # in the other one the same input gives the same output
-            if live and known.refresh(time.monotonic()):
+            now_s = time.monotonic()
+            if live and (known.refresh(now_s) or now_s - told_s > TELL_EVERY_S):
                 yield known.in_use()
+                told_s = now_s
             batch = [message for message in messages if isinstance(message, Wanted)]
             if not batch:
                 continue  # a tick

@@ -219,6 +219,23 @@ def test_gallery_in_use_is_told_at_the_start_and_when_it_changes(config: Config)
     assert before != after
 
 
+@pytest.mark.parametrize(("pace", "times"), [("live", 3), ("every-frame", 1)])
+def test_gallery_in_use_is_told_again_for_whoever_came_later(
+    config: Config, pace: str, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ticks() -> Iterator[list[Tick]]:
+        for _ in range(3):
+            yield [Tick()]
+            yield [Tick()]
+            time.sleep(0.06)
+
+    monkeypatch.setattr(stage, "TELL_EVERY_S", 0.05)
+    config = msgspec.structs.replace(config, pipeline=msgspec.structs.replace(config.pipeline, pace=pace))
+    told = list(recognize(ticks(), rings_for(config), config))
+
+    assert told == [InUse(sha256=gallery.open_gallery(config).sha256, people=1, photos=1)] * times
+
+
 def test_damaged_gallery_leaves_the_people_known_so_far(config: Config, caplog: pytest.LogCaptureFixture) -> None:
     known = Known(config)
     known.refresh(0.0)
