@@ -124,8 +124,9 @@ def _counted(inbox: Inbox, stage: pipeline.Stage, config: Config, pulse: Pulse) 
 def _memory(stage: pipeline.Stage, config: Config, rings: Rings, cells: dict[str, Cell]) -> Memory | None:
     if not (pipeline.is_lossless(stage, config) and stage.ordered):
         return None
+    # whoever is behind this stage may have lost what its last life answered, so that is done anew
     first = {
-        camera.name: cells[camera.name].done_below if cells else rings[camera.name].slowest or 0
+        camera.name: rings[camera.name].slowest or 0 if stage.sends else cells[camera.name].done_below
         for camera in config.cameras
     }
     (takes,) = (kind for kind in stage.takes[:1] if issubclass(kind, Framed))

@@ -22,14 +22,8 @@ KILLS = 3
 def test_each_frame_is_told_once_whoever_dies_and_when(tmp_path: Path, models_dir: Path, seed: int) -> None:
     jetstream, dice = Command(tmp_path, models_dir), random.Random(seed)
     clips = [demo_clip(tmp_path / f"{name}.mp4", frames=FRAMES) for name in ("one", "two")]
-    slow = ("--set", "detect.preset=accurate", "--set", "detect.min_face_px=14")  # so that there is time to kill
-    words = (
-        *(str(REPOSITORY / "configs/default.toml"), *(word for clip in clips for word in ("--source", str(clip)))),
-        *("--pace", "every-frame", "--headless", "--record", "rec", "--set", "record.video=none", "--faces", "demo"),
-        *("--set", "pipeline.restarts=100", *slow),
-    )
     killed: list[str] = []
-    with jetstream.running(*words) as process:
+    with jetstream.running(*words(*clips)) as process:
         while len(killed) < KILLS and process.poll() is None:
             time.sleep(dice.uniform(0, 1))
             try:
@@ -47,9 +41,40 @@ def test_each_frame_is_told_once_whoever_dies_and_when(tmp_path: Path, models_di
 
     assert len(killed) >= KILLS, "the run ended before"
     for clip in clips:
-        files = sorted((tmp_path / "rec").glob(f"{clip.stem}-*.jsonl"))
-        ids = [event["frame_id"] for path in files for event in lines_of(path)]
-        assert ids == list(range(FRAMES)), killed
+        assert ids_of(tmp_path / "rec", clip) == list(range(FRAMES)), killed
+
+
+def test_frames_that_died_with_their_reader_and_with_who_remembers_them_are_tracked_anew(
+    tmp_path: Path, models_dir: Path
+) -> None:
+    jetstream, clip = Command(tmp_path, models_dir), demo_clip(tmp_path / "one.mp4", frames=FRAMES)
+    with jetstream.running(*words(clip)) as process:
+        alive = pids(jetstream.wait(lambda status: frames(status, "record") > 0, process))
+        os.kill(alive["record"], signal.SIGSTOP)  # so that frames wait there
+        jetstream.wait(lambda status: frames(status, "track") > frames(status, "record") + 3, process)
+        for name in ("record", "track"):
+            os.kill(alive[name], signal.SIGKILL)
+        assert process.wait(timeout=90) == 0, jetstream.log()
+
+    assert ids_of(tmp_path / "rec", clip) == list(range(FRAMES))
+
+
+def words(*clips: Path) -> tuple[str, ...]:
+    """Events of every frame, made slowly enough that there is time to kill."""
+    return (
+        *(str(REPOSITORY / "configs/default.toml"), *(word for clip in clips for word in ("--source", str(clip)))),
+        *("--pace", "every-frame", "--headless", "--record", "rec", "--set", "record.video=none", "--faces", "demo"),
+        *("--set", "pipeline.restarts=100", "--set", "detect.preset=accurate", "--set", "detect.min_face_px=14"),
+    )
+
+
+def ids_of(folder: Path, clip: Path) -> list[int]:
+    """Frames in the order of their events."""
+    return [event["frame_id"] for path in sorted(folder.glob(f"{clip.stem}-*.jsonl")) for event in lines_of(path)]
+
+
+def frames(status: Status, process: str) -> int:
+    return sum(p.beat.frames for p in status.processes if p.beat and p.process == process)
 
 
 def pids(status: Status) -> dict[str, int]:

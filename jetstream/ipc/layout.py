@@ -3,7 +3,7 @@
 Knows no process and copies no pixels.
 
 In 64-bit words, lines of eight: the constants; the writer's two counters; the reader cells; a line a slot (frame
-number, height, width). Then the slots, each beginning on a page.
+number, height, width, time). Then the slots, each beginning on a page.
 """
 
 import mmap

@@ -17,18 +17,23 @@ class LocalRing:
         self.slots = slots
         self.cursor = 0
         self._images: dict[int, NDArray[np.uint8]] = {}
+        self._captured_ns: dict[int, int] = {}
         self._cells = Cells(memoryview(bytearray(CELL_WORDS * 8)).cast("Q"), Fence())
 
-    def write(self, image: NDArray[np.uint8]) -> int:
+    def write(self, image: NDArray[np.uint8], *, captured_ns: int = 0) -> int:
         """Keep a copy of `image`, (H, W, 3) uint8 BGR, drop the oldest beyond `slots`; return the frame's number."""
         check_image(image)
         frame_id = self.cursor
         copy = image.copy()
         copy.flags.writeable = False
-        self._images[frame_id] = copy
+        self._images[frame_id], self._captured_ns[frame_id] = copy, captured_ns
         self._images.pop(frame_id - self.slots, None)
+        self._captured_ns.pop(frame_id - self.slots, None)
         self.cursor = frame_id + 1
         return frame_id
+
+    def captured_ns(self, frame_id: int) -> int:
+        return self._captured_ns[frame_id]
 
     def wait_for_room(self, timeout_s: float) -> bool:
         """Whether every registered reader is done with the frame that `write` would drop. Waits for nobody: who should

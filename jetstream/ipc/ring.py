@@ -9,7 +9,7 @@ To write frame n = cursor, the writer
  1. at the every-frame pace first waits until every registered reader's cell says it is done with frame n - slots;
  2. sets begun to n + 1: from here on, frame n - slots is gone;
  3. fence;
- 4. writes the slot's header (n, height, width) and the pixels;
+ 4. writes the slot's header (n, height, width, when it was captured) and the pixels;
  5. fence;
  6. sets cursor to n + 1: from here on, frame n is there.
 To read frame n, a reader
@@ -128,8 +128,10 @@ class Ring:
         """
         return _read_only(self._memory[:])
 
-    def write(self, image: NDArray[np.uint8]) -> int:
+    def write(self, image: NDArray[np.uint8], *, captured_ns: int = 0) -> int:
         """Copy `image`, (H, W, 3) uint8 BGR of any strides, into the next slot without waiting; return its number.
+
+        `captured_ns`, of CLOCK_MONOTONIC, is kept beside it for a writer that must tell of it again.
 
         Raises ValueError for another shape or dtype or more pixels than a slot has, RingError when another process (or
         another Ring in this one) is the writer.
@@ -146,11 +148,15 @@ class Ring:
         slot = self._slot_header(frame_id)
         words[BEGUN] = frame_id + 1
         self._fence()
-        words[slot], words[slot + 1], words[slot + 2] = frame_id, height, width
+        words[slot], words[slot + 1], words[slot + 2], words[slot + 3] = frame_id, height, width, captured_ns
         np.copyto(self._pixels(frame_id, height, width), image)
         self._fence()
         words[CURSOR] = frame_id + 1
         return frame_id
+
+    def captured_ns(self, frame_id: int) -> int:
+        """What a frame that is still there was written with; for the writer, since nobody else laps it."""
+        return self._words[self._slot_header(frame_id) + 3]
 
     def wait_for_room(self, timeout_s: float) -> bool:
         """For the every-frame pace: True as soon as no registered reader needs the frame that `write` would overwrite.

@@ -178,11 +178,13 @@ def _is_due(time_s: float) -> bool:
 def _captured(
     ring: Ring | LocalRing, camera: Camera, frame: Frame, *, live: bool, frame_id: int | None = None
 ) -> Captured:
-    """Write the frame to the ring, unless it is in there as `frame_id`."""
-    captured_ns = frame.captured_ns or time.monotonic_ns()
-    wall_ns = time.time_ns() - (time.monotonic_ns() - captured_ns)
+    """Write the frame to the ring, unless it is in there as `frame_id`: then it is told of as it was before."""
     if frame_id is None:
-        frame_id = ring.write(frame.image)
+        captured_ns = frame.captured_ns or time.monotonic_ns()
+        frame_id = ring.write(frame.image, captured_ns=captured_ns)
+    else:
+        captured_ns = ring.captured_ns(frame_id)
+    wall_ns = time.time_ns() - (time.monotonic_ns() - captured_ns)
     return Captured(
         frame=FrameRef(
             camera=camera.name,

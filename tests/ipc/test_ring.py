@@ -87,6 +87,12 @@ def test_frames_are_numbered_from_zero_and_read_back(either: Ring | LocalRing) -
         np.testing.assert_array_equal(either.read(frame_id), picture(seed))
 
 
+def test_frame_keeps_the_time_of_its_capture(either: Ring | LocalRing) -> None:
+    for number in range(6):
+        either.write(picture(number), captured_ns=10**15 + number)
+    assert [either.captured_ns(number) for number in range(2, 6)] == [10**15 + number for number in range(2, 6)]
+
+
 def test_frame_not_written_yet_is_none(either: Ring | LocalRing) -> None:
     either.write(picture(0))
     assert either.read(1) is None

@@ -81,12 +81,13 @@ def test_capture_started_again_goes_on_where_it_died(clip: Path) -> None:
     cell.done(3)
 
     again = capture(ticks(), Rings({"a": ring}), config_of(clip))
-    retold = [next(again), next(again)]
+    retold: list[Captured] = [next(again), next(again)]  # type: ignore[list-item]
     cell.done(5)
     after = next(again)
 
     assert ids(first) == [0, 1, 2, 3, 4, 5]
     assert ids(retold) == [4, 5], "in the ring, but not done: told of again, not written again"
+    assert [m.frame.captured_ns for m in retold] == [m.frame.captured_ns for m in first[4:]]  # type: ignore[union-attr]
     assert after.frame.frame_id == 6
     assert abs(float(ring.read(6).mean()) - 30) < 4  # type: ignore[union-attr]
 
