@@ -107,6 +107,8 @@ def open_file(path: Path, *, cuda_device: int | None = None) -> Opened:
         raise SourceError(f"{path}: no such file; check the path") from None
     except (av.FFmpegError, OSError) as error:
         raise SourceError(f"{path}: {file_trouble(error)}") from None
+    except RuntimeError:  # PyAV's, where the GPU decodes none of the streams
+        raise SourceError(hardware.unable(str(path), "its video")) from None
     if container.format.name == "tty":  # FFmpeg draws text files as pictures
         container.close()
         raise SourceError(f"{path}: {NO_VIDEO}")
@@ -146,6 +148,8 @@ def open_network(url: str, *, open_timeout_s: float, read_timeout_s: float, cuda
         # Without the cause: FFmpeg's error holds the whole URL.
         late = time.monotonic() - asked_s >= open_timeout_s
         raise SourceError(f"{masked(url)}: {network_trouble(error, open_timeout_s, late=late)}") from None
+    except RuntimeError:
+        raise SourceError(hardware.unable(masked(url), "its video")) from None
     return Opened(container, video_stream(container, masked(url), cuda_device))
 
 
@@ -162,6 +166,8 @@ def open_camera(
         container = within(open_timeout_s, lambda: _open_best(camera, max_width, max_height, hwaccel))
     except (av.FFmpegError, TimeoutError) as error:
         raise SourceError(f"{camera.shown}: {camera_trouble(error, open_timeout_s)}") from None
+    except RuntimeError:
+        raise SourceError(hardware.unable(camera.shown, "its video")) from None
     new = sorted(descriptors(camera.path) - before)
     return Opened(container, video_stream(container, camera.shown, cuda_device), new[0] if new else None)
 

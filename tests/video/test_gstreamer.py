@@ -340,14 +340,18 @@ def test_cuda_decodes_what_the_cpu_does(data_dir: Path) -> None:
     assert pairs == 401
 
 
-@pytest.mark.gpu
-def test_cuda_refuses_what_it_does_not_decode(tmp_path: Path) -> None:
-    need_cuda()
+def test_cuda_refuses_what_it_does_not_decode(
+    tmp_path: Path, serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyAV asks no GPU about a codec that none decodes."""
+    monkeypatch.setattr(hardware, "refuse_missing", lambda cuda_device: None)
     path = tmp_path / "clip.avi"
     with av.open(str(path), "w") as output:
         stream = output.add_stream("ffv1", rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         output.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), "bgr24")))
         output.mux(stream.encode(None))
-    with pytest.raises(SourceError, match="the GPU doesn't decode ffv1; set the camera's decoder"):
+    with pytest.raises(SourceError, match=r"the GPU doesn't decode (ffv1|its video); set the camera's decoder"):
         open_source(str(path), cuda_device=0)
+    with pytest.raises(SourceError, match="the GPU doesn't decode"):
+        open_source(serve(path), cuda_device=0)
