@@ -43,6 +43,7 @@ class Child:
     restarts: deque[float] = field(default_factory=deque)  # times of those within the window
     restarted: int = 0
     failed_in_a_row: int = 0  # with no long life in between
+    stillborn_in_a_row: int = 0  # with no beat at all
     backend: str | None = None  # in place of gpu.backend
     counts_before: Counter[str] = field(default_factory=Counter)  # of earlier lives
     frames_before: int = 0
@@ -152,6 +153,7 @@ class Child:
         """It died: what it counted stays. One that beat for less than `long_life_s` has failed once more in a row."""
         lived_s = self.beat_s - self.started_s if self.beat_s else 0.0  # hanging before the first beat is no life
         self.failed_in_a_row = 1 if lived_s > long_life_s else self.failed_in_a_row + 1
+        self.stillborn_in_a_row = 0 if self.beat_s else self.stillborn_in_a_row + 1
         if self.beat is not None:
             self.counts_before.update(self.beat.counts)
             self.frames_before += self.beat.frames

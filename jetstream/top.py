@@ -4,6 +4,7 @@ Knows only the two sockets; changes nothing.
 """
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ SILENCE_S = 5.0
 SILENCES = 3
 """so many of them, and a supervisor that was never heard is given up"""
 REFUSAL_TURN_MS = 200
+QUIET_S = 5.0
+"""without a message, before somebody who waits is told so"""
 
 
 def statuses(run_dir: Path) -> Iterator[Status]:
@@ -47,12 +50,12 @@ def statuses(run_dir: Path) -> Iterator[Status]:
 
 
 def detections(
-    address: str, camera: str = "", key: KeyFile | None = None, refused: Callable[[str], None] = lambda _: None
+    address: str, camera: str = "", key: KeyFile | None = None, told: Callable[[str], None] = lambda _: None
 ) -> Iterator[dict[str, Any]]:
     """The messages of a detections topic, as maps, for ever; of one camera or all. What is none is passed over.
 
-    `key` shows who asks; `refused` is told when it, or having none, is the reason that nothing comes. Raises UserError:
-    a bad address.
+    `key` shows who asks; `told` hears when it, or having none, is the reason that nothing comes, and once when nothing
+    has come for QUIET_S. Raises UserError: a bad address.
     """
     topic = f"detections.{camera}".encode()
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
@@ -64,10 +67,17 @@ def detections(
     refusals = _refusals(socket)
     try:
         socket.connect(address)
+        quiet_from_s: float | None = time.monotonic()
         while True:
             while not socket.poll(REFUSAL_TURN_MS):
                 if refusals.poll(0):
-                    refused(_why(refusals.recv_multipart(), address, key))
+                    quiet_from_s = None
+                    told(_why(refusals.recv_multipart(), address, key))
+                if quiet_from_s is not None and time.monotonic() - quiet_from_s > QUIET_S:
+                    quiet_from_s = None
+                    of = f" of camera {camera}" if camera else ""
+                    told(f"{address}: nothing{of} so far; it waits on for a pipeline that publishes there")
+            quiet_from_s = None
             event = event_in(socket.recv_multipart(), topic, camera)
             if event is not None:
                 yield event

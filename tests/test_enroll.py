@@ -441,6 +441,9 @@ def test_pipeline_that_publishes_nothing_is_said(jetstream: Inside) -> None:
         assert "isn't ready yet" in refused(jetstream, "Ada", "--from", "track:1", code=1)
         folder.write(config, {})
         assert "run it with publish.enabled=true" in refused(jetstream, "Ada", "--from", "track:1")
+        folder.write(configfile.build({}, where="test"), {})
+        (folder.path / rundir.RINGS).unlink()  # it is just ending
+        assert "is ending; try again" in refused(jetstream, "Ada", "--from", "track:1", code=1)
 
 
 @pytest.mark.parametrize(

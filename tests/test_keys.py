@@ -152,12 +152,19 @@ def test_subscriber_is_told_why_nothing_comes(talking: Talking, folder: Path) ->
     assert "refused: it has no keys, another one than other expects" in refusal(talking.settings.endpoint, other)
 
 
-def refusal(endpoint: str, key: keys.KeyFile | None) -> str:
+def test_subscriber_is_told_that_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(top, "QUIET_S", 0.3)
+    address = f"tcp://127.0.0.1:{free_port()}"
+    assert f"{address}: nothing so far; it waits on" in refusal(address, None)
+    assert f"{address}: nothing of camera door so far" in refusal(address, None, "door")
+
+
+def refusal(endpoint: str, key: keys.KeyFile | None, camera: str = "") -> str:
     def tell(why: str) -> None:
         raise PermissionError(why)
 
     with pytest.raises(PermissionError) as told:
-        next(top.detections(endpoint, "", key, tell))
+        next(top.detections(endpoint, camera, key, tell))
     return str(told.value)
 
 

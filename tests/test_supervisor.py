@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from jetstream import configfile, rundir
+from jetstream import configfile, rundir, supervisor
 from jetstream.config import Config
 from jetstream.reloading import Reloader
 from jetstream.rundir import RunDir
@@ -127,6 +127,17 @@ def test_nobody_waits_for_metrics_and_learn(
     running = next(line for line in caplog.messages if line.startswith("running: ")).split(": ")[1].split(", ")
     assert {"capture.door", "detect", "track", "recognize"} <= set(running) - {"metrics", "learn"} == set(running)
     assert "config read anew: took track.hold_s (track started again)" in caplog.messages
+
+
+def test_what_cannot_start_is_tried_again_less_and_less_often(
+    run_dir: RunDir, does: Callable[..., None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(supervisor, "STUCK_PAUSE_S", 0.1)
+    does({"metrics": "can't start"})
+
+    seconds_of(Supervisor(config(), run_dir), duration_s=3.0)
+
+    assert 3 <= caplog.messages.count("metrics: ended with exit code 2; starting it again") <= 7
 
 
 def test_reload_on_a_full_disk_is_refused_and_can_be_asked_for_again(

@@ -41,7 +41,7 @@ def from_track(spec: str, seen: Seen, config: Config, seconds: float, enough: En
     cameras: set[str] = set()
     source = Source(f"track {spec}", f"track-{spec.replace('/', '-')}", timed=True)
     start_s, last_s = time.monotonic(), -LOOK_EVERY_S
-    with Rings.attach_all(folder.read_rings()) as rings:
+    with Rings.attach_all(_rings(folder)) as rings:
         for event in _events(running.publish, camera, start_s + seconds, folder):
             time_s = time.monotonic() - start_s
             others |= {track.track_id for track in event.tracks}
@@ -80,10 +80,21 @@ def running_config(config: Config) -> Config:
     try:
         running = folder.read_config()
     except OSError:
-        raise PipelineError(f"{path}: the pipeline isn't ready yet, or is ending; try again") from None
+        raise _not_ready(path) from None
     if not running.publish.enabled:
         raise UserError(f"{path}: this pipeline tells nobody of its tracks; run it with publish.enabled=true")
     return running
+
+
+def _rings(folder: RunDir) -> dict[str, str]:
+    try:
+        return folder.read_rings()
+    except OSError:
+        raise _not_ready(folder.path) from None
+
+
+def _not_ready(path: Path) -> PipelineError:
+    return PipelineError(f"{path}: the pipeline isn't ready yet, or is ending; try again")
 
 
 def parsed(spec: str) -> tuple[str, int]:

@@ -23,7 +23,7 @@ from jetstream.config import Config
 from jetstream.config import Record as RecordSettings
 from jetstream.errors import SourceError, UserError
 from jetstream.ipc.ring import FrameReader
-from jetstream.messages import GARBLED, Dropped, Finished, Tick, Tracked, event_of
+from jetstream.messages import GARBLED, Dropped, Finished, FrameRef, Tick, Tracked, event_of
 from jetstream.outage import Outage
 from jetstream.video.mend import cut_to_last_fragment
 from jetstream.video.sink import VideoSink
@@ -102,10 +102,7 @@ class Recorder:
         """Why the frame, or its picture, was lost; None where it wasn't."""
         self._newest_s = now_s
         told, self._told = self._told, None
-        if told is not None and (told.frame_id, told.captured_ns) == (
-            tracked.frame.frame_id,
-            tracked.frame.captured_ns,
-        ):
+        if told is not None and told.is_of(tracked.frame):
             return None  # this process's last life wrote it, and died before it could say so
         if self._outage.is_on(now_s):
             return "disk"
@@ -254,6 +251,9 @@ class Told(msgspec.Struct):
     camera: str
     frame_id: int
     captured_ns: int
+
+    def is_of(self, frame: FrameRef) -> bool:
+        return (self.camera, self.frame_id, self.captured_ns) == (frame.camera, frame.frame_id, frame.captured_ns)
 
 
 _DECODER = msgspec.json.Decoder(Told)
