@@ -96,7 +96,7 @@ class Recorder:
         self._outage = Outage(camera, folder)
         self._is_live = config.pipeline.pace == "live"
         self._newest_s = 0.0
-        self._told = last_told(folder, camera)
+        self._told = None if self._is_live else last_told(folder, camera)  # live, nothing is told of again
 
     def add(self, tracked: Tracked, rings: FrameReader, now_s: float) -> str | None:
         """Why the frame, or its picture, was lost; None where it wasn't."""
@@ -262,8 +262,8 @@ _DECODER = msgspec.json.Decoder(Told)
 def last_told(folder: Path, camera: str) -> Told | None:
     """The last whole line of the camera's newest events; None without any that can be read."""
     try:
-        newest_first = sorted(folder.glob(f"{camera}-*.jsonl"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-        for path in newest_first:
+        found = [path for path in folder.glob(f"{camera}-*.jsonl") if path.is_file()]
+        for path in sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True):
             with path.open("rb") as events, contextlib.suppress(*GARBLED):
                 _, whole = _whole_lines_at_the_end(events)
                 told = _DECODER.decode(whole[whole.rfind(b"\n", 0, -1) + 1 :])

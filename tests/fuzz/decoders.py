@@ -44,7 +44,7 @@ from jetstream.messages import (
     topic_of,
 )
 from jetstream.rundir import RINGS, RunDir
-from jetstream.stages.record import cut_to_last_line
+from jetstream.stages.record import cut_to_last_line, last_told
 from jetstream.video import mend, opening, source
 from jetstream.vision.classifier import Classifier
 
@@ -232,7 +232,18 @@ def recording_decoders(folder: Path) -> Iterator[Decoder]:
         assert path.read_bytes() == data[: data.rfind(b"\n") + 1]
 
     yield Decoder("video: is it whole", [video, video + long, video[:-7]], exceeds, ())
-    yield Decoder("events that were cut off", [line + b"\n" + line + b"\n" + line[:40]], cut, ())
+
+    def told_last(data: bytes) -> None:
+        events.write_bytes(data)
+        last = last_told(folder, "door")
+        assert last is None or last.camera == "door"
+
+    events = folder / "door-20260102T030405.jsonl"
+    lines = line + b"\n" + line + b"\n" + line[:40]
+    yield Decoder("events that were cut off", [lines], cut, ())
+    yield Decoder(
+        "events: the last one", [lines, lines[:-40], b'{"camera":"door","frame_id":1,"captured_ns":2}\n'], told_last, ()
+    )
 
 
 def _mended(data: bytes) -> None:
