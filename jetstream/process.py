@@ -222,11 +222,12 @@ def _log_as_configured(name: str, run_dir: RunDir) -> None:
 def main(arguments: list[str]) -> int:
     """Entry of a process that the supervisor starts: RUN_DIR NAME PARENT_PID [BACKEND], which replaces gpu.backend."""
     run_dir, name, parent = Path(arguments[0]), arguments[1], int(arguments[2])
-    config = RunDir(run_dir).read_config()
-    if arguments[3:]:
-        config = msgspec.structs.replace(config, gpu=msgspec.structs.replace(config.gpu, backend=arguments[3]))
-    _log_as_configured(name, RunDir(run_dir))
+    set_up_logging(name, "info")  # until the config can be read
     try:
+        config = RunDir(run_dir).read_config()
+        if arguments[3:]:
+            config = msgspec.structs.replace(config, gpu=msgspec.structs.replace(config.gpu, backend=arguments[3]))
+        _log_as_configured(name, RunDir(run_dir))
         run_stage(name, config, run_dir, parent=parent)
     except JetstreamError as error:
         log.error("%s", error)

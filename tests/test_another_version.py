@@ -1,5 +1,8 @@
 """A pipeline that was started before jetstream was upgraded: what watches it says so, in one sentence."""
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +18,7 @@ from jetstream.errors import PipelineError
 from jetstream.ipc.bus import endpoint
 from jetstream.messages import Status
 from jetstream.rundir import RunDir
+from tests.conftest import REPOSITORY
 
 OTHERS = msgspec.msgpack.encode({"type": "Status", "pid": 1, "new": "unheard of"})
 SENTENCE = "run: another version of jetstream runs here; restart it$"
@@ -57,3 +61,12 @@ def test_config_of_another_version_is_one_sentence(folder: RunDir) -> None:
 
     with pytest.raises(PipelineError, match=SENTENCE):
         running.running_config(own)
+
+
+def test_process_that_an_upgrade_meets_says_it_in_one_sentence(folder: RunDir) -> None:
+    (folder.path / "config.json").write_text('{"telescope": {}}')
+    command = [sys.executable, "-m", "jetstream.process", str(folder.path), "detect", str(os.getpid())]
+    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+    (line,) = ended.stderr.splitlines()
+    assert (ended.returncode, line.endswith(SENTENCE.rstrip("$"))) == (1, True), ended.stderr
+    assert line.startswith("jetstream error detect: ")
