@@ -25,7 +25,9 @@ ENDING = "! videoconvert ! video/x-raw,format=BGR ! matroskamux streamable=true 
 BUFFER_BYTES = 1 << 20
 """of the pipe and of FFmpeg: with Linux's 64 KiB a frame of 1920x1080 takes twice the time"""
 END_S = 2.0
-"""time for the pipeline to let go of its camera, then SIGKILL"""
+"""time for the pipeline to let go of its camera, then SIGKILL; and to end after an error, where it can stand still"""
+TURN_S = 0.1
+"""longest wait between two looks at what the child says"""
 
 
 class Pipeline:
@@ -72,10 +74,14 @@ class Pipeline:
         """What is there, at most `size` bytes; nothing at its end."""
         if self.ended:
             return b""
-        now_s = time.monotonic()
-        left_s = (self._until_s if self._until_s is not None else now_s + self._read_timeout_s) - now_s
-        if not self._poll.poll(max(0.0, left_s) * 1000):
-            return self._end(f"no frame within {self._limit_s:g} s; check that its camera is on")
+        begun_s = now_s = time.monotonic()
+        until_s = self._until_s if self._until_s is not None else begun_s + self._read_timeout_s
+        while not self._poll.poll(min(max(0.0, until_s - now_s), TURN_S) * 1000):
+            now_s = time.monotonic()
+            if (trouble := self._trouble()) and now_s - begun_s > END_S:
+                return self._end(trouble)
+            if now_s >= until_s:
+                return self._end(trouble or f"no frame within {self._limit_s:g} s; check that its camera is on")
         return os.read(self._file, size) or self._end(self._why())
 
     def close(self) -> None:
@@ -105,7 +111,11 @@ class Pipeline:
         if not code:
             return ""
         self._said.close()
-        trouble = self._said.trouble() or f"{PROGRAM} {ending(code)}; run the pipeline by hand to see why"
+        return self._trouble() or f"{PROGRAM} {ending(code)}; run the pipeline by hand to see why"
+
+    def _trouble(self) -> str:
+        """What it complained of, without secrets."""
+        trouble = self._said.trouble()
         for secret in self._secrets:
             trouble = trouble.replace(secret, "***")
         return trouble

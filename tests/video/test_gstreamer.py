@@ -140,6 +140,22 @@ def test_pipeline_that_fails_to_start_is_one_sentence(pipeline: str, sentence: s
     assert "\n" not in str(caught.value)
 
 
+def test_pipeline_that_stands_still_after_an_error_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As gst-launch-1.0 1.22 does on a busy machine, when its first error comes too early; here it always does."""
+    program = tmp_path / gstchild.PROGRAM
+    program.write_text(
+        "#!/bin/sh\necho 'ERROR: from element /GstPipeline:pipeline0/GstFakeSrc:a: No.'\nexec sleep 60\n"
+    )
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    start_s = time.monotonic()
+    with pytest.raises(SourceError, match="GStreamer says: a: No; check its camera, address or file"):
+        open_source("gst: fakesrc", open_timeout_s=30)
+    assert time.monotonic() - start_s < 15
+
+
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
