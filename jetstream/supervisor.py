@@ -215,9 +215,7 @@ class Supervisor:
         # one camera's driver, what names can wait for, or a port in other hands: no reason to give up the others
         if code == StuckError.exit_code or not child.stage.vital:
             child.restarts.clear()
-            if code == StuckError.exit_code:
-                child.start_after_s = now_s + STUCK_PAUSE_S
-            elif child.failed_in_a_row > 1:
+            if code == StuckError.exit_code or child.failed_in_a_row > 1:
                 child.start_after_s = now_s + STUCK_PAUSE_S * 2 ** min(max(child.stillborn_in_a_row - 2, 0), DOUBLINGS)
         if child.failed_in_a_row > 1 and self._can_do_without_gpu(child):
             child.restarts.clear()

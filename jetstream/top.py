@@ -3,6 +3,7 @@
 Knows only the two sockets; changes nothing.
 """
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -67,17 +68,17 @@ def detections(
     refusals = _refusals(socket)
     try:
         socket.connect(address)
-        quiet_from_s: float | None = time.monotonic()
+        tell_at_s = time.monotonic() + QUIET_S
         while True:
             while not socket.poll(REFUSAL_TURN_MS):
                 if refusals.poll(0):
-                    quiet_from_s = None
+                    tell_at_s = math.inf
                     told(_why(refusals.recv_multipart(), address, key))
-                if quiet_from_s is not None and time.monotonic() - quiet_from_s > QUIET_S:
-                    quiet_from_s = None
+                if time.monotonic() > tell_at_s:
+                    tell_at_s = math.inf
                     of = f" of camera {camera}" if camera else ""
                     told(f"{address}: nothing{of} so far; it waits on for a pipeline that publishes there")
-            quiet_from_s = None
+            tell_at_s = math.inf
             event = event_in(socket.recv_multipart(), topic, camera)
             if event is not None:
                 yield event

@@ -42,14 +42,13 @@ def publish(messages: Iterator[Tracked | InUse], _: FrameReader, config: Config)
     with opened(config.publish) as topic:
         epoch = time.time_ns()
         seqs: Counter[str] = Counter()
-        in_use: InUse | None = None
-        galleries = 0
+        in_use, gallery_seq = None, -1
         newest: dict[str, int] = {}
         for message in messages:
             if isinstance(message, InUse):
-                galleries += in_use is not None and message != in_use
-                in_use = message
-                body = gallery_topic_of(message, epoch=epoch, seq=galleries, wall_ns=time.time_ns())
+                if message != in_use:
+                    in_use, gallery_seq = message, gallery_seq + 1
+                body = gallery_topic_of(message, epoch=epoch, seq=gallery_seq, wall_ns=time.time_ns())
                 topic.send(GALLERY_TOPIC, msgspec.msgpack.encode(body))
                 continue
             event = event_of(message, "published", time.monotonic_ns())

@@ -23,7 +23,7 @@ from jetstream.config import Config
 from jetstream.config import Record as RecordSettings
 from jetstream.errors import SourceError, UserError
 from jetstream.ipc.ring import FrameReader
-from jetstream.messages import GARBLED, Dropped, Finished, FrameRef, Tick, Tracked, event_of
+from jetstream.messages import GARBLED, Dropped, Event, Finished, Tick, Tracked, event_of
 from jetstream.outage import Outage
 from jetstream.video.mend import cut_to_last_fragment
 from jetstream.video.sink import VideoSink
@@ -96,13 +96,13 @@ class Recorder:
         self._outage = Outage(camera, folder)
         self._is_live = config.pipeline.pace == "live"
         self._newest_s = 0.0
-        self._told = None if self._is_live else last_told(folder, camera)  # live, nothing is told of again
+        self._last = None if self._is_live else last_event(folder, camera)  # live, nothing is told of again
 
     def add(self, tracked: Tracked, rings: FrameReader, now_s: float) -> str | None:
         """Why the frame, or its picture, was lost; None where it wasn't."""
         self._newest_s = now_s
-        told, self._told = self._told, None
-        if told is not None and told.is_of(tracked.frame):
+        last, self._last, frame = self._last, None, tracked.frame
+        if last is not None and (last.frame_id, last.captured_ns) == (frame.frame_id, frame.captured_ns):
             return None  # this process's last life wrote it, and died before it could say so
         if self._outage.is_on(now_s):
             return "disk"
@@ -245,30 +245,16 @@ def write_event(events: TextIO, tracked: Tracked, hop: str = "", at_ns: int = 0)
     events.write(msgspec.json.encode(event_of(tracked, hop, at_ns)).decode() + "\n")
 
 
-class Told(msgspec.Struct):
-    """Which frame an event line tells of: no other has both its number and its time."""
-
-    camera: str
-    frame_id: int
-    captured_ns: int
-
-    def is_of(self, frame: FrameRef) -> bool:
-        return (self.camera, self.frame_id, self.captured_ns) == (frame.camera, frame.frame_id, frame.captured_ns)
-
-
-_DECODER = msgspec.json.Decoder(Told)
-
-
-def last_told(folder: Path, camera: str) -> Told | None:
-    """The last whole line of the camera's newest events; None without any that can be read."""
+def last_event(folder: Path, camera: str) -> Event | None:
+    """In the last whole line of the camera's newest events; None without any that can be read."""
     try:
         found = [path for path in folder.glob(f"{camera}-*.jsonl") if path.is_file()]
         for path in sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True):
             with path.open("rb") as events, contextlib.suppress(*GARBLED):
                 _, whole = _whole_lines_at_the_end(events)
-                told = _DECODER.decode(whole[whole.rfind(b"\n", 0, -1) + 1 :])
-                if told.camera == camera:  # and not `a-b` for `a`
-                    return told
+                event = msgspec.json.decode(whole[whole.rfind(b"\n", 0, -1) + 1 :], type=Event)
+                if event.camera == camera:  # and not `a-b` for `a`
+                    return event
     except OSError:
         pass  # what can't be read here can't be written: `open_events` says so
     return None

@@ -77,10 +77,8 @@ class Pipeline:
         begun_s = now_s = time.monotonic()
         until_s = self._until_s if self._until_s is not None else begun_s + self._read_timeout_s
         while not self._poll.poll(min(max(0.0, until_s - now_s), TURN_S) * 1000):
-            now_s = time.monotonic()
-            if (trouble := self._trouble()) and now_s - begun_s > END_S:
-                return self._end(trouble)
-            if now_s >= until_s:
+            now_s, trouble = time.monotonic(), self._trouble()
+            if now_s >= until_s or (trouble and now_s - begun_s > END_S):
                 return self._end(trouble or f"no frame within {self._limit_s:g} s; check that its camera is on")
         return os.read(self._file, size) or self._end(self._why())
 

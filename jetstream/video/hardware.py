@@ -3,6 +3,8 @@
 Decodes nothing itself. Frames come down to host memory, where the pipeline's ring is.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import av
@@ -13,15 +15,25 @@ from jetstream.errors import SourceError
 REMEDY = 'set the camera\'s decoder to "cpu"'
 
 
-def decoder(cuda_device: int | None, shown: str) -> HWAccel | None:
-    """What `av.open` takes as `hwaccel`; None for the CPU. Raises SourceError where FFmpeg can't use that GPU."""
+@contextmanager
+def decoder(cuda_device: int | None, shown: str) -> Iterator[HWAccel | None]:
+    """What `av.open`, in the block, takes as `hwaccel`; None for the CPU.
+
+    Raises SourceError where FFmpeg can't use that GPU, or the GPU decodes none of the streams.
+    """
     if cuda_device is None:
-        return None
+        yield None
+        return
     try:
         refuse_missing(cuda_device)
     except SourceError as error:
         raise SourceError(f"{shown}: {error}") from None
-    return HWAccel("cuda", device=str(cuda_device), allow_software_fallback=False)
+    try:
+        yield HWAccel("cuda", device=str(cuda_device), allow_software_fallback=False)
+    except av.FFmpegError:
+        raise
+    except RuntimeError:
+        raise SourceError(unable(shown, "its video")) from None
 
 
 @cache

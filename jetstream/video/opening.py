@@ -102,13 +102,12 @@ def open_file(path: Path, *, cuda_device: int | None = None) -> Opened:
         if path.stat().st_size == 0:
             raise SourceError(f"{path}: the file is empty; name a video")
         # "file:" keeps FFmpeg from reading a name such as "http:1.mp4" as an address.
-        container = av.open(f"file:{path}", hwaccel=hardware.decoder(cuda_device, str(path)))
+        with hardware.decoder(cuda_device, str(path)) as hwaccel:
+            container = av.open(f"file:{path}", hwaccel=hwaccel)
     except FileNotFoundError:
         raise SourceError(f"{path}: no such file; check the path") from None
     except (av.FFmpegError, OSError) as error:
         raise SourceError(f"{path}: {file_trouble(error)}") from None
-    except RuntimeError:  # PyAV's, where the GPU decodes none of the streams
-        raise SourceError(hardware.unable(str(path), "its video")) from None
     if container.format.name == "tty":  # FFmpeg draws text files as pictures
         container.close()
         raise SourceError(f"{path}: {NO_VIDEO}")
@@ -136,20 +135,18 @@ def open_network(url: str, *, open_timeout_s: float, read_timeout_s: float, cuda
     """Raises SourceError if nothing answers in time or what answers is no video."""
     options = {"rtsp_transport": "tcp"} if url.startswith("rtsp") else {}
     limits_s = (open_timeout_s, read_timeout_s)
-    hwaccel = hardware.decoder(cuda_device, masked(url))
     asked_s = time.monotonic()
     try:
-        # FFmpeg interrupts itself, except in a name look-up.
-        container = within(
-            open_timeout_s + GRACE_S,
-            lambda: av.open(url, container_options=options, timeout=limits_s, hwaccel=hwaccel),
-        )
+        with hardware.decoder(cuda_device, masked(url)) as hwaccel:
+            # FFmpeg interrupts itself, except in a name look-up.
+            container = within(
+                open_timeout_s + GRACE_S,
+                lambda: av.open(url, container_options=options, timeout=limits_s, hwaccel=hwaccel),
+            )
     except (av.FFmpegError, TimeoutError) as error:
         # Without the cause: FFmpeg's error holds the whole URL.
         late = time.monotonic() - asked_s >= open_timeout_s
         raise SourceError(f"{masked(url)}: {network_trouble(error, open_timeout_s, late=late)}") from None
-    except RuntimeError:
-        raise SourceError(hardware.unable(masked(url), "its video")) from None
     return Opened(container, video_stream(container, masked(url), cuda_device))
 
 
@@ -160,14 +157,12 @@ def open_camera(
     refuse_missing(camera)
     if FORMAT not in av.formats_available:
         raise SourceError(f"{camera.shown}: this PyAV has no V4L2; install `av` as a wheel from PyPI")
-    hwaccel = hardware.decoder(cuda_device, camera.shown)
     before = descriptors(camera.path)
     try:
-        container = within(open_timeout_s, lambda: _open_best(camera, max_width, max_height, hwaccel))
+        with hardware.decoder(cuda_device, camera.shown) as hwaccel:
+            container = within(open_timeout_s, lambda: _open_best(camera, max_width, max_height, hwaccel))
     except (av.FFmpegError, TimeoutError) as error:
         raise SourceError(f"{camera.shown}: {camera_trouble(error, open_timeout_s)}") from None
-    except RuntimeError:
-        raise SourceError(hardware.unable(camera.shown, "its video")) from None
     new = sorted(descriptors(camera.path) - before)
     return Opened(container, video_stream(container, camera.shown, cuda_device), new[0] if new else None)
 

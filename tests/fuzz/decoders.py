@@ -44,7 +44,7 @@ from jetstream.messages import (
     topic_of,
 )
 from jetstream.rundir import RINGS, RunDir
-from jetstream.stages.record import cut_to_last_line, last_told
+from jetstream.stages.record import cut_to_last_line, last_event
 from jetstream.video import mend, opening, source
 from jetstream.vision.classifier import Classifier
 
@@ -235,7 +235,7 @@ def recording_decoders(folder: Path) -> Iterator[Decoder]:
 
     def told_last(data: bytes) -> None:
         events.write_bytes(data)
-        last = last_told(folder, "door")
+        last = last_event(folder, "door")
         assert last is None or last.camera == "door"
 
     events = folder / "door-20260102T030405.jsonl"
