@@ -28,8 +28,8 @@ import skimage
 from jetstream import weights
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.vision import boxes as rectangles
-from jetstream.vision import mtcnn, proposals, pyramid
-from jetstream.vision.mtcnn import Detections, Mtcnn
+from jetstream.vision.detection import mtcnn, proposals, pyramid
+from jetstream.vision.detection.mtcnn import Detections, Mtcnn
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PRESETS = {

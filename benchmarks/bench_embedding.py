@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from jetstream import weights
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.vision.embedder import CpuEmbedder
+from jetstream.vision.recognition.embedder import CpuEmbedder
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 SIZES = (1, 8, 32)

@@ -19,12 +19,14 @@ from pathlib import Path
 import numpy as np
 
 from jetstream import weights
-from jetstream.config import Config, Gpu
+from jetstream.config.schema import Config, Gpu
 from jetstream.errors import UserError
-from jetstream.runners import backends, context, nvidia, supply, trt
+from jetstream.networks import backends
+from jetstream.networks.runner import open_tensorrt, recipe_for
+from jetstream.runners import cuda_context, cuda_driver
 from jetstream.runners.base import Runner, Unavailable
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.runners.opening import open_tensorrt, recipe_for
+from jetstream.runners.tensorrt import bindings, prepare
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MODELS = REPOSITORY / "models"
@@ -52,7 +54,7 @@ def main() -> None:
     if options.only:
         print(build(folder, *options.only.split("-")))
         return
-    print(f"{nvidia.gpu(0)}, {trt.version()}")
+    print(f"{cuda_driver.gpu(0)}, {bindings.version()}")
     print("\n| engine | built, all at once | MB | largest difference |\n| --- | --- | --- | --- |", flush=True)
     build_all(folder)
     print("\n| network | input | backend | load ms | infer us, p50 | p99 |\n| --- | --- | --- | --- | --- | --- |")
@@ -70,8 +72,8 @@ def build_all(folder: Path) -> None:
 
 
 def build(folder: Path, network: str, precision: str) -> str:
-    recipe = recipe_for(MODELS / f"{network}.onnx", config_of(folder, precision), trt.version())
-    (one,) = supply.ensure([recipe], folder)
+    recipe = recipe_for(MODELS / f"{network}.onnx", config_of(folder, precision), bindings.version())
+    (one,) = prepare.ensure([recipe], folder)
     if one.path is None:
         return f"| {network} {precision} | failed: {one.reason} | | |"
     how = f"{one.seconds:.0f} s" if one.seconds else "was there"
@@ -80,7 +82,7 @@ def build(folder: Path, network: str, precision: str) -> str:
 
 def times(folder: Path) -> Iterator[str]:
     missing = set()
-    with contextlib.closing(context.use(0)):  # else the first to load also pays for the start of CUDA
+    with contextlib.closing(cuda_context.use(0)):  # else the first to load also pays for the start of CUDA
         for path in weights.paths(MODELS):
             for backend in BACKENDS:
                 try:

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from jetstream.evaluation import truth, video
+from jetstream.evaluation import ground_truth, video
 from jetstream.evaluation.video import VideoFigures
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -44,8 +44,8 @@ def main() -> None:
 def figures(events: Path, data: Path, after_s: Sequence[float] = video.AFTER_S) -> VideoFigures:
     """What the events in a file got right."""
     shots = json.loads((data / "video" / "friends_dev.json").read_text())
-    told = truth.parse(json.dumps({**shots, "inside": INSIDE}).encode())
-    return video.figures(list(truth.read_events(events)), told, told.names, after_s)
+    told = ground_truth.parse(json.dumps({**shots, "inside": INSIDE}).encode())
+    return video.figures(list(ground_truth.read_events(events)), told, told.names, after_s)
 
 
 def replayed(data: Path) -> Path:

@@ -22,9 +22,10 @@ from typing import NamedTuple
 from benchmarks.gpu import answers, detecting, embedding, pipelines
 from benchmarks.gpu.inputs import Options, free_shared_memory
 from jetstream.errors import JetstreamError
-from jetstream.gpu import compiling
-from jetstream.runners import nvidia, trt
+from jetstream.gpu import cubin_cache
+from jetstream.runners import cuda_driver
 from jetstream.runners.base import Unavailable
+from jetstream.runners.tensorrt import bindings
 
 ASKED = (
     "name,driver_version,clocks.sm,clocks.mem,clocks.max.sm,power.limit,pcie.link.gen.current,pcie.link.width.current"
@@ -81,8 +82,8 @@ def arguments() -> tuple[Options, list[int]]:
 def compile_kernels(options: Options) -> None:
     """Where they aren't there yet. Ends the benchmark where there is no GPU."""
     try:
-        trt.version()
-        compiling.ensure(options.engines, nvidia.gpu(0).capability)
+        bindings.version()
+        cubin_cache.ensure(options.engines, cuda_driver.gpu(0).capability)
     except Unavailable as missing:
         raise SystemExit(f"bench_gpu needs an NVIDIA GPU with TensorRT: {missing}") from None
 
@@ -90,7 +91,10 @@ def compile_kernels(options: Options) -> None:
 def print_header(options: Options) -> None:
     """The machine, as it is at the start."""
     cores, shared_gb = os.cpu_count(), free_shared_memory() / 1e9
-    print(f"{nvidia.gpu(0)}; driver's CUDA {nvidia.cuda_version()}; {trt.version()}; {cores} processor cores;")
+    print(
+        f"{cuda_driver.gpu(0)}; driver's CUDA {cuda_driver.cuda_version()}; {bindings.version()}; "
+        f"{cores} processor cores;"
+    )
     print(f"{shared_gb:.1f} GB of shared memory free; limits: 52.7 GB/s over PCIe, 67 TFLOP/s FP32, 990 TFLOP/s FP16")
     if shutil.which("nvidia-smi"):
         subprocess.run(["nvidia-smi", f"--query-gpu={ASKED}", "--format=csv"], check=False)

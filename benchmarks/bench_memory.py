@@ -16,8 +16,8 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from jetstream import top
-from tests.command import free_port
+from jetstream.topic import subscriber
+from tests.support.command import free_port
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -54,7 +54,7 @@ def main() -> None:
         samples: dict[str, list[float]] = defaultdict(list)
         last = None
         started_s = time.monotonic()
-        for status in top.statuses(run_dir):
+        for status in subscriber.statuses(run_dir):
             for child in status.processes:
                 if child.beat:
                     samples[child.process].append(resident_mb(child.beat.pid))

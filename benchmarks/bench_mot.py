@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from jetstream.vision.boxes import iou
-from jetstream.vision.tracker import Tracker
+from jetstream.vision.tracking.tracker import Tracker
 
 TARGETS = ("TUD-Campus", "TUD-Stadtmitte", "PETS09-S2L1")
 OTHERS = ("ETH-Sunnyday", "ADL-Rundle-6", "KITTI-17")

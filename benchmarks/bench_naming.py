@@ -17,13 +17,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream import background, weights
-from jetstream.enrol import look_at
-from jetstream.photos import list_photos
+from jetstream import weights
+from jetstream.gallery import strangers as background
+from jetstream.gallery.photo_faces import look_at
+from jetstream.gallery.photos import list_photos
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.vision.classifier import Classifier
-from jetstream.vision.embedder import CpuEmbedder
-from jetstream.vision.mtcnn import Mtcnn
+from jetstream.vision.detection.mtcnn import Mtcnn
+from jetstream.vision.recognition.classifier import Classifier
+from jetstream.vision.recognition.embedder import CpuEmbedder
 
 Embeddings = NDArray[np.float32]  # (N, 128)
 Names = NDArray[np.str_]  # (N,)

@@ -16,8 +16,8 @@ import time
 
 import numpy as np
 
-from jetstream import background
-from jetstream.vision.classifier import Classifier
+from jetstream.gallery import strangers as background
+from jetstream.vision.recognition.classifier import Classifier
 
 SIZES = (1, 2, 10, 100, 1000, 5000)
 PHOTOS, NEW = 4, 2

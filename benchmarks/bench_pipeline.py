@@ -21,11 +21,12 @@ import msgpack
 import numpy as np
 import zmq
 
-from jetstream import config as configuration
-from jetstream import configfile, startup
-from jetstream.config import Config
-from jetstream.replay import replay
-from tests.command import free_port
+from jetstream import startup
+from jetstream.config import load
+from jetstream.config import schema as configuration
+from jetstream.config.schema import Config
+from jetstream.replay.replay import replay
+from tests.support.command import free_port
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SILENCE_MS = 20_000
@@ -56,7 +57,7 @@ def settings(options: argparse.Namespace, pace: str) -> Config:
         "render": {"window": False},
         "models": {"dir": str(REPOSITORY / "models")},
     }
-    config = configfile.build({}, where="benchmark", overrides=overrides)
+    config = load.build({}, where="benchmark", overrides=overrides)
     return configuration.with_preset(
         type(config)(
             **{**{f: getattr(config, f) for f in config.__struct_fields__}, "cameras": cameras(options, config)}
@@ -65,7 +66,7 @@ def settings(options: argparse.Namespace, pace: str) -> Config:
 
 
 def cameras(options: argparse.Namespace, config: Config) -> tuple[configuration.Camera, ...]:
-    return configfile.cameras_for([str(options.video)], config)
+    return load.cameras_for([str(options.video)], config)
 
 
 def hear(options: argparse.Namespace, pace: str) -> Heard:

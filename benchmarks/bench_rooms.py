@@ -20,14 +20,17 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from jetstream import configfile, startup
+from jetstream import startup
+from jetstream.config import load
 from jetstream.ipc.ring import Ring, segment_name
 from jetstream.messages import FrameRef, Tracked, TrackedFace, box_of, event_of, landmarks_of
-from jetstream.models import open_embedder, open_mtcnn
+from jetstream.networks.open import open_embedder, open_mtcnn
 from jetstream.video.sink import VideoSink
 from jetstream.video.source import open_source
-from jetstream.vision import align, draw, motion
-from jetstream.vision.tracker import Tracker
+from jetstream.vision.detection import motion
+from jetstream.vision.drawing import draw
+from jetstream.vision.recognition import align
+from jetstream.vision.tracking.tracker import Tracker
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 HOW_OFTEN = {
@@ -75,7 +78,7 @@ def main() -> None:
 
 
 def walk(video: Path, frames: int, clock: Clock) -> None:
-    config = configfile.build({"models": {"dir": str(REPOSITORY / "models")}}, where="benchmark")
+    config = load.build({"models": {"dir": str(REPOSITORY / "models")}}, where="benchmark")
     startup.prepare_models(config)
     tracker, before, known = Tracker(), None, np.empty((0, 4), np.float32)
     with (

@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
 
-from jetstream import background, weights
+from jetstream import weights
+from jetstream.gallery import strangers
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.video.images import read_image
 from jetstream.video.source import open_source
-from jetstream.vision import align
-from jetstream.vision.embedder import CpuEmbedder
-from jetstream.vision.mtcnn import Mtcnn
+from jetstream.vision.detection.mtcnn import Mtcnn
+from jetstream.vision.recognition import align
+from jetstream.vision.recognition.embedder import CpuEmbedder
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 GROUPS = ("compreface", "dlib_faces")
@@ -42,9 +43,9 @@ def main() -> None:
     fitted = LedoitWolf().fit(embeddings)
     factor = np.linalg.cholesky(fitted.covariance_)
     np.savez_compressed(
-        background.FILE, mean=embeddings.mean(axis=0).astype(np.float32), factor=factor.astype(np.float32)
+        strangers.FILE, mean=embeddings.mean(axis=0).astype(np.float32), factor=factor.astype(np.float32)
     )
-    print(f"{background.FILE}: {len(chips)} faces, shrunk by {fitted.shrinkage_:.2f}")
+    print(f"{strangers.FILE}: {len(chips)} faces, shrunk by {fitted.shrinkage_:.2f}")
 
 
 def images(data: Path) -> list[NDArray[np.uint8]]:

@@ -36,7 +36,11 @@ def why_not(name: str) -> str | None:
 
 
 def has_gpu() -> bool:
-    words = "from jetstream.config import Gpu; from jetstream.runners.backends import choose; print(choose(Gpu()).best)"
+    words = (
+        "from jetstream.config.schema import Gpu\n"
+        "from jetstream.networks.backends import choose\n"
+        "print(choose(Gpu()).best)"
+    )
     done = subprocess.run([sys.executable, "-c", words], cwd=FOLDER.parent, capture_output=True, text=True)
     return done.stdout.strip() == "tensorrt"
 

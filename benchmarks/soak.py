@@ -22,11 +22,11 @@ from pathlib import Path
 import zmq
 
 from benchmarks.soaking import HEADING, Look, verdicts
-from jetstream import top
 from jetstream.messages import Status
+from jetstream.topic import subscriber as top
 from jetstream.video.demo import scene
 from jetstream.video.sink import VideoSink
-from tests.command import free_port, segments_of
+from tests.support.command import free_port, segments_of
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LOOK_EVERY_S = 10.0

@@ -13,16 +13,19 @@ from typing import Any
 
 import msgspec
 
-from jetstream import __version__, building
-from jetstream.config import Config, engines_dir
+from jetstream import __version__
+from jetstream.config.schema import Config, engines_dir
 from jetstream.errors import JetstreamError
-from jetstream.gpu import compilers, compiling
-from jetstream.runners import backends, engines, nvidia, onnxrt, supply, trt
+from jetstream.gpu import compilers, cubin_cache
+from jetstream.networks import backends, build
+from jetstream.networks.runner import NAMES
+from jetstream.runners import cuda_driver, onnxrt
 from jetstream.runners.base import Unavailable
-from jetstream.runners.engines import Found
-from jetstream.runners.opening import NAMES
-from jetstream.runners.workshop_words import Probe
-from jetstream.video import gstchild
+from jetstream.runners.tensorrt import bindings, prepare
+from jetstream.runners.tensorrt import engine_cache as engines
+from jetstream.runners.tensorrt.build_protocol import Probe
+from jetstream.runners.tensorrt.engine_cache import Found
+from jetstream.video import gstreamer_process
 
 SHM = Path("/dev/shm")
 CODECS = ("h264", "hevc", "mjpeg", "mpeg4")
@@ -46,7 +49,7 @@ class Report(msgspec.Struct, frozen=True):
 
 def examine(config: Config) -> Report:
     """Every fact. Takes some seconds where TensorRT is installed: a process of its own tries to import it."""
-    probe = supply.probe() if trt.is_installed() else Probe(tensorrt_missing="not installed")
+    probe = prepare.probe() if bindings.is_installed() else Probe(tensorrt_missing="not installed")
     backend, why = _choice(config, probe)
     facts = (
         *_machine(),
@@ -98,7 +101,7 @@ def _machine() -> Iterator[Fact]:
 def _gpu(config: Config) -> Iterator[Fact]:
     yield _driver()
     try:
-        for number, gpu in enumerate(nvidia.gpus()):
+        for number, gpu in enumerate(cuda_driver.gpus()):
             used = ", the one used" if number == config.gpu.device else ""
             yield Fact(f"GPU {number}", f"{gpu}, {gpu.memory_bytes / 2**30:.0f} GiB{used}")
     except Unavailable as reason:
@@ -107,7 +110,7 @@ def _gpu(config: Config) -> Iterator[Fact]:
 
 def _driver() -> Fact:
     try:
-        newest = nvidia.cuda_version()
+        newest = cuda_driver.cuda_version()
     except Unavailable as reason:
         return Fact("driver", str(reason), ok=False)
     version = ""
@@ -126,9 +129,9 @@ def _packages(probe: Probe) -> Iterator[Fact]:
 
 
 def _pycuda() -> str:
-    from jetstream.runners import context
+    from jetstream.runners import cuda_context
 
-    return "installed, not tried without TensorRT" if context.is_installed() else "not installed"
+    return "installed, not tried without TensorRT" if cuda_context.is_installed() else "not installed"
 
 
 def _compilers() -> Iterator[Fact]:
@@ -171,8 +174,8 @@ def _has_codec(av: Any, name: str, mode: str) -> bool:
 
 
 def _gstreamer() -> Fact:
-    version = gstchild.version()
-    missing = f"no {gstchild.PROGRAM}; `gst:` sources need the package gstreamer1.0-tools"
+    version = gstreamer_process.version()
+    missing = f"no {gstreamer_process.PROGRAM}; `gst:` sources need the package gstreamer1.0-tools"
     return Fact("GStreamer", version or missing, version is not None)
 
 
@@ -193,7 +196,7 @@ def _engines(config: Config, probe: Probe) -> list[Found]:
     folder = engines_dir(config)
     wanted: tuple[engines.Recipe, ...] = ()
     with contextlib.suppress(Unavailable, JetstreamError):
-        wanted = building.recipes(config, probe.tensorrt) if probe.tensorrt else ()
+        wanted = build.recipes(config, probe.tensorrt) if probe.tensorrt else ()
     return engines.scan(folder, wanted) if folder.is_dir() else []
 
 
@@ -201,5 +204,5 @@ def _kernels(config: Config, probe: Probe) -> Iterator[Found]:
     """Also the file that is missing, where TensorRT could use it."""
     capability = ""
     with contextlib.suppress(Unavailable):
-        capability = nvidia.gpu(config.gpu.device).capability if probe.tensorrt else ""
-    return compiling.scan(engines_dir(config), capability)
+        capability = cuda_driver.gpu(config.gpu.device).capability if probe.tensorrt else ""
+    return cubin_cache.scan(engines_dir(config), capability)

@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from jetstream.counting import drops_by_reason
+from jetstream.runtime.counters import drops_by_reason
 
 SCHEMA = 1
 """Version of the event line and of the detections topic."""

@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from jetstream.config import Config
+from jetstream.config.schema import Config
 from jetstream.errors import UserError
 from jetstream.messages import Captured, Detected, InUse, Message, Named, Tracked, Wanted
 

@@ -13,19 +13,24 @@ from typing import TypeVar
 
 import msgspec
 
-from jetstream import building, gallery, keys, passwords, photos, pipeline, rundir, weights
-from jetstream import config as configuration
-from jetstream.config import Camera, Config, Metrics, Publish
+from jetstream import pipeline, weights
+from jetstream.config import schema as configuration
+from jetstream.config import secrets
+from jetstream.config.schema import Camera, Config, Metrics, Publish
 from jetstream.errors import SourceError, UserError
-from jetstream.galleryreport import PersonReport, Report
+from jetstream.gallery import photos, train
+from jetstream.gallery.report import PersonReport, Report
 from jetstream.ipc.ring import Ring
 from jetstream.ipc.segment import segment_name, sweep
-from jetstream.metrics.server import check_endpoint
-from jetstream.models import open_embedder, open_mtcnn
-from jetstream.process import run_stage
-from jetstream.reloading import Plan, Reloader
+from jetstream.monitoring.server import check_endpoint
+from jetstream.networks import build
+from jetstream.networks.open import open_embedder, open_mtcnn
+from jetstream.runtime import run_dir
+from jetstream.runtime.reload import Plan, Reloader
+from jetstream.runtime.supervisor import Supervisor
+from jetstream.runtime.worker import run_stage
 from jetstream.stages.publish import opened
-from jetstream.supervisor import Supervisor
+from jetstream.topic import keys
 from jetstream.video import demo, source
 from jetstream.video.source import is_live
 
@@ -79,7 +84,7 @@ def run_alone(name: str, config: Config) -> None:
     starts first makes the rings.
     """
     stage = pipeline.stage_named(name.partition(".")[0])
-    folder = rundir.RunDir(configuration.run_dir(config))
+    folder = run_dir.RunDir(configuration.run_dir(config))
     os.umask(0o077)  # as `rundir.claim` does
     if folder.is_running():
         config = folder.read_config()
@@ -102,10 +107,10 @@ def _process_named(name: str, stage: pipeline.Stage, config: Config) -> str:
 
 
 @contextmanager
-def serve(config: Config) -> Iterator[rundir.RunDir]:
+def serve(config: Config) -> Iterator[run_dir.RunDir]:
     """The run directory and the rings of `config`, for as long as they are needed."""
     sweep()
-    with rundir.claim(configuration.run_dir(config)) as folder, ExitStack() as stack:
+    with run_dir.claim(configuration.run_dir(config)) as folder, ExitStack() as stack:
         names = {camera.name: segment_name(camera.name) for camera in config.cameras}
         for camera in config.cameras:
             stack.enter_context(make_ring(camera, config, names[camera.name]))
@@ -119,7 +124,7 @@ def prepare(config: Config, progress: Progress | None = None) -> Config:
         pass
     check_record(config)
     prepare_models(config, progress)
-    config = building.prepare(config, progress)
+    config = build.prepare(config, progress)
     config = with_demo_faces(config)
     prepare_gallery(config, progress)
     return config
@@ -176,7 +181,7 @@ def camera_or_stream(spec: str, *, every_frame: bool = False) -> bool:
 def probe(camera: Camera, cuda_device: int | None = None) -> source.Probe:
     """What a camera gives. Raises SourceError."""
     return source.probe(
-        passwords.address(camera),
+        secrets.address(camera),
         max_width=camera.max_width,
         max_height=camera.max_height,
         open_timeout_s=camera.open_timeout_s,
@@ -243,10 +248,10 @@ def prepare_gallery(config: Config, progress: Progress | None = None, *, stay_ro
     """
     with open_mtcnn(for_photos(config)) as detector, open_embedder(config) as embedder:
         faces, models = Path(config.recognize.faces), Path(config.models.dir)
-        known = gallery.ensure(faces, models, detector, embedder, progress, stay_rolled_back=stay_rolled_back)
+        known = train.ensure(faces, models, detector, embedder, progress, stay_rolled_back=stay_rolled_back)
     report, rate = known.report, config.recognize.false_accept_rate
     if report.calibration is not None and report.calibration.false_accept_rate != rate:
-        report = replace(report, calibration=gallery.calibration(known.classifier.with_rate(rate)))
+        report = replace(report, calibration=train.calibration(known.classifier.with_rate(rate)))
     if known.rolled_back:
         log.info("%s: the version that was gone back to stays until photos change, or `jetstream train`", faces)
     if not any(person.used for person in report.people):

@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+from tests.support.repository import REPOSITORY
+
 PIPELINES = frozenset(
     f"test_{name}.py"
     for name in (
-        *("as_service", "enroll", "keys", "learning", "lost_gpu", "lost_port", "many_cameras", "passwords"),
+        *("as_service", "enroll", "keys", "learner", "lost_gpu", "lost_port", "many_cameras", "secrets"),
         *("random_restarts", "run", "soak", "watched", "pipeline"),
         *("cameras", "clock", "disks", "failing", "killed", "starting", "subscribers"),
     )
@@ -66,11 +67,11 @@ def portraits() -> dict[str, np.ndarray]:
 
 @pytest.fixture
 def no_gpu() -> None:
-    from jetstream.runners import nvidia
+    from jetstream.runners import cuda_driver
     from jetstream.runners.base import Unavailable
 
     try:
-        nvidia.gpus()
+        cuda_driver.gpus()
     except Unavailable:
         return
     pytest.skip("this machine has a GPU")

@@ -4,16 +4,18 @@ import json
 
 import pytest
 
-from jetstream import building, doctor
-from jetstream.config import Config, Gpu, Models
+from jetstream import doctor
+from jetstream.config.schema import Config, Gpu, Models
 from jetstream.errors import ModelError
-from jetstream.gpu import compiling
-from jetstream.runners import engines, nvidia, supply, trt
-from jetstream.runners.engines import Recipe
-from jetstream.runners.profiles import fixed
-from jetstream.runners.workshop_words import Probe
-from tests.command import Command
+from jetstream.gpu import cubin_cache
+from jetstream.networks import build
+from jetstream.networks.profiles import fixed
+from jetstream.runners import cuda_driver
+from jetstream.runners.tensorrt import bindings, engine_cache, prepare
+from jetstream.runners.tensorrt.build_protocol import Probe
+from jetstream.runners.tensorrt.engine_cache import Recipe
 from tests.conftest import REPOSITORY
+from tests.support.command import Command
 
 TOPICS = {
     "jetstream",
@@ -68,7 +70,7 @@ def test_doctor_lists_stale_and_bad_engines(tmp_path):
     folder = tmp_path / "engines"
     folder.mkdir()
     old = Recipe("rnet", "rnet.onnx", "ab" * 32, "tensorrt 7.0", "Nano", "fp16", (fixed(1, 3, 24, 24),))
-    engines.write(folder / old.file, old, b"engine")
+    engine_cache.write(folder / old.file, old, b"engine")
     (folder / "onet-fp16-0.engine").write_bytes(b"damaged")
     report = doctor.examine(Config(models=Models(dir=str(tmp_path))))
     assert [(one.file, one.state) for one in report.engines] == [("onet-fp16-0.engine", "bad"), (old.file, "stale")]
@@ -78,22 +80,25 @@ def test_doctor_lists_stale_and_bad_engines(tmp_path):
 
 
 def test_doctor_lists_the_kernels_and_misses_those_for_the_gpu(tmp_path, monkeypatch):
-    monkeypatch.setattr(nvidia, "gpus", lambda: (nvidia.Gpu("Pretended GPU", "9.0", 2**33),))
-    monkeypatch.setattr(trt, "is_installed", lambda: True)
-    monkeypatch.setattr(supply, "probe", lambda: Probe(tensorrt="tensorrt 8.5.3.1"))
-    monkeypatch.setattr(compiling, "compile_source", lambda source, capability: b"cubin" * 100_000)
-    wanted = compiling.file_name(compiling.sources(), "9.0")
+    monkeypatch.setattr(cuda_driver, "gpus", lambda: (cuda_driver.Gpu("Pretended GPU", "9.0", 2**33),))
+    monkeypatch.setattr(bindings, "is_installed", lambda: True)
+    monkeypatch.setattr(prepare, "probe", lambda: Probe(tensorrt="tensorrt 8.5.3.1"))
+    monkeypatch.setattr(cubin_cache, "compile_source", lambda source, capability: b"cubin" * 100_000)
+    wanted = cubin_cache.file_name(cubin_cache.sources(), "9.0")
     config = Config(gpu=Gpu(engines_dir=str(tmp_path)))
-    old = compiling.ensure(tmp_path, "9.0", "an older source")
-    compiling.ensure(tmp_path, "7.2").write_bytes(b"damaged")
+    old = cubin_cache.ensure(tmp_path, "9.0", "an older source")
+    cubin_cache.ensure(tmp_path, "7.2").write_bytes(b"damaged")
     before = doctor.examine(config)
     assert {one.file: one.state for one in before.kernels}[wanted] == "missing"
     assert f"{wanted}: missing (`jetstream build` makes it)" in "\n".join(doctor.lines(before))
-    compiling.ensure(tmp_path, "9.0")
+    cubin_cache.ensure(tmp_path, "9.0")
     states = {one.file: (one.state, one.reason) for one in doctor.examine(config).kernels}
     assert states[wanted] == ("ready", "0.50 MB")
     assert states[old.name] == ("stale", "for another jetstream or GPU")
-    assert states[compiling.file_name(compiling.sources(), "7.2")] == ("bad", "not kernels of jetstream, or damaged")
+    assert states[cubin_cache.file_name(cubin_cache.sources(), "7.2")] == (
+        "bad",
+        "not kernels of jetstream, or damaged",
+    )
 
 
 def test_doctor_knows_codecs_that_ffmpeg_lacks(monkeypatch):
@@ -111,12 +116,12 @@ def test_build_says_why_there_is_nothing_to_build(jetstream, no_gpu):
 
 def test_build_raises_where_there_is_no_gpu(no_gpu):
     with pytest.raises(ModelError, match="no engines can be built here"):
-        building.build(Config())
+        build.build(Config())
 
 
 def test_a_run_without_a_gpu_is_decided_in_silence(no_gpu, caplog):
     with caplog.at_level("DEBUG"):
-        assert building.prepare(Config()).gpu.backend == "cpu"
+        assert build.prepare(Config()).gpu.backend == "cpu"
     assert caplog.records == []
 
 

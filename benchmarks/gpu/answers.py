@@ -11,10 +11,10 @@ import numpy as np
 
 from benchmarks.gpu.inputs import NOTHING, Options, config_of, in_ring, pictures, reference_answers
 from jetstream.gpu.detector import GpuDetector
-from jetstream.gpu.opening import open_gpu_detector
+from jetstream.networks.gpu import open_gpu_detector
 from jetstream.vision.boxes import iou
-from jetstream.vision.detector import Look, Ticket
-from jetstream.vision.mtcnn import Detections, Picture
+from jetstream.vision.detection.detector import Look, Ticket
+from jetstream.vision.detection.mtcnn import Detections, Picture
 
 SAME_IOU = 0.5
 FRAMES = 10_000

@@ -13,9 +13,9 @@ from collections import defaultdict, deque
 from pathlib import Path
 from typing import Any
 
-from jetstream import process
 from jetstream.gpu import device, driver
-from jetstream.runners import context
+from jetstream.runners import cuda_context
+from jetstream.runtime import worker
 
 
 class Meter:
@@ -42,7 +42,7 @@ class Meter:
 
     @staticmethod
     def _event() -> Any:
-        return context.driver().Event()
+        return cuda_context.driver().Event()
 
     def forget(self) -> None:
         """Before the context ends, which the events belong to."""
@@ -64,7 +64,7 @@ def main() -> int:
 
     device.CudaDevice.close = close_after
     try:
-        return process.main(sys.argv[2:])
+        return worker.main(sys.argv[2:])
     finally:
         Path(sys.argv[1]).write_text(json.dumps(meter.busy_s))
 

@@ -7,16 +7,16 @@ import numpy as np
 
 from benchmarks.gpu import limits, peers, steps, timing
 from benchmarks.gpu.inputs import MODELS, SIZES, Options, config_of, frames, in_ring, looks, reference
-from jetstream.gpu.answers import totals_of
 from jetstream.gpu.cascade import Ticket
 from jetstream.gpu.detector import GpuDetector
 from jetstream.gpu.device import CudaDevice
-from jetstream.gpu.opening import open_device, open_gpu_detector
-from jetstream.runners import trt
-from jetstream.runners.engines import Engine
-from jetstream.runners.opening import load_engine_of
-from jetstream.runners.tensorrt_ import load_engine
-from jetstream.vision.detector import Look
+from jetstream.gpu.results import totals_of
+from jetstream.networks.gpu import open_device, open_gpu_detector
+from jetstream.networks.runner import load_engine_of
+from jetstream.runners.tensorrt import bindings
+from jetstream.runners.tensorrt.engine_cache import Engine
+from jetstream.runners.tensorrt.runner import load_engine
+from jetstream.vision.detection.detector import Look
 
 CALLS = {1: 400, 8: 100}
 PRECISIONS = ("fp16", "fp32")
@@ -203,7 +203,7 @@ class _Levels:
     """P-Net's engine, level by level, from GPU memory to GPU memory."""
 
     def __init__(self, engine: Engine, device: CudaDevice, largest: tuple[int, int]) -> None:
-        self._log, self.stream = trt.logger(), device.stream()
+        self._log, self.stream = bindings.logger(), device.stream()
         self._runtime, self._engine = load_engine(engine.plan, self._log)
         self._execution: Any = self._engine.create_execution_context()
         self._execution.set_optimization_profile_async(0, self.stream.handle)

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from benchmarks.gpu import limits, peers, timing
 from benchmarks.gpu.inputs import MODELS, Options, config_of, pictures, reference_answers
 from jetstream import weights
-from jetstream.gpu.opening import open_gpu_embedder
+from jetstream.networks.gpu import open_gpu_embedder
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.vision import align
-from jetstream.vision.embedder import CpuEmbedder, Embedder
+from jetstream.vision.recognition import align
+from jetstream.vision.recognition.embedder import CpuEmbedder, Embedder
 
 SURE_SCORE = 0.98
 SAME_PERSON = 0.6  # dlib's own threshold

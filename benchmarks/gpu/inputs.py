@@ -10,15 +10,15 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from jetstream import config as configuration
 from jetstream import weights
-from jetstream.config import Camera, Config, Detect, Gpu, Models, Recognize
+from jetstream.config import schema as configuration
+from jetstream.config.schema import Camera, Config, Detect, Gpu, Models, Recognize
 from jetstream.errors import RingError
 from jetstream.ipc.ring import Ring, segment_name
 from jetstream.ipc.segment import SHARED_MEMORY
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.vision.detector import Look
-from jetstream.vision.mtcnn import Detections, Mtcnn, Picture
+from jetstream.vision.detection.detector import Look
+from jetstream.vision.detection.mtcnn import Detections, Mtcnn, Picture
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODELS = REPOSITORY / "models"

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import onnx
 
 from benchmarks.gpu.inputs import MODELS
-from jetstream.gpu.words import Search, plan
-from jetstream.vision.proposals import CELL_PX
+from jetstream.gpu.structs import Search, plan
+from jetstream.vision.detection.proposals import CELL_PX
 
 PCIE = 52.7e9  # bytes a second, page-locked to an H100
 FP32, FP16 = 67e12, 990e12  # FLOP a second: the cores', the tensor cores'

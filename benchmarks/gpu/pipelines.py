@@ -14,14 +14,15 @@ import numpy as np
 from benchmarks.gpu import walk
 from benchmarks.gpu.feeder import HELD
 from benchmarks.gpu.inputs import MODELS, SIZES, Options, config_of, frames, free_shared_memory, reference
-from jetstream import gallery, pipeline, weights
-from jetstream.config import Config, Models, Publish, Render
+from jetstream import pipeline, weights
+from jetstream.config.schema import Config, Models, Publish, Render
+from jetstream.gallery import train
 from jetstream.ipc.ring import Ring, Rings, segment_name
 from jetstream.messages import Captured, Detected, Ended, FrameRef, Message, Named, Tick, Tracked, Wanted
+from jetstream.networks.runner import load_engine_of
 from jetstream.runners.base import Unavailable
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.runners.opening import load_engine_of
-from jetstream.vision.embedder import CpuEmbedder
+from jetstream.vision.recognition.embedder import CpuEmbedder
 
 FPS = 30.0
 SIZE = SIZES["1080p"]
@@ -128,7 +129,7 @@ def make_people(data: Path, folder: Path) -> int:
         (faces / file.stem).mkdir()
         (faces / file.stem / file.name).write_bytes(file.read_bytes())
     with reference() as mtcnn, OnnxRunner(weights.paths(MODELS).embedder, threads=8) as runner:
-        known = gallery.ensure(faces, models, mtcnn, CpuEmbedder(runner))
+        known = train.ensure(faces, models, mtcnn, CpuEmbedder(runner))
     return len(known.classifier.names)
 
 

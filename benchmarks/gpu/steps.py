@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from benchmarks.gpu.timing import gpu_us
-from jetstream.gpu.answers import thumbnails_at
 from jetstream.gpu.detector import GpuDetector
-from jetstream.vision.detector import Look
+from jetstream.gpu.results import thumbnails_at
+from jetstream.vision.detection.detector import Look
 
 PARTS = ("pyramid", "P-Net", "suppression", "R-Net", "O-Net")
 

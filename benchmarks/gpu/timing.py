@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jetstream.gpu.device import Device
-from jetstream.vision.detector import Detector, Look
+from jetstream.vision.detection.detector import Detector, Look
 
 Launch = Callable[[], None]
 

@@ -21,13 +21,14 @@ import zmq
 
 from benchmarks.gpu.feeder import Fed, Task
 from benchmarks.gpu.listener import Heard
-from jetstream import pipeline, rundir
-from jetstream.config import Config
+from jetstream import pipeline
+from jetstream.config.schema import Config
 from jetstream.ipc.bus import endpoint
 from jetstream.ipc.ring import Ring, segment_name
 from jetstream.messages import Heartbeat
-from jetstream.process import END_IN_ORDER
-from jetstream.pulse import SUPERVISOR
+from jetstream.runtime import run_dir as rundir
+from jetstream.runtime.heartbeat import SUPERVISOR
+from jetstream.runtime.worker import END_IN_ORDER
 
 FED_BY_ONE = 400.0  # frames a second that one feeder writes with ease: a 1080p frame takes it about a millisecond
 WARM_S = 2.0  # page-locking the rings and the first graphs
@@ -61,7 +62,7 @@ class Stages:
         for stage in pipeline.wanted(config):
             if stage.name == "capture":
                 continue
-            module = ["benchmarks.gpu.busy", str(out / stage.name)] if stage.infers else ["jetstream.process"]
+            module = ["benchmarks.gpu.busy", str(out / stage.name)] if stage.infers else ["jetstream.runtime.worker"]
             command = [sys.executable, "-m", *module, str(run_dir), stage.name, str(os.getpid())]
             self.popen[stage.name] = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment)
 

@@ -10,21 +10,14 @@ from typing import Annotated
 
 import typer
 
-from jetstream import __version__, signals
-from jetstream.cli import flow, knowing, machine, safety, service
+from jetstream import __version__
+from jetstream.cli import keys, machine, people, pipeline, service
 from jetstream.cli.shared import app
 from jetstream.errors import JetstreamError
 from jetstream.logs import last_words
+from jetstream.runtime import signals
 
-__all__ = [
-    "app",
-    "flow",
-    "knowing",
-    "machine",
-    "main",
-    "safety",
-    "service",
-]  # importing the five makes their commands known, in this order
+__all__ = ["app", "keys", "machine", "main", "people", "pipeline", "service"]
 
 NO_LIBGL = (
     "OpenCV with a window was installed beside the one without, and this machine has no libGL for it; run "

@@ -25,7 +25,7 @@ def new_key(
     folder: Folder = KEYS,
 ) -> None:
     """Make a pair of keys: the publisher's, or a subscriber's in NAME.key, and print its public key."""
-    from jetstream import keys
+    from jetstream.topic import keys
 
     if not name:
         pair = keys.new(folder / keys.PUBLISHER, "publisher")
@@ -51,7 +51,7 @@ def allow(
     folder: Folder = KEYS,
 ) -> None:
     """Let a subscriber listen, from now on."""
-    from jetstream import keys
+    from jetstream.topic import keys
 
     keys.allow(folder, name, public)
     say(f"{name}: may listen")
@@ -60,7 +60,7 @@ def allow(
 @keys_app.command()
 def revoke(name: str, folder: Folder = KEYS) -> None:
     """Let a subscriber listen no more; a running pipeline disconnects it at once."""
-    from jetstream import keys
+    from jetstream.topic import keys
 
     keys.revoke(folder, name)
     say(f"{name}: may listen no more")
@@ -69,7 +69,7 @@ def revoke(name: str, folder: Folder = KEYS) -> None:
 @keys_app.command("list")
 def list_keys(folder: Folder = KEYS) -> None:
     """Who may listen, with each one's public key."""
-    from jetstream import keys
+    from jetstream.topic import keys
 
     print(f"publisher {keys.publisher(folder).public}")
     for name, public in keys.allowed(folder).items():
@@ -83,7 +83,7 @@ def audit(
     sets: Sets = None,
 ) -> None:
     """Who enrolled, renamed, merged, forgot or exported, and when. The file names nobody: ask for a name."""
-    from jetstream import audit as auditing
+    from jetstream.gallery import audit as auditing
 
     for line in auditing.lines(Path(settings_of(sets=sets).models.dir)):
         if name and not line.is_about(name):

@@ -7,8 +7,8 @@ import msgspec
 import typer
 from rich.table import Table
 
-from jetstream import config as configuration
 from jetstream.cli.shared import ConfigFile, Json, Sets, app, log_as_run, out, progress_bars, settings_of
+from jetstream.config import schema as configuration
 
 MODELS = Path(configuration.Models().dir)
 
@@ -31,15 +31,16 @@ def models(
 @app.command("build")
 def build_engines(config: ConfigFile, sets: Sets = None) -> None:
     """Build TensorRT's engines for a config and the GPU's kernels ahead of time. `run` does this by itself."""
-    from jetstream import building, startup
+    from jetstream import startup
+    from jetstream.networks import build
 
     settings = settings_of(config, sets=sets)
     log_as_run(settings)
     with progress_bars() as progress:
         startup.prepare_models(settings, progress)
-        built = building.build(settings, progress)
-    table = Table(*building.COLUMNS, title=str(configuration.engines_dir(settings)))
-    for row in building.rows(built):
+        built = build.build(settings, progress)
+    table = Table(*build.COLUMNS, title=str(configuration.engines_dir(settings)))
+    for row in build.rows(built):
         table.add_row(*row)
     out.print(table)
     if not built.is_whole:

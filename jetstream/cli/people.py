@@ -8,10 +8,10 @@ import msgspec
 import typer
 from rich.console import Console
 
-from jetstream import audit
 from jetstream.cli.shared import Faces, Images, Json, Sets, app, log_as_run, progress_bars, say, settings_of
-from jetstream.config import Config
+from jetstream.config.schema import Config
 from jetstream.errors import JetstreamError, PipelineError, UserError
+from jetstream.gallery import audit
 
 WIDEST = 1000
 """characters of a line that isn't shown on a terminal"""
@@ -72,9 +72,9 @@ def enroll(
 ) -> None:
     """Make photos of a person from pictures, video, a camera or a running track, and learn them."""
     from jetstream import startup
-    from jetstream.enrolling import enroll as enrolling
-    from jetstream.enrolling import told
-    from jetstream.enrolling.who import parse_at
+    from jetstream.enroll import enroll as enrolling
+    from jetstream.enroll import table as told
+    from jetstream.enroll.target import parse_at
 
     settings = settings_of(config, sets=sets, faces=faces)
     log_as_run(settings)
@@ -99,7 +99,7 @@ def enroll(
 @app.command()
 def rename(old: str, new: str, faces: Faces = None, sets: Sets = None) -> None:
     """Give a person another name, and learn it."""
-    from jetstream import people as known
+    from jetstream.gallery import people as known
 
     settings = settings_of(sets=sets, faces=faces)
     known.rename(old, new, Path(settings.recognize.faces))
@@ -111,7 +111,7 @@ def rename(old: str, new: str, faces: Faces = None, sets: Sets = None) -> None:
 @app.command()
 def merge(source: str, target: str, faces: Faces = None, sets: Sets = None) -> None:
     """Make one person of two: all photos of SOURCE become TARGET's."""
-    from jetstream import people as known
+    from jetstream.gallery import people as known
 
     settings = settings_of(sets=sets, faces=faces)
     known.merge(source, target, Path(settings.recognize.faces))
@@ -132,7 +132,7 @@ def forget(
     sets: Sets = None,
 ) -> None:
     """Erase people: photos, embeddings, classifier and, if asked, recordings; then look for what is left."""
-    from jetstream import people as known
+    from jetstream.gallery import people as known
 
     settings = settings_of(sets=sets, faces=faces)
     folder, models = Path(settings.recognize.faces), Path(settings.models.dir)
@@ -184,7 +184,8 @@ def evaluate(
 ) -> None:
     """How well are the people known? A table here, and a report with curves and the mistakes in pictures."""
     from jetstream import startup
-    from jetstream.evaluation import page, run, tables
+    from jetstream.evaluation import evaluate as run
+    from jetstream.evaluation import html_report, tables
 
     path = report or (None if as_json else Path("evaluation.html"))
     run.check_options(test, truth, path)
@@ -200,7 +201,7 @@ def evaluate(
             startup.prepare_gallery(settings, progress)
         result, shown = run.evaluate(settings, test, truth, progress)
     if path is not None:
-        page.write(path, result, shown)
+        html_report.write(path, result, shown)
         audit.add(Path(settings.models.dir), "export")
         say(f"{path}: the report; it shows faces and can be read by you alone")
     if as_json:
@@ -231,7 +232,8 @@ def detect(images: Images, as_json: Json = False, sets: Sets = None) -> None:
 
 
 def _learn(settings: Config, *, stay_rolled_back: bool = False, as_json: bool = False) -> None:
-    from jetstream import peopletable, startup
+    from jetstream import startup
+    from jetstream.gallery import table as peopletable
 
     log_as_run(settings)
     with progress_bars() as progress:
@@ -260,7 +262,8 @@ def _say_of_recordings(old: str) -> None:
 
 
 def _roll_back(settings: Config) -> None:
-    from jetstream import gallery, startup
+    from jetstream import startup
+    from jetstream.gallery import train as gallery
 
     faces = Path(startup.with_demo_faces(settings).recognize.faces)
     known = gallery.roll_back(faces, Path(settings.models.dir))
@@ -276,7 +279,8 @@ def _look(
     names: bool,
     explain: bool = False,
 ) -> None:
-    from jetstream import looking, startup
+    from jetstream import startup
+    from jetstream.gallery import identify as looking
 
     settings = settings_of(sets=["detect.preset=still", *(sets or [])], faces=faces)
     log_as_run(settings)

@@ -13,8 +13,6 @@ import tomli_w
 import typer
 from rich.live import Live
 
-from jetstream import config as configuration
-from jetstream import signals
 from jetstream.cli.shared import (
     ConfigFile,
     Faces,
@@ -29,8 +27,10 @@ from jetstream.cli.shared import (
     say,
     settings_of,
 )
-from jetstream.config import Config
+from jetstream.config import schema as configuration
+from jetstream.config.schema import Config
 from jetstream.errors import UserError
+from jetstream.runtime import signals
 
 
 @app.command()
@@ -63,9 +63,10 @@ def run(
     ] = None,
 ) -> None:
     """Run the pipeline: follow and name faces from cameras or files until they end, or Ctrl-C."""
-    from jetstream import passwords, startup
-    from jetstream.reloading import Reloader
-    from jetstream.watchdog import patient
+    from jetstream import startup
+    from jetstream.config import secrets
+    from jetstream.runtime.reload import Reloader
+    from jetstream.runtime.watchdog import patient
 
     def read() -> Config:
         return settings_of(config, sets=sets, sources=source, faces=faces, record=record, pace=pace, headless=headless)
@@ -75,7 +76,7 @@ def run(
         signal.signal(signal.SIGHUP, signals.pass_over)  # until the pipeline runs there is nothing to reload
     written = read()
     log_as_run(written)
-    for warning in passwords.seen_by_others(config, source or (), written.cameras):
+    for warning in secrets.seen_by_others(config, source or (), written.cameras):
         logging.getLogger("jetstream").warning("%s", warning)
     if stage is not None:
         startup.run_alone(stage, written)
@@ -104,8 +105,8 @@ def replay(
     sets: Sets = None,
 ) -> None:
     """Every frame of a file through the same stages in one process: the same input gives the same events."""
-    from jetstream import replay as replaying
     from jetstream import startup
+    from jetstream.replay import replay as replaying
 
     settings = settings_of(config, sets=sets, sources=[video], faces=faces, pace="every-frame")
     log_as_run(settings)
@@ -135,8 +136,8 @@ def top(
     sets: Sets = None,
 ) -> None:
     """Watch a running pipeline: rate, latency, drops by reason and restarts of each process. Plain text in a pipe."""
-    from jetstream import top as view
-    from jetstream import toptable
+    from jetstream.monitoring import top as toptable
+    from jetstream.topic import subscriber as view
 
     settings = settings_of(config, sets=sets, headless=False)
     statuses = view.statuses(configuration.run_dir(settings))
@@ -164,15 +165,15 @@ def trace(
     sets: Sets = None,
 ) -> None:
     """Record what each process of a running pipeline does when, as a trace for ui.perfetto.dev or chrome://tracing."""
-    from jetstream import atomic
-    from jetstream import trace as tracing
+    from jetstream import files
+    from jetstream.monitoring import trace as tracing
 
     settings = settings_of(config, sets=sets, headless=False)
     if os.path.isdir(file) or not os.path.isdir(file.parent):  # Path's raises in a folder that may not be entered
         raise UserError(f"--out {file}: name a file in a folder that is there")
     content = tracing.record(configuration.run_dir(settings), seconds)
     try:
-        atomic.replace(file, msgspec.json.encode(content), mode=0o600)
+        files.replace(file, msgspec.json.encode(content), mode=0o600)
     except OSError as error:
         raise UserError(f"--out {file}: {error.strerror}; name a file in a folder that can be written") from None
     say(f"{file}: {seconds:g} s; open it at ui.perfetto.dev or chrome://tracing")
@@ -188,9 +189,9 @@ def subscribe(
     as_json: Json = False,
 ) -> None:
     """Print the detections of a running pipeline, a line a frame."""
-    from jetstream import keys, top
+    from jetstream.topic import keys, subscriber
 
     pair = None if key is None else keys.read(key)
     with contextlib.suppress(KeyboardInterrupt):  # its only end
-        for event in top.detections(endpoint, camera, pair, once(say)):
-            print(msgspec.json.encode(event).decode() if as_json else top.line(event), flush=True)
+        for event in subscriber.detections(endpoint, camera, pair, once(say)):
+            print(msgspec.json.encode(event).decode() if as_json else subscriber.line(event), flush=True)

@@ -14,8 +14,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from jetstream import configfile
-from jetstream.config import Config
+from jetstream.config import load
+from jetstream.config.schema import Config
 from jetstream.errors import UserError
 
 app = typer.Typer(
@@ -48,7 +48,7 @@ def settings_of(
     headless: bool = True,
 ) -> Config:
     """A config file, or the defaults, with what the command line says over it. Raises UserError."""
-    data = configfile.read_toml(path) if path is not None else {}
+    data = load.read_toml(path) if path is not None else {}
     overrides: dict[str, Any] = {}
     if faces is not None:
         if str(faces) != "demo" and not os.path.isdir(faces):
@@ -61,9 +61,9 @@ def settings_of(
     if headless:
         overrides["render"] = {"window": False}
     where = str(path) if path is not None else "command line"
-    settings = configfile.build(data, where=where, sets=sets or (), overrides=overrides)
+    settings = load.build(data, where=where, sets=sets or (), overrides=overrides)
     if sources:
-        settings = msgspec.structs.replace(settings, cameras=configfile.cameras_for(sources, settings))
+        settings = msgspec.structs.replace(settings, cameras=load.cameras_for(sources, settings))
     return settings
 
 

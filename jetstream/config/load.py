@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from jetstream.config import Camera, Config, Metrics, Publish, with_preset
+from jetstream.config.schema import Camera, Config, Metrics, Publish, with_preset
 from jetstream.errors import UserError
 
 DEEPEST = 8

@@ -11,9 +11,9 @@ import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from jetstream.config import Camera
+from jetstream.config.schema import Camera
 from jetstream.errors import UserError
-from jetstream.keys import check_private
+from jetstream.topic.keys import check_private
 
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 LARGEST_BYTES = 4096

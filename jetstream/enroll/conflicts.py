@@ -11,12 +11,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream import gallery, galleryfile, photos, startup
-from jetstream.config import Config
+from jetstream import startup
+from jetstream.config.schema import Config
 from jetstream.errors import UserError
-from jetstream.vision import looks
-from jetstream.vision.classifier import Classifier
-from jetstream.vision.embedder import EMBEDDING_SIZE
+from jetstream.gallery import photos, store, train
+from jetstream.vision.recognition import sample_selection
+from jetstream.vision.recognition.classifier import Classifier
+from jetstream.vision.recognition.embedder import EMBEDDING_SIZE
 
 THE_SAME: Final = 0.5
 """Largest distance between a person's new looks and photos, were there very many of both."""
@@ -35,7 +36,7 @@ class Known:
         if not photos.list_photos(faces).photos:
             return
         startup.prepare_gallery(config, progress)
-        stored = galleryfile.read(gallery.gallery_dir(faces, models))
+        stored = store.read(train.gallery_dir(faces, models))
         rows = [record.row for record in stored.manifest.photos if record.person == name and record.row is not None]
         self.embeddings = np.asarray(stored.arrays["embeddings"][rows], np.float32).reshape(-1, EMBEDDING_SIZE)
         self._classifier = Classifier.from_arrays(stored.arrays)
@@ -53,7 +54,7 @@ class Known:
         if not len(self.embeddings):
             return
         distance = float(np.linalg.norm(new.mean(axis=0) - self.embeddings.mean(axis=0)))
-        most = looks.limit(THE_SAME, len(new), len(self.embeddings))
+        most = sample_selection.limit(THE_SAME, len(new), len(self.embeddings))
         if distance > most:
             count = len(self.embeddings)
             there = "the one photo there is" if count == 1 else f"the {count} photos there are"

@@ -13,19 +13,21 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from jetstream import photos, startup
-from jetstream.config import Config
-from jetstream.enrolling import footage, keeping, running
-from jetstream.enrolling.known import Known
-from jetstream.enrolling.seen import Seen
-from jetstream.enrolling.who import At, the_one
+from jetstream import startup
+from jetstream.config.schema import Config
+from jetstream.enroll import live_track, photo_writer
+from jetstream.enroll import sources as footage
+from jetstream.enroll.conflicts import Known
+from jetstream.enroll.samples import Seen
+from jetstream.enroll.target import At, the_one
 from jetstream.errors import JetstreamError, SourceError, UserError
-from jetstream.models import open_embedder, open_mtcnn
+from jetstream.gallery import photos
+from jetstream.networks.open import open_embedder, open_mtcnn
 from jetstream.video.source import pictures_of
-from jetstream.vision import looks
-from jetstream.vision.embedder import Embedder
-from jetstream.vision.looks import Person
-from jetstream.vision.mtcnn import Mtcnn
+from jetstream.vision.detection.mtcnn import Mtcnn
+from jetstream.vision.recognition import sample_selection
+from jetstream.vision.recognition.embedder import Embedder
+from jetstream.vision.recognition.sample_selection import Person
 
 PHOTOS: Final = 6
 LIVE_APART: Final = 0.28
@@ -86,7 +88,7 @@ def enroll(request: Request, config: Config, progress: Progress, say: Say) -> En
     embeddings = np.array([photo.embedding for photo in kept.values()])
     known.check(embeddings, force=request.force)
     stems = [_stem(seen, index) for index in kept]
-    files = keeping.write(name, Path(config.recognize.faces), stems, [photo.jpeg for photo in kept.values()])
+    files = photo_writer.write(name, Path(config.recognize.faces), stems, [photo.jpeg for photo in kept.values()])
     distances = np.linalg.norm(embeddings - embeddings.mean(axis=0), axis=1)
     taken = (
         Taken(
@@ -109,8 +111,8 @@ def check(request: Request, config: Config) -> None:
         raise UserError("recognize.faces: the demo's faces are made by the demo; name a folder with --faces")
     for spec in request.sources:
         if spec.startswith(TRACK):
-            running.parsed(spec.removeprefix(TRACK))
-            running.running_config(config)
+            live_track.parsed(spec.removeprefix(TRACK))
+            live_track.running_config(config)
         elif footage.is_pictures(spec):
             try:
                 pictures_of(spec)
@@ -121,7 +123,7 @@ def check(request: Request, config: Config) -> None:
 def other_gallery(config: Config) -> str:
     """A sentence where the pipeline that runs learns from another folder than `config`'s; else empty."""
     try:
-        theirs = running.running_config(config).recognize.faces
+        theirs = live_track.running_config(config).recognize.faces
     except JetstreamError:  # it has ended
         return ""
     if os.path.abspath(theirs) == os.path.abspath(config.recognize.faces):
@@ -147,7 +149,7 @@ class _Count:
             person = the_one(self._seen, self._request.at, self._request.sources)
         except UserError:
             return False
-        choice = looks.choose(self._seen.looks, person, self._most, self._known.embeddings, apart=LIVE_APART)
+        choice = sample_selection.choose(self._seen.looks, person, self._most, self._known.embeddings, apart=LIVE_APART)
         if len(choice.taken) != self._told:
             self._told = len(choice.taken)
             self._say(f"{self._told} of {self._most} different looks")
@@ -171,7 +173,7 @@ def _look_at(
     try:
         if spec.startswith(TRACK):
             count.guide(spec)
-            running.from_track(spec.removeprefix(TRACK), seen, config, seconds, count.enough)
+            live_track.from_track(spec.removeprefix(TRACK), seen, config, seconds, count.enough)
         elif footage.is_live(spec):
             footage.from_camera(spec, seen, detector, seconds, count.enough, lambda: count.guide(spec))
         elif footage.is_pictures(spec):
@@ -184,20 +186,20 @@ def _look_at(
 
 def _keep(
     seen: Seen, person: Person, most: int, known: Known, detector: Mtcnn, embedder: Embedder
-) -> tuple[dict[int, keeping.Kept], dict[int, str]]:
+) -> tuple[dict[int, photo_writer.Kept], dict[int, str]]:
     """The photos of the chosen looks, by look, in order of time; and why each other look isn't one. Raises UserError.
 
     A look whose photo fails makes room for another.
     """
-    good: dict[int, keeping.Kept] = {}
+    good: dict[int, photo_writer.Kept] = {}
     failed: dict[int, str] = {}
     while True:
         candidates = Person(tuple(i for i in person.looks if i not in failed), person.mean, person.weight)
-        choice = looks.choose(seen.looks, candidates, most, known.embeddings)
+        choice = sample_selection.choose(seen.looks, candidates, most, known.embeddings)
         for index in choice.taken:
             piece, embedding = seen.cuts[index], seen.looks[index].embedding
             if index not in good and piece is not None and embedding is not None:
-                photo = keeping.photo_of(piece, embedding, detector, embedder)
+                photo = photo_writer.photo_of(piece, embedding, detector, embedder)
                 if isinstance(photo, str):
                     failed[index] = photo
                 else:

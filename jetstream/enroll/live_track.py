@@ -12,15 +12,15 @@ from typing import Final
 import numpy as np
 import zmq
 
-from jetstream import config as configuration
-from jetstream import keys
-from jetstream.config import Config, Publish
-from jetstream.enrolling.footage import Enough
-from jetstream.enrolling.seen import Found, Seen, Source
+from jetstream.config import schema as configuration
+from jetstream.config.schema import Config, Publish
+from jetstream.enroll.samples import Found, Seen, Source
+from jetstream.enroll.sources import Enough
 from jetstream.errors import PipelineError, UserError
 from jetstream.ipc.ring import Rings
 from jetstream.messages import Event
-from jetstream.rundir import RunDir, heard
+from jetstream.runtime.run_dir import RunDir, heard
+from jetstream.topic import keys
 
 LOOK_EVERY_S: Final = 0.1
 """More often the same look would come again."""

@@ -13,13 +13,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream import atomic, people, photos
-from jetstream.enrol import NO_FACE, look_at
-from jetstream.enrolling.seen import MARGIN, Cut, cut
+from jetstream import files
+from jetstream.enroll.samples import MARGIN, Cut, cut
 from jetstream.errors import UserError
-from jetstream.photos import Photo
-from jetstream.vision.embedder import Embedder
-from jetstream.vision.mtcnn import Mtcnn
+from jetstream.gallery import people, photos
+from jetstream.gallery.photo_faces import NO_FACE, look_at
+from jetstream.gallery.photos import Photo
+from jetstream.vision.detection.mtcnn import Mtcnn
+from jetstream.vision.recognition.embedder import Embedder
 
 MARGINS: Final = (MARGIN, 0.5, 0.3)
 """The narrower ones leave neighbours out."""
@@ -71,7 +72,7 @@ def write(name: str, faces_dir: Path, stems: Sequence[str], contents: Sequence[b
             for stem, content in zip(stems, contents, strict=True):
                 path = _free(folder, stem)
                 undo.callback(path.unlink, missing_ok=True)
-                atomic.replace(path, content, mode=0o600)
+                files.replace(path, content, mode=0o600)
                 written.append(path)
             undo.pop_all()
     except OSError as error:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from jetstream.video.folder import shrunk
 from jetstream.video.frames import Image
-from jetstream.vision import align, quality
-from jetstream.vision.embedder import Embedder
-from jetstream.vision.looks import Look
+from jetstream.vision.recognition import align, quality
+from jetstream.vision.recognition.embedder import Embedder
+from jetstream.vision.recognition.sample_selection import Look
 
 MARGIN: Final = 1.0
 """Face widths around a face, so that it is found again."""

@@ -13,19 +13,19 @@ from typing import Final
 import cv2
 import numpy as np
 
-from jetstream.enrolling.seen import Found, Seen, Source
+from jetstream.config.secrets import expanded
+from jetstream.enroll.samples import Found, Seen, Source
 from jetstream.errors import SourceError, UserError
-from jetstream.passwords import expanded
 from jetstream.video import source as sources
 from jetstream.video.folder import shrunk
 from jetstream.video.frames import Image
-from jetstream.video.gst import is_pipeline
+from jetstream.video.gstreamer import is_pipeline
 from jetstream.video.images import read_image
 from jetstream.video.live import Newest
 from jetstream.video.source import kind_of, open_source, pictures_of
-from jetstream.vision import motion
-from jetstream.vision.mtcnn import Mtcnn
-from jetstream.vision.tracker import Tracker
+from jetstream.vision.detection import motion
+from jetstream.vision.detection.mtcnn import Mtcnn
+from jetstream.vision.tracking.tracker import Tracker
 
 LOOKS_PER_S: Final = 6.0
 """Frames of a video to look at, a second: a minute of two people at 1280x720 takes 15 s of one core."""

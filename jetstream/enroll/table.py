@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from jetstream.enrolling.enroll import Enrolled
+from jetstream.enroll.enroll import Enrolled
 
 COLUMNS: Final = ("photo", "from", "when", "face px", "quality", "distance")
 BESIDE: Final = 48

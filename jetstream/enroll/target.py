@@ -7,10 +7,10 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from jetstream.enrolling.seen import Seen
+from jetstream.enroll.samples import Seen
 from jetstream.errors import UserError
-from jetstream.vision import looks
-from jetstream.vision.looks import Person
+from jetstream.vision.recognition import sample_selection
+from jetstream.vision.recognition.sample_selection import Person
 
 ALIKE: Final = 0.5
 """Somebody seen so much, of what the person seen most is, may be meant as well."""
@@ -39,7 +39,7 @@ def the_one(seen: Seen, at: At | None, specs: Sequence[str]) -> Person:
     where = ", ".join(dict.fromkeys(source.shown for source in seen.sources)) or ", ".join(specs)
     if not seen.looks:
         raise UserError(f"{where}: no face found; take a nearer, sharper look from the front")
-    found = looks.people_in(seen.looks)
+    found = sample_selection.people_in(seen.looks)
     if at is not None:
         return _person_at(at, seen, found)
     if not found:
@@ -60,7 +60,7 @@ def _sources(seen: Seen, person: Person) -> int:
 
 def _person_at(at: At, seen: Seen, found: Sequence[Person]) -> Person:
     first = [index for index, source in enumerate(seen.sources) if source == seen.sources[0]]
-    position = looks.at([seen.looks[index] for index in first], at.x, at.y, at.time_s)
+    position = sample_selection.at([seen.looks[index] for index in first], at.x, at.y, at.time_s)
     shown = f"--at {at.x:g},{at.y:g}" + (f"@{at.time_s:g}" if at.time_s is not None else "")
     if position is None:
         ways = "; ".join(_way(seen, person) for person in found[:6])

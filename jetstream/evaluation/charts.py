@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.evaluation.measure import Asked, Figures, curve
+from jetstream.evaluation.metrics import Asked, Figures, curve
 from jetstream.evaluation.video import Box
 
 if TYPE_CHECKING:

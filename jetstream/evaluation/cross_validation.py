@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.evaluation.measure import Asked, asked_of
-from jetstream.vision.classifier import Classifier
+from jetstream.evaluation.metrics import Asked, asked_of
+from jetstream.vision.recognition.classifier import Classifier
 
 ALONE = 60
 """Up to so many photos each is left out by itself; more are left out in FOLDS parts."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.errors import SourceError
-from jetstream.evaluation.measure import Asked, Outcome
+from jetstream.evaluation.metrics import Asked, Outcome
 from jetstream.video.images import read_image
 
 MOST = 60

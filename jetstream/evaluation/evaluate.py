@@ -13,21 +13,22 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream import background, gallery, galleryfile, photos, startup
-from jetstream.config import Config
+from jetstream import startup
+from jetstream.config.schema import Config
 from jetstream.errors import UserError
-from jetstream.evaluation import crossval, measure, photoset, truth, video
-from jetstream.evaluation.crossval import Sample
-from jetstream.evaluation.measure import Asked, Figures
-from jetstream.evaluation.sheets import MOST, Sheet, Tile, crop, jpeg, sheets
-from jetstream.evaluation.truth import Judged, Truth
+from jetstream.evaluation import cross_validation, ground_truth, metrics, photo_set, video
+from jetstream.evaluation.cross_validation import Sample
+from jetstream.evaluation.error_sheets import MOST, Sheet, Tile, crop, jpeg, sheets
+from jetstream.evaluation.ground_truth import Judged, Truth
+from jetstream.evaluation.metrics import Asked, Figures
 from jetstream.evaluation.video import Box, VideoFigures
+from jetstream.gallery import photos, store, strangers, train
 from jetstream.ipc.ring import Rings
 from jetstream.messages import Event, Tracked, event_of
-from jetstream.models import open_embedder, open_mtcnn
-from jetstream.replay import replay
+from jetstream.networks.open import open_embedder, open_mtcnn
+from jetstream.replay.replay import replay
 from jetstream.video import source
-from jetstream.vision.classifier import Classifier
+from jetstream.vision.recognition.classifier import Classifier
 
 Progress = Callable[[str, float], None]
 
@@ -103,11 +104,11 @@ def evaluate(
 def by_cross_validation(config: Config, progress: Progress) -> tuple[Evaluation, Shown]:
     """The gallery asked about its own photos. Raises UserError for an empty one."""
     known = _open(config)
-    fit, notes = _fit(config, known.negatives), crossval.notes(known.sample)
-    asked = crossval.cross_validate(known.sample, fit, progress)
-    if not crossval.groups(known.sample.people):
-        invented = background.faces(INVENTED, INVENTED_SEED)
-        asked += crossval.ask_strangers(invented, known.sample, fit)
+    fit, notes = _fit(config, known.negatives), cross_validation.notes(known.sample)
+    asked = cross_validation.cross_validate(known.sample, fit, progress)
+    if not cross_validation.groups(known.sample.people):
+        invented = strangers.faces(INVENTED, INVENTED_SEED)
+        asked += cross_validation.ask_strangers(invented, known.sample, fit)
         notes.append(
             f"One person alone has no strangers: {INVENTED} invented faces, spread as faces in general are, stand in. "
             "With --test, real ones."
@@ -120,14 +121,14 @@ def by_cross_validation(config: Config, progress: Progress) -> tuple[Evaluation,
 def by_photos(config: Config, test: Path, progress: Progress) -> tuple[Evaluation, Shown]:
     """The gallery asked about a folder of photos. Raises UserError where that can't be done."""
     known = _open(config)
-    found = photoset.find(test, known.classifier.names)
+    found = photo_set.find(test, known.classifier.names)
     with open_mtcnn(startup.for_photos(config)) as detector, open_embedder(config) as embedder:
         networks = (detector, embedder)
-        asked, left_out = photoset.ask(found, known.classifier, known.sample.files, known.sha256, networks, progress)
+        asked, left_out = photo_set.ask(found, known.classifier, known.sample.files, known.sha256, networks, progress)
     if not asked:
         raise UserError(f"--test {test}: no photo in it can be asked ({_codes(left_out)}); use others")
     notes = ["Each photo's largest face was asked of the gallery, seen as enrolment sees it."]
-    notes += photoset.notes(test, found, known.classifier.names)
+    notes += photo_set.notes(test, found, known.classifier.names)
     if left_out:
         were = "was" if len(left_out) == 1 else "were"
         notes.append(f"{len(left_out)} of {len(found)} photos {were} left out: {_codes(left_out)}.")
@@ -141,7 +142,7 @@ def by_video(config: Config, truth_path: Path, progress: Progress) -> tuple[Eval
     """The whole pipeline on the one source of `config`. Raises UserError where the truth isn't this video's."""
     known = _open(config)
     (camera,) = config.cameras
-    told = truth.load(truth_path)
+    told = ground_truth.load(truth_path)
     expected = source.probe(camera.source).frames or 0
     where = f"--truth {truth_path}"
     video.check(told, known.classifier.names, expected, where)
@@ -200,12 +201,12 @@ def _track_tile(one: Judged, event: Event, image: NDArray[np.uint8]) -> Tile:
 
 def _open(config: Config) -> _Known:
     faces = Path(config.recognize.faces)
-    known = gallery.open_gallery(config)
+    known = train.open_gallery(config)
     if not known.classifier.names:
         raise UserError(f"{faces}: nobody to know, so there is nothing to evaluate; put photos into {faces}/<name>/")
     learnt = known.classifier.to_arrays()
     people = tuple(known.classifier.names[owner] for owner in learnt["owners"])
-    manifest = galleryfile.read_manifest(known.folder)
+    manifest = store.read_manifest(known.folder)
     return _Known(
         known.classifier,
         Sample(learnt["embeddings"], people, known.files),
@@ -214,12 +215,12 @@ def _open(config: Config) -> _Known:
     )
 
 
-def _fit(config: Config, negatives: NDArray[np.float32]) -> crossval.Fit:
+def _fit(config: Config, negatives: NDArray[np.float32]) -> cross_validation.Fit:
     """As `jetstream train` learns, with the config's own gates."""
     limit = config.recognize.max_distance
 
     def fit(embeddings: NDArray[np.float32], people: Sequence[str]) -> Classifier:
-        classifier = gallery.learn(embeddings, people, negatives, config.recognize.false_accept_rate)
+        classifier = train.learn(embeddings, people, negatives, config.recognize.false_accept_rate)
         return classifier if limit is None else classifier.with_gate(limit)
 
     return fit
@@ -240,7 +241,7 @@ def _evaluation(
         people=len(known.classifier.names),
         photos=len(known.sample.files),
         notes=tuple(notes),
-        figures=measure.figures(asked),
+        figures=metrics.figures(asked),
         asked=tuple(asked),
     )
 
@@ -249,6 +250,6 @@ def _pictures(config: Config) -> dict[str, Path]:
     return {photo.file: photo.path for photo in photos.list_photos(Path(config.recognize.faces)).photos}
 
 
-def _codes(left_out: Sequence[photoset.LeftOut]) -> str:
+def _codes(left_out: Sequence[photo_set.LeftOut]) -> str:
     counts = Counter(code for _, code in left_out)
     return ", ".join(f"{code} {count}" for code, count in sorted(counts.items()))

@@ -8,12 +8,12 @@ from collections import Counter
 from html import escape
 from pathlib import Path
 
-from jetstream import atomic
+from jetstream import files
 from jetstream.errors import UserError
 from jetstream.evaluation import charts, tables
-from jetstream.evaluation.measure import Figures
-from jetstream.evaluation.run import Evaluation, Shown
-from jetstream.evaluation.sheets import Sheet, Tile
+from jetstream.evaluation.error_sheets import Sheet, Tile
+from jetstream.evaluation.evaluate import Evaluation, Shown
+from jetstream.evaluation.metrics import Figures
 
 PRIVATE = 0o600
 MOST_NAMES = 30
@@ -57,7 +57,7 @@ figure {{ margin: 0; width: 232px; font-size: 12px; line-height: 1.3; overflow-w
 def write(path: Path, result: Evaluation, shown: Shown) -> None:
     """The page of `result` as `path`, readable by its owner alone, for it shows faces. Raises UserError."""
     try:
-        atomic.replace(path, page(result, shown).encode(errors="replace"), mode=PRIVATE)
+        files.replace(path, page(result, shown).encode(errors="replace"), mode=PRIVATE)
     except OSError as error:
         raise UserError(f"--out {path}: {error.strerror}; name a file in a folder that can be written") from None
 

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.vision.classifier import Answer
+from jetstream.vision.recognition.classifier import Answer
 
 RATES = (0.01, 0.001, 0.0)
 """False-accept rates at which the identification rate is told; 0: where none of these strangers is named."""

@@ -10,15 +10,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jetstream import photos
-from jetstream.enrol import Look, Progress, look_at
 from jetstream.errors import UserError
-from jetstream.evaluation.measure import Asked, asked_of
-from jetstream.photos import STRANGERS, Photo
+from jetstream.evaluation.metrics import Asked, asked_of
+from jetstream.gallery import photos
+from jetstream.gallery.photo_faces import Look, Progress, look_at
+from jetstream.gallery.photos import STRANGERS, Photo
 from jetstream.video.images import list_images
-from jetstream.vision.classifier import Classifier
-from jetstream.vision.embedder import Embedder
-from jetstream.vision.mtcnn import Mtcnn
+from jetstream.vision.detection.mtcnn import Mtcnn
+from jetstream.vision.recognition.classifier import Classifier
+from jetstream.vision.recognition.embedder import Embedder
 
 ENROLLED = "in_gallery"
 

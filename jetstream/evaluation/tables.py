@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from rich.table import Table
 from rich.text import Text
 
-from jetstream.evaluation.measure import AtRate, Figures, Share
-from jetstream.evaluation.run import Evaluation
+from jetstream.evaluation.evaluate import Evaluation
+from jetstream.evaluation.metrics import AtRate, Figures, Share
 from jetstream.evaluation.video import VideoFigures
 
 MOST_PEOPLE = 15

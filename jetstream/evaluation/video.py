@@ -11,8 +11,8 @@ from typing import NamedTuple
 import msgspec
 
 from jetstream.errors import UserError
-from jetstream.evaluation.measure import Share, share
-from jetstream.evaluation.truth import Judged, Truth
+from jetstream.evaluation.ground_truth import Judged, Truth
+from jetstream.evaluation.metrics import Share, share
 from jetstream.messages import Event
 
 AFTER_S = (0.0, 0.5, 1.0)

@@ -10,18 +10,18 @@ from pathlib import Path
 
 import msgspec
 
-from jetstream import galleryfile, photos
 from jetstream.errors import ModelError
-from jetstream.galleryfile import Manifest
-from jetstream.photos import Listing, Stamp
+from jetstream.gallery import photos, store
+from jetstream.gallery.photos import Listing, Stamp
+from jetstream.gallery.store import Manifest
 
 
 def there(faces_dir: Path, folder: Path) -> str:
     """A digest of who and what is in `faces_dir`; `folder` is its gallery, which spares most photos the reading."""
     known: dict[str, Stamp] = {}
-    for name in (galleryfile.PREVIOUS, galleryfile.MANIFEST):
+    for name in (store.PREVIOUS, store.MANIFEST):
         with contextlib.suppress(OSError, ModelError):
-            known |= stamps_of(galleryfile.read_manifest(folder, name))
+            known |= stamps_of(store.read_manifest(folder, name))
     listing = photos.list_photos(faces_dir)
     found = zip(listing.everything, stamps(listing, known), strict=True)
     unknown = () if listing.unknown is None else (photos.STRANGERS,)

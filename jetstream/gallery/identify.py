@@ -9,19 +9,19 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream import gallery
-from jetstream.config import Config
+from jetstream.config.schema import Config
 from jetstream.errors import SourceError
-from jetstream.gallery import Gallery
+from jetstream.gallery import train
+from jetstream.gallery.photos import STRANGERS
+from jetstream.gallery.train import Gallery
 from jetstream.messages import pairs
-from jetstream.models import open_embedder, open_mtcnn
-from jetstream.photos import STRANGERS
+from jetstream.networks.open import open_embedder, open_mtcnn
 from jetstream.video.images import read_image
-from jetstream.vision import align
-from jetstream.vision.classifier import MARGIN, Answer
-from jetstream.vision.embedder import Embedder
-from jetstream.vision.mtcnn import Detections
-from jetstream.vision.quality import measure
+from jetstream.vision.detection.mtcnn import Detections
+from jetstream.vision.recognition import align
+from jetstream.vision.recognition.classifier import MARGIN, Answer
+from jetstream.vision.recognition.embedder import Embedder
+from jetstream.vision.recognition.quality import measure
 
 
 class SeenFace(msgspec.Struct, frozen=True):
@@ -52,7 +52,7 @@ def look(images: Sequence[Path], config: Config, *, names: bool) -> Iterator[See
     with ExitStack() as stack:
         detector = stack.enter_context(open_mtcnn(config))
         embedder = stack.enter_context(open_embedder(config)) if names else None
-        known = gallery.open_gallery(config) if names else None
+        known = train.open_gallery(config) if names else None
         for path in images:
             try:
                 image = read_image(path)

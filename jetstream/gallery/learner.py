@@ -1,5 +1,6 @@
-"""Learns the photos of a running pipeline, once, beside it: `python -m jetstream.learning PARENT_PID`, its config as
-JSON on standard input. Started by the stage `learn`.
+"""Learns the photos of a running pipeline, once, beside it: `python -m jetstream.gallery.learner PARENT_PID`.
+
+Its config comes as JSON on standard input. Started by the stage `learn`.
 
 Knows no stage. Whatever ends it, the gallery on disk is a whole one.
 """
@@ -14,10 +15,10 @@ from pathlib import Path
 import msgspec
 
 from jetstream import startup
-from jetstream.config import Config
+from jetstream.config.schema import Config
 from jetstream.errors import JetstreamError
 from jetstream.logs import set_up_logging
-from jetstream.process import die_with_parent
+from jetstream.runtime.worker import die_with_parent
 
 NICENESS = 10
 """of 19: video comes first, and yet a busy machine learns"""

@@ -9,8 +9,9 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from jetstream import gallery, galleryfile, photos, recordings
 from jetstream.errors import ModelError, UserError
+from jetstream.gallery import photos, store, train
+from jetstream.recording import library as recordings
 
 
 class Found(NamedTuple):
@@ -110,21 +111,21 @@ def forget(names: Collection[str], faces_dir: Path, models_dir: Path, recorded: 
 
 def forget_earlier_version(faces_dir: Path, models_dir: Path) -> None:
     """Erase the gallery that `jetstream train --rollback` would go back to: forgotten people are in it."""
-    gallery.drop_previous(faces_dir, models_dir)
+    train.drop_previous(faces_dir, models_dir)
 
 
 def traces(names: Collection[str], faces_dir: Path, models_dir: Path, recorded: Path | None = None) -> list[str]:
     """Where these people still are: recordings, photos, manifest, classifier. Empty after a complete `forget`."""
     wanted = set(map(recordings.normal, names))
-    folder = gallery.gallery_dir(faces_dir, models_dir)
+    folder = train.gallery_dir(faces_dir, models_dir)
     left = [str(path) for path in recordings.of(wanted, recorded)] if recorded is not None else []
     left += [str(photo.path) for photo in photos.list_photos(faces_dir).photos if photo.person in wanted]
     known: set[str] = set()  # archives that a manifest names
-    for version in (galleryfile.MANIFEST, galleryfile.PREVIOUS):
+    for version in (store.MANIFEST, store.PREVIOUS):
         if not (folder / version).exists():
             continue
         try:
-            manifest, arrays = galleryfile.read(folder, version)
+            manifest, arrays = store.read(folder, version)
         except ModelError:  # damaged: nobody can tell who is in it
             left.append(str(folder / version))
             continue
@@ -176,13 +177,13 @@ def _remove(path: Path) -> None:
 
 def _learnt(faces_dir: Path, models_dir: Path) -> set[str]:
     """Who is in the gallery in use or in the one before it, with photos there or without."""
-    folder = gallery.gallery_dir(faces_dir, models_dir)
+    folder = train.gallery_dir(faces_dir, models_dir)
     names: set[str] = set()
-    for version in (galleryfile.MANIFEST, galleryfile.PREVIOUS):
+    for version in (store.MANIFEST, store.PREVIOUS):
         with contextlib.suppress(OSError, ModelError):  # training replaces one that is damaged, and keeps none
-            names |= _people_of(galleryfile.read_manifest(folder, version))
+            names |= _people_of(store.read_manifest(folder, version))
     return names
 
 
-def _people_of(manifest: galleryfile.Manifest) -> set[str]:
+def _people_of(manifest: store.Manifest) -> set[str]:
     return {*manifest.people, *(record.person for record in manifest.photos if record.person)}

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.errors import SourceError
-from jetstream.photos import Photo
+from jetstream.gallery.photos import Photo
 from jetstream.video.images import read_image
-from jetstream.vision import align, curate, quality
-from jetstream.vision.embedder import Embedder
-from jetstream.vision.mtcnn import Detections, Mtcnn
-from jetstream.vision.quality import Quality
+from jetstream.vision.detection.mtcnn import Detections, Mtcnn
+from jetstream.vision.recognition import align, curation, quality
+from jetstream.vision.recognition.embedder import Embedder
+from jetstream.vision.recognition.quality import Quality
 
 NO_FACE, UNREADABLE, TOO_SMALL, MANY_FACES = "no_face", "unreadable", "too_small", "many_faces"
 
@@ -94,7 +94,7 @@ def _find_face(path: Path, detector: Mtcnn) -> tuple[Look, NDArray[np.uint8] | N
     landmarks = found.landmarks[largest]
     chip = align.chip(wider, landmarks)
     measured = quality.measure(image, landmarks - border, chip)
-    return Look(len(found.boxes), quality=measured, thumb=curate.thumb(image)), chip
+    return Look(len(found.boxes), quality=measured, thumb=curation.thumb(image)), chip
 
 
 def _largest(found: Detections) -> int:

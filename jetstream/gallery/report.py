@@ -6,7 +6,7 @@ Knows no file and no embedding.
 from collections import defaultdict
 from dataclasses import dataclass
 
-from jetstream.galleryfile import Calibration, Manifest, PersonNotes, Warned
+from jetstream.gallery.store import Calibration, Manifest, PersonNotes, Warned
 
 
 @dataclass(frozen=True)

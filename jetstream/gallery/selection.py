@@ -10,13 +10,13 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.enrol import UNREADABLE, Look
-from jetstream.galleryfile import PersonNotes, PhotoRecord, Stored, Warned
-from jetstream.photos import Listing, Photo, Stamp
-from jetstream.vision import curate
-from jetstream.vision.curate import LOOKS_LIKE, SAME_PICTURE, Judgement, Spread
-from jetstream.vision.embedder import EMBEDDING_SIZE
-from jetstream.vision.quality import NOTHING
+from jetstream.gallery.photo_faces import UNREADABLE, Look
+from jetstream.gallery.photos import Listing, Photo, Stamp
+from jetstream.gallery.store import PersonNotes, PhotoRecord, Stored, Warned
+from jetstream.vision.recognition import curation
+from jetstream.vision.recognition.curation import LOOKS_LIKE, SAME_PICTURE, Judgement, Spread
+from jetstream.vision.recognition.embedder import EMBEDDING_SIZE
+from jetstream.vision.recognition.quality import NOTHING
 
 ONE_PHOTO, WIDE, ALIKE, CLOSE = "one_photo", "wide", "alike", "close"
 
@@ -60,13 +60,13 @@ def curated(listing: Listing, stamps: Sequence[Stamp], looks: Mapping[str, Look]
     owners = np.array([number[photos[i].person] for i in usable], np.intp)
     embeddings = _stacked([seen[i] for i in usable])
     thumbs = _thumbs([seen[i] for i in usable])
-    judged = curate.judge(owners, embeddings, [seen[i].quality or NOTHING for i in usable], thumbs)
+    judged = curation.judge(owners, embeddings, [seen[i].quality or NOTHING for i in usable], thumbs)
     codes = {
         usable[photo]: f"{code}:{people[judged.like[photo]]}" if code == LOOKS_LIKE else code
         for photo, code in judged.refused.items()
     }
     used = [row for row in range(len(usable)) if row not in judged.refused]
-    spreads = curate.spreads(owners[used], embeddings[used], len(people))
+    spreads = curation.spreads(owners[used], embeddings[used], len(people))
     warned = _warned(judged, [photos[i] for i in usable], people)
     counts = np.bincount(owners[used], minlength=len(people)).tolist()
     notes = tuple(
@@ -102,7 +102,7 @@ def is_whole(stored: Stored) -> bool:
     return (
         embeddings.shape[1:] == spare.shape[1:] == (EMBEDDING_SIZE,)
         and rows == list(range(len(embeddings) + len(spare)))
-        and thumbs.shape == (len(rows), curate.THUMB_PX**2)
+        and thumbs.shape == (len(rows), curation.THUMB_PX**2)
     )
 
 
@@ -123,7 +123,7 @@ def _known_strangers(
     for index, (photo, look) in enumerate(zip(photos, seen, strict=True)):
         if not photo.person and look.embedding is not None and len(used):
             distances = np.linalg.norm(embeddings - look.embedding, axis=1)
-            if distances.min() <= curate.SURELY_SAME:
+            if distances.min() <= curation.SURELY_SAME:
                 codes[index] = f"{LOOKS_LIKE}:{photos[used[int(distances.argmin())]].person}"
     return codes
 
@@ -196,4 +196,4 @@ def _stacked(looks: Sequence[Look]) -> NDArray[np.float32]:
 
 
 def _thumbs(looks: Sequence[Look]) -> NDArray[np.uint8]:
-    return np.array([look.thumb for look in looks], np.uint8).reshape(len(looks), curate.THUMB_PX**2)
+    return np.array([look.thumb for look in looks], np.uint8).reshape(len(looks), curation.THUMB_PX**2)

@@ -25,10 +25,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream import atomic
+from jetstream import files
 from jetstream.errors import ModelError, UserError
 from jetstream.messages import GARBLED
-from jetstream.vision.quality import Quality
+from jetstream.vision.recognition.quality import Quality
 
 FORMAT = 2
 MANIFEST = "manifest.json"
@@ -128,9 +128,9 @@ def write(folder: Path, manifest: Manifest, arrays: Mapping[str, NDArray[Any]]) 
     manifest = msgspec.structs.replace(manifest, archive=f"gallery-{digest[:16]}.npz", archive_sha256=digest)
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
     try:
-        atomic.replace(folder / manifest.archive, buffer.getvalue(), mode=PRIVATE)
+        files.replace(folder / manifest.archive, buffer.getvalue(), mode=PRIVATE)
         _keep(folder, manifest)
-        atomic.replace(folder / MANIFEST, text, mode=PRIVATE)
+        files.replace(folder / MANIFEST, text, mode=PRIVATE)
         _sweep(folder)
     except OSError as error:
         raise UserError(f"{folder}: can't be written ({error.strerror}); make it writable and free space") from error
@@ -144,9 +144,9 @@ def swap(folder: Path, previous: Manifest) -> None:
     """
     try:
         current = (folder / MANIFEST).read_bytes() if (folder / MANIFEST).exists() else None
-        atomic.replace(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(previous), indent=1), mode=PRIVATE)
+        files.replace(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(previous), indent=1), mode=PRIVATE)
         if current is not None:
-            atomic.replace(folder / PREVIOUS, current, mode=PRIVATE)
+            files.replace(folder / PREVIOUS, current, mode=PRIVATE)
     except OSError as error:
         raise UserError(f"{folder}: can't be written ({error.strerror}); make it writable and free space") from error
 
@@ -221,7 +221,7 @@ def _keep(folder: Path, new: Manifest) -> None:
     except (OSError, ModelError):
         return  # nothing to go back to
     if current.archive_sha256 != new.archive_sha256:
-        atomic.replace(folder / PREVIOUS, (folder / MANIFEST).read_bytes(), mode=PRIVATE)
+        files.replace(folder / PREVIOUS, (folder / MANIFEST).read_bytes(), mode=PRIVATE)
 
 
 def _sweep(folder: Path) -> None:

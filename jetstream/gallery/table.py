@@ -3,10 +3,10 @@
 from rich.table import Table
 from rich.text import Text
 
-from jetstream.curated import ALIKE, CLOSE, ONE_PHOTO, WIDE
-from jetstream.galleryfile import Warned
-from jetstream.galleryreport import PersonReport, Report
-from jetstream.vision.curate import BLURRED, EXTREME_POSE, LOOKS_LIKE, SAME_PICTURE
+from jetstream.gallery.report import PersonReport, Report
+from jetstream.gallery.selection import ALIKE, CLOSE, ONE_PHOTO, WIDE
+from jetstream.gallery.store import Warned
+from jetstream.vision.recognition.curation import BLURRED, EXTREME_POSE, LOOKS_LIKE, SAME_PICTURE
 
 UNKNOWN = "(unknown)"
 """the strangers' line"""

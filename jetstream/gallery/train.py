@@ -19,18 +19,20 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream import audit, background, curated, galleryfile, galleryphotos, photos, weights
-from jetstream.config import Config
-from jetstream.curated import Curated
-from jetstream.enrol import Look, Progress, look_at
+from jetstream import weights
+from jetstream.config.schema import Config
 from jetstream.errors import ModelError, UserError
-from jetstream.galleryfile import Calibration, Manifest, Stored
-from jetstream.galleryreport import Report, report_of
-from jetstream.photos import Listing, Stamp
-from jetstream.vision import align
-from jetstream.vision.classifier import FALSE_ACCEPT_RATE, Classifier
-from jetstream.vision.embedder import Embedder
-from jetstream.vision.mtcnn import Mtcnn
+from jetstream.gallery import audit, fingerprint, photos, selection, store
+from jetstream.gallery import strangers as background
+from jetstream.gallery.photo_faces import Look, Progress, look_at
+from jetstream.gallery.photos import Listing, Stamp
+from jetstream.gallery.report import Report, report_of
+from jetstream.gallery.selection import Curated
+from jetstream.gallery.store import Calibration, Manifest, Stored
+from jetstream.vision.detection.mtcnn import Mtcnn
+from jetstream.vision.recognition import align
+from jetstream.vision.recognition.classifier import FALSE_ACCEPT_RATE, Classifier
+from jetstream.vision.recognition.embedder import Embedder
 
 log = logging.getLogger("jetstream")
 
@@ -59,7 +61,7 @@ def train(
     `progress` hears the photo at work and the fraction done. Raises UserError where folders can't be read or written,
     ModelError where the embedder isn't built.
     """
-    with galleryfile.locked(gallery_dir(faces_dir, models_dir)):
+    with store.locked(gallery_dir(faces_dir, models_dir)):
         return _train(faces_dir, models_dir, detector, embedder, progress)
 
 
@@ -71,20 +73,20 @@ def _train(
     folder = gallery_dir(faces_dir, models_dir)
     known: dict[str, Stamp] = {}
     looks: dict[str, Look] = {}
-    for name in (galleryfile.PREVIOUS, galleryfile.MANIFEST):
+    for name in (store.PREVIOUS, store.MANIFEST):
         if old := _usable(folder, model, name):
-            known |= galleryphotos.stamps_of(old.manifest)
-            looks |= curated.known(old)
+            known |= fingerprint.stamps_of(old.manifest)
+            looks |= selection.known(old)
         elif (folder / name).exists():
             log.warning("%s: damaged, or made by another version; made again from the photos", folder / name)
-    stamps = galleryphotos.stamps(listing, known)
+    stamps = fingerprint.stamps(listing, known)
     new = {stamp.sha256: photo for photo, stamp in zip(listing.everything, stamps, strict=True) if stamp.sha256}
     fresh = look_at({sha: photo for sha, photo in new.items() if sha not in looks}, detector, embedder, progress)
-    made = curated.curated(listing, stamps, looks | fresh)
+    made = selection.curated(listing, stamps, looks | fresh)
     classifier = learn(made.arrays["embeddings"], made.persons, made.negatives)
     manifest = _manifest(model, listing, made, calibration(classifier))
     before = _people(folder)
-    manifest = galleryfile.write(folder, manifest, {**made.arrays, **classifier.to_arrays()})
+    manifest = store.write(folder, manifest, {**made.arrays, **classifier.to_arrays()})
     _audit(models_dir, before, manifest.people)
     embedded = sum(look.embedding is not None for look in fresh.values())
     return Gallery(classifier, report_of(manifest, embedded), folder, _files(manifest), manifest.archive_sha256)
@@ -93,7 +95,7 @@ def _train(
 def _people(folder: Path) -> dict[str, int]:
     """Who was known until now."""
     try:
-        return galleryfile.read_manifest(folder).people
+        return store.read_manifest(folder).people
     except (OSError, ModelError):
         return {}
 
@@ -124,7 +126,7 @@ def load(faces_dir: Path, models_dir: Path) -> Gallery:
     Raises ModelError where there is none, it is damaged, or another network or alignment made it.
     """
     folder = gallery_dir(faces_dir, models_dir)
-    stored = galleryfile.read(folder)
+    stored = store.read(folder)
     if not _is_made_by(stored.manifest, embedder_sha256(models_dir)):
         raise ModelError(f"{folder}: made by another network or alignment; run `jetstream train`")
     return _gallery_of(stored, folder)
@@ -143,7 +145,7 @@ def ensure(
     model = embedder_sha256(models_dir)
     if is_current(faces_dir, models_dir, model, stay_rolled_back=stay_rolled_back):
         return load(faces_dir, models_dir)
-    with galleryfile.locked(gallery_dir(faces_dir, models_dir)):
+    with store.locked(gallery_dir(faces_dir, models_dir)):
         # whoever had the lock may have done it, or gone back
         if is_current(faces_dir, models_dir, model, stay_rolled_back=stay_rolled_back):
             return load(faces_dir, models_dir)
@@ -157,8 +159,8 @@ def is_current(faces_dir: Path, models_dir: Path, model_sha256: str, *, stay_rol
     stored = _usable(folder, model_sha256)
     if stored is None:
         return False
-    there = galleryphotos.there(faces_dir, folder)
-    return there == galleryphotos.made_from(stored.manifest) or (
+    there = fingerprint.there(faces_dir, folder)
+    return there == fingerprint.made_from(stored.manifest) or (
         stay_rolled_back and there == stored.manifest.rolled_back_at
     )
 
@@ -169,26 +171,26 @@ def roll_back(faces_dir: Path, models_dir: Path) -> Gallery:
     Raises UserError where there is none that this network made.
     """
     folder = gallery_dir(faces_dir, models_dir)
-    with galleryfile.locked(folder):
+    with store.locked(folder):
         model = embedder_sha256(models_dir)
-        current, stored = _usable(folder, model), _usable(folder, model, galleryfile.PREVIOUS)
+        current, stored = _usable(folder, model), _usable(folder, model, store.PREVIOUS)
         # a training that was killed may have left one version under both names
         if stored is None or (current and current.manifest.archive == stored.manifest.archive):
             raise UserError(
                 f"{faces_dir}: no earlier version is kept that can be gone back to; `jetstream train` makes one"
             )
-        there = galleryphotos.there(faces_dir, folder)
-        at = "" if there == galleryphotos.made_from(stored.manifest) else there
+        there = fingerprint.there(faces_dir, folder)
+        at = "" if there == fingerprint.made_from(stored.manifest) else there
         manifest = msgspec.structs.replace(stored.manifest, rolled_back_at=at)
-        galleryfile.swap(folder, manifest)
+        store.swap(folder, manifest)
     return _gallery_of(Stored(manifest, stored.arrays), folder)
 
 
 def drop_previous(faces_dir: Path, models_dir: Path) -> None:
     """Erase the version before the one in use, and whoever was known by it alone. Raises UserError."""
     folder = gallery_dir(faces_dir, models_dir)
-    with galleryfile.locked(folder):
-        galleryfile.drop_previous(folder)
+    with store.locked(folder):
+        store.drop_previous(folder)
 
 
 def open_gallery(config: Config) -> Gallery:
@@ -202,7 +204,7 @@ def open_gallery(config: Config) -> Gallery:
 
 def written(config: Config) -> tuple[int, int]:
     """Another value whenever the gallery of `config` was written again, for comparison only."""
-    manifest = gallery_dir(Path(config.recognize.faces), Path(config.models.dir)) / galleryfile.MANIFEST
+    manifest = gallery_dir(Path(config.recognize.faces), Path(config.models.dir)) / store.MANIFEST
     try:
         status = manifest.stat()
     except OSError:
@@ -214,12 +216,12 @@ def learnt_from(config: Config) -> photos.State | None:
     """What `photos.state` told of the photos that the gallery of `config` was made from; None where there is none."""
     folder = gallery_dir(Path(config.recognize.faces), Path(config.models.dir))
     try:
-        manifest = galleryfile.read_manifest(folder)
+        manifest = store.read_manifest(folder)
         if manifest.rolled_back_at:  # then the photos that are there are the other version's
-            manifest = galleryfile.read_manifest(folder, galleryfile.PREVIOUS)
+            manifest = store.read_manifest(folder, store.PREVIOUS)
     except (OSError, ModelError):
         return None
-    return galleryphotos.state_of(manifest)
+    return fingerprint.state_of(manifest)
 
 
 def gallery_dir(faces_dir: Path, models_dir: Path) -> Path:
@@ -246,14 +248,14 @@ def _gallery_of(stored: Stored, folder: Path) -> Gallery:
     return Gallery(classifier, report, folder, _files(manifest), manifest.archive_sha256, rolled_back)
 
 
-def _usable(folder: Path, model: str, name: str = galleryfile.MANIFEST) -> Stored | None:
+def _usable(folder: Path, model: str, name: str = store.MANIFEST) -> Stored | None:
     """The gallery in `folder` if it is whole and this network made it."""
     try:
-        stored = galleryfile.read(folder, name)
+        stored = store.read(folder, name)
         Classifier.from_arrays(stored.arrays)
     except ModelError:
         return None
-    return stored if curated.is_whole(stored) and _is_made_by(stored.manifest, model) else None
+    return stored if selection.is_whole(stored) and _is_made_by(stored.manifest, model) else None
 
 
 def _is_made_by(manifest: Manifest, model: str) -> bool:
@@ -263,7 +265,7 @@ def _is_made_by(manifest: Manifest, model: str) -> bool:
 def _manifest(model: str, listing: Listing, made: Curated, calibrated: Calibration) -> Manifest:
     used = Counter(made.persons)
     return Manifest(
-        format=galleryfile.FORMAT,
+        format=store.FORMAT,
         alignment=align.ALIGNMENT_VERSION,
         model_sha256=model,
         people={name: used[name] for name in listing.people},

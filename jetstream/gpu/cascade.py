@@ -17,13 +17,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.gpu.answers import Result, results, thumbnails_at, totals_of
 from jetstream.gpu.device import Device, Graph
 from jetstream.gpu.memory import MOST_KNOWN, SLOTS, Memory, Room, first_room
-from jetstream.gpu.words import BATCH, LEVEL, PICTURE, Plan, Search, plan
+from jetstream.gpu.results import Result, results, thumbnails_at, totals_of
+from jetstream.gpu.structs import BATCH, LEVEL, PICTURE, Plan, Search, plan
 from jetstream.runners.base import Unavailable
-from jetstream.vision.detector import Look
-from jetstream.vision.mtcnn import ONET_PX, RNET_PX
+from jetstream.vision.detection.detector import Look
+from jetstream.vision.detection.mtcnn import ONET_PX, RNET_PX
 
 MOST_GRAPHS = 64
 MOST_PLANS = 256  # sizes and numbers of pictures that are remembered

@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 
 from jetstream.gpu import compilers
-from jetstream.runners import sealed
 from jetstream.runners.base import Unavailable
-from jetstream.runners.engines import Found
+from jetstream.runners.tensorrt import sealed_file
+from jetstream.runners.tensorrt.engine_cache import Found
 
 KERNELS = Path(__file__).parent / "kernels"
 # one translation unit, in this order: each uses what those before it define
@@ -67,9 +67,9 @@ def ensure(folder: Path, capability: str, source: str | None = None) -> Path:
     path = folder / file_name(source, capability)
     if not _is_whole(path):
         cubin = compile_source(source, capability)
-        seal = sealed.Seal(length=len(cubin), sha256=sealed.checksum(cubin))
+        seal = sealed_file.Seal(length=len(cubin), sha256=sealed_file.checksum(cubin))
         try:
-            sealed.write(path, MAGIC, seal, cubin)
+            sealed_file.write(path, MAGIC, seal, cubin)
         except OSError as error:
             raise Unavailable(f"{folder}: {error.strerror}") from None
     return path
@@ -116,8 +116,8 @@ def _found(path: Path, wanted: str) -> Found:
 
 
 def _read(path: Path) -> bytes:
-    seal, cubin = sealed.parts(path, MAGIC, sealed.Seal, "kernels")
-    sealed.check(path, seal, cubin)
+    seal, cubin = sealed_file.parts(path, MAGIC, sealed_file.Seal, "kernels")
+    sealed_file.check(path, seal, cubin)
     return cubin
 
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jetstream.gpu.answers import Result
 from jetstream.gpu.cascade import Cascade, Ticket
 from jetstream.gpu.device import Device, in_use
+from jetstream.gpu.results import Result
 from jetstream.vision.boxes import square
-from jetstream.vision.detector import Look, Seen
-from jetstream.vision.mtcnn import Detections, beside, joined, not_found
+from jetstream.vision.detection.detector import Look, Seen
+from jetstream.vision.detection.mtcnn import Detections, beside, joined, not_found
 
 log = logging.getLogger("jetstream")
 

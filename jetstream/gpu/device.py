@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from jetstream.errors import ModelError
 from jetstream.gpu import driver
-from jetstream.runners import context as contexts
+from jetstream.runners import cuda_context as contexts
 from jetstream.runners.base import Unavailable
 
 log = logging.getLogger("jetstream")

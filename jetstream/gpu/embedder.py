@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from jetstream.gpu.cascade import Net
 from jetstream.gpu.device import Device, Graph, in_use
-from jetstream.gpu.faces import FACE, Faces
+from jetstream.gpu.face_crops import FACE, Faces
 from jetstream.gpu.memory import SLOTS
-from jetstream.vision.embedder import CHIP_SHAPE, EMBEDDING_SIZE, Looked, View, require_chips
+from jetstream.vision.recognition.embedder import CHIP_SHAPE, EMBEDDING_SIZE, Looked, View, require_chips
 
 _CHIP_BYTES = 3 * 150 * 150
 _BLOCKS_A_CHIP = 22  # of 256 threads: four pixels each

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from jetstream.gpu.device import Device
-from jetstream.runners import trt
 from jetstream.runners.base import Unavailable
-from jetstream.runners.engines import Engine
-from jetstream.runners.tensorrt_ import load_engine
+from jetstream.runners.tensorrt import bindings
+from jetstream.runners.tensorrt.engine_cache import Engine
+from jetstream.runners.tensorrt.runner import load_engine
 
 
 class EngineNet:
@@ -18,7 +18,7 @@ class EngineNet:
 
     def __init__(self, engine: Engine, device: Device) -> None:
         """Call inside `device.current()`. Raises Unavailable where TensorRT does not take the engine."""
-        self._log = trt.logger()
+        self._log = bindings.logger()
         self._input = engine.inputs[0].name
         self._runtime, self._engine = load_engine(engine.plan, self._log)
         stream = device.stream()

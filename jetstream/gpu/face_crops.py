@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.gpu.device import Device
-from jetstream.vision import align
-from jetstream.vision.align import Place
-from jetstream.vision.embedder import View
+from jetstream.vision.recognition import align
+from jetstream.vision.recognition.align import Place
+from jetstream.vision.recognition.embedder import View
 
 FACE = np.dtype(
     [

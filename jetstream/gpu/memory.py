@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.gpu.answers import TOTALS_BYTES
 from jetstream.gpu.device import Device
-from jetstream.gpu.words import BATCH, BUDGET, FACE_FLOATS, FOUND, LEVEL, MASK_WORDS, PICTURE, WORK, Plan
+from jetstream.gpu.results import TOTALS_BYTES
+from jetstream.gpu.structs import BATCH, BUDGET, FACE_FLOATS, FOUND, LEVEL, MASK_WORDS, PICTURE, WORK, Plan
 
 SLOTS = 2  # batches under way
 MOST_KNOWN = BUDGET  # faces a picture that are looked for where they were last

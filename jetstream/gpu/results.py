@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.gpu.words import FACE_FLOATS, THUMBNAIL_STRIDE
-from jetstream.vision.mtcnn import Detections
+from jetstream.gpu.structs import FACE_FLOATS, THUMBNAIL_STRIDE
+from jetstream.vision.detection.mtcnn import Detections
 
 TOTALS_BYTES = 16  # a picture
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.vision.proposals import scales_of
-from jetstream.vision.pyramid import halvings_for, level_shape
+from jetstream.vision.detection.proposals import scales_of
+from jetstream.vision.detection.pyramid import halvings_for, level_shape
 
 MAX_HALVINGS = 11
 BUDGET = 4096

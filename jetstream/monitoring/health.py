@@ -5,8 +5,8 @@ Knows no clock: the time is an argument, so the page tells how old what it says 
 
 from collections.abc import Iterator, Sequence
 
-from jetstream.counting import counted
 from jetstream.messages import Status
+from jetstream.runtime.counters import counted
 
 SILENT_S = 5.0
 """the supervisor's loop turns ten times a second and speaks once a second"""

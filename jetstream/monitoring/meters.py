@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from jetstream.messages import Status
-from jetstream.metrics.nvml import GpuUse, Nvml
+from jetstream.monitoring.nvml import GpuUse, Nvml
 
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 

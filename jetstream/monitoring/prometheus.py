@@ -10,10 +10,10 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from jetstream import __version__
-from jetstream.counting import BOUNDS_S, counted, histogram
 from jetstream.messages import Heartbeat, ProcessStatus, Status
-from jetstream.metrics.health import age_s, newest_frames
-from jetstream.metrics.meters import Readings
+from jetstream.monitoring.health import age_s, newest_frames
+from jetstream.monitoring.meters import Readings
+from jetstream.runtime.counters import BOUNDS_S, counted, histogram
 
 Rows = Iterable[tuple[tuple[str, ...], float]]
 """labels' values, and the metric's"""

@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from jetstream.config import Config, Metrics
+from jetstream.config.schema import Config, Metrics
 from jetstream.errors import UserError
 from jetstream.messages import Status
-from jetstream.metrics import health
-from jetstream.metrics.meters import Readings
-from jetstream.metrics.page import Page
+from jetstream.monitoring import health
+from jetstream.monitoring.meters import Readings
+from jetstream.monitoring.prometheus import Page
 
 CLIENT_S = 5.0
 """a client that says or takes nothing for so long is left"""

@@ -9,9 +9,9 @@ from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from jetstream.counting import counted
 from jetstream.messages import Heartbeat, ProcessStatus, Status
-from jetstream.metrics.health import SILENT_S, age_s, newest_frames
+from jetstream.monitoring.health import SILENT_S, age_s, newest_frames
+from jetstream.runtime.counters import counted
 
 PROCESSES = ("process", "state", "fps", "frames", "p50 ms", "p95 ms", "queue", "restarts", "dropped")
 CAMERAS = ("camera", "frame age s", "frames", "faces", "tracks", "named")

@@ -13,12 +13,12 @@ from typing import Any
 import msgspec
 import zmq
 
-from jetstream import rundir
 from jetstream.errors import UserError
 from jetstream.ipc.bus import endpoint, has_listener
 from jetstream.messages import GARBLED, Span, Spans, Status
-from jetstream.pulse import BEAT_EVERY_S
-from jetstream.spans import LISTENER, RECONNECT_MS
+from jetstream.runtime import run_dir as rundir
+from jetstream.runtime.heartbeat import BEAT_EVERY_S
+from jetstream.runtime.spans import LISTENER, RECONNECT_MS
 
 TURN_MS = 100
 FIND_S = RECONNECT_MS * 1e-3 + 2 * BEAT_EVERY_S

@@ -6,10 +6,11 @@ Knows no engine and no model. On a machine without an NVIDIA driver the answer c
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from jetstream.config import Gpu
+from jetstream.config.schema import Gpu
 from jetstream.errors import UserError
-from jetstream.runners import context, nvidia, onnxrt, trt
+from jetstream.runners import cuda_context, cuda_driver, onnxrt
 from jetstream.runners.base import Unavailable
+from jetstream.runners.tensorrt import bindings
 
 Backend = Literal["tensorrt", "onnxruntime", "cpu"]
 ORDER: tuple[Backend, ...] = ("tensorrt", "onnxruntime", "cpu")
@@ -57,20 +58,20 @@ def choose(settings: Gpu) -> Choice:
 
 def _has_gpu() -> bool:
     try:
-        return bool(nvidia.gpus())
+        return bool(cuda_driver.gpus())
     except Unavailable:
         return False
 
 
 def _need_tensorrt(settings: Gpu) -> None:
-    nvidia.gpu(settings.device)
-    if not trt.is_installed():
+    cuda_driver.gpu(settings.device)
+    if not bindings.is_installed():
         raise Unavailable("TensorRT isn't installed")
-    if not context.is_installed():
+    if not cuda_context.is_installed():
         raise Unavailable("PyCUDA isn't installed")
 
 
 def _need_cuda_provider(settings: Gpu) -> None:
-    nvidia.gpu(settings.device)
+    cuda_driver.gpu(settings.device)
     if onnxrt.CUDA not in onnxrt.providers():
         raise Unavailable("this onnxruntime has no CUDA provider (onnxruntime-gpu has)")

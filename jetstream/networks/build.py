@@ -13,14 +13,16 @@ from typing import NamedTuple
 import msgspec
 
 from jetstream import weights
-from jetstream.config import Config, engines_dir
+from jetstream.config.schema import Config, engines_dir
 from jetstream.errors import ModelError, UserError
-from jetstream.gpu import compiling
-from jetstream.runners import backends, nvidia, supply
+from jetstream.gpu import cubin_cache
+from jetstream.networks import backends
+from jetstream.networks.runner import NAMES, recipe_for, said
+from jetstream.runners import cuda_driver
 from jetstream.runners.base import Unavailable
-from jetstream.runners.engines import Recipe
-from jetstream.runners.opening import NAMES, recipe_for, said
-from jetstream.runners.supply import Progress, Supplied
+from jetstream.runners.tensorrt import prepare as supply
+from jetstream.runners.tensorrt.engine_cache import Recipe
+from jetstream.runners.tensorrt.prepare import Progress, Supplied
 
 COLUMNS = ("network", "precision", "sizes", "state", "s", "largest difference")
 
@@ -111,7 +113,7 @@ def recipes(config: Config, tensorrt: str) -> tuple[Recipe, ...]:
 
 
 def _supply(config: Config, progress: Progress | None) -> Built:
-    gpu = nvidia.gpu(config.gpu.device)
+    gpu = cuda_driver.gpu(config.gpu.device)
     found = supply.probe()
     if missing := found.tensorrt_missing or found.pycuda_missing:
         raise Unavailable(missing)
@@ -126,9 +128,9 @@ def _supply(config: Config, progress: Progress | None) -> Built:
 def _kernels(folder: Path, capability: str) -> Kernels:
     began_s = time.monotonic()
     try:
-        if compiling.is_there(folder, capability):
+        if cubin_cache.is_there(folder, capability):
             return Kernels(capability)
-        compiling.ensure(folder, capability)
+        cubin_cache.ensure(folder, capability)
     except Unavailable as reason:
         return Kernels(capability, reason=str(reason))
     return Kernels(capability, time.monotonic() - began_s)
@@ -137,7 +139,7 @@ def _kernels(folder: Path, capability: str) -> Kernels:
 def _has_kernels(folder: Path, capability: str) -> bool:
     """Also where none are made for such a GPU."""
     try:
-        return compiling.is_there(folder, capability)
+        return cubin_cache.is_there(folder, capability)
     except Unavailable:
         return True
 

@@ -8,26 +8,26 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from jetstream import weights
-from jetstream.config import Camera, Config, engines_dir
-from jetstream.gpu import compiling, pnet
+from jetstream.config.schema import Camera, Config, engines_dir
+from jetstream.gpu import cubin_cache, pnet
 from jetstream.gpu.cascade import Cascade, Settings, logit
 from jetstream.gpu.detector import GpuDetector
 from jetstream.gpu.device import CudaDevice, Device
 from jetstream.gpu.embedder import GpuEmbedder
-from jetstream.gpu.nets import EngineNet
-from jetstream.gpu.words import Search
-from jetstream.runners import nvidia
+from jetstream.gpu.engine_net import EngineNet
+from jetstream.gpu.structs import Search
+from jetstream.networks.runner import load_engine_of
+from jetstream.runners import cuda_driver
 from jetstream.runners.base import Unavailable
-from jetstream.runners.opening import load_engine_of
-from jetstream.vision.mtcnn import AFTER_PNET_IOU
-from jetstream.vision.proposals import CELL_PX
+from jetstream.vision.detection.mtcnn import AFTER_PNET_IOU
+from jetstream.vision.detection.proposals import CELL_PX
 
 
 @contextmanager
 def open_device(config: Config) -> Iterator[CudaDevice]:
     """The GPU of this config. Raises Unavailable where it, PyCUDA or its kernels are missing."""
-    capability = nvidia.gpu(config.gpu.device).capability
-    device = CudaDevice(config.gpu.device, compiling.load(engines_dir(config), capability))
+    capability = cuda_driver.gpu(config.gpu.device).capability
+    device = CudaDevice(config.gpu.device, cubin_cache.load(engines_dir(config), capability))
     try:
         yield device
     finally:
@@ -54,7 +54,7 @@ def open_gpu_detector(config: Config) -> Iterator[GpuDetector]:
     with ExitStack() as stack:
         device = stack.enter_context(open_device(config))
         rnet, onet = (stack.enter_context(open_net(path, config, device)) for path in (files.rnet, files.onet))
-        tile = compiling.tile_cells(nvidia.gpu(config.gpu.device).capability)
+        tile = cubin_cache.tile_cells(cuda_driver.gpu(config.gpu.device).capability)
         with device.current():
             cascade = Cascade(device, rnet, onet, pnet.weights(files.pnet), settings_of(config, tile))
             stack.callback(_close, device, cascade)

@@ -12,13 +12,13 @@ from typing import TypeVar
 import cv2
 
 from jetstream import weights
-from jetstream.config import Config
-from jetstream.runners import backends
+from jetstream.config.schema import Config
+from jetstream.networks import backends
+from jetstream.networks.runner import NotBuiltError, open_runner
 from jetstream.runners.base import Unavailable
-from jetstream.runners.opening import NotBuiltError, open_runner
-from jetstream.vision.detector import CpuDetector, Detector
-from jetstream.vision.embedder import CpuEmbedder, Embedder
-from jetstream.vision.mtcnn import BATCH, Mtcnn
+from jetstream.vision.detection.detector import CpuDetector, Detector
+from jetstream.vision.detection.mtcnn import BATCH, Mtcnn
+from jetstream.vision.recognition.embedder import CpuEmbedder, Embedder
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ def open_detector(config: Config) -> Iterator[Detector]:
     with ExitStack() as stack:
         detector: Detector | None = None
         if backends.choose(config.gpu).best == "tensorrt":
-            from jetstream.gpu.opening import open_gpu_detector  # without a GPU nothing of it is imported
+            from jetstream.networks.gpu import open_gpu_detector  # without a GPU nothing of it is imported
 
             otherwise = "detect: not on the GPU from end to end (%s); its networks run one by one"
             detector = _entered(stack, open_gpu_detector(config), otherwise)
@@ -80,7 +80,7 @@ def open_embedder(config: Config) -> Iterator[Embedder]:
     with ExitStack() as stack:
         embedder: Embedder | None = None
         if backends.choose(config.gpu).best == "tensorrt":
-            from jetstream.gpu.opening import open_gpu_embedder
+            from jetstream.networks.gpu import open_gpu_embedder
 
             otherwise = "recognize: chips aren't cut on the GPU (%s); the CPU does"
             embedder = _entered(stack, open_gpu_embedder(config), otherwise)

@@ -16,7 +16,7 @@ What lies outside, such as a photo larger than the cameras' frames, is for anoth
 import math
 from typing import NamedTuple
 
-from jetstream.config import Camera, Config
+from jetstream.config.schema import Camera, Config
 
 Shape = tuple[int, ...]
 

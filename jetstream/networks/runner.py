@@ -7,13 +7,15 @@ import functools
 import logging
 from pathlib import Path
 
-from jetstream.config import Config, engines_dir
-from jetstream.runners import backends, engines, nvidia, trt
+from jetstream.config.schema import Config, engines_dir
+from jetstream.networks import backends
+from jetstream.networks.profiles import profiles_of
+from jetstream.runners import cuda_driver
 from jetstream.runners.base import Runner, Unavailable
-from jetstream.runners.engines import Engine, Recipe
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.runners.profiles import profiles_of
-from jetstream.runners.tensorrt_ import TensorRTRunner
+from jetstream.runners.tensorrt import bindings, engine_cache
+from jetstream.runners.tensorrt.engine_cache import Engine, Recipe
+from jetstream.runners.tensorrt.runner import TensorRTRunner
 
 NAMES = {"tensorrt": "TensorRT", "onnxruntime": "ONNX Runtime's CUDA provider", "cpu": "ONNX Runtime on the CPU"}
 
@@ -60,27 +62,27 @@ def open_tensorrt(path: Path, config: Config, *, threads: int = 1) -> TensorRTRu
 def load_engine_of(path: Path, config: Config) -> Engine:
     """The network's engine as it lies in its file; a damaged one is set aside. Raises as `open_tensorrt`."""
     folder = engines_dir(config)
-    if not any(folder.glob(f"{path.stem}-*{engines.SUFFIX}")):  # spares the import of TensorRT
+    if not any(folder.glob(f"{path.stem}-*{engine_cache.SUFFIX}")):  # spares the import of TensorRT
         raise NotBuiltError(f"no engines for TensorRT in {folder} yet (`jetstream build` makes them)")
-    recipe = recipe_for(path, config, trt.version())
+    recipe = recipe_for(path, config, bindings.version())
     file = folder / recipe.file
     if not file.exists():
         raise NotBuiltError(
             f"no engines for this TensorRT, GPU and config in {folder} yet (`jetstream build` makes them)"
         )
     try:
-        return engines.read(file, recipe)
+        return engine_cache.read(file, recipe)
     except Unavailable:
-        engines.set_aside(file)
+        engine_cache.set_aside(file)
         raise
 
 
 def recipe_for(path: Path, config: Config, tensorrt: str) -> Recipe:
     """What this config's engine of the network is made of. Raises ModelError, and Unavailable without a GPU."""
-    return engines.recipe(
+    return engine_cache.recipe(
         path,
         tensorrt=tensorrt,
-        gpu=str(nvidia.gpu(config.gpu.device)),
+        gpu=str(cuda_driver.gpu(config.gpu.device)),
         precision=config.gpu.precision,
         profiles=profiles_of(path.stem, config),
     )

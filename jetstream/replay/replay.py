@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream import pipeline
-from jetstream.config import Config
+from jetstream.config.schema import Config
 from jetstream.errors import UserError
 from jetstream.ipc.local import LocalRing
 from jetstream.ipc.ring import Rings
 from jetstream.messages import Captured, Detected, Ended, Message, Named, Tick, Tracked, Wanted
+from jetstream.replay.explain import Stories
 from jetstream.stages.record import FPS, open_events, write_event
 from jetstream.video import source
 from jetstream.video.sink import CONTAINERS, VideoSink
-from jetstream.vision import blur, draw
-from jetstream.why import Stories
+from jetstream.vision.drawing import blur, draw
 
 log = logging.getLogger("jetstream")
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import msgspec
 
-from jetstream.config import Pipeline
-from jetstream.counting import counted, drops_by_reason
+from jetstream.config.schema import Pipeline
 from jetstream.messages import Heartbeat, ProcessStatus
 from jetstream.pipeline import Stage
-from jetstream.process import END_TO_START_ANEW
+from jetstream.runtime.counters import counted, drops_by_reason
+from jetstream.runtime.worker import END_TO_START_ANEW
 
 UNKILLABLE_S = 2.0
 """a killed process that is still there after this time hangs in the kernel, as a GPU's driver can"""
@@ -89,7 +89,7 @@ class Child:
         return drops_by_reason(self.counts)
 
     def start(self, run_dir: Path, now_s: float) -> None:
-        command = [sys.executable, "-m", "jetstream.process", str(run_dir), self.name, str(os.getpid())]
+        command = [sys.executable, "-m", "jetstream.runtime.worker", str(run_dir), self.name, str(os.getpid())]
         command += [self.backend] if self.backend else []
         # numpy's own thread pools would take the cores from the other stages, for matrices of a few numbers
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

@@ -13,10 +13,10 @@ from pathlib import Path
 import msgspec
 import zmq
 
-from jetstream.counting import Counts
 from jetstream.ipc.bus import Inbox, Outbox, endpoint
 from jetstream.messages import Detected, Dropped, Framed, FrameRef, Heartbeat, InUse, Message, Named, Searching, Tracked
-from jetstream.spans import SpanTeller
+from jetstream.runtime.counters import Counts
+from jetstream.runtime.spans import SpanTeller
 
 SUPERVISOR = "supervisor"
 """reader of heartbeats"""

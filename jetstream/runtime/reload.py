@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from jetstream import pipeline
-from jetstream.config import Config
+from jetstream.config.schema import Config
 
 SUPERVISOR: tuple[str, ...] = ()
 """read by who starts the stages, or told to them: none is started again"""

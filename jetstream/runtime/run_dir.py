@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
-from jetstream.config import Config
+from jetstream.config.schema import Config
 from jetstream.errors import PipelineError, UserError
 from jetstream.messages import GARBLED
 

@@ -13,18 +13,19 @@ from collections.abc import Iterable
 import msgspec
 import zmq
 
-from jetstream import pipeline, signals
-from jetstream.child import Child, describe, signal_all
-from jetstream.config import Config
+from jetstream import pipeline
+from jetstream.config.schema import Config
 from jetstream.errors import JetstreamError, PipelineError, StuckError, UserError
 from jetstream.ipc.bus import endpoint
 from jetstream.logs import masked, set_up_logging
 from jetstream.messages import GARBLED, Heartbeat, Status
-from jetstream.process import END_IN_ORDER, LOG_ANEW
-from jetstream.pulse import SUPERVISOR
-from jetstream.reloading import LOGGING, Reloader
-from jetstream.rundir import RunDir
-from jetstream.watchdog import Watchdog, notify, reloading
+from jetstream.runtime import signals
+from jetstream.runtime.child import Child, describe, signal_all
+from jetstream.runtime.heartbeat import SUPERVISOR
+from jetstream.runtime.reload import LOGGING, Reloader
+from jetstream.runtime.run_dir import RunDir
+from jetstream.runtime.watchdog import Watchdog, notify, reloading
+from jetstream.runtime.worker import END_IN_ORDER, LOG_ANEW
 
 STATUS_EVERY_S = 1.0
 TURN_MS = 100

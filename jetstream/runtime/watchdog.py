@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from jetstream.config import Config
+from jetstream.config.schema import Config
 
 STALLED_S = 10.0
 """frames that are captured but not tracked for so long feed the watchdog no more"""

@@ -1,6 +1,6 @@
 """One stage in one process: signals, heartbeat, doorways, end. Everything about being a process is here.
 
-Knows the supervisor only as the one who hears heartbeats. Started as `python -m jetstream.process RUN_DIR NAME
+Knows the supervisor only as the one who hears heartbeats. Started as `python -m jetstream.runtime.worker RUN_DIR NAME
 PARENT_PID [BACKEND]`.
 """
 
@@ -19,16 +19,16 @@ import msgspec
 import zmq
 
 from jetstream import pipeline
-from jetstream.config import Config
+from jetstream.config.schema import Config
 from jetstream.errors import JetstreamError
 from jetstream.ipc.bus import Inbox, Outbox, Reader
 from jetstream.ipc.memory import Memory
 from jetstream.ipc.ring import Cell, Rings
 from jetstream.logs import set_up_logging
 from jetstream.messages import Detected, Finished, Framed, InUse, Message, Tick, Tracked, Wanted
-from jetstream.pulse import Pulse
-from jetstream.rundir import RunDir
-from jetstream.signals import hang_up
+from jetstream.runtime.heartbeat import Pulse
+from jetstream.runtime.run_dir import RunDir
+from jetstream.runtime.signals import hang_up
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 END_IN_ORDER = signal.SIGUSR1

@@ -15,8 +15,8 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import jetstream
-from jetstream import atomic
-from jetstream.config import Config, engines_dir
+from jetstream import files
+from jetstream.config.schema import Config, engines_dir
 from jetstream.errors import JetstreamError, UserError
 from jetstream.service import unit
 from jetstream.service.unit import Place
@@ -117,7 +117,7 @@ def install(text: str, place: Place, folder: Path = UNITS, *, force: bool, start
     with _refusing(path):
         if before is not None and before != text and not unit.is_ours(before):
             path.rename(f"{path}.before")
-        atomic.replace(path, text.encode())
+        files.replace(path, text.encode())
         path.chmod(0o644)
     yield f"{path}: written"
     _systemctl("enable", NAME)

@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from jetstream import passwords
-from jetstream.config import Camera, Config, cuda_device
+from jetstream.config import secrets
+from jetstream.config.schema import Camera, Config, cuda_device
 from jetstream.errors import SourceError, StuckError, UserError
 from jetstream.ipc.ring import LocalRing, Ring, Rings
 from jetstream.messages import Captured, Dropped, FrameRef, Tick
@@ -150,7 +150,7 @@ def _newest(
 def _open(camera: Camera, *, every_frame: bool, cuda_device: int | None, loop: bool = False) -> Source:
     """Raises SourceError also for a password that can't be read now: it was there at the start, and will be again."""
     try:
-        address = passwords.address(camera)
+        address = secrets.address(camera)
     except UserError as error:
         raise SourceError(str(error)) from None
     return open_source(

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.config import Config
-from jetstream.config import Detect as DetectConfig
+from jetstream.config.schema import Config
+from jetstream.config.schema import Detect as DetectConfig
 from jetstream.ipc.frames import View
 from jetstream.ipc.ring import FrameReader
 from jetstream.messages import (
@@ -29,12 +29,12 @@ from jetstream.messages import (
     box_of,
     landmarks_of,
 )
-from jetstream.models import open_detector
-from jetstream.vision import motion
+from jetstream.networks.open import open_detector
 from jetstream.vision.boxes import Boxes, iou
-from jetstream.vision.detector import Detector, Look, Seen, Ticket
-from jetstream.vision.effort import Effort
-from jetstream.vision.mtcnn import SAME_FACE_IOU, Detections
+from jetstream.vision.detection import motion
+from jetstream.vision.detection.detector import Detector, Look, Seen, Ticket
+from jetstream.vision.detection.mtcnn import SAME_FACE_IOU, Detections
+from jetstream.vision.detection.search_interval import Effort
 
 NOTHING = np.empty((0, 4), np.float32)
 

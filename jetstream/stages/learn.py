@@ -14,8 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from jetstream import gallery, photos
-from jetstream.config import Config
+from jetstream.config.schema import Config
+from jetstream.gallery import photos, train
 from jetstream.ipc.ring import FrameReader
 from jetstream.messages import Message, Tick
 
@@ -30,7 +30,7 @@ log = logging.getLogger("jetstream")
 def learn(ticks: Iterator[Tick], _: FrameReader, config: Config) -> Iterator[Message]:
     """Looks every `watch_s`, and has photos learnt once they stand still. Tells nobody: a new gallery is a file."""
     faces = Path(config.recognize.faces)
-    change = Change(gallery.learnt_from(config))
+    change = Change(train.learnt_from(config))
     next_s = 0.0
     for _tick in ticks:
         now_s = time.monotonic()
@@ -63,7 +63,7 @@ class Change:
 
 def _learn(ticks: Iterator[Tick], config: Config) -> None:
     """In a process of its own, so that what training holds is given back when it ends, and its death hurts nobody."""
-    command = [sys.executable, "-m", "jetstream.learning", str(os.getpid())]
+    command = [sys.executable, "-m", "jetstream.gallery.learner", str(os.getpid())]
     # a session of its own: the kernel weighs sessions against each other, and only then its members by their niceness
     with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as learner:
         try:

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 import msgspec
 import zmq
 
-from jetstream import config as configuration
-from jetstream.config import Config
+from jetstream.config import schema as configuration
+from jetstream.config.schema import Config
 from jetstream.ipc.bus import endpoint
 from jetstream.ipc.ring import FrameReader
 from jetstream.messages import GARBLED, Message, Status, Tick
-from jetstream.metrics.meters import Meters, Readings
-from jetstream.metrics.server import Told, serving
+from jetstream.monitoring.meters import Meters, Readings
+from jetstream.monitoring.server import Told, serving
 
 TURN_MS = 100
 """longest wait between two ticks"""

@@ -18,13 +18,13 @@ from pathlib import Path
 import msgspec
 import zmq
 
-from jetstream import keys
-from jetstream.config import Config, Publish
+from jetstream.config.schema import Config, Publish
 from jetstream.errors import UserError
 from jetstream.ipc.bus import has_listener
-from jetstream.ipc.doorman import Doorman
 from jetstream.ipc.ring import FrameReader
 from jetstream.messages import Finished, InUse, Tracked, event_of, gallery_topic_of, topic_of
+from jetstream.topic import keys
+from jetstream.topic.zap import Doorman
 
 GALLERY_TOPIC = b"gallery"
 HIGH_WATER = 256

@@ -13,18 +13,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream import gallery
-from jetstream.config import Config, Recognize
+from jetstream.config.schema import Config, Recognize
 from jetstream.errors import ModelError
+from jetstream.gallery import train
 from jetstream.ipc.frames import View
 from jetstream.ipc.ring import FrameReader
 from jetstream.messages import Dropped, InUse, Named, NamedFace, Tick, Wanted
-from jetstream.models import open_embedder
-from jetstream.vision import align
-from jetstream.vision.classifier import NOBODY, Answer, Classifier
-from jetstream.vision.embedder import CHIP_SHAPE, EMBEDDING_SIZE, Embedder, Looked
-from jetstream.vision.quality import measure
-from jetstream.vision.swaps import Swaps
+from jetstream.networks.open import open_embedder
+from jetstream.vision.recognition import align
+from jetstream.vision.recognition.classifier import NOBODY, Answer, Classifier
+from jetstream.vision.recognition.embedder import CHIP_SHAPE, EMBEDDING_SIZE, Embedder, Looked
+from jetstream.vision.recognition.quality import measure
+from jetstream.vision.tracking.id_switches import Swaps
 
 LOOK_EVERY_S = 0.1
 """how often a new gallery is looked for; a look costs a few microseconds"""
@@ -70,9 +70,9 @@ class Known:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._written = gallery.written(config)
+        self._written = train.written(config)
         self._next_s = 0.0
-        self._gallery = gallery.open_gallery(config)
+        self._gallery = train.open_gallery(config)
 
     @property
     def classifier(self) -> Classifier:
@@ -91,12 +91,12 @@ class Known:
         if now_s < self._next_s:
             return False
         self._next_s = now_s + LOOK_EVERY_S
-        written = gallery.written(self._config)
+        written = train.written(self._config)
         if written == self._written:
             return False
         self._written = written
         try:
-            self._gallery = gallery.open_gallery(self._config)
+            self._gallery = train.open_gallery(self._config)
         except ModelError as error:
             log.warning("%s; the people known so far stay", error)
             return False

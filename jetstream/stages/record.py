@@ -18,16 +18,16 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream import retention
-from jetstream.config import Config
-from jetstream.config import Record as RecordSettings
+from jetstream.config.schema import Config
+from jetstream.config.schema import Record as RecordSettings
 from jetstream.errors import SourceError, UserError
 from jetstream.ipc.ring import FrameReader
 from jetstream.messages import GARBLED, Dropped, Event, Finished, Tick, Tracked, event_of
-from jetstream.outage import Outage
-from jetstream.video.mend import cut_to_last_fragment
+from jetstream.recording import retention
+from jetstream.recording.outage import Outage
+from jetstream.video.mp4_repair import cut_to_last_fragment
 from jetstream.video.sink import VideoSink
-from jetstream.vision import blur, draw
+from jetstream.vision.drawing import blur, draw
 
 FPS = 25.0
 """Nominal rate of a recording; frames carry their own times."""

@@ -8,11 +8,11 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Iterator
 
-from jetstream.config import Config
+from jetstream.config.schema import Config
 from jetstream.ipc.ring import FrameReader
 from jetstream.messages import Dropped, Finished, Tick, Tracked
 from jetstream.video import window
-from jetstream.vision import blur, draw
+from jetstream.vision.drawing import blur, draw
 
 log = logging.getLogger("jetstream")
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jetstream.config import Config
-from jetstream.config import Track as TrackConfig
+from jetstream.config.schema import Config
+from jetstream.config.schema import Track as TrackConfig
 from jetstream.ipc.ring import FrameReader
 from jetstream.messages import (
     Detected,
@@ -29,9 +29,9 @@ from jetstream.messages import (
     box_of,
     landmarks_of,
 )
-from jetstream.vision.asking import Asking
-from jetstream.vision.tracker import Track, Tracker
-from jetstream.vision.votes import Votes, unique
+from jetstream.vision.tracking.scheduler import Asking
+from jetstream.vision.tracking.tracker import Track, Tracker
+from jetstream.vision.tracking.votes import Votes, unique
 
 
 def track(

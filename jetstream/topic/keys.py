@@ -19,7 +19,7 @@ import zmq
 import zmq.utils.z85
 from msgspec import Meta
 
-from jetstream import atomic
+from jetstream import files
 from jetstream.errors import UserError
 from jetstream.messages import GARBLED
 
@@ -115,7 +115,7 @@ def allow(folder: Path, name: str, public: str) -> None:
         raise UserError(f"{name}: {taken[0]} has that key; revoke {taken[0]} first, or make {name} a key of its own")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        atomic.replace(path, f"{public}\n".encode(), mode=0o600)
+        files.replace(path, f"{public}\n".encode(), mode=0o600)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; name a folder that can be written with --dir") from None
     if name not in allowed(folder):

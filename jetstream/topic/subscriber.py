@@ -15,9 +15,9 @@ import zmq
 
 from jetstream.errors import PipelineError, UserError
 from jetstream.ipc.bus import LARGEST_BYTES, endpoint
-from jetstream.keys import KeyFile
 from jetstream.messages import GARBLED, Event, Status
-from jetstream.rundir import RunDir, heard
+from jetstream.runtime.run_dir import RunDir, heard
+from jetstream.topic.keys import KeyFile
 
 SILENCE_S = 5.0
 SILENCES = 3

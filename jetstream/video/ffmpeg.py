@@ -17,7 +17,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from jetstream.errors import SourceError
-from jetstream.video import hardware
+from jetstream.video import nvdec
 from jetstream.video.camera import FORMAT, Camera, descriptors, refuse_missing, ways_to_open
 
 T = TypeVar("T")
@@ -102,7 +102,7 @@ def open_file(path: Path, *, cuda_device: int | None = None) -> Opened:
         if path.stat().st_size == 0:
             raise SourceError(f"{path}: the file is empty; name a video")
         # "file:" keeps FFmpeg from reading a name such as "http:1.mp4" as an address.
-        with hardware.decoder(cuda_device, str(path)) as hwaccel:
+        with nvdec.decoder(cuda_device, str(path)) as hwaccel:
             container = av.open(f"file:{path}", hwaccel=hwaccel)
     except FileNotFoundError:
         raise SourceError(f"{path}: no such file; check the path") from None
@@ -137,7 +137,7 @@ def open_network(url: str, *, open_timeout_s: float, read_timeout_s: float, cuda
     limits_s = (open_timeout_s, read_timeout_s)
     asked_s = time.monotonic()
     try:
-        with hardware.decoder(cuda_device, masked(url)) as hwaccel:
+        with nvdec.decoder(cuda_device, masked(url)) as hwaccel:
             # FFmpeg interrupts itself, except in a name look-up.
             container = within(
                 open_timeout_s + GRACE_S,
@@ -159,7 +159,7 @@ def open_camera(
         raise SourceError(f"{camera.shown}: this PyAV has no V4L2; install `av` as a wheel from PyPI")
     before = descriptors(camera.path)
     try:
-        with hardware.decoder(cuda_device, camera.shown) as hwaccel:
+        with nvdec.decoder(cuda_device, camera.shown) as hwaccel:
             container = within(open_timeout_s, lambda: _open_best(camera, max_width, max_height, hwaccel))
     except (av.FFmpegError, TimeoutError) as error:
         raise SourceError(f"{camera.shown}: {camera_trouble(error, open_timeout_s)}") from None
@@ -194,7 +194,7 @@ def video_stream(container: InputContainer, shown: str, cuda_device: int | None 
         return moving[0]
     container.close()
     if context is not None:
-        raise SourceError(hardware.unable(shown, context.name))
+        raise SourceError(nvdec.unable(shown, context.name))
     if moving:
         raise SourceError(f"{shown}: its codec can't be decoded here; convert it to H.264")
     raise SourceError(f"{shown}: no video in it; name a video, a folder of images, a camera or an address")

@@ -10,8 +10,8 @@ import shlex
 import av
 
 from jetstream.errors import SourceError
-from jetstream.video.gstchild import BUFFER_BYTES, Pipeline
-from jetstream.video.opening import Opened, masked, reason_of, video_stream
+from jetstream.video.ffmpeg import Opened, masked, reason_of, video_stream
+from jetstream.video.gstreamer_process import BUFFER_BYTES, Pipeline
 
 PREFIX = "gst:"
 LONGEST_SHOWN = 100

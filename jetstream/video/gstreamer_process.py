@@ -18,7 +18,7 @@ import threading
 import time
 
 from jetstream.errors import SourceError
-from jetstream.video import tether
+from jetstream.video import die_with_parent
 
 PROGRAM = "gst-launch-1.0"
 ENDING = "! videoconvert ! video/x-raw,format=BGR ! matroskamux streamable=true ! fdsink"
@@ -53,7 +53,7 @@ class Pipeline:
             fcntl.fcntl(self._file, fcntl.F_SETPIPE_SZ, BUFFER_BYTES)
         command = [program, "-q", "--", *words, *ENDING.split(), f"fd={writer}"]
         self._popen = subprocess.Popen(
-            [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *command],
+            [sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid()), *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

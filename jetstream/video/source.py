@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jetstream.errors import SourceError
-from jetstream.video import gst
+from jetstream.video import gstreamer
 from jetstream.video.camera import camera_of
 from jetstream.video.demo import DemoSource
+from jetstream.video.ffmpeg import Opened, masked, open_camera, open_file, open_network
 from jetstream.video.folder import FolderSource
 from jetstream.video.frames import Frame, Source
 from jetstream.video.images import SUFFIXES, list_images
-from jetstream.video.opening import Opened, masked, open_camera, open_file, open_network
 from jetstream.video.stream import StreamSource
 
 __all__ = ["Frame", "Probe", "Source", "is_live", "kind_of", "open_source", "probe", "shown"]
@@ -48,7 +48,7 @@ def kind_of(spec: str) -> str:
     """
     if spec == "demo":
         return "demo"
-    if gst.is_pipeline(spec):
+    if gstreamer.is_pipeline(spec):
         return "pipeline"
     if scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", spec):
         if scheme[1].lower() in NETWORK:
@@ -82,8 +82,8 @@ def is_live(spec: str, *, every_frame: bool = False) -> bool:
 
 def shown(spec: str) -> str:
     """A source as it may be printed: without passwords."""
-    if gst.is_pipeline(spec):
-        return gst.shown(spec)
+    if gstreamer.is_pipeline(spec):
+        return gstreamer.shown(spec)
     return masked(spec) if "://" in spec else spec
 
 
@@ -131,7 +131,7 @@ def open_source(
     name = shown(spec)
     opener: Callable[..., Opened]
     if kind == "pipeline":
-        opener = partial(gst.open_pipeline, spec, open_timeout_s=open_timeout_s, read_timeout_s=read_timeout_s)
+        opener = partial(gstreamer.open_pipeline, spec, open_timeout_s=open_timeout_s, read_timeout_s=read_timeout_s)
     elif kind == "network":
         opener = partial(open_network, spec, open_timeout_s=open_timeout_s, read_timeout_s=read_timeout_s)
     elif camera := camera_of(spec):

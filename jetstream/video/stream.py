@@ -12,10 +12,10 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from jetstream.errors import SourceError
-from jetstream.video import hardware
+from jetstream.video import nvdec
 from jetstream.video.camera import wait_for_frame
+from jetstream.video.ffmpeg import Opened, network_trouble, reason_of, silence
 from jetstream.video.frames import USUAL_FPS, Image, Shot, Source
-from jetstream.video.opening import Opened, network_trouble, reason_of, silence
 from jetstream.video.pixels import Converter
 
 MOST_FAILED_READS = 64
@@ -169,7 +169,7 @@ class StreamSource(Source):
         context = self._opened.stream.codec_context if self._opened else None
         # NVDEC refuses what it can't decode frame by frame; a stream would stay silent for ever
         if context is not None and context.is_hwaccel and self._good == 0 and self._damaged > MOST_FAILED_READS:
-            raise SourceError(hardware.unable(self._shown, f"this {context.name}"))
+            raise SourceError(nvdec.unable(self._shown, f"this {context.name}"))
 
     def _seconds(self, frame: av.VideoFrame, stream: VideoStream) -> float | None:
         if frame.pts is None:

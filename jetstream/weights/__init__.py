@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from jetstream import atomic
+from jetstream import files
 from jetstream.errors import ModelError, UserError
 
 
@@ -145,7 +145,7 @@ def _published(model: Model) -> Path:
 def _write(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic.replace(path, content)
+        files.replace(path, content)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); make its folder writable") from error
 

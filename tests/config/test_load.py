@@ -4,12 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from jetstream import config as configuration
-from jetstream import configfile
+from jetstream.config import load
+from jetstream.config import schema as configuration
 from jetstream.errors import UserError
-from tests.readme_tables import tables
-
-REPOSITORY = Path(__file__).resolve().parent.parent
+from tests.support.readme_tables import tables
+from tests.support.repository import REPOSITORY
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -55,7 +54,7 @@ def test_mistake_is_one_sentence_with_file_key_and_remedy(tmp_path: Path, text: 
     path = written(tmp_path, text)
 
     with pytest.raises(UserError) as raised:
-        configfile.load(path)
+        load.load(path)
 
     assert sentence in str(raised.value)
     assert str(raised.value).startswith(str(path))
@@ -64,11 +63,11 @@ def test_mistake_is_one_sentence_with_file_key_and_remedy(tmp_path: Path, text: 
 
 def test_missing_file_names_an_example(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nothere\.toml: No such file or directory; name a config file"):
-        configfile.load(tmp_path / "nothere.toml")
+        load.load(tmp_path / "nothere.toml")
 
 
 def test_camera_index_needs_no_quotes(tmp_path: Path) -> None:
-    config = configfile.load(written(tmp_path, '[[cameras]]\nname = "a"\nsource = 0'))
+    config = load.load(written(tmp_path, '[[cameras]]\nname = "a"\nsource = 0'))
 
     assert config.cameras[0].source == "0"
 
@@ -76,7 +75,7 @@ def test_camera_index_needs_no_quotes(tmp_path: Path) -> None:
 def test_set_overrides_the_file_with_or_without_quotes(tmp_path: Path) -> None:
     path = written(tmp_path, '[detect]\nmin_face_px = 50\n[[cameras]]\nname = "door"\nsource = "0"')
 
-    config = configfile.load(path, sets=["detect.min_face_px=60", "pipeline.pace=every-frame", "cameras.door.fps=5"])
+    config = load.load(path, sets=["detect.min_face_px=60", "pipeline.pace=every-frame", "cameras.door.fps=5"])
 
     assert config.detect.min_face_px == 60
     assert config.pipeline.pace == "every-frame"
@@ -88,11 +87,11 @@ def test_set_overrides_the_file_with_or_without_quotes(tmp_path: Path) -> None:
 )
 def test_set_that_makes_no_sense_is_refused(tmp_path: Path, setting: str) -> None:
     with pytest.raises(UserError, match=r"--set|min_face_px"):
-        configfile.load(written(tmp_path, '[[cameras]]\nname = "door"\nsource = "0"'), sets=[setting])
+        load.load(written(tmp_path, '[[cameras]]\nname = "door"\nsource = "0"'), sets=[setting])
 
 
 def test_preset_fills_what_the_file_leaves_open(tmp_path: Path) -> None:
-    config = configfile.load(written(tmp_path, '[detect]\npreset = "accurate"\nfactor = 0.5'))
+    config = load.load(written(tmp_path, '[detect]\npreset = "accurate"\nfactor = 0.5'))
 
     assert config.detect.thresholds == (0.6, 0.7, 0.5)
     assert config.detect.search == "always"
@@ -101,11 +100,11 @@ def test_preset_fills_what_the_file_leaves_open(tmp_path: Path) -> None:
 
 def test_shipped_configs_are_valid() -> None:
     for path in sorted((REPOSITORY / "configs").glob("*.toml")):
-        assert configfile.load(path).cameras, path
+        assert load.load(path).cameras, path
 
 
 def test_default_config_is_the_defaults_so_that_replay_and_run_agree() -> None:
-    config = configfile.load(REPOSITORY / "configs" / "default.toml")
+    config = load.load(REPOSITORY / "configs" / "default.toml")
 
     assert config == configuration.with_preset(configuration.Config(cameras=config.cameras))
     assert config.cameras == (configuration.Camera(name="camera0", source="0"),)
@@ -123,25 +122,27 @@ def test_default_config_is_the_defaults_so_that_replay_and_run_agree() -> None:
     ],
 )
 def test_camera_gets_a_name_from_its_source(source: str, name: str) -> None:
-    assert configfile.camera_name(source) == name
+    assert load.camera_name(source) == name
 
 
 def test_two_sources_of_one_name_get_numbers() -> None:
-    cameras = configfile.cameras_for(["a/clip.mp4", "b/clip.mp4"], configuration.Config())
+    cameras = load.cameras_for(["a/clip.mp4", "b/clip.mp4"], configuration.Config())
 
     assert [camera.name for camera in cameras] == ["clip", "clip-2"]
 
 
 def test_readme_lists_every_key_with_its_default_and_meaning() -> None:
-    assert tables() in (REPOSITORY / "README.md").read_text(), "put what `python -m tests.readme_tables` prints there"
+    assert tables() in (REPOSITORY / "README.md").read_text(), (
+        "put what `python -m tests.support.readme_tables` prints there"
+    )
 
 
 def test_tracker_and_config_agree_on_defaults() -> None:
     import inspect
 
-    from jetstream.vision.asking import Asking
-    from jetstream.vision.tracker import Tracker
-    from jetstream.vision.votes import Votes
+    from jetstream.vision.tracking.scheduler import Asking
+    from jetstream.vision.tracking.tracker import Tracker
+    from jetstream.vision.tracking.votes import Votes
 
     owners = ((configuration.Track(), (Tracker, Votes)), (configuration.Recognize(), (Asking,)))
     for table, classes in owners:

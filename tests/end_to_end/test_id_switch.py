@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from jetstream import configfile, startup
-from jetstream.config import Config
-from jetstream.looking import look
+from jetstream import startup
+from jetstream.config import load
+from jetstream.config.schema import Config
+from jetstream.gallery.identify import look
 from jetstream.messages import TrackedFace
-from jetstream.replay import replay
+from jetstream.replay.replay import replay
 from jetstream.video.source import open_source
 
 FPS = 25
@@ -29,7 +30,7 @@ Shown = list[tuple[float, TrackedFace]]
 def patch(image: np.ndarray, models: Path, folder: Path) -> np.ndarray:
     """(PATCH_PX, PATCH_PX, 3): the picture's face, in the middle and of one size."""
     cv2.imwrite(str(folder / "look.png"), image)
-    config = configfile.build({"models": {"dir": str(models)}, "detect": {"preset": "still"}}, where="test")
+    config = load.build({"models": {"dir": str(models)}, "detect": {"preset": "still"}}, where="test")
     (seen,) = look([folder / "look.png"], config, names=False)
     x1, y1, x2, y2 = max((face.box for face in seen.faces), key=lambda box: box[2] - box[0])  # type: ignore[union-attr]
     scale = PATCH_PX / 2.2 / (y2 - y1)
@@ -61,7 +62,7 @@ def shown(frames: Path, people: dict[str, np.ndarray], models: Path, folder: Pat
         "recognize": {"faces": str(folder / "faces")},
         "cameras": [{"name": "room", "source": str(frames), "image_fps": FPS}],
     }
-    config = startup.prepare(configfile.build(data, where="test"))
+    config = startup.prepare(load.build(data, where="test"))
     return [(tracked.frame.pts_s, face) for tracked, _ in replay(config) for face in tracked.faces], config
 
 

@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
-from jetstream import top
-from jetstream.counting import counted
 from jetstream.messages import Status
+from jetstream.runtime.counters import counted
+from jetstream.topic import subscriber
 from jetstream.video.demo import scene
 from jetstream.video.sink import VideoSink
-from tests.command import Command
-from tests.test_run import lines_of
+from tests.end_to_end.test_run import lines_of
+from tests.support.command import Command
 
 CAMERAS = [f"c{number}" for number in range(8)]
 FPS, FRAMES = 15, 75
@@ -75,7 +75,7 @@ def searched_every(statuses: Iterator[Status], until_done: set[str]) -> tuple[li
 def test_eight_cameras_get_a_fair_share_of_too_little(tmp_path: Path, models_dir: Path, clip: Path) -> None:
     jetstream = Command(tmp_path, models_dir)
     with jetstream.running(str(config(tmp_path, clip)), "--headless", "--record", "rec") as process:
-        with contextlib.closing(top.statuses(jetstream.run_dir)) as statuses:
+        with contextlib.closing(subscriber.statuses(jetstream.run_dir)) as statuses:
             seen, _ = searched_every(statuses, {f"capture.{name}" for name in CAMERAS})
         # everything that was captured has come through, or is counted
         jetstream.wait(

@@ -11,8 +11,8 @@ import pytest
 
 from jetstream.errors import PipelineError
 from jetstream.messages import Status
-from tests.command import Command
-from tests.test_run import REPOSITORY, demo_clip, lines_of
+from tests.end_to_end.test_run import REPOSITORY, demo_clip, lines_of
+from tests.support.command import Command
 
 FRAMES = 60
 KILLS = 3

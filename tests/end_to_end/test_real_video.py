@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 
 from benchmarks import bench_friends
-from jetstream import configfile, startup
-from jetstream.looking import look
-from jetstream.replay import to_files
+from jetstream import startup
+from jetstream.config import load
+from jetstream.gallery.identify import look
+from jetstream.replay.replay import to_files
 from jetstream.video.images import read_image
 
 LONGEST_PX = 1280
@@ -26,7 +27,7 @@ def test_names_on_a_video_with_cuts_and_profiles_are_right_and_never_wrong(
         "recognize": {"faces": str(data_dir / "friends_refs")},
         "cameras": [{"name": "friends_dev", "source": str(data_dir / "video" / "friends_dev.mp4")}],
     }
-    config = startup.prepare(configfile.build(data, where="test"))
+    config = startup.prepare(load.build(data, where="test"))
     to_files(config, tmp_path / "events.jsonl", None, lambda what, share: None)
 
     found = bench_friends.figures(tmp_path / "events.jsonl", data_dir, after_s=[1.0])
@@ -39,7 +40,7 @@ def test_names_on_a_video_with_cuts_and_profiles_are_right_and_never_wrong(
 
 
 def faces_in(paths: list[Path], models_dir: Path) -> dict[str, list[tuple[float, ...]]]:
-    config = configfile.build({"models": {"dir": str(models_dir)}, "detect": {"preset": "still"}}, where="test")
+    config = load.build({"models": {"dir": str(models_dir)}, "detect": {"preset": "still"}}, where="test")
     return {Path(seen.image).name: [face.box for face in seen.faces] for seen in look(paths, config, names=False)}  # type: ignore[union-attr]
 
 

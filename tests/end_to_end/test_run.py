@@ -17,9 +17,9 @@ import pytest
 import zmq
 
 from jetstream.messages import Status
-from tests.command import Command, children_of, segments_of
+from tests.support.command import Command, children_of, segments_of
+from tests.support.repository import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 DEMO = str(REPOSITORY / "configs" / "demo.toml")
 
 

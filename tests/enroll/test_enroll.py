@@ -19,23 +19,26 @@ import pytest
 import zmq
 from rich.console import Console
 
-from jetstream import configfile, gallery, galleryfile, rundir, startup
-from jetstream.enrolling import keeping, told
-from jetstream.enrolling.enroll import Enrolled, Taken
-from jetstream.enrolling.footage import stem_of
-from jetstream.enrolling.seen import Source, cut
-from jetstream.enrolling.who import At, parse_at
+from jetstream import startup
+from jetstream.config import load
+from jetstream.enroll import photo_writer, table
+from jetstream.enroll.enroll import Enrolled, Taken
+from jetstream.enroll.samples import Source, cut
+from jetstream.enroll.sources import stem_of
+from jetstream.enroll.target import At, parse_at
 from jetstream.errors import UserError
+from jetstream.gallery import store, train
 from jetstream.messages import Event
-from jetstream.models import open_embedder, open_mtcnn
+from jetstream.networks.open import open_embedder, open_mtcnn
+from jetstream.runtime import run_dir
 from jetstream.video.demo import scene
 from jetstream.video.sink import VideoSink
-from jetstream.vision import align
+from jetstream.vision.recognition import align
 from tests.faults.harness import wait_until
-from tests.inside import Inside
-from tests.serving import Quiet, serving
+from tests.support.inside import Inside
+from tests.support.repository import REPOSITORY
+from tests.support.serving import Quiet, serving
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 DEMO = str(REPOSITORY / "configs" / "demo.toml")
 COLLINS_AT, HOPPER_AT = "330,330", "955,410"  # px in the demo's first second
 
@@ -116,8 +119,8 @@ def test_photos_are_readable_by_the_owner_alone(jetstream: Inside) -> None:
 def test_photos_kept_before_an_interruption_are_said_and_learnt_next_time(jetstream: Inside) -> None:
     """The lock on the gallery is held, so that Ctrl-C comes between writing and learning."""
     words = [sys.executable, "-m", "jetstream.cli", "enroll", "Grace Hopper", "--from", "hopper.png"]
-    gallery_dir = gallery.gallery_dir(jetstream.folder / "faces", jetstream.models)
-    with galleryfile.locked(gallery_dir):
+    gallery_dir = train.gallery_dir(jetstream.folder / "faces", jetstream.models)
+    with store.locked(gallery_dir):
         process = subprocess.Popen(
             [*words, *jetstream.sets],
             cwd=jetstream.folder,
@@ -159,7 +162,7 @@ def test_table_never_cuts_a_photos_name(width: int, lines: int) -> None:
         Taken(f"Ada/holiday-{second}.00s-1.jpg", f"{'videos/' * 9}holiday.mp4", second, 99, 1, 0.2) for second in (1, 2)
     ]
     console = Console(width=width, file=io.StringIO())
-    console.print(told.table("q[/b] :smile:", Enrolled(tuple(taken), 2, {}), width))
+    console.print(table.table("q[/b] :smile:", Enrolled(tuple(taken), 2, {}), width))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
 
     photos = "".join(line.split("\u2502")[1].strip() for line in shown.splitlines() if line.startswith("\u2502"))
@@ -267,7 +270,7 @@ def test_photo_there_is_never_overwritten(jetstream: Inside) -> None:
 
 def test_photos_that_cannot_all_be_written_leave_nothing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nothing was kept"):
-        keeping.write("Ada", tmp_path / "faces", ["fine", "x" * 300], [b"1", b"2"])
+        photo_writer.write("Ada", tmp_path / "faces", ["fine", "x" * 300], [b"1", b"2"])
 
     assert list(tmp_path.iterdir()) == []
 
@@ -277,22 +280,22 @@ def test_photo_leaves_a_larger_neighbour_out(models_dir: Path, portraits: dict[s
     small = cv2.copyMakeBorder(portraits["Grace Hopper"][20:320, 130:400], 150, 150, 0, 0, cv2.BORDER_REPLICATE)
     large = cv2.resize(portraits["Eileen Collins"][20:260, 165:305], (350, 600))
     image = np.hstack([small, large])
-    config = startup.for_photos(configfile.build({"models": {"dir": str(models_dir)}}, where="test"))
+    config = startup.for_photos(load.build({"models": {"dir": str(models_dir)}}, where="test"))
     with open_mtcnn(config) as detector, open_embedder(config) as embedder:
         found = detector.detect([image])[0]
         hopper = int(found.boxes[:, 0].argmin())
         widest = cut(image, found.boxes[hopper], Source("both", "both", timed=False))
         wide = cv2.imdecode(np.frombuffer(widest.jpeg, np.uint8), cv2.IMREAD_COLOR)
         embedding = embedder.embed(align.chips(image, found.landmarks[[hopper]]), mirror=True)[0]
-        kept = keeping.photo_of(widest, embedding, detector, embedder)
+        kept = photo_writer.photo_of(widest, embedding, detector, embedder)
         assert len(detector.detect([wide])[0].boxes) == 2
-        assert isinstance(kept, keeping.Kept)
+        assert isinstance(kept, photo_writer.Kept)
         photo = cv2.imdecode(np.frombuffer(kept.jpeg, np.uint8), cv2.IMREAD_COLOR)
         assert len(detector.detect([photo])[0].boxes) == 1
-        assert np.linalg.norm(kept.embedding - embedding) < keeping.SAME_FACE
+        assert np.linalg.norm(kept.embedding - embedding) < photo_writer.SAME_FACE
 
         stranger = embedding + np.float32(0.1)  # 1.1 away
-        assert keeping.photo_of(widest, stranger, detector, embedder) == keeping.ANOTHER_FACE
+        assert photo_writer.photo_of(widest, stranger, detector, embedder) == photo_writer.ANOTHER_FACE
 
 
 def test_film_of_two_people_needs_a_pixel_and_gives_sharp_looks_of_one(jetstream: Inside) -> None:
@@ -436,13 +439,13 @@ def test_track_of_no_pipeline_is_said(jetstream: Inside) -> None:
 
 
 def test_pipeline_that_publishes_nothing_is_said(jetstream: Inside) -> None:
-    config = configfile.build({"publish": {"enabled": False}}, where="test")
-    with rundir.claim(jetstream.run_dir) as folder:
+    config = load.build({"publish": {"enabled": False}}, where="test")
+    with run_dir.claim(jetstream.run_dir) as folder:
         assert "isn't ready yet" in refused(jetstream, "Ada", "--from", "track:1", code=1)
         folder.write(config, {})
         assert "run it with publish.enabled=true" in refused(jetstream, "Ada", "--from", "track:1")
-        folder.write(configfile.build({}, where="test"), {})
-        (folder.path / rundir.RINGS).unlink()  # it is just ending
+        folder.write(load.build({}, where="test"), {})
+        (folder.path / run_dir.RINGS).unlink()  # it is just ending
         assert "is ending; try again" in refused(jetstream, "Ada", "--from", "track:1", code=1)
 
 

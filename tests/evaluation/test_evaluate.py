@@ -17,17 +17,19 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from jetstream import background, gallery, galleryfile
 from jetstream.errors import UserError
-from jetstream.evaluation import charts, crossval, measure, page, tables, truth, video
-from jetstream.evaluation.crossval import Sample
-from jetstream.evaluation.measure import Asked
-from jetstream.evaluation.run import Evaluation, Shown
-from jetstream.evaluation.sheets import Sheet, Tile
+from jetstream.evaluation import charts, cross_validation, ground_truth, html_report, metrics, tables, video
+from jetstream.evaluation.cross_validation import Sample
+from jetstream.evaluation.error_sheets import Sheet, Tile
+from jetstream.evaluation.evaluate import Evaluation, Shown
+from jetstream.evaluation.metrics import Asked
+from jetstream.gallery import store, train
+from jetstream.gallery import strangers as background
 from jetstream.messages import Event, EventTrack
-from jetstream.vision.classifier import Answer, Classifier
-from tests.command import Command
-from tests.looks import looks
+from jetstream.vision.recognition.classifier import Answer, Classifier
+from tests.support.command import Command
+from tests.support.looks import looks
+from tests.support.repository import REPOSITORY
 
 COLLINS, HOPPER = "Eileen Collins", "Grace Hopper"
 
@@ -56,21 +58,21 @@ def some_asked(seed: int, known: int = 80, strangers: int = 250) -> list[Asked]:
     [(0, 10, 0.0, 0.2775), (5, 10, 0.2366, 0.7634), (10, 10, 0.7225, 1.0), (1, 1000, 0.000177, 0.00564)],
 )
 def test_interval_is_wilsons(count: int, of: int, low: float, high: float) -> None:
-    share = measure.share(count, of)
+    share = metrics.share(count, of)
 
     assert (share.low, share.high) == pytest.approx((low, high), abs=1e-4)
 
 
 def test_ends_of_an_interval_are_round_in_json() -> None:
-    assert b'"low":0.0,' in msgspec.json.encode(measure.share(0, 12))
+    assert b'"low":0.0,' in msgspec.json.encode(metrics.share(0, 12))
     for of in range(1, 200):
-        assert measure.share(of, of).high == 1.0
+        assert metrics.share(of, of).high == 1.0
 
 
 @pytest.mark.parametrize("of", [1, 2])
 def test_one_is_not_several(of: int) -> None:
     told = [asked("Ada", True, None, -1.0)] * of + [asked("Eve", False, None, -2.0)] * of
-    result = Evaluation("photos", "faces", "test", of, of, (), measure.figures(told), None, tuple(told))
+    result = Evaluation("photos", "faces", "test", of, of, (), metrics.figures(told), None, tuple(told))
     text = f"{tables.title(result)} {tables.rows(result)}"
 
     assert f"{of} stranger{'s' * (of > 1)}: the least is {100 / of:.1f} %" in text
@@ -80,7 +82,7 @@ def test_one_is_not_several(of: int) -> None:
 def test_names_are_no_markup_and_no_emoji_in_the_tables() -> None:
     name = "q[/b] [red]x[/red] :smile:"
     told = [asked(name, True, "Bob", 1.0), asked("Bob", True, None, -1.0)]
-    result = Evaluation("photos", f"/home/{name}", name, 2, 2, (), measure.figures(told), None, tuple(told))
+    result = Evaluation("photos", f"/home/{name}", name, 2, 2, (), metrics.figures(told), None, tuple(told))
     console = Console(width=300, file=io.StringIO())
     for table in tables.tables(result):
         console.print(table)
@@ -91,17 +93,17 @@ def test_names_are_no_markup_and_no_emoji_in_the_tables() -> None:
 
 
 def test_share_of_nobody_is_none() -> None:
-    assert measure.share(0, 0).share is None
+    assert metrics.share(0, 0).share is None
 
 
 def test_score_is_not_negative_exactly_where_a_name_is_given() -> None:
     for confidence in (0.0, 1e-9, 0.499999, 0.5, 0.7, 1.0 - 1e-12, 1.0):
         answer = Answer("Ada" if confidence >= 0.5 else None, confidence, 0.4, "Ada")
-        assert (measure.score(answer) >= 0) == (answer.name is not None)
+        assert (metrics.score(answer) >= 0) == (answer.name is not None)
 
 
 def test_score_rises_with_confidence_where_confidence_looks_like_one() -> None:
-    scores = [measure.score(Answer("Ada", confidence, 0.4, "Ada")) for confidence in (0.9, 0.999, 1 - 1e-9, 1.0)]
+    scores = [metrics.score(Answer("Ada", confidence, 0.4, "Ada")) for confidence in (0.9, 0.999, 1 - 1e-9, 1.0)]
 
     assert scores == sorted(set(scores))
 
@@ -117,7 +119,7 @@ def test_identification_rate_is_the_best_that_any_threshold_gives(seed: int, rat
         if sum(score > threshold for score in strangers) <= rate * len(strangers)
     )
 
-    found = measure.at_rate(sample, rate)
+    found = metrics.at_rate(sample, rate)
 
     assert found.right is not None
     assert found.right.count == best
@@ -126,21 +128,21 @@ def test_identification_rate_is_the_best_that_any_threshold_gives(seed: int, rat
 
 
 def test_rate_finer_than_the_strangers_is_not_told() -> None:
-    assert measure.at_rate(some_asked(1), 0.001).right is None
-    assert measure.at_rate(some_asked(1, strangers=999), 0.001).right is None
-    assert measure.at_rate(some_asked(1, strangers=1000), 0.001).right is not None
-    assert measure.at_rate(some_asked(1, strangers=0), 0.0).right is None
+    assert metrics.at_rate(some_asked(1), 0.001).right is None
+    assert metrics.at_rate(some_asked(1, strangers=999), 0.001).right is None
+    assert metrics.at_rate(some_asked(1, strangers=1000), 0.001).right is not None
+    assert metrics.at_rate(some_asked(1, strangers=0), 0.0).right is None
 
 
 def test_curve_agrees_with_the_rates() -> None:
     sample = some_asked(3)
-    accepted, right = measure.curve(sample)
+    accepted, right = metrics.curve(sample)
 
     assert (accepted[0], accepted[-1]) == (0.0, 1.0)
     assert (np.diff(accepted) > 0).all()
     assert (np.diff(right) >= 0).all()
     for rate in (0.0, 0.01, 0.1):
-        told = measure.at_rate(sample, rate).right
+        told = metrics.at_rate(sample, rate).right
         assert told is not None
         assert right[accepted <= rate].max() == told.share
 
@@ -153,7 +155,7 @@ def test_figures_count_every_face_once() -> None:
         asked("Bob", False, "Ada", 0.5),
         asked("Eve", False, None, -2.0),
     ]
-    figures = measure.figures(sample)
+    figures = metrics.figures(sample)
 
     shares = (figures.right, figures.wrong, figures.unknown, figures.strangers_named)
     assert [(share.count, share.of) for share in shares] == [(1, 3), (1, 3), (1, 3), (1, 2)]
@@ -198,9 +200,9 @@ def test_nobody_is_asked_of_a_gallery_that_saw_the_photo(photos: dict[str, int])
         learnt.append(({row.tobytes() for row in embeddings}, set(people)))
         return Classifier.fit(embeddings, people)
 
-    parts = [(rows, True) for rows in crossval.folds(sample.people)]
-    parts += [(rows, False) for rows in crossval.groups(sample.people)]
-    crossval.cross_validate(sample, fit)
+    parts = [(rows, True) for rows in cross_validation.folds(sample.people)]
+    parts += [(rows, False) for rows in cross_validation.groups(sample.people)]
+    cross_validation.cross_validate(sample, fit)
 
     assert len(learnt) == len(parts)
     for (rows, known), (seen, people) in zip(parts, learnt, strict=True):
@@ -215,7 +217,7 @@ def test_nobody_is_asked_of_a_gallery_that_saw_the_photo(photos: dict[str, int])
 def test_answers_are_those_of_a_gallery_without_each_photo() -> None:
     sample = people_around({"Ada": 4, "Bob": 3, "Cy": 2, "Di": 1})
     names = np.array(sample.people)
-    found = crossval.cross_validate(sample, plain_fit)
+    found = cross_validation.cross_validate(sample, plain_fit)
 
     for row, name in enumerate(sample.people):
         without_photo = np.arange(len(names)) != row
@@ -237,11 +239,11 @@ def test_answers_are_those_of_a_gallery_without_each_photo() -> None:
 def test_many_people_are_left_out_in_a_bounded_number_of_groups() -> None:
     names = [f"{number}" for number in range(1000) for _ in range(3)]
 
-    assert len(crossval.folds(names)) == crossval.FOLDS
-    groups = crossval.groups(names)
-    assert len(groups) == crossval.GROUPS
+    assert len(cross_validation.folds(names)) == cross_validation.FOLDS
+    groups = cross_validation.groups(names)
+    assert len(groups) == cross_validation.GROUPS
     assert sorted(np.concatenate(groups).tolist()) == list(range(3000))
-    assert any("1000 people were left out in 20 groups" in note for note in crossval.notes(people_of(names)))
+    assert any("1000 people were left out in 20 groups" in note for note in cross_validation.notes(people_of(names)))
 
 
 def people_of(names: list[str]) -> Sample:
@@ -253,7 +255,7 @@ def people_of(names: list[str]) -> Sample:
     [({"Ada": 1}, 0, 0), ({"Ada": 3}, 3, 0), ({"Ada": 1, "Bob": 1}, 0, 2), ({"Ada": 2, "Bob": 1}, 2, 3)],
 )
 def test_small_galleries_are_asked_what_they_can_be(photos: dict[str, int], known: int, strangers: int) -> None:
-    found = crossval.cross_validate(people_around(photos), plain_fit)
+    found = cross_validation.cross_validate(people_around(photos), plain_fit)
 
     assert sum(one.known for one in found) == known
     assert sum(not one.known for one in found) == strangers
@@ -293,7 +295,7 @@ EVENTS = [
 
 
 def test_shots_are_counted_by_hand() -> None:
-    told = truth.parse(json.dumps(SHOTS).encode())
+    told = ground_truth.parse(json.dumps(SHOTS).encode())
     figures = video.figures(EVENTS, told, known={"Ada", "Bob"}, after_s=(0.0, 0.4))
 
     whole, later = figures.counted
@@ -328,7 +330,7 @@ def test_lost_box_of_somebody_gone_is_no_old_name(form: str) -> None:
             {"first": 1, "last": 2, "left": None, "right": "Bob"},
         ]
         told = json.dumps({"size": [200, 100], "shots": both}).encode()
-    figures = video.figures(LOST_EVENTS, truth.parse(told), known={"Ada", "Bob"})
+    figures = video.figures(LOST_EVENTS, ground_truth.parse(told), known={"Ada", "Bob"})
 
     assert (figures.old_names, figures.old_names_longest) == (1, 1)
     assert figures.counted[0].wrong.count == 1
@@ -345,7 +347,7 @@ BOXES = [box_truth(0, Ada=50, Bob=150, nobody=100), box_truth(1, Ada=150, Bob=50
 @pytest.mark.parametrize("lines", [False, True], ids=["a list", "lines"])
 def test_boxes_are_counted_by_hand(lines: bool) -> None:
     text = "\n".join(json.dumps(frame) for frame in BOXES) if lines else json.dumps(BOXES, indent=1)
-    figures = video.figures(EVENTS, truth.parse(text.encode()), known={"Ada", "Bob"})
+    figures = video.figures(EVENTS, ground_truth.parse(text.encode()), known={"Ada", "Bob"})
 
     whole = figures.counted[0]
     # frame 0: Ada unknown, Bob right; 1: Bob called Ada, Ada right; 3: Bob right; frame 2 isn't in the truth
@@ -360,15 +362,15 @@ def test_corrected_events_are_a_truth() -> None:
         json.dumps({"frame_id": e.frame_id, "tracks": [{"box": t.box, "name": "Ada"} for t in e.tracks]}).encode()
         for e in EVENTS
     )
-    (whole, *_) = video.figures(EVENTS, truth.parse(text), known={"Ada"}).counted
+    (whole, *_) = video.figures(EVENTS, ground_truth.parse(text), known={"Ada"}).counted
 
     assert [share.count for share in (whole.right, whole.wrong, whole.unknown)] == [4, 2, 3]
 
 
 def test_truths_of_the_readme_are_truths() -> None:
-    readme = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+    readme = (REPOSITORY / "README.md").read_text()
     section = readme[readme.index("## How well") : readme.index("## Recording and replay")]
-    found = [truth.parse(text.encode()) for text in re.findall(r"```json\n(.*?)```", section, re.DOTALL)]
+    found = [ground_truth.parse(text.encode()) for text in re.findall(r"```json\n(.*?)```", section, re.DOTALL)]
 
     assert [told.names for told in found] == [{"Ada Lovelace"}, {"Ada Lovelace", "Charles Babbage"}]
 
@@ -393,12 +395,12 @@ def test_damaged_truth_is_one_sentence(tmp_path: Path, text: str) -> None:
     path.write_bytes(text.encode("latin-1"))
 
     with pytest.raises(UserError, match=r"--truth .*truth\.json: .*expected \{") as caught:
-        truth.load(path)
+        ground_truth.load(path)
     assert "\n" not in str(caught.value)
 
 
 def test_truth_of_another_video_is_said() -> None:
-    told = truth.parse(json.dumps([box_truth(500, Ada=1)]).encode())
+    told = ground_truth.parse(json.dumps([box_truth(500, Ada=1)]).encode())
 
     with pytest.raises(UserError, match="frames 500 to 500, the video has 0 to 9"):
         video.check(told, {"Ada"}, 10, "truth.json")
@@ -426,8 +428,8 @@ EVIL = '<script>alert(1)</script><img src="http://example.com/x.png">$\\frac$ æ
 
 
 def evil_page(asked: list[Asked]) -> str:
-    result = Evaluation("cross-validation", EVIL, None, 2, 9, (EVIL,), measure.figures(asked), None, tuple(asked))
-    return page.page(result, Shown([Sheet(EVIL, (Tile(None, None, (EVIL,)),), 1)], []))
+    result = Evaluation("cross-validation", EVIL, None, 2, 9, (EVIL,), metrics.figures(asked), None, tuple(asked))
+    return html_report.page(result, Shown([Sheet(EVIL, (Tile(None, None, (EVIL,)),), 1)], []))
 
 
 def test_page_needs_nothing_else_and_escapes_names() -> None:
@@ -499,7 +501,7 @@ def evaluated(jetstream: Command, *words: str) -> dict:
 def test_gallery_alone_is_cross_validated(jetstream: Command, faces: Path) -> None:
     told = evaluated(jetstream)
 
-    stored = galleryfile.read(gallery.gallery_dir(faces, jetstream.models))
+    stored = store.read(train.gallery_dir(faces, jetstream.models))
     embeddings, names = stored.arrays["embeddings"], np.array([photo.person for photo in stored.manifest.photos])
     expected = {}
     for row, name in enumerate(names):
@@ -669,7 +671,7 @@ def test_real_people_are_measured_as_a_plain_loop_measures_them(
         shutil.copy(photo, tmp_path / "faces" / folder.name)
     told = evaluated(jetstream)["figures"]
 
-    stored = galleryfile.read(gallery.gallery_dir(tmp_path / "faces", jetstream.models))
+    stored = store.read(train.gallery_dir(tmp_path / "faces", jetstream.models))
     used = [photo for photo in stored.manifest.photos if photo.row is not None]
     embeddings, names = stored.arrays["embeddings"], np.array([photo.person for photo in used])
     right = named = 0

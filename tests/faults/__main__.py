@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.faults.elsewhere import ROWS
+from tests.support.repository import REPOSITORY
 
-PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "FAULTS.md"
+PAGE = REPOSITORY / "docs" / "FAULTS.md"
 BEGIN, END = "<!-- table -->\n", "<!-- end of table -->\n"
 
 

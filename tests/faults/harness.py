@@ -15,9 +15,9 @@ import av
 import msgpack
 import zmq
 
-from jetstream import top
 from jetstream.messages import Status
-from tests.command import Command, children_of, segments_of
+from jetstream.topic import subscriber
+from tests.support.command import Command, children_of, segments_of
 
 PATIENCE_S = 60.0
 """for anything that ought to take a few seconds: other work may share the machine"""
@@ -36,7 +36,7 @@ class Faulty(Command):
         return {**plain, **self.extra, "PYTHONPATH": path}
 
     def status(self) -> Status:
-        return next(top.statuses(self.run_dir))
+        return next(subscriber.statuses(self.run_dir))
 
     def pid_of(self, name: str) -> int:
         return next(p.beat.pid for p in self.status().processes if p.process == name and p.beat)

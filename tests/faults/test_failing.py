@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.test_run import DEMO, frames_flow
 from tests.faults.conftest import Tell
 from tests.faults.harness import Ear, Faulty, left_behind, played, stop, wait_until
-from tests.test_run import DEMO, frames_flow
 
 INJECT = str(Path(__file__).parent / "inject")
 LIMIT_MB = 600

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import children_of, segments_of
+from tests.end_to_end.test_run import DEMO, frames_flow
 from tests.faults.conftest import Tell
 from tests.faults.harness import Ear, Faulty, left_behind, played, stop, wait_until, zombies_of
-from tests.test_run import DEMO, frames_flow
+from tests.support.command import children_of, segments_of
 
 pytestmark = pytest.mark.faults
 

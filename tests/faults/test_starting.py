@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from jetstream import top
 from jetstream.errors import PipelineError
+from jetstream.topic import subscriber
+from tests.end_to_end.test_run import DEMO, frames_flow
 from tests.faults.conftest import Tell
 from tests.faults.harness import Ear, Faulty, left_behind, stop, wait_until
-from tests.test_run import DEMO, frames_flow
 
 MOMENTS_S = (0.02, 0.1, 0.3, 0.6, 0.9, 1.2, 1.6, 2.0, 2.5, 3.0, 4.0)
 
@@ -101,7 +101,7 @@ def test_file_damaged_while_it_runs_hurts_no_running_stage(own: Faulty, tell: Te
 
 def is_back(jetstream: Faulty) -> bool:
     try:
-        status = next(top.statuses(jetstream.run_dir))
+        status = next(subscriber.statuses(jetstream.run_dir))
     except PipelineError:
         return False
     return any(p.process == "recognize" and p.restarts == 1 and p.state == "running" for p in status.processes)

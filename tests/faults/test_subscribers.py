@@ -6,9 +6,9 @@ from contextlib import ExitStack
 import pytest
 import zmq
 
+from tests.end_to_end.test_run import DEMO, frames_flow
 from tests.faults.conftest import Tell
 from tests.faults.harness import Ear, Faulty, left_behind, stop, wait_until
-from tests.test_run import DEMO, frames_flow
 
 MANY = 100
 

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from jetstream import audit, configfile, galleryfile, keys, passwords, recordings, retention, top
-from jetstream.config import Camera, Config
+from jetstream.config import load, secrets
+from jetstream.config.schema import Camera, Config
 from jetstream.errors import JetstreamError
-from jetstream.evaluation import truth
+from jetstream.evaluation import ground_truth
+from jetstream.gallery import audit, store
 from jetstream.ipc import layout
-from jetstream.ipc.doorman import DOMAIN, Doorman
 from jetstream.ipc.ring import Ring, Rings
 from jetstream.messages import (
     GARBLED,
@@ -43,13 +43,17 @@ from jetstream.messages import (
     gallery_topic_of,
     topic_of,
 )
-from jetstream.rundir import RINGS, RunDir
+from jetstream.recording import library, retention
+from jetstream.runtime.run_dir import RINGS, RunDir
 from jetstream.stages.record import cut_to_last_line, last_event
-from jetstream.video import mend, opening, source
-from jetstream.vision.classifier import Classifier
+from jetstream.topic import keys, subscriber
+from jetstream.topic.zap import DOMAIN, Doorman
+from jetstream.video import ffmpeg, mp4_repair, source
+from jetstream.vision.recognition.classifier import Classifier
+from tests.support.repository import REPOSITORY
 
 NOWHERE = Path("fuzz")
-CONFIGS = Path(__file__).resolve().parent.parent.parent / "configs"
+CONFIGS = REPOSITORY / "configs"
 POINTS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0)
 
 
@@ -105,26 +109,24 @@ def outside_decoders() -> Iterator[Decoder]:
     topic = [msgspec.msgpack.encode(body) for body in bodies]
     yield Decoder("topic", topic, _subscribed, ())
     line = msgspec.json.encode(event)
-    yield Decoder("event line: who is in it", [line], recordings.names_in_line, ())
+    yield Decoder("event line: who is in it", [line], library.names_in_line, ())
     yield Decoder("event line: is it ours", [line], lambda data: retention.is_ours(data, "door"), ())
     event_decoder = msgspec.json.Decoder(type(event))
     yield Decoder("event line: evaluation", [line], event_decoder.decode, GARBLED)
     boxes = b'[{"frame": 0, "faces": [{"box": [4, 1, 9, 8], "name": "Ada"}, {"box": [6, 9, 7, 20], "name": null}]}]'
     shots = b'{"size": [1280, 720], "shots": [{"first": 0, "last": 103, "left": "Ada", "right": null}]}'
-    yield Decoder("truth", [boxes, shots, line + b"\n" + line], truth.parse, (ValueError, RecursionError))
+    yield Decoder("truth", [boxes, shots, line + b"\n" + line], ground_truth.parse, (ValueError, RecursionError))
 
 
 def _subscribed(data: bytes) -> None:
-    event = top.event_in([b"detections.door", data], b"detections.door", "")
+    event = subscriber.event_in([b"detections.door", data], b"detections.door", "")
     if event is not None:
-        top.line(event)
+        subscriber.line(event)
 
 
 def file_decoders() -> Iterator[Decoder]:
     toml = [path.read_bytes() for path in sorted(CONFIGS.glob("*.toml"))]
-    yield Decoder(
-        "config", toml, lambda data: configfile.build(configfile.parse_toml(data, "c"), where="c"), (JetstreamError,)
-    )
+    yield Decoder("config", toml, lambda data: load.build(load.parse_toml(data, "c"), where="c"), (JetstreamError,))
     sets = [
         b"detect.min_face_px=60",
         b"cameras.0.fps=5",
@@ -132,7 +134,7 @@ def file_decoders() -> Iterator[Decoder]:
         b"detect.ignore=[{box=[1,2,3,4]}]",
     ]
     two = {"cameras": [{"name": "door", "source": "demo"}]}
-    yield Decoder("--set", sets, lambda data: configfile.build(two, where="c", sets=[_text(data)]), (JetstreamError,))
+    yield Decoder("--set", sets, lambda data: load.build(two, where="c", sets=[_text(data)]), (JetstreamError,))
     private = msgspec.json.encode(Config(cameras=(Camera(name="door", source="demo"),)))
     config_decoder = msgspec.json.Decoder(Config)
     yield Decoder("run directory", [private], config_decoder.decode, GARBLED)
@@ -157,10 +159,10 @@ def _text(data: bytes) -> str:
 
 def _named(data: bytes) -> None:
     spec = _text(data)
-    configfile.camera_name(spec)
+    load.camera_name(spec)
     source.shown(spec)
-    passwords.is_plain(spec)
-    passwords.expanded(spec, "c", {"P": "secret"})
+    secrets.is_plain(spec)
+    secrets.expanded(spec, "c", {"P": "secret"})
     source.kind_of(spec)
 
 
@@ -175,20 +177,20 @@ def _asked(data: bytes) -> None:
 
 
 def gallery_decoders() -> Iterator[Decoder]:
-    photo = galleryfile.PhotoRecord("Ada", "1.jpg", 1000, 5, "ab" * 32, 1, 0, None)
-    manifest = galleryfile.Manifest(
+    photo = store.PhotoRecord("Ada", "1.jpg", 1000, 5, "ab" * 32, 1, 0, None)
+    manifest = store.Manifest(
         2, 1, "cd" * 32, {"Ada": 1}, (photo,), (), (), archive="gallery-1.npz", archive_sha256="e" * 64
     )
     text = msgspec.json.encode(manifest)
-    yield Decoder("gallery manifest", [text], lambda data: galleryfile.parse_manifest(data, NOWHERE), (JetstreamError,))
+    yield Decoder("gallery manifest", [text], lambda data: store.parse_manifest(data, NOWHERE), (JetstreamError,))
     buffer = io.BytesIO()
     photos = np.random.default_rng(1).normal(size=(4, 128)).astype(np.float32)
     made = Classifier.fit(photos, ["Ada", "Ada", "Bob", "Bob"], background=photos[:2] + 1, negatives=photos[:0])
     np.savez(buffer, embeddings=photos, **{k: v for k, v in made.to_arrays().items() if k != "embeddings"})
     yield Decoder("gallery archive", [buffer.getvalue()], _classifier, (JetstreamError,))
-    arrays = galleryfile.parse_archive(NOWHERE, buffer.getvalue())
+    arrays = store.parse_archive(NOWHERE, buffer.getvalue())
     rows = [name.encode() + b"\0" + _npy(array) for name, array in arrays.items()]
-    yield Decoder("gallery arrays", rows, partial(_with_array, arrays), (JetstreamError, *galleryfile.DAMAGED))
+    yield Decoder("gallery arrays", rows, partial(_with_array, arrays), (JetstreamError, *store.DAMAGED))
 
 
 def _npy(array: np.ndarray) -> bytes:
@@ -203,12 +205,12 @@ def _with_array(arrays: dict[str, np.ndarray], data: bytes) -> None:
     array = np.load(io.BytesIO(content), allow_pickle=False)
     try:
         Classifier.from_arrays({**arrays, _text(name): array})
-    except galleryfile.DAMAGED as error:
+    except store.DAMAGED as error:
         raise AssertionError("not refused in words") from error
 
 
 def _classifier(data: bytes) -> None:
-    Classifier.from_arrays(galleryfile.parse_archive(NOWHERE, data))
+    Classifier.from_arrays(store.parse_archive(NOWHERE, data))
 
 
 def recording_decoders(folder: Path) -> Iterator[Decoder]:
@@ -224,7 +226,7 @@ def recording_decoders(folder: Path) -> Iterator[Decoder]:
 
     def exceeds(data: bytes) -> None:
         path.write_bytes(data)
-        opening.boxes_exceed(path)
+        ffmpeg.boxes_exceed(path)
 
     def cut(data: bytes) -> None:
         path.write_bytes(data)
@@ -247,9 +249,9 @@ def recording_decoders(folder: Path) -> Iterator[Decoder]:
 
 
 def _mended(data: bytes) -> None:
-    n_bytes = mend.whole_bytes(io.BytesIO(data))
+    n_bytes = mp4_repair.whole_bytes(io.BytesIO(data))
     assert n_bytes <= len(data)
-    assert mend.whole_bytes(io.BytesIO(data[:n_bytes])) == n_bytes
+    assert mp4_repair.whole_bytes(io.BytesIO(data[:n_bytes])) == n_bytes
 
 
 def folder_decoders(folder: Path) -> Iterator[Decoder]:

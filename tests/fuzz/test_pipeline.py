@@ -9,9 +9,10 @@ import pytest
 import zmq
 
 from jetstream.messages import Status
-from tests.command import Command
+from tests.support.command import Command
+from tests.support.repository import REPOSITORY
 
-DEMO = str(Path(__file__).resolve().parent.parent.parent / "configs" / "demo.toml")
+DEMO = str(REPOSITORY / "configs" / "demo.toml")
 
 
 def pids(status: Status) -> dict[str, int]:

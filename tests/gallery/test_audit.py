@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from jetstream import audit
 from jetstream.errors import UserError
-from tests.inside import Inside
+from jetstream.gallery import audit
+from tests.support.inside import Inside
 
 
 def add_many(folder: Path, count: int) -> None:

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from jetstream.looking import verdict
-from jetstream.vision.classifier import MARGIN, Answer, Classifier
+from jetstream.gallery.identify import verdict
+from jetstream.vision.recognition.classifier import MARGIN, Answer, Classifier
 
 
 def person(place: int) -> np.ndarray:

@@ -15,11 +15,12 @@ import psutil
 import pytest
 import zmq
 
-from jetstream import gallery, photos
+from jetstream.gallery import photos
+from jetstream.gallery import train as gallery
 from jetstream.stages.learn import Change
-from tests.command import Command
+from tests.support.command import Command
+from tests.support.repository import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 DEMO = str(REPOSITORY / "configs" / "demo.toml")
 COLLINS, HOPPER = "Eileen Collins", "Grace Hopper"
 OFTEN = ("--set", "recognize.watch_s=0.2")
@@ -193,11 +194,13 @@ def test_gallery_swapped_100_times_under_load_loses_no_frame_and_no_name_is_from
 KILLED = """
 import os, signal, sys, time
 from pathlib import Path
-from jetstream import configfile, gallery, startup
+from jetstream import startup
+from jetstream.config import load
+from jetstream.gallery import train as gallery
 import sklearn.covariance, sklearn.svm  # once, and not in each child
 
 faces, models = Path("faces"), Path("models")
-config = configfile.build({"models": {"dir": "models"}}, where="test")
+config = load.build({"models": {"dir": "models"}}, where="test")
 
 
 def dying_at(step):

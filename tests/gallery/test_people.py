@@ -10,12 +10,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from jetstream import gallery, people, recordings
 from jetstream.errors import UserError
+from jetstream.gallery import people, train
 from jetstream.messages import Event, EventTrack, Vote
+from jetstream.recording import library as recordings
 from jetstream.stages.record import open_events
-from tests.command import Command
 from tests.conftest import REPOSITORY
+from tests.support.command import Command
 
 DEMO = str(REPOSITORY / "configs" / "demo.toml")
 
@@ -216,7 +217,7 @@ def test_name_that_was_gone_back_to_is_forgotten_and_the_new_one_stays(built: Co
 def test_interrupted_forget_says_that_embeddings_are_left_and_is_repeated_to_its_end(built: Command) -> None:
     faces, folder = built.folder / "faces", built.folder / "models"
     built("train", *models(built))
-    lock = gallery.gallery_dir(faces, folder) / "lock"
+    lock = train.gallery_dir(faces, folder) / "lock"
     lock.unlink()
     lock.mkdir()  # not even root can write that
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jetstream.errors import UserError
-from jetstream.photos import check_name, list_photos, stamp
+from jetstream.gallery.photos import check_name, list_photos, stamp
 
 
 def put(folder: Path, *files: str) -> Path:

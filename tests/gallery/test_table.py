@@ -3,9 +3,9 @@ import io
 import pytest
 from rich.console import Console
 
-from jetstream.galleryfile import Warned
-from jetstream.galleryreport import PersonReport, Refused, Report
-from jetstream.peopletable import table, words
+from jetstream.gallery.report import PersonReport, Refused, Report
+from jetstream.gallery.store import Warned
+from jetstream.gallery.table import table, words
 
 
 def shown(*people: PersonReport, unknown: PersonReport | None = None, width: int = 100) -> list[str]:

@@ -8,19 +8,20 @@ import cv2
 import numpy as np
 import pytest
 
-from jetstream import gallery, photos
-from jetstream.config import Config, Models, Recognize
-from jetstream.enrol import look_at
+from jetstream.config.schema import Config, Models, Recognize
 from jetstream.errors import ModelError, UserError
-from jetstream.galleryfile import Warned
-from jetstream.galleryreport import Refused
-from jetstream.photos import list_photos
+from jetstream.gallery import photos
+from jetstream.gallery import train as gallery
+from jetstream.gallery.photo_faces import look_at
+from jetstream.gallery.photos import list_photos
+from jetstream.gallery.report import Refused
+from jetstream.gallery.store import Warned
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.vision import align
-from jetstream.vision.classifier import Classifier
-from jetstream.vision.embedder import CpuEmbedder, Embedder
-from jetstream.vision.mtcnn import Mtcnn
-from tests.looks import looks
+from jetstream.vision.detection.mtcnn import Mtcnn
+from jetstream.vision.recognition import align
+from jetstream.vision.recognition.classifier import Classifier
+from jetstream.vision.recognition.embedder import CpuEmbedder, Embedder
+from tests.support.looks import looks
 
 COLLINS, HOPPER = "Eileen Collins", "Grace Hopper"
 

@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jetstream import configfile, startup
-from jetstream.replay import replay
+from jetstream import startup
+from jetstream.config import load
+from jetstream.replay.replay import replay
+from tests.support.repository import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
 GOLDEN = Path(__file__).resolve().parent / "demo.json"
 
 
@@ -19,7 +20,7 @@ def demo_replay(models: Path) -> list[list[Any]]:
         "models": {"dir": str(models)},
         "recognize": {"faces": "demo"},
     }
-    config = startup.prepare(configfile.build(data, where="golden"))
+    config = startup.prepare(load.build(data, where="golden"))
     return [
         [[face.track_id, face.state, face.name, [round(value) for value in face.box]] for face in tracked.faces]
         for tracked, _ in replay(config)

@@ -4,7 +4,7 @@ import pytest
 
 from jetstream import weights
 from jetstream.runners.onnxrt import OnnxRunner
-from tests.gpu import emulation
+from tests.support import gpu_emulation
 
 
 @pytest.fixture(scope="session")
@@ -18,9 +18,9 @@ def library_of_small_tiles(tmp_path_factory) -> ctypes.CDLL:
 
 
 def _library(tmp_path_factory, tile: int) -> ctypes.CDLL:
-    if emulation.COMPILER is None:
+    if gpu_emulation.COMPILER is None:
         pytest.skip("no C++ compiler (g++ or clang++) to run the GPU's kernels on the CPU with")
-    return emulation.build(tmp_path_factory.mktemp("kernels"), tile)
+    return gpu_emulation.build(tmp_path_factory.mktemp("kernels"), tile)
 
 
 @pytest.fixture(scope="module")

@@ -6,18 +6,18 @@ import cv2
 import numpy as np
 import pytest
 
-from jetstream.config import Camera, Config, Detect
+from jetstream.config.schema import Camera, Config, Detect
 from jetstream.errors import ModelError
-from jetstream.gpu import compiling, pnet
+from jetstream.gpu import cubin_cache, pnet
 from jetstream.gpu.cascade import PNET_SHARED_FLOATS, Cascade
 from jetstream.gpu.detector import GpuDetector
-from jetstream.gpu.opening import settings_of
-from jetstream.gpu.words import BUDGET
+from jetstream.gpu.structs import BUDGET
+from jetstream.networks.gpu import settings_of
 from jetstream.runners.base import Unavailable
-from jetstream.vision import motion
-from jetstream.vision.detector import CpuDetector, Look
-from jetstream.vision.mtcnn import Mtcnn
-from tests.gpu.emulation import EmulatedDevice, OnnxNet
+from jetstream.vision.detection import motion
+from jetstream.vision.detection.detector import CpuDetector, Look
+from jetstream.vision.detection.mtcnn import Mtcnn
+from tests.support.gpu_emulation import EmulatedDevice, OnnxNet
 
 NOBODY = np.empty((0, 4), np.float32)
 THRESHOLDS = (0.7, 0.7, 0.5)
@@ -222,10 +222,10 @@ def test_every_kernel_is_launched_by_somebody(opened, people):
 
 
 def emulation_kernels():
-    from jetstream.gpu import compiling
-    from tests.gpu.emulation import _KERNEL
+    from jetstream.gpu import cubin_cache
+    from tests.support.gpu_emulation import _KERNEL
 
-    return _KERNEL.findall(compiling.sources())
+    return _KERNEL.findall(cubin_cache.sources())
 
 
 @pytest.mark.parametrize("content", [b"", b"no network"])
@@ -258,6 +258,6 @@ KIB_A_BLOCK = {
 
 @pytest.mark.parametrize("capability", KIB_A_BLOCK)
 def test_p_nets_shared_memory_is_there_on_every_gpu(capability):
-    tile = compiling.tile_cells(capability)
+    tile = cubin_cache.tile_cells(capability)
     declared = 2 * 16 * (2 * tile + 10)  # rows and columns of `Between`
     assert 4 * PNET_SHARED_FLOATS[tile] + declared <= KIB_A_BLOCK[capability] * 1024

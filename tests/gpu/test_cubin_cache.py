@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jetstream.gpu import compilers, compiling, nvrtc
+from jetstream.gpu import compilers, cubin_cache, nvrtc
 from jetstream.gpu.compilers import Compiler
 from jetstream.runners.base import Unavailable
 
@@ -69,7 +69,7 @@ def pretended(tmp_path):
 @pytest.mark.parametrize("capability", ["7.5", "8.7", "9.0", "12.0"])
 def test_a_cubin_is_for_the_gpu_that_was_asked_for(compiler, alone, capability):
     alone(compiler)
-    cubin = compiling.compile_source(SOURCE, capability)
+    cubin = cubin_cache.compile_source(SOURCE, capability)
     assert b"fill" in cubin
     assert architecture(cubin) == capability.replace(".", "")
 
@@ -77,7 +77,7 @@ def test_a_cubin_is_for_the_gpu_that_was_asked_for(compiler, alone, capability):
 @pytest.mark.parametrize("capability", ["7.5", "9.0"])
 def test_our_kernels_compile(compiler, alone, capability):
     alone(compiler)
-    assert architecture(compiling.compile_source(compiling.sources(), capability)) == capability.replace(".", "")
+    assert architecture(cubin_cache.compile_source(cubin_cache.sources(), capability)) == capability.replace(".", "")
 
 
 @pytest.mark.parametrize("capability", ["5.3", "6.1", "7.2"])
@@ -86,7 +86,7 @@ def test_old_gpus_get_small_tiles_and_whichever_compiler_still_knows_them(alone,
         pytest.skip("needs NVRTC")
     alone(*filter(None, COMPILERS.values()))
     try:
-        cubin = compiling.compile_source(compiling.sources(), capability)
+        cubin = cubin_cache.compile_source(cubin_cache.sources(), capability)
     except Unavailable as reason:
         pytest.skip(f"{old.name} is too new: {reason}")
     assert architecture(cubin) == capability.replace(".", "")
@@ -97,19 +97,19 @@ def test_a_wrong_source_names_file_line_and_reason_once_a_compiler(compiler, alo
     with pytest.raises(
         Unavailable, match=rf'^{compiler.name}: nms\.cu\(2\): error: identifier "nothing" is undefined$'
     ):
-        compiling.compile_source(WRONG, "9.0")
+        cubin_cache.compile_source(WRONG, "9.0")
 
 
 def test_a_gpu_that_no_compiler_knows_is_said_with_a_remedy(compiler, alone):
     alone(compiler)
     with pytest.raises(Unavailable, match=r"it doesn't know this GPU \(pip install nvidia-cuda-nvrtc-cu12 helps\)$"):
-        compiling.compile_source(SOURCE, "8.4")
+        cubin_cache.compile_source(SOURCE, "8.4")
 
 
 def test_a_compiler_that_fails_gives_way_to_the_next(alone, pretended):
     broken = pretended("nvcc 9.0", "echo \"nvcc fatal   : Unsupported gpu architecture 'sm_90'\" >&2; exit 1")
     asked = alone(broken, pretended("NVRTC 12.9", "printf cubin > $cubin"))
-    assert compiling.compile_source(SOURCE, "9.0") == b"cubin"
+    assert cubin_cache.compile_source(SOURCE, "9.0") == b"cubin"
     assert asked == ["nvcc 9.0", "NVRTC 12.9"]
 
 
@@ -128,14 +128,14 @@ def test_a_compiler_that_fails_gives_way_to_the_next(alone, pretended):
 def test_what_a_compiler_says_last_is_the_reason(alone, pretended, script, reason):
     alone(pretended("nvcc 13.0", script))
     with pytest.raises(Unavailable, match=f"^nvcc 13.0: {reason} "):
-        compiling.compile_source(SOURCE, "9.0")
+        cubin_cache.compile_source(SOURCE, "9.0")
 
 
 def test_a_compiler_that_is_no_program_is_a_clause(alone, tmp_path):
     (tmp_path / "nvcc").touch()
     alone(Compiler("nvcc", str(tmp_path / "nvcc"), (str(tmp_path / "nvcc"),)))
     with pytest.raises(Unavailable, match=r"nvcc: .*/nvcc can't be run \(Permission denied\)"):
-        compiling.compile_source(SOURCE, "9.0")
+        cubin_cache.compile_source(SOURCE, "9.0")
 
 
 def test_a_compiler_that_hangs_is_ended_with_its_children(pretended, tmp_path):
@@ -155,7 +155,7 @@ def test_without_any_compiler_the_sentence_says_what_to_install(monkeypatch, tmp
     if any(name.startswith("NVRTC") for name, _, _ in compilers.found()):
         pytest.skip("NVRTC is here")
     with pytest.raises(Unavailable) as caught:
-        compiling.compile_source(SOURCE, "9.0")
+        cubin_cache.compile_source(SOURCE, "9.0")
     assert str(caught.value) == (
         "no nvcc and no NVRTC to compile the GPU kernels with "
         "(CUDA toolkit's nvcc, or pip install nvidia-cuda-nvrtc-cu12)"
@@ -181,36 +181,36 @@ def test_an_nvrtc_that_cannot_be_loaded_is_none(monkeypatch, tmp_path):
 @pytest.mark.parametrize("capability", ["5.2", "3.5", "13.0"])
 def test_a_gpu_that_is_too_old_or_too_new_is_said(tmp_path, capability):
     with pytest.raises(Unavailable, match=f"compute capability {capability}: the GPU kernels are made for 5.3 to 12"):
-        compiling.ensure(tmp_path, capability, SOURCE)
+        cubin_cache.ensure(tmp_path, capability, SOURCE)
 
 
 def test_sources_are_all_files_in_order_each_with_its_name():
-    lines = compiling.sources().splitlines()
-    assert [line for line in lines if line.startswith("#line")] == [f'#line 1 "{name}"' for name in compiling.NAMES]
+    lines = cubin_cache.sources().splitlines()
+    assert [line for line in lines if line.startswith("#line")] == [f'#line 1 "{name}"' for name in cubin_cache.NAMES]
     assert not [line for line in lines if line.lstrip().startswith("#include")]
 
 
 def test_a_missing_kernel_file_is_a_clause(monkeypatch, tmp_path):
-    monkeypatch.setattr(compiling, "KERNELS", tmp_path)
+    monkeypatch.setattr(cubin_cache, "KERNELS", tmp_path)
     with pytest.raises(Unavailable, match=r"common\.cu: No such file or directory; jetstream isn't installed whole"):
-        compiling.sources()
+        cubin_cache.sources()
 
 
 def test_source_and_gpu_make_another_name():
-    name = compiling.file_name(SOURCE, "9.0")
+    name = cubin_cache.file_name(SOURCE, "9.0")
     assert name.startswith("kernels-sm_90-")
     assert name.endswith(".cubin")
-    assert compiling.file_name(SOURCE + " ", "9.0") != name
-    assert compiling.file_name(SOURCE, "12.0").startswith("kernels-sm_120-")
+    assert cubin_cache.file_name(SOURCE + " ", "9.0") != name
+    assert cubin_cache.file_name(SOURCE, "12.0").startswith("kernels-sm_120-")
 
 
 def test_kernels_compile_once(alone, pretended, tmp_path):
     asked = alone(pretended("nvcc 13.0", "printf cubin > $cubin"))
-    path = compiling.ensure(tmp_path, "9.0", SOURCE)
-    assert compiling.ensure(tmp_path, "9.0", SOURCE) == path
+    path = cubin_cache.ensure(tmp_path, "9.0", SOURCE)
+    assert cubin_cache.ensure(tmp_path, "9.0", SOURCE) == path
     assert asked == ["nvcc 13.0"]
-    assert compiling.load(tmp_path, "9.0", SOURCE) == b"cubin"
-    assert compiling.is_there(tmp_path, "9.0", SOURCE)
+    assert cubin_cache.load(tmp_path, "9.0", SOURCE) == b"cubin"
+    assert cubin_cache.is_there(tmp_path, "9.0", SOURCE)
 
 
 @pytest.mark.parametrize(
@@ -225,13 +225,13 @@ def test_kernels_compile_once(alone, pretended, tmp_path):
 )
 def test_a_damaged_file_is_refused_and_compiled_again(alone, pretended, tmp_path, damage, reason):
     asked = alone(pretended("nvcc 13.0", "printf cubin > $cubin"))
-    path = compiling.ensure(tmp_path, "9.0", SOURCE)
+    path = cubin_cache.ensure(tmp_path, "9.0", SOURCE)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(Unavailable) as caught:
-        compiling.load(tmp_path, "9.0", SOURCE)
+        cubin_cache.load(tmp_path, "9.0", SOURCE)
     assert str(caught.value) == f"{path}: {reason} (`jetstream build` makes them)"
-    compiling.ensure(tmp_path, "9.0", SOURCE)
-    assert compiling.load(tmp_path, "9.0", SOURCE) == b"cubin"
+    cubin_cache.ensure(tmp_path, "9.0", SOURCE)
+    assert cubin_cache.load(tmp_path, "9.0", SOURCE) == b"cubin"
     assert len(asked) == 2
 
 
@@ -239,14 +239,14 @@ def test_kernels_that_were_not_compiled_are_a_clause(tmp_path):
     with pytest.raises(
         Unavailable, match=rf"no kernels for this GPU in {tmp_path} yet \(`jetstream build` makes them\)"
     ):
-        compiling.load(tmp_path, "9.0", SOURCE)
-    assert not compiling.is_there(tmp_path, "9.0", SOURCE)
+        cubin_cache.load(tmp_path, "9.0", SOURCE)
+    assert not cubin_cache.is_there(tmp_path, "9.0", SOURCE)
 
 
 def test_a_folder_that_cannot_be_written_is_a_clause(alone, pretended):
     alone(pretended("nvcc 13.0", "printf cubin > $cubin"))
     with pytest.raises(Unavailable, match=r"^/proc: "):
-        compiling.ensure(Path("/proc"), "9.0", SOURCE)
+        cubin_cache.ensure(Path("/proc"), "9.0", SOURCE)
 
 
 def is_running(pid: int) -> bool:

@@ -8,20 +8,22 @@ import msgspec
 import numpy as np
 import pytest
 
-from jetstream.config import Config, Models
-from jetstream.gpu import compiling
+from jetstream.config.schema import Config, Models
+from jetstream.gpu import cubin_cache
 from jetstream.gpu.embedder import GpuEmbedder
-from jetstream.gpu.faces import strip_of
-from jetstream.models import open_embedder
-from jetstream.runners import backends, nvidia, supply, trt
+from jetstream.gpu.face_crops import strip_of
+from jetstream.networks import backends
+from jetstream.networks.open import open_embedder
+from jetstream.networks.runner import recipe_for
+from jetstream.runners import cuda_driver
 from jetstream.runners.base import Unavailable
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.runners.opening import recipe_for
-from jetstream.vision import align
-from jetstream.vision.embedder import CpuEmbedder, Embedder, View
+from jetstream.runners.tensorrt import bindings, prepare
+from jetstream.vision.recognition import align
+from jetstream.vision.recognition.embedder import CpuEmbedder, Embedder, View
 from jetstream.weights import published
-from tests.gpu.emulation import COMPILER, EmulatedDevice, OnnxNet, build
-from tests.runners.gpu import engines_for, kept_engines, need
+from tests.support.gpu import engines_for, kept_engines, need
+from tests.support.gpu_emulation import COMPILER, EmulatedDevice, OnnxNet, build
 
 # of Eileen Collins's portrait: left eye, right eye, nose, mouth corners
 COLLINS = np.array([[202.0, 108.0], [245.0, 108.0], [225.0, 130.0], [207.0, 152.0], [243.0, 152.0]])
@@ -327,8 +329,8 @@ def test_embedder_without_kernels_cuts_on_the_cpu_and_says_why(models_dir, tmp_p
         raise Unavailable("no kernels for this GPU")
 
     monkeypatch.setattr(backends, "choose", lambda gpu: backends.Choice(("tensorrt", "cpu"), {}, has_gpu=True))
-    monkeypatch.setattr(nvidia, "gpu", lambda number: nvidia.Gpu("a GPU", "9.0", 1 << 30))
-    monkeypatch.setattr(compiling, "load", no_kernels)
+    monkeypatch.setattr(cuda_driver, "gpu", lambda number: cuda_driver.Gpu("a GPU", "9.0", 1 << 30))
+    monkeypatch.setattr(cubin_cache, "load", no_kernels)
     config = msgspec.structs.replace(engines_for(tmp_path), models=Models(dir=str(models_dir)))
 
     with open_embedder(config) as embedder:
@@ -342,8 +344,8 @@ def on_the_gpu(models_dir: Path, engines: Path, precision: str) -> Config:
     """A config whose embedder and kernels are built."""
     need("tensorrt")
     config = msgspec.structs.replace(engines_for(engines, precision), models=Models(dir=str(models_dir)))
-    supply.ensure([recipe_for(models_dir / "embedder.onnx", config, trt.version())], engines)
-    compiling.ensure(engines, nvidia.gpu(config.gpu.device).capability)
+    prepare.ensure([recipe_for(models_dir / "embedder.onnx", config, bindings.version())], engines)
+    cubin_cache.ensure(engines, cuda_driver.gpu(config.gpu.device).capability)
     return config
 
 

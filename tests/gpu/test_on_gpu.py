@@ -14,20 +14,22 @@ import numpy as np
 import pytest
 
 from jetstream import weights
-from jetstream.config import Camera, Config, Detect, Gpu
-from jetstream.gpu import compiling, opening, pnet
+from jetstream.config.schema import Camera, Config, Detect, Gpu
+from jetstream.gpu import cubin_cache, pnet
 from jetstream.gpu.cascade import Cascade
 from jetstream.gpu.detector import GpuDetector
 from jetstream.gpu.device import CudaDevice
 from jetstream.ipc.ring import Ring, segment_name
-from jetstream.runners import nvidia, supply, trt
+from jetstream.networks import gpu as opening
+from jetstream.networks.runner import recipe_for
+from jetstream.runners import cuda_driver
 from jetstream.runners.base import Unavailable
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.runners.opening import recipe_for
-from jetstream.vision.detector import CpuDetector, Look
-from jetstream.vision.mtcnn import Detections, Mtcnn
-from tests.gpu.emulation import OnnxNet
-from tests.runners import gpu
+from jetstream.runners.tensorrt import bindings, prepare
+from jetstream.vision.detection.detector import CpuDetector, Look
+from jetstream.vision.detection.mtcnn import Detections, Mtcnn
+from tests.support import gpu
+from tests.support.gpu_emulation import OnnxNet
 
 pytestmark = pytest.mark.gpu
 
@@ -112,12 +114,12 @@ def config_of(folder: Path, precision: str = "fp32", **detect: Any) -> Config:
 @pytest.fixture
 def with_cpu_nets(folder, runners, models_dir):
     """Opens a cascade whose kernels run on the GPU and whose networks on the CPU."""
-    capability = nvidia.gpu(0).capability
-    compiling.ensure(folder, capability)
-    device = EagerDevice(0, compiling.load(folder, capability))
+    capability = cuda_driver.gpu(0).capability
+    cubin_cache.ensure(folder, capability)
+    device = EagerDevice(0, cubin_cache.load(folder, capability))
 
     def open_one(rnet=(64, 256), onet=(16, 64)) -> GpuDetector:
-        settings = opening.settings_of(config_of(folder), compiling.tile_cells(capability))
+        settings = opening.settings_of(config_of(folder), cubin_cache.tile_cells(capability))
         nets = HostNet(runners[1], rnet, device), HostNet(runners[2], onet, device)
         with device.current():
             return GpuDetector(device, Cascade(device, *nets, pnet.weights(models_dir / "pnet.onnx"), settings))
@@ -129,12 +131,14 @@ def with_cpu_nets(folder, runners, models_dir):
 @pytest.fixture(scope="module")
 def with_engines(folder, models_dir):
     """Engines of R-Net and O-Net, built once, and the kernels; opens detectors on them."""
-    compiling.ensure(folder, nvidia.gpu(0).capability)
+    cubin_cache.ensure(folder, cuda_driver.gpu(0).capability)
 
     def open_one(precision: str, **detect: Any):
         config = config_of(folder, precision, **detect)
         files = weights.paths(models_dir)
-        made = supply.ensure([recipe_for(path, config, trt.version()) for path in (files.rnet, files.onet)], folder)
+        made = prepare.ensure(
+            [recipe_for(path, config, bindings.version()) for path in (files.rnet, files.onet)], folder
+        )
         assert all(one.path for one in made), [one.reason for one in made]
         return opening.open_gpu_detector(config)
 
@@ -222,10 +226,10 @@ def test_too_little_memory_is_a_sentence(with_engines):
 def test_a_kernel_that_fails_ends_the_process_with_a_reason_and_no_other(with_engines, folder, looks, on_cpu):
     program = f"""
 from pathlib import Path
-from jetstream.gpu import compiling
+from jetstream.gpu import cubin_cache
 from jetstream.gpu.device import CudaDevice
-from jetstream.gpu.words import WORK
-device = CudaDevice(0, compiling.load(Path({str(folder)!r}), {nvidia.gpu(0).capability!r}))
+from jetstream.gpu.structs import WORK
+device = CudaDevice(0, cubin_cache.load(Path({str(folder)!r}), {cuda_driver.gpu(0).capability!r}))
 with device.current():
     stream = device.stream()
     device.launch("keep_onet", (1, 1), 512, 0, bytes(WORK.itemsize), stream)  # every address is 0
@@ -247,8 +251,8 @@ def test_a_process_killed_amid_a_graph_leaves_the_gpu_to_the_next(
     program = f"""
 import cv2, numpy as np
 from pathlib import Path
-from jetstream.gpu import opening
-from jetstream.vision.detector import Look
+from jetstream.networks import gpu as opening
+from jetstream.vision.detection.detector import Look
 from tests.gpu.test_on_gpu import config_of
 look = Look(cv2.imread({str(tmp_path / "people.png")!r}), np.empty((0, 4), np.float32), True)
 with opening.open_gpu_detector(config_of(Path({str(folder)!r}))) as detector:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from jetstream.errors import RingError
 from jetstream.ipc.ring import LocalRing, Ring, Rings
+from tests.support.repository import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 NAME = "ring"
 
 Child = Callable[..., "subprocess.Popen[str]"]
@@ -190,7 +190,7 @@ def test_another_process_reads_the_same_pixels(ring: Ring, child: Child) -> None
 
 def test_no_torn_frame_gets_past_four_readers() -> None:
     seconds = os.environ.get("JETSTREAM_TORTURE_S", "2")
-    torture = Path(__file__).with_name("ring_torture.py")
+    torture = REPOSITORY / "tests" / "support" / "ring_torture.py"
     done = subprocess.run(
         [sys.executable, torture, "--seconds", seconds, "--kills", "0"], stdout=subprocess.PIPE, text=True
     )

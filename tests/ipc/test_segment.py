@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from jetstream.errors import RingError
 from jetstream.ipc.ring import Ring, segment_name, sweep
 from jetstream.ipc.segment import Role, Segment
-from tests.fulldisk import files_of_at_most
+from tests.support.fulldisk import files_of_at_most
 
 NAME = "ring"
 

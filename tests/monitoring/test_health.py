@@ -1,7 +1,7 @@
 """Healthy and ready, from what was said and how long ago."""
 
-from jetstream.metrics.health import SILENT_S, ailments, unready
-from tests.metrics.saying import beat, status
+from jetstream.monitoring.health import SILENT_S, ailments, unready
+from tests.support.statuses import beat, status
 
 S = 1_000_000_000
 

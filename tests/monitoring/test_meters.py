@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from jetstream.messages import Status
-from jetstream.metrics import meters
-from jetstream.metrics.meters import Meters, disk_use, process_use
-from jetstream.metrics.nvml import GpuUse, Nvml
+from jetstream.monitoring import meters
+from jetstream.monitoring.meters import Meters, disk_use, process_use
+from jetstream.monitoring.nvml import GpuUse, Nvml
 
 STAND_IN = """
 #include <string.h>

@@ -2,19 +2,19 @@
 
 import json
 import re
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from jetstream.counting import Counts
 from jetstream.messages import Status
-from jetstream.metrics.meters import DiskUse, ProcessUse, Readings
-from jetstream.metrics.nvml import GpuUse
-from jetstream.metrics.page import Page
-from tests.metrics.saying import beat, status
+from jetstream.monitoring.meters import DiskUse, ProcessUse, Readings
+from jetstream.monitoring.nvml import GpuUse
+from jetstream.monitoring.prometheus import Page
+from jetstream.runtime.counters import Counts
+from tests.support.repository import REPOSITORY
+from tests.support.statuses import beat, status
 
-DASHBOARD = Path(__file__).resolve().parent.parent.parent / "configs" / "grafana.json"
+DASHBOARD = REPOSITORY / "configs" / "grafana.json"
 UNITS = ("_seconds", "_bytes", "_ratio", "_total", "_info", "_per_second", "_count", "_sum", "_bucket")
 
 

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from jetstream import configfile
+from jetstream.config import load
 from jetstream.errors import UserError
-from jetstream.metrics import server
-from jetstream.metrics.meters import Readings
-from jetstream.metrics.server import MOST_CLIENTS, Told, check_endpoint, serving
-from tests.command import free_port
-from tests.metrics.saying import beat, status
+from jetstream.monitoring import server
+from jetstream.monitoring.meters import Readings
+from jetstream.monitoring.server import MOST_CLIENTS, Told, check_endpoint, serving
+from tests.support.command import free_port
+from tests.support.statuses import beat, status
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(server._Handler, "timeout", 0.5)
     port = free_port()
     data = {"metrics": {"endpoint": f"http://127.0.0.1:{port}"}, "cameras": [{"name": "door", "source": "demo"}]}
-    config = configfile.build(data, where="test")
+    config = load.build(data, where="test")
     told = Told(config)
     now_ns = time.monotonic_ns()
     told.last = (status(beat("track", levels={"newest door": now_ns}), turn_ns=now_ns), Readings())
@@ -64,7 +64,7 @@ def test_clients_that_say_nothing_or_nonsense_are_left_and_others_are_answered(p
 
 
 def test_endpoint_that_another_program_has_is_one_sentence(port: int) -> None:
-    settings = configfile.build({"metrics": {"endpoint": f"http://127.0.0.1:{port}"}}, where="test").metrics
+    settings = load.build({"metrics": {"endpoint": f"http://127.0.0.1:{port}"}}, where="test").metrics
 
     with pytest.raises(UserError, match=r"metrics\.endpoint: http://127\.0\.0\.1:\d+: Address already in use; choose"):
         check_endpoint(settings)
@@ -75,20 +75,20 @@ def test_other_machines_may_ask_only_where_that_is_said(host: str) -> None:
     data = {"metrics": {"endpoint": f"http://{host}:5571"}}
 
     with pytest.raises(UserError, match=r"other machines could ask, without a password; use http://127\.0\.0\.1:PORT"):
-        configfile.build(data, where="test")
+        load.build(data, where="test")
     data["metrics"]["remote"] = True  # type: ignore[assignment]
-    assert configfile.build(data, where="test").metrics.remote
+    assert load.build(data, where="test").metrics.remote
 
 
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:0", "http://127.0.0.1:70000"])
 def test_port_that_is_none_is_refused(endpoint: str) -> None:
     with pytest.raises(UserError, match="expected a port from 1 to 65535"):
-        configfile.build({"metrics": {"endpoint": endpoint}}, where="test")
+        load.build({"metrics": {"endpoint": endpoint}}, where="test")
 
 
 def test_ipv6_loopback_is_loopback() -> None:
     endpoint = f"http://[::1]:{free_port()}"
-    settings = configfile.build({"metrics": {"endpoint": endpoint}}, where="test").metrics
+    settings = load.build({"metrics": {"endpoint": endpoint}}, where="test").metrics
     with socket.socket(socket.AF_INET6) as probe:
         if probe.connect_ex(("::1", 1)) == errno.EADDRNOTAVAIL:
             pytest.skip("this machine has no IPv6")

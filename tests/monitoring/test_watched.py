@@ -19,10 +19,10 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from jetstream import top
 from jetstream.messages import Status
-from tests.command import Command
-from tests.test_run import DEMO, demo_clip, frames_flow, lines_of
+from jetstream.topic import subscriber as top
+from tests.end_to_end.test_run import DEMO, demo_clip, frames_flow, lines_of
+from tests.support.command import Command
 
 FRESH_S = 2.0
 

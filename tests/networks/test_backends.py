@@ -6,9 +6,11 @@ import sys
 
 import pytest
 
-from jetstream.config import Config, Gpu
+from jetstream.config.schema import Config, Gpu
 from jetstream.errors import UserError
-from jetstream.runners import backends, nvidia, opening
+from jetstream.networks import backends
+from jetstream.networks import runner as opening
+from jetstream.runners import cuda_driver
 from jetstream.runners.base import Unavailable
 from jetstream.runners.onnxrt import CUDA, OnnxRunner, providers
 
@@ -32,7 +34,7 @@ def test_a_backend_that_is_not_here_is_a_sentence_when_it_was_asked_for(no_gpu, 
 
 
 def test_the_cpu_asks_nobody(monkeypatch):
-    monkeypatch.setattr(nvidia, "gpu", lambda device: pytest.fail("asked the driver"))
+    monkeypatch.setattr(cuda_driver, "gpu", lambda device: pytest.fail("asked the driver"))
     assert backends.choose(Gpu(backend="cpu")).order == ("cpu",)
 
 
@@ -44,8 +46,8 @@ def test_a_network_on_a_gpu_that_onnxruntime_cannot_use_is_unavailable(models_di
 
 def test_opening_models_imports_no_gpu_package():
     script = (
-        "import sys, jetstream.models, jetstream.building\n"
-        "from jetstream.runners import backends; from jetstream.config import Gpu\n"
+        "import sys, jetstream.networks.open, jetstream.networks.build\n"
+        "from jetstream.networks import backends; from jetstream.config.schema import Gpu\n"
         "backends.choose(Gpu(backend='cpu'))\n"
         "print([name for name in sys.modules if name.split('.')[0] in "
         "('tensorrt', 'tensorrt_rtx', 'tensorrt_rtx_bindings', 'pycuda', 'onnx')])"

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from jetstream import building
-from jetstream.config import Config, Gpu, Models
+from jetstream.config.schema import Config, Gpu, Models
 from jetstream.errors import ModelError, UserError
-from jetstream.gpu import compiling
-from jetstream.runners import backends, nvidia, supply
+from jetstream.gpu import cubin_cache
+from jetstream.networks import backends, build
+from jetstream.runners import cuda_driver
 from jetstream.runners.base import Unavailable
-from jetstream.runners.supply import Limits
+from jetstream.runners.tensorrt import prepare
+from jetstream.runners.tensorrt.prepare import Limits
 from tests.conftest import REPOSITORY
-from tests.runners import fake_workshop
+from tests.support import fake_build_process
 
 QUICK = Limits(build_s=1.0, test_s=3.0, probe_s=5.0)
 NETWORKS = ("pnet", "rnet", "onet", "embedder")
@@ -25,18 +26,18 @@ NETWORKS = ("pnet", "rnet", "onet", "embedder")
 def machine(monkeypatch):
     """A machine with a GPU, TensorRT and a compiler, whose builds go as the words say: `pnet=build-crash`."""
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY), prepend=os.pathsep)
-    gpu = nvidia.Gpu("Pretended GPU", "9.0", 2**33)
-    monkeypatch.setattr(nvidia, "gpus", lambda: (gpu,))
+    gpu = cuda_driver.Gpu("Pretended GPU", "9.0", 2**33)
+    monkeypatch.setattr(cuda_driver, "gpus", lambda: (gpu,))
     monkeypatch.setattr(backends.trt, "is_installed", lambda: True)
     monkeypatch.setattr(backends.context, "is_installed", lambda: True)
     monkeypatch.setattr(backends.onnxrt, "providers", lambda: ("CPUExecutionProvider",))
-    monkeypatch.setattr(compiling, "compile_source", lambda source, capability: b"cubin")
-    real_ensure, real_probe = supply.ensure, supply.probe
+    monkeypatch.setattr(cubin_cache, "compile_source", lambda source, capability: b"cubin")
+    real_ensure, real_probe = prepare.ensure, prepare.probe
 
     def behave(*how: str) -> None:
-        command = [sys.executable, fake_workshop.__file__, *how]
-        monkeypatch.setattr(supply, "ensure", functools.partial(real_ensure, limits=QUICK, command=command))
-        monkeypatch.setattr(supply, "probe", functools.partial(real_probe, QUICK, command))
+        command = [sys.executable, fake_build_process.__file__, *how]
+        monkeypatch.setattr(prepare, "ensure", functools.partial(real_ensure, limits=QUICK, command=command))
+        monkeypatch.setattr(prepare, "probe", functools.partial(real_probe, QUICK, command))
 
     behave()
     return behave
@@ -48,7 +49,7 @@ def config(models_dir, tmp_path) -> Config:
 
 
 def explicit(config: Config) -> Config:
-    return building._with_gpu(config, backend="tensorrt")
+    return build._with_gpu(config, backend="tensorrt")
 
 
 def messages(caplog, level: str) -> list[str]:
@@ -57,7 +58,7 @@ def messages(caplog, level: str) -> list[str]:
 
 def test_with_tensorrt_all_engines_are_built_and_one_line_says_so(machine, config, tmp_path, caplog):
     caplog.set_level("INFO")
-    prepared = building.prepare(config)
+    prepared = build.prepare(config)
     assert prepared.gpu.backend == "tensorrt"
     assert {path.name.partition("-")[0] for path in (tmp_path / "engines").glob("*.engine")} == set(NETWORKS)
     assert messages(caplog, "INFO") == ["networks: tensorrt 8.5.3.1, fp16, on Pretended GPU, compute capability 9.0"]
@@ -66,7 +67,7 @@ def test_with_tensorrt_all_engines_are_built_and_one_line_says_so(machine, confi
 
 def test_a_network_without_an_engine_is_one_warning_and_the_others_keep_theirs(machine, config, caplog):
     machine("pnet=build-crash")
-    assert building.prepare(config).gpu.backend == "tensorrt"
+    assert build.prepare(config).gpu.backend == "tensorrt"
     (warning,) = messages(caplog, "WARNING")
     assert warning.startswith("pnet: no TensorRT engine (TensorRT's process ended while building (SIGSEGV")
     assert warning.endswith("; ONNX Runtime on the CPU runs it")
@@ -74,26 +75,26 @@ def test_a_network_without_an_engine_is_one_warning_and_the_others_keep_theirs(m
 
 def test_an_engine_that_was_built_again_is_one_warning(machine, config, caplog):
     machine("onet=wrong,good")
-    assert building.prepare(config).gpu.backend == "tensorrt"
+    assert build.prepare(config).gpu.backend == "tensorrt"
     assert messages(caplog, "WARNING") == ["onet: an engine was set aside and built again: its answers differ"]
 
 
 def test_without_any_engine_the_next_backend_takes_over(machine, config):
     machine(*(f"{network}=build-exit" for network in NETWORKS))
-    assert building.prepare(config).gpu.backend == "cpu"
+    assert build.prepare(config).gpu.backend == "cpu"
 
 
 def test_a_tensorrt_that_crashes_at_import_is_a_warning_with_auto_and_an_error_when_asked_for(machine, config, caplog):
     machine("probe=crash")
-    assert building.prepare(config).gpu.backend == "cpu"
+    assert build.prepare(config).gpu.backend == "cpu"
     assert "SIGSEGV" in messages(caplog, "WARNING")[0]
     with pytest.raises(UserError, match=r'gpu\.backend: "tensorrt" can\'t run here: .*SIGSEGV.*; set it to "auto"'):
-        building.prepare(explicit(config))
+        build.prepare(explicit(config))
 
 
 def test_a_folder_that_cannot_be_written_gives_way_with_a_warning(machine, config, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    prepared = building.prepare(building._with_gpu(config, engines_dir="/proc/engines"))
+    prepared = build.prepare(build._with_gpu(config, engines_dir="/proc/engines"))
     folder = Path(prepared.gpu.engines_dir)
     assert folder.parent == tmp_path
     assert len(list(folder.glob("*.engine"))) == 4
@@ -105,7 +106,7 @@ def test_a_folder_that_cannot_be_written_gives_way_with_a_warning(machine, confi
 def test_a_gpu_without_tensorrt_says_what_is_missing(machine, config, monkeypatch, caplog):
     caplog.set_level("INFO")
     monkeypatch.setattr(backends.trt, "is_installed", lambda: False)
-    assert building.prepare(config).gpu.backend == "cpu"
+    assert build.prepare(config).gpu.backend == "cpu"
     (line,) = messages(caplog, "INFO")
     assert "TensorRT isn't installed" in line
     assert "no CUDA provider" in line
@@ -119,12 +120,12 @@ def test_a_gpu_that_is_not_there_is_said(machine, config):
 
 
 def test_build_makes_a_row_for_each_network_and_one_for_the_kernels(machine, config):
-    rows = list(building.rows(building.build(config)))
+    rows = list(build.rows(build.build(config)))
     assert [row[0] for row in rows] == [*NETWORKS, "kernels"]
-    assert all(row[3] == "built" and len(row) == len(building.COLUMNS) for row in rows)
+    assert all(row[3] == "built" and len(row) == len(build.COLUMNS) for row in rows)
     assert rows[-1][2] == "for 9.0"
-    again = building.build(config)
-    assert [row[3] for row in building.rows(again)] == ["was there"] * 5
+    again = build.build(config)
+    assert [row[3] for row in build.rows(again)] == ["was there"] * 5
     assert again.is_whole
 
 
@@ -132,22 +133,22 @@ def test_without_a_compiler_the_run_goes_on_with_one_warning(machine, config, mo
     def fail(source, capability):
         raise Unavailable("no nvcc")
 
-    monkeypatch.setattr(compiling, "compile_source", fail)
-    assert building.prepare(config).gpu.backend == "tensorrt"
+    monkeypatch.setattr(cubin_cache, "compile_source", fail)
+    assert build.prepare(config).gpu.backend == "tensorrt"
     assert messages(caplog, "WARNING") == [
         "the GPU's kernels can't be compiled (no nvcc); faces are found with the networks alone on TensorRT"
     ]
-    built = building.build(config)
+    built = build.build(config)
     assert not built.is_whole
-    assert list(building.rows(built))[-1][3] == "failed"
+    assert list(build.rows(built))[-1][3] == "failed"
 
 
 def test_stages_load_what_a_run_compiled(machine, config):
-    prepared = building.prepare(config)
-    assert compiling.load(Path(prepared.gpu.engines_dir), "9.0") == b"cubin"
+    prepared = build.prepare(config)
+    assert cubin_cache.load(Path(prepared.gpu.engines_dir), "9.0") == b"cubin"
 
 
 def test_build_without_tensorrt_is_a_sentence(machine, config, monkeypatch):
     monkeypatch.setattr(backends.trt, "is_installed", lambda: False)
     with pytest.raises(ModelError, match="no engines can be built here: TensorRT isn't installed; the networks run"):
-        building.build(config)
+        build.build(config)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from jetstream.config import Camera, Config, Detect, Gpu, Recognize
-from jetstream.runners.profiles import batches, fixed, profiles_of
-from jetstream.vision.proposals import CELL_PX, scales_of
-from jetstream.vision.pyramid import Pyramid
+from jetstream.config.schema import Camera, Config, Detect, Gpu, Recognize
+from jetstream.networks.profiles import batches, fixed, profiles_of
+from jetstream.vision.detection.proposals import CELL_PX, scales_of
+from jetstream.vision.detection.pyramid import Pyramid
 
 
 @pytest.mark.parametrize(

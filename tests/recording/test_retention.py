@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jetstream import retention
+from jetstream.recording import retention
 from jetstream.stages.record import is_open, unused
 
 NOW_S = 2_000_000_000.0

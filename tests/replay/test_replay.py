@@ -6,9 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from jetstream import atomic, configfile, replay, startup
-from jetstream.config import Config
+from jetstream import files, startup
+from jetstream.config import load
+from jetstream.config.schema import Config
 from jetstream.errors import UserError
+from jetstream.replay import replay
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def config(tmp_path: Path, models_dir: Path) -> Config:
         "recognize": {"faces": str(tmp_path / "faces")},
         "cameras": [{"name": "c", "source": str(tmp_path / "pictures")}],
     }
-    return startup.prepare(configfile.build(data, where="test"))
+    return startup.prepare(load.build(data, where="test"))
 
 
 def progress(what: str, share: float) -> None:
@@ -76,5 +78,5 @@ def test_file_without_a_name_is_an_os_error(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
 
     with pytest.raises(IsADirectoryError):
-        atomic.replace(Path("."), b"content")
+        files.replace(Path("."), b"content")
     assert list(tmp_path.iterdir()) == []

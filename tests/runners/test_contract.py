@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jetstream.config import Config
+from jetstream.config.schema import Config
 from jetstream.errors import ModelError
+from jetstream.networks.profiles import profiles_of
 from jetstream.runners.base import Runner, TensorSpec, require
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.runners.profiles import profiles_of
-from jetstream.runners.tensorrt_ import TensorRTRunner
-from tests.runners import standin
-from tests.runners.gpu import built_and_opened, need
+from jetstream.runners.tensorrt.runner import TensorRTRunner
+from tests.support import tensorrt_standin
+from tests.support.gpu import built_and_opened, need
 
 FLOAT = np.dtype(np.float32)
 EXPECTED = {
@@ -52,7 +52,7 @@ def open_runner(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[Path], Runner]]:
     if request.param == "standin":
-        with standin.installed():
+        with tensorrt_standin.installed():
             yield _open_on_standin
         return
     need(request.param)
@@ -65,7 +65,7 @@ def open_runner(
 
 
 def _open_on_standin(path: Path) -> Runner:
-    engine = standin.engine(path, profiles_of(path.stem, Config()))
+    engine = tensorrt_standin.engine(path, profiles_of(path.stem, Config()))
     return TensorRTRunner(engine, outside=lambda: OnnxRunner(path))
 
 

@@ -11,13 +11,15 @@ import msgspec
 import pytest
 import zmq
 
-from jetstream import rundir, top, trace
-from jetstream.config import Config
-from jetstream.enrolling import running
+from jetstream.config.schema import Config
+from jetstream.enroll import live_track
 from jetstream.errors import PipelineError
 from jetstream.ipc.bus import endpoint
 from jetstream.messages import Status
-from jetstream.rundir import RunDir
+from jetstream.monitoring import trace
+from jetstream.runtime import run_dir
+from jetstream.runtime.run_dir import RunDir
+from jetstream.topic import subscriber
 from tests.conftest import REPOSITORY
 
 OTHERS = msgspec.msgpack.encode({"type": "Status", "pid": 1, "new": "unheard of"})
@@ -28,7 +30,7 @@ SENTENCE = "run: another version of jetstream runs here; restart it$"
 def folder(tmp_path: Path) -> Iterator[RunDir]:
     """Of a pipeline that says what nobody here knows, all the time."""
     ended = threading.Event()
-    with rundir.claim(tmp_path / "run") as folder:
+    with run_dir.claim(tmp_path / "run") as folder:
         folder.write(Config(), {})
         socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
         socket.bind(endpoint(folder.path, Status, "anyone"))
@@ -46,7 +48,7 @@ def folder(tmp_path: Path) -> Iterator[RunDir]:
 
 
 @pytest.mark.parametrize(
-    "watch", [lambda path: next(top.statuses(path)), lambda path: trace.record(path, 0.1)], ids=["top", "trace"]
+    "watch", [lambda path: next(subscriber.statuses(path)), lambda path: trace.record(path, 0.1)], ids=["top", "trace"]
 )
 def test_status_of_another_version_is_one_sentence(watch: Callable[[Path], object], folder: RunDir) -> None:
     with pytest.raises(PipelineError, match=SENTENCE):
@@ -60,12 +62,12 @@ def test_config_of_another_version_is_one_sentence(folder: RunDir) -> None:
     )
 
     with pytest.raises(PipelineError, match=SENTENCE):
-        running.running_config(own)
+        live_track.running_config(own)
 
 
 def test_process_that_an_upgrade_meets_says_it_in_one_sentence(folder: RunDir) -> None:
     (folder.path / "config.json").write_text('{"telescope": {}}')
-    command = [sys.executable, "-m", "jetstream.process", str(folder.path), "detect", str(os.getpid())]
+    command = [sys.executable, "-m", "jetstream.runtime.worker", str(folder.path), "detect", str(os.getpid())]
     ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
     (line,) = ended.stderr.splitlines()
     assert (ended.returncode, line.endswith(SENTENCE.rstrip("$"))) == (1, True), ended.stderr

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from jetstream.counting import BOUNDS_S, Counts, counted, drops_by_reason, histogram
+from jetstream.runtime.counters import BOUNDS_S, Counts, counted, drops_by_reason, histogram
 
 
 def test_counts_are_found_by_their_first_word() -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 import msgspec
 import zmq
 
-from jetstream.counting import histogram
 from jetstream.ipc.bus import endpoint
 from jetstream.messages import Detected, FrameRef, Heartbeat, Named, Spans
-from jetstream.pulse import SUPERVISOR, Pulse
-from jetstream.spans import LISTENER
+from jetstream.runtime.counters import histogram
+from jetstream.runtime.heartbeat import SUPERVISOR, Pulse
+from jetstream.runtime.spans import LISTENER
 
 MS = 1_000_000
 """nanoseconds"""

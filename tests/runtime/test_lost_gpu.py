@@ -9,24 +9,25 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jetstream import configfile, startup
-from jetstream.child import Child
-from jetstream.config import Config
+from jetstream import startup
+from jetstream.config import load
+from jetstream.config.schema import Config
 from jetstream.errors import PipelineError
 from jetstream.pipeline import stage_named
-from jetstream.supervisor import Supervisor
-from tests.command import free_port
+from jetstream.runtime.child import Child
+from jetstream.runtime.supervisor import Supervisor
+from tests.support.command import free_port
+from tests.support.repository import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 LOST = """
 import sys
 
-if sys.orig_argv[1:3] == ["-m", "jetstream.process"] and sys.orig_argv[4] == "detect":
+if sys.orig_argv[1:3] == ["-m", "jetstream.runtime.worker"] and sys.orig_argv[4] == "detect":
     import os, time
     from contextlib import contextmanager
-    from jetstream import models
+    from jetstream.networks import open as networks
 
-    real = models.open_detector
+    real = networks.open_detector
 
     class Hung:
         reads_in_place = gives_thumbnails = False
@@ -42,7 +43,7 @@ if sys.orig_argv[1:3] == ["-m", "jetstream.process"] and sys.orig_argv[4] == "de
         else:
             {failure}
 
-    models.open_detector = opened
+    networks.open_detector = opened
 """
 """sitecustomize of every Python that starts: `detect` fails unless it runs on the CPU"""
 
@@ -50,7 +51,7 @@ if sys.orig_argv[1:3] == ["-m", "jetstream.process"] and sys.orig_argv[4] == "de
 @pytest.fixture
 def lost(tmp_path: Path, models_dir: Path, no_gpu: None) -> Config:
     """A pipeline that was started on a GPU, which isn't there any more."""
-    config = configfile.build(
+    config = load.build(
         {
             "cameras": [{"name": "demo", "source": "demo", "loop": True}],
             "recognize": {"faces": "demo", "watch_s": 0},

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from jetstream import keys, pipeline
-from jetstream.config import Config
-from jetstream.configfile import build
+from jetstream import pipeline
+from jetstream.config.load import build
+from jetstream.config.schema import Config
 from jetstream.errors import UserError
-from jetstream.reloading import STAGES, Plan, Reloader, readers, with_key
+from jetstream.runtime.reload import STAGES, Plan, Reloader, readers, with_key
 from jetstream.startup import check_reload
-from tests.command import free_port
-
-REPOSITORY = Path(__file__).resolve().parent.parent
+from jetstream.topic import keys
+from tests.support.command import free_port
+from tests.support.repository import REPOSITORY
 
 
 def config(**tables: object) -> Config:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from jetstream.config import Config
+from jetstream.config.schema import Config
 from jetstream.errors import UserError
-from jetstream.rundir import RunDir, claim
-from tests.fulldisk import files_of_at_most
+from jetstream.runtime.run_dir import RunDir, claim
+from tests.support.fulldisk import files_of_at_most
 
 
 def test_folder_is_private_and_holds_only_the_lock_afterwards(tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from jetstream import signals
-from tests.command import Command, free_port
-from tests.test_run import DEMO
-from tests.test_service import REPOSITORY
+from jetstream.runtime import signals
+from tests.end_to_end.test_run import DEMO
+from tests.service.test_service import REPOSITORY
+from tests.support.command import Command, free_port
 
-ASK = "from jetstream.signals import has_terminal; print(has_terminal())"
+ASK = "from jetstream.runtime.signals import has_terminal; print(has_terminal())"
 PATIENCE_S = 30.0
 
 

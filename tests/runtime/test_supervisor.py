@@ -14,14 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from jetstream import configfile, rundir, supervisor
-from jetstream.config import Config
-from jetstream.reloading import Reloader
-from jetstream.rundir import RunDir
-from jetstream.supervisor import Supervisor
-from tests.fulldisk import files_of_at_most
+from jetstream.config import load
+from jetstream.config.schema import Config
+from jetstream.runtime import run_dir as rundir
+from jetstream.runtime import supervisor
+from jetstream.runtime.reload import Reloader
+from jetstream.runtime.run_dir import RunDir
+from jetstream.runtime.supervisor import Supervisor
+from tests.support.fulldisk import files_of_at_most
+from tests.support.repository import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 STAND_IN = f"""#!{sys.executable}
 import json, os, signal, sys, time
 from pathlib import Path
@@ -93,7 +95,7 @@ def config(*, without: tuple[str, ...] = (), window: bool = False, hold_s: float
         "render": {"window": window},
         "track": {"hold_s": hold_s},
     }
-    return configfile.build(tables, where="test")
+    return load.build(tables, where="test")
 
 
 def kill(signum: signal.Signals) -> Callable[[], None]:

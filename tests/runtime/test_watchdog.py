@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from jetstream.config import Camera, Config, Pipeline
-from jetstream.watchdog import STALLED_S, Progress, Watchdog, notify, patient, stall_limit_s
+from jetstream.config.schema import Camera, Config, Pipeline
+from jetstream.runtime.watchdog import STALLED_S, Progress, Watchdog, notify, patient, stall_limit_s
 
 
 @pytest.fixture

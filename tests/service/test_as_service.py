@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import Command
-from tests.test_run import DEMO, frames_flow
+from tests.end_to_end.test_run import DEMO, frames_flow
+from tests.support.command import Command
 
 CONFIG = """
 [pipeline]

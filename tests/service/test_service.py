@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from jetstream.config import Config
-from jetstream.configfile import build
+from jetstream.config.load import build
+from jetstream.config.schema import Config
 from jetstream.errors import UserError
 from jetstream.service import manage, unit
 from jetstream.service.manage import ServiceError
 from jetstream.service.unit import Place
 from jetstream.startup import check_sources
-from tests.command import Command
+from tests.support.command import Command
+from tests.support.repository import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 DEFAULT = REPOSITORY / "configs" / "default.toml"
 HIGHEST_EXPOSURE = 3.0
 ANALYZE = shutil.which("systemd-analyze")

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jetstream import configfile
-from jetstream.config import Config
+from jetstream.config import load
+from jetstream.config.schema import Config
 from jetstream.errors import SourceError
 from jetstream.ipc.ring import LocalRing, Rings
 from jetstream.messages import Captured, Dropped, Tick
@@ -29,7 +29,7 @@ def clip(tmp_path: Path) -> Path:
 
 def config_of(source: Path, pace: str = "every-frame") -> Config:
     camera = {"name": "a", "source": str(source)}
-    return configfile.build({"cameras": [camera], "pipeline": {"pace": pace}}, where="test")
+    return load.build({"cameras": [camera], "pipeline": {"pace": pace}}, where="test")
 
 
 def ticks() -> Iterator[Tick]:
@@ -111,7 +111,7 @@ def test_frames_are_told_of_again_when_the_slowest_reader_stands_still() -> None
 
 
 def test_looping_file_goes_on_with_rising_times(clip: Path) -> None:
-    config = configfile.build({"cameras": [{"name": "a", "source": str(clip), "loop": True}]}, where="test")
+    config = load.build({"cameras": [{"name": "a", "source": str(clip), "loop": True}]}, where="test")
     messages = list(itertools.islice(capture(ticks(), Rings({"a": LocalRing()}), config), 90))
 
     times = [message.frame.pts_s for message in messages]
@@ -134,14 +134,14 @@ def test_damaged_file_raises_a_sentence(tmp_path: Path) -> None:
 
 
 def message_of(ring: LocalRing) -> Captured:
-    from tests.stages.making import frame_of
+    from tests.support.stage_messages import frame_of
 
     return Captured(frame=frame_of(ring.write(np.zeros((4, 4, 3), np.uint8))))
 
 
 def stream_config(url: str) -> Config:
     camera = {"name": "a", "source": url, "open_timeout_s": 0.5, "read_timeout_s": 0.5}
-    return configfile.build({"cameras": [camera]}, where="test")
+    return load.build({"cameras": [camera]}, where="test")
 
 
 def test_stream_that_ends_is_opened_again_and_that_is_counted(clip: Path, serve: Callable[..., str]) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from jetstream.messages import Captured, Detected, Dropped, Searching, Tick
 from jetstream.stages.detect import detect
-from jetstream.vision.detector import CpuDetector
-from tests.stages.making import captured, config_of, frame_of, rings_for
+from jetstream.vision.detection.detector import CpuDetector
+from tests.support.stage_messages import captured, config_of, frame_of, rings_for
 
 
 @pytest.fixture(scope="module")

@@ -13,16 +13,16 @@ import cv2
 import numpy as np
 import pytest
 
-from jetstream.config import Config
+from jetstream.config.schema import Config
 from jetstream.ipc.ring import Rings
 from jetstream.messages import Captured, Detected, Dropped, Tick
-from jetstream.models import open_detector
+from jetstream.networks.open import open_detector
 from jetstream.stages import detect as stage
 from jetstream.stages.detect import detect
-from jetstream.vision import motion
-from jetstream.vision.detector import Detector, Look, Seen
-from tests.stages.making import captured, config_of, rings_for
+from jetstream.vision.detection import motion
+from jetstream.vision.detection.detector import Detector, Look, Seen
 from tests.stages.test_detect import faces_in
+from tests.support.stage_messages import captured, config_of, rings_for
 
 TICK = [Tick()]
 

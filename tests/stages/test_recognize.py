@@ -11,17 +11,18 @@ import msgspec
 import numpy as np
 import pytest
 
-from jetstream import gallery, startup
-from jetstream.config import Config
+from jetstream import startup
+from jetstream.config.schema import Config
+from jetstream.gallery import train
 from jetstream.gpu.embedder import GpuEmbedder
 from jetstream.messages import Captured, Dropped, InUse, Named, Tick, Wanted, WantedFace
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.stages import recognize as stage
 from jetstream.stages.detect import detect
 from jetstream.stages.recognize import LOOK_EVERY_S, Known, recognize
-from jetstream.vision.embedder import CpuEmbedder, Looked, View
-from tests.gpu.emulation import COMPILER, EmulatedDevice, OnnxNet, build
-from tests.stages.making import captured, config_of, rings_for
+from jetstream.vision.recognition.embedder import CpuEmbedder, Looked, View
+from tests.support.gpu_emulation import COMPILER, EmulatedDevice, OnnxNet, build
+from tests.support.stage_messages import captured, config_of, rings_for
 
 
 @pytest.fixture
@@ -211,9 +212,9 @@ def test_gallery_in_use_is_told_at_the_start_and_when_it_changes(config: Config)
         yield [Tick()]
         yield [Tick()]
 
-    before = gallery.open_gallery(config).sha256
+    before = train.open_gallery(config).sha256
     told = list(recognize(ticks(), rings_for(config), config))
-    after = gallery.open_gallery(config).sha256
+    after = train.open_gallery(config).sha256
 
     assert told == [InUse(sha256=before, people=1, photos=1), InUse(sha256=after, people=1, photos=1)]
     assert before != after
@@ -233,13 +234,13 @@ def test_gallery_in_use_is_told_again_for_whoever_came_later(
     config = msgspec.structs.replace(config, pipeline=msgspec.structs.replace(config.pipeline, pace=pace))
     told = list(recognize(ticks(), rings_for(config), config))
 
-    assert told == [InUse(sha256=gallery.open_gallery(config).sha256, people=1, photos=1)] * times
+    assert told == [InUse(sha256=train.open_gallery(config).sha256, people=1, photos=1)] * times
 
 
 def test_damaged_gallery_leaves_the_people_known_so_far(config: Config, caplog: pytest.LogCaptureFixture) -> None:
     known = Known(config)
     known.refresh(0.0)
-    folder = gallery.gallery_dir(Path(config.recognize.faces), Path(config.models.dir))
+    folder = train.gallery_dir(Path(config.recognize.faces), Path(config.models.dir))
     (folder / "manifest.json").write_text("{")
 
     known.refresh(2.0)

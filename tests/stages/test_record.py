@@ -12,12 +12,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from jetstream import outage, pipeline
+from jetstream import pipeline
 from jetstream.errors import SourceError, UserError
 from jetstream.messages import Dropped, Finished, Tick, Tracked, TrackedFace, Vote
+from jetstream.recording import outage
 from jetstream.stages.record import SILENT_S, Recorder, is_open, open_events, record, unused, write_event
-from tests.fulldisk import files_of_at_most
-from tests.stages.making import config_of, frame_of, rings_for
+from tests.support.fulldisk import files_of_at_most
+from tests.support.stage_messages import config_of, frame_of, rings_for
 
 FACE = TrackedFace(
     track_id=7,

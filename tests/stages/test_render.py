@@ -11,9 +11,9 @@ import pytest
 from jetstream.messages import Dropped, Finished, Tick
 from jetstream.stages.render import render
 from jetstream.video import window
-from jetstream.vision import draw
-from tests.stages.making import config_of, frame_of, rings_for
+from jetstream.vision.drawing import draw
 from tests.stages.test_record import FACE, tracked
+from tests.support.stage_messages import config_of, frame_of, rings_for
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ os.environ["DISPLAY"] = ":77"
 logging.basicConfig(level=logging.INFO)
 from pathlib import Path
 from jetstream.stages.render import render
-from tests.stages.making import config_of, rings_for
+from tests.support.stage_messages import config_of, rings_for
 from tests.stages.test_record import tracked
 config = config_of(Path("."))
 print(len(list(render(iter([tracked(0)]), rings_for(config), config))))

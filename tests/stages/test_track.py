@@ -5,10 +5,10 @@ from pathlib import Path
 
 import msgspec
 
-from jetstream.config import Config
+from jetstream.config.schema import Config
 from jetstream.messages import Detected, Ended, Face, Message, Named, NamedFace, Tick, Tracked, Wanted
 from jetstream.stages.track import track
-from tests.stages.making import config_of, frame_of, rings_for
+from tests.support.stage_messages import config_of, frame_of, rings_for
 
 LEFT, RIGHT = 100.0, 900.0
 

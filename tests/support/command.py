@@ -13,8 +13,9 @@ from pathlib import Path
 
 import msgspec
 
-from jetstream import top
 from jetstream.messages import Status
+from jetstream.topic import subscriber
+from tests.support.repository import REPOSITORY
 
 START_S = 60.0
 
@@ -91,7 +92,7 @@ class Command:
             assert process.poll() is None, self.log()
             assert time.monotonic() < deadline_s, self.log()
             time.sleep(0.05)
-        for status in top.statuses(self.run_dir):
+        for status in subscriber.statuses(self.run_dir):
             if until(status):
                 return status
             assert time.monotonic() < deadline_s, f"{msgspec.json.encode(status)!r}\n{self.log()}"
@@ -104,8 +105,7 @@ class Command:
     @property
     def environment(self) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
-        repository = str(Path(__file__).resolve().parent.parent)
-        return {**kept, "PYTHONPATH": repository, "NO_COLOR": "1", "COLUMNS": "200"}
+        return {**kept, "PYTHONPATH": str(REPOSITORY), "NO_COLOR": "1", "COLUMNS": "200"}
 
 
 def _jetstream() -> list[str]:
@@ -131,6 +131,6 @@ def children_of(pid: int) -> list[int]:
             words = (entry / "cmdline").read_bytes().split(b"\0")
         except (OSError, ValueError):
             continue
-        if b"jetstream.process" in words and str(pid).encode() in words:
+        if b"jetstream.runtime.worker" in words and str(pid).encode() in words:
             found.append(int(entry.name))
     return found

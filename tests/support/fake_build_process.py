@@ -1,7 +1,7 @@
 """A workshop without TensorRT: engines of a few bytes, and the ways in which the real one fails.
 
-Started as `python fake_workshop.py HOW`; HOW is a word for each network, such as `pnet=hang`, and after a comma what it
-does the next time: `pnet=wrong,good`. A file beside an engine counts the times.
+Started as `python fake_build_process.py HOW`; HOW is a word for each network, such as `pnet=hang`, and after a comma
+what it does the next time: `pnet=wrong,good`. A file beside an engine counts the times.
 """
 
 import os
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from jetstream.runners import engines
-from jetstream.runners.workshop_words import Event, Job, Probe
+from jetstream.runners.tensorrt import engine_cache
+from jetstream.runners.tensorrt.build_protocol import Event, Job, Probe
 
 
 def main() -> None:
@@ -37,8 +37,8 @@ def work(number: int, job: Job, act: str) -> None:
     if job.build:
         say(Event(number, "building"))
         misbehave(act.removeprefix("build-") if act.startswith("build-") else "good")
-        testing = engines.new_path(path)
-        engines.write(testing, job.recipe, b"an engine " * 100)
+        testing = engine_cache.new_path(path)
+        engine_cache.write(testing, job.recipe, b"an engine " * 100)
     say(Event(number, "testing", str(testing)))
     misbehave(act)
     if act == "wrong":

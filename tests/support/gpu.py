@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from jetstream.config import Config, Gpu
+from jetstream.config.schema import Config, Gpu
 from jetstream.errors import ModelError, UserError
-from jetstream.runners import backends, supply, trt
-from jetstream.runners.opening import open_tensorrt, recipe_for
-from jetstream.runners.tensorrt_ import TensorRTRunner
+from jetstream.networks import backends
+from jetstream.networks.runner import open_tensorrt, recipe_for
+from jetstream.runners.tensorrt import bindings, prepare
+from jetstream.runners.tensorrt.runner import TensorRTRunner
 
 
 def need(backend: str) -> None:
@@ -35,9 +36,9 @@ def built_and_opened(path: Path, engines: Path) -> TensorRTRunner:
     """The network in TensorRT, in float32. Raises ModelError where the file is at fault."""
     engines = kept_engines(engines)
     config = engines_for(engines)
-    recipe = recipe_for(path, config, trt.version())
+    recipe = recipe_for(path, config, bindings.version())
     if not (engines / recipe.file).exists():
-        (made,) = supply.ensure([recipe], engines)
+        (made,) = prepare.ensure([recipe], engines)
         if made.path is None:
             raise ModelError(made.reason)
     return open_tensorrt(path, config)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.gpu import compiling
+from jetstream.gpu import cubin_cache
 from jetstream.runners.onnxrt import OnnxRunner
 
 COMPILER = shutil.which("g++") or shutil.which("clang++")
@@ -24,7 +24,7 @@ _KERNEL = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\([^)]*\) 
 
 def build(folder: Path, tile: int) -> ctypes.CDLL:
     """The kernels as a library, with one function `launch`."""
-    source = re.sub(r'#line 1 "(\w+\.cu)"', "", compiling.sources())
+    source = re.sub(r'#line 1 "(\w+\.cu)"', "", cubin_cache.sources())
     cases = []
     for name, parameters in _KERNEL.findall(source):
         struct, *numbers = (one.split()[0] for one in parameters.split(","))

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from jetstream.cli import app
 from jetstream.errors import JetstreamError
-from tests.command import Command
+from tests.support.command import Command
 
 
 class Inside(Command):

@@ -1,10 +1,11 @@
-"""README's config tables, made from `jetstream/config.py`: `python -m tests.readme_tables` prints them."""
+"""README's config tables, made from `jetstream/config.py`: `python -m tests.support.readme_tables` prints them."""
 
 import ast
 import json
-from pathlib import Path
 
-CONFIG = Path(__file__).resolve().parent.parent / "jetstream" / "config.py"
+from tests.support.repository import REPOSITORY
+
+CONFIG = REPOSITORY / "jetstream" / "config" / "schema.py"
 TABLES = {
     "Pipeline": "[pipeline]",
     "Models": "[models]",

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from jetstream import configfile
-from jetstream.config import Config
+from jetstream.config import load
+from jetstream.config.schema import Config
 from jetstream.ipc.ring import LocalRing, Rings
 from jetstream.messages import Captured, FrameRef
 
@@ -15,7 +15,7 @@ from jetstream.messages import Captured, FrameRef
 def config_of(models: Path, *cameras: str, **tables: dict[str, Any]) -> Config:
     data: dict[str, Any] = {"cameras": [{"name": name, "source": "demo"} for name in cameras or ("a",)]}
     data |= {"models": {"dir": str(models)}, **tables}
-    return configfile.build(data, where="test")
+    return load.build(data, where="test")
 
 
 def rings_for(config: Config, *, slots: int = 64) -> Rings:

@@ -16,10 +16,11 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from jetstream.runners import context, trt
-from jetstream.runners.engines import Engine
+from jetstream.networks.profiles import Profile
+from jetstream.runners import cuda_context
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.runners.profiles import Profile
+from jetstream.runners.tensorrt import bindings
+from jetstream.runners.tensorrt.engine_cache import Engine
 
 
 class Device:
@@ -165,7 +166,7 @@ def installed() -> Iterator[Device]:
 
     runtime = lambda log: SimpleNamespace(deserialize_cuda_engine=lambda plan: load(plan, log))  # noqa: E731
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trt, "load", lambda: SimpleNamespace(Runtime=runtime, ILogger=object))
-        patch.setattr(context, "driver", lambda: device)
-        patch.setattr(context, "_open", {})
+        patch.setattr(bindings, "load", lambda: SimpleNamespace(Runtime=runtime, ILogger=object))
+        patch.setattr(cuda_context, "driver", lambda: device)
+        patch.setattr(cuda_context, "_open", {})
         yield device

@@ -17,18 +17,21 @@ import psutil
 import pytest
 import zmq
 
-from jetstream import configfile, keys, rundir, top
-from jetstream.cli.safety import new_key
-from jetstream.config import Publish
-from jetstream.enrolling import running
+from jetstream.cli.keys import new_key
+from jetstream.config import load
+from jetstream.config.schema import Publish
+from jetstream.enroll import live_track
 from jetstream.errors import PipelineError, UserError
-from jetstream.ipc.doorman import ADDRESS, DOMAIN, Doorman
 from jetstream.messages import Event
+from jetstream.runtime import run_dir
 from jetstream.stages.publish import AllowList, Topic, bind, opened
-from tests.command import Command, free_port
-from tests.inside import Inside
+from jetstream.topic import keys
+from jetstream.topic import subscriber as top
+from jetstream.topic.zap import ADDRESS, DOMAIN, Doorman
+from tests.support.command import Command, free_port
+from tests.support.inside import Inside
+from tests.support.repository import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 DEMO = str(REPOSITORY / "configs" / "demo.toml")
 PATIENCE_S = 10.0
 
@@ -132,16 +135,16 @@ def test_own_user_listens_by_the_publishers_key(talking: Talking, folder: Path) 
 def test_enrolling_from_a_running_track_listens_by_the_publishers_key(folder: Path) -> None:
     event = Event(schema=1, camera="door", frame_id=1, pts_s=0.0, captured_ns=1, wall="", tracks=())
     settings = Publish(endpoint=f"tcp://0.0.0.0:{free_port()}", keys=str(folder))
-    with Talking(settings, msgspec.msgpack.encode(event)), rundir.claim(folder.parent / "run") as claimed:
+    with Talking(settings, msgspec.msgpack.encode(event)), run_dir.claim(folder.parent / "run") as claimed:
         until_s = time.monotonic() + PATIENCE_S
-        assert next(running._events(settings, "door", until_s, claimed)) == event
+        assert next(live_track._events(settings, "door", until_s, claimed)) == event
     settings = msgspec.structs.replace(settings, endpoint=f"tcp://0.0.0.0:{free_port()}")
     with (
         Talking(settings, msgspec.msgpack.encode({"of": "another version"})),
-        rundir.claim(folder.parent / "run") as claimed,
+        run_dir.claim(folder.parent / "run") as claimed,
         pytest.raises(PipelineError, match="another version of jetstream runs here; restart it"),
     ):
-        next(running._events(settings, "door", time.monotonic() + PATIENCE_S, claimed))
+        next(live_track._events(settings, "door", time.monotonic() + PATIENCE_S, claimed))
 
 
 def test_subscriber_is_told_why_nothing_comes(talking: Talking, folder: Path) -> None:
@@ -418,15 +421,15 @@ def test_socket_path_that_is_too_long_is_a_sentence(tmp_path: Path) -> None:
 )
 def test_other_address_needs_keys_and_the_sentence_says_how(endpoint: str) -> None:
     with pytest.raises(UserError, match=r"only this machine may listen.*jetstream keys new.*keys allow.*publish\.keys"):
-        configfile.build({"publish": {"endpoint": endpoint}}, where="c")
-    assert configfile.build({"publish": {"endpoint": endpoint, "keys": "keys"}}, where="c").publish.keys == "keys"
+        load.build({"publish": {"endpoint": endpoint}}, where="c")
+    assert load.build({"publish": {"endpoint": endpoint, "keys": "keys"}}, where="c").publish.keys == "keys"
 
 
 @pytest.mark.parametrize(
     "endpoint", ["tcp://127.0.0.1:5570", "tcp://[::1]:5570", "tcp://localhost:5570", "ipc:///tmp/t"]
 )
 def test_own_machine_needs_no_keys(endpoint: str) -> None:
-    configfile.build({"publish": {"endpoint": endpoint}}, where="c")
+    load.build({"publish": {"endpoint": endpoint}}, where="c")
 
 
 def test_keys_that_are_missing_end_the_start_with_the_remedy(tmp_path: Path, models_dir: Path) -> None:

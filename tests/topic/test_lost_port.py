@@ -7,17 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from jetstream import configfile, startup
-from jetstream.config import Config
-from jetstream.supervisor import Supervisor
-from tests.command import free_port
+from jetstream import startup
+from jetstream.config import load
+from jetstream.config.schema import Config
+from jetstream.runtime.supervisor import Supervisor
 from tests.faults.harness import wait_until
+from tests.support.command import free_port
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
     """A camera and the topic, and nothing in between."""
-    return configfile.build(
+    return load.build(
         {
             "cameras": [{"name": "demo", "source": "demo", "loop": True}],
             "recognize": {"watch_s": 0},

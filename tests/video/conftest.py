@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.serving import Quiet, serving
+from tests.support.serving import Quiet, serving
 
 Clip = Callable[..., Path]
 FRAMES = 60

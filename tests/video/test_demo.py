@@ -89,7 +89,7 @@ def test_missing_wheel_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_mtcnn_finds_both_faces_while_apart_and_nothing_else(models_dir: Path) -> None:
     from jetstream.runners.onnxrt import OnnxRunner
-    from jetstream.vision.mtcnn import Mtcnn
+    from jetstream.vision.detection.mtcnn import Mtcnn
 
     mtcnn = Mtcnn(*(OnnxRunner(models_dir / f"{name}.onnx") for name in ("pnet", "rnet", "onet")))
     for index in (0, 60, 100, 200, 230, 370, 400, 460):

@@ -15,19 +15,20 @@ import msgspec
 import numpy as np
 import pytest
 
-from jetstream import configfile, startup
+from jetstream import startup
+from jetstream.config import load
 from jetstream.errors import SourceError
 from jetstream.ipc.ring import LocalRing, Rings
 from jetstream.messages import Captured, Dropped, Tick
 from jetstream.stages.capture import capture
-from jetstream.video import gst, gstchild, hardware
+from jetstream.video import gstreamer, gstreamer_process, nvdec
 from jetstream.video.live import Newest
 from jetstream.video.source import is_live, kind_of, open_source, probe, shown
 from tests.conftest import REPOSITORY
 
 SMALL = "video/x-raw,width=64,height=48,framerate=25/1"
 launched = pytest.mark.skipif(
-    shutil.which(gstchild.PROGRAM) is None, reason="no gst-launch-1.0 here; install gstreamer1.0-tools"
+    shutil.which(gstreamer_process.PROGRAM) is None, reason="no gst-launch-1.0 here; install gstreamer1.0-tools"
 )
 
 
@@ -144,7 +145,7 @@ def test_pipeline_that_stands_still_after_an_error_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As gst-launch-1.0 1.22 does on a busy machine, when its first error comes too early; here it always does."""
-    program = tmp_path / gstchild.PROGRAM
+    program = tmp_path / gstreamer_process.PROGRAM
     program.write_text(
         "#!/bin/sh\necho 'ERROR: from element /GstPipeline:pipeline0/GstFakeSrc:a: No.'\nexec sleep 60\n"
     )
@@ -175,7 +176,7 @@ def test_missing_gst_launch_says_what_to_install(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SourceError, match=r"no gst-launch-1\.0 here; install the package gstreamer1\.0-tools"):
         open_source("gst: videotestsrc")
-    assert gstchild.version() is None
+    assert gstreamer_process.version() is None
 
 
 @launched
@@ -258,9 +259,9 @@ def test_child_dies_with_a_killed_process(mark: str) -> None:
     assert until(lambda: not processes_with(mark), 3)
 
 
-def config_of(source: str, pace: str, **keys: object) -> configfile.Config:
+def config_of(source: str, pace: str, **keys: object) -> load.Config:
     camera = {"name": "a", "source": source, **keys}
-    return configfile.build({"cameras": [camera], "pipeline": {"pace": pace}}, where="test")
+    return load.build({"cameras": [camera], "pipeline": {"pace": pace}}, where="test")
 
 
 @launched
@@ -288,7 +289,7 @@ def test_kind_and_liveness_of_a_pipeline() -> None:
     assert kind_of("gst: videotestsrc") == "pipeline"
     assert is_live("gst: videotestsrc")
     assert not is_live("gst: videotestsrc", every_frame=True)
-    assert configfile.camera_name("gst: rtspsrc location=rtsp://me:secret@host/x user-pw=geheim") == "pipeline"
+    assert load.camera_name("gst: rtspsrc location=rtsp://me:secret@host/x user-pw=geheim") == "pipeline"
 
 
 def test_passwords_in_a_pipeline_are_not_shown() -> None:
@@ -297,8 +298,8 @@ def test_passwords_in_a_pipeline_are_not_shown() -> None:
     config = startup.masked_sources(config_of(spec, "live"))
     assert config.cameras[0].source == shown(spec)
     assert shown("gst: x 'secret") == "gst: (a pipeline)"
-    assert len(shown("gst: " + "identity ! " * 50)) <= gst.LONGEST_SHOWN
-    assert {"ge heim", "rtsp://me:secret@host/x?pin=1234"} <= set(gst.secrets_in(gst.words_of(spec)))
+    assert len(shown("gst: " + "identity ! " * 50)) <= gstreamer.LONGEST_SHOWN
+    assert {"ge heim", "rtsp://me:secret@host/x?pin=1234"} <= set(gstreamer.secrets_in(gstreamer.words_of(spec)))
 
 
 @launched
@@ -318,11 +319,9 @@ def test_lines_to_put_into_a_config_are_pipelines(name: str) -> None:
     lines = [line.removeprefix("# ") for line in text.splitlines() if line.startswith("# source = ")]
     assert lines
     for line in lines:
-        source = (
-            configfile.build({"cameras": [{"name": "a", **msgspec.toml.decode(line)}]}, where=name).cameras[0].source
-        )
+        source = load.build({"cameras": [{"name": "a", **msgspec.toml.decode(line)}]}, where=name).cameras[0].source
         assert kind_of(source) == "pipeline"
-        assert gst.words_of(source).count("!") == source.count("!") >= 2
+        assert gstreamer.words_of(source).count("!") == source.count("!") >= 2
 
 
 def test_cuda_is_refused_where_there_is_none(
@@ -338,7 +337,7 @@ def test_cuda_is_refused_where_there_is_none(
 
 def need_cuda() -> None:
     try:
-        hardware.refuse_missing(0)
+        nvdec.refuse_missing(0)
     except SourceError as missing:
         pytest.skip(str(missing))
 
@@ -360,7 +359,7 @@ def test_cuda_refuses_what_it_does_not_decode(
     tmp_path: Path, serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PyAV asks no GPU about a codec that none decodes."""
-    monkeypatch.setattr(hardware, "refuse_missing", lambda cuda_device: None)
+    monkeypatch.setattr(nvdec, "refuse_missing", lambda cuda_device: None)
     path = tmp_path / "clip.avi"
     with av.open(str(path), "w") as output:
         stream = output.add_stream("ffv1", rate=25)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from jetstream.errors import SourceError
-from jetstream.video.opening import within
+from jetstream.video.ffmpeg import within
 from jetstream.video.source import open_source, probe
 
 

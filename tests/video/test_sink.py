@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from jetstream.errors import SourceError
-from jetstream.video.mend import cut_to_last_fragment
+from jetstream.video.mp4_repair import cut_to_last_fragment
 from jetstream.video.sink import VideoSink
 from jetstream.video.source import open_source
-from tests.fulldisk import files_of_at_most
+from tests.support.fulldisk import files_of_at_most
 
 
 def picture(level: int, width: int = 160, height: int = 120) -> np.ndarray:

@@ -10,6 +10,7 @@ import pytest
 
 from jetstream import weights
 from jetstream.errors import ModelError, UserError
+from tests.support.repository import REPOSITORY
 
 FILES = ["embedder.onnx", "onet.onnx", "pnet.onnx", "rnet.onnx"]
 
@@ -88,7 +89,7 @@ def test_a_failed_write_leaves_no_partial_file(tmp_path):
 def test_a_missing_package_says_what_to_install(tmp_path):
     # -S leaves site-packages out, where the packages are; onnx isn't reached before they are looked for.
     script = "from pathlib import Path; from jetstream import weights; weights.build(Path('models'))"
-    repository = Path(weights.__file__).parents[2]
+    repository = REPOSITORY
     ended = subprocess.run(
         [sys.executable, "-S", "-c", script],
         cwd=tmp_path,
@@ -124,7 +125,7 @@ def test_an_output_that_differs_from_the_table_is_refused_and_not_written(tmp_pa
 
 
 def test_models_md_tells_every_checksum():
-    text = (Path(weights.__file__).parents[2] / "models" / "MODELS.md").read_text()
+    text = (REPOSITORY / "models" / "MODELS.md").read_text()
     for model in weights.MODELS:
         assert model.source_sha256 in text
         assert model.sha256 in text

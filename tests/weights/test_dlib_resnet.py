@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.vision.embedder import CpuEmbedder
+from jetstream.vision.recognition.embedder import CpuEmbedder
 from jetstream.weights import published
 
 

@@ -1,8 +1,8 @@
-"""A process that builds and tests engines, since TensorRT may hang or crash: `python -m jetstream.runners.workshop`.
+"""A process that builds and tests engines, since TensorRT may hang or crash.
 
-Knows its jobs from standard input, one JSON list, and answers on standard output, one JSON line an event; `supply`
-starts it, listens, and ends it when it stays silent. With `probe` as argument it says instead which TensorRT and PyCUDA
-can be imported.
+Started as `python -m jetstream.runners.tensorrt.build_process`. Knows its jobs from standard input, one
+JSON list, and answers on standard output, one JSON line an event; `prepare` starts it, listens, and ends it when it
+stays silent. With `probe` as argument it says instead which TensorRT and PyCUDA can be imported.
 """
 
 import contextlib
@@ -20,12 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.errors import ModelError
-from jetstream.runners import builder, context, engines, trt
+from jetstream.runners import cuda_context
 from jetstream.runners.base import Unavailable
-from jetstream.runners.engines import Recipe
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.runners.tensorrt_ import TensorRTRunner
-from jetstream.runners.workshop_words import TOLERANCE, Event, Job, Probe
+from jetstream.runners.tensorrt import bindings, builder, engine_cache
+from jetstream.runners.tensorrt.build_protocol import TOLERANCE, Event, Job, Probe
+from jetstream.runners.tensorrt.engine_cache import Recipe
+from jetstream.runners.tensorrt.runner import TensorRTRunner
 
 BLOCK_PX = 8  # of the test's pictures: noise alone is nothing that a network answers to
 _PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -51,11 +52,11 @@ def probe() -> Probe:
     """Imports both: a version or a reason for each."""
     found = {}
     try:
-        found["tensorrt"] = trt.version()
+        found["tensorrt"] = bindings.version()
     except Unavailable as reason:
         found["tensorrt_missing"] = str(reason)
     try:
-        context.driver()
+        cuda_context.driver()
         import pycuda
 
         found["pycuda"] = pycuda.VERSION_TEXT
@@ -66,7 +67,7 @@ def probe() -> Probe:
 
 def self_test(path: Path, recipe: Recipe, device: int, reference: OnnxRunner) -> float:
     """The largest difference, as TOLERANCE counts it. Raises Unavailable where it is too large, or nothing runs."""
-    with TensorRTRunner(engines.read(path, recipe), device=device, outside=_nothing_outside) as runner:
+    with TensorRTRunner(engine_cache.read(path, recipe), device=device, outside=_nothing_outside) as runner:
         differences: dict[str, float] = {}
         largest: dict[str, float] = {}
         for picture in pictures(recipe):
@@ -107,7 +108,7 @@ def _work(number: int, job: Job) -> Iterator[Event]:
     try:
         with OnnxRunner(job.recipe.onnx, threads=2) as reference:
             if job.build:
-                testing = engines.new_path(path)
+                testing = engine_cache.new_path(path)
                 yield Event(number, "building")
                 seconds = _build(job, testing, reference)
             yield Event(number, "testing", str(testing))
@@ -127,11 +128,11 @@ def _build(job: Job, path: Path, network: OnnxRunner) -> float:
     timings = Path(job.timing_cache) if job.timing_cache else None
     recipe = job.recipe
     # TensorRT builds for the GPU whose context is current
-    with contextlib.closing(context.use(job.device)) as gpu, gpu.current():
+    with contextlib.closing(cuda_context.use(job.device)) as gpu, gpu.current():
         plan = builder.build(
             Path(recipe.onnx), precision=recipe.precision, profiles=recipe.profiles, timing_cache=timings
         )
-    engines.write(path, recipe, plan, network.inputs, network.outputs)
+    engine_cache.write(path, recipe, plan, network.inputs, network.outputs)
     return time.monotonic() - began_s
 
 

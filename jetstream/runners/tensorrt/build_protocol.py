@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from jetstream.runners.engines import Recipe
+from jetstream.runners.tensorrt.engine_cache import Recipe
 
 TOLERANCE = {"fp32": 1e-3, "fp16": 2e-2}
 """Largest difference from ONNX Runtime's float32 answer that an engine may have, as a share of the largest value."""

@@ -7,12 +7,12 @@ import ctypes
 from pathlib import Path
 from typing import Any
 
-from jetstream import atomic
+from jetstream import files
 from jetstream.errors import ModelError
-from jetstream.runners import trt
+from jetstream.networks.profiles import Profile
 from jetstream.runners.base import Unavailable
-from jetstream.runners.engines import Precision
-from jetstream.runners.profiles import Profile
+from jetstream.runners.tensorrt import bindings
+from jetstream.runners.tensorrt.engine_cache import Precision
 
 WORKSPACE_BYTES = 512 * 2**20  # most that a kernel may borrow: the networks are small, a Jetson's memory is too
 # a stand-in that only satisfies the linker has no such function
@@ -23,7 +23,7 @@ def build(
     onnx: Path, *, precision: Precision, profiles: tuple[Profile, ...], timing_cache: Path | None = None
 ) -> bytes:
     """The engine. Raises ModelError for a network that can't be read, Unavailable where TensorRT can't build it."""
-    tensorrt, log = trt.load(), trt.logger()
+    tensorrt, log = bindings.load(), bindings.logger()
     builder = _made(lambda: tensorrt.Builder(log), log)
     network = _parse(builder, tensorrt, log, onnx, precision)
     config = _configure(builder, tensorrt, precision)
@@ -54,11 +54,11 @@ def _made(make: Any, log: Any) -> Any:
 
 
 def _parse(builder: Any, tensorrt: Any, log: Any, onnx: Path, precision: Precision) -> Any:
-    from jetstream.runners import half, prelu
+    from jetstream.runners.tensorrt import fp16, prelu
 
     content = prelu.fuse(onnx.read_bytes())
     if precision == "fp16" and is_strongly_typed(tensorrt):
-        content = half.convert(content)
+        content = fp16.convert(content)
     network = builder.create_network(_creation_flags(tensorrt))
     parser = tensorrt.OnnxParser(network, log)
     if not parser.parse(content) or not network.num_outputs:
@@ -113,7 +113,7 @@ def _keep_timing_cache(config: Any, tensorrt: Any, path: Path | None) -> None:
         return
     kept = config.create_timing_cache(bytes(config.get_timing_cache().serialize()))
     kept.combine(_timings(config, path), False)  # a build beside this one may have written meanwhile
-    atomic.replace(path, bytes(kept.serialize()))
+    files.replace(path, bytes(kept.serialize()))
 
 
 def _timings(config: Any, path: Path) -> Any:

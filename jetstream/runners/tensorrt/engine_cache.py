@@ -17,9 +17,9 @@ import msgspec
 import numpy as np
 
 from jetstream.errors import ModelError
-from jetstream.runners import sealed
+from jetstream.networks.profiles import Profile
 from jetstream.runners.base import TensorSpec, Unavailable
-from jetstream.runners.profiles import Profile
+from jetstream.runners.tensorrt import sealed_file
 
 MAGIC = b"jetstream engine 3\n"
 SUFFIX, NEW, BAD = ".engine", ".new", ".bad"
@@ -62,7 +62,7 @@ class Tensor(msgspec.Struct, frozen=True):
         return TensorSpec(self.name, np.dtype(self.dtype), self.shape)
 
 
-class Header(sealed.Seal, frozen=True, kw_only=True):
+class Header(sealed_file.Seal, frozen=True, kw_only=True):
     """Whose engine this is, and what it takes and gives."""
 
     made_by: Recipe
@@ -108,9 +108,9 @@ def write(
         inputs=_tensors(inputs),
         outputs=_tensors(outputs),
         length=len(plan),
-        sha256=sealed.checksum(plan),
+        sha256=sealed_file.checksum(plan),
     )
-    sealed.write(path, MAGIC, header, plan)
+    sealed_file.write(path, MAGIC, header, plan)
 
 
 def read(path: Path, wanted: Recipe) -> Engine:
@@ -118,7 +118,7 @@ def read(path: Path, wanted: Recipe) -> Engine:
     header, plan = _parts(path)
     if header.made_by.key != wanted.key:
         raise Unavailable(f"{path}: {_difference(header.made_by, wanted)}")
-    sealed.check(path, header, plan)
+    sealed_file.check(path, header, plan)
     return Engine(plan, tuple(one.spec for one in header.inputs), tuple(one.spec for one in header.outputs))
 
 
@@ -176,7 +176,7 @@ def _tensors(specs: Sequence[TensorSpec]) -> tuple[Tensor, ...]:
 
 
 def _parts(path: Path) -> tuple[Header, bytes]:
-    return sealed.parts(path, MAGIC, Header, "an engine")
+    return sealed_file.parts(path, MAGIC, Header, "an engine")
 
 
 def _difference(found: Recipe, wanted: Recipe) -> str:

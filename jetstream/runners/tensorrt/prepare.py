@@ -19,12 +19,12 @@ from typing import IO, NamedTuple
 import msgspec
 
 from jetstream.messages import GARBLED
-from jetstream.runners import engines
 from jetstream.runners.base import Unavailable
-from jetstream.runners.engines import Recipe
-from jetstream.runners.workshop_words import Event, Job, Probe
+from jetstream.runners.tensorrt import engine_cache
+from jetstream.runners.tensorrt.build_protocol import Event, Job, Probe
+from jetstream.runners.tensorrt.engine_cache import Recipe
 
-COMMAND = (sys.executable, "-m", "jetstream.runners.workshop")
+COMMAND = (sys.executable, "-m", "jetstream.runners.tensorrt.build_process")
 POLL_S = 0.5
 Progress = Callable[[str, float], None]
 HALF_BUILT_S = 40.0  # after so long half of a build's bar is full: how long it takes is not known before
@@ -77,7 +77,7 @@ def ensure(
 
     Raises OSError where the folder can't be written.
     """
-    engines.sweep(folder)
+    engine_cache.sweep(folder)
     timing_cache = folder / "timing.cache"
     bench = _Bench(progress or (lambda what, share: None), limits, command)
     jobs = [Job(recipe, str(folder / recipe.file), device, False, str(timing_cache)) for recipe in recipes]
@@ -120,9 +120,9 @@ def _is_whole(job: Job, notes: list[str]) -> bool:
     if not path.exists():
         return False
     try:
-        engines.read(path, job.recipe)
+        engine_cache.read(path, job.recipe)
     except Unavailable as reason:
-        engines.set_aside(path)
+        engine_cache.set_aside(path)
         notes.append(str(reason))
         return False
     return True
@@ -222,7 +222,7 @@ def _events(child: "subprocess.Popen[bytes]") -> Iterator[Event | None]:
 def _failed(doing: Event, text: str, is_model: bool = False) -> Event:
     """The end of a job; what it was testing is set aside."""
     if doing.state == "testing" and doing.text:
-        engines.set_aside(Path(doing.text))
+        engine_cache.set_aside(Path(doing.text))
     return Event(doing.job, "failed", text, is_model=is_model, failed_at=doing.state)
 
 

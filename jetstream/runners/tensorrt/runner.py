@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.runners import context as contexts
-from jetstream.runners import trt
+from jetstream.networks.profiles import Profile
+from jetstream.runners import cuda_context as contexts
 from jetstream.runners.base import Arrays, Runner, Unavailable, require_feeds
-from jetstream.runners.engines import Engine
-from jetstream.runners.profiles import Profile
+from jetstream.runners.tensorrt import bindings
+from jetstream.runners.tensorrt.engine_cache import Engine
 
 _DTYPES: dict[str, np.dtype[Any]] = {
     "FLOAT": np.dtype(np.float32),
@@ -45,7 +45,7 @@ class TensorRTRunner:
         self._outside = outside
         self._other: Runner | None = None
         self._lanes: list[_Lane] = []
-        self._log = trt.logger()
+        self._log = bindings.logger()
         self.inputs, self.outputs = engine.inputs, engine.outputs
         with ExitStack() as stack:
             self._context = contexts.use(device)
@@ -199,7 +199,7 @@ def _most(lane: _Lane) -> int:
 def load_engine(content: bytes, log: Any) -> tuple[Any, Any]:
     """TensorRT's runtime, which must outlive the engine, and the engine."""
     try:
-        runtime = trt.load().Runtime(log)
+        runtime = bindings.load().Runtime(log)
     except TypeError:  # pybind11's words for a null pointer
         raise Unavailable(f"TensorRT can't begin ({log.reason})") from None
     engine = runtime.deserialize_cuda_engine(content)

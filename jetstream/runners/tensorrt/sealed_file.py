@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from jetstream import atomic
+from jetstream import files
 from jetstream.messages import GARBLED
 from jetstream.runners.base import Unavailable
 
@@ -32,7 +32,7 @@ def checksum(content: bytes) -> str:
 
 def write(path: Path, magic: bytes, seal: Seal, content: bytes) -> None:
     """The file appears whole or not at all. Raises OSError."""
-    atomic.replace(path, magic + msgspec.json.encode(seal) + b"\n" + content)
+    files.replace(path, magic + msgspec.json.encode(seal) + b"\n" + content)
 
 
 def parts(path: Path, magic: bytes, kind: type[AnySeal], what: str) -> tuple[AnySeal, bytes]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.vision.boxes import Boxes
-from jetstream.vision.mtcnn import Detections, Mtcnn, Picture
+from jetstream.vision.detection.mtcnn import Detections, Mtcnn, Picture
 
 Ticket: TypeAlias = Any
 """a batch under way, as its detector knows it"""

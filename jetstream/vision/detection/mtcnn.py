@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from jetstream.errors import UserError
 from jetstream.runners.base import Arrays, Runner, TensorSpec, require
 from jetstream.vision.boxes import Boxes, iou, nms, nms_min, square
-from jetstream.vision.proposals import CELL_PX, propose, scales_of
-from jetstream.vision.pyramid import Pyramid
+from jetstream.vision.detection.proposals import CELL_PX, propose, scales_of
+from jetstream.vision.detection.pyramid import Pyramid
 
 RNET_PX = 24
 ONET_PX = 48

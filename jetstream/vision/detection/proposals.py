@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from jetstream.runners.base import Runner
 from jetstream.vision.boxes import Boxes, nms, square
-from jetstream.vision.pyramid import Pyramid, level_shape
+from jetstream.vision.detection.pyramid import Pyramid, level_shape
 
 CELL_PX = 12
 STRIDE_PX = 2

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.vision.draw import Drawable
+from jetstream.vision.drawing.draw import Drawable
 
 Who = Literal["none", "unknown", "all"]
 CELLS = 4

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.errors import ModelError
-from jetstream.vision import calibration, svm
-from jetstream.vision.calibration import Measured
-from jetstream.vision.embedder import EMBEDDING_SIZE
-from jetstream.vision.embeddings import sums_by_person
-from jetstream.vision.odds import logistic
-from jetstream.vision.svm import Machine
+from jetstream.vision.recognition import svm, thresholds
+from jetstream.vision.recognition.distances import sums_by_person
+from jetstream.vision.recognition.embedder import EMBEDDING_SIZE
+from jetstream.vision.recognition.log_odds import logistic
+from jetstream.vision.recognition.svm import Machine
+from jetstream.vision.recognition.thresholds import Measured
 
 FALSE_ACCEPT_RATE = 0.001
 
@@ -84,7 +84,7 @@ class Classifier:
         _require("photos", photos, (len(photos), EMBEDDING_SIZE))
         if owners.shape != (len(photos),) or set(owners.tolist()) != set(range(people)):
             raise ValueError("owners: expected a person of each photo, and a photo of each person")
-        _require("bars", bars, (len(calibration.RATES),))
+        _require("bars", bars, (len(thresholds.RATES),))
         _require("svm biases", machine.biases, (people,))
         _require("svm weights", machine.weights, (people, len(photos) if machine.gamma else EMBEDDING_SIZE))
         self.names = tuple(names)
@@ -94,13 +94,13 @@ class Classifier:
         _require("negatives", self._negatives, (len(self._negatives), EMBEDDING_SIZE))
         self._counts, self._centroids = _centroids(photos, owners, people)
         self._rows = np.split(np.argsort(owners, kind="stable"), np.cumsum(self._counts[:-1]).astype(np.intp))
-        bar = calibration.bar_at(bars, false_accept_rate)
+        bar = thresholds.bar_at(bars, false_accept_rate)
         self._all = np.concatenate([self._centroids, self._negatives])
         counts = np.concatenate([self._counts, np.ones(len(self._negatives), np.float32)])
-        self._limits = calibration.gates(bar, counts)
+        self._limits = thresholds.gates(bar, counts)
         if max_distance is not None:
             self._limits = np.full(len(counts), max_distance, np.float32)
-        self._prepared = calibration.against(self._all)
+        self._prepared = thresholds.against(self._all)
         self._max_distance = max_distance
 
     @classmethod
@@ -129,7 +129,7 @@ class Classifier:
         owners = inverse.astype(np.int32)
         counts, centroids = _centroids(samples, owners, len(people))
         machine = svm.train(samples, owners, len(people))
-        bars = calibration.calibrate(centroids, counts, samples, owners, background)
+        bars = thresholds.calibrate(centroids, counts, samples, owners, background)
         shown = [str(name) for name in people]
         return cls(shown, samples, owners, machine, bars, negatives=negatives, false_accept_rate=false_accept_rate)
 
@@ -158,8 +158,8 @@ class Classifier:
 
     def measure(self, strangers: int) -> Measured:
         """What the gates do to the photos that were learnt from, each left out; `strangers`: size of the background."""
-        bar = calibration.bar_at(self._bars, self.false_accept_rate)
-        return calibration.measure(bar, self._centroids, self._counts, self._photos, self._owners, strangers)
+        bar = thresholds.bar_at(self._bars, self.false_accept_rate)
+        return thresholds.measure(bar, self._centroids, self._counts, self._photos, self._owners, strangers)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Everything but the rate, as arrays that `numpy.savez` stores without pickle."""
@@ -204,7 +204,7 @@ class Classifier:
         )
 
     def _ask(self, faces: NDArray[np.float32]) -> list[Answer]:
-        over = calibration.distances(faces, self._prepared) - self._limits  # (M, P + K), below 0 within the gate
+        over = thresholds.distances(faces, self._prepared) - self._limits  # (M, P + K), below 0 within the gate
         near = _smallest(over[:, : len(self.names)], NEAR)
         nearest = near[:, 0]
         over[np.arange(len(faces)), nearest] = np.inf

@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.vision.calibration import PHOTO_NOISE
-from jetstream.vision.embeddings import squared_distances, sums_by_person
-from jetstream.vision.quality import Quality
+from jetstream.vision.recognition.distances import squared_distances, sums_by_person
+from jetstream.vision.recognition.quality import Quality
+from jetstream.vision.recognition.thresholds import PHOTO_NOISE
 
 BLURRED, EXTREME_POSE, DUPLICATE, LOOKS_LIKE = "blurred", "extreme_pose", "duplicate", "looks_like"
 SAME_PICTURE = "same_picture"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.runners.base import Runner, TensorSpec, require
-from jetstream.vision import align
+from jetstream.vision.recognition import align
 
 CHIP_SHAPE = (150, 150, 3)
 EMBEDDING_SIZE = 128

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.vision import align
+from jetstream.vision.recognition import align
 
 # Distance between the eyes. Scaled down to 5 px the embedding lies at 0.54, to 7 at 0.48, 10: 0.42, 14: 0.36, 17: 0.35.
 USELESS_EYES_PX: Final = 4.0

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.vision.embeddings import squared_distances
+from jetstream.vision.recognition.distances import squared_distances
 
 Embeddings = NDArray[np.float32]  # (N, 128)
 

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.vision.calibration import PHOTO_NOISE
-from jetstream.vision.embedder import EMBEDDING_SIZE
-from jetstream.vision.embeddings import squared_distances, sums_by_person
+from jetstream.vision.recognition.distances import squared_distances, sums_by_person
+from jetstream.vision.recognition.embedder import EMBEDDING_SIZE
+from jetstream.vision.recognition.thresholds import PHOTO_NOISE
 
 # Cross-validated where that takes seconds. The first is taken unless another is better by more than a standard error
 # (Breiman's rule): with few photos, settings differ by chance.

@@ -11,8 +11,8 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.vision.quality import ramp, sideways
-from jetstream.vision.tracker import Track
+from jetstream.vision.recognition.quality import ramp, sideways
+from jetstream.vision.tracking.tracker import Track
 
 # The embedder's chip is 150 px wide and a face's box nearly fills it: nothing is gained beyond about 100 px, and from
 # 20 px on a chip is mostly interpolation.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from jetstream.vision.boxes import iou, widen
-from jetstream.vision.kalman import BoxFilter
+from jetstream.vision.tracking.kalman import BoxFilter
 
 State = Literal["tentative", "confirmed", "lost"]
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Container, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from jetstream.vision.odds import log_odds, logistic
+from jetstream.vision.recognition.log_odds import log_odds, logistic
 
 # The most one answer may say, in log odds. A refusal says less than a name: hardly one picture in twenty of a stranger
 # gets a name (log 1 / 0.05 = 3.0), but one in five of a known person is refused, because the head is turned or the

@@ -43,7 +43,7 @@ def wait() -> None:
 
 def set_up() -> None:
     words = sys.orig_argv
-    if "jetstream.process" in words and os.environ.get("FAULT_IN") in words:
+    if "jetstream.runtime.worker" in words and os.environ.get("FAULT_IN") in words:
         signal.signal(signal.SIGALRM, hang_all if os.environ["FAULT"] == "hang_all" else hang)
         threading.Thread(target=wait, daemon=True).start()
 

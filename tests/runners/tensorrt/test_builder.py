@@ -7,13 +7,14 @@ import numpy as np
 import onnx
 import pytest
 
-from jetstream.config import Config
+from jetstream.config.schema import Config
 from jetstream.errors import ModelError
-from jetstream.runners import builder, half, nvidia, prelu, trt
+from jetstream.networks.profiles import fixed, profiles_of
+from jetstream.runners import cuda_driver
 from jetstream.runners.base import Unavailable
-from jetstream.runners.engines import Engine
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.runners.profiles import fixed, profiles_of
+from jetstream.runners.tensorrt import bindings, builder, fp16, prelu
+from jetstream.runners.tensorrt.engine_cache import Engine
 
 NETWORKS = ("pnet", "rnet", "onet", "embedder")
 MOST_HALF_ERROR = 5e-3  # of the largest value; measured 0.6e-3 (embedder) to 2.6e-3 (P-Net's offsets)
@@ -22,7 +23,7 @@ MOST_HALF_ERROR = 5e-3  # of the largest value; measured 0.6e-3 (embedder) to 2.
 @pytest.fixture
 def rtx() -> None:
     """Where the only TensorRT is the one for RTX; `tensorrt` itself needs a GPU to build."""
-    if importlib.util.find_spec("tensorrt") or not trt.is_installed():
+    if importlib.util.find_spec("tensorrt") or not bindings.is_installed():
         pytest.skip("needs TensorRT for RTX and no other (pip install tensorrt-rtx-cu13)")
 
 
@@ -55,7 +56,7 @@ def test_what_is_no_network_says_what_to_run(rtx, tmp_path, content):
 
 
 def test_without_a_gpu_an_engine_is_refused_with_a_clause(rtx, models_dir):
-    from jetstream.runners.tensorrt_ import TensorRTRunner
+    from jetstream.runners.tensorrt.runner import TensorRTRunner
 
     if _has_gpu():
         pytest.skip("there is a GPU")
@@ -65,9 +66,9 @@ def test_without_a_gpu_an_engine_is_refused_with_a_clause(rtx, models_dir):
 
 
 def test_tensorrt_is_found_under_any_of_its_names(rtx):
-    assert trt.is_installed()
-    assert trt.version().startswith("tensorrt_rtx 1.")
-    assert builder.is_strongly_typed(trt.load())
+    assert bindings.is_installed()
+    assert bindings.version().startswith("tensorrt_rtx 1.")
+    assert builder.is_strongly_typed(bindings.load())
 
 
 class Timings(set[str]):
@@ -113,7 +114,7 @@ def test_builds_beside_each_other_keep_the_timings_of_all(tmp_path, before):
 def test_half_of_a_network_answers_almost_the_same(models_dir, tmp_path, network):
     model = models_dir / f"{network}.onnx"
     halved = tmp_path / model.name
-    halved.write_bytes(half.convert(model.read_bytes()))
+    halved.write_bytes(fp16.convert(model.read_bytes()))
     with OnnxRunner(model) as whole, OnnxRunner(halved) as rounded:
         assert rounded.inputs == whole.inputs
         assert [spec.name for spec in rounded.outputs] == [spec.name for spec in whole.outputs]
@@ -132,7 +133,7 @@ def picture(shape: tuple[int | None, ...]) -> np.ndarray:
 
 def _has_gpu() -> bool:
     try:
-        return bool(nvidia.gpus())
+        return bool(cuda_driver.gpus())
     except Unavailable:
         return False
 

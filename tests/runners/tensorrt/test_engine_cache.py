@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from jetstream.errors import ModelError
-from jetstream.runners import engines
+from jetstream.networks.profiles import fixed
 from jetstream.runners.base import TensorSpec, Unavailable
-from jetstream.runners.engines import Recipe
-from jetstream.runners.profiles import fixed
+from jetstream.runners.tensorrt import engine_cache
+from jetstream.runners.tensorrt.engine_cache import Recipe
 
 RECIPE = Recipe("rnet", "rnet.onnx", "ab" * 32, "tensorrt 8.5.3.1", "H100, 9.0", "fp16", (fixed(64, 3, 24, 24),))
 ENGINE = b"\0an engine\n" * 50
@@ -26,7 +26,7 @@ def changed(**changes) -> Recipe:
 @pytest.fixture
 def file(tmp_path) -> Path:
     path = tmp_path / RECIPE.file
-    engines.write(path, RECIPE, ENGINE, INPUTS, OUTPUTS)
+    engine_cache.write(path, RECIPE, ENGINE, INPUTS, OUTPUTS)
     return path
 
 
@@ -60,16 +60,16 @@ def test_a_recipe_takes_the_models_content(tmp_path):
     model = tmp_path / "rnet.onnx"
     model.write_bytes(b"one")
     facts = {"tensorrt": "t", "gpu": "g", "precision": "fp16", "profiles": (fixed(1, 3, 24, 24),)}
-    before = engines.recipe(model, **facts)
+    before = engine_cache.recipe(model, **facts)
     model.write_bytes(b"two")
-    assert engines.recipe(model, **facts).key != before.key
+    assert engine_cache.recipe(model, **facts).key != before.key
     model.unlink()
     with pytest.raises(ModelError, match=r"rnet\.onnx: no such model; run `jetstream models`"):
-        engines.recipe(model, **facts)
+        engine_cache.recipe(model, **facts)
 
 
 def test_what_was_written_is_read(file):
-    assert engines.read(file, RECIPE) == (ENGINE, INPUTS, OUTPUTS)
+    assert engine_cache.read(file, RECIPE) == (ENGINE, INPUTS, OUTPUTS)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_what_was_written_is_read(file):
 def test_a_damaged_file_is_refused_with_the_reason(file, damage, reason):
     file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(Unavailable, match=reason):
-        engines.read(file, RECIPE)
+        engine_cache.read(file, RECIPE)
 
 
 @pytest.mark.parametrize(
@@ -112,51 +112,51 @@ def test_a_damaged_file_is_refused_with_the_reason(file, damage, reason):
 )
 def test_a_foreign_file_is_refused_with_the_difference(file, changes, reason):
     with pytest.raises(Unavailable, match=reason):
-        engines.read(file, changed(**changes))
+        engine_cache.read(file, changed(**changes))
 
 
 def test_a_bad_file_is_set_aside_and_one_is_kept(file):
     for content in (b"first", b"second"):
         file.write_bytes(content)
-        bad = engines.set_aside(file)
+        bad = engine_cache.set_aside(file)
     assert [path.name for path in file.parent.iterdir()] == [bad.name]
     assert bad.name == f"{RECIPE.file}.bad"
     assert bad.read_bytes() == b"second"
 
 
 def test_an_engine_under_test_is_set_aside_under_the_same_name(file):
-    new = engines.new_path(file)
+    new = engine_cache.new_path(file)
     file.rename(new)
-    assert engines.set_aside(new).name == f"{RECIPE.file}.bad"
+    assert engine_cache.set_aside(new).name == f"{RECIPE.file}.bad"
 
 
 def test_what_is_gone_cannot_be_set_aside(tmp_path):
-    assert engines.set_aside(tmp_path / RECIPE.file) is None
+    assert engine_cache.set_aside(tmp_path / RECIPE.file) is None
 
 
 def test_scan_tells_ready_stale_and_bad(file):
     folder = file.parent
     other = changed(tensorrt="tensorrt 10.3.0")
-    engines.write(folder / other.file, other, ENGINE)
+    engine_cache.write(folder / other.file, other, ENGINE)
     damaged = changed(network="onet")
     (folder / damaged.file).write_bytes(b"nothing")
-    (folder / f"pnet-fp16-0.engine{engines.BAD}").write_bytes(b"nothing")
+    (folder / f"pnet-fp16-0.engine{engine_cache.BAD}").write_bytes(b"nothing")
     (folder / "timing.cache").write_bytes(b"no engine")
-    found = {one.file: one for one in engines.scan(folder, (RECIPE, damaged))}
+    found = {one.file: one for one in engine_cache.scan(folder, (RECIPE, damaged))}
     assert found[RECIPE.file].state == "ready"
     assert found[other.file].state == "stale"
     assert "tensorrt 10.3.0" in found[other.file].reason
     assert found[damaged.file].state == "bad"
-    assert found[f"pnet-fp16-0.engine{engines.BAD}"].state == "bad"
+    assert found[f"pnet-fp16-0.engine{engine_cache.BAD}"].state == "bad"
     assert len(found) == 4
 
 
 def test_sweep_removes_what_a_killed_build_left_but_not_one_at_work(file):
-    left, at_work = engines.new_path(file), file.with_name("pnet.engine.1.new")
+    left, at_work = engine_cache.new_path(file), file.with_name("pnet.engine.1.new")
     for path in (left, at_work):
         path.write_bytes(b"half")
     os.utime(left, (0, 0))
-    engines.sweep(file.parent)
+    engine_cache.sweep(file.parent)
     assert not left.exists()
     assert at_work.exists()
     assert file.exists()
@@ -165,6 +165,6 @@ def test_sweep_removes_what_a_killed_build_left_but_not_one_at_work(file):
 def test_a_seal_of_any_bytes_is_damage(tmp_path):
     path = tmp_path / "any.engine"
     for seal in (b"\xff\xfe", b"[" * 4000, b"{}"):
-        path.write_bytes(engines.MAGIC + seal + b"\nplan")
+        path.write_bytes(engine_cache.MAGIC + seal + b"\nplan")
         with pytest.raises(Unavailable, match="damaged"):
-            engines.read(path, RECIPE)
+            engine_cache.read(path, RECIPE)

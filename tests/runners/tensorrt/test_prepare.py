@@ -8,12 +8,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jetstream.runners import engines, supply
-from jetstream.runners.engines import Recipe
-from jetstream.runners.profiles import fixed
-from jetstream.runners.supply import Limits
+from jetstream.networks.profiles import fixed
+from jetstream.runners.tensorrt import engine_cache, prepare
+from jetstream.runners.tensorrt.engine_cache import Recipe
+from jetstream.runners.tensorrt.prepare import Limits
+from tests.support.repository import REPOSITORY
 
-FAKE = Path(__file__).with_name("fake_workshop.py")
+FAKE = REPOSITORY / "tests" / "support" / "fake_build_process.py"
 QUICK = Limits(build_s=1.0, test_s=3.0, probe_s=1.0)
 
 
@@ -32,7 +33,7 @@ def recipe(network: str) -> Recipe:
 
 
 def ensure(folder: Path, *how: str, networks: tuple[str, ...] = ("pnet", "rnet", "onet"), limits: Limits = QUICK):
-    found = supply.ensure([recipe(name) for name in networks], folder, limits=limits, command=command(*how))
+    found = prepare.ensure([recipe(name) for name in networks], folder, limits=limits, command=command(*how))
     assert [one.recipe.network for one in found] == list(networks)
     return {one.recipe.network: one for one in found}
 
@@ -44,7 +45,7 @@ def names(folder: Path, pattern: str) -> list[str]:
 def test_missing_engines_are_built_and_found_again(tmp_path):
     first = ensure(tmp_path)
     assert [one.seconds for one in first.values()] == [1.5] * 3
-    assert engines.read(first["pnet"].path, recipe("pnet")).plan.startswith(b"an engine")
+    assert engine_cache.read(first["pnet"].path, recipe("pnet")).plan.startswith(b"an engine")
     again = ensure(tmp_path)
     assert [one.seconds for one in again.values()] == [0.0] * 3
     assert not list(tmp_path.glob("*.new"))
@@ -115,13 +116,13 @@ def test_a_damaged_file_is_set_aside_before_tensorrt_sees_it_and_built_again(tmp
     assert reason in found["rnet"].notes[0]
     assert found["rnet"].seconds == 1.5
     assert names(tmp_path, "*.bad") == ["rnet"]
-    assert engines.read(path, recipe("rnet"))
+    assert engine_cache.read(path, recipe("rnet"))
 
 
 def test_another_tensorrts_file_under_this_name_is_set_aside(tmp_path):
     other = Recipe("rnet", "rnet.onnx", "ab" * 32, "tensorrt 10.3.0", "GPU", "fp16", (fixed(1, 3, 24, 24),))
     assert other.file != recipe("rnet").file
-    engines.write(tmp_path / recipe("rnet").file, other, b"foreign")
+    engine_cache.write(tmp_path / recipe("rnet").file, other, b"foreign")
     found = ensure(tmp_path)
     assert "built with tensorrt 10.3.0, here is tensorrt 8.5.3.1" in found["rnet"].notes[0]
     assert found["rnet"].path
@@ -129,7 +130,7 @@ def test_another_tensorrts_file_under_this_name_is_set_aside(tmp_path):
 
 def test_progress_ends_at_one(tmp_path):
     heard: list[tuple[str, float]] = []
-    supply.ensure(
+    prepare.ensure(
         [recipe("pnet")],
         tmp_path,
         progress=lambda *what: heard.append(what),
@@ -140,26 +141,26 @@ def test_progress_ends_at_one(tmp_path):
 
 
 def test_probe_says_what_can_be_imported():
-    assert supply.probe(QUICK, command()).tensorrt == "tensorrt 8.5.3.1"
+    assert prepare.probe(QUICK, command()).tensorrt == "tensorrt 8.5.3.1"
 
 
 @pytest.mark.parametrize(("act", "reason"), [("hang", "more than 1 s"), ("crash", "SIGSEGV"), ("exit", "exit code 3")])
 def test_an_import_that_hangs_or_crashes_is_a_clause(act, reason):
-    assert reason in supply.probe(QUICK, command(f"probe={act}")).tensorrt_missing
+    assert reason in prepare.probe(QUICK, command(f"probe={act}")).tensorrt_missing
 
 
 def test_the_real_workshop_says_what_is_missing_here():
-    found = supply.probe()
+    found = prepare.probe()
     assert found.tensorrt or found.tensorrt_missing
     assert found.pycuda or found.pycuda_missing
 
 
 def test_a_folder_that_can_be_written_is_taken(tmp_path):
-    assert supply.writable(tmp_path / "engines") == (tmp_path / "engines", "")
+    assert prepare.writable(tmp_path / "engines") == (tmp_path / "engines", "")
 
 
 def test_a_folder_that_cannot_be_written_gives_way_to_ones_own_temporary_one():
-    folder, trouble = supply.writable(Path("/proc/engines"))  # not even root may write there
+    folder, trouble = prepare.writable(Path("/proc/engines"))  # not even root may write there
     assert "/proc/engines" in trouble
     assert folder.stat().st_uid == os.getuid()
     assert not folder.stat().st_mode & 0o022
@@ -169,6 +170,6 @@ def test_somebody_elses_temporary_folder_is_not_trusted(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     (tmp_path / "theirs").mkdir()
     (tmp_path / f"jetstream-engines-{os.getuid()}").symlink_to(tmp_path / "theirs")
-    folder, _ = supply.writable(Path("/proc/engines"))
+    folder, _ = prepare.writable(Path("/proc/engines"))
     assert folder.parent == tmp_path
     assert folder.name not in ("theirs", f"jetstream-engines-{os.getuid()}")

@@ -16,17 +16,18 @@ import msgspec
 import numpy as np
 import pytest
 
-from jetstream import building
-from jetstream.config import Config, Gpu, Models, with_preset
-from jetstream.models import open_embedder, open_mtcnn
-from jetstream.runners import context, engines, supply, trt
+from jetstream.config.schema import Config, Gpu, Models, with_preset
+from jetstream.networks import build
+from jetstream.networks.open import open_embedder, open_mtcnn
+from jetstream.networks.runner import open_runner, open_tensorrt, recipe_for
+from jetstream.runners import cuda_context
 from jetstream.runners.base import Unavailable
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.runners.opening import open_runner, open_tensorrt, recipe_for
-from jetstream.runners.supply import Limits, Supplied
-from jetstream.runners.tensorrt_ import TensorRTRunner
-from jetstream.runners.workshop_words import TOLERANCE
-from tests.runners.gpu import kept_engines, need
+from jetstream.runners.tensorrt import bindings, engine_cache, prepare
+from jetstream.runners.tensorrt.build_protocol import TOLERANCE
+from jetstream.runners.tensorrt.prepare import Limits, Supplied
+from jetstream.runners.tensorrt.runner import TensorRTRunner
+from tests.support.gpu import kept_engines, need
 
 pytestmark = pytest.mark.gpu
 NETWORKS = ("pnet", "rnet", "onet", "embedder")
@@ -50,7 +51,7 @@ def made(folder, models_dir) -> dict[tuple[str, str], Supplied]:
     found = {}
     for precision in ("fp16", "fp32"):
         config = config_of(folder, models_dir, precision)
-        for one in supply.ensure(building.recipes(config, trt.version()), folder):
+        for one in prepare.ensure(build.recipes(config, bindings.version()), folder):
             found[one.recipe.network, precision] = one
     return found
 
@@ -58,8 +59,8 @@ def made(folder, models_dir) -> dict[tuple[str, str], Supplied]:
 @pytest.fixture(scope="session")
 def rnet(folder, models_dir) -> Path:
     """The smallest engine but P-Net's, the quickest to build: what is done to engines is done to a copy of it."""
-    recipe = recipe_for(models_dir / "rnet.onnx", config_of(folder, models_dir), trt.version())
-    (one,) = supply.ensure([recipe], folder)
+    recipe = recipe_for(models_dir / "rnet.onnx", config_of(folder, models_dir), bindings.version())
+    (one,) = prepare.ensure([recipe], folder)
     assert one.path is not None, one.reason
     return one.path
 
@@ -143,9 +144,9 @@ def test_runners_share_one_context_and_the_last_releases_it(made, folder, models
     config = config_of(folder, models_dir)
     with closing(open_tensorrt(models_dir / "onet.onnx", config)) as last:
         with closing(open_tensorrt(models_dir / "rnet.onnx", config)):
-            assert len(context._open) == 1
+            assert len(cuda_context._open) == 1
         assert len(last.infer({"image": picture(3, 48, 48)})["logit"]) == 3
-    assert context._open == {}
+    assert cuda_context._open == {}
 
 
 def test_opening_and_closing_leaves_no_memory_behind(made, folder, models_dir):
@@ -159,7 +160,7 @@ def test_opening_and_closing_leaves_no_memory_behind(made, folder, models_dir):
         with open_tensorrt(models_dir / "embedder.onnx", config) as runner:
             runner.infer({"chip": picture(5, 150, 150)})
 
-    with closing(context.use(0)) as held:
+    with closing(cuda_context.use(0)) as held:
         for _ in range(3):
             once()
         before_mib = free_mib()
@@ -176,7 +177,7 @@ def test_opening_and_closing_leaves_no_memory_behind(made, folder, models_dir):
 def test_a_damaged_engine_is_set_aside_and_the_next_backend_answers(copy, models_dir, caplog, damage):
     path = models_dir / "rnet.onnx"
     config = config_of(copy, models_dir)
-    file = copy / recipe_for(path, config, trt.version()).file
+    file = copy / recipe_for(path, config, bindings.version()).file
     file.write_bytes(damage(file.read_bytes()))
     with caplog.at_level(logging.INFO), open_runner(path, config) as runner:
         assert isinstance(runner, OnnxRunner)
@@ -188,10 +189,10 @@ def test_a_damaged_engine_is_set_aside_and_the_next_backend_answers(copy, models
 
 def test_an_engine_that_tensorrt_refuses_is_set_aside_and_built_again(copy, models_dir):
     """Whole, with the right checksum, and not of this TensorRT: only loading it tells."""
-    recipe = recipe_for(models_dir / "rnet.onnx", config_of(copy, models_dir), trt.version())
-    plan, inputs, outputs = engines.read(copy / recipe.file, recipe)
-    engines.write(copy / recipe.file, recipe, bytes(64) + plan[64:], inputs, outputs)
-    (one,) = supply.ensure([recipe], copy)
+    recipe = recipe_for(models_dir / "rnet.onnx", config_of(copy, models_dir), bindings.version())
+    plan, inputs, outputs = engine_cache.read(copy / recipe.file, recipe)
+    engine_cache.write(copy / recipe.file, recipe, bytes(64) + plan[64:], inputs, outputs)
+    (one,) = prepare.ensure([recipe], copy)
     assert one.path == copy / recipe.file
     assert one.seconds > 0
     assert "TensorRT can't load the engine" in one.notes[0]
@@ -200,14 +201,14 @@ def test_an_engine_that_tensorrt_refuses_is_set_aside_and_built_again(copy, mode
 
 def test_an_engine_that_answers_wrongly_is_noticed(copy, models_dir):
     """It was built from other weights."""
-    recipe = recipe_for(models_dir / "rnet.onnx", config_of(copy, models_dir), trt.version())
+    recipe = recipe_for(models_dir / "rnet.onnx", config_of(copy, models_dir), bindings.version())
     scaled = copy / "rnet.onnx"
     _scaled_weights(models_dir / "rnet.onnx", scaled)
-    wrong = recipe_for(scaled, config_of(copy, models_dir), trt.version())
-    (other,) = supply.ensure([wrong], copy)
+    wrong = recipe_for(scaled, config_of(copy, models_dir), bindings.version())
+    (other,) = prepare.ensure([wrong], copy)
     assert other.path is not None, other.reason
-    engines.write(copy / recipe.file, recipe, *engines.read(other.path, wrong))
-    (one,) = supply.ensure([recipe], copy)
+    engine_cache.write(copy / recipe.file, recipe, *engine_cache.read(other.path, wrong))
+    (one,) = prepare.ensure([recipe], copy)
     assert "its answers differ from ONNX Runtime's" in one.notes[0]
     assert one.path is not None
 
@@ -218,17 +219,17 @@ def test_an_engine_that_hangs_in_its_test_is_ended_and_built_again(copy, models_
         textwrap.dedent(f"""
             import time
             from pathlib import Path
-            from jetstream.runners import workshop
+            from jetstream.runners.tensorrt import build_process
             lives = Path({str(tmp_path / "lives")!r})
             if not lives.exists():
                 lives.touch()
-                workshop.TensorRTRunner.infer = lambda self, feeds: time.sleep(600)
-            workshop.main()
+                build_process.TensorRTRunner.infer = lambda self, feeds: time.sleep(600)
+            build_process.main()
         """)
     )
-    recipe = recipe_for(models_dir / "rnet.onnx", config_of(copy, models_dir), trt.version())
+    recipe = recipe_for(models_dir / "rnet.onnx", config_of(copy, models_dir), bindings.version())
     limits = Limits(test_s=15.0)  # a healthy one takes about 3 s, most of it to load CUDA
-    (one,) = supply.ensure([recipe], copy, limits=limits, command=[sys.executable, str(script)])
+    (one,) = prepare.ensure([recipe], copy, limits=limits, command=[sys.executable, str(script)])
     assert one.notes[0].startswith("no answer in 1")
     assert "while testing" in one.notes[0]
     assert one.path is not None, one.reason
@@ -238,11 +239,11 @@ def test_a_folder_that_cannot_be_written_gives_way_to_a_temporary_one(
     made, folder, models_dir, monkeypatch, caplog, tmp_path
 ):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    temporary, _ = supply.writable(Path("/proc/engines"))
+    temporary, _ = prepare.writable(Path("/proc/engines"))
     shutil.copytree(folder, temporary, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.bad", "*.new"))
     config = config_of(Path("/proc/engines"), models_dir, "fp16", backend="auto")
     with caplog.at_level(logging.INFO):
-        prepared = building.prepare(config)
+        prepared = build.prepare(config)
     assert prepared.gpu.backend == "tensorrt"
     assert prepared.gpu.engines_dir == str(temporary)
     assert "/proc/engines" in caplog.text
@@ -291,8 +292,8 @@ def test_embeddings_are_the_cpus(made, folder, models_dir, precision, most):
 
 def test_an_engine_that_cannot_be_loaded_leaves_no_context():
     with pytest.raises(Unavailable, match="TensorRT can't load the engine"):
-        TensorRTRunner(engines.Engine(b"no engine" * 100, (), ()), outside=lambda: pytest.fail("not needed"))
-    assert context._open == {}
+        TensorRTRunner(engine_cache.Engine(b"no engine" * 100, (), ()), outside=lambda: pytest.fail("not needed"))
+    assert cuda_context._open == {}
 
 
 def _scaled_weights(source: Path, target: Path) -> None:

@@ -7,27 +7,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jetstream.config import Config, Recognize
-from jetstream.runners import context
+from jetstream.config.schema import Config, Recognize
+from jetstream.networks.profiles import fixed, profiles_of
+from jetstream.runners import cuda_context
 from jetstream.runners.base import Unavailable
-from jetstream.runners.engines import Engine
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.runners.profiles import fixed, profiles_of
-from jetstream.runners.tensorrt_ import TensorRTRunner
-from tests.runners import standin
+from jetstream.runners.tensorrt.engine_cache import Engine
+from jetstream.runners.tensorrt.runner import TensorRTRunner
+from tests.support import tensorrt_standin
 
 SMALL = Config(recognize=Recognize(batch=8))
 
 
 @pytest.fixture
-def device() -> Iterator[standin.Device]:
-    with standin.installed() as found:
+def device() -> Iterator[tensorrt_standin.Device]:
+    with tensorrt_standin.installed() as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def embedder(models_dir) -> Engine:
-    return standin.engine(models_dir / "embedder.onnx", profiles_of("embedder", SMALL))
+    return tensorrt_standin.engine(models_dir / "embedder.onnx", profiles_of("embedder", SMALL))
 
 
 def nothing_else() -> OnnxRunner:
@@ -39,7 +39,7 @@ def chips(count: int) -> np.ndarray:
 
 
 def test_a_runner_has_the_networks_sizes_where_the_engine_tells_those_of_its_profiles(device, embedder):
-    assert standin.Loaded(device, embedder.plan).get_tensor_shape("embedding") == (2, 128)
+    assert tensorrt_standin.Loaded(device, embedder.plan).get_tensor_shape("embedding") == (2, 128)
     with TensorRTRunner(embedder, outside=nothing_else) as runner:
         assert runner.inputs[0].shape == (None, 3, 150, 150)
         assert runner.outputs[0].shape == (None, 128)
@@ -61,7 +61,7 @@ def test_a_picture_that_is_too_large_goes_to_the_other_runner(device, models_dir
         opened.append(OnnxRunner(path))
         return opened[-1]
 
-    with TensorRTRunner(standin.engine(path, profiles_of("pnet", Config())), outside=outside) as runner:
+    with TensorRTRunner(tensorrt_standin.engine(path, profiles_of("pnet", Config())), outside=outside) as runner:
         runner.infer({"image": np.zeros((1, 3, 40, 577), np.float32)})
         assert not opened
         assert runner.infer(feeds)["logit"].shape[0] == 1
@@ -95,12 +95,12 @@ def test_too_little_memory_is_a_clause_and_leaves_none_behind(device, embedder, 
 def test_an_engine_that_cannot_be_loaded_leaves_no_context(device):
     with pytest.raises(Unavailable, match="TensorRT can't load the engine \\(magic tag does not match\\)"):
         TensorRTRunner(Engine(b"no engine", (), ()), outside=nothing_else)
-    assert context._open == {}
+    assert cuda_context._open == {}
     assert device.contexts == 0
 
 
 def test_an_engine_with_other_tensors_than_its_file_says_is_refused(device, embedder, models_dir):
-    other = standin.engine(models_dir / "rnet.onnx", (fixed(2, 3, 24, 24),))
+    other = tensorrt_standin.engine(models_dir / "rnet.onnx", (fixed(2, 3, 24, 24),))
     with pytest.raises(Unavailable, match=r"other inputs or outputs than its file says .*input image float32"):
         TensorRTRunner(other._replace(inputs=embedder.inputs), outside=nothing_else)
     assert device.contexts == 0

@@ -10,8 +10,8 @@ import pytest
 
 from jetstream import weights
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.vision.detector import CpuDetector, Detector, Look, Seen
-from jetstream.vision.mtcnn import Detections, Mtcnn
+from jetstream.vision.detection.detector import CpuDetector, Detector, Look, Seen
+from jetstream.vision.detection.mtcnn import Detections, Mtcnn
 
 NOTHING = np.empty((0, 4), np.float32)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from jetstream.vision import motion
+from jetstream.vision.detection import motion
 
 
 def picture(seed: int) -> np.ndarray:

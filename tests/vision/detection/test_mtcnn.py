@@ -16,9 +16,9 @@ from jetstream import weights
 from jetstream.errors import ModelError, UserError
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.vision.boxes import iou
-from jetstream.vision.mtcnn import BATCH, Detections, Mtcnn
-from jetstream.vision.pyramid import Pyramid
-from tests.vision import reference_cascade
+from jetstream.vision.detection.mtcnn import BATCH, Detections, Mtcnn
+from jetstream.vision.detection.pyramid import Pyramid
+from tests.support import reference_cascade
 
 FAST = {"thresholds": (0.7, 0.7, 0.7), "factor": 0.709}
 ACCURATE = {"thresholds": (0.6, 0.7, 0.7), "factor": 0.709}

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jetstream.vision.pyramid import MOST_PX, Pyramid
-from tests.vision.reference_cascade import ExactSampler
+from jetstream.vision.detection.pyramid import MOST_PX, Pyramid
+from tests.support.reference_cascade import ExactSampler
 
 
 def noise(height: int, width: int) -> np.ndarray:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jetstream.vision.effort import CALM_S, MOST_CALM_S, Effort
+from jetstream.vision.detection.search_interval import CALM_S, MOST_CALM_S, Effort
 
 FPS = 20
 

@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from jetstream import configfile
-from jetstream.config import Config
-from jetstream.models import open_embedder, open_mtcnn
-from jetstream.vision import align, blur
-from jetstream.vision.mtcnn import Mtcnn
+from jetstream.config import load
+from jetstream.config.schema import Config
+from jetstream.networks.open import open_embedder, open_mtcnn
+from jetstream.vision.detection.mtcnn import Mtcnn
+from jetstream.vision.drawing import blur
+from jetstream.vision.recognition import align
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Track:
 @pytest.fixture(scope="module")
 def config(models_dir: Path) -> Config:
     data = {"models": {"dir": str(models_dir)}, "detect": {"preset": "accurate", "min_face_px": 20}}
-    return configfile.build(data, where="test")
+    return load.build(data, where="test")
 
 
 @pytest.fixture(scope="module")

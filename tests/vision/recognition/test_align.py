@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from jetstream.vision.align import ALIGNMENT_VERSION, CHIP_PX, TEMPLATE, chip, chips, similarity
+from jetstream.vision.recognition.align import ALIGNMENT_VERSION, CHIP_PX, TEMPLATE, chip, chips, similarity
 
 # dlib reads chip pixel q at q + 1/2 where the face already has the chip's size.
 UPRIGHT = TEMPLATE * CHIP_PX - 0.5

@@ -6,11 +6,11 @@ import sys
 import numpy as np
 import pytest
 
-from jetstream import background
 from jetstream.errors import ModelError
-from jetstream.vision import calibration
-from jetstream.vision.classifier import NOBODY, Classifier
-from jetstream.vision.svm import Machine
+from jetstream.gallery import strangers as background
+from jetstream.vision.recognition import thresholds
+from jetstream.vision.recognition.classifier import NOBODY, Classifier
+from jetstream.vision.recognition.svm import Machine
 
 BETWEEN, WITHIN = 0.055, 0.03  # per dimension, about what dlib's network gives: people 0.88 apart, photos 0.48
 
@@ -37,7 +37,7 @@ def made(svm_weights: np.ndarray, gate: float = 0.5, **options) -> Classifier:
     photos = np.zeros((2, 128), np.float32)
     photos[1, 0] = 1
     machine = Machine(svm_weights, np.zeros(2, np.float32))
-    owners, bars = np.arange(2, dtype=np.int32), np.zeros(len(calibration.RATES), np.float32)
+    owners, bars = np.arange(2, dtype=np.int32), np.zeros(len(thresholds.RATES), np.float32)
     return Classifier(["Ann", "Bob"], photos, owners, machine, bars, **options).with_gate(gate)
 
 
@@ -303,8 +303,8 @@ def test_photo_without_a_finite_embedding_cannot_be_learnt():
 def test_asking_does_not_load_scikit_learn():
     program = (
         "import sys, numpy as np\n"
-        "from jetstream.vision.classifier import Classifier, Machine, calibration\n"
-        "ones, bars = np.ones((1, 128), np.float32), np.ones(len(calibration.RATES), np.float32)\n"
+        "from jetstream.vision.recognition.classifier import Classifier, Machine, thresholds\n"
+        "ones, bars = np.ones((1, 128), np.float32), np.ones(len(thresholds.RATES), np.float32)\n"
         "machine = Machine(ones, np.ones(1, np.float32))\n"
         "Classifier(['Ann'], ones, np.zeros(1, np.int32), machine, bars).ask(ones)\n"
         "sys.exit('sklearn' in sys.modules)\n"

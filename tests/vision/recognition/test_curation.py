@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from jetstream.vision.curate import (
+from jetstream.vision.recognition.curation import (
     BLURRED,
     DUPLICATE,
     EXTREME_POSE,
@@ -16,7 +16,7 @@ from jetstream.vision.curate import (
     spreads,
     thumb,
 )
-from jetstream.vision.quality import Quality
+from jetstream.vision.recognition.quality import Quality
 
 GOOD = Quality(1.0, 1.0, 1.0, 1.0, 1.0)
 SOFT, TURNED = GOOD._replace(sharpness=0.05), GOOD._replace(pose=0.0)
@@ -181,7 +181,7 @@ def test_order_of_people_does_not_matter():
 def test_many_rows_are_judged_in_pieces_as_they_are_in_one(monkeypatch):
     album = Album().put(ADA, count=5).put(ADA, shows=BOB).copy(2).put(BOB, count=6)
     whole = album.judge()
-    monkeypatch.setattr("jetstream.vision.curate._AT_ONCE", 3)
+    monkeypatch.setattr("jetstream.vision.recognition.curation._AT_ONCE", 3)
 
     assert album.judge() == whole
     assert whole.refused == {5: LOOKS_LIKE, 6: DUPLICATE}

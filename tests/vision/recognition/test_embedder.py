@@ -6,7 +6,7 @@ import pytest
 
 from jetstream.errors import ModelError
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.vision.embedder import CpuEmbedder
+from jetstream.vision.recognition.embedder import CpuEmbedder
 
 
 @pytest.fixture(scope="module")

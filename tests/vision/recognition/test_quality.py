@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.vision import align, quality
-from jetstream.vision.mtcnn import Mtcnn
-from jetstream.vision.quality import NOTHING, measure
+from jetstream.vision.detection.mtcnn import Mtcnn
+from jetstream.vision.recognition import align, quality
+from jetstream.vision.recognition.quality import NOTHING, measure
 
 Face = tuple[np.ndarray, np.ndarray]  # a picture and its landmarks
 

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from jetstream.vision.looks import (
+from jetstream.vision.recognition.sample_selection import (
     DUPLICATED,
     ENOUGH,
     OTHER_PERSON,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jetstream.vision import svm
+from jetstream.vision.recognition import svm
 
 
 def people_of(people: int, photos: int, within: float = 0.03, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jetstream.vision.swaps import FAR, FAR_UNNAMED, LEAST_QUALITY, NEAR, Swaps
+from jetstream.vision.tracking.id_switches import FAR, FAR_UNNAMED, LEAST_QUALITY, NEAR, Swaps
 
 
 def face(x: float = 0.0, y: float = 0.0) -> np.ndarray:

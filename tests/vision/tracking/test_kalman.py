@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jetstream.vision.kalman import BoxFilter
+from jetstream.vision.tracking.kalman import BoxFilter
 
 FACE = np.array([100.0, 100.0, 180.0, 200.0])
 

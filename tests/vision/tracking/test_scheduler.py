@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jetstream.vision.asking import Asking, quality
-from jetstream.vision.tracker import Track
+from jetstream.vision.tracking.scheduler import Asking, quality
+from jetstream.vision.tracking.tracker import Track
 
 # A frontal face on a box of 100 x 100 px: eyes, nose, mouth corners, as fractions of the box.
 FRONTAL = np.array([[0.3, 0.35], [0.7, 0.35], [0.5, 0.58], [0.34, 0.78], [0.66, 0.78]], np.float32)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from jetstream.vision.boxes import iou
-from jetstream.vision.tracker import Track, Tracker
+from jetstream.vision.tracking.tracker import Track, Tracker
 
 LEFT = (100.0, 100.0, 200.0, 220.0)
 RIGHT = (500.0, 100.0, 600.0, 220.0)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from jetstream.vision.votes import MARGIN, Votes, unique
+from jetstream.vision.tracking.votes import MARGIN, Votes, unique
 
 names = st.sampled_from(["Ada", "Grace", "Emmy", None])
 confidences = st.floats(0.0, 1.0)

@@ -6,7 +6,7 @@ from itertools import permutations
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from jetstream.vision.votes import Candidate, Votes, unique
+from jetstream.vision.tracking.votes import Candidate, Votes, unique
 
 WINDOW = 12
 names = st.sampled_from(["Ada", "Grace", "Emmy", None])
