@@ -16,7 +16,8 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from jetstream.topic import subscriber
+from jetstream.monitoring.status import statuses
+from jetstream.runtime.counters import drops_by_reason
 from tests.support.command import free_port
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -54,7 +55,7 @@ def main() -> None:
         samples: dict[str, list[float]] = defaultdict(list)
         last = None
         started_s = time.monotonic()
-        for status in subscriber.statuses(run_dir):
+        for status in statuses(run_dir):
             for child in status.processes:
                 if child.beat:
                     samples[child.process].append(resident_mb(child.beat.pid))
@@ -71,7 +72,9 @@ def main() -> None:
         tenth = max(1, len(mb) // 10)
         early, late = max(mb[tenth : 2 * tenth] or mb), max(mb[-tenth:])
         assert child.beat is not None
-        drops = ", ".join(f"{reason} {count}" for reason, count in sorted(child.beat.drops.items()) if count)
+        drops = ", ".join(
+            f"{reason} {count}" for reason, count in sorted(drops_by_reason(child.beat.counts).items()) if count
+        )
         print(f"| {child.process} | {early:.1f} | {late:.1f} | {child.beat.frames} | {child.beat.fps:.1f} | {drops} |")
 
 

@@ -20,10 +20,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from jetstream import startup
 from jetstream.config import load
+from jetstream.events import event_of
 from jetstream.ipc.ring import Ring, segment_name
-from jetstream.messages import FrameRef, Tracked, TrackedFace, box_of, event_of, landmarks_of
+from jetstream.messages import FrameRef, Tracked, TrackedFace, box_of, landmarks_of
+from jetstream.networks import build
 from jetstream.networks.open import open_embedder, open_mtcnn
 from jetstream.video.sink import VideoSink
 from jetstream.video.source import open_source
@@ -79,7 +80,7 @@ def main() -> None:
 
 def walk(video: Path, frames: int, clock: Clock) -> None:
     config = load.build({"models": {"dir": str(REPOSITORY / "models")}}, where="benchmark")
-    startup.prepare_models(config)
+    build.prepare_models(config)
     tracker, before, known = Tracker(), None, np.empty((0, 4), np.float32)
     with (
         open_source(str(video)) as source,

@@ -23,7 +23,8 @@ import zmq
 
 from benchmarks.soaking import HEADING, Look, verdicts
 from jetstream.messages import Status
-from jetstream.topic import subscriber as top
+from jetstream.monitoring.status import statuses
+from jetstream.runtime.counters import drops_by_reason
 from jetstream.video.demo import scene
 from jetstream.video.sink import VideoSink
 from tests.support.command import free_port, segments_of
@@ -100,7 +101,7 @@ def watch(
     looks: list[Look] = []
     heard, every_s, started_s, next_s = 0, min(LOOK_EVERY_S, seconds / 20), None, 0.0
     wait_for(process, run_dir)
-    for status in top.statuses(run_dir):
+    for status in statuses(run_dir):
         if process.poll() is not None:
             sys.exit("the pipeline ended; see above")
         now_s = time.monotonic()
@@ -176,7 +177,9 @@ def frames_and_drops(status: Status) -> str:
     beats = {child.process: child.beat for child in status.processes if child.beat}
     captured = sum(beat.frames for name, beat in beats.items() if name.startswith("capture."))
     drops = ", ".join(
-        f"{name} {reason} {count}" for name, beat in beats.items() for reason, count in sorted(beat.drops.items())
+        f"{name} {reason} {count}"
+        for name, beat in beats.items()
+        for reason, count in sorted(drops_by_reason(beat.counts).items())
     )
     restarts = sum(child.restarts for child in status.processes)
     return (

@@ -3,6 +3,8 @@
 Knows nothing else of the program; every layer may raise these, `cli` prints them without a traceback.
 """
 
+import msgspec
+
 
 class JetstreamError(Exception):
     """A failure with a sentence for the user: where, what, and what to do."""
@@ -36,3 +38,7 @@ class RingError(JetstreamError):
 
 class PipelineError(JetstreamError):
     """The pipeline can't go on: a stage keeps failing, or another instance is in the way."""
+
+
+GARBLED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that are no message."""

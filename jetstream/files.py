@@ -6,7 +6,10 @@ Knows no format. What an interrupted write leaves is a hidden file beside the ta
 import errno
 import os
 import secrets
+import stat
 from pathlib import Path
+
+from jetstream.errors import UserError
 
 
 def replace(path: Path, content: bytes, *, mode: int = 0o666) -> None:
@@ -30,3 +33,16 @@ def replace(path: Path, content: bytes, *, mode: int = 0o666) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def check_private(path: Path, status: os.stat_result) -> None:
+    """Raises UserError unless it is a file that only its owner can read, who is this user or root."""
+    if not stat.S_ISREG(status.st_mode):
+        raise UserError(f"{path}: not a file; name the file of the secret")
+    if status.st_mode & 0o077:
+        raise UserError(
+            f"{path}: others can read it (mode {status.st_mode & 0o777:04o}); run `chmod 600 {path}`, "
+            "and replace what is in it if somebody may have"
+        )
+    if status.st_uid not in (os.getuid(), 0):
+        raise UserError(f"{path}: another user's; make it this user's with chown")

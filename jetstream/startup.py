@@ -7,7 +7,6 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,20 +17,20 @@ from jetstream.config import schema as configuration
 from jetstream.config import secrets
 from jetstream.config.schema import Camera, Config, Metrics, Publish
 from jetstream.errors import SourceError, UserError
-from jetstream.gallery import photos, train
-from jetstream.gallery.report import PersonReport, Report
+from jetstream.gallery import photos
+from jetstream.gallery.prepare import prepare_gallery, with_demo_faces
 from jetstream.ipc.ring import Ring
 from jetstream.ipc.segment import segment_name, sweep
 from jetstream.monitoring.server import check_endpoint
 from jetstream.networks import build
-from jetstream.networks.open import open_embedder, open_mtcnn
+from jetstream.networks.build import prepare_models
 from jetstream.runtime import run_dir
 from jetstream.runtime.reload import Plan, Reloader
 from jetstream.runtime.supervisor import Supervisor
 from jetstream.runtime.worker import run_stage
-from jetstream.stages.publish import opened
 from jetstream.topic import keys
-from jetstream.video import demo, source
+from jetstream.topic.publisher import opened
+from jetstream.video import source
 from jetstream.video.source import is_live
 
 Progress = Callable[[str, float], None]
@@ -220,64 +219,6 @@ def masked_sources(config: Config) -> Config:
     """`config` as it may be shown: without the passwords in its cameras' URLs."""
     cameras = tuple(msgspec.structs.replace(camera, source=source.shown(camera.source)) for camera in config.cameras)
     return msgspec.structs.replace(config, cameras=cameras)
-
-
-def prepare_models(config: Config, progress: Progress | None = None) -> None:
-    folder = Path(config.models.dir)
-    if not weights.is_built(folder):
-        log.info("building the models in %s, once", folder)
-        weights.build(folder, progress)
-
-
-def with_demo_faces(config: Config) -> Config:
-    """`recognize.faces = "demo"` becomes a folder with the photo of the demo's one known person."""
-    if config.recognize.faces != "demo":
-        return config
-    folder = Path(config.models.dir) / "demo-faces"
-    try:
-        demo.write_faces(folder)
-    except OSError as error:
-        raise UserError(f"{folder}: {error.strerror}; set models.dir to a folder that can be written") from None
-    return msgspec.structs.replace(config, recognize=msgspec.structs.replace(config.recognize, faces=str(folder)))
-
-
-def prepare_gallery(config: Config, progress: Progress | None = None, *, stay_rolled_back: bool = True) -> Report:
-    """Train if photos, model or alignment changed; what is there now. Says once who can't be known.
-
-    A version that somebody went back to stays until photos change, unless `stay_rolled_back` is false.
-    """
-    with open_mtcnn(for_photos(config)) as detector, open_embedder(config) as embedder:
-        faces, models = Path(config.recognize.faces), Path(config.models.dir)
-        known = train.ensure(faces, models, detector, embedder, progress, stay_rolled_back=stay_rolled_back)
-    report, rate = known.report, config.recognize.false_accept_rate
-    if report.calibration is not None and report.calibration.false_accept_rate != rate:
-        report = replace(report, calibration=train.calibration(known.classifier.with_rate(rate)))
-    if known.rolled_back:
-        log.info("%s: the version that was gone back to stays until photos change, or `jetstream train`", faces)
-    if not any(person.used for person in report.people):
-        log.warning("%s: nobody to know, so everyone will be unknown; put photos into %s/<name>/", faces, faces)
-    for person in report.people:
-        if not person.used:
-            log.warning("%s: no usable photo (%s); left out", person.name, refusals(person))
-    left_out = sum(len(person.refused) for person in report.people if person.used)
-    if report.embedded and left_out:
-        log.info("%s: %d photos are not learnt from; `jetstream people` says which and why", faces, left_out)
-    for name in report.strays:
-        log.warning("%s: lies in no person's folder; left out", name)
-    for name in report.bad_names:
-        log.warning("%s: not a name for a person; left out, rename the folder", name)
-    return report
-
-
-def refusals(person: PersonReport) -> str:
-    """`no_face a.jpg, too_small b.jpg`"""
-    return ", ".join(f"{refused.code} {refused.file}" for refused in person.refused) or "no photo"
-
-
-def for_photos(config: Config) -> Config:
-    """The same detector with the published cascade's thresholds: a photo is seen once, a missed face costs a person."""
-    detect = msgspec.structs.replace(config.detect, thresholds=(0.6, 0.7, 0.7), max_face_px=0.0)
-    return msgspec.structs.replace(config, detect=detect)
 
 
 def make_ring(camera: Camera, config: Config, name: str) -> Ring:

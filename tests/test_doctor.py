@@ -9,11 +9,10 @@ from jetstream.config.schema import Config, Gpu, Models
 from jetstream.errors import ModelError
 from jetstream.gpu import cubin_cache
 from jetstream.networks import build
-from jetstream.networks.profiles import fixed
 from jetstream.runners import cuda_driver
 from jetstream.runners.tensorrt import bindings, engine_cache, prepare
 from jetstream.runners.tensorrt.build_protocol import Probe
-from jetstream.runners.tensorrt.engine_cache import Recipe
+from jetstream.runners.tensorrt.engine_cache import Recipe, fixed
 from tests.conftest import REPOSITORY
 from tests.support.command import Command
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from jetstream.child_process import die_with_parent
 from jetstream.ipc.bus import Outbox, Reader
 from jetstream.ipc.ring import Rings
 from jetstream.messages import Captured, FrameRef
 from jetstream.runtime.run_dir import RunDir
-from jetstream.runtime.worker import die_with_parent
 
 HELD = 15  # times that a picture comes in a row: a scene is half a second long at 30 frames a second
 

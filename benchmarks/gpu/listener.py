@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import zmq
 
-from jetstream.runtime.worker import die_with_parent
+from jetstream.child_process import die_with_parent
 
 FOREVER_S = 120
 

@@ -27,6 +27,7 @@ from jetstream.ipc.bus import endpoint
 from jetstream.ipc.ring import Ring, segment_name
 from jetstream.messages import Heartbeat
 from jetstream.runtime import run_dir as rundir
+from jetstream.runtime.counters import drops_by_reason
 from jetstream.runtime.heartbeat import SUPERVISOR
 from jetstream.runtime.worker import END_IN_ORDER
 
@@ -84,7 +85,9 @@ class Stages:
 
     def drops(self) -> dict[str, int]:
         """Of those processes' whole lives; after `end`."""
-        counts = Counter({f"{n} {r}": c for n, beat in self._beats.items() for r, c in beat.drops.items() if c})
+        counts = Counter(
+            {f"{n} {r}": c for n, beat in self._beats.items() for r, c in drops_by_reason(beat.counts).items() if c}
+        )
         return dict(sorted(counts.items()))
 
     def end(self) -> None:

@@ -31,13 +31,12 @@ def models(
 @app.command("build")
 def build_engines(config: ConfigFile, sets: Sets = None) -> None:
     """Build TensorRT's engines for a config and the GPU's kernels ahead of time. `run` does this by itself."""
-    from jetstream import startup
     from jetstream.networks import build
 
     settings = settings_of(config, sets=sets)
     log_as_run(settings)
     with progress_bars() as progress:
-        startup.prepare_models(settings, progress)
+        build.prepare_models(settings, progress)
         built = build.build(settings, progress)
     table = Table(*build.COLUMNS, title=str(configuration.engines_dir(settings)))
     for row in build.rows(built):

@@ -71,17 +71,17 @@ def enroll(
     sets: Sets = None,
 ) -> None:
     """Make photos of a person from pictures, video, a camera or a running track, and learn them."""
-    from jetstream import startup
     from jetstream.enroll import enroll as enrolling
     from jetstream.enroll import table as told
     from jetstream.enroll.target import parse_at
+    from jetstream.networks.build import prepare_models
 
     settings = settings_of(config, sets=sets, faces=faces)
     log_as_run(settings)
     request = enrolling.Request(name, source, parse_at(at) if at else None, most, seconds, force)
     with progress_bars() as progress:
         enrolling.check(request, settings)
-        startup.prepare_models(settings, progress)
+        prepare_models(settings, progress)
         enrolled = enrolling.enroll(request, settings, progress, say)
     _audit("enroll", settings, name)
     try:
@@ -183,9 +183,10 @@ def evaluate(
     sets: Sets = None,
 ) -> None:
     """How well are the people known? A table here, and a report with curves and the mistakes in pictures."""
-    from jetstream import startup
     from jetstream.evaluation import evaluate as run
     from jetstream.evaluation import html_report, tables
+    from jetstream.gallery.prepare import prepare_gallery, with_demo_faces
+    from jetstream.networks.build import prepare_models
 
     path = report or (None if as_json else Path("evaluation.html"))
     run.check_options(test, truth, path)
@@ -194,11 +195,13 @@ def evaluate(
     log_as_run(settings)
     with progress_bars() as progress:
         if truth is not None:
+            from jetstream import startup
+
             settings = startup.prepare(settings, progress)
         else:
-            startup.prepare_models(settings, progress)
-            settings = startup.with_demo_faces(settings)
-            startup.prepare_gallery(settings, progress)
+            prepare_models(settings, progress)
+            settings = with_demo_faces(settings)
+            prepare_gallery(settings, progress)
         result, shown = run.evaluate(settings, test, truth, progress)
     if path is not None:
         html_report.write(path, result, shown)
@@ -232,14 +235,15 @@ def detect(images: Images, as_json: Json = False, sets: Sets = None) -> None:
 
 
 def _learn(settings: Config, *, stay_rolled_back: bool = False, as_json: bool = False) -> None:
-    from jetstream import startup
     from jetstream.gallery import table as peopletable
+    from jetstream.gallery.prepare import prepare_gallery, with_demo_faces
+    from jetstream.networks.build import prepare_models
 
     log_as_run(settings)
     with progress_bars() as progress:
-        startup.prepare_models(settings, progress)
-        settings = startup.with_demo_faces(settings)
-        report = startup.prepare_gallery(settings, progress, stay_rolled_back=stay_rolled_back)
+        prepare_models(settings, progress)
+        settings = with_demo_faces(settings)
+        report = prepare_gallery(settings, progress, stay_rolled_back=stay_rolled_back)
     if as_json:
         print(msgspec.json.encode(report).decode())
         return
@@ -262,10 +266,10 @@ def _say_of_recordings(old: str) -> None:
 
 
 def _roll_back(settings: Config) -> None:
-    from jetstream import startup
     from jetstream.gallery import train as gallery
+    from jetstream.gallery.prepare import with_demo_faces
 
-    faces = Path(startup.with_demo_faces(settings).recognize.faces)
+    faces = Path(with_demo_faces(settings).recognize.faces)
     known = gallery.roll_back(faces, Path(settings.models.dir))
     literal.print(f"{faces}: in use: {known.summary}", highlight=False, soft_wrap=True)
 
@@ -279,16 +283,17 @@ def _look(
     names: bool,
     explain: bool = False,
 ) -> None:
-    from jetstream import startup
     from jetstream.gallery import identify as looking
+    from jetstream.gallery.prepare import prepare_gallery, with_demo_faces
+    from jetstream.networks.build import prepare_models
 
     settings = settings_of(sets=["detect.preset=still", *(sets or [])], faces=faces)
     log_as_run(settings)
     with progress_bars() as progress:
-        startup.prepare_models(settings, progress)
-        settings = startup.with_demo_faces(settings)
+        prepare_models(settings, progress)
+        settings = with_demo_faces(settings)
         if names:
-            startup.prepare_gallery(settings, progress)
+            prepare_gallery(settings, progress)
     seen = []
     failures = 0
     for result in looking.look(images, settings, names=names):

@@ -66,7 +66,7 @@ def run(
     from jetstream import startup
     from jetstream.config import secrets
     from jetstream.runtime.reload import Reloader
-    from jetstream.runtime.watchdog import patient
+    from jetstream.runtime.systemd import patient
 
     def read() -> Config:
         return settings_of(config, sets=sets, sources=source, faces=faces, record=record, pace=pace, headless=headless)
@@ -137,13 +137,12 @@ def top(
 ) -> None:
     """Watch a running pipeline: rate, latency, drops by reason and restarts of each process. Plain text in a pipe."""
     from jetstream.monitoring import top as toptable
-    from jetstream.topic import subscriber as view
+    from jetstream.monitoring.status import statuses
 
     settings = settings_of(config, sets=sets, headless=False)
-    statuses = view.statuses(configuration.run_dir(settings))
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
         live = stack.enter_context(Live(console=out, auto_refresh=False)) if out.is_terminal and not once else None
-        for status in statuses:
+        for status in statuses(configuration.run_dir(settings)):
             now_ns = time.monotonic_ns()
             if live is not None:
                 live.update(toptable.tables(status, now_ns), refresh=True)

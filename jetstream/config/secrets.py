@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jetstream.config.schema import Camera
 from jetstream.errors import UserError
-from jetstream.topic.keys import check_private
+from jetstream.files import check_private
 
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 LARGEST_BYTES = 4096

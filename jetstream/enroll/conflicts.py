@@ -11,10 +11,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream import startup
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
-from jetstream.gallery import photos, store, train
+from jetstream.gallery import photos, prepare, store, train
 from jetstream.vision.recognition import sample_selection
 from jetstream.vision.recognition.classifier import Classifier
 from jetstream.vision.recognition.embedder import EMBEDDING_SIZE
@@ -35,7 +34,7 @@ class Known:
         faces, models = Path(config.recognize.faces), Path(config.models.dir)
         if not photos.list_photos(faces).photos:
             return
-        startup.prepare_gallery(config, progress)
+        prepare.prepare_gallery(config, progress)
         stored = store.read(train.gallery_dir(faces, models))
         rows = [record.row for record in stored.manifest.photos if record.person == name and record.row is not None]
         self.embeddings = np.asarray(stored.arrays["embeddings"][rows], np.float32).reshape(-1, EMBEDDING_SIZE)

@@ -13,7 +13,6 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from jetstream import startup
 from jetstream.config.schema import Config
 from jetstream.enroll import live_track, photo_writer
 from jetstream.enroll import sources as footage
@@ -21,7 +20,7 @@ from jetstream.enroll.conflicts import Known
 from jetstream.enroll.samples import Seen
 from jetstream.enroll.target import At, the_one
 from jetstream.errors import JetstreamError, SourceError, UserError
-from jetstream.gallery import photos
+from jetstream.gallery import photos, prepare
 from jetstream.networks.open import open_embedder, open_mtcnn
 from jetstream.video.source import pictures_of
 from jetstream.vision.detection.mtcnn import Mtcnn
@@ -75,7 +74,7 @@ def enroll(request: Request, config: Config, progress: Progress, say: Say) -> En
     name = photos.check_name(request.name)
     with ExitStack() as stack:
         detector = stack.enter_context(open_mtcnn(config))
-        for_photos = stack.enter_context(open_mtcnn(startup.for_photos(config)))
+        for_photos = stack.enter_context(open_mtcnn(prepare.for_photos(config)))
         embedder = stack.enter_context(open_embedder(config))
         seen = Seen(embedder, min_quality=config.recognize.min_quality)
         known = Known(name, config, progress)

@@ -17,8 +17,8 @@ from jetstream.config.schema import Config, Publish
 from jetstream.enroll.samples import Found, Seen, Source
 from jetstream.enroll.sources import Enough
 from jetstream.errors import PipelineError, UserError
+from jetstream.events import Event
 from jetstream.ipc.ring import Rings
-from jetstream.messages import Event
 from jetstream.runtime.run_dir import RunDir, heard
 from jetstream.topic import keys
 

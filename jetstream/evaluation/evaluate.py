@@ -13,7 +13,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream import startup
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
 from jetstream.evaluation import cross_validation, ground_truth, metrics, photo_set, video
@@ -22,9 +21,10 @@ from jetstream.evaluation.error_sheets import MOST, Sheet, Tile, crop, jpeg, she
 from jetstream.evaluation.ground_truth import Judged, Truth
 from jetstream.evaluation.metrics import Asked, Figures
 from jetstream.evaluation.video import Box, VideoFigures
-from jetstream.gallery import photos, store, strangers, train
+from jetstream.events import Event, event_of
+from jetstream.gallery import photos, prepare, store, strangers, train
 from jetstream.ipc.ring import Rings
-from jetstream.messages import Event, Tracked, event_of
+from jetstream.messages import Tracked
 from jetstream.networks.open import open_embedder, open_mtcnn
 from jetstream.replay.replay import replay
 from jetstream.video import source
@@ -122,7 +122,7 @@ def by_photos(config: Config, test: Path, progress: Progress) -> tuple[Evaluatio
     """The gallery asked about a folder of photos. Raises UserError where that can't be done."""
     known = _open(config)
     found = photo_set.find(test, known.classifier.names)
-    with open_mtcnn(startup.for_photos(config)) as detector, open_embedder(config) as embedder:
+    with open_mtcnn(prepare.for_photos(config)) as detector, open_embedder(config) as embedder:
         networks = (detector, embedder)
         asked, left_out = photo_set.ask(found, known.classifier, known.sample.files, known.sha256, networks, progress)
     if not asked:

@@ -12,7 +12,8 @@ import msgspec
 import numpy as np
 
 from jetstream.errors import UserError
-from jetstream.messages import Box, Event, EventTrack
+from jetstream.events import Event, EventTrack
+from jetstream.messages import Box
 from jetstream.vision.boxes import iou
 
 MIN_IOU = 0.3

@@ -13,7 +13,7 @@ import msgspec
 from jetstream.errors import UserError
 from jetstream.evaluation.ground_truth import Judged, Truth
 from jetstream.evaluation.metrics import Share, share
-from jetstream.messages import Event
+from jetstream.events import Event
 
 AFTER_S = (0.0, 0.5, 1.0)
 """Boxes are counted from so long after a person could first be told."""

@@ -17,8 +17,7 @@ from typing import Literal
 
 import msgspec
 
-from jetstream.errors import UserError
-from jetstream.messages import GARBLED
+from jetstream.errors import GARBLED, UserError
 
 FILE = "audit.jsonl"
 What = Literal["enroll", "learn", "unlearn", "rename", "merge", "forget", "export"]

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from jetstream.config.schema import Config
 from jetstream.errors import SourceError
+from jetstream.events import pairs
 from jetstream.gallery import train
 from jetstream.gallery.photos import STRANGERS
 from jetstream.gallery.train import Gallery
-from jetstream.messages import pairs
 from jetstream.networks.open import open_embedder, open_mtcnn
 from jetstream.video.images import read_image
 from jetstream.vision.detection.mtcnn import Detections

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import msgspec
 
-from jetstream import startup
+from jetstream.child_process import die_with_parent
 from jetstream.config.schema import Config
 from jetstream.errors import JetstreamError
+from jetstream.gallery import prepare
 from jetstream.logs import set_up_logging
-from jetstream.runtime.worker import die_with_parent
 
 NICENESS = 10
 """of 19: video comes first, and yet a busy machine learns"""
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
     set_up_logging("learn", config.pipeline.log_level, config.pipeline.log_format)
     signal.alarm(SILENT_S)
     try:
-        startup.prepare_gallery(config, lambda file, fraction: _still_alive())
+        prepare.prepare_gallery(config, lambda file, fraction: _still_alive())
     except JetstreamError as error:
         log.warning("%s; the people known so far stay", error)
     return 0

@@ -26,8 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream import files
-from jetstream.errors import ModelError, UserError
-from jetstream.messages import GARBLED
+from jetstream.errors import GARBLED, ModelError, UserError
 from jetstream.vision.recognition.quality import Quality
 
 FORMAT = 2

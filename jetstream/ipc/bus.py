@@ -20,8 +20,8 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 import zmq
 
-from jetstream.errors import UserError
-from jetstream.messages import GARBLED, Ended, Framed, Message, Tick
+from jetstream.errors import GARBLED, UserError
+from jetstream.messages import Ended, Framed, Message, Tick
 
 HIGH_WATER = 1024
 """messages in a lossy socket's queue: the newest few of each of many cameras, and at most a few megabytes"""

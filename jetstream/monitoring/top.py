@@ -11,7 +11,7 @@ from rich.table import Table
 
 from jetstream.messages import Heartbeat, ProcessStatus, Status
 from jetstream.monitoring.health import SILENT_S, age_s, newest_frames
-from jetstream.runtime.counters import counted
+from jetstream.runtime.counters import counted, drops_by_reason
 
 PROCESSES = ("process", "state", "fps", "frames", "p50 ms", "p95 ms", "queue", "restarts", "dropped")
 CAMERAS = ("camera", "frame age s", "frames", "faces", "tracks", "named")
@@ -61,7 +61,9 @@ def _numbers(process: ProcessStatus) -> Sequence[str]:
 
 
 def _drops(beat: Heartbeat | None) -> str:
-    return ", ".join(f"{reason} {count}" for reason, count in sorted(beat.drops.items())) if beat else ""
+    return (
+        ", ".join(f"{reason} {count}" for reason, count in sorted(drops_by_reason(beat.counts).items())) if beat else ""
+    )
 
 
 def _cameras(status: Status, now_ns: int) -> Iterator[Sequence[str]]:

@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 import zmq
 
-from jetstream.errors import UserError
+from jetstream.errors import GARBLED, UserError
 from jetstream.ipc.bus import endpoint, has_listener
-from jetstream.messages import GARBLED, Span, Spans, Status
+from jetstream.messages import Span, Spans, Status
 from jetstream.runtime import run_dir as rundir
 from jetstream.runtime.heartbeat import BEAT_EVERY_S
 from jetstream.runtime.spans import LISTENER, RECONNECT_MS

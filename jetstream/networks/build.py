@@ -175,3 +175,10 @@ def _what(supplied: Sequence[Supplied]) -> tuple[str, str, str]:
 
 def _with_gpu(config: Config, **changes: str) -> Config:
     return msgspec.structs.replace(config, gpu=msgspec.structs.replace(config.gpu, **changes))
+
+
+def prepare_models(config: Config, progress: Progress | None = None) -> None:
+    folder = Path(config.models.dir)
+    if not weights.is_built(folder):
+        log.info("building the models in %s, once", folder)
+        weights.build(folder, progress)

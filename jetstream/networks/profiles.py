@@ -14,34 +14,12 @@ What lies outside, such as a photo larger than the cameras' frames, is for anoth
 """
 
 import math
-from typing import NamedTuple
 
 from jetstream.config.schema import Camera, Config
-
-Shape = tuple[int, ...]
+from jetstream.runners.tensorrt.engine_cache import Profile, fixed
 
 CELL_PX = 12  # P-Net's smallest picture
 STEP = 4  # from one batch size to the next
-
-
-class Profile(NamedTuple):
-    """Sizes of a network's one input, batch first: from `smallest` to `largest`, tuned for `usual`."""
-
-    smallest: Shape
-    usual: Shape
-    largest: Shape
-
-    @property
-    def is_fixed(self) -> bool:
-        return self.smallest == self.largest
-
-    def __str__(self) -> str:
-        sizes = [self.largest] if self.is_fixed else [self.smallest, self.largest]
-        return " to ".join("x".join(map(str, size)) for size in sizes)
-
-
-def fixed(*shape: int) -> Profile:
-    return Profile(shape, shape, shape)
 
 
 def profiles_of(network: str, config: Config) -> tuple[Profile, ...]:

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from jetstream.errors import UserError
-from jetstream.messages import GARBLED
-from jetstream.stages.record import is_open
+from jetstream.errors import GARBLED, UserError
+from jetstream.recording.events_file import is_open
 
 
 class _Vote(msgspec.Struct):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from jetstream.messages import GARBLED
+from jetstream.errors import GARBLED
 
 log = logging.getLogger("jetstream")
 

@@ -20,8 +20,9 @@ from jetstream.errors import UserError
 from jetstream.ipc.local import LocalRing
 from jetstream.ipc.ring import Rings
 from jetstream.messages import Captured, Detected, Ended, Message, Named, Tick, Tracked, Wanted
+from jetstream.recording.events_file import open_events, write_event
+from jetstream.recording.writer import FPS
 from jetstream.replay.explain import Stories
-from jetstream.stages.record import FPS, open_events, write_event
 from jetstream.video import source
 from jetstream.video.sink import CONTAINERS, VideoSink
 from jetstream.vision.drawing import blur, draw

@@ -14,8 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from jetstream.config.schema import Config
-from jetstream.errors import PipelineError, UserError
-from jetstream.messages import GARBLED
+from jetstream.errors import GARBLED, PipelineError, UserError
 
 LOCK, CONFIG, RINGS = "lock", "config.json", "rings.json"
 NEW_CONFIG = "config.json.new"

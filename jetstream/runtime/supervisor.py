@@ -15,16 +15,17 @@ import zmq
 
 from jetstream import pipeline
 from jetstream.config.schema import Config
-from jetstream.errors import JetstreamError, PipelineError, StuckError, UserError
+from jetstream.errors import GARBLED, JetstreamError, PipelineError, StuckError, UserError
 from jetstream.ipc.bus import endpoint
 from jetstream.logs import masked, set_up_logging
-from jetstream.messages import GARBLED, Heartbeat, Status
+from jetstream.messages import Heartbeat, Status
 from jetstream.runtime import signals
 from jetstream.runtime.child import Child, describe, signal_all
 from jetstream.runtime.heartbeat import SUPERVISOR
 from jetstream.runtime.reload import LOGGING, Reloader
 from jetstream.runtime.run_dir import RunDir
-from jetstream.runtime.watchdog import Watchdog, notify, reloading
+from jetstream.runtime.systemd import notify, reloading
+from jetstream.runtime.watchdog import Watchdog
 from jetstream.runtime.worker import END_IN_ORDER, LOG_ANEW
 
 STATUS_EVERY_S = 1.0

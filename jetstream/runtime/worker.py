@@ -4,7 +4,6 @@ Knows the supervisor only as the one who hears heartbeats. Started as `python -m
 PARENT_PID [BACKEND]`.
 """
 
-import ctypes
 import logging
 import os
 import signal
@@ -19,6 +18,7 @@ import msgspec
 import zmq
 
 from jetstream import pipeline
+from jetstream.child_process import die_with_parent
 from jetstream.config.schema import Config
 from jetstream.errors import JetstreamError
 from jetstream.ipc.bus import Inbox, Outbox, Reader
@@ -30,7 +30,6 @@ from jetstream.runtime.heartbeat import Pulse
 from jetstream.runtime.run_dir import RunDir
 from jetstream.runtime.signals import hang_up
 
-PR_SET_PDEATHSIG = 1  # prctl(2)
 END_IN_ORDER = signal.SIGUSR1
 """The supervisor's word to a process. Any other deadly signal comes from outside, and the process is started again."""
 END_TO_START_ANEW = signal.SIGUSR2
@@ -201,11 +200,6 @@ def _stop_flag(parent: int | None) -> StopFlag:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the supervisor, who stops all in order
     die_with_parent()
     return flag
-
-
-def die_with_parent() -> None:
-    """The kernel ends this process with the one that started it, even when it hangs. What it writes bears it."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _log_as_configured(name: str, run_dir: RunDir) -> None:

@@ -12,9 +12,10 @@ import zmq
 
 from jetstream.config import schema as configuration
 from jetstream.config.schema import Config
+from jetstream.errors import GARBLED
 from jetstream.ipc.bus import endpoint
 from jetstream.ipc.ring import FrameReader
-from jetstream.messages import GARBLED, Message, Status, Tick
+from jetstream.messages import Message, Status, Tick
 from jetstream.monitoring.meters import Meters, Readings
 from jetstream.monitoring.server import Told, serving
 

@@ -20,8 +20,8 @@ import zmq.utils.z85
 from msgspec import Meta
 
 from jetstream import files
-from jetstream.errors import UserError
-from jetstream.messages import GARBLED
+from jetstream.errors import GARBLED, UserError
+from jetstream.files import check_private
 
 PUBLISHER = "publisher.key"
 ALLOWED = "allowed"
@@ -87,19 +87,6 @@ def parse(content: bytes, where: str) -> KeyFile:
         return msgspec.json.decode(content, type=KeyFile)
     except GARBLED:
         raise UserError(f"{where}: not a key file; `jetstream keys new` makes one") from None
-
-
-def check_private(path: Path, status: os.stat_result) -> None:
-    """Raises UserError unless it is a file that only its owner can read, who is this user or root."""
-    if not stat.S_ISREG(status.st_mode):
-        raise UserError(f"{path}: not a file; name the file of the secret")
-    if status.st_mode & 0o077:
-        raise UserError(
-            f"{path}: others can read it (mode {status.st_mode & 0o777:04o}); run `chmod 600 {path}`, "
-            "and replace what is in it if somebody may have"
-        )
-    if status.st_uid not in (os.getuid(), 0):
-        raise UserError(f"{path}: another user's; make it this user's with chown")
 
 
 def publisher(folder: Path) -> KeyFile:

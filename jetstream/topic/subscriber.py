@@ -7,47 +7,19 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import zmq
 
-from jetstream.errors import PipelineError, UserError
-from jetstream.ipc.bus import LARGEST_BYTES, endpoint
-from jetstream.messages import GARBLED, Event, Status
-from jetstream.runtime.run_dir import RunDir, heard
+from jetstream.errors import GARBLED, UserError
+from jetstream.events import Event
+from jetstream.ipc.bus import LARGEST_BYTES
 from jetstream.topic.keys import KeyFile
 
-SILENCE_S = 5.0
-SILENCES = 3
-"""so many of them, and a supervisor that was never heard is given up"""
 REFUSAL_TURN_MS = 200
 QUIET_S = 5.0
 """without a message, before somebody who waits is told so"""
-
-
-def statuses(run_dir: Path) -> Iterator[Status]:
-    """One a second, while the pipeline in `run_dir` runs; the last one again when its supervisor falls silent.
-
-    Raises PipelineError when none runs, its supervisor says nothing at all, or is of another version.
-    """
-    last: Status | None = None
-    silent = 0
-    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
-    socket.connect(endpoint(run_dir, Status, "anyone"))
-    socket.subscribe(b"")
-    try:
-        while True:
-            RunDir(run_dir).require_running()
-            if socket.poll(int(SILENCE_S * 1000)):
-                last = heard(socket.recv(), Status, run_dir)
-            elif last is None and (silent := silent + 1) >= SILENCES:
-                raise PipelineError(f"{run_dir}: its supervisor says nothing; it hangs, or is still starting")
-            if last is not None:
-                yield last
-    finally:
-        socket.close(linger=0)
 
 
 def detections(

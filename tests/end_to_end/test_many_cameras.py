@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from jetstream.messages import Status
+from jetstream.monitoring.status import statuses
 from jetstream.runtime.counters import counted
-from jetstream.topic import subscriber
 from jetstream.video.demo import scene
 from jetstream.video.sink import VideoSink
 from tests.end_to_end.test_run import lines_of
@@ -75,8 +75,8 @@ def searched_every(statuses: Iterator[Status], until_done: set[str]) -> tuple[li
 def test_eight_cameras_get_a_fair_share_of_too_little(tmp_path: Path, models_dir: Path, clip: Path) -> None:
     jetstream = Command(tmp_path, models_dir)
     with jetstream.running(str(config(tmp_path, clip)), "--headless", "--record", "rec") as process:
-        with contextlib.closing(subscriber.statuses(jetstream.run_dir)) as statuses:
-            seen, _ = searched_every(statuses, {f"capture.{name}" for name in CAMERAS})
+        with contextlib.closing(statuses(jetstream.run_dir)) as heard:
+            seen, _ = searched_every(heard, {f"capture.{name}" for name in CAMERAS})
         # everything that was captured has come through, or is counted
         jetstream.wait(
             lambda s: frames(s, "capture").total() == frames(s, "track").total() + losses(s), process, timeout_s=20

@@ -27,8 +27,8 @@ from jetstream.enroll.samples import Source, cut
 from jetstream.enroll.sources import stem_of
 from jetstream.enroll.target import At, parse_at
 from jetstream.errors import UserError
-from jetstream.gallery import store, train
-from jetstream.messages import Event
+from jetstream.events import Event
+from jetstream.gallery import prepare, store, train
 from jetstream.networks.open import open_embedder, open_mtcnn
 from jetstream.runtime import run_dir
 from jetstream.video.demo import scene
@@ -280,7 +280,7 @@ def test_photo_leaves_a_larger_neighbour_out(models_dir: Path, portraits: dict[s
     small = cv2.copyMakeBorder(portraits["Grace Hopper"][20:320, 130:400], 150, 150, 0, 0, cv2.BORDER_REPLICATE)
     large = cv2.resize(portraits["Eileen Collins"][20:260, 165:305], (350, 600))
     image = np.hstack([small, large])
-    config = startup.for_photos(load.build({"models": {"dir": str(models_dir)}}, where="test"))
+    config = prepare.for_photos(load.build({"models": {"dir": str(models_dir)}}, where="test"))
     with open_mtcnn(config) as detector, open_embedder(config) as embedder:
         found = detector.detect([image])[0]
         hopper = int(found.boxes[:, 0].argmin())

@@ -23,9 +23,9 @@ from jetstream.evaluation.cross_validation import Sample
 from jetstream.evaluation.error_sheets import Sheet, Tile
 from jetstream.evaluation.evaluate import Evaluation, Shown
 from jetstream.evaluation.metrics import Asked
+from jetstream.events import Event, EventTrack
 from jetstream.gallery import store, train
 from jetstream.gallery import strangers as background
-from jetstream.messages import Event, EventTrack
 from jetstream.vision.recognition.classifier import Answer, Classifier
 from tests.support.command import Command
 from tests.support.looks import looks

@@ -16,7 +16,7 @@ import msgpack
 import zmq
 
 from jetstream.messages import Status
-from jetstream.topic import subscriber
+from jetstream.monitoring.status import statuses
 from tests.support.command import Command, children_of, segments_of
 
 PATIENCE_S = 60.0
@@ -36,7 +36,7 @@ class Faulty(Command):
         return {**plain, **self.extra, "PYTHONPATH": path}
 
     def status(self) -> Status:
-        return next(subscriber.statuses(self.run_dir))
+        return next(statuses(self.run_dir))
 
     def pid_of(self, name: str) -> int:
         return next(p.beat.pid for p in self.status().processes if p.process == name and p.beat)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from jetstream.errors import PipelineError
-from jetstream.topic import subscriber
+from jetstream.monitoring.status import statuses
 from tests.end_to_end.test_run import DEMO, frames_flow
 from tests.faults.conftest import Tell
 from tests.faults.harness import Ear, Faulty, left_behind, stop, wait_until
@@ -101,7 +101,7 @@ def test_file_damaged_while_it_runs_hurts_no_running_stage(own: Faulty, tell: Te
 
 def is_back(jetstream: Faulty) -> bool:
     try:
-        status = next(subscriber.statuses(jetstream.run_dir))
+        status = next(statuses(jetstream.run_dir))
     except PipelineError:
         return False
     return any(p.process == "recognize" and p.restarts == 1 and p.state == "running" for p in status.processes)

@@ -13,13 +13,13 @@ import numpy as np
 
 from jetstream.config import load, secrets
 from jetstream.config.schema import Camera, Config
-from jetstream.errors import JetstreamError
+from jetstream.errors import GARBLED, JetstreamError
 from jetstream.evaluation import ground_truth
+from jetstream.events import event_of, gallery_topic_of, topic_of
 from jetstream.gallery import audit, store
 from jetstream.ipc import layout
 from jetstream.ipc.ring import Ring, Rings
 from jetstream.messages import (
-    GARBLED,
     Captured,
     Detected,
     Ended,
@@ -39,13 +39,10 @@ from jetstream.messages import (
     Vote,
     Wanted,
     WantedFace,
-    event_of,
-    gallery_topic_of,
-    topic_of,
 )
 from jetstream.recording import library, retention
+from jetstream.recording.events_file import cut_to_last_line, last_event
 from jetstream.runtime.run_dir import RINGS, RunDir
-from jetstream.stages.record import cut_to_last_line, last_event
 from jetstream.topic import keys, subscriber
 from jetstream.topic.zap import DOMAIN, Doorman
 from jetstream.video import ffmpeg, mp4_repair, source

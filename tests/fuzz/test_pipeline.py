@@ -9,6 +9,7 @@ import pytest
 import zmq
 
 from jetstream.messages import Status
+from jetstream.runtime.counters import drops_by_reason
 from tests.support.command import Command
 from tests.support.repository import REPOSITORY
 
@@ -38,7 +39,7 @@ def test_garbage_in_every_doorway_ends_no_process(tmp_path: Path, models_dir: Pa
                         socket.send_multipart([garbage] * dice.choice((1, 1, 3)))
 
         def is_counted(status: Status) -> bool:
-            drops = {p.process: p.beat.drops.get("garbled", 0) for p in status.processes if p.beat}
+            drops = {p.process: drops_by_reason(p.beat.counts).get("garbled", 0) for p in status.processes if p.beat}
             return all(drops[name] >= 100 for name in ("detect", "track", "recognize", "record", "publish"))
 
         after = jetstream.wait(is_counted, process)

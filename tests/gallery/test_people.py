@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from jetstream.errors import UserError
+from jetstream.events import Event, EventTrack
 from jetstream.gallery import people, train
-from jetstream.messages import Event, EventTrack, Vote
+from jetstream.messages import Vote
 from jetstream.recording import library as recordings
-from jetstream.stages.record import open_events
+from jetstream.recording.events_file import open_events
 from tests.conftest import REPOSITORY
 from tests.support.command import Command
 

@@ -20,7 +20,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from jetstream.messages import Status
-from jetstream.topic import subscriber as top
+from jetstream.monitoring.status import statuses
 from tests.end_to_end.test_run import DEMO, demo_clip, frames_flow, lines_of
 from tests.support.command import Command
 
@@ -84,7 +84,7 @@ def until(jetstream: Command, path: str, code: int, timeout_s: float = 20.0) -> 
 
 
 def now(jetstream: Command) -> Status:
-    return next(top.statuses(jetstream.run_dir))
+    return next(statuses(jetstream.run_dir))
 
 
 def pid_of(jetstream: Command, name: str) -> int:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from jetstream.config.schema import Camera, Config, Detect, Gpu, Recognize
-from jetstream.networks.profiles import batches, fixed, profiles_of
+from jetstream.networks.profiles import batches, profiles_of
+from jetstream.runners.tensorrt.engine_cache import fixed
 from jetstream.vision.detection.proposals import CELL_PX, scales_of
 from jetstream.vision.detection.pyramid import Pyramid
 

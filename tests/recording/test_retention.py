@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jetstream.recording import retention
-from jetstream.stages.record import is_open, unused
+from jetstream.recording.events_file import is_open, unused
 
 NOW_S = 2_000_000_000.0
 DAY_S = 86400.0

@@ -17,9 +17,9 @@ from jetstream.errors import PipelineError
 from jetstream.ipc.bus import endpoint
 from jetstream.messages import Status
 from jetstream.monitoring import trace
+from jetstream.monitoring.status import statuses
 from jetstream.runtime import run_dir
 from jetstream.runtime.run_dir import RunDir
-from jetstream.topic import subscriber
 from tests.conftest import REPOSITORY
 
 OTHERS = msgspec.msgpack.encode({"type": "Status", "pid": 1, "new": "unheard of"})
@@ -48,7 +48,7 @@ def folder(tmp_path: Path) -> Iterator[RunDir]:
 
 
 @pytest.mark.parametrize(
-    "watch", [lambda path: next(subscriber.statuses(path)), lambda path: trace.record(path, 0.1)], ids=["top", "trace"]
+    "watch", [lambda path: next(statuses(path)), lambda path: trace.record(path, 0.1)], ids=["top", "trace"]
 )
 def test_status_of_another_version_is_one_sentence(watch: Callable[[Path], object], folder: RunDir) -> None:
     with pytest.raises(PipelineError, match=SENTENCE):

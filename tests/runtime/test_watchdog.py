@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from jetstream.config.schema import Camera, Config, Pipeline
-from jetstream.runtime.watchdog import STALLED_S, Progress, Watchdog, notify, patient, stall_limit_s
+from jetstream.runtime.systemd import notify, patient
+from jetstream.runtime.watchdog import STALLED_S, Progress, Watchdog, stall_limit_s
 
 
 @pytest.fixture

@@ -11,9 +11,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from jetstream import startup
 from jetstream.config.schema import Config
-from jetstream.gallery import train
+from jetstream.gallery import prepare, train
 from jetstream.gpu.embedder import GpuEmbedder
 from jetstream.messages import Captured, Dropped, InUse, Named, Tick, Wanted, WantedFace
 from jetstream.runners.onnxrt import OnnxRunner
@@ -31,7 +30,7 @@ def config(models_dir: Path, tmp_path: Path, portraits: dict[str, np.ndarray]) -
         (tmp_path / "faces" / name).mkdir(parents=True)
         cv2.imwrite(str(tmp_path / "faces" / name / "1.png"), portraits[name])
     settings = config_of(models_dir, "a", "b", recognize={"faces": str(tmp_path / "faces")})
-    startup.prepare_gallery(settings)
+    prepare.prepare_gallery(settings)
     return settings
 
 
@@ -191,7 +190,7 @@ def test_gallery_trained_meanwhile_is_taken_without_a_restart(config: Config, po
 
     faces = Path(config.recognize.faces)
     (faces / "Eileen Collins").rename(faces / "Commander Collins")
-    startup.prepare_gallery(config)
+    prepare.prepare_gallery(config)
     known.refresh(0.05)
     unlooked = known.classifier
     known.refresh(0.2)
@@ -207,7 +206,7 @@ def test_gallery_in_use_is_told_at_the_start_and_when_it_changes(config: Config)
         yield [Tick()]
         faces = Path(config.recognize.faces)
         (faces / "Eileen Collins").rename(faces / "Commander Collins")
-        startup.prepare_gallery(config)
+        prepare.prepare_gallery(config)
         time.sleep(LOOK_EVERY_S)
         yield [Tick()]
         yield [Tick()]

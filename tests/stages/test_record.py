@@ -16,7 +16,9 @@ from jetstream import pipeline
 from jetstream.errors import SourceError, UserError
 from jetstream.messages import Dropped, Finished, Tick, Tracked, TrackedFace, Vote
 from jetstream.recording import outage
-from jetstream.stages.record import SILENT_S, Recorder, is_open, open_events, record, unused, write_event
+from jetstream.recording.events_file import is_open, open_events, unused, write_event
+from jetstream.recording.writer import SILENT_S, Recorder
+from jetstream.stages.record import record
 from tests.support.fulldisk import files_of_at_most
 from tests.support.stage_messages import config_of, frame_of, rings_for
 
@@ -179,7 +181,7 @@ def test_recording_is_over_a_minute_after_its_camera_fell_silent_live(
 
 
 def test_old_recording_of_a_silent_camera_goes_without_a_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jetstream.stages.record.SILENT_S", 0.0)
+    monkeypatch.setattr("jetstream.recording.writer.SILENT_S", 0.0)
     monkeypatch.setattr("jetstream.stages.record.SWEEP_EVERY_S", 0.0)
     config = config_of(tmp_path, record={"dir": str(tmp_path / "rec"), "keep_days": 7})
     rings = rings_for(config)

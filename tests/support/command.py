@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from jetstream.messages import Status
-from jetstream.topic import subscriber
+from jetstream.monitoring.status import statuses
 from tests.support.repository import REPOSITORY
 
 START_S = 60.0
@@ -92,7 +92,7 @@ class Command:
             assert process.poll() is None, self.log()
             assert time.monotonic() < deadline_s, self.log()
             time.sleep(0.05)
-        for status in subscriber.statuses(self.run_dir):
+        for status in statuses(self.run_dir):
             if until(status):
                 return status
             assert time.monotonic() < deadline_s, f"{msgspec.json.encode(status)!r}\n{self.log()}"

@@ -16,11 +16,10 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from jetstream.networks.profiles import Profile
 from jetstream.runners import cuda_context
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.runners.tensorrt import bindings
-from jetstream.runners.tensorrt.engine_cache import Engine
+from jetstream.runners.tensorrt.engine_cache import Engine, Profile
 
 
 class Device:

@@ -22,11 +22,11 @@ from jetstream.config import load
 from jetstream.config.schema import Publish
 from jetstream.enroll import live_track
 from jetstream.errors import PipelineError, UserError
-from jetstream.messages import Event
+from jetstream.events import Event
 from jetstream.runtime import run_dir
-from jetstream.stages.publish import AllowList, Topic, bind, opened
 from jetstream.topic import keys
 from jetstream.topic import subscriber as top
+from jetstream.topic.publisher import AllowList, Topic, bind, opened
 from jetstream.topic.zap import ADDRESS, DOMAIN, Doorman
 from tests.support.command import Command, free_port
 from tests.support.inside import Inside

@@ -6,7 +6,6 @@ stays silent. With `probe` as argument it says instead which TensorRT and PyCUDA
 """
 
 import contextlib
-import ctypes
 import os
 import signal
 import sys
@@ -19,6 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from jetstream.child_process import die_with_parent
 from jetstream.errors import ModelError
 from jetstream.runners import cuda_context
 from jetstream.runners.base import Unavailable
@@ -29,13 +29,12 @@ from jetstream.runners.tensorrt.engine_cache import Recipe
 from jetstream.runners.tensorrt.runner import TensorRTRunner
 
 BLOCK_PX = 8  # of the test's pictures: noise alone is nothing that a network answers to
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def main() -> None:
     answers = _private_output()
     parent = os.getppid()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends this process
     if os.getppid() != parent:
         return

@@ -9,10 +9,9 @@ from typing import Any
 
 from jetstream import files
 from jetstream.errors import ModelError
-from jetstream.networks.profiles import Profile
 from jetstream.runners.base import Unavailable
 from jetstream.runners.tensorrt import bindings
-from jetstream.runners.tensorrt.engine_cache import Precision
+from jetstream.runners.tensorrt.engine_cache import Precision, Profile
 
 WORKSPACE_BYTES = 512 * 2**20  # most that a kernel may borrow: the networks are small, a Jetson's memory is too
 # a stand-in that only satisfies the linker has no such function

@@ -17,7 +17,6 @@ import msgspec
 import numpy as np
 
 from jetstream.errors import ModelError
-from jetstream.networks.profiles import Profile
 from jetstream.runners.base import TensorSpec, Unavailable
 from jetstream.runners.tensorrt import sealed_file
 
@@ -26,6 +25,27 @@ SUFFIX, NEW, BAD = ".engine", ".new", ".bad"
 OLD_S = 24 * 3600.0
 
 Precision = Literal["fp16", "fp32"]
+Shape = tuple[int, ...]
+
+
+class Profile(NamedTuple):
+    """Sizes of a network's one input, batch first: from `smallest` to `largest`, tuned for `usual`."""
+
+    smallest: Shape
+    usual: Shape
+    largest: Shape
+
+    @property
+    def is_fixed(self) -> bool:
+        return self.smallest == self.largest
+
+    def __str__(self) -> str:
+        sizes = [self.largest] if self.is_fixed else [self.smallest, self.largest]
+        return " to ".join("x".join(map(str, size)) for size in sizes)
+
+
+def fixed(*shape: int) -> Profile:
+    return Profile(shape, shape, shape)
 
 
 class Recipe(msgspec.Struct, frozen=True):

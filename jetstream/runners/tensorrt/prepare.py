@@ -18,7 +18,7 @@ from typing import IO, NamedTuple
 
 import msgspec
 
-from jetstream.messages import GARBLED
+from jetstream.errors import GARBLED
 from jetstream.runners.base import Unavailable
 from jetstream.runners.tensorrt import engine_cache
 from jetstream.runners.tensorrt.build_protocol import Event, Job, Probe

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.networks.profiles import Profile
 from jetstream.runners import cuda_context as contexts
 from jetstream.runners.base import Arrays, Runner, Unavailable, require_feeds
 from jetstream.runners.tensorrt import bindings
-from jetstream.runners.tensorrt.engine_cache import Engine
+from jetstream.runners.tensorrt.engine_cache import Engine, Profile
 
 _DTYPES: dict[str, np.dtype[Any]] = {
     "FLOAT": np.dtype(np.float32),

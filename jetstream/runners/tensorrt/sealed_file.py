@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from jetstream import files
-from jetstream.messages import GARBLED
+from jetstream.errors import GARBLED
 from jetstream.runners.base import Unavailable
 
 HEADER_BYTES = 4096  # at most

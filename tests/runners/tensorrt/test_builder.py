@@ -9,12 +9,12 @@ import pytest
 
 from jetstream.config.schema import Config
 from jetstream.errors import ModelError
-from jetstream.networks.profiles import fixed, profiles_of
+from jetstream.networks.profiles import profiles_of
 from jetstream.runners import cuda_driver
 from jetstream.runners.base import Unavailable
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.runners.tensorrt import bindings, builder, fp16, prelu
-from jetstream.runners.tensorrt.engine_cache import Engine
+from jetstream.runners.tensorrt.engine_cache import Engine, fixed
 
 NETWORKS = ("pnet", "rnet", "onet", "embedder")
 MOST_HALF_ERROR = 5e-3  # of the largest value; measured 0.6e-3 (embedder) to 2.6e-3 (P-Net's offsets)

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from jetstream.errors import ModelError
-from jetstream.networks.profiles import fixed
 from jetstream.runners.base import TensorSpec, Unavailable
 from jetstream.runners.tensorrt import engine_cache
-from jetstream.runners.tensorrt.engine_cache import Recipe
+from jetstream.runners.tensorrt.engine_cache import Recipe, fixed
 
 RECIPE = Recipe("rnet", "rnet.onnx", "ab" * 32, "tensorrt 8.5.3.1", "H100, 9.0", "fp16", (fixed(64, 3, 24, 24),))
 ENGINE = b"\0an engine\n" * 50

@@ -8,9 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jetstream.networks.profiles import fixed
 from jetstream.runners.tensorrt import engine_cache, prepare
-from jetstream.runners.tensorrt.engine_cache import Recipe
+from jetstream.runners.tensorrt.engine_cache import Recipe, fixed
 from jetstream.runners.tensorrt.prepare import Limits
 from tests.support.repository import REPOSITORY
 

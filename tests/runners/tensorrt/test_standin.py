@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from jetstream.config.schema import Config, Recognize
-from jetstream.networks.profiles import fixed, profiles_of
+from jetstream.networks.profiles import profiles_of
 from jetstream.runners import cuda_context
 from jetstream.runners.base import Unavailable
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.runners.tensorrt.engine_cache import Engine
+from jetstream.runners.tensorrt.engine_cache import Engine, fixed
 from jetstream.runners.tensorrt.runner import TensorRTRunner
 from tests.support import tensorrt_standin
 

@@ -1,0 +1,70 @@
+"""Train the gallery of a config where photos, model or alignment changed, before the stages start."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from jetstream.config.schema import Config
+from jetstream.errors import UserError
+from jetstream.gallery import train
+from jetstream.gallery.report import PersonReport, Report
+from jetstream.networks.open import open_embedder, open_mtcnn
+from jetstream.video import demo
+
+Progress = Callable[[str, float], None]
+
+log = logging.getLogger("jetstream")
+
+
+def with_demo_faces(config: Config) -> Config:
+    """`recognize.faces = "demo"` becomes a folder with the photo of the demo's one known person."""
+    if config.recognize.faces != "demo":
+        return config
+    folder = Path(config.models.dir) / "demo-faces"
+    try:
+        demo.write_faces(folder)
+    except OSError as error:
+        raise UserError(f"{folder}: {error.strerror}; set models.dir to a folder that can be written") from None
+    return msgspec.structs.replace(config, recognize=msgspec.structs.replace(config.recognize, faces=str(folder)))
+
+
+def prepare_gallery(config: Config, progress: Progress | None = None, *, stay_rolled_back: bool = True) -> Report:
+    """Train if photos, model or alignment changed; what is there now. Says once who can't be known.
+
+    A version that somebody went back to stays until photos change, unless `stay_rolled_back` is false.
+    """
+    with open_mtcnn(for_photos(config)) as detector, open_embedder(config) as embedder:
+        faces, models = Path(config.recognize.faces), Path(config.models.dir)
+        known = train.ensure(faces, models, detector, embedder, progress, stay_rolled_back=stay_rolled_back)
+    report, rate = known.report, config.recognize.false_accept_rate
+    if report.calibration is not None and report.calibration.false_accept_rate != rate:
+        report = replace(report, calibration=train.calibration(known.classifier.with_rate(rate)))
+    if known.rolled_back:
+        log.info("%s: the version that was gone back to stays until photos change, or `jetstream train`", faces)
+    if not any(person.used for person in report.people):
+        log.warning("%s: nobody to know, so everyone will be unknown; put photos into %s/<name>/", faces, faces)
+    for person in report.people:
+        if not person.used:
+            log.warning("%s: no usable photo (%s); left out", person.name, refusals(person))
+    left_out = sum(len(person.refused) for person in report.people if person.used)
+    if report.embedded and left_out:
+        log.info("%s: %d photos are not learnt from; `jetstream people` says which and why", faces, left_out)
+    for name in report.strays:
+        log.warning("%s: lies in no person's folder; left out", name)
+    for name in report.bad_names:
+        log.warning("%s: not a name for a person; left out, rename the folder", name)
+    return report
+
+
+def refusals(person: PersonReport) -> str:
+    """`no_face a.jpg, too_small b.jpg`"""
+    return ", ".join(f"{refused.code} {refused.file}" for refused in person.refused) or "no photo"
+
+
+def for_photos(config: Config) -> Config:
+    """The same detector with the published cascade's thresholds: a photo is seen once, a missed face costs a person."""
+    detect = msgspec.structs.replace(config.detect, thresholds=(0.6, 0.7, 0.7), max_face_px=0.0)
+    return msgspec.structs.replace(config, detect=detect)
