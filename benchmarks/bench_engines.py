@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 
 from jetstream import weights
-from jetstream.config.schema import Config, Gpu
+from jetstream.config.schema import Config, GpuConfig
 from jetstream.errors import UserError
 from jetstream.networks import backends
 from jetstream.networks.runner import open_tensorrt, recipe_for
 from jetstream.runners import cuda_context, cuda_driver
-from jetstream.runners.base import Runner, Unavailable
+from jetstream.runners.base import Runner, UnavailableError
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.runners.tensorrt import bindings, prepare
 
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--only", help="build this network-precision and print one line; what the parallel runs do")
     options = parser.parse_args()
     try:
-        backends.choose(Gpu(backend="tensorrt"))
+        backends.choose(GpuConfig(backend="tensorrt"))
     except UserError as missing:
         raise SystemExit(str(missing)) from None
     folder = options.folder or Path(tempfile.mkdtemp(prefix="jetstream-bench-"))
@@ -87,7 +87,7 @@ def times(folder: Path) -> Iterator[str]:
             for backend in BACKENDS:
                 try:
                     yield from times_of(backend, path, folder)
-                except Unavailable as reason:
+                except UnavailableError as reason:
                     if str(reason) not in missing:
                         yield f"| {path.stem} | | {backend} | not here: {reason} | | |"
                     missing.add(str(reason))
@@ -126,7 +126,7 @@ def measure(runner: Runner, shape: tuple[int, ...]) -> tuple[float, float]:
 
 
 def config_of(folder: Path, precision: str) -> Config:
-    return Config(gpu=Gpu(backend="tensorrt", precision=precision, engines_dir=str(folder)))
+    return Config(gpu=GpuConfig(backend="tensorrt", precision=precision, engines_dir=str(folder)))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from benchmarks.gpu.inputs import Options, free_shared_memory
 from jetstream.errors import JetstreamError
 from jetstream.gpu import cubin_cache
 from jetstream.runners import cuda_driver
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import UnavailableError
 from jetstream.runners.tensorrt import bindings
 
 ASKED = (
@@ -84,7 +84,7 @@ def compile_kernels(options: Options) -> None:
     try:
         bindings.version()
         cubin_cache.ensure(options.engines, cuda_driver.gpu(0).capability)
-    except Unavailable as missing:
+    except UnavailableError as missing:
         raise SystemExit(f"bench_gpu needs an NVIDIA GPU with TensorRT: {missing}") from None
 
 
@@ -107,7 +107,7 @@ def run_here(number: int, options: Options) -> None:
     began_s = time.monotonic()
     try:
         section.run(options)
-    except (Unavailable, JetstreamError) as error:
+    except (UnavailableError, JetstreamError) as error:
         raise SystemExit(f"failed: {error}") from None
     print(f"\n({time.monotonic() - began_s:.0f} s)", flush=True)
 

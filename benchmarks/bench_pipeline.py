@@ -65,7 +65,7 @@ def settings(options: argparse.Namespace, pace: str) -> Config:
     )
 
 
-def cameras(options: argparse.Namespace, config: Config) -> tuple[configuration.Camera, ...]:
+def cameras(options: argparse.Namespace, config: Config) -> tuple[configuration.CameraConfig, ...]:
     return load.cameras_for([str(options.video)], config)
 
 

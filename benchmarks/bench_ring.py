@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from jetstream.ipc.ring import Ring, View, segment_name
+from jetstream.ipc.ring import FrameView, Ring, segment_name
 
 HEIGHT, WIDTH, SLOTS, FPS = 1080, 1920, 8, 30
 WAITING = 4  # frames that may wait in the ways that have no ring
@@ -64,7 +64,7 @@ def ring_receiver(way: Way) -> Iterator[Callable[[], int]]:
 
         def receive() -> int:
             frame_id, sent_ns = NOTICE.unpack(notices.recv())
-            seen: View | NDArray[np.uint8] | None
+            seen: FrameView | NDArray[np.uint8] | None
             if way.kind == "ring, in place":
                 seen = view = ring.view(frame_id)
                 assert view is not None

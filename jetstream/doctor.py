@@ -20,18 +20,18 @@ from jetstream.gpu import compilers, cubin_cache
 from jetstream.networks import backends, build
 from jetstream.networks.runner import NAMES
 from jetstream.runners import cuda_driver, onnxrt
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import UnavailableError
 from jetstream.runners.tensorrt import bindings, prepare
 from jetstream.runners.tensorrt import engine_cache as engines
-from jetstream.runners.tensorrt.build_protocol import Probe
-from jetstream.runners.tensorrt.engine_cache import Found
+from jetstream.runners.tensorrt.build_protocol import BindingsProbe
+from jetstream.runners.tensorrt.engine_cache import EngineFile
 from jetstream.video import gstreamer_process
 
 SHM = Path("/dev/shm")
 CODECS = ("h264", "hevc", "mjpeg", "mpeg4")
 
 
-class Fact(msgspec.Struct, frozen=True):
+class MachineFact(msgspec.Struct, frozen=True):
     """One line: `found` is what is there, or why it isn't."""
 
     topic: str
@@ -39,17 +39,17 @@ class Fact(msgspec.Struct, frozen=True):
     ok: bool = True
 
 
-class Report(msgspec.Struct, frozen=True):
-    facts: tuple[Fact, ...]
-    engines: tuple[Found, ...]
-    kernels: tuple[Found, ...]
+class DoctorReport(msgspec.Struct, frozen=True):
+    facts: tuple[MachineFact, ...]
+    engines: tuple[EngineFile, ...]
+    kernels: tuple[EngineFile, ...]
     backend: str
     why: str
 
 
-def examine(config: Config) -> Report:
+def examine(config: Config) -> DoctorReport:
     """Every fact. Takes some seconds where TensorRT is installed: a process of its own tries to import it."""
-    probe = prepare.probe() if bindings.is_installed() else Probe(tensorrt_missing="not installed")
+    probe = prepare.probe() if bindings.is_installed() else BindingsProbe(tensorrt_missing="not installed")
     backend, why = _choice(config, probe)
     facts = (
         *_machine(),
@@ -61,10 +61,10 @@ def examine(config: Config) -> Report:
         _gstreamer(),
         *_cameras(),
     )
-    return Report(facts, tuple(_engines(config, probe)), tuple(_kernels(config, probe)), backend, why)
+    return DoctorReport(facts, tuple(_engines(config, probe)), tuple(_kernels(config, probe)), backend, why)
 
 
-def lines(report: Report) -> Iterator[str]:
+def lines(report: DoctorReport) -> Iterator[str]:
     """The report as text, one fact a line."""
     width = max(len(fact.topic) for fact in report.facts)
     for fact in report.facts:
@@ -79,7 +79,7 @@ def lines(report: Report) -> Iterator[str]:
     yield f"{'backend':{width}}  {report.backend}: {report.why}"
 
 
-def _choice(config: Config, probe: Probe) -> tuple[str, str]:
+def _choice(config: Config, probe: BindingsProbe) -> tuple[str, str]:
     try:
         choice = backends.choose(config.gpu)
     except JetstreamError as error:
@@ -91,41 +91,41 @@ def _choice(config: Config, probe: Probe) -> tuple[str, str]:
     return choice.best, f"auto takes {NAMES[choice.best]}: {choice.why}"
 
 
-def _machine() -> Iterator[Fact]:
+def _machine() -> Iterator[MachineFact]:
     system = os.uname()
-    yield Fact("jetstream", f"{__version__}, Python {sys.version.split()[0]}, {system.sysname} {system.machine}")
+    yield MachineFact("jetstream", f"{__version__}, Python {sys.version.split()[0]}, {system.sysname} {system.machine}")
     with contextlib.suppress(OSError):
-        yield Fact("Jetson", Path("/proc/device-tree/model").read_text().strip("\0 \n"))
+        yield MachineFact("Jetson", Path("/proc/device-tree/model").read_text().strip("\0 \n"))
 
 
-def _gpu(config: Config) -> Iterator[Fact]:
+def _gpu(config: Config) -> Iterator[MachineFact]:
     yield _driver()
     try:
         for number, gpu in enumerate(cuda_driver.gpus()):
             used = ", the one used" if number == config.gpu.device else ""
-            yield Fact(f"GPU {number}", f"{gpu}, {gpu.memory_bytes / 2**30:.0f} GiB{used}")
-    except Unavailable as reason:
-        yield Fact("GPU", str(reason), ok=False)
+            yield MachineFact(f"GPU {number}", f"{gpu}, {gpu.memory_bytes / 2**30:.0f} GiB{used}")
+    except UnavailableError as reason:
+        yield MachineFact("GPU", str(reason), ok=False)
 
 
-def _driver() -> Fact:
+def _driver() -> MachineFact:
     try:
         newest = cuda_driver.cuda_version()
-    except Unavailable as reason:
-        return Fact("driver", str(reason), ok=False)
+    except UnavailableError as reason:
+        return MachineFact("driver", str(reason), ok=False)
     version = ""
     with contextlib.suppress(OSError):
         words = Path("/proc/driver/nvidia/version").read_text()
         version = next(iter(re.findall(r"\b\d+\.\d+(?:\.\d+)?\b", words)), "")
-    return Fact("driver", f"{version or 'there'}, runs CUDA up to {newest}")
+    return MachineFact("driver", f"{version or 'there'}, runs CUDA up to {newest}")
 
 
-def _packages(probe: Probe) -> Iterator[Fact]:
-    yield Fact("TensorRT", probe.tensorrt or probe.tensorrt_missing, bool(probe.tensorrt))
+def _packages(probe: BindingsProbe) -> Iterator[MachineFact]:
+    yield MachineFact("TensorRT", probe.tensorrt or probe.tensorrt_missing, bool(probe.tensorrt))
     pycuda = probe.pycuda or probe.pycuda_missing or _pycuda()
-    yield Fact("PyCUDA", pycuda, bool(probe.pycuda) or pycuda.startswith("installed"))
+    yield MachineFact("PyCUDA", pycuda, bool(probe.pycuda) or pycuda.startswith("installed"))
     names = [name.removesuffix("ExecutionProvider") for name in onnxrt.providers()]
-    yield Fact("onnxruntime", f"{onnxrt.version()}, providers {', '.join(names)}")
+    yield MachineFact("onnxruntime", f"{onnxrt.version()}, providers {', '.join(names)}")
 
 
 def _pycuda() -> str:
@@ -134,35 +134,35 @@ def _pycuda() -> str:
     return "installed, not tried without TensorRT" if cuda_context.is_installed() else "not installed"
 
 
-def _compilers() -> Iterator[Fact]:
+def _compilers() -> Iterator[MachineFact]:
     there = list(compilers.found())
     for kind in ("nvcc", "NVRTC"):
         said = [
             f"{name.removeprefix(kind).strip()} ({path})".strip() for name, path, _ in there if name.startswith(kind)
         ]
-        yield Fact(kind, ", ".join(said) or "not found", bool(said))
+        yield MachineFact(kind, ", ".join(said) or "not found", bool(said))
 
 
-def _shared_memory() -> Fact:
+def _shared_memory() -> MachineFact:
     try:
         size = os.statvfs(SHM)
     except OSError as error:
-        return Fact(str(SHM), error.strerror or str(error), ok=False)
+        return MachineFact(str(SHM), error.strerror or str(error), ok=False)
     total, free = (blocks * size.f_frsize / 2**20 for blocks in (size.f_blocks, size.f_bavail))
-    return Fact(str(SHM), f"{free:,.0f} of {total:,.0f} MiB free")
+    return MachineFact(str(SHM), f"{free:,.0f} of {total:,.0f} MiB free")
 
 
-def _codecs() -> Iterator[Fact]:
+def _codecs() -> Iterator[MachineFact]:
     try:
         import av
     except ImportError as error:
-        yield Fact("FFmpeg", f"PyAV can't be imported ({error})", ok=False)
+        yield MachineFact("FFmpeg", f"PyAV can't be imported ({error})", ok=False)
         return
-    yield Fact("FFmpeg", f"{av.ffmpeg_version_info}, PyAV {av.__version__}")
+    yield MachineFact("FFmpeg", f"{av.ffmpeg_version_info}, PyAV {av.__version__}")
     for mode, what in (("r", "decodes"), ("w", "encodes")):
         able = [name for name in CODECS if _has_codec(av, name, mode)]
         lacks = [name for name in CODECS if name not in able]
-        yield Fact(what, ", ".join(able) + (f"; not {', '.join(lacks)}" if lacks else ""), "h264" in able)
+        yield MachineFact(what, ", ".join(able) + (f"; not {', '.join(lacks)}" if lacks else ""), "h264" in able)
 
 
 def _has_codec(av: Any, name: str, mode: str) -> bool:
@@ -173,36 +173,36 @@ def _has_codec(av: Any, name: str, mode: str) -> bool:
     return True
 
 
-def _gstreamer() -> Fact:
+def _gstreamer() -> MachineFact:
     version = gstreamer_process.version()
     missing = f"no {gstreamer_process.PROGRAM}; `gst:` sources need the package gstreamer1.0-tools"
-    return Fact("GStreamer", version or missing, version is not None)
+    return MachineFact("GStreamer", version or missing, version is not None)
 
 
-def _cameras() -> Iterator[Fact]:
+def _cameras() -> Iterator[MachineFact]:
     devices = sorted(Path("/dev").glob("video*"))
     if not devices:
-        yield Fact("camera", "no /dev/video*", ok=False)
+        yield MachineFact("camera", "no /dev/video*", ok=False)
     for device in devices:
         name = ""
         with contextlib.suppress(OSError):
             name = Path(f"/sys/class/video4linux/{device.name}/name").read_text().strip()
         able = os.access(device, os.R_OK | os.W_OK)
         denied = "" if able else ", can't be opened: add yourself to the group video"
-        yield Fact("camera", f"{device} {name}{denied}", able)
+        yield MachineFact("camera", f"{device} {name}{denied}", able)
 
 
-def _engines(config: Config, probe: Probe) -> list[Found]:
+def _engines(config: Config, probe: BindingsProbe) -> list[EngineFile]:
     folder = engines_dir(config)
-    wanted: tuple[engines.Recipe, ...] = ()
-    with contextlib.suppress(Unavailable, JetstreamError):
+    wanted: tuple[engines.EngineRecipe, ...] = ()
+    with contextlib.suppress(UnavailableError, JetstreamError):
         wanted = build.recipes(config, probe.tensorrt) if probe.tensorrt else ()
     return engines.scan(folder, wanted) if folder.is_dir() else []
 
 
-def _kernels(config: Config, probe: Probe) -> Iterator[Found]:
+def _kernels(config: Config, probe: BindingsProbe) -> Iterator[EngineFile]:
     """Also the file that is missing, where TensorRT could use it."""
     capability = ""
-    with contextlib.suppress(Unavailable):
+    with contextlib.suppress(UnavailableError):
         capability = cuda_driver.gpu(config.gpu.device).capability if probe.tensorrt else ""
     return cubin_cache.scan(engines_dir(config), capability)

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from jetstream.messages import FrameRef, InUse, Tracked, TrackedFace, Vote
+from jetstream.messages import FrameRef, InUse, NameCandidate, Tracked, TrackedFace
 
 SCHEMA = 1
 """Version of the event line and of the detections topic."""
@@ -24,7 +24,7 @@ class EventTrack(msgspec.Struct, frozen=True):
     name: str | None
     confidence: float
     age_s: float
-    votes: tuple[Vote, ...] = ()
+    votes: tuple[NameCandidate, ...] = ()
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -104,8 +104,8 @@ def _event_track(face: TrackedFace) -> EventTrack:
     )
 
 
-def _event_vote(vote: Vote) -> Vote:
-    return Vote(
+def _event_vote(vote: NameCandidate) -> NameCandidate:
+    return NameCandidate(
         name=vote.name,
         log_odds=round(vote.log_odds, 2),
         answers=vote.answers,

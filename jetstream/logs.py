@@ -36,9 +36,9 @@ def set_up_logging(name: str, level: str, form: str = "text") -> None:
     `form`: `text`, lines `jetstream <level> <process>: <text>` on standard error, or the journal's fields where that is
     the journal; `json`, an object a line.
     """
-    handler = Lines(name, form)
+    handler = LineHandler(name, form)
     root = logging.getLogger()
-    for old in [old for old in root.handlers if isinstance(old, Lines)]:
+    for old in [old for old in root.handlers if isinstance(old, LineHandler)]:
         root.removeHandler(old)
         old.close()
     root.addHandler(handler)
@@ -47,7 +47,7 @@ def set_up_logging(name: str, level: str, form: str = "text") -> None:
 
 def last_words(text: str) -> None:
     """Why the command ends: in the form of its other lines, where programs read these; else for people."""
-    if any(isinstance(handler, Lines) and handler.is_for_programs for handler in logging.getLogger().handlers):
+    if any(isinstance(handler, LineHandler) and handler.is_for_programs for handler in logging.getLogger().handlers):
         logging.getLogger("jetstream").error("%s", text)
     else:
         print(f"jetstream: {masked(text)}", file=sys.stderr)
@@ -58,7 +58,7 @@ def masked(text: str) -> str:
     return _PASSWORD.sub(r"\1***@", text)
 
 
-class Lines(logging.Handler):
+class LineHandler(logging.Handler):
     """Writes each record as one line or datagram."""
 
     def __init__(self, name: str, form: str = "text", stream: TextIO | None = None, journal: str = JOURNAL) -> None:
@@ -67,7 +67,7 @@ class Lines(logging.Handler):
         self._stream = stream or sys.stderr
         self._json = form == "json"
         self._journal = None if self._json else open_journal(self._stream, os.environ, journal)
-        self._repeats = Repeats()
+        self._repeats = RepeatFilter()
         self._timer: threading.Timer | None = None
 
     @property
@@ -157,7 +157,7 @@ class Lines(logging.Handler):
         return True
 
 
-class Repeats:
+class RepeatFilter:
     """Which lines are told, and how many weren't. Lines that differ in numbers alone are alike. Knows no clock."""
 
     def __init__(self) -> None:

@@ -86,7 +86,7 @@ class Named(Framed, frozen=True):
     faces: tuple[NamedFace, ...]
 
 
-class Vote(msgspec.Struct, frozen=True):
+class NameCandidate(msgspec.Struct, frozen=True):
     """Somebody whom a track may show, and why."""
 
     name: str | None  # None: nobody known
@@ -105,7 +105,7 @@ class TrackedFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str | None
     confidence: float
     age_s: float
-    votes: tuple[Vote, ...] = ()  # the likeliest first; empty before the first answer
+    votes: tuple[NameCandidate, ...] = ()  # the likeliest first; empty before the first answer
 
 
 class Tracked(Framed, frozen=True):

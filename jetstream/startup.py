@@ -15,7 +15,7 @@ import msgspec
 from jetstream import pipeline, weights
 from jetstream.config import schema as configuration
 from jetstream.config import secrets
-from jetstream.config.schema import Camera, Config, Metrics, Publish
+from jetstream.config.schema import CameraConfig, Config, MetricsConfig, PublishConfig
 from jetstream.errors import SourceError, UserError
 from jetstream.gallery import photos
 from jetstream.gallery.prepare import prepare_gallery, with_demo_faces
@@ -25,7 +25,7 @@ from jetstream.monitoring.server import check_endpoint
 from jetstream.networks import build
 from jetstream.networks.build import prepare_models
 from jetstream.runtime import run_dir
-from jetstream.runtime.reload import Plan, Reloader
+from jetstream.runtime.reload import Reloader, ReloadPlan
 from jetstream.runtime.supervisor import Supervisor
 from jetstream.runtime.worker import run_stage
 from jetstream.topic import keys
@@ -34,7 +34,7 @@ from jetstream.video import source
 from jetstream.video.source import is_live
 
 Progress = Callable[[str, float], None]
-E = TypeVar("E", Publish, Metrics)
+E = TypeVar("E", PublishConfig, MetricsConfig)
 
 log = logging.getLogger("jetstream")
 
@@ -53,7 +53,7 @@ def run(config: Config, *, duration_s: float | None = None, reloader: Reloader |
         Supervisor(config, folder, reloader).run(duration_s=duration_s)
 
 
-def check_reload(plan: Plan) -> None:
+def check_reload(plan: ReloadPlan) -> None:
     """Raises UserError for what a stage that is started again could not start with."""
     config = plan.config
     if "record.dir" in plan.taken:
@@ -177,7 +177,7 @@ def camera_or_stream(spec: str, *, every_frame: bool = False) -> bool:
         return False
 
 
-def probe(camera: Camera, cuda_device: int | None = None) -> source.Probe:
+def probe(camera: CameraConfig, cuda_device: int | None = None) -> source.SourceProbe:
     """What a camera gives. Raises SourceError."""
     return source.probe(
         secrets.address(camera),
@@ -209,7 +209,7 @@ def check(config: Config) -> Iterator[str]:
     yield f"run directory: {configuration.run_dir(config)}"
 
 
-def who_may_listen(settings: Publish) -> str:
+def who_may_listen(settings: PublishConfig) -> str:
     if not settings.keys:
         return "for programs on this machine"
     return f"for {', '.join(keys.allowed(Path(settings.keys))) or 'nobody but this user'}, by their keys"
@@ -221,7 +221,7 @@ def masked_sources(config: Config) -> Config:
     return msgspec.structs.replace(config, cameras=cameras)
 
 
-def make_ring(camera: Camera, config: Config, name: str) -> Ring:
+def make_ring(camera: CameraConfig, config: Config, name: str) -> Ring:
     """A camera's ring, with a cell for each stage that frames must wait for. Raises RingError."""
     ring = Ring.create(name, slots=config.pipeline.slots, max_width=camera.max_width, max_height=camera.max_height)
     for stage in pipeline.wanted(config):

@@ -68,10 +68,10 @@ def portraits() -> dict[str, np.ndarray]:
 @pytest.fixture
 def no_gpu() -> None:
     from jetstream.runners import cuda_driver
-    from jetstream.runners.base import Unavailable
+    from jetstream.runners.base import UnavailableError
 
     try:
         cuda_driver.gpus()
-    except Unavailable:
+    except UnavailableError:
         return
     pytest.skip("this machine has a GPU")

@@ -5,14 +5,14 @@ import json
 import pytest
 
 from jetstream import doctor
-from jetstream.config.schema import Config, Gpu, Models
+from jetstream.config.schema import Config, GpuConfig, ModelsConfig
 from jetstream.errors import ModelError
 from jetstream.gpu import cubin_cache
 from jetstream.networks import build
 from jetstream.runners import cuda_driver
 from jetstream.runners.tensorrt import bindings, engine_cache, prepare
-from jetstream.runners.tensorrt.build_protocol import Probe
-from jetstream.runners.tensorrt.engine_cache import Recipe, fixed
+from jetstream.runners.tensorrt.build_protocol import BindingsProbe
+from jetstream.runners.tensorrt.engine_cache import EngineRecipe, fixed
 from tests.conftest import REPOSITORY
 from tests.support.command import Command
 
@@ -60,7 +60,7 @@ def test_doctor_says_what_is_missing_without_a_gpu(no_gpu):
 
 
 def test_doctor_says_that_a_backend_asked_for_is_not_here(no_gpu):
-    report = doctor.examine(Config(gpu=Gpu(backend="tensorrt")))
+    report = doctor.examine(Config(gpu=GpuConfig(backend="tensorrt")))
     assert report.backend == "tensorrt"
     assert "can't run here" in report.why
 
@@ -68,10 +68,10 @@ def test_doctor_says_that_a_backend_asked_for_is_not_here(no_gpu):
 def test_doctor_lists_stale_and_bad_engines(tmp_path):
     folder = tmp_path / "engines"
     folder.mkdir()
-    old = Recipe("rnet", "rnet.onnx", "ab" * 32, "tensorrt 7.0", "Nano", "fp16", (fixed(1, 3, 24, 24),))
+    old = EngineRecipe("rnet", "rnet.onnx", "ab" * 32, "tensorrt 7.0", "Nano", "fp16", (fixed(1, 3, 24, 24),))
     engine_cache.write(folder / old.file, old, b"engine")
     (folder / "onet-fp16-0.engine").write_bytes(b"damaged")
-    report = doctor.examine(Config(models=Models(dir=str(tmp_path))))
+    report = doctor.examine(Config(models=ModelsConfig(dir=str(tmp_path))))
     assert [(one.file, one.state) for one in report.engines] == [("onet-fp16-0.engine", "bad"), (old.file, "stale")]
     said = "\n".join(doctor.lines(report))
     assert "stale (for tensorrt 7.0, Nano, 1x3x24x24)" in said
@@ -79,12 +79,12 @@ def test_doctor_lists_stale_and_bad_engines(tmp_path):
 
 
 def test_doctor_lists_the_kernels_and_misses_those_for_the_gpu(tmp_path, monkeypatch):
-    monkeypatch.setattr(cuda_driver, "gpus", lambda: (cuda_driver.Gpu("Pretended GPU", "9.0", 2**33),))
+    monkeypatch.setattr(cuda_driver, "gpus", lambda: (cuda_driver.GpuInfo("Pretended GPU", "9.0", 2**33),))
     monkeypatch.setattr(bindings, "is_installed", lambda: True)
-    monkeypatch.setattr(prepare, "probe", lambda: Probe(tensorrt="tensorrt 8.5.3.1"))
+    monkeypatch.setattr(prepare, "probe", lambda: BindingsProbe(tensorrt="tensorrt 8.5.3.1"))
     monkeypatch.setattr(cubin_cache, "compile_source", lambda source, capability: b"cubin" * 100_000)
     wanted = cubin_cache.file_name(cubin_cache.sources(), "9.0")
-    config = Config(gpu=Gpu(engines_dir=str(tmp_path)))
+    config = Config(gpu=GpuConfig(engines_dir=str(tmp_path)))
     old = cubin_cache.ensure(tmp_path, "9.0", "an older source")
     cubin_cache.ensure(tmp_path, "7.2").write_bytes(b"damaged")
     before = doctor.examine(config)

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from jetstream import logs
-from jetstream.logs import OFTEN, WINDOW_S, Lines, Repeats, datagram, masked, open_journal
+from jetstream.logs import OFTEN, WINDOW_S, LineHandler, RepeatFilter, datagram, masked, open_journal
 
 
-def logger_to(handler: Lines) -> logging.Logger:
+def logger_to(handler: LineHandler) -> logging.Logger:
     log = logging.Logger("test")
     log.addHandler(handler)
     return log
@@ -24,14 +24,14 @@ def logger_to(handler: Lines) -> logging.Logger:
 
 def test_text_is_a_line_with_level_and_process() -> None:
     stream = io.StringIO()
-    logger_to(Lines("detect", stream=stream)).warning("%d faces too many", 3)
+    logger_to(LineHandler("detect", stream=stream)).warning("%d faces too many", 3)
 
     assert stream.getvalue() == "jetstream warning detect: 3 faces too many\n"
 
 
 def test_json_is_an_object_a_line_also_for_several_lines_and_tracebacks() -> None:
     stream = io.StringIO()
-    log = logger_to(Lines("capture.door", "json", stream))
+    log = logger_to(LineHandler("capture.door", "json", stream))
     log.info('a "quoted"\nlink')
     try:
         raise ValueError("rtsp://ada:secret@192.0.2.1/1")
@@ -58,7 +58,7 @@ def test_a_password_in_an_address_is_never_told(text: str, shown: str) -> None:
 
 
 def test_a_line_that_repeats_is_told_a_few_times_and_then_summed_up() -> None:
-    repeats = Repeats()
+    repeats = RepeatFilter()
     told = [repeats.is_told(logging.WARNING, f"door: no answer; opened again in {n}.5 s", float(n)) for n in range(20)]
 
     assert told == [True] * OFTEN + [False] * (20 - OFTEN)
@@ -71,7 +71,7 @@ def test_a_line_that_repeats_is_told_a_few_times_and_then_summed_up() -> None:
 
 def test_what_was_held_back_is_told_at_the_end() -> None:
     stream = io.StringIO()
-    handler = Lines("run", stream=stream)
+    handler = LineHandler("run", stream=stream)
     log = logger_to(handler)
     for number in range(10):
         log.warning("attempt %d failed", number)
@@ -87,7 +87,7 @@ def test_each_kind_that_was_held_back_is_told_soon_after_its_window_though_nothi
 ) -> None:
     monkeypatch.setattr(logs, "WINDOW_S", 0.4)
     stream = io.StringIO()
-    handler = Lines("run", stream=stream)
+    handler = LineHandler("run", stream=stream)
     log = logger_to(handler)
     for number in range(OFTEN + 2):
         log.warning("door %d", number)
@@ -107,7 +107,7 @@ def test_each_kind_that_was_held_back_is_told_soon_after_its_window_though_nothi
 
 
 def test_kinds_of_lines_that_are_remembered_are_bounded() -> None:
-    repeats = Repeats()
+    repeats = RepeatFilter()
     for number in range(5000):
         assert repeats.is_told(logging.INFO, f"line {'x' * number}", 0.0)
 
@@ -121,7 +121,7 @@ def test_journal_gets_fields_where_standard_error_leads_there(tmp_path: Path, mo
         journal.settimeout(5)
         status = os.fstat(stream.fileno())
         monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
-        handler = Lines("capture.door", stream=stream, journal=str(path))
+        handler = LineHandler("capture.door", stream=stream, journal=str(path))
         logger_to(handler).warning("no answer\nfrom it")
         fields = parsed(journal.recv(65536))
         handler.close()
@@ -143,7 +143,7 @@ def test_a_journal_that_is_gone_loses_no_line(tmp_path: Path, monkeypatch: pytes
         monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
             journal.bind(str(path))
-            handler = Lines("run", stream=stream, journal=str(path))
+            handler = LineHandler("run", stream=stream, journal=str(path))
         logger_to(handler).error("lost")
         handler.close()
 
@@ -177,7 +177,7 @@ def test_datagram_is_read_back() -> None:
 
 def test_a_line_for_a_reader_who_is_gone_is_no_error(tmp_path):
     stream = (tmp_path / "gone").open("w")
-    lines = Lines("run", stream=stream)
+    lines = LineHandler("run", stream=stream)
     stream.close()
     lines.emit(logging.LogRecord("jetstream", logging.INFO, "", 0, "nobody reads this", (), None))
     lines.close()

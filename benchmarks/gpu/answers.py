@@ -13,7 +13,7 @@ from benchmarks.gpu.inputs import NOTHING, Options, config_of, in_ring, pictures
 from jetstream.gpu.detector import GpuDetector
 from jetstream.networks.gpu import open_gpu_detector
 from jetstream.vision.boxes import iou
-from jetstream.vision.detection.detector import Look, Ticket
+from jetstream.vision.detection.detector import DetectorInput, Ticket
 from jetstream.vision.detection.mtcnn import Detections, Picture
 
 SAME_IOU = 0.5
@@ -83,7 +83,7 @@ def _line(found: Sequence[Detections], expected: Sequence[Detections]) -> str:
 
 
 def _alone(detector: GpuDetector, image: Picture) -> Detections:
-    return detector.collect(detector.submit([Look(image, NOTHING, True)]))[0].faces
+    return detector.collect(detector.submit([DetectorInput(image, NOTHING, True)]))[0].faces
 
 
 def stability(options: Options) -> None:
@@ -175,7 +175,9 @@ def _checked(
             tally.add(seen.faces, alone[number])
 
     for numbers in batches:
-        under_way.append((detector.submit([Look(images[number], NOTHING, True) for number in numbers]), numbers))
+        under_way.append(
+            (detector.submit([DetectorInput(images[number], NOTHING, True) for number in numbers]), numbers)
+        )
         while len(under_way) > ahead:
             finish()
     while under_way:

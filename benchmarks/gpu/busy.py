@@ -53,8 +53,8 @@ class Meter:
 
 def main() -> int:
     meter = Meter()
-    launch, close = driver.Graph.launch, device.CudaDevice.close
-    driver.Graph.launch = lambda graph, stream: meter.launch(launch, graph, stream)
+    launch, close = driver.CudaGraph.launch, device.CudaDevice.close
+    driver.CudaGraph.launch = lambda graph, stream: meter.launch(launch, graph, stream)
 
     def close_after(owner: device.CudaDevice) -> None:
         if owner._is_open:

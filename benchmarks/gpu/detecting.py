@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.gpu import limits, peers, steps, timing
 from benchmarks.gpu.inputs import MODELS, SIZES, Options, config_of, frames, in_ring, looks, reference
-from jetstream.gpu.cascade import Ticket
+from jetstream.gpu.cascade import BatchTicket
 from jetstream.gpu.detector import GpuDetector
 from jetstream.gpu.device import CudaDevice
 from jetstream.gpu.results import totals_of
@@ -16,7 +16,7 @@ from jetstream.networks.runner import load_engine_of
 from jetstream.runners.tensorrt import bindings
 from jetstream.runners.tensorrt.engine_cache import Engine
 from jetstream.runners.tensorrt.runner import load_engine
-from jetstream.vision.detection.detector import Look
+from jetstream.vision.detection.detector import DetectorInput
 
 CALLS = {1: 400, 8: 100}
 PRECISIONS = ("fp16", "fp32")
@@ -104,11 +104,11 @@ def _count_again(detector: GpuDetector) -> list[int]:
     return count
 
 
-def crops_of(detector: GpuDetector, batches: Sequence[Sequence[Look]]) -> limits.Rows:
+def crops_of(detector: GpuDetector, batches: Sequence[Sequence[DetectorInput]]) -> limits.Rows:
     """R-Net's and O-Net's crops a batch, on average."""
     totals = []
     for batch in batches:
-        ticket: Ticket = detector.submit(batch)
+        ticket: BatchTicket = detector.submit(batch)
         detector.collect(ticket)
         block = detector._cascade._slots[ticket.slot].answers
         totals.append(totals_of(block, len(batch))[:, 1:3].sum(axis=0))

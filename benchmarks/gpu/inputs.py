@@ -12,12 +12,12 @@ import numpy as np
 
 from jetstream import weights
 from jetstream.config import schema as configuration
-from jetstream.config.schema import Camera, Config, Detect, Gpu, Models, Recognize
+from jetstream.config.schema import CameraConfig, Config, DetectConfig, GpuConfig, ModelsConfig, RecognizeConfig
 from jetstream.errors import RingError
 from jetstream.ipc.ring import Ring, segment_name
 from jetstream.ipc.segment import SHARED_MEMORY
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.vision.detection.detector import Look
+from jetstream.vision.detection.detector import DetectorInput
 from jetstream.vision.detection.mtcnn import Detections, Mtcnn, Picture
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -68,14 +68,14 @@ def config_of(
 ) -> Config:
     """`cameras` cameras of this size (rows, columns), every frame searched."""
     rows, columns = size
-    named = tuple(Camera(name=f"c{i}", source="0", max_width=columns, max_height=rows) for i in range(cameras))
+    named = tuple(CameraConfig(name=f"c{i}", source="0", max_width=columns, max_height=rows) for i in range(cameras))
     return configuration.with_preset(
         Config(
             cameras=named,
-            models=Models(dir=str(MODELS)),
-            detect=Detect(thresholds=THRESHOLDS, search="always", batch=8),
-            recognize=Recognize(batch=options.embed_batch),
-            gpu=Gpu(backend=backend, precision=precision, engines_dir=str(options.engines)),
+            models=ModelsConfig(dir=str(MODELS)),
+            detect=DetectConfig(thresholds=THRESHOLDS, search="always", batch=8),
+            recognize=RecognizeConfig(batch=options.embed_batch),
+            gpu=GpuConfig(backend=backend, precision=precision, engines_dir=str(options.engines)),
         )
     )
 
@@ -97,10 +97,10 @@ def in_ring(images: Sequence[Picture]) -> Iterator[list[Picture]]:
         yield [view.image for view in views if view is not None]
 
 
-def looks(images: Sequence[Picture], batch: int) -> list[list[Look]]:
+def looks(images: Sequence[Picture], batch: int) -> list[list[DetectorInput]]:
     """As many batches as there are pictures; neighbours differ by one picture."""
     count = len(images)
-    return [[Look(images[(i + j) % count], NOTHING, True) for j in range(batch)] for i in range(count)]
+    return [[DetectorInput(images[(i + j) % count], NOTHING, True) for j in range(batch)] for i in range(count)]
 
 
 @contextmanager

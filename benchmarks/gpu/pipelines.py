@@ -15,12 +15,12 @@ from benchmarks.gpu import walk
 from benchmarks.gpu.feeder import HELD
 from benchmarks.gpu.inputs import MODELS, SIZES, Options, config_of, frames, free_shared_memory, reference
 from jetstream import pipeline, weights
-from jetstream.config.schema import Config, Models, Publish, Render
+from jetstream.config.schema import Config, ModelsConfig, PublishConfig, RenderConfig
 from jetstream.gallery import train
 from jetstream.ipc.ring import Ring, Rings, segment_name
 from jetstream.messages import Captured, Detected, Ended, FrameRef, Message, Named, Tick, Tracked, Wanted
 from jetstream.networks.runner import load_engine_of
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import UnavailableError
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.vision.recognition.embedder import CpuEmbedder
 
@@ -71,7 +71,7 @@ def _say_if_missing(network: str, config: Config) -> None:
     """A stage without its engine runs on the CPU, and its row would mean something else."""
     try:
         load_engine_of(MODELS / f"{network}.onnx", config)
-    except Unavailable as reason:
+    except UnavailableError as reason:
         print(f"**{network} is not on the GPU: {reason}**\n", flush=True)
 
 
@@ -110,11 +110,11 @@ def _config(
         pipeline=msgspec.structs.replace(
             base.pipeline, run_dir=str(folder / "run"), slots=slots, log_level="warning", start_timeout_s=60.0
         ),
-        models=Models(dir=str(folder / "models")),
+        models=ModelsConfig(dir=str(folder / "models")),
         detect=msgspec.structs.replace(base.detect, search=search),
         recognize=msgspec.structs.replace(base.recognize, faces=str(folder / "faces"), watch_s=0.0),
-        render=Render(window=False),
-        publish=Publish(endpoint=f"ipc://{folder / 'topic'}"),
+        render=RenderConfig(window=False),
+        publish=PublishConfig(endpoint=f"ipc://{folder / 'topic'}"),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from benchmarks.gpu.timing import gpu_us
 from jetstream.gpu.detector import GpuDetector
 from jetstream.gpu.results import thumbnails_at
-from jetstream.vision.detection.detector import Look
+from jetstream.vision.detection.detector import DetectorInput
 
 PARTS = ("pyramid", "P-Net", "suppression", "R-Net", "O-Net")
 
@@ -30,7 +30,7 @@ class Copies(NamedTuple):
     download: float
 
 
-def steps_of(detector: GpuDetector, batch: Sequence[Look]) -> list[Step]:
+def steps_of(detector: GpuDetector, batch: Sequence[DetectorInput]) -> list[Step]:
     """The walk of a batch that was just answered, so that its lists are as long as they really are."""
     for _ in range(2):
         ticket = detector.submit(batch)
@@ -56,7 +56,7 @@ def by_part(steps: Sequence[Step], times_us: Sequence[float]) -> dict[str, float
     return {part: sum(us for step, us in zip(steps, times_us, strict=True) if step.part == part) for part in PARTS}
 
 
-def copies(detector: GpuDetector, batch: Sequence[Look]) -> Copies:
+def copies(detector: GpuDetector, batch: Sequence[DetectorInput]) -> Copies:
     """The pictures up; the counts, faces and thumbnails down."""
     ticket = detector.submit(batch)
     detector.collect(ticket)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jetstream.gpu.device import Device
-from jetstream.vision.detection.detector import Detector, Look
+from jetstream.vision.detection.detector import Detector, DetectorInput
 
 Launch = Callable[[], None]
 
@@ -34,7 +34,7 @@ def calls(work: Callable[[], object], count: int, warm: int) -> Spent:
     return spent(times_ms[warm:])
 
 
-def one_at_a_time(detector: Detector, batches: Sequence[Sequence[Look]], count: int) -> Spent:
+def one_at_a_time(detector: Detector, batches: Sequence[Sequence[DetectorInput]], count: int) -> Spent:
     """From a batch in host memory to its faces there."""
     number = iter(range(1 << 30))
     return calls(
@@ -42,7 +42,7 @@ def one_at_a_time(detector: Detector, batches: Sequence[Sequence[Look]], count: 
     )
 
 
-def two_under_way(detector: Detector, batches: Sequence[Sequence[Look]], count: int) -> float:
+def two_under_way(detector: Detector, batches: Sequence[Sequence[DetectorInput]], count: int) -> float:
     """Milliseconds a batch, each handed in before the one before it is waited for."""
     began_s, before = time.perf_counter(), None
     for number in range(count):

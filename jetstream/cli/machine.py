@@ -10,7 +10,7 @@ from rich.table import Table
 from jetstream.cli.shared import ConfigFile, Json, Sets, app, log_as_run, out, progress_bars, settings_of
 from jetstream.config import schema as configuration
 
-MODELS = Path(configuration.Models().dir)
+MODELS = Path(configuration.ModelsConfig().dir)
 
 
 @app.command()

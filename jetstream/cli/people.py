@@ -78,7 +78,7 @@ def enroll(
 
     settings = settings_of(config, sets=sets, faces=faces)
     log_as_run(settings)
-    request = enrolling.Request(name, source, parse_at(at) if at else None, most, seconds, force)
+    request = enrolling.EnrollRequest(name, source, parse_at(at) if at else None, most, seconds, force)
     with progress_bars() as progress:
         enrolling.check(request, settings)
         prepare_models(settings, progress)

@@ -180,7 +180,9 @@ def trace(
 
 @app.command()
 def subscribe(
-    endpoint: Annotated[str, typer.Argument(help="The topic's ZeroMQ endpoint.")] = configuration.Publish().endpoint,
+    endpoint: Annotated[
+        str, typer.Argument(help="The topic's ZeroMQ endpoint.")
+    ] = configuration.PublishConfig().endpoint,
     camera: Annotated[str, typer.Option(help="Only this camera.", show_default=False)] = "",
     key: Annotated[
         Path | None, typer.Option(help="Key file, where the topic asks for one.", show_default=False)

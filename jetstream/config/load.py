@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from jetstream.config.schema import Camera, Config, Metrics, Publish, with_preset
+from jetstream.config.schema import CameraConfig, Config, MetricsConfig, PublishConfig, with_preset
 from jetstream.errors import UserError
 
 DEEPEST = 8
@@ -79,10 +79,10 @@ def build(
     return with_preset(config)
 
 
-def cameras_for(sources: Sequence[str], config: Config) -> tuple[Camera, ...]:
+def cameras_for(sources: Sequence[str], config: Config) -> tuple[CameraConfig, ...]:
     """A camera for each source named on the command line, otherwise set like the config's first camera."""
-    template = config.cameras[0] if config.cameras else Camera(name="template", source="demo")
-    cameras: list[Camera] = []
+    template = config.cameras[0] if config.cameras else CameraConfig(name="template", source="demo")
+    cameras: list[CameraConfig] = []
     for spec in sources:
         stem, number = camera_name(spec), 1
         name = stem
@@ -225,7 +225,7 @@ def _check_finite(tree: Any, path: str, where: str) -> None:
         raise UserError(f"{where}: {path}: expected a finite number, got {tree}")
 
 
-def _check_topic(publish: Publish, where: str) -> None:
+def _check_topic(publish: PublishConfig, where: str) -> None:
     """Names of people stay on this machine, unless who listens shows a key."""
     host = publish.endpoint.removeprefix("tcp://").rpartition(":")[0]
     if publish.endpoint.startswith("tcp://") and not is_loopback(host) and not publish.keys:
@@ -246,7 +246,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _check_metrics(settings: Metrics, where: str) -> None:
+def _check_metrics(settings: MetricsConfig, where: str) -> None:
     host = settings.endpoint.removeprefix("http://").rpartition(":")[0]
     if not settings.remote and not is_loopback(host):
         raise UserError(

@@ -21,11 +21,11 @@ Pace = Literal["live", "every-frame"]
 StageName = Literal["capture", "detect", "track", "recognize", "render", "record", "publish", "learn", "metrics"]
 
 
-class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ConfigTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of every table: an unknown key is a mistake, said with the nearest known one."""
 
 
-class Pipeline(Table, frozen=True):
+class PipelineConfig(ConfigTable, frozen=True):
     pace: Pace = "live"
     """live: nobody waits, late frames fall and are counted; every-frame: nothing falls, capture waits"""
     run_dir: str = ""
@@ -58,12 +58,12 @@ class Pipeline(Table, frozen=True):
     """start although no camera answers, and try each until it does, as a service should"""
 
 
-class Models(Table, frozen=True):
+class ModelsConfig(ConfigTable, frozen=True):
     dir: str = "models"
     """folder of the built models and of the galleries' embeddings"""
 
 
-class Camera(Table, frozen=True):
+class CameraConfig(ConfigTable, frozen=True):
     name: Name
     """in events and file names: letters, digits, `_` and `-`"""
     source: Annotated[str, Meta(min_length=1)]
@@ -89,14 +89,14 @@ class Camera(Table, frozen=True):
     """a camera silent for longer is opened again"""
 
 
-class Ignore(Table, frozen=True):
+class IgnoreConfig(ConfigTable, frozen=True):
     box: tuple[float, float, float, float]
     """x1, y1, x2, y2 in px: faces whose centre lies inside are not reported"""
     camera: str = ""
     """one camera's name; empty: all"""
 
 
-class Detect(Table, frozen=True):
+class DetectConfig(ConfigTable, frozen=True):
     preset: Literal["fast", "accurate", "still"] = "fast"
     """what unset keys mean: fast: thresholds 0.7 0.7 0.5, search "nth"; accurate: 0.6 0.7 0.5, "always"; still (for
     single pictures, where no track confirms a face): 0.6 0.7 0.93, "always" """
@@ -116,7 +116,7 @@ class Detect(Table, frozen=True):
     """live: N grows up to this while frames fall because detect can't keep up, and comes back; 0: it stays"""
     motion_threshold: Fraction = 0.02
     """share of the picture that must change to search it"""
-    ignore: tuple[Ignore, ...] = ()
+    ignore: tuple[IgnoreConfig, ...] = ()
     """regions without faces of interest"""
     batch: Annotated[int, Meta(ge=1, le=64)] = 8
     """live: most cameras' frames taken at once"""
@@ -124,7 +124,7 @@ class Detect(Table, frozen=True):
     """inference threads"""
 
 
-class Track(Table, frozen=True):
+class TrackConfig(ConfigTable, frozen=True):
     strong_score: Fraction = 0.9
     """detections from here on find and start tracks; weaker ones only continue them"""
     instant_score: Fraction = 0.98
@@ -145,7 +145,7 @@ class Track(Table, frozen=True):
     """age at which a vote counts half"""
 
 
-class Recognize(Table, frozen=True):
+class RecognizeConfig(ConfigTable, frozen=True):
     faces: str = "faces"
     """folder of <name>/*.jpg; `demo`: the demo's one known person"""
     max_distance: Annotated[float, Meta(gt=0, le=2)] | None = None
@@ -170,7 +170,7 @@ class Recognize(Table, frozen=True):
     """inference threads"""
 
 
-class Gpu(Table, frozen=True):
+class GpuConfig(ConfigTable, frozen=True):
     backend: Literal["auto", "tensorrt", "onnxruntime", "cpu"] = "auto"
     """what runs the networks: auto: the best that works here, and the log says which; onnxruntime: its CUDA provider"""
     device: Annotated[int, Meta(ge=0, le=63)] = 0
@@ -187,7 +187,7 @@ class Gpu(Table, frozen=True):
     """folder of TensorRT's built engines; empty: `engines` in models.dir"""
 
 
-class Render(Table, frozen=True):
+class RenderConfig(ConfigTable, frozen=True):
     window: bool = True
     """show a window where there is a screen"""
     landmarks: bool = True
@@ -198,7 +198,7 @@ class Render(Table, frozen=True):
     """faces made unrecognisable, in the window and in every recorded video: those without a name, or all"""
 
 
-class Record(Table, frozen=True):
+class RecordConfig(ConfigTable, frozen=True):
     dir: str = ""
     """folder of recordings and events; empty: nothing is recorded"""
     video: Literal["annotated", "clean", "none"] = "annotated"
@@ -213,7 +213,7 @@ class Record(Table, frozen=True):
     """the same for the oldest, where recordings take more than so many GB (1e9 bytes) together; 0: no limit"""
 
 
-class Publish(Table, frozen=True):
+class PublishConfig(ConfigTable, frozen=True):
     enabled: bool = True
     """publish the detections topic"""
     endpoint: Annotated[str, Meta(pattern=r"^(tcp|ipc)://.+$")] = "tcp://127.0.0.1:5570"
@@ -222,7 +222,7 @@ class Publish(Table, frozen=True):
     """folder of keys (`jetstream keys`): only subscribers on its list may listen, on any endpoint; empty: no keys"""
 
 
-class Metrics(Table, frozen=True):
+class MetricsConfig(ConfigTable, frozen=True):
     enabled: bool = True
     """serve /metrics (Prometheus), /healthz and /readyz"""
     endpoint: Annotated[str, Meta(pattern=r"^http://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$")] = (
@@ -235,18 +235,18 @@ class Metrics(Table, frozen=True):
     """/readyz: a camera whose newest followed frame is older isn't ready"""
 
 
-class Config(Table, frozen=True):
-    pipeline: Pipeline = Pipeline()
-    models: Models = Models()
-    cameras: tuple[Camera, ...] = ()
-    detect: Detect = Detect()
-    track: Track = Track()
-    recognize: Recognize = Recognize()
-    gpu: Gpu = Gpu()
-    render: Render = Render()
-    record: Record = Record()
-    publish: Publish = Publish()
-    metrics: Metrics = Metrics()
+class Config(ConfigTable, frozen=True):
+    pipeline: PipelineConfig = PipelineConfig()
+    models: ModelsConfig = ModelsConfig()
+    cameras: tuple[CameraConfig, ...] = ()
+    detect: DetectConfig = DetectConfig()
+    track: TrackConfig = TrackConfig()
+    recognize: RecognizeConfig = RecognizeConfig()
+    gpu: GpuConfig = GpuConfig()
+    render: RenderConfig = RenderConfig()
+    record: RecordConfig = RecordConfig()
+    publish: PublishConfig = PublishConfig()
+    metrics: MetricsConfig = MetricsConfig()
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
@@ -265,7 +265,7 @@ def with_preset(config: Config) -> Config:
     return msgspec.structs.replace(config, detect=msgspec.structs.replace(config.detect, **missing))
 
 
-def cuda_device(camera: Camera, config: Config) -> int | None:
+def cuda_device(camera: CameraConfig, config: Config) -> int | None:
     """The GPU that decodes a camera; None: the CPU does."""
     return config.gpu.device if camera.decoder == "cuda" else None
 

@@ -11,7 +11,7 @@ import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from jetstream.config.schema import Camera
+from jetstream.config.schema import CameraConfig
 from jetstream.errors import UserError
 from jetstream.files import check_private
 
@@ -20,7 +20,7 @@ LARGEST_BYTES = 4096
 """of a password file"""
 
 
-def address(camera: Camera, environment: Mapping[str, str] = os.environ) -> str:
+def address(camera: CameraConfig, environment: Mapping[str, str] = os.environ) -> str:
     """The camera's source with its secrets. Raises UserError: a variable isn't set, or the file isn't private."""
     spec = expanded(camera.source, camera.name, environment)
     return with_password(spec, camera) if camera.password_file else spec
@@ -41,7 +41,7 @@ def expanded(spec: str, who: str, environment: Mapping[str, str] = os.environ) -
     return VARIABLE.sub(value, spec)
 
 
-def with_password(spec: str, camera: Camera) -> str:
+def with_password(spec: str, camera: CameraConfig) -> str:
     scheme, mark, rest = spec.partition("://")
     user, at, host = rest.partition("@")
     if not is_address(spec) or not at or not user or ":" in user or "/" in user:
@@ -82,7 +82,7 @@ def is_plain(spec: str) -> bool:
     return bool(at) and bool(login.partition(":")[2]) and not VARIABLE.search(login)
 
 
-def seen_by_others(config: Path, arguments: Sequence[str], cameras: Sequence[Camera]) -> Iterator[str]:
+def seen_by_others(config: Path, arguments: Sequence[str], cameras: Sequence[CameraConfig]) -> Iterator[str]:
     """A warning each for passwords on the command line, and in a config file that others can read."""
     for spec in filter(is_plain, arguments):
         yield (

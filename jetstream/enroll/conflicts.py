@@ -24,7 +24,7 @@ THE_SAME: Final = 0.5
 Progress = Callable[[str, float], None]
 
 
-class Known:
+class KnownPeople:
     """`name`'s photos as `embeddings`, (N, 128), N 0 for somebody new; and a classifier of everybody."""
 
     def __init__(self, name: str, config: Config, progress: Progress) -> None:

@@ -16,9 +16,9 @@ import numpy as np
 from jetstream.config.schema import Config
 from jetstream.enroll import live_track, photo_writer
 from jetstream.enroll import sources as footage
-from jetstream.enroll.conflicts import Known
-from jetstream.enroll.samples import Seen
-from jetstream.enroll.target import At, the_one
+from jetstream.enroll.conflicts import KnownPeople
+from jetstream.enroll.samples import SampleSet
+from jetstream.enroll.target import FacePosition, the_one
 from jetstream.errors import JetstreamError, SourceError, UserError
 from jetstream.gallery import photos, prepare
 from jetstream.networks.open import open_embedder, open_mtcnn
@@ -26,7 +26,7 @@ from jetstream.video.source import pictures_of
 from jetstream.vision.detection.mtcnn import Mtcnn
 from jetstream.vision.recognition import sample_selection
 from jetstream.vision.recognition.embedder import Embedder
-from jetstream.vision.recognition.sample_selection import Person
+from jetstream.vision.recognition.sample_selection import PersonSamples
 
 PHOTOS: Final = 6
 LIVE_APART: Final = 0.28
@@ -38,18 +38,18 @@ Progress = Callable[[str, float], None]
 Say = Callable[[str], None]
 
 
-class Request(NamedTuple):
+class EnrollRequest(NamedTuple):
     """What a user asks for."""
 
     name: str
     sources: Sequence[str]
-    at: At | None = None
+    at: FacePosition | None = None
     photos: int | None = None  # most to keep; None: PHOTOS, or as many as pictures are named
     seconds: float = 10.0  # to look at a camera, or for a track
     force: bool = False
 
 
-class Taken(NamedTuple):
+class EnrolledPhoto(NamedTuple):
     """A look that became a photo."""
 
     file: str  # relative to the faces folder
@@ -60,13 +60,13 @@ class Taken(NamedTuple):
     distance: float  # to the mean of all that were taken
 
 
-class Enrolled(NamedTuple):
-    taken: tuple[Taken, ...]
+class Enrollment(NamedTuple):
+    taken: tuple[EnrolledPhoto, ...]
     seen: int  # looks
     refused: dict[str, int]  # by reason
 
 
-def enroll(request: Request, config: Config, progress: Progress, say: Say) -> Enrolled:
+def enroll(request: EnrollRequest, config: Config, progress: Progress, say: Say) -> Enrollment:
     """Make photos of one person out of `request.sources`; `say` hears lines for people while a camera is looked at.
 
     Raises UserError, SourceError, PipelineError with nothing written: no face, several people, another person's face.
@@ -76,10 +76,10 @@ def enroll(request: Request, config: Config, progress: Progress, say: Say) -> En
         detector = stack.enter_context(open_mtcnn(config))
         for_photos = stack.enter_context(open_mtcnn(prepare.for_photos(config)))
         embedder = stack.enter_context(open_embedder(config))
-        seen = Seen(embedder, min_quality=config.recognize.min_quality)
-        known = Known(name, config, progress)
+        seen = SampleSet(embedder, min_quality=config.recognize.min_quality)
+        known = KnownPeople(name, config, progress)
         most = request.photos or max(PHOTOS, sum(_pictures(spec) for spec in request.sources))
-        count = _Count(seen, request, known, most, say)
+        count = _SampleCounter(seen, request, known, most, say)
         for spec in request.sources:
             _look_at(spec, seen, detector, for_photos, config, progress, count)
         person = the_one(seen, request.at, request.sources)
@@ -90,7 +90,7 @@ def enroll(request: Request, config: Config, progress: Progress, say: Say) -> En
     files = photo_writer.write(name, Path(config.recognize.faces), stems, [photo.jpeg for photo in kept.values()])
     distances = np.linalg.norm(embeddings - embeddings.mean(axis=0), axis=1)
     taken = (
-        Taken(
+        EnrolledPhoto(
             file=f"{path.parent.name}/{path.name}",
             source=seen.sources[index].shown,
             time_s=seen.looks[index].time_s if seen.sources[index].timed else None,
@@ -100,10 +100,10 @@ def enroll(request: Request, config: Config, progress: Progress, say: Say) -> En
         )
         for index, path, distance in zip(kept, files, distances, strict=True)
     )
-    return Enrolled(tuple(taken), len(seen.looks), dict(Counter(refused.values()).most_common()))
+    return Enrollment(tuple(taken), len(seen.looks), dict(Counter(refused.values()).most_common()))
 
 
-def check(request: Request, config: Config) -> None:
+def check(request: EnrollRequest, config: Config) -> None:
     """What can be told before any network is opened. Raises UserError, PipelineError."""
     photos.check_name(request.name)
     if config.recognize.faces == "demo":
@@ -130,10 +130,10 @@ def other_gallery(config: Config) -> str:
     return f"the pipeline that runs learns from {theirs}: for it to know the person, enroll with --faces {theirs}"
 
 
-class _Count:
+class _SampleCounter:
     """Whether a camera has shown enough; says how far it is whenever that changes."""
 
-    def __init__(self, seen: Seen, request: Request, known: Known, most: int, say: Say) -> None:
+    def __init__(self, seen: SampleSet, request: EnrollRequest, known: KnownPeople, most: int, say: Say) -> None:
         self._seen, self._request, self._known, self._most, self._say = seen, request, known, most, say
         self.seconds = request.seconds
         self._told = 0
@@ -161,12 +161,12 @@ class _Count:
 
 def _look_at(
     spec: str,
-    seen: Seen,
+    seen: SampleSet,
     detector: Mtcnn,
     for_photos: Mtcnn,
     config: Config,
     progress: Progress,
-    count: _Count,
+    count: _SampleCounter,
 ) -> None:
     seconds = count.seconds
     try:
@@ -184,16 +184,16 @@ def _look_at(
 
 
 def _keep(
-    seen: Seen, person: Person, most: int, known: Known, detector: Mtcnn, embedder: Embedder
-) -> tuple[dict[int, photo_writer.Kept], dict[int, str]]:
+    seen: SampleSet, person: PersonSamples, most: int, known: KnownPeople, detector: Mtcnn, embedder: Embedder
+) -> tuple[dict[int, photo_writer.NewPhoto], dict[int, str]]:
     """The photos of the chosen looks, by look, in order of time; and why each other look isn't one. Raises UserError.
 
     A look whose photo fails makes room for another.
     """
-    good: dict[int, photo_writer.Kept] = {}
+    good: dict[int, photo_writer.NewPhoto] = {}
     failed: dict[int, str] = {}
     while True:
-        candidates = Person(tuple(i for i in person.looks if i not in failed), person.mean, person.weight)
+        candidates = PersonSamples(tuple(i for i in person.looks if i not in failed), person.mean, person.weight)
         choice = sample_selection.choose(seen.looks, candidates, most, known.embeddings)
         for index in choice.taken:
             piece, embedding = seen.cuts[index], seen.looks[index].embedding
@@ -212,7 +212,7 @@ def _keep(
     return {index: good[index] for index in sorted(choice.taken)}, refused
 
 
-def _stem(seen: Seen, index: int) -> str:
+def _stem(seen: SampleSet, index: int) -> str:
     source = seen.sources[index]
     return f"{source.stem}-{seen.looks[index].time_s:.2f}s" if source.timed else source.stem
 

@@ -13,8 +13,8 @@ import numpy as np
 import zmq
 
 from jetstream.config import schema as configuration
-from jetstream.config.schema import Config, Publish
-from jetstream.enroll.samples import Found, Seen, Source
+from jetstream.config.schema import Config, PublishConfig
+from jetstream.enroll.samples import SampleSet, SampleSource, SourceFace
 from jetstream.enroll.sources import Enough
 from jetstream.errors import PipelineError, UserError
 from jetstream.events import Event
@@ -26,7 +26,7 @@ LOOK_EVERY_S: Final = 0.1
 """More often the same look would come again."""
 
 
-def from_track(spec: str, seen: Seen, config: Config, seconds: float, enough: Enough) -> None:
+def from_track(spec: str, seen: SampleSet, config: Config, seconds: float, enough: Enough) -> None:
     """Looks at `<id>` or `<camera>/<id>`, for at most `seconds` in all or until `enough`.
 
     Frames that left their ring before they were read are passed over. Raises UserError for what is no track, is on
@@ -39,7 +39,7 @@ def from_track(spec: str, seen: Seen, config: Config, seconds: float, enough: En
         raise UserError(f"--from track:{spec}: no camera {camera} runs; there are: {', '.join(known)}")
     others: set[int] = set()
     cameras: set[str] = set()
-    source = Source(f"track {spec}", f"track-{spec.replace('/', '-')}", timed=True)
+    source = SampleSource(f"track {spec}", f"track-{spec.replace('/', '-')}", timed=True)
     start_s, last_s = time.monotonic(), -LOOK_EVERY_S
     with Rings.attach_all(_rings(folder)) as rings:
         for event in _events(running.publish, camera, start_s + seconds, folder):
@@ -105,7 +105,7 @@ def parsed(spec: str) -> tuple[str, int]:
     return camera, int(number)
 
 
-def _events(publish: Publish, camera: str, until_s: float, folder: RunDir) -> Iterator[Event]:
+def _events(publish: PublishConfig, camera: str, until_s: float, folder: RunDir) -> Iterator[Event]:
     """The topic's events, until a time of the monotonic clock or the pipeline's end. Raises PipelineError."""
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
     if publish.keys:
@@ -128,9 +128,9 @@ def _events(publish: Publish, camera: str, until_s: float, folder: RunDir) -> It
         socket.close(linger=0)
 
 
-def _faces(event: Event, track_id: int) -> Iterator[Found]:
+def _faces(event: Event, track_id: int) -> Iterator[SourceFace]:
     """The track where this very frame shows it."""
     for track in event.tracks:
         if track.track_id == track_id and track.landmarks is not None:
             landmarks = np.array(track.landmarks, np.float32).reshape(5, 2)
-            yield Found(track_id, np.array(track.box, np.float32), landmarks, track.score)
+            yield SourceFace(track_id, np.array(track.box, np.float32), landmarks, track.score)

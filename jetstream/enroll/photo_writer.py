@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream import files
-from jetstream.enroll.samples import MARGIN, Cut, cut
+from jetstream.enroll.samples import MARGIN, FaceCrop, cut
 from jetstream.errors import UserError
 from jetstream.gallery import people, photos
 from jetstream.gallery.photo_faces import NO_FACE, look_at
@@ -29,14 +29,14 @@ SAME_FACE: Final = 0.4
 ANOTHER_FACE: Final = "another_face"
 
 
-class Kept(NamedTuple):
+class NewPhoto(NamedTuple):
     """A photo as it will be stored, and what training will make of it."""
 
     jpeg: bytes
     embedding: NDArray[np.float32]  # (128,)
 
 
-def photo_of(piece: Cut, embedding: NDArray[np.float32], detector: Mtcnn, embedder: Embedder) -> Kept | str:
+def photo_of(piece: FaceCrop, embedding: NDArray[np.float32], detector: Mtcnn, embedder: Embedder) -> NewPhoto | str:
     """The widest photo in which training finds this face alone, or at least first; else why there is none."""
     image = np.asarray(cv2.imdecode(np.frombuffer(piece.jpeg, np.uint8), cv2.IMREAD_COLOR), np.uint8)
     refused, crowded = NO_FACE, None
@@ -51,9 +51,9 @@ def photo_of(piece: Cut, embedding: NDArray[np.float32], detector: Mtcnn, embedd
             elif np.linalg.norm(look.embedding - embedding) > SAME_FACE:
                 refused = ANOTHER_FACE
             elif look.faces == 1:
-                return Kept(photo.jpeg, look.embedding)
+                return NewPhoto(photo.jpeg, look.embedding)
             else:
-                crowded = crowded or Kept(photo.jpeg, look.embedding)
+                crowded = crowded or NewPhoto(photo.jpeg, look.embedding)
     return crowded or refused
 
 

@@ -15,7 +15,7 @@ from jetstream.video.folder import shrunk
 from jetstream.video.frames import Image
 from jetstream.vision.recognition import align, quality
 from jetstream.vision.recognition.embedder import Embedder
-from jetstream.vision.recognition.sample_selection import Look
+from jetstream.vision.recognition.sample_selection import FaceSample
 
 MARGIN: Final = 1.0
 """Face widths around a face, so that it is found again."""
@@ -24,7 +24,7 @@ MOST_PX: Final = 1080
 JPEG: Final = (cv2.IMWRITE_JPEG_QUALITY, 95)
 
 
-class Source(NamedTuple):
+class SampleSource(NamedTuple):
     """Where looks come from: as shown, and as the beginning of a photo's name; `timed`: not a single picture."""
 
     shown: str
@@ -32,7 +32,7 @@ class Source(NamedTuple):
     timed: bool
 
 
-class Found(NamedTuple):
+class SourceFace(NamedTuple):
     """A face in a frame, by the number that follows it through one source."""
 
     track: int
@@ -42,27 +42,27 @@ class Found(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Cut:
+class FaceCrop:
     """A piece of a frame around a face, as JPEG, and where the face is in it."""
 
-    source: Source
+    source: SampleSource
     jpeg: bytes
     box: NDArray[np.float32]  # (4,) xyxy px of the piece
 
 
-class Seen:
+class SampleSet:
     """All looks so far; `cuts[i]` belongs to `looks[i]` and is None where the look is too poor to be kept."""
 
     def __init__(self, embedder: Embedder, *, min_quality: float) -> None:
         self._embedder = embedder
         self._min_quality = min_quality
-        self._tracks: dict[tuple[Source, int], int] = {}
+        self._tracks: dict[tuple[SampleSource, int], int] = {}
         self._frames = 0
-        self.looks: list[Look] = []
-        self.cuts: list[Cut | None] = []
-        self.sources: list[Source] = []  # of each look
+        self.looks: list[FaceSample] = []
+        self.cuts: list[FaceCrop | None] = []
+        self.sources: list[SampleSource] = []  # of each look
 
-    def add(self, image: Image, faces: Iterable[Found], source: Source, time_s: float) -> None:
+    def add(self, image: Image, faces: Iterable[SourceFace], source: SampleSource, time_s: float) -> None:
         """The faces of one frame, (H, W, 3) uint8 BGR, `time_s` from the start of its source."""
         self._frames += 1
         for face in faces:
@@ -72,12 +72,12 @@ class Seen:
             fine = good >= self._min_quality
             # mirrored too, as `enrol` does, so that looks and photos compare
             embedding = self._embedder.embed(chip[None], mirror=True)[0] if fine else None
-            self.looks.append(Look(self._frames, track, time_s, face.box, face.landmarks, good, embedding))
+            self.looks.append(FaceSample(self._frames, track, time_s, face.box, face.landmarks, good, embedding))
             self.cuts.append(cut(image, face.box, source) if fine else None)
             self.sources.append(source)
 
 
-def cut(image: Image, box: NDArray[np.float32], source: Source, margin: float = MARGIN) -> Cut:
+def cut(image: Image, box: NDArray[np.float32], source: SampleSource, margin: float = MARGIN) -> FaceCrop:
     """The face with `margin` face widths on each side, as far as the picture goes, at most MOST_PX large."""
     side = float(np.max(box[2:] - box[:2]))
     middle = (box[:2] + box[2:]) / 2
@@ -89,4 +89,4 @@ def cut(image: Image, box: NDArray[np.float32], source: Source, margin: float = 
     photo = shrunk(piece, MOST_PX, MOST_PX)
     scale = photo.shape[1] / piece.shape[1]
     _, jpeg = cv2.imencode(".jpg", photo, JPEG)
-    return Cut(source, jpeg.tobytes(), ((box - (x1, y1, x1, y1)) * scale).astype(np.float32))
+    return FaceCrop(source, jpeg.tobytes(), ((box - (x1, y1, x1, y1)) * scale).astype(np.float32))

@@ -14,14 +14,14 @@ import cv2
 import numpy as np
 
 from jetstream.config.secrets import expanded
-from jetstream.enroll.samples import Found, Seen, Source
+from jetstream.enroll.samples import SampleSet, SampleSource, SourceFace
 from jetstream.errors import SourceError, UserError
 from jetstream.video import source as sources
 from jetstream.video.folder import shrunk
 from jetstream.video.frames import Image
 from jetstream.video.gstreamer import is_pipeline
 from jetstream.video.images import read_image
-from jetstream.video.live import Newest
+from jetstream.video.live import NewestFrame
 from jetstream.video.source import kind_of, open_source, pictures_of
 from jetstream.vision.detection import motion
 from jetstream.vision.detection.mtcnn import Mtcnn
@@ -41,24 +41,24 @@ Progress = Callable[[str, float], None]
 Enough = Callable[[], bool]
 
 
-def from_pictures(spec: str, seen: Seen, detector: Mtcnn) -> None:
+def from_pictures(spec: str, seen: SampleSet, detector: Mtcnn) -> None:
     """Every face of one picture, or of the pictures of a folder or glob. Raises UserError."""
     for path in pictures_of(spec):
         try:
             image = read_image(path)
         except SourceError as error:
             raise UserError(str(error)) from None
-        source = Source(str(path), stem_of(path.stem), timed=False)
+        source = SampleSource(str(path), stem_of(path.stem), timed=False)
         seen.add(image, _faces_of_picture(image, detector), source, 0.0)
 
 
-def from_video(spec: str, seen: Seen, detector: Mtcnn, progress: Progress) -> None:
+def from_video(spec: str, seen: SampleSet, detector: Mtcnn, progress: Progress) -> None:
     """The faces of a video file, or of the demo, followed from its beginning to its end. Raises SourceError."""
     name = Path(spec).name
     with open_source(spec) as video:
         expected_s = (video.frames_expected or 0) / (video.fps or 25.0)
     fps_limit = min(LOOKS_PER_S, MOST_FRAMES / expected_s) if expected_s else LOOKS_PER_S
-    source, follower = Source(spec, stem_of(Path(spec).stem), timed=True), Follower(detector)
+    source, follower = SampleSource(spec, stem_of(Path(spec).stem), timed=True), Follower(detector)
     with open_source(spec, fps_limit=fps_limit) as video:
         for frame in video:
             progress(name, min(frame.pts_s / expected_s, 1.0) if expected_s else 0.0)
@@ -67,17 +67,17 @@ def from_video(spec: str, seen: Seen, detector: Mtcnn, progress: Progress) -> No
 
 
 def from_camera(
-    spec: str, seen: Seen, detector: Mtcnn, seconds: float, enough: Enough, opened: Callable[[], None]
+    spec: str, seen: SampleSet, detector: Mtcnn, seconds: float, enough: Enough, opened: Callable[[], None]
 ) -> None:
     """The faces before a camera or in a stream, for `seconds` from its first frame or until `enough`.
 
     `opened` is called at the first frame. A source that ends or breaks has given what it gave. Raises SourceError
     where it gives no frame at all.
     """
-    source, follower = Source(shown(spec), camera_stem(spec), timed=True), Follower(detector)
+    source, follower = SampleSource(shown(spec), camera_stem(spec), timed=True), Follower(detector)
     start_ns: int | None = None
     waiting_since_s = time.monotonic()
-    with Newest(partial(open_source, expanded(spec, "--from"))) as camera:
+    with NewestFrame(partial(open_source, expanded(spec, "--from"))) as camera:
         while start_ns is None or (time.monotonic_ns() - start_ns) * 1e-9 < seconds:
             try:
                 frame = camera.get(0.2)
@@ -106,13 +106,13 @@ class Follower:
         self._tracker = Tracker()
         self._thumbnail: Image | None = None
 
-    def faces(self, image: Image, time_s: float) -> Iterator[Found]:
+    def faces(self, image: Image, time_s: float) -> Iterator[SourceFace]:
         before, self._thumbnail = self._thumbnail, motion.thumbnail(image)
         cut = before is not None and motion.change(before, self._thumbnail).cut
         found = self._detector.detect([image])[0]
         for track in self._tracker.update(*found, time_s, cut=cut):
             if track.state == "confirmed" and track.landmarks is not None:
-                yield Found(track.track_id, track.box, track.landmarks, track.score)
+                yield SourceFace(track.track_id, track.box, track.landmarks, track.score)
 
 
 def is_live(spec: str) -> bool:
@@ -153,7 +153,7 @@ def _kind(spec: str) -> str:
         raise UserError(f"--from {error}") from None
 
 
-def _faces_of_picture(image: Image, detector: Mtcnn) -> Iterator[Found]:
+def _faces_of_picture(image: Image, detector: Mtcnn) -> Iterator[SourceFace]:
     small = shrunk(image, LONGEST_PX, LONGEST_PX)
     scale = np.float32(image.shape[1] / small.shape[1])
     found = detector.detect([small])[0]
@@ -165,4 +165,4 @@ def _faces_of_picture(image: Image, detector: Mtcnn) -> Iterator[Found]:
     sure = found.scores >= SURE_SCORE
     for number, index in enumerate(np.flatnonzero(sure if sure.any() else found.scores >= 0)):
         box, landmarks = ((points[index] - shift) * scale for points in (found.boxes, found.landmarks))
-        yield Found(number, box, landmarks, float(found.scores[index]))
+        yield SourceFace(number, box, landmarks, float(found.scores[index]))

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from jetstream.enroll.enroll import Enrolled
+from jetstream.enroll.enroll import Enrollment
 
 COLUMNS: Final = ("photo", "from", "when", "face px", "quality", "distance")
 BESIDE: Final = 48
@@ -20,7 +20,7 @@ LEAST: Final = 6
 """characters of where it comes from"""
 
 
-def table(name: str, enrolled: Enrolled, width: int) -> Table:
+def table(name: str, enrolled: Enrollment, width: int) -> Table:
     """The looks taken, under COLUMNS; what `width` characters don't hold is cut from where a photo comes from."""
     cells = list(rows(enrolled))
     room = max(LEAST, width - BESIDE - max(cell_len(photo) for photo, *_ in cells))
@@ -34,7 +34,7 @@ def table(name: str, enrolled: Enrolled, width: int) -> Table:
     return made
 
 
-def rows(enrolled: Enrolled) -> Iterator[tuple[str, ...]]:
+def rows(enrolled: Enrollment) -> Iterator[tuple[str, ...]]:
     """The looks taken, in words, under COLUMNS; the photos' names without the person's folder."""
     for look in enrolled.taken:
         when = "" if look.time_s is None else f"{look.time_s:.1f} s"
@@ -42,14 +42,14 @@ def rows(enrolled: Enrolled) -> Iterator[tuple[str, ...]]:
         yield photo, look.source, when, f"{look.side_px:.0f}", f"{look.quality:.2f}", f"{look.distance:.2f}"
 
 
-def summary(enrolled: Enrolled) -> str:
+def summary(enrolled: Enrollment) -> str:
     """`6 of 75 looks taken; not taken: enough 40, duplicate 29`"""
     refused = ", ".join(f"{reason} {count}" for reason, count in enrolled.refused.items())
     looks = "1 look" if enrolled.seen == 1 else f"{enrolled.seen} looks"
     return f"{len(enrolled.taken)} of {looks} taken" + (f"; not taken: {refused}" if refused else "")
 
 
-def kept(enrolled: Enrolled, faces: Path) -> str:
+def kept(enrolled: Enrollment, faces: Path) -> str:
     """What is left of an enrolment that was interrupted before its photos were learnt."""
     count = len(enrolled.taken)
     photos, are = ("1 photo", "is") if count == 1 else (f"{count} photos", "are")

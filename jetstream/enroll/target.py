@@ -7,16 +7,16 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from jetstream.enroll.samples import Seen
+from jetstream.enroll.samples import SampleSet
 from jetstream.errors import UserError
 from jetstream.vision.recognition import sample_selection
-from jetstream.vision.recognition.sample_selection import Person
+from jetstream.vision.recognition.sample_selection import PersonSamples
 
 ALIKE: Final = 0.5
 """Somebody seen so much, of what the person seen most is, may be meant as well."""
 
 
-class At(NamedTuple):
+class FacePosition(NamedTuple):
     """The pixel, and where it is told the second, at which the wanted face is."""
 
     x: float
@@ -24,17 +24,17 @@ class At(NamedTuple):
     time_s: float | None = None
 
 
-def parse_at(text: str) -> At:
+def parse_at(text: str) -> FacePosition:
     """`X,Y` or `X,Y@SECONDS`. Raises UserError."""
     number = r"(\d+(?:\.\d+)?)"
     found = re.fullmatch(rf"{number},{number}(?:@{number})?", text)
     if found is None:
         raise UserError(f"--at {text}: expected X,Y or X,Y@SECONDS, such as 320,180@2.5")
     x, y, time_s = found.groups()
-    return At(float(x), float(y), None if time_s is None else float(time_s))
+    return FacePosition(float(x), float(y), None if time_s is None else float(time_s))
 
 
-def the_one(seen: Seen, at: At | None, specs: Sequence[str]) -> Person:
+def the_one(seen: SampleSet, at: FacePosition | None, specs: Sequence[str]) -> PersonSamples:
     """Who is meant: the one at `at` in the first source, or whoever is seen most. Raises UserError: nobody, several."""
     where = ", ".join(dict.fromkeys(source.shown for source in seen.sources)) or ", ".join(specs)
     if not seen.looks:
@@ -53,12 +53,12 @@ def the_one(seen: Seen, at: At | None, specs: Sequence[str]) -> Person:
     return found[0]
 
 
-def _sources(seen: Seen, person: Person) -> int:
+def _sources(seen: SampleSet, person: PersonSamples) -> int:
     """In how many sources the person is seen: of several pictures it is the one who is in all of them."""
     return len({seen.sources[index] for index in person.looks})
 
 
-def _person_at(at: At, seen: Seen, found: Sequence[Person]) -> Person:
+def _person_at(at: FacePosition, seen: SampleSet, found: Sequence[PersonSamples]) -> PersonSamples:
     first = [index for index, source in enumerate(seen.sources) if source == seen.sources[0]]
     position = sample_selection.at([seen.looks[index] for index in first], at.x, at.y, at.time_s)
     shown = f"--at {at.x:g},{at.y:g}" + (f"@{at.time_s:g}" if at.time_s is not None else "")
@@ -71,7 +71,7 @@ def _person_at(at: At, seen: Seen, found: Sequence[Person]) -> Person:
     raise UserError(f"{shown}: that face is too small, blurred, dark or turned away; take a better look")
 
 
-def _way(seen: Seen, person: Person) -> str:
+def _way(seen: SampleSet, person: PersonSamples) -> str:
     """How a person is told apart: `--at 320,180@2.5`."""
     index = max(person.looks, key=lambda i: (seen.sources[i] == seen.sources[0], seen.looks[i].quality))
     look, source = seen.looks[index], seen.sources[index]

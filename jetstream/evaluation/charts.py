@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.evaluation.metrics import Asked, Figures, curve
-from jetstream.evaluation.video import Box
+from jetstream.evaluation.metrics import Figures, ProbeResult, curve
+from jetstream.evaluation.video import TimedBox
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +33,7 @@ _STYLE: Any = {
 }
 
 
-def roc(asked: Sequence[Asked], figures: Figures) -> str | None:
+def roc(asked: Sequence[ProbeResult], figures: Figures) -> str | None:
     """Known faces right over strangers named; None where there are too few to draw it."""
     accepted, right = curve(asked)
     if not len(accepted):
@@ -52,7 +52,7 @@ def roc(asked: Sequence[Asked], figures: Figures) -> str | None:
     return _svg(plot)
 
 
-def det(asked: Sequence[Asked]) -> str | None:
+def det(asked: Sequence[ProbeResult]) -> str | None:
     """Known faces not right over strangers named, both as logarithms; None where there are too few to draw it."""
     accepted, right = curve(asked)
     if not len(accepted):
@@ -68,7 +68,7 @@ def det(asked: Sequence[Asked]) -> str | None:
     return _svg(plot)
 
 
-def histogram(asked: Sequence[Asked]) -> str | None:
+def histogram(asked: Sequence[ProbeResult]) -> str | None:
     """Scores of known faces and of strangers; None where nobody was asked."""
     if not asked:
         return None
@@ -107,7 +107,7 @@ def histogram(asked: Sequence[Asked]) -> str | None:
     return _svg(plot, width=9.6)
 
 
-def timeline(boxes: Sequence[Box]) -> str | None:
+def timeline(boxes: Sequence[TimedBox]) -> str | None:
     """Each known person's boxes over time, by what they showed; None where there are none."""
     named = (box.judged.expected for box in boxes if box.known)
     names = list(dict.fromkeys(name for name in named if name is not None))[::-1]  # the first to come on top
@@ -127,7 +127,7 @@ def timeline(boxes: Sequence[Box]) -> str | None:
     return _svg(plot, width=9.6, height=1.4 + 0.45 * len(names))
 
 
-def _showed(box: Box) -> str:
+def _showed(box: TimedBox) -> str:
     shown = box.judged.track.name
     return "unknown" if shown is None else "right" if shown == box.judged.expected else "wrong"
 

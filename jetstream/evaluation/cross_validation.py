@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.evaluation.metrics import Asked, asked_of
+from jetstream.evaluation.metrics import ProbeResult, asked_of
 from jetstream.vision.recognition.classifier import Classifier
 
 ALONE = 60
@@ -26,7 +26,7 @@ Fit = Callable[[NDArray[np.float32], Sequence[str]], Classifier]
 Progress = Callable[[str, float], None]
 
 
-class Sample(NamedTuple):
+class GalleryRows(NamedTuple):
     """What a gallery was made of, row by row."""
 
     embeddings: NDArray[np.float32]  # (N, 128)
@@ -34,13 +34,13 @@ class Sample(NamedTuple):
     files: tuple[str, ...]  # N
 
 
-def cross_validate(sample: Sample, fit: Fit, progress: Progress = lambda what, share: None) -> list[Asked]:
+def cross_validate(sample: GalleryRows, fit: Fit, progress: Progress = lambda what, share: None) -> list[ProbeResult]:
     """Every photo asked twice: as that of a known person, if the person has another photo, and as a stranger's.
 
     A stranger's is asked only while somebody else is known. The same sample gives the same answers.
     """
     known, strangers = folds(sample.people), groups(sample.people)
-    asked: list[Asked] = []
+    asked: list[ProbeResult] = []
     for done, (rows, are_known) in enumerate([(r, True) for r in known] + [(r, False) for r in strangers]):
         progress("cross-validation", done / (len(known) + len(strangers)))
         asked.extend(_ask_without(rows, sample, fit, known=are_known))
@@ -48,7 +48,7 @@ def cross_validate(sample: Sample, fit: Fit, progress: Progress = lambda what, s
     return asked
 
 
-def ask_strangers(embeddings: NDArray[np.float32], sample: Sample, fit: Fit) -> list[Asked]:
+def ask_strangers(embeddings: NDArray[np.float32], sample: GalleryRows, fit: Fit) -> list[ProbeResult]:
     """(M, 128) faces of nobody enrolled, asked of the whole gallery."""
     answers = fit(sample.embeddings, sample.people).ask(embeddings)
     photos = [None if answer.photo is None else sample.files[answer.photo] for answer in answers]
@@ -80,7 +80,7 @@ def groups(people: Sequence[str]) -> list[Rows]:
     return [np.concatenate([np.array(rows) for rows in part]) for part in parts]
 
 
-def _ask_without(rows: Rows, sample: Sample, fit: Fit, *, known: bool) -> Iterator[Asked]:
+def _ask_without(rows: Rows, sample: GalleryRows, fit: Fit, *, known: bool) -> Iterator[ProbeResult]:
     kept = np.setdiff1d(np.arange(len(sample.people)), rows)
     classifier = fit(sample.embeddings[kept], [sample.people[row] for row in kept])
     for row, answer in zip(rows, classifier.ask(sample.embeddings[rows]), strict=True):
@@ -95,7 +95,7 @@ def _rows_of(people: Sequence[str]) -> dict[str, list[int]]:
     return rows
 
 
-def notes(sample: Sample) -> list[str]:
+def notes(sample: GalleryRows) -> list[str]:
     """What was done, and what these photos can't tell, a sentence each."""
     photos = _rows_of(sample.people)
     single = sum(len(rows) == 1 for rows in photos.values())

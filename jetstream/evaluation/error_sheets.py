@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.errors import SourceError
-from jetstream.evaluation.metrics import Asked, Outcome
+from jetstream.evaluation.metrics import Outcome, ProbeResult
 from jetstream.video.images import read_image
 
 MOST = 60
@@ -22,7 +22,7 @@ SIDE_PX = 112
 QUALITY = 80
 
 
-class Tile(NamedTuple):
+class ErrorTile(NamedTuple):
     """One mistake. Pictures are JPEG in base64; None where a picture can't be read."""
 
     picture: str | None
@@ -30,9 +30,9 @@ class Tile(NamedTuple):
     lines: tuple[str, ...]
 
 
-class Sheet(NamedTuple):
+class ErrorSheet(NamedTuple):
     title: str
-    tiles: tuple[Tile, ...]
+    tiles: tuple[ErrorTile, ...]
     all: int  # how many mistakes there are; more than tiles where they are too many
 
 
@@ -43,14 +43,14 @@ KINDS: tuple[tuple[Outcome, str], ...] = (
 )
 
 
-def sheets(asked: Sequence[Asked], pictures: Mapping[str, Path], gallery: Mapping[str, Path]) -> list[Sheet]:
+def sheets(asked: Sequence[ProbeResult], pictures: Mapping[str, Path], gallery: Mapping[str, Path]) -> list[ErrorSheet]:
     """A sheet a kind of mistake, worst first. `pictures` are the files asked, `gallery` those enrolled."""
     found = []
     for outcome, title in KINDS:
         mistakes = [one for one in asked if one.outcome == outcome]
         mistakes.sort(key=lambda one: (one.score if outcome == "unknown" else -one.score, one.file))
         tiles = tuple(_tile(one, pictures, gallery) for one in mistakes[:MOST])
-        found.append(Sheet(title, tiles, len(mistakes)))
+        found.append(ErrorSheet(title, tiles, len(mistakes)))
     return found
 
 
@@ -73,7 +73,7 @@ def crop(image: NDArray[np.uint8], box: Sequence[float]) -> NDArray[np.uint8]:
     return image[top : max(bottom, top + 1), left : max(right, left + 1)]
 
 
-def _tile(one: Asked, pictures: Mapping[str, Path], gallery: Mapping[str, Path]) -> Tile:
+def _tile(one: ProbeResult, pictures: Mapping[str, Path], gallery: Mapping[str, Path]) -> ErrorTile:
     lines = [f"is {one.person}", f"answered {one.name or 'unknown'}"]
     if one.nearest is not None:
         lines.append(f"{one.distance:.3f} from {one.nearest}")
@@ -81,7 +81,7 @@ def _tile(one: Asked, pictures: Mapping[str, Path], gallery: Mapping[str, Path])
     beside = gallery.get(one.photo) if one.photo is not None else None
     if one.photo is not None:
         lines.append(f"nearest {one.photo}")
-    return Tile(_read(pictures.get(one.file)), _read(beside), tuple(lines))
+    return ErrorTile(_read(pictures.get(one.file)), _read(beside), tuple(lines))
 
 
 def _read(path: Path | None) -> str | None:

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
 from jetstream.evaluation import cross_validation, ground_truth, metrics, photo_set, video
-from jetstream.evaluation.cross_validation import Sample
-from jetstream.evaluation.error_sheets import MOST, Sheet, Tile, crop, jpeg, sheets
-from jetstream.evaluation.ground_truth import Judged, Truth
-from jetstream.evaluation.metrics import Asked, Figures
-from jetstream.evaluation.video import Box, VideoFigures
+from jetstream.evaluation.cross_validation import GalleryRows
+from jetstream.evaluation.error_sheets import MOST, ErrorSheet, ErrorTile, crop, jpeg, sheets
+from jetstream.evaluation.ground_truth import JudgedTrack, Truth
+from jetstream.evaluation.metrics import Figures, ProbeResult
+from jetstream.evaluation.video import TimedBox, VideoFigures
 from jetstream.events import Event, event_of
 from jetstream.gallery import photos, prepare, store, strangers, train
 from jetstream.ipc.ring import Rings
@@ -47,21 +47,21 @@ class Evaluation(msgspec.Struct, frozen=True):
     notes: tuple[str, ...]  # how it was measured, and what can't be told
     figures: Figures | None = None
     video: VideoFigures | None = None
-    asked: tuple[Asked, ...] = ()
+    asked: tuple[ProbeResult, ...] = ()
 
 
-class Shown(NamedTuple):
+class ReportContext(NamedTuple):
     """What a page needs besides the figures."""
 
-    sheets: list[Sheet]
-    boxes: list[Box]
+    sheets: list[ErrorSheet]
+    boxes: list[TimedBox]
 
 
-class _Known(NamedTuple):
+class _GalleryUnderTest(NamedTuple):
     """The gallery that is asked."""
 
     classifier: Classifier
-    sample: Sample
+    sample: GalleryRows
     sha256: frozenset[str]  # of the enrolled photos
     negatives: NDArray[np.float32]  # (K, 128): faces that must never get a name
 
@@ -92,7 +92,7 @@ def _check_report(report: Path, read: set[Path]) -> None:
 
 def evaluate(
     config: Config, test: Path | None, truth_path: Path | None, progress: Progress
-) -> tuple[Evaluation, Shown]:
+) -> tuple[Evaluation, ReportContext]:
     """What the options ask for; with `truth_path`, `config` has the video as its one camera."""
     if truth_path is not None:
         return by_video(config, truth_path, progress)
@@ -101,7 +101,7 @@ def evaluate(
     return by_cross_validation(config, progress)
 
 
-def by_cross_validation(config: Config, progress: Progress) -> tuple[Evaluation, Shown]:
+def by_cross_validation(config: Config, progress: Progress) -> tuple[Evaluation, ReportContext]:
     """The gallery asked about its own photos. Raises UserError for an empty one."""
     known = _open(config)
     fit, notes = _fit(config, known.negatives), cross_validation.notes(known.sample)
@@ -115,10 +115,10 @@ def by_cross_validation(config: Config, progress: Progress) -> tuple[Evaluation,
         )
     result = _evaluation(config, known, "cross-validation", None, notes, asked)
     pictures = _pictures(config)
-    return result, Shown(sheets(asked, pictures, pictures), [])
+    return result, ReportContext(sheets(asked, pictures, pictures), [])
 
 
-def by_photos(config: Config, test: Path, progress: Progress) -> tuple[Evaluation, Shown]:
+def by_photos(config: Config, test: Path, progress: Progress) -> tuple[Evaluation, ReportContext]:
     """The gallery asked about a folder of photos. Raises UserError where that can't be done."""
     known = _open(config)
     found = photo_set.find(test, known.classifier.names)
@@ -135,10 +135,10 @@ def by_photos(config: Config, test: Path, progress: Progress) -> tuple[Evaluatio
     if not any(not one.known for one in asked):
         notes.append(f"No strangers: add folders of other people, or {test}/{photos.STRANGERS}/.")
     result = _evaluation(config, known, "photos", str(test), notes, asked)
-    return result, Shown(sheets(asked, {photo.file: photo.path for photo in found}, _pictures(config)), [])
+    return result, ReportContext(sheets(asked, {photo.file: photo.path for photo in found}, _pictures(config)), [])
 
 
-def by_video(config: Config, truth_path: Path, progress: Progress) -> tuple[Evaluation, Shown]:
+def by_video(config: Config, truth_path: Path, progress: Progress) -> tuple[Evaluation, ReportContext]:
     """The whole pipeline on the one source of `config`. Raises UserError where the truth isn't this video's."""
     known = _open(config)
     (camera,) = config.cameras
@@ -146,7 +146,7 @@ def by_video(config: Config, truth_path: Path, progress: Progress) -> tuple[Eval
     expected = source.probe(camera.source).frames or 0
     where = f"--truth {truth_path}"
     video.check(told, known.classifier.names, expected, where)
-    events, tiles = [], _Mistakes(told)
+    events, tiles = [], _NameErrors(told)
     for tracked, rings in replay(config):
         events.append(event_of(tracked))
         tiles.look(tracked, events[-1], rings)
@@ -164,16 +164,18 @@ def by_video(config: Config, truth_path: Path, progress: Progress) -> tuple[Eval
         notes=("Every frame went through the whole pipeline, as in `jetstream replay`.",),
         video=video.figures(events, told, known.classifier.names),
     )
-    return result, Shown([Sheet("Tracks that showed a wrong name", tuple(tiles.tiles), tiles.count)], boxes)
+    return result, ReportContext(
+        [ErrorSheet("Tracks that showed a wrong name", tuple(tiles.tiles), tiles.count)], boxes
+    )
 
 
-class _Mistakes:
+class _NameErrors:
     """A picture of each wrong name that a track showed, the first time that it did."""
 
     def __init__(self, told: Truth) -> None:
         self._truth = told
         self._seen: set[tuple[int, str | None, str | None]] = set()
-        self.tiles: list[Tile] = []
+        self.tiles: list[ErrorTile] = []
 
     @property
     def count(self) -> int:
@@ -190,16 +192,16 @@ class _Mistakes:
                 self.tiles.append(_track_tile(one, event, image))
 
 
-def _track_tile(one: Judged, event: Event, image: NDArray[np.uint8]) -> Tile:
+def _track_tile(one: JudgedTrack, event: Event, image: NDArray[np.uint8]) -> ErrorTile:
     lines = (
         f"is {one.expected or 'a stranger'}",
         f"shown {one.track.name}",
         f"frame {event.frame_id}, {event.pts_s:.2f} s",
     )
-    return Tile(jpeg(crop(image, one.track.box)), None, (*lines, f"track {one.track.track_id}"))
+    return ErrorTile(jpeg(crop(image, one.track.box)), None, (*lines, f"track {one.track.track_id}"))
 
 
-def _open(config: Config) -> _Known:
+def _open(config: Config) -> _GalleryUnderTest:
     faces = Path(config.recognize.faces)
     known = train.open_gallery(config)
     if not known.classifier.names:
@@ -207,9 +209,9 @@ def _open(config: Config) -> _Known:
     learnt = known.classifier.to_arrays()
     people = tuple(known.classifier.names[owner] for owner in learnt["owners"])
     manifest = store.read_manifest(known.folder)
-    return _Known(
+    return _GalleryUnderTest(
         known.classifier,
-        Sample(learnt["embeddings"], people, known.files),
+        GalleryRows(learnt["embeddings"], people, known.files),
         frozenset(record.sha256 for record in manifest.photos if record.row is not None),
         learnt["negatives"],
     )
@@ -228,11 +230,11 @@ def _fit(config: Config, negatives: NDArray[np.float32]) -> cross_validation.Fit
 
 def _evaluation(
     config: Config,
-    known: _Known,
+    known: _GalleryUnderTest,
     kind: Literal["cross-validation", "photos"],
     test: str | None,
     notes: list[str],
-    asked: list[Asked],
+    asked: list[ProbeResult],
 ) -> Evaluation:
     return Evaluation(
         kind=kind,
@@ -250,6 +252,6 @@ def _pictures(config: Config) -> dict[str, Path]:
     return {photo.file: photo.path for photo in photos.list_photos(Path(config.recognize.faces)).photos}
 
 
-def _codes(left_out: Sequence[photo_set.LeftOut]) -> str:
+def _codes(left_out: Sequence[photo_set.SkippedPhoto]) -> str:
     counts = Counter(code for _, code in left_out)
     return ", ".join(f"{code} {count}" for code, count in sorted(counts.items()))

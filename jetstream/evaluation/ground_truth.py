@@ -26,7 +26,7 @@ FORMS = (
 )
 
 
-class Judged(NamedTuple):
+class JudgedTrack(NamedTuple):
     """A track's box, and who the truth says it is."""
 
     track: EventTrack
@@ -45,7 +45,7 @@ class Truth(Protocol):
     def frames(self) -> tuple[int, int]:
         """The first and the last frame that it speaks of."""
 
-    def judge(self, event: Event) -> list[Judged]:
+    def judge(self, event: Event) -> list[JudgedTrack]:
         """The tracks of a frame of which it says who they are."""
 
     def missed(self, event: Event) -> int:
@@ -55,7 +55,7 @@ class Truth(Protocol):
         """Who was there before this frame, and isn't now."""
 
 
-class Shot(msgspec.Struct, frozen=True):
+class TruthShot(msgspec.Struct, frozen=True):
     """Frames between two cuts, and the one person on either side."""
 
     first: int
@@ -68,14 +68,14 @@ class Shot(msgspec.Struct, frozen=True):
         return {name for name in (self.left, self.right) if name is not None}
 
 
-class Shots(msgspec.Struct, frozen=True):
+class ShotTruth(msgspec.Struct, frozen=True):
     """The form with shots: whoever's box has its centre left of `middle` is `left`, everybody else `right`.
 
     `middle` is half the width of `size` where it isn't given. Boxes with a centre outside of `inside`, x from and to,
     are people of whom the truth doesn't speak.
     """
 
-    shots: tuple[Shot, ...]
+    shots: tuple[TruthShot, ...]
     size: tuple[int, int] | None = None
     middle: float | None = None
     inside: tuple[float, float] = (float("-inf"), float("inf"))
@@ -95,7 +95,7 @@ class Shots(msgspec.Struct, frozen=True):
     def frames(self) -> tuple[int, int]:
         return self.shots[0].first, self.shots[-1].last
 
-    def judge(self, event: Event) -> list[Judged]:
+    def judge(self, event: Event) -> list[JudgedTrack]:
         index = self._index(event.frame_id)
         if index is None:
             return []
@@ -104,7 +104,7 @@ class Shots(msgspec.Struct, frozen=True):
         for track in event.tracks:
             centre = (track.box[0] + track.box[2]) / 2
             if self.inside[0] <= centre <= self.inside[1]:
-                judged.append(Judged(track, shot.left if centre < middle else shot.right, shot.first))
+                judged.append(JudgedTrack(track, shot.left if centre < middle else shot.right, shot.first))
         return judged
 
     def missed(self, event: Event) -> int:
@@ -127,7 +127,7 @@ class TrueFace(msgspec.Struct, frozen=True):
     state: str = ""  # of an event's track
 
 
-class _Frame(msgspec.Struct, frozen=True):
+class _TruthFrame(msgspec.Struct, frozen=True):
     """A frame's faces, also under the words of an event line, so that corrected events of a replay are a truth."""
 
     frame: int | None = None
@@ -142,7 +142,7 @@ class _Frame(msgspec.Struct, frozen=True):
             raise ValueError("frames are counted from 0")
 
 
-class Boxes:
+class BoxTruth:
     """The form with a box a face; frames that it leaves out are not judged."""
 
     def __init__(self, frames: dict[int, tuple[TrueFace, ...]]) -> None:
@@ -167,11 +167,11 @@ class Boxes:
     def frames(self) -> tuple[int, int]:
         return next(iter(self._frames)), next(reversed(self._frames))
 
-    def judge(self, event: Event) -> list[Judged]:
+    def judge(self, event: Event) -> list[JudgedTrack]:
         judged = []
         for track, face in self._pairs(event):
             since = self._since[event.frame_id, face.name] if face.name is not None else self.frames[0]
-            judged.append(Judged(event.tracks[track], face.name, since))
+            judged.append(JudgedTrack(event.tracks[track], face.name, since))
         return judged
 
     def missed(self, event: Event) -> int:
@@ -213,14 +213,14 @@ def parse(text: bytes) -> Truth:
     except msgspec.DecodeError:
         content = [msgspec.json.decode(line) for line in text.splitlines() if line.strip()]
     if isinstance(content, dict) and "shots" in content:
-        return msgspec.convert(content, Shots)
-    frames = msgspec.convert(content if isinstance(content, list) else [content], list[_Frame])
+        return msgspec.convert(content, ShotTruth)
+    frames = msgspec.convert(content if isinstance(content, list) else [content], list[_TruthFrame])
     if not frames:
         raise ValueError("it is empty")
-    return Boxes(_merged(frames))
+    return BoxTruth(_merged(frames))
 
 
-def _merged(frames: Sequence[_Frame]) -> dict[int, tuple[TrueFace, ...]]:
+def _merged(frames: Sequence[_TruthFrame]) -> dict[int, tuple[TrueFace, ...]]:
     merged: defaultdict[int, tuple[TrueFace, ...]] = defaultdict(tuple)
     for frame in frames:
         number = frame.frame if frame.frame is not None else frame.frame_id

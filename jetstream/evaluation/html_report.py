@@ -11,8 +11,8 @@ from pathlib import Path
 from jetstream import files
 from jetstream.errors import UserError
 from jetstream.evaluation import charts, tables
-from jetstream.evaluation.error_sheets import Sheet, Tile
-from jetstream.evaluation.evaluate import Evaluation, Shown
+from jetstream.evaluation.error_sheets import ErrorSheet, ErrorTile
+from jetstream.evaluation.evaluate import Evaluation, ReportContext
 from jetstream.evaluation.metrics import Figures
 
 PRIVATE = 0o600
@@ -54,7 +54,7 @@ figure {{ margin: 0; width: 232px; font-size: 12px; line-height: 1.3; overflow-w
 """
 
 
-def write(path: Path, result: Evaluation, shown: Shown) -> None:
+def write(path: Path, result: Evaluation, shown: ReportContext) -> None:
     """The page of `result` as `path`, readable by its owner alone, for it shows faces. Raises UserError."""
     try:
         files.replace(path, page(result, shown).encode(errors="replace"), mode=PRIVATE)
@@ -62,7 +62,7 @@ def write(path: Path, result: Evaluation, shown: Shown) -> None:
         raise UserError(f"--out {path}: {error.strerror}; name a file in a folder that can be written") from None
 
 
-def page(result: Evaluation, shown: Shown) -> str:
+def page(result: Evaluation, shown: ReportContext) -> str:
     """The whole file."""
     title = tables.title(result)
     parts = [
@@ -115,7 +115,7 @@ def _figures(result: Evaluation) -> str:
     )
 
 
-def _charts(result: Evaluation, shown: Shown) -> str:
+def _charts(result: Evaluation, shown: ReportContext) -> str:
     drawn = {"Names over time": charts.timeline(shown.boxes)}
     if result.figures is not None:
         drawn = {
@@ -184,7 +184,7 @@ def _cell(person: str, name: str, count: int) -> str:
     return f"<td class={kind}>{count}</td>"
 
 
-def _sheet(sheet: Sheet) -> str:
+def _sheet(sheet: ErrorSheet) -> str:
     shown = f"{sheet.all}" if len(sheet.tiles) == sheet.all else f"{len(sheet.tiles)} of {sheet.all}, the worst first"
     body = "".join(_tile(tile) for tile in sheet.tiles)
     if not sheet.all:
@@ -192,7 +192,7 @@ def _sheet(sheet: Sheet) -> str:
     return f"<h2>{escape(sheet.title)} ({shown})</h2><div class=sheet>{body}</div>"
 
 
-def _tile(tile: Tile) -> str:
+def _tile(tile: ErrorTile) -> str:
     images = "".join(
         f'<img alt="{alt}" src="data:image/jpeg;base64,{content}">'
         for alt, content in (("the face asked", tile.picture), ("the nearest photo", tile.beside))

@@ -22,7 +22,7 @@ _LONGEST_ODDS = 36.0  # past it a confidence is 0 or 1 in float64
 Outcome = Literal["right", "wrong", "unknown", "named", "refused"]
 
 
-class Asked(msgspec.Struct, frozen=True):
+class ProbeResult(msgspec.Struct, frozen=True):
     """One face, who it is, and what was answered."""
 
     file: str  # the photo, relative to its folder
@@ -43,7 +43,7 @@ class Asked(msgspec.Struct, frozen=True):
         return "right" if self.name == self.person else "wrong"
 
 
-class Share(msgspec.Struct, frozen=True):
+class Proportion(msgspec.Struct, frozen=True):
     """`count` of `of`, and the 95 % interval of the share it stands for, as if each were independent."""
 
     count: int
@@ -53,17 +53,17 @@ class Share(msgspec.Struct, frozen=True):
     high: float
 
 
-class AtRate(msgspec.Struct, frozen=True):
+class OperatingPoint(msgspec.Struct, frozen=True):
     """How many known faces come out right where a threshold lets this share of strangers through."""
 
     false_accept_rate: float
-    right: Share | None  # None: too few strangers to tell
+    right: Proportion | None  # None: too few strangers to tell
     threshold: float | None  # scores above it are let through
     strangers_named: int
     strangers: int
 
 
-class Person(msgspec.Struct, frozen=True):
+class PersonFigures(msgspec.Struct, frozen=True):
     """One person of the gallery."""
 
     name: str
@@ -90,12 +90,12 @@ class Confusion(msgspec.Struct, frozen=True):
 class Figures(msgspec.Struct, frozen=True):
     """Everything counted; the first four at the gallery's own thresholds."""
 
-    right: Share
-    wrong: Share
-    unknown: Share
-    strangers_named: Share
-    at_rates: tuple[AtRate, ...]
-    people: tuple[Person, ...]
+    right: Proportion
+    wrong: Proportion
+    unknown: Proportion
+    strangers_named: Proportion
+    at_rates: tuple[OperatingPoint, ...]
+    people: tuple[PersonFigures, ...]
     confusion: tuple[Confusion, ...]
 
 
@@ -107,9 +107,9 @@ def score(answer: Answer) -> float:
     return max(-_LONGEST_ODDS, min(_LONGEST_ODDS, math.log(chance / (1.0 - chance))))
 
 
-def asked_of(file: str, person: str, answer: Answer, *, known: bool, photo: str | None = None) -> Asked:
+def asked_of(file: str, person: str, answer: Answer, *, known: bool, photo: str | None = None) -> ProbeResult:
     """`answer` as it is kept; `photo` is the file of the row that it names."""
-    return Asked(
+    return ProbeResult(
         file=file,
         person=person,
         known=known,
@@ -121,18 +121,18 @@ def asked_of(file: str, person: str, answer: Answer, *, known: bool, photo: str 
     )
 
 
-def share(count: int, of: int) -> Share:
+def share(count: int, of: int) -> Proportion:
     """With Wilson's interval, which also holds for few and for 0 %."""
     if not of:
-        return Share(count, of, None, 0.0, 1.0)
+        return Proportion(count, of, None, 0.0, 1.0)
     part = count / of
     middle = (part + _Z**2 / (2 * of)) / (1 + _Z**2 / of)
     half = _Z * math.sqrt(part * (1 - part) / of + _Z**2 / (4 * of**2)) / (1 + _Z**2 / of)
     # rounded, since the ends are not exactly 0 and 1 in float64
-    return Share(count, of, part, round(max(0.0, middle - half), 6), round(min(1.0, middle + half), 6))
+    return Proportion(count, of, part, round(max(0.0, middle - half), 6), round(min(1.0, middle + half), 6))
 
 
-def figures(asked: Sequence[Asked]) -> Figures:
+def figures(asked: Sequence[ProbeResult]) -> Figures:
     """Counts of `asked`, of which either kind may be missing."""
     outcomes = Counter(one.outcome for one in asked)
     known = outcomes["right"] + outcomes["wrong"] + outcomes["unknown"]
@@ -148,7 +148,7 @@ def figures(asked: Sequence[Asked]) -> Figures:
     )
 
 
-def at_rate(asked: Sequence[Asked], rate: float) -> AtRate:
+def at_rate(asked: Sequence[ProbeResult], rate: float) -> OperatingPoint:
     """Right answers where at most `rate` of the strangers are let through.
 
     A threshold is as fine as the strangers are many: `right` is None where one of them is more than `rate` of all.
@@ -156,14 +156,14 @@ def at_rate(asked: Sequence[Asked], rate: float) -> AtRate:
     strangers = np.sort([one.score for one in asked if not one.known])[::-1]
     passed = math.floor(rate * len(strangers) + 1e-9)
     if not len(strangers) or (rate and not passed):
-        return AtRate(rate, None, None, 0, len(strangers))
+        return OperatingPoint(rate, None, None, 0, len(strangers))
     threshold = float(strangers[passed])
     known = [one for one in asked if one.known]
     right = sum(one.nearest == one.person and one.score > threshold for one in known)
-    return AtRate(rate, share(right, len(known)), threshold, int((strangers > threshold).sum()), len(strangers))
+    return OperatingPoint(rate, share(right, len(known)), threshold, int((strangers > threshold).sum()), len(strangers))
 
 
-def curve(asked: Sequence[Asked]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def curve(asked: Sequence[ProbeResult]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(K,) shares of strangers named, rising from 0 to 1, and (K,) the most known faces that are then right, shares.
 
     Empty where either kind is missing.
@@ -180,7 +180,7 @@ def curve(asked: Sequence[Asked]) -> tuple[NDArray[np.float64], NDArray[np.float
     return accepted, (len(right) - np.searchsorted(right, above, side="right")) / known
 
 
-def people(asked: Iterable[Asked]) -> tuple[Person, ...]:
+def people(asked: Iterable[ProbeResult]) -> tuple[PersonFigures, ...]:
     """A row for everybody who is known, was asked, or whose name was given."""
     counts: Counter[tuple[str, str]] = Counter()
     for one in asked:
@@ -192,5 +192,5 @@ def people(asked: Iterable[Asked]) -> tuple[Person, ...]:
         right, wrong, unknown, named, refused, drawn = (
             counts[name, what] for what in ("right", "wrong", "unknown", "named", "refused", "drawn")
         )
-        rows.append(Person(name, right, wrong, unknown, named, named + refused, drawn))
+        rows.append(PersonFigures(name, right, wrong, unknown, named, named + refused, drawn))
     return tuple(rows)

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from jetstream.errors import UserError
-from jetstream.evaluation.metrics import Asked, asked_of
+from jetstream.evaluation.metrics import ProbeResult, asked_of
 from jetstream.gallery import photos
-from jetstream.gallery.photo_faces import Look, Progress, look_at
+from jetstream.gallery.photo_faces import PhotoFace, Progress, look_at
 from jetstream.gallery.photos import STRANGERS, Photo
 from jetstream.video.images import list_images
 from jetstream.vision.detection.mtcnn import Mtcnn
@@ -23,7 +23,7 @@ from jetstream.vision.recognition.embedder import Embedder
 ENROLLED = "in_gallery"
 
 
-class LeftOut(NamedTuple):
+class SkippedPhoto(NamedTuple):
     """A photo that wasn't asked: a code of enrolment, or `in_gallery`."""
 
     file: str
@@ -67,22 +67,24 @@ def ask(
     enrolled_sha256: Container[str],
     networks: tuple[Mtcnn, Embedder],
     progress: Progress | None = None,
-) -> tuple[list[Asked], list[LeftOut]]:
+) -> tuple[list[ProbeResult], list[SkippedPhoto]]:
     """The answer to each photo's largest face, and the photos left out: without a usable face, or enrolled themselves.
 
     `files` are those of the rows that the classifier learnt from.
     """
-    left_out = [LeftOut(photo.file, ENROLLED) for photo in found if _sha256(photo.path) in enrolled_sha256]
+    left_out = [SkippedPhoto(photo.file, ENROLLED) for photo in found if _sha256(photo.path) in enrolled_sha256]
     enrolled = {file for file, _ in left_out}
     asked_for = {photo.file: photo for photo in found if photo.file not in enrolled}
     looks = look_at(asked_for, *networks, progress)
-    left_out += [LeftOut(file, look.refused or "no_face") for file, look in looks.items() if look.embedding is None]
+    left_out += [
+        SkippedPhoto(file, look.refused or "no_face") for file, look in looks.items() if look.embedding is None
+    ]
     return list(_answers(asked_for, looks, classifier, files)), left_out
 
 
 def _answers(
-    asked_for: Mapping[str, Photo], looks: Mapping[str, Look], classifier: Classifier, files: tuple[str, ...]
-) -> Iterator[Asked]:
+    asked_for: Mapping[str, Photo], looks: Mapping[str, PhotoFace], classifier: Classifier, files: tuple[str, ...]
+) -> Iterator[ProbeResult]:
     for file, look in looks.items():
         if look.embedding is None:
             continue

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jetstream.evaluation.evaluate import Evaluation
-from jetstream.evaluation.metrics import AtRate, Figures, Share
+from jetstream.evaluation.metrics import Figures, OperatingPoint, Proportion
 from jetstream.evaluation.video import VideoFigures
 
 MOST_PEOPLE = 15
@@ -95,14 +95,14 @@ def percent(share: float) -> str:
     return f"{100 * share:.2f} %" if 0 < share < 0.01 else f"{100 * share:.1f} %"
 
 
-def _row(what: str, share: Share) -> Row:
+def _row(what: str, share: Proportion) -> Row:
     if share.share is None:
         return what, "-", "nobody asked", ""
     interval = f"{100 * share.low:.1f} to {100 * share.high:.1f} %"
     return what, percent(share.share), f"{share.count} of {share.of}", interval
 
 
-def _rate_row(one: AtRate) -> Row:
+def _rate_row(one: OperatingPoint) -> Row:
     rate = one.false_accept_rate
     what = f"right at {100 * rate:g} % false accepts" if rate else "right at no false accept"
     if not one.strangers:

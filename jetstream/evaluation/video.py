@@ -11,25 +11,25 @@ from typing import NamedTuple
 import msgspec
 
 from jetstream.errors import UserError
-from jetstream.evaluation.ground_truth import Judged, Truth
-from jetstream.evaluation.metrics import Share, share
+from jetstream.evaluation.ground_truth import JudgedTrack, Truth
+from jetstream.evaluation.metrics import Proportion, share
 from jetstream.events import Event
 
 AFTER_S = (0.0, 0.5, 1.0)
 """Boxes are counted from so long after a person could first be told."""
 
 
-class Counted(msgspec.Struct, frozen=True):
+class BoxCounts(msgspec.Struct, frozen=True):
     """Boxes from `after_s` after each start on; the first three are shares of the boxes of known people."""
 
     after_s: float
-    right: Share
-    wrong: Share
-    unknown: Share
-    strangers_named: Share
+    right: Proportion
+    wrong: Proportion
+    unknown: Proportion
+    strangers_named: Proportion
 
 
-class FirstRight(msgspec.Struct, frozen=True):
+class TimeToName(msgspec.Struct, frozen=True):
     """How long it took from when a person came until his or her name was shown."""
 
     name: str
@@ -40,20 +40,20 @@ class FirstRight(msgspec.Struct, frozen=True):
 class VideoFigures(msgspec.Struct, frozen=True):
     frames: int
     boxes: int
-    counted: tuple[Counted, ...]
+    counted: tuple[BoxCounts, ...]
     missed: int  # faces of the truth without a box, where it tells
     name_changes: int  # within a track; from unknown to the first name isn't one
     old_names: int  # boxes in sight with the name of somebody who was there before and isn't now
     old_names_longest: int  # most frames in a row with one
-    first_right: tuple[FirstRight, ...]
+    first_right: tuple[TimeToName, ...]
 
 
-class Box(NamedTuple):
+class TimedBox(NamedTuple):
     """A judged box of a known person or a stranger, in time."""
 
     time_s: float
     since_s: float
-    judged: Judged
+    judged: JudgedTrack
     known: bool  # whether the gallery holds who it is
 
 
@@ -87,24 +87,24 @@ def check(truth: Truth, known: Container[str], frames: int, where: str) -> None:
         raise UserError(f"{where}: nobody of the gallery is in it ({names}); spell names as the faces folder does")
 
 
-def judged(events: Sequence[Event], truth: Truth, known: Container[str]) -> list[Box]:
+def judged(events: Sequence[Event], truth: Truth, known: Container[str]) -> list[TimedBox]:
     """Every box of which the truth speaks."""
     numbers = [event.frame_id for event in events]
     found = []
     for event in events:
         for one in truth.judge(event):
             since_s = events[bisect_left(numbers, one.since)].pts_s  # a recording may lack the first frame itself
-            found.append(Box(event.pts_s, since_s, one, one.expected in known))
+            found.append(TimedBox(event.pts_s, since_s, one, one.expected in known))
     return found
 
 
-def count(boxes: Sequence[Box], after_s: float) -> Counted:
+def count(boxes: Sequence[TimedBox], after_s: float) -> BoxCounts:
     late = [box for box in boxes if box.time_s - box.since_s >= after_s - 1e-6]
     known = [box.judged for box in late if box.known]
     strangers = [box.judged for box in late if not box.known]
     right = sum(one.track.name == one.expected for one in known)
     unknown = sum(one.track.name is None for one in known)
-    return Counted(
+    return BoxCounts(
         after_s=after_s,
         right=share(right, len(known)),
         wrong=share(len(known) - right - unknown, len(known)),
@@ -125,16 +125,16 @@ def name_changes(events: Sequence[Event]) -> int:
     return found
 
 
-def first_right(boxes: Sequence[Box]) -> tuple[FirstRight, ...]:
+def first_right(boxes: Sequence[TimedBox]) -> tuple[TimeToName, ...]:
     """One a person and appearance, in order of time."""
-    appearances: defaultdict[tuple[int, str], list[Box]] = defaultdict(list)
+    appearances: defaultdict[tuple[int, str], list[TimedBox]] = defaultdict(list)
     for box in boxes:
         if box.known and box.judged.expected is not None:
             appearances[box.judged.since, box.judged.expected].append(box)
     found = []
     for (since, name), own in sorted(appearances.items()):
         right = next((box for box in own if box.judged.track.name == name), None)
-        found.append(FirstRight(name, since, None if right is None else round(right.time_s - right.since_s, 3)))
+        found.append(TimeToName(name, since, None if right is None else round(right.time_s - right.since_s, 3)))
     return tuple(found)
 
 

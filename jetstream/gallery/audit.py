@@ -25,7 +25,7 @@ What = Literal["enroll", "learn", "unlearn", "rename", "merge", "forget", "expor
 log = logging.getLogger("jetstream")
 
 
-class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AuditLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wall: str  # ISO 8601, UTC
     who: str  # the user of this machine, and who became it by sudo
     what: What
@@ -42,7 +42,7 @@ def add(models_dir: Path, what: What, name: str = "", count: int | None = None) 
     shall stay known because a disk is full."""
     salt = secrets.token_hex(8)
     wall = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
-    line = Line(wall, _who(), what, salt, _digest(salt, name) if name else "", count)
+    line = AuditLine(wall, _who(), what, salt, _digest(salt, name) if name else "", count)
     path = models_dir / FILE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def add(models_dir: Path, what: What, name: str = "", count: int | None = None) 
         log.warning("%s: the audit line of this %s can't be written (%s)", path, what, error.strerror)
 
 
-def lines(models_dir: Path) -> Iterator[Line]:
+def lines(models_dir: Path) -> Iterator[AuditLine]:
     """All lines, the oldest first; one that is none, such as one that a power cut ended, is passed over. Raises
     UserError when the file is there and can't be read."""
     path = models_dir / FILE
@@ -73,10 +73,10 @@ def lines(models_dir: Path) -> Iterator[Line]:
     yield from parse(content)
 
 
-def parse(content: bytes) -> Iterator[Line]:
+def parse(content: bytes) -> Iterator[AuditLine]:
     for text in content.splitlines():
         try:
-            yield msgspec.json.decode(text, type=Line)
+            yield msgspec.json.decode(text, type=AuditLine)
         except GARBLED:
             continue
 

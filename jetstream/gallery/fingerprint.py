@@ -12,13 +12,13 @@ import msgspec
 
 from jetstream.errors import ModelError
 from jetstream.gallery import photos, store
-from jetstream.gallery.photos import Listing, Stamp
+from jetstream.gallery.photos import PhotoListing, PhotoStamp
 from jetstream.gallery.store import Manifest
 
 
 def there(faces_dir: Path, folder: Path) -> str:
     """A digest of who and what is in `faces_dir`; `folder` is its gallery, which spares most photos the reading."""
-    known: dict[str, Stamp] = {}
+    known: dict[str, PhotoStamp] = {}
     for name in (store.PREVIOUS, store.MANIFEST):
         with contextlib.suppress(OSError, ModelError):
             known |= stamps_of(store.read_manifest(folder, name))
@@ -46,19 +46,19 @@ def state_of(manifest: Manifest) -> photos.State:
     }
 
 
-def stamps_of(manifest: Manifest) -> dict[str, Stamp]:
+def stamps_of(manifest: Manifest) -> dict[str, PhotoStamp]:
     """The photos' stamps when the gallery was made, by file."""
-    return {record.file: Stamp(record.size, record.changed_ns, record.sha256) for record in manifest.photos}
+    return {record.file: PhotoStamp(record.size, record.changed_ns, record.sha256) for record in manifest.photos}
 
 
-def stamps(listing: Listing, known: Mapping[str, Stamp]) -> list[Stamp]:
+def stamps(listing: PhotoListing, known: Mapping[str, PhotoStamp]) -> list[PhotoStamp]:
     """One a photo; an empty hash where the photo can't be read."""
     found = []
     for photo in listing.everything:
         try:
             found.append(photos.stamp(photo.path, known.get(photo.file)))
         except OSError:
-            found.append(Stamp(0, 0, ""))
+            found.append(PhotoStamp(0, 0, ""))
     return found
 
 

@@ -24,13 +24,13 @@ from jetstream.vision.recognition.embedder import Embedder
 from jetstream.vision.recognition.quality import measure
 
 
-class SeenFace(msgspec.Struct, frozen=True):
+class DetectedFace(msgspec.Struct, frozen=True):
     box: tuple[float, ...]  # x1, y1, x2, y2 px
     score: float
     landmarks: tuple[tuple[float, float], ...]
 
 
-class NamedSeenFace(SeenFace, frozen=True):
+class IdentifiedFace(DetectedFace, frozen=True):
     name: str | None
     confidence: float
     distance: float
@@ -42,12 +42,12 @@ class NamedSeenFace(SeenFace, frozen=True):
     why: str  # the name was given or refused
 
 
-class Seen(msgspec.Struct, frozen=True):
+class PictureResult(msgspec.Struct, frozen=True):
     image: str
-    faces: tuple[SeenFace, ...]
+    faces: tuple[DetectedFace, ...]
 
 
-def look(images: Sequence[Path], config: Config, *, names: bool) -> Iterator[Seen | SourceError]:
+def look(images: Sequence[Path], config: Config, *, names: bool) -> Iterator[PictureResult | SourceError]:
     """Each picture's faces, left to right; with their names if `names`. A picture that can't be read is its error."""
     with ExitStack() as stack:
         detector = stack.enter_context(open_mtcnn(config))
@@ -60,21 +60,21 @@ def look(images: Sequence[Path], config: Config, *, names: bool) -> Iterator[See
                 yield error
                 continue
             found = _left_to_right(detector.detect([image])[0])
-            faces: list[SeenFace] = list(_faces(found))
+            faces: list[DetectedFace] = list(_faces(found))
             if embedder is not None and known is not None:
                 faces = _with_names(faces, found, image, embedder, known, mirror=config.recognize.mirror)
-            yield Seen(image=str(path), faces=tuple(faces))
+            yield PictureResult(image=str(path), faces=tuple(faces))
 
 
-def line(seen: Seen) -> str:
+def line(seen: PictureResult) -> str:
     """A picture's faces for people: `party.jpg: Ada 97% (96x120 at 40,50, nearest Ada at 0.31), unknown (...)`."""
     faces = ", ".join(_words(face) for face in seen.faces)
     return f"{seen.image}: {faces or 'no face'}"
 
 
-def explanation(seen: Seen) -> Iterator[str]:
+def explanation(seen: PictureResult) -> Iterator[str]:
     """A line a named or refused face, for people: how near to whom, and why that was or wasn't enough."""
-    for number, face in enumerate((face for face in seen.faces if isinstance(face, NamedSeenFace)), start=1):
+    for number, face in enumerate((face for face in seen.faces if isinstance(face, IdentifiedFace)), start=1):
         if face.nearest is None:
             yield f"  {number}. {face.name or 'unknown'}: quality {face.quality:.2f}; {face.why}"
             continue
@@ -111,10 +111,10 @@ def verdict(answer: Answer, people: int) -> str:
     return f"named: near enough, the next person {farther}, and the SVM agrees"
 
 
-def _words(face: SeenFace) -> str:
+def _words(face: DetectedFace) -> str:
     x1, y1, x2, y2 = face.box
     where = f"{x2 - x1:.0f}x{y2 - y1:.0f} at {x1:.0f},{y1:.0f}"
-    if not isinstance(face, NamedSeenFace):
+    if not isinstance(face, IdentifiedFace):
         return f"face {face.score:.0%} ({where})"
     who = f"{face.name} {face.confidence:.0%}" if face.name else "unknown"
     near = f", nearest {face.nearest} at {face.distance:.2f}" if face.nearest else ""
@@ -126,25 +126,25 @@ def _left_to_right(found: Detections) -> Detections:
     return Detections(found.boxes[order], found.scores[order], found.landmarks[order])
 
 
-def _faces(found: Detections) -> Iterator[SeenFace]:
+def _faces(found: Detections) -> Iterator[DetectedFace]:
     landmarks = found.landmarks.reshape(-1, 10).tolist()
     for box, score, points in zip(found.boxes.tolist(), found.scores.tolist(), landmarks, strict=True):
-        yield SeenFace(box=tuple(round(value, 2) for value in box), score=round(score, 4), landmarks=pairs(points))
+        yield DetectedFace(box=tuple(round(value, 2) for value in box), score=round(score, 4), landmarks=pairs(points))
 
 
 def _with_names(
-    faces: list[SeenFace],
+    faces: list[DetectedFace],
     found: Detections,
     image: NDArray[np.uint8],
     embedder: Embedder,
     known: Gallery,
     *,
     mirror: bool,
-) -> list[SeenFace]:
+) -> list[DetectedFace]:
     chips = align.chips(image, found.landmarks)
     answers = known.classifier.ask(embedder.embed(chips, mirror=mirror))
     return [
-        NamedSeenFace(
+        IdentifiedFace(
             box=face.box,
             score=face.score,
             landmarks=face.landmarks,

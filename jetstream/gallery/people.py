@@ -14,7 +14,7 @@ from jetstream.gallery import photos, store, train
 from jetstream.recording import library as recordings
 
 
-class Found(NamedTuple):
+class PersonTraces(NamedTuple):
     """What there is of some people besides what was learnt of them."""
 
     folders: list[Path]
@@ -63,7 +63,7 @@ def merge(source: str, target: str, faces_dir: Path) -> None:
         _move_all(sources, into)
 
 
-def find(names: Collection[str], faces_dir: Path, models_dir: Path, recorded: Path | None = None) -> Found:
+def find(names: Collection[str], faces_dir: Path, models_dir: Path, recorded: Path | None = None) -> PersonTraces:
     """What `forget` would erase.
 
     Raises UserError for a name that is in no photo's folder, no version of the gallery and no recording, and where
@@ -81,14 +81,14 @@ def find(names: Collection[str], faces_dir: Path, models_dir: Path, recorded: Pa
         raise UserError(
             f"{missing}: there is no such person in {where}; there are: {', '.join(listing.people) or 'nobody'}"
         )
-    return Found(
+    return PersonTraces(
         folders=[folder for folder in _folders(faces_dir) if recordings.normal(folder.name) in wanted],
         photos=sum(photo.person in wanted for photo in listing.photos),
         recordings=None if recorded is None else [path for path, who in heard.items() if who & wanted],
     )
 
 
-def forget(names: Collection[str], faces_dir: Path, models_dir: Path, recorded: Path | None = None) -> Found:
+def forget(names: Collection[str], faces_dir: Path, models_dir: Path, recorded: Path | None = None) -> PersonTraces:
     """Remove some people's photos and folders, and the recordings in a folder that hold any of them; what there was.
 
     The gallery must be trained again after this, then `forget_earlier_version`; `traces` tells what is left. Whatever

@@ -34,7 +34,7 @@ FARTHER_OUT = 0.15
 Progress = Callable[[str, float], None]
 
 
-class Look(NamedTuple):
+class PhotoFace(NamedTuple):
     """What one photo shows: an embedding or a reason why there is none."""
 
     faces: int  # found in it; the largest counts
@@ -46,10 +46,10 @@ class Look(NamedTuple):
 
 def look_at(
     photos: Mapping[str, Photo], detector: Mtcnn, embedder: Embedder, progress: Progress | None = None
-) -> dict[str, Look]:
+) -> dict[str, PhotoFace]:
     """A look at each photo, by the keys given. `progress` hears the photo at work and the fraction done."""
     report = progress or (lambda file, fraction: None)
-    looks: dict[str, Look] = {}
+    looks: dict[str, PhotoFace] = {}
     waiting: dict[str, NDArray[np.uint8]] = {}
     for done, (key, photo) in enumerate(photos.items()):
         report(photo.file, done / len(photos))
@@ -63,38 +63,40 @@ def look_at(
     return looks
 
 
-def _embed(waiting: dict[str, NDArray[np.uint8]], looks: dict[str, Look], embedder: Embedder) -> None:
+def _embed(waiting: dict[str, NDArray[np.uint8]], looks: dict[str, PhotoFace], embedder: Embedder) -> None:
     """Move what waits, (150, 150, 3) uint8 BGR each, through the network into `looks`."""
     if waiting:
         embeddings = embedder.embed(np.stack(list(waiting.values())), mirror=True)
         for key, row in zip(waiting, embeddings, strict=True):
             whole = np.isfinite(row).all()  # in half precision a network may overflow
-            looks[key] = looks[key]._replace(embedding=row) if whole else Look(looks[key].faces, refused=UNREADABLE)
+            looks[key] = (
+                looks[key]._replace(embedding=row) if whole else PhotoFace(looks[key].faces, refused=UNREADABLE)
+            )
         waiting.clear()
 
 
-def _find_face(path: Path, detector: Mtcnn) -> tuple[Look, NDArray[np.uint8] | None]:
+def _find_face(path: Path, detector: Mtcnn) -> tuple[PhotoFace, NDArray[np.uint8] | None]:
     """The photo's largest face as a chip, or why there is none."""
     try:
         image = _shrunk(read_image(path))
     except SourceError:
-        return Look(0, refused=UNREADABLE), None
+        return PhotoFace(0, refused=UNREADABLE), None
     wider, border = image, 0
     found = detector.detect([image])[0]
     if not len(found.boxes):
         wider, border = _bordered(image)
         found = detector.detect([wider])[0]
     if not len(found.boxes):
-        return Look(0, refused=NO_FACE), None
+        return PhotoFace(0, refused=NO_FACE), None
     largest = _largest(found)
     if np.max(found.boxes[largest, 2:] - found.boxes[largest, :2]) < MIN_FACE_PX:
-        return Look(len(found.boxes), refused=TOO_SMALL), None
+        return PhotoFace(len(found.boxes), refused=TOO_SMALL), None
     if _is_ambiguous(found, largest, wider.shape[1], wider.shape[0]):
-        return Look(len(found.boxes), refused=MANY_FACES), None
+        return PhotoFace(len(found.boxes), refused=MANY_FACES), None
     landmarks = found.landmarks[largest]
     chip = align.chip(wider, landmarks)
     measured = quality.measure(image, landmarks - border, chip)
-    return Look(len(found.boxes), quality=measured, thumb=curation.thumb(image)), chip
+    return PhotoFace(len(found.boxes), quality=measured, thumb=curation.thumb(image)), chip
 
 
 def _largest(found: Detections) -> int:

@@ -39,7 +39,7 @@ class Photo(NamedTuple):
     path: Path
 
 
-class Listing(NamedTuple):
+class PhotoListing(NamedTuple):
     """What a folder of known people holds."""
 
     people: tuple[str, ...]  # every person's folder, by name, with photos or without
@@ -54,7 +54,7 @@ class Listing(NamedTuple):
         return self.photos + (self.unknown or ())
 
 
-class Stamp(NamedTuple):
+class PhotoStamp(NamedTuple):
     """A photo's content, and what tells without reading that it's still the same."""
 
     size: int
@@ -62,7 +62,7 @@ class Stamp(NamedTuple):
     sha256: str
 
 
-def list_photos(faces_dir: Path) -> Listing:
+def list_photos(faces_dir: Path) -> PhotoListing:
     """Everybody in `faces_dir`; nobody where it is missing. Folders that start with `.` or `_` are left out, but for
     STRANGERS.
 
@@ -74,7 +74,7 @@ def list_photos(faces_dir: Path) -> Listing:
     unknown = None
     try:
         if not faces_dir.exists():
-            return Listing((), (), (), ())
+            return PhotoListing((), (), (), ())
         for folder in sorted(path for path in faces_dir.iterdir() if path.is_dir()):
             if folder.name == STRANGERS:
                 unknown = tuple(Photo("", _shown(f"{STRANGERS}/{path.name}"), path) for path in _pictures(folder))
@@ -93,7 +93,7 @@ def list_photos(faces_dir: Path) -> Listing:
         raise UserError(f"{where}: can't be read as a folder of faces ({error.strerror}); check the path") from None
     names = tuple(sorted(people))
     known = tuple(photo for name in names for photo in people[name])
-    return Listing(names, known, tuple(bad_names), strays, unknown)
+    return PhotoListing(names, known, tuple(bad_names), strays, unknown)
 
 
 def state(faces_dir: Path, each: Callable[[], object] = lambda: None) -> State | None:
@@ -134,7 +134,7 @@ def check_name(name: str) -> str:
     return checked
 
 
-def stamp(path: Path, known: Stamp | None = None) -> Stamp:
+def stamp(path: Path, known: PhotoStamp | None = None) -> PhotoStamp:
     """The photo's content hash, taken from `known` where size and change time say nothing changed. Raises OSError."""
     status = path.stat()
     if known and (known.size, known.changed_ns) == (status.st_size, status.st_ctime_ns):
@@ -143,7 +143,7 @@ def stamp(path: Path, known: Stamp | None = None) -> Stamp:
         digest = hashlib.sha256()
         while piece := file.read(1 << 20):
             digest.update(piece)
-    return Stamp(status.st_size, status.st_ctime_ns, digest.hexdigest())
+    return PhotoStamp(status.st_size, status.st_ctime_ns, digest.hexdigest())
 
 
 def _pictures(folder: Path) -> list[Path]:

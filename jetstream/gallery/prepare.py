@@ -10,7 +10,7 @@ import msgspec
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
 from jetstream.gallery import train
-from jetstream.gallery.report import PersonReport, Report
+from jetstream.gallery.report import GalleryReport, PersonReport
 from jetstream.networks.open import open_embedder, open_mtcnn
 from jetstream.video import demo
 
@@ -31,7 +31,9 @@ def with_demo_faces(config: Config) -> Config:
     return msgspec.structs.replace(config, recognize=msgspec.structs.replace(config.recognize, faces=str(folder)))
 
 
-def prepare_gallery(config: Config, progress: Progress | None = None, *, stay_rolled_back: bool = True) -> Report:
+def prepare_gallery(
+    config: Config, progress: Progress | None = None, *, stay_rolled_back: bool = True
+) -> GalleryReport:
     """Train if photos, model or alignment changed; what is there now. Says once who can't be known.
 
     A version that somebody went back to stays until photos change, unless `stay_rolled_back` is false.

@@ -6,11 +6,11 @@ Knows no file and no embedding.
 from collections import defaultdict
 from dataclasses import dataclass
 
-from jetstream.gallery.store import Calibration, Manifest, PersonNotes, Warned
+from jetstream.gallery.store import Calibration, Manifest, PersonNotes, PhotoWarning
 
 
 @dataclass(frozen=True)
-class Refused:
+class RefusedPhoto:
     """A photo that isn't learnt from: `no_face`, `unreadable`, `too_small`, `many_faces`, `blurred`, `extreme_pose`,
     `duplicate` of one of the same person, or `looks_like:<other person>`."""
 
@@ -24,16 +24,16 @@ class PersonReport:
 
     name: str
     used: int
-    refused: tuple[Refused, ...]
+    refused: tuple[RefusedPhoto, ...]
     several: tuple[str, ...]  # used photos with more than one face, of which the largest was taken
     spread: float | None = None  # root mean square distance of the photos to their middle; None with one photo
     nearest: str | None = None  # the nearest other person
     distance: float | None = None  # between both middles
-    warnings: tuple[Warned, ...] = ()
+    warnings: tuple[PhotoWarning, ...] = ()
 
 
 @dataclass(frozen=True)
-class Report:
+class GalleryReport:
     """What became of a faces folder."""
 
     people: tuple[PersonReport, ...]
@@ -44,13 +44,13 @@ class Report:
     calibration: Calibration | None = None
 
 
-def report_of(manifest: Manifest, embedded: int) -> Report:
+def report_of(manifest: Manifest, embedded: int) -> GalleryReport:
     """`embedded`: photos that went through the network this time."""
-    refused: defaultdict[str, list[Refused]] = defaultdict(list)
+    refused: defaultdict[str, list[RefusedPhoto]] = defaultdict(list)
     several: defaultdict[str, list[str]] = defaultdict(list)
     for record in manifest.photos:
         if record.refused:
-            refused[record.person].append(Refused(record.refused, record.file))
+            refused[record.person].append(RefusedPhoto(record.refused, record.file))
         elif record.faces > 1:
             several[record.person].append(record.file)
     notes = {note.name: note for note in manifest.notes}
@@ -63,4 +63,4 @@ def report_of(manifest: Manifest, embedded: int) -> Report:
     people = tuple(report(name, used) for name, used in manifest.people.items())
     learnt = sum(not record.person and record.spare is not None and not record.refused for record in manifest.photos)
     unknown = report("", learnt) if manifest.unknown else None
-    return Report(people, manifest.bad_names, manifest.strays, embedded, unknown, manifest.calibration)
+    return GalleryReport(people, manifest.bad_names, manifest.strays, embedded, unknown, manifest.calibration)

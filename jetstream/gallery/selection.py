@@ -10,11 +10,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.gallery.photo_faces import UNREADABLE, Look
-from jetstream.gallery.photos import Listing, Photo, Stamp
-from jetstream.gallery.store import PersonNotes, PhotoRecord, Stored, Warned
+from jetstream.gallery.photo_faces import UNREADABLE, PhotoFace
+from jetstream.gallery.photos import Photo, PhotoListing, PhotoStamp
+from jetstream.gallery.store import PersonNotes, PhotoRecord, PhotoWarning, StoredGallery
 from jetstream.vision.recognition import curation
-from jetstream.vision.recognition.curation import LOOKS_LIKE, SAME_PICTURE, Judgement, Spread
+from jetstream.vision.recognition.curation import LOOKS_LIKE, SAME_PICTURE, PersonSpread, PhotoJudgement
 from jetstream.vision.recognition.embedder import EMBEDDING_SIZE
 from jetstream.vision.recognition.quality import NOTHING
 
@@ -31,7 +31,7 @@ ALIKE_FROM: Final = 3
 CLOSE_BY: Final = 0.4
 
 
-class Curated(NamedTuple):
+class PhotoSelection(NamedTuple):
     """A record a photo, the people's first; a note a person with a usable photo; what their rows count."""
 
     records: tuple[PhotoRecord, ...]
@@ -50,10 +50,10 @@ class Curated(NamedTuple):
         return np.asarray(self.arrays["spare"][rows], np.float32)
 
 
-def curated(listing: Listing, stamps: Sequence[Stamp], looks: Mapping[str, Look]) -> Curated:
+def curated(listing: PhotoListing, stamps: Sequence[PhotoStamp], looks: Mapping[str, PhotoFace]) -> PhotoSelection:
     """What to make of `listing.everything`, whose stamps are given, from looks by content hash."""
     photos = listing.everything
-    seen = [looks.get(stamp.sha256, Look(0, refused=UNREADABLE)) for stamp in stamps]
+    seen = [looks.get(stamp.sha256, PhotoFace(0, refused=UNREADABLE)) for stamp in stamps]
     usable = [i for i, (photo, look) in enumerate(zip(photos, seen, strict=True)) if photo.person and _is_whole(look)]
     people = sorted({photos[i].person for i in usable})
     number = {name: index for index, name in enumerate(people)}
@@ -77,7 +77,7 @@ def curated(listing: Listing, stamps: Sequence[Stamp], looks: Mapping[str, Look]
     return _with_rows(photos, stamps, seen, codes, notes)
 
 
-def known(stored: Stored) -> dict[str, Look]:
+def known(stored: StoredGallery) -> dict[str, PhotoFace]:
     """Content hash to look. Photos without an embedding are looked at again: that costs little, and detectors get
     better."""
     arrays = stored.arrays
@@ -86,13 +86,13 @@ def known(stored: Stored) -> dict[str, Look]:
     for record in stored.manifest.photos:
         row = _row(record, len(arrays["embeddings"]))
         if row is not None:
-            looks[record.sha256] = Look(
+            looks[record.sha256] = PhotoFace(
                 record.faces, rows[row], quality=record.quality, thumb=np.asarray(arrays["thumbs"][row], np.uint8)
             )
     return looks
 
 
-def is_whole(stored: Stored) -> bool:
+def is_whole(stored: StoredGallery) -> bool:
     """Whether every row that a record names is there, and no other."""
     arrays, records = stored.arrays, stored.manifest.photos
     if not {"embeddings", "spare", "thumbs"} <= arrays.keys():
@@ -111,12 +111,12 @@ def _row(record: PhotoRecord, rows: int) -> int | None:
     return record.row if record.spare is None else rows + record.spare
 
 
-def _is_whole(look: Look) -> bool:
+def _is_whole(look: PhotoFace) -> bool:
     return look.embedding is not None
 
 
 def _known_strangers(
-    photos: Sequence[Photo], seen: Sequence[Look], used: Sequence[int], embeddings: NDArray[np.float32]
+    photos: Sequence[Photo], seen: Sequence[PhotoFace], used: Sequence[int], embeddings: NDArray[np.float32]
 ) -> dict[int, str]:
     """Strangers' pictures that are a known person's, too: learnt as nobody they would cost that person the name."""
     codes = {}
@@ -128,42 +128,46 @@ def _known_strangers(
     return codes
 
 
-def _warned(judged: Judgement, photos: Sequence[Photo], people: Sequence[str]) -> defaultdict[str, list[Warned]]:
-    found: defaultdict[str, list[Warned]] = defaultdict(list)
+def _warned(
+    judged: PhotoJudgement, photos: Sequence[Photo], people: Sequence[str]
+) -> defaultdict[str, list[PhotoWarning]]:
+    found: defaultdict[str, list[PhotoWarning]] = defaultdict(list)
     for doubt in judged.doubts:
         code = doubt.code
         if code == LOOKS_LIKE:
             code += f":{people[doubt.other]}"
         elif code == SAME_PICTURE:
             code += f":{photos[doubt.other].file}"
-        found[photos[doubt.photo].person].append(Warned(code, photos[doubt.photo].file))
+        found[photos[doubt.photo].person].append(PhotoWarning(code, photos[doubt.photo].file))
     return found
 
 
-def _notes(name: str, spread: Spread, used: int, warned: Sequence[Warned], people: Sequence[str]) -> PersonNotes:
+def _notes(
+    name: str, spread: PersonSpread, used: int, warned: Sequence[PhotoWarning], people: Sequence[str]
+) -> PersonNotes:
     other = None if spread.nearest is None else people[spread.nearest]
     warnings = list(warned)
     if used == 1:
-        warnings.append(Warned(ONE_PHOTO))
+        warnings.append(PhotoWarning(ONE_PHOTO))
     if spread.own is not None and spread.own > WIDE_SPREAD + WIDER_WITH_FEW / used:
-        warnings.append(Warned(WIDE))
+        warnings.append(PhotoWarning(WIDE))
     if spread.own is not None and spread.own < ALIKE_SPREAD and used >= ALIKE_FROM:
-        warnings.append(Warned(ALIKE))
+        warnings.append(PhotoWarning(ALIKE))
     if spread.apart is not None and spread.apart < CLOSE_BY:
-        warnings.append(Warned(f"{CLOSE}:{other}"))
+        warnings.append(PhotoWarning(f"{CLOSE}:{other}"))
     own, distance = (None if value is None else round(value, 3) for value in (spread.own, spread.distance))
     return PersonNotes(name, own, other, distance, tuple(warnings))
 
 
 def _with_rows(
     photos: Sequence[Photo],
-    stamps: Sequence[Stamp],
-    seen: Sequence[Look],
+    stamps: Sequence[PhotoStamp],
+    seen: Sequence[PhotoFace],
     codes: Mapping[int, str],
     notes: tuple[PersonNotes, ...],
-) -> Curated:
-    learnt: list[Look] = []
-    spare: list[Look] = []
+) -> PhotoSelection:
+    learnt: list[PhotoFace] = []
+    spare: list[PhotoFace] = []
     records = []
     for index, (photo, stamp, look) in enumerate(zip(photos, stamps, seen, strict=True)):
         rows = learnt if photo.person and index not in codes else spare
@@ -188,12 +192,12 @@ def _with_rows(
         "spare": _stacked(spare),
         "thumbs": _thumbs(learnt + spare),
     }
-    return Curated(tuple(records), notes, arrays)
+    return PhotoSelection(tuple(records), notes, arrays)
 
 
-def _stacked(looks: Sequence[Look]) -> NDArray[np.float32]:
+def _stacked(looks: Sequence[PhotoFace]) -> NDArray[np.float32]:
     return np.array([look.embedding for look in looks], np.float32).reshape(len(looks), EMBEDDING_SIZE)
 
 
-def _thumbs(looks: Sequence[Look]) -> NDArray[np.uint8]:
+def _thumbs(looks: Sequence[PhotoFace]) -> NDArray[np.uint8]:
     return np.array([look.thumb for look in looks], np.uint8).reshape(len(looks), curation.THUMB_PX**2)

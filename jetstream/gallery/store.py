@@ -59,7 +59,7 @@ class PhotoRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quality: Quality | None = None  # where it was embedded
 
 
-class Warned(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PhotoWarning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`code` is stable; `file` where it's about one photo."""
 
     code: str
@@ -73,7 +73,7 @@ class PersonNotes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     spread: float | None  # root mean square distance to their middle; None with one photo
     nearest: str | None  # the nearest other person
     distance: float | None  # between the middles
-    warnings: tuple[Warned, ...]
+    warnings: tuple[PhotoWarning, ...]
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,11 +105,11 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rolled_back_at: str = ""  # what the photos were when somebody went back to this version, `gallery`'s to tell
 
 
-class _Version(msgspec.Struct, frozen=True):
+class _GalleryVersion(msgspec.Struct, frozen=True):
     format: int
 
 
-class Stored(NamedTuple):
+class StoredGallery(NamedTuple):
     """A gallery as read."""
 
     manifest: Manifest
@@ -159,7 +159,7 @@ def drop_previous(folder: Path) -> None:
         raise UserError(f"{folder}: can't be erased ({error.strerror}); make it writable") from error
 
 
-def read(folder: Path, name: str = MANIFEST) -> Stored:
+def read(folder: Path, name: str = MANIFEST) -> StoredGallery:
     """The gallery in `folder`, or the one before it.
 
     Raises ModelError where there is none, it is damaged, or of another version.
@@ -175,7 +175,7 @@ def read(folder: Path, name: str = MANIFEST) -> Stored:
         raise ModelError(f"{folder}: no gallery ({error.strerror}); run `jetstream train`") from None
     if hashlib.sha256(content).hexdigest() != manifest.archive_sha256:
         raise ModelError(f"{folder / manifest.archive}: damaged (its sha256 is wrong); run `jetstream train`")
-    return Stored(manifest, parse_archive(folder / manifest.archive, content))
+    return StoredGallery(manifest, parse_archive(folder / manifest.archive, content))
 
 
 def read_manifest(folder: Path, name: str = MANIFEST) -> Manifest:
@@ -186,7 +186,7 @@ def read_manifest(folder: Path, name: str = MANIFEST) -> Manifest:
 def parse_manifest(text: bytes, path: Path) -> Manifest:
     """A manifest's content. Raises ModelError where it is damaged or of another version."""
     try:
-        version = msgspec.json.decode(text, type=_Version).format
+        version = msgspec.json.decode(text, type=_GalleryVersion).format
         if version != FORMAT:
             raise ModelError(f"{path}: gallery format {version}, expected {FORMAT}; run `jetstream train`")
         manifest = msgspec.json.decode(text, type=Manifest)

@@ -3,16 +3,16 @@
 from rich.table import Table
 from rich.text import Text
 
-from jetstream.gallery.report import PersonReport, Report
+from jetstream.gallery.report import GalleryReport, PersonReport
 from jetstream.gallery.selection import ALIKE, CLOSE, ONE_PHOTO, WIDE
-from jetstream.gallery.store import Warned
+from jetstream.gallery.store import PhotoWarning
 from jetstream.vision.recognition.curation import BLURRED, EXTREME_POSE, LOOKS_LIKE, SAME_PICTURE
 
 UNKNOWN = "(unknown)"
 """the strangers' line"""
 
 
-def table(report: Report, title: str) -> Table:
+def table(report: GalleryReport, title: str) -> Table:
     """A line a person: photos used, spread, the nearest other person, and what was left out or is odd, if anything."""
     made = Table("person", title=Text(title, style="table.title"), title_justify="left")
     made.add_column("photos", justify="right", no_wrap=True)
@@ -33,7 +33,7 @@ def table(report: Report, title: str) -> Table:
     return made
 
 
-def _calibration(report: Report) -> str | None:
+def _calibration(report: GalleryReport) -> str | None:
     found = report.calibration
     if found is None or not any(person.used for person in report.people):
         return None
@@ -63,7 +63,7 @@ def notes(person: PersonReport) -> str:
     return "\n".join(lines)
 
 
-def words(warned: Warned) -> str:
+def words(warned: PhotoWarning) -> str:
     """`1.jpg: the same picture is Bob/2.jpg`"""
     code, _, about = warned.code.partition(":")
     text = {

@@ -24,11 +24,11 @@ from jetstream.config.schema import Config
 from jetstream.errors import ModelError, UserError
 from jetstream.gallery import audit, fingerprint, photos, selection, store
 from jetstream.gallery import strangers as background
-from jetstream.gallery.photo_faces import Look, Progress, look_at
-from jetstream.gallery.photos import Listing, Stamp
-from jetstream.gallery.report import Report, report_of
-from jetstream.gallery.selection import Curated
-from jetstream.gallery.store import Calibration, Manifest, Stored
+from jetstream.gallery.photo_faces import PhotoFace, Progress, look_at
+from jetstream.gallery.photos import PhotoListing, PhotoStamp
+from jetstream.gallery.report import GalleryReport, report_of
+from jetstream.gallery.selection import PhotoSelection
+from jetstream.gallery.store import Calibration, Manifest, StoredGallery
 from jetstream.vision.detection.mtcnn import Mtcnn
 from jetstream.vision.recognition import align
 from jetstream.vision.recognition.classifier import FALSE_ACCEPT_RATE, Classifier
@@ -42,7 +42,7 @@ class Gallery:
     """The people of one faces folder."""
 
     classifier: Classifier
-    report: Report
+    report: GalleryReport
     folder: Path
     files: tuple[str, ...] = ()  # of each row that the classifier learnt from, relative to the faces folder
     sha256: str = ""  # of its archive
@@ -71,8 +71,8 @@ def _train(
     model = embedder_sha256(models_dir)
     listing = photos.list_photos(faces_dir)
     folder = gallery_dir(faces_dir, models_dir)
-    known: dict[str, Stamp] = {}
-    looks: dict[str, Look] = {}
+    known: dict[str, PhotoStamp] = {}
+    looks: dict[str, PhotoFace] = {}
     for name in (store.PREVIOUS, store.MANIFEST):
         if old := _usable(folder, model, name):
             known |= fingerprint.stamps_of(old.manifest)
@@ -183,7 +183,7 @@ def roll_back(faces_dir: Path, models_dir: Path) -> Gallery:
         at = "" if there == fingerprint.made_from(stored.manifest) else there
         manifest = msgspec.structs.replace(stored.manifest, rolled_back_at=at)
         store.swap(folder, manifest)
-    return _gallery_of(Stored(manifest, stored.arrays), folder)
+    return _gallery_of(StoredGallery(manifest, stored.arrays), folder)
 
 
 def drop_previous(faces_dir: Path, models_dir: Path) -> None:
@@ -241,14 +241,14 @@ def embedder_sha256(models_dir: Path) -> str:
         raise ModelError(f"{path}: can't be read ({error.strerror}); run `jetstream models`") from None
 
 
-def _gallery_of(stored: Stored, folder: Path) -> Gallery:
+def _gallery_of(stored: StoredGallery, folder: Path) -> Gallery:
     manifest = stored.manifest
     classifier = Classifier.from_arrays(stored.arrays)
     report, rolled_back = report_of(manifest, embedded=0), bool(manifest.rolled_back_at)
     return Gallery(classifier, report, folder, _files(manifest), manifest.archive_sha256, rolled_back)
 
 
-def _usable(folder: Path, model: str, name: str = store.MANIFEST) -> Stored | None:
+def _usable(folder: Path, model: str, name: str = store.MANIFEST) -> StoredGallery | None:
     """The gallery in `folder` if it is whole and this network made it."""
     try:
         stored = store.read(folder, name)
@@ -262,7 +262,7 @@ def _is_made_by(manifest: Manifest, model: str) -> bool:
     return manifest.model_sha256 == model and manifest.alignment == align.ALIGNMENT_VERSION
 
 
-def _manifest(model: str, listing: Listing, made: Curated, calibrated: Calibration) -> Manifest:
+def _manifest(model: str, listing: PhotoListing, made: PhotoSelection, calibrated: Calibration) -> Manifest:
     used = Counter(made.persons)
     return Manifest(
         format=store.FORMAT,

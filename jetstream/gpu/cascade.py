@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.gpu.device import Device, Graph
-from jetstream.gpu.memory import MOST_KNOWN, SLOTS, Memory, Room, first_room
-from jetstream.gpu.results import Result, results, thumbnails_at, totals_of
-from jetstream.gpu.structs import BATCH, LEVEL, PICTURE, Plan, Search, plan
-from jetstream.runners.base import Unavailable
-from jetstream.vision.detection.detector import Look
+from jetstream.gpu.memory import MOST_KNOWN, SLOTS, Capacity, CascadeMemory, first_room
+from jetstream.gpu.results import CascadeResult, results, thumbnails_at, totals_of
+from jetstream.gpu.structs import BATCH, LEVEL, PICTURE, PyramidPlan, SearchSettings, plan
+from jetstream.runners.base import UnavailableError
+from jetstream.vision.detection.detector import DetectorInput
 from jetstream.vision.detection.mtcnn import ONET_PX, RNET_PX
 
 MOST_GRAPHS = 64
@@ -33,7 +33,7 @@ MASK_BLOCKS = 128  # a picture
 RECENT = 16  # batches whose candidates decide how many the next graph takes
 
 
-class Net(Protocol):
+class RefinementNet(Protocol):
     """R-Net or O-Net on the GPU."""
 
     rows: tuple[int, ...]
@@ -44,73 +44,80 @@ class Net(Protocol):
         ...
 
 
-class Settings(NamedTuple):
+class CascadeSettings(NamedTuple):
     """As `Mtcnn` means them; `thresholds` as logits."""
 
-    search: Search
+    search: SearchSettings
     min_logits: tuple[float, float, float]
     proposals_iou: float
     pictures: int  # most in one batch
 
 
-class Rows(NamedTuple):
+class CropCapacity(NamedTuple):
     """Crops that a graph's R-Net and O-Net take."""
 
     rnet: int
     onet: int
 
 
-class _Slot:
+class _BatchSlot:
     """What one batch under way needs to itself."""
 
-    def __init__(self, device: Device, memory: Memory) -> None:
+    def __init__(self, device: Device, memory: CascadeMemory) -> None:
         self.uploaded, self.done = device.event(), device.event()
-        self.plan: Plan | None = None  # whose sizes stand in the description,
-        self.rows: Rows | None = None  # and for which graph
+        self.plan: PyramidPlan | None = None  # whose sizes stand in the description,
+        self.rows: CropCapacity | None = None  # and for which graph
         self.described_bytes = 0
         self.description = device.pinned(memory.description.n_bytes)
         self.answers = device.pinned(0)
 
 
-class Ticket:
+class BatchTicket:
     """A batch under way."""
 
-    def __init__(self, slot: int, planned: Plan, rows: Rows, looks: Sequence[Look]) -> None:
+    def __init__(self, slot: int, planned: PyramidPlan, rows: CropCapacity, looks: Sequence[DetectorInput]) -> None:
         self.slot, self.plan, self.rows = slot, planned, rows
         self.looks = looks  # their pictures must stay until the copy is done
         self.addresses: list[int] = []  # of the pictures on the GPU
-        self.results: list[Result] | None = None
+        self.results: list[CascadeResult] | None = None
 
 
 class Cascade:
     """Answers batches of pictures, at most two at a time. Close it before its device."""
 
-    def __init__(self, device: Device, rnet: Net, onet: Net, pnet: NDArray[np.float32], settings: Settings) -> None:
-        """`pnet` are `gpu.pnet.weights`. Call inside `device.current()`, like everything here. Raises Unavailable."""
+    def __init__(
+        self,
+        device: Device,
+        rnet: RefinementNet,
+        onet: RefinementNet,
+        pnet: NDArray[np.float32],
+        settings: CascadeSettings,
+    ) -> None:
+        """`pnet` are `gpu.pnet.weights`. Call inside `device.current()`, like everything here. Raises UnavailableError."""
         self._device, self._rnet, self._onet, self._pnet, self._settings = device, rnet, onet, pnet, settings
         self._upload, self._compute = device.stream(), device.stream()
-        self._plans: dict[Any, Plan] = {}
-        self._graphs: dict[Rows, Graph] = {}
-        self._under_way: deque[Ticket] = deque()
+        self._plans: dict[Any, PyramidPlan] = {}
+        self._graphs: dict[CropCapacity, Graph] = {}
+        self._under_way: deque[BatchTicket] = deque()
         self._next_slot = 0
-        self._needed: deque[Rows] = deque([Rows(1, 1)], maxlen=RECENT)
+        self._needed: deque[CropCapacity] = deque([CropCapacity(1, 1)], maxlen=RECENT)
         self._make(first_room(settings.pictures))
 
     def reserve(self, sizes: Sequence[tuple[int, int]]) -> None:
-        """Room for a batch of pictures of these (rows, columns). Raises Unavailable where the GPU has too little."""
+        """Room for a batch of pictures of these (rows, columns). Raises UnavailableError where the GPU has too little."""
         self._fit(self._plan_for([(rows, columns, True) for rows, columns in sizes]))
         # all that a first batch meets, while another backend can still take over
         grey = np.full((*(sizes[0] if sizes else (64, 64)), 3), 128, np.uint8)
-        self.collect(self.submit([Look(grey, np.empty((0, 4), np.float32), search=True)]))
+        self.collect(self.submit([DetectorInput(grey, np.empty((0, 4), np.float32), search=True)]))
 
-    def submit(self, looks: Sequence[Look]) -> Ticket:
-        """Begin with at most `settings.pictures` pictures. Raises Unavailable where there is too little memory."""
+    def submit(self, looks: Sequence[DetectorInput]) -> BatchTicket:
+        """Begin with at most `settings.pictures` pictures. Raises UnavailableError where there is too little memory."""
         planned = self._plan_for([(*look.image.shape[:2], look.search) for look in looks])
         self._fit(planned)
         number, self._next_slot = self._next_slot, (self._next_slot + 1) % SLOTS
         slot = self._slots[number]
         rows = self._rows_for(*(max(column) for column in zip(*self._needed, strict=True)))
-        ticket = Ticket(number, planned, rows, looks)
+        ticket = BatchTicket(number, planned, rows, looks)
         ticket.addresses = [self._bring(*one) for one in zip(looks, self._places(ticket), strict=True)]
         self._describe(slot, ticket, rows)
         self._device.record(slot.uploaded, self._upload)
@@ -119,7 +126,7 @@ class Cascade:
         self._run(slot, planned, rows)
         return ticket
 
-    def collect(self, ticket: Ticket) -> list[Result]:
+    def collect(self, ticket: BatchTicket) -> list[CascadeResult]:
         """Wait for the oldest batch. Raises RuntimeError where the GPU failed."""
         while ticket.results is None:
             self._finish()
@@ -137,7 +144,7 @@ class Cascade:
         slot, rows, looks = self._slots[ticket.slot], ticket.rows, ticket.looks
         while True:
             self._device.wait(slot.done)
-            needed = Rows(*totals_of(slot.answers, len(looks))[:, 1:3].sum(axis=0).tolist())
+            needed = CropCapacity(*totals_of(slot.answers, len(looks))[:, 1:3].sum(axis=0).tolist())
             if needed.rnet <= rows.rnet and needed.onet <= rows.onet:
                 break
             # its pictures are still in its slot's memory; how many O-Net needs is known when R-Net had room for all
@@ -149,7 +156,7 @@ class Cascade:
         over = [max(len(look.known) - MOST_KNOWN, 0) for look in looks]
         ticket.results = [one._replace(clipped=one.clipped + more) for one, more in zip(found, over, strict=True)]
 
-    def _run(self, slot: _Slot, planned: Plan, rows: Rows) -> None:
+    def _run(self, slot: _BatchSlot, planned: PyramidPlan, rows: CropCapacity) -> None:
         """Puts the walk of a described batch, and the copy of its answers, into the stream."""
         n_bytes = thumbnails_at(self._settings.pictures, rows.onet) + planned.thumbnail_bytes
         if len(slot.answers) < n_bytes:
@@ -159,11 +166,11 @@ class Cascade:
         self._device.download(slot.answers[:n_bytes], self._memory.answers, self._compute)
         self._device.record(slot.done, self._compute)
 
-    def _rows_for(self, rnet: int, onet: int) -> Rows:
+    def _rows_for(self, rnet: int, onet: int) -> CropCapacity:
         """What the smallest graph takes that takes so many candidates."""
-        return Rows(*(sum(_rounds(count, net.rows)) for count, net in ((rnet, self._rnet), (onet, self._onet))))
+        return CropCapacity(*(sum(_rounds(count, net.rows)) for count, net in ((rnet, self._rnet), (onet, self._onet))))
 
-    def _plan_for(self, sizes: list[tuple[int, int, bool]]) -> Plan:
+    def _plan_for(self, sizes: list[tuple[int, int, bool]]) -> PyramidPlan:
         key = tuple(sizes)
         found = self._plans.get(key)
         if found is None:
@@ -172,10 +179,10 @@ class Cascade:
             try:
                 found = self._plans[key] = plan(sizes, self._settings.search)
             except OverflowError:
-                raise Unavailable("pictures so large are not searched for faces so small on the GPU") from None
+                raise UnavailableError("pictures so large are not searched for faces so small on the GPU") from None
         return found
 
-    def _fit(self, planned: Plan) -> None:
+    def _fit(self, planned: PyramidPlan) -> None:
         if len(planned.pictures) > self._settings.pictures:
             raise ValueError(f"{len(planned.pictures)} pictures in a batch of at most {self._settings.pictures}")
         if self._memory.room.holds(planned):
@@ -187,16 +194,16 @@ class Cascade:
         self._memory.free()
         self._make(room)
 
-    def _make(self, room: Room) -> None:
+    def _make(self, room: Capacity) -> None:
         device = self._device
         most_rows = max(self._rnet.rows[-1], self._onet.rows[-1])
         crop_floats = max(3 * RNET_PX**2 * self._rnet.rows[-1], 3 * ONET_PX**2 * self._onet.rows[-1])
-        self._memory = Memory(device, room, self._pnet, most_rows, crop_floats)
+        self._memory = CascadeMemory(device, room, self._pnet, most_rows, crop_floats)
         device.upload(self._memory.address("pnet"), self._pnet, self._compute)
-        self._slots = [_Slot(device, self._memory) for _ in range(SLOTS)]
+        self._slots = [_BatchSlot(device, self._memory) for _ in range(SLOTS)]
         device.finish()
 
-    def _describe(self, slot: _Slot, ticket: Ticket, rows: Rows) -> None:
+    def _describe(self, slot: _BatchSlot, ticket: BatchTicket, rows: CropCapacity) -> None:
         """Writes the batch's structs."""
         layout, looks = self._memory.description, ticket.looks
         if slot.plan is not ticket.plan or slot.rows != rows:
@@ -213,7 +220,7 @@ class Cascade:
             first += len(boxes)
         slot.described_bytes = layout.offsets["known"] + known[:first].nbytes
 
-    def _describe_sizes(self, slot: _Slot, planned: Plan, rows: Rows) -> None:
+    def _describe_sizes(self, slot: _BatchSlot, planned: PyramidPlan, rows: CropCapacity) -> None:
         memory, settings = self._memory, self._settings
         layout = memory.description
         layout.view(slot.description, "batch", BATCH, 1)[0] = (
@@ -230,12 +237,12 @@ class Cascade:
         pictures["thumbnail"] += np.uint64(memory.answers + thumbnails_at(settings.pictures, rows.onet))
         layout.view(slot.description, "levels", LEVEL, len(planned.levels))[:] = planned.levels
 
-    def _places(self, ticket: Ticket) -> list[int]:
+    def _places(self, ticket: BatchTicket) -> list[int]:
         """Where the slot has room for each picture."""
         first = self._memory.pixels[ticket.slot]
         return [first + int(offset) for offset in ticket.plan.pictures["pixels"][:, 0]]
 
-    def _bring(self, look: Look, place: int) -> int:
+    def _bring(self, look: DetectorInput, place: int) -> int:
         """Where the GPU finds the picture: copied to its place, or, where memory is shared, as it lies."""
         image = np.ascontiguousarray(look.image)
         self._device.pin(image)
@@ -244,7 +251,7 @@ class Cascade:
         self._device.upload(place, image, self._upload)
         return place
 
-    def _graph(self, rows: Rows) -> Graph:
+    def _graph(self, rows: CropCapacity) -> Graph:
         if rows not in self._graphs:
             if len(self._graphs) >= MOST_GRAPHS:
                 self._drop_graphs()
@@ -252,7 +259,7 @@ class Cascade:
             self._graphs[rows] = self._device.graph(self._compute, lambda: self._walk(rows))
         return self._graphs[rows]
 
-    def _walk(self, rows: Rows) -> None:
+    def _walk(self, rows: CropCapacity) -> None:
         self._propose()
         for net, ask, count in (("rnet", self._ask_rnet, rows.rnet), ("onet", self._ask_onet, rows.onet)):
             first = 0

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jetstream.gpu import nvrtc
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import UnavailableError
 
 LIMIT_S = 300.0  # a desktop core takes some seconds, a Jetson Nano's ten times that
 ANSWER_S = 10.0
@@ -43,14 +43,14 @@ def found() -> Iterator[Compiler]:
 
 
 def compile_by(compiler: Compiler, source: str, options: Sequence[str], limit_s: float = LIMIT_S) -> bytes:
-    """The cubin. Raises Unavailable with the compiler's first error; the source's own name file and line."""
+    """The cubin. Raises UnavailableError with the compiler's first error; the source's own name file and line."""
     with tempfile.TemporaryDirectory(prefix="jetstream-kernels-") as folder:
         text, cubin = Path(folder, "kernels.cu"), Path(folder, "kernels.cubin")
         text.write_text(source)
         status, said = _run([*compiler.command, *options, "-o", str(cubin), str(text)], compiler, limit_s)
         if status == 0 and cubin.exists():
             return cubin.read_bytes()
-    raise Unavailable(f"{compiler.name}: {_first_error(said) or f'it ends with {status} and says no reason'}")
+    raise UnavailableError(f"{compiler.name}: {_first_error(said) or f'it ends with {status} and says no reason'}")
 
 
 def _run(command: Sequence[str], compiler: Compiler, limit_s: float) -> tuple[int, str]:
@@ -66,7 +66,7 @@ def _run(command: Sequence[str], compiler: Compiler, limit_s: float) -> tuple[in
             start_new_session=True,
         )
     except OSError as error:
-        raise Unavailable(f"{compiler.name}: {compiler.path} can't be run ({error.strerror})") from None
+        raise UnavailableError(f"{compiler.name}: {compiler.path} can't be run ({error.strerror})") from None
     with child:
         try:
             said, _ = child.communicate(timeout=limit_s)
@@ -74,7 +74,7 @@ def _run(command: Sequence[str], compiler: Compiler, limit_s: float) -> tuple[in
             os.killpg(child.pid, signal.SIGKILL)
             if isinstance(reason, KeyboardInterrupt):
                 raise
-            raise Unavailable(f"{compiler.name}: no answer in {limit_s:g} s") from None
+            raise UnavailableError(f"{compiler.name}: no answer in {limit_s:g} s") from None
     return child.returncode, said
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 
 from jetstream.gpu import compilers
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import UnavailableError
 from jetstream.runners.tensorrt import sealed_file
-from jetstream.runners.tensorrt.engine_cache import Found
+from jetstream.runners.tensorrt.engine_cache import EngineFile
 
 KERNELS = Path(__file__).parent / "kernels"
 # one translation unit, in this order: each uses what those before it define
@@ -27,17 +27,17 @@ BIG_TILE, TURING = (7, 0), (7, 5)
 
 
 def sources() -> str:
-    """All kernels in one text; compilers name file and line of each. Raises Unavailable where a file is missing."""
+    """All kernels in one text; compilers name file and line of each. Raises UnavailableError where a file is missing."""
     try:
         return "".join(f'#line 1 "{name}"\n{(KERNELS / name).read_text()}\n' for name in NAMES)
     except OSError as error:
-        raise Unavailable(f"{error.filename}: {error.strerror}; jetstream isn't installed whole") from None
+        raise UnavailableError(f"{error.filename}: {error.strerror}; jetstream isn't installed whole") from None
 
 
 def compile_source(source: str, capability: str) -> bytes:
     """A cubin for a compute capability such as "9.0", by the first compiler here that can.
 
-    Raises Unavailable: none is here, none knows the GPU, the source is wrong (with the first error's file and line), or
+    Raises UnavailableError: none is here, none knows the GPU, the source is wrong (with the first error's file and line), or
     the kernels aren't made for such a GPU.
     """
     options = _options(capability)
@@ -45,24 +45,26 @@ def compile_source(source: str, capability: str) -> bytes:
     for compiler in compilers.found():
         try:
             return compilers.compile_by(compiler, source, options)
-        except Unavailable as reason:
+        except UnavailableError as reason:
             reasons.append(str(reason))
     # CUDA 12 knows all of them but 11.0, CUDA 13 none below 7.5
     remedy = f"pip install nvidia-cuda-nvrtc{'' if capability.startswith('11.') else '-cu12'}"
     if not reasons:
-        raise Unavailable(f"no nvcc and no NVRTC to compile the GPU kernels with (CUDA toolkit's nvcc, or {remedy})")
+        raise UnavailableError(
+            f"no nvcc and no NVRTC to compile the GPU kernels with (CUDA toolkit's nvcc, or {remedy})"
+        )
     is_source_wrong = any("error" in reason for reason in reasons)
-    raise Unavailable("; ".join(reasons) + ("" if is_source_wrong else f" ({remedy} helps)"))
+    raise UnavailableError("; ".join(reasons) + ("" if is_source_wrong else f" ({remedy} helps)"))
 
 
 def file_name(source: str, capability: str) -> str:
-    """Such as "kernels-sm_90-0123456789abcdef.cubin". Raises Unavailable where the kernels aren't made for it."""
+    """Such as "kernels-sm_90-0123456789abcdef.cubin". Raises UnavailableError where the kernels aren't made for it."""
     made_of = msgspec.json.encode((MAGIC.decode(), source, _options(capability)))
     return f"kernels-{_architecture(capability)}-{hashlib.sha256(made_of).hexdigest()[:16]}{SUFFIX}"
 
 
 def ensure(folder: Path, capability: str, source: str | None = None) -> Path:
-    """The kernels' file; where it isn't there and whole, they are compiled, which takes seconds. Raises Unavailable."""
+    """The kernels' file; where it isn't there and whole, they are compiled, which takes seconds. Raises UnavailableError."""
     source = source or sources()
     path = folder / file_name(source, capability)
     if not _is_whole(path):
@@ -71,48 +73,48 @@ def ensure(folder: Path, capability: str, source: str | None = None) -> Path:
         try:
             sealed_file.write(path, MAGIC, seal, cubin)
         except OSError as error:
-            raise Unavailable(f"{folder}: {error.strerror}") from None
+            raise UnavailableError(f"{folder}: {error.strerror}") from None
     return path
 
 
 def load(folder: Path, capability: str, source: str | None = None) -> bytes:
-    """The cubin, checked. Raises Unavailable where it isn't there or is damaged."""
+    """The cubin, checked. Raises UnavailableError where it isn't there or is damaged."""
     path = folder / file_name(source or sources(), capability)
     if not path.exists():
-        raise Unavailable(f"no kernels for this GPU in {folder} yet (`jetstream build` makes them)")
+        raise UnavailableError(f"no kernels for this GPU in {folder} yet (`jetstream build` makes them)")
     try:
         return _read(path)
-    except Unavailable as reason:
-        raise Unavailable(f"{reason} (`jetstream build` makes them)") from None
+    except UnavailableError as reason:
+        raise UnavailableError(f"{reason} (`jetstream build` makes them)") from None
 
 
 def is_there(folder: Path, capability: str, source: str | None = None) -> bool:
-    """Whether `ensure` has nothing to do. Raises Unavailable where the kernels aren't made for the GPU."""
+    """Whether `ensure` has nothing to do. Raises UnavailableError where the kernels aren't made for the GPU."""
     return _is_whole(folder / file_name(source or sources(), capability))
 
 
-def scan(folder: Path, capability: str = "") -> Iterator[Found]:
+def scan(folder: Path, capability: str = "") -> Iterator[EngineFile]:
     """Every file of kernels in the folder, by name, and the one for `capability` where it is missing: for `doctor`."""
     wanted = ""
     if capability:
-        with contextlib.suppress(Unavailable):
+        with contextlib.suppress(UnavailableError):
             wanted = file_name(sources(), capability)
     there = sorted(folder.glob(f"kernels-*{SUFFIX}"))
     for path in there:
         yield _found(path, wanted)
     if wanted and wanted not in (path.name for path in there):
-        yield Found(wanted, "missing", "`jetstream build` makes it", 0.0)
+        yield EngineFile(wanted, "missing", "`jetstream build` makes it", 0.0)
 
 
-def _found(path: Path, wanted: str) -> Found:
+def _found(path: Path, wanted: str) -> EngineFile:
     megabytes = path.stat().st_size / 1e6
     try:
         _read(path)
-    except Unavailable as reason:
-        return Found(path.name, "bad", str(reason).removeprefix(f"{path}: "), megabytes)
+    except UnavailableError as reason:
+        return EngineFile(path.name, "bad", str(reason).removeprefix(f"{path}: "), megabytes)
     if path.name == wanted:
-        return Found(path.name, "ready", f"{megabytes:.2f} MB", megabytes)
-    return Found(path.name, "stale", "for another jetstream or GPU", megabytes)
+        return EngineFile(path.name, "ready", f"{megabytes:.2f} MB", megabytes)
+    return EngineFile(path.name, "stale", "for another jetstream or GPU", megabytes)
 
 
 def _read(path: Path) -> bytes:
@@ -124,7 +126,7 @@ def _read(path: Path) -> bytes:
 def _is_whole(path: Path) -> bool:
     try:
         _read(path)
-    except Unavailable:
+    except UnavailableError:
         return False
     return True
 
@@ -132,7 +134,7 @@ def _is_whole(path: Path) -> bool:
 def _options(capability: str) -> tuple[str, ...]:
     """What both compilers are told."""
     if not OLDEST <= _number(capability) <= NEWEST:
-        raise Unavailable(f"compute capability {capability}: the GPU kernels are made for 5.3 to 12")
+        raise UnavailableError(f"compute capability {capability}: the GPU kernels are made for 5.3 to 12")
     tile = f"-DJETSTREAM_TILE={tile_cells(capability)}"
     return f"-arch={_architecture(capability)}", "--std=c++14", "--fmad=true", tile
 

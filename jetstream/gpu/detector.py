@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jetstream.gpu.cascade import Cascade, Ticket
+from jetstream.gpu.cascade import BatchTicket, Cascade
 from jetstream.gpu.device import Device, in_use
-from jetstream.gpu.results import Result
+from jetstream.gpu.results import CascadeResult
 from jetstream.vision.boxes import square
-from jetstream.vision.detection.detector import Look, Seen
+from jetstream.vision.detection.detector import DetectorInput, DetectorOutput
 from jetstream.vision.detection.mtcnn import Detections, beside, joined, not_found
 
 log = logging.getLogger("jetstream")
@@ -30,20 +30,20 @@ class GpuDetector:
         self.clipped = 0
         """Candidates so far that were over the budget of their picture, whose worst were left out."""
 
-    def submit(self, looks: Sequence[Look]) -> Ticket:
+    def submit(self, looks: Sequence[DetectorInput]) -> BatchTicket:
         """Begin. Raises ModelError where the GPU has too little memory for pictures of this size."""
         with in_use(self._device, "detect"):
             return self._cascade.submit(looks)
 
-    def collect(self, ticket: Ticket) -> list[Seen]:
+    def collect(self, ticket: BatchTicket) -> list[DetectorOutput]:
         """Wait. Raises as `submit`, and RuntimeError where the GPU failed: this process can't use it any more."""
         with in_use(self._device, "detect"):
             results = self._cascade.collect(ticket)
             self._count(results)
             faces = self._tried_again(ticket.looks, [result.faces for result in results])
-        return [Seen(found, result.thumbnail) for found, result in zip(faces, results, strict=True)]
+        return [DetectorOutput(found, result.thumbnail) for found, result in zip(faces, results, strict=True)]
 
-    def _tried_again(self, looks: Sequence[Look], found: list[Detections]) -> list[Detections]:
+    def _tried_again(self, looks: Sequence[DetectorInput], found: list[Detections]) -> list[Detections]:
         """As `Mtcnn.verify`: faces that are not where they were are looked for a step to each side."""
         lost = [
             not_found(look.known, now) if not look.search else look.known[:0]
@@ -52,12 +52,12 @@ class GpuDetector:
         again = [number for number, some in enumerate(lost) if len(some)]
         if not again:
             return found
-        steps = [Look(looks[number].image, beside(square(lost[number])), search=False) for number in again]
+        steps = [DetectorInput(looks[number].image, beside(square(lost[number])), search=False) for number in again]
         for number, result in zip(again, self._cascade.collect(self._cascade.submit(steps)), strict=True):
             found[number] = joined(found[number], result.faces)
         return found
 
-    def _count(self, results: Sequence[Result]) -> None:
+    def _count(self, results: Sequence[CascadeResult]) -> None:
         clipped = int(np.sum([result.clipped for result in results]))
         if clipped and not self.clipped:
             log.warning("detect: a picture has %d more candidates than are looked at; the surest are", clipped)

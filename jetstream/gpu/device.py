@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from jetstream.errors import ModelError
 from jetstream.gpu import driver
 from jetstream.runners import cuda_context as contexts
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import UnavailableError
 
 log = logging.getLogger("jetstream")
 
@@ -45,7 +45,7 @@ class Device(Protocol):
     def event(self) -> Any: ...
 
     def allocate(self, n_bytes: int) -> int:
-        """Memory on the GPU, zeroed. Raises Unavailable where there is too little."""
+        """Memory on the GPU, zeroed. Raises UnavailableError where there is too little."""
         ...
 
     def free(self, address: int) -> None: ...
@@ -93,7 +93,7 @@ class CudaDevice:
     """A Device with our kernels loaded. A context manager; everything it made is freed with it."""
 
     def __init__(self, number: int, kernels: bytes) -> None:
-        """`kernels` is a cubin. Raises Unavailable where PyCUDA, the GPU or memory is missing, or it isn't for it."""
+        """`kernels` is a cubin. Raises UnavailableError where PyCUDA, the GPU or memory is missing, or it isn't for it."""
         self._context = contexts.use(number)
         self._memory: dict[int, Any] = {}
         self._pinned: dict[int, int] = {}  # address of registered memory to its size; 0: it can't be
@@ -107,9 +107,9 @@ class CudaDevice:
                 self.reads_host_memory = bool(attributes.get_attribute(cuda.device_attribute.INTEGRATED))
                 self._module = _module(cuda, kernels)
                 driver.require()
-        except (Unavailable, RuntimeError) as error:
+        except (UnavailableError, RuntimeError) as error:
             self._context.close()
-            raise Unavailable(str(error)) from None
+            raise UnavailableError(str(error)) from None
 
     @contextlib.contextmanager
     def current(self) -> Iterator[Any]:
@@ -151,7 +151,7 @@ class CudaDevice:
         try:
             if driver.register(address, n_bytes):
                 self._to_unpin.append(address)
-        except (RuntimeError, Unavailable) as error:
+        except (RuntimeError, UnavailableError) as error:
             log.warning("a frame ring can't be page-locked (%s); copies from it take four times as long", error)
             self._pinned[address] = 0
 
@@ -191,7 +191,7 @@ class CudaDevice:
         self._cuda.Context.synchronize()
 
     def graph(self, stream: Any, work: Callable[[], None]) -> Graph:
-        return driver.Graph(stream.handle, work)
+        return driver.CudaGraph(stream.handle, work)
 
     def close(self) -> None:
         """Free everything but graphs, in order; may be called twice."""
@@ -216,7 +216,7 @@ def _module(cuda: Any, kernels: bytes) -> Any:
     except cuda.MemoryError:
         raise
     except cuda.Error as error:
-        raise Unavailable(f"the GPU does not take the kernels ({error})") from None
+        raise UnavailableError(f"the GPU does not take the kernels ({error})") from None
 
 
 @contextlib.contextmanager
@@ -225,5 +225,5 @@ def in_use(device: Device, stage: str) -> Iterator[None]:
     try:
         with device.current():
             yield
-    except Unavailable as reason:
+    except UnavailableError as reason:
         raise ModelError(f"{stage}: {reason}") from None

@@ -8,7 +8,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import UnavailableError
 
 _LIBRARY = "libcuda.so.1"
 _REGISTER_MAPPED = 2  # CU_MEMHOSTREGISTER_DEVICEMAP
@@ -17,7 +17,7 @@ _OUT_OF_MEMORY = 2  # CUDA_ERROR_OUT_OF_MEMORY
 _ALREADY_REGISTERED = 712  # CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED
 
 
-class Graph:
+class CudaGraph:
     """What a function puts into a stream, recorded once."""
 
     def __init__(self, stream: int, work: Callable[[], None]) -> None:
@@ -76,14 +76,14 @@ def _cuda() -> ctypes.CDLL:
 
 
 def require() -> None:
-    """Raises Unavailable where the driver is too old."""
+    """Raises UnavailableError where the driver is too old."""
     if not hasattr(_cuda(), "cuGraphInstantiateWithFlags"):
-        raise Unavailable("the NVIDIA driver is older than CUDA 11.4")
+        raise UnavailableError("the NVIDIA driver is older than CUDA 11.4")
 
 
-def no_memory(said: object) -> Unavailable:
+def no_memory(said: object) -> UnavailableError:
     """The one sentence for it, with what CUDA said."""
-    return Unavailable(f"the GPU has too little memory ({said}); lower detect.batch, gpu.batch or recognize.batch")
+    return UnavailableError(f"the GPU has too little memory ({said}); lower detect.batch, gpu.batch or recognize.batch")
 
 
 def _ask(status: int) -> None:

@@ -11,17 +11,17 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.gpu.cascade import Net
+from jetstream.gpu.cascade import RefinementNet
 from jetstream.gpu.device import Device, Graph, in_use
-from jetstream.gpu.face_crops import FACE, Faces
+from jetstream.gpu.face_crops import FACE, FaceBuffer
 from jetstream.gpu.memory import SLOTS
-from jetstream.vision.recognition.embedder import CHIP_SHAPE, EMBEDDING_SIZE, Looked, View, require_chips
+from jetstream.vision.recognition.embedder import CHIP_SHAPE, EMBEDDING_SIZE, EmbedderOutput, View, require_chips
 
 _CHIP_BYTES = 3 * 150 * 150
 _BLOCKS_A_CHIP = 22  # of 256 threads: four pixels each
 
 
-class _Slot:
+class _ChipSlot:
     """What one batch under way needs to itself."""
 
     def __init__(self, device: Device, rows: int) -> None:
@@ -31,13 +31,13 @@ class _Slot:
         self.embeddings = device.pinned(4 * rows * EMBEDDING_SIZE).view(np.float32).reshape(rows, EMBEDDING_SIZE)
 
 
-class _Batch(NamedTuple):
-    slot: _Slot
+class _ChipBatch(NamedTuple):
+    slot: _ChipSlot
     chips: slice
     answers: slice
 
 
-_Bring: TypeAlias = Callable[[_Slot, slice], None]
+_Bring: TypeAlias = Callable[[_ChipSlot, slice], None]
 """puts some of a call's chips into a slot's memory on the GPU, before what `compute` does next"""
 
 
@@ -46,14 +46,14 @@ class GpuEmbedder:
 
     reads_in_place = True
 
-    def __init__(self, device: Device, net: Net) -> None:
-        """Both stay the caller's to close. Call inside `device.current()`. Raises Unavailable."""
+    def __init__(self, device: Device, net: RefinementNet) -> None:
+        """Both stay the caller's to close. Call inside `device.current()`. Raises UnavailableError."""
         most = net.rows[-1]
         self._device, self._net = device, net
         self._copies, self._compute = device.stream(), device.stream()
         self._graphs: dict[tuple[int, int, int, int], Graph] = {}
-        self._faces = Faces(device, self._copies, self._compute)
-        self._slots = [_Slot(device, most) for _ in range(SLOTS)]
+        self._faces = FaceBuffer(device, self._copies, self._compute)
+        self._slots = [_ChipSlot(device, most) for _ in range(SLOTS)]
         self._input = device.allocate(4 * most * _CHIP_BYTES)
         self._output = device.allocate(4 * most * EMBEDDING_SIZE)
         self._room = device.pinned(0)
@@ -76,7 +76,7 @@ class GpuEmbedder:
                 self._room = self._device.pinned(n_bytes)
         return self._room[:n_bytes].reshape(count, *CHIP_SHAPE)
 
-    def look(self, views: Sequence[View], *, mirror: bool = False) -> list[Looked]:
+    def look(self, views: Sequence[View], *, mirror: bool = False) -> list[EmbedderOutput]:
         """As `vision.embedder.Embedder` says, from one copy of each picture.
 
         Raises ModelError where the GPU has too little memory for them, RuntimeError where it failed.
@@ -87,7 +87,7 @@ class GpuEmbedder:
             faces = self._faces.bring(views) if len(chips) else 0
             embeddings = self._run(len(chips), mirror, lambda slot, part: self._cut(slot, faces, part), chips)
         parts = [slice(end - count, end) for count, end in zip(counts, np.cumsum(counts).tolist(), strict=True)]
-        return [Looked(chips[part], embeddings[part]) for part in parts]
+        return [EmbedderOutput(chips[part], embeddings[part]) for part in parts]
 
     def close(self) -> None:
         """Free the memory."""
@@ -104,7 +104,7 @@ class GpuEmbedder:
         """The embeddings of so many chips; `chips` is filled where `bring` has them copied down."""
         copies = 2 if mirror else 1
         answers = np.empty((count * copies, EMBEDDING_SIZE), np.float32)
-        under_way: deque[_Batch] = deque()
+        under_way: deque[_ChipBatch] = deque()
         for number, (first, rows) in enumerate(_batches(len(answers), self._net.rows)):
             if len(under_way) == SLOTS:
                 self._finish(under_way.popleft(), answers, chips)
@@ -113,12 +113,12 @@ class GpuEmbedder:
             bring(slot, part)
             self._graph(number % SLOTS, rows, copies, first % copies).launch(self._compute)
             self._device.record(slot.done, self._compute)
-            under_way.append(_Batch(slot, part, slice(first, end)))
+            under_way.append(_ChipBatch(slot, part, slice(first, end)))
         while under_way:
             self._finish(under_way.popleft(), answers, chips)
         return np.asarray((answers[0::2] + answers[1::2]) / 2, np.float32) if mirror else answers
 
-    def _finish(self, batch: _Batch, answers: NDArray[np.float32], chips: NDArray[np.uint8] | None) -> None:
+    def _finish(self, batch: _ChipBatch, answers: NDArray[np.float32], chips: NDArray[np.uint8] | None) -> None:
         slot = batch.slot
         self._device.wait(slot.done)
         answers[batch.answers] = slot.embeddings[: batch.answers.stop - batch.answers.start]
@@ -126,7 +126,7 @@ class GpuEmbedder:
         if chips is not None:
             chips[batch.chips] = slot.chips_here[: batch.chips.stop - batch.chips.start]
 
-    def _copy_up(self, slot: _Slot, chips: NDArray[np.uint8]) -> None:
+    def _copy_up(self, slot: _ChipSlot, chips: NDArray[np.uint8]) -> None:
         if not (chips.flags.c_contiguous and np.may_share_memory(chips, self._room)):
             here = slot.chips_here[: len(chips)]
             np.copyto(here, chips)
@@ -135,7 +135,7 @@ class GpuEmbedder:
         self._device.record(slot.copied, self._copies)
         self._device.wait_on_gpu(self._compute, slot.copied)
 
-    def _cut(self, slot: _Slot, faces: int, part: slice) -> None:
+    def _cut(self, slot: _ChipSlot, faces: int, part: slice) -> None:
         """Chips from faces; they come down while the network looks at them."""
         count = part.stop - part.start
         arguments = np.array((faces + part.start * FACE.itemsize, slot.chips), np.uint64).tobytes()  # Cut

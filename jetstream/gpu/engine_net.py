@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jetstream.gpu.device import Device
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import UnavailableError
 from jetstream.runners.tensorrt import bindings
 from jetstream.runners.tensorrt.engine_cache import Engine
 from jetstream.runners.tensorrt.runner import load_engine
@@ -17,7 +17,7 @@ class EngineNet:
     """One network, for the fixed batches that it was built for. Close it before its device."""
 
     def __init__(self, engine: Engine, device: Device) -> None:
-        """Call inside `device.current()`. Raises Unavailable where TensorRT does not take the engine."""
+        """Call inside `device.current()`. Raises UnavailableError where TensorRT does not take the engine."""
         self._log = bindings.logger()
         self._input = engine.inputs[0].name
         self._runtime, self._engine = load_engine(engine.plan, self._log)
@@ -29,7 +29,7 @@ class EngineNet:
             if execution is None or not execution.set_optimization_profile_async(number, stream.handle):
                 execution = None
                 self.close()  # now: the traceback holds this object past the end of the context
-                raise Unavailable(f"TensorRT can't open the engine ({self._log.reason})")
+                raise UnavailableError(f"TensorRT can't open the engine ({self._log.reason})")
             execution.set_input_shape(self._input, rows)
             self._executions[rows[0]] = execution
         stream.synchronize()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from jetstream.gpu.device import Device
 from jetstream.vision.recognition import align
-from jetstream.vision.recognition.align import Place
+from jetstream.vision.recognition.align import ChipPlace
 from jetstream.vision.recognition.embedder import View
 
 FACE = np.dtype(
@@ -29,13 +29,13 @@ _THREADS = 128
 _ROWS_A_THREAD = 8  # RUN of kernels/chips.cu
 
 
-class Strip(NamedTuple):
+class RowStrip(NamedTuple):
     """The rows of a picture, all columns, that its chips touch."""
 
     pixels: NDArray[np.uint8]  # (rows, W, 3), a view of the picture; no rows where there is no chip to cut
     top: int  # the picture's row that comes first, on the grid of 2**levels
     levels: int  # most halvings that a chip needs
-    places: list[Place | None]  # of each face; None: its chip is black
+    places: list[ChipPlace | None]  # of each face; None: its chip is black
 
     @property
     def shapes(self) -> list[tuple[int, int]]:
@@ -51,7 +51,7 @@ class Strip(NamedTuple):
         return sum(map(_n_bytes, self.shapes))
 
 
-class Block:
+class GrowingBuffer:
     """Memory on the GPU that grows; what was in it is lost then."""
 
     def __init__(self, device: Device) -> None:
@@ -59,7 +59,7 @@ class Block:
         self._address = self._n_bytes = 0
 
     def fit(self, n_bytes: int) -> int:
-        """The address of at least so much. Raises Unavailable where the GPU has too little memory."""
+        """The address of at least so much. Raises UnavailableError where the GPU has too little memory."""
         if n_bytes > self._n_bytes:
             self.free()
             self._address = self._device.allocate(n_bytes)
@@ -72,20 +72,20 @@ class Block:
             self._device.free(self._address)
 
 
-class Faces:
+class FaceBuffer:
     """Memory for the faces of one call at a time. Call inside `device.current()`."""
 
     def __init__(self, device: Device, copies: Any, compute: Any) -> None:
         """`copies` and `compute` are streams: what must be copied up, and what reads it."""
         self._device, self._copies, self._compute = device, copies, compute
-        self._pictures, self._faces = Block(device), Block(device)
+        self._pictures, self._faces = GrowingBuffer(device), GrowingBuffer(device)
         self._described = device.pinned(0)
         self._arrived = device.event()
 
     def bring(self, views: Sequence[View]) -> int:
         """The address of a Face for every face of the views, in order; good until the next call.
 
-        Raises Unavailable where the GPU has too little memory.
+        Raises UnavailableError where the GPU has too little memory.
         """
         strips = [strip_of(*view) for view in views]
         address = self._pictures.fit(sum(strip.n_bytes for strip in strips))
@@ -112,7 +112,7 @@ class Faces:
             self._described = self._device.pinned(n_bytes)
         return self._described[:n_bytes]
 
-    def _levels(self, image: NDArray[np.uint8], strip: Strip, address: int) -> list[int]:
+    def _levels(self, image: NDArray[np.uint8], strip: RowStrip, address: int) -> list[int]:
         """Where each level of the strip lies; the first is copied up, unless the GPU reads it where it is."""
         ends = np.cumsum([_n_bytes(shape) for shape in strip.shapes[:-1]], dtype=np.int64)
         addresses = [address, *(address + ends).tolist()]
@@ -125,7 +125,7 @@ class Faces:
                 addresses[0] = there
         return addresses
 
-    def _halve(self, strip: Strip, addresses: Sequence[int]) -> None:
+    def _halve(self, strip: RowStrip, addresses: Sequence[int]) -> None:
         for level in range(strip.levels):
             (rows, columns), (new_rows, new_columns) = strip.shapes[level : level + 2]
             halving = np.array((addresses[level], addresses[level + 1], rows, columns), HALVING)
@@ -133,7 +133,7 @@ class Faces:
             self._device.launch("pyr_down", grid, _THREADS, 0, halving.tobytes(), self._compute)
 
 
-def strip_of(image: NDArray[np.uint8], landmarks: NDArray[Any]) -> Strip:
+def strip_of(image: NDArray[np.uint8], landmarks: NDArray[Any]) -> RowStrip:
     """`image` (H, W, 3), `landmarks` (N, 5, 2) in its pixels."""
     height, width = image.shape[:2]
     similarities = [align.similarity(points) for points in landmarks]
@@ -142,10 +142,10 @@ def strip_of(image: NDArray[np.uint8], landmarks: NDArray[Any]) -> Strip:
     levels = max((place.levels for place in real), default=0)
     grid = 2**levels
     top = min((place.top for place in real), default=0) // grid * grid
-    return Strip(image[top : max((place.bottom for place in real), default=top)], top, levels, places)
+    return RowStrip(image[top : max((place.bottom for place in real), default=top)], top, levels, places)
 
 
-def describe(faces: NDArray[Any], strip: Strip, addresses: Sequence[int]) -> None:
+def describe(faces: NDArray[Any], strip: RowStrip, addresses: Sequence[int]) -> None:
     """Fill `faces`, FACE, with the strip's places in its levels at these addresses."""
     faces[:] = np.zeros((), FACE)
     for face, place in zip(faces, strip.places, strict=True):

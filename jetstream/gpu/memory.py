@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from jetstream.gpu.device import Device
 from jetstream.gpu.results import TOTALS_BYTES
-from jetstream.gpu.structs import BATCH, BUDGET, FACE_FLOATS, FOUND, LEVEL, MASK_WORDS, PICTURE, WORK, Plan
+from jetstream.gpu.structs import BATCH, BUDGET, FACE_FLOATS, FOUND, LEVEL, MASK_WORDS, PICTURE, WORK, PyramidPlan
 
 SLOTS = 2  # batches under way
 MOST_KNOWN = BUDGET  # faces a picture that are looked for where they were last
 _LEVELS_APIECE = 16  # to begin with
 
 
-class Room(NamedTuple):
+class Capacity(NamedTuple):
     """How much of everything there is place for."""
 
     pictures: int
@@ -27,15 +27,15 @@ class Room(NamedTuple):
     halving_bytes: int
     thumbnail_bytes: int
 
-    def holds(self, plan: Plan) -> bool:
+    def holds(self, plan: PyramidPlan) -> bool:
         return all(have >= need for have, need in zip(self[1:], _needs(plan)[1:], strict=True))
 
-    def grown(self, plan: Plan) -> "Room":
-        return Room(*(max(have, need) for have, need in zip(self, _needs(plan), strict=True)))
+    def grown(self, plan: PyramidPlan) -> "Capacity":
+        return Capacity(*(max(have, need) for have, need in zip(self, _needs(plan), strict=True)))
 
 
-def _needs(plan: Plan) -> Room:
-    return Room(
+def _needs(plan: PyramidPlan) -> Capacity:
+    return Capacity(
         len(plan.pictures),
         len(plan.levels),
         plan.cells,
@@ -45,19 +45,19 @@ def _needs(plan: Plan) -> Room:
     )
 
 
-class Memory:
+class CascadeMemory:
     """Made for one Room. `work` is the kernels' argument."""
 
     def __init__(
-        self, device: Device, room: Room, pnet: NDArray[np.float32], spare_rows: int, crop_floats: int
+        self, device: Device, room: Capacity, pnet: NDArray[np.float32], spare_rows: int, crop_floats: int
     ) -> None:
         """`spare_rows`: those of a network's batch beyond the last candidate, whose answers nobody reads. Raises
-        Unavailable where the GPU has too little memory.
+        UnavailableError where the GPU has too little memory.
         """
         self.room = room
         self._device = device
         self._addresses: list[int] = []
-        self.description = Description(room)
+        self.description = BatchDescription(room)
         self.pixels = [self._new(room.picture_bytes) for _ in range(SLOTS)]  # by slot
         self.halvings = self._new(room.halving_bytes)
         self.described = self._new(self.description.n_bytes)
@@ -74,7 +74,7 @@ class Memory:
         for address in self._addresses:
             self._device.free(address)
         self._addresses.clear()
-        self.room = Room(0, 0, 0, 0, 0, 0)  # so that nothing fits in what is gone
+        self.room = Capacity(0, 0, 0, 0, 0, 0)  # so that nothing fits in what is gone
 
     def _new(self, n_bytes: int) -> int:
         try:
@@ -124,10 +124,10 @@ class Memory:
         return work
 
 
-class Description:
+class BatchDescription:
     """Where the structs of a batch lie in the one block that travels with it."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: Capacity) -> None:
         sizes = {
             "batch": BATCH.itemsize,
             "pictures": PICTURE.itemsize * room.pictures,
@@ -146,5 +146,5 @@ class Description:
         return block[first : first + dtype.itemsize * count].view(dtype)
 
 
-def first_room(pictures: int) -> Room:
-    return Room(pictures, pictures * _LEVELS_APIECE, 1, 1, 1, 1)
+def first_room(pictures: int) -> Capacity:
+    return Capacity(pictures, pictures * _LEVELS_APIECE, 1, 1, 1, 1)

@@ -14,7 +14,7 @@ from jetstream.vision.detection.mtcnn import Detections
 TOTALS_BYTES = 16  # a picture
 
 
-class Result(NamedTuple):
+class CascadeResult(NamedTuple):
     """One picture's."""
 
     faces: Detections
@@ -32,7 +32,9 @@ def totals_of(block: NDArray[np.uint8], pictures: int) -> NDArray[np.int32]:
     return block[: TOTALS_BYTES * pictures].view(np.int32).reshape(-1, 4)
 
 
-def results(block: NDArray[np.uint8], pictures: NDArray[Any], most_pictures: int, face_rows: int) -> list[Result]:
+def results(
+    block: NDArray[np.uint8], pictures: NDArray[Any], most_pictures: int, face_rows: int
+) -> list[CascadeResult]:
     """Of the batch's `pictures` (words.PICTURE, as planned), copied out of the block."""
     first = TOTALS_BYTES * most_pictures
     faces = block[first : first + 4 * FACE_FLOATS * face_rows].view(np.float32).reshape(-1, FACE_FLOATS)
@@ -41,7 +43,7 @@ def results(block: NDArray[np.uint8], pictures: NDArray[Any], most_pictures: int
     found = []
     row = 0  # of O-Net: a picture's faces stand from its first one
     for (count, _, asked, clipped), picture in zip(totals, pictures, strict=True):
-        found.append(Result(_detections(faces[row : row + count]), _thumbnail(thumbnails, picture), clipped))
+        found.append(CascadeResult(_detections(faces[row : row + count]), _thumbnail(thumbnails, picture), clipped))
         row += asked
     return found
 

@@ -79,7 +79,7 @@ WORK = np.dtype(
 )
 
 
-class Search(NamedTuple):
+class SearchSettings(NamedTuple):
     """Which faces P-Net looks for, as `vision.mtcnn.Mtcnn` means them."""
 
     largest_scale: float
@@ -88,7 +88,7 @@ class Search(NamedTuple):
     tile_cells: int  # a side, of what one block of P-Net's kernel does
 
 
-class Plan(NamedTuple):
+class PyramidPlan(NamedTuple):
     """Pictures of some sizes as structs: what is where, but for the addresses and the known faces."""
 
     pictures: NDArray[Any]  # PICTURE; `pixels` and `thumbnail` hold offsets in their arenas
@@ -101,7 +101,7 @@ class Plan(NamedTuple):
     thumbnail_bytes: int
 
 
-def plan(sizes: Sequence[tuple[int, int, bool]], search: Search) -> Plan:
+def plan(sizes: Sequence[tuple[int, int, bool]], search: SearchSettings) -> PyramidPlan:
     """`sizes` are (rows, columns, whether to search) a picture."""
     pictures = np.zeros(len(sizes), PICTURE)
     levels: list[NDArray[Any]] = []
@@ -127,10 +127,12 @@ def plan(sizes: Sequence[tuple[int, int, bool]], search: Search) -> Plan:
             level_tiles += -(-int(level["cell_rows"]) // search.tile_cells) * int(level["tile_columns"])
             levels.append(level)
     every = np.array(levels, LEVEL) if levels else np.zeros(0, LEVEL)
-    return Plan(pictures, every, picture_tiles, level_tiles, cells, picture_bytes, halving_bytes, thumbnail_bytes)
+    return PyramidPlan(
+        pictures, every, picture_tiles, level_tiles, cells, picture_bytes, halving_bytes, thumbnail_bytes
+    )
 
 
-def _levels(rows: int, columns: int, picture: int, search: Search) -> list[NDArray[Any]]:
+def _levels(rows: int, columns: int, picture: int, search: SearchSettings) -> list[NDArray[Any]]:
     found = []
     for scale in scales_of(rows, columns, search.largest_scale, search.smallest_scale, search.factor):
         k = halvings_for(scale)

@@ -128,7 +128,7 @@ class Inbox:
         idle_ticks: bool = False,
     ) -> None:
         self._reader = reader
-        self._waiting = {kind: Waiting(limit) for kind, limit in kinds.items()}
+        self._waiting = {kind: ReceiveQueue(limit) for kind, limit in kinds.items()}
         self._decoders = {kind: msgspec.msgpack.Decoder(kind | Ended) for kind in kinds}
         self._open_senders = set(senders)
         self._beat, self._stop, self._pass_ended, self._tick_s = beat, stop, pass_ended, tick_s
@@ -247,7 +247,7 @@ def _pull(address: str, lossless: bool) -> "zmq.Socket[bytes]":
     return socket
 
 
-class Waiting:
+class ReceiveQueue:
     """What one doorway holds, by camera, at most `limit` a camera; cameras take turns. What is of no camera counts as
     one more."""
 

@@ -10,20 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Holder(Protocol):
+class FrameHolder(Protocol):
     """What can say whether a frame is still as it was written."""
 
     def holds(self, frame_id: int) -> bool: ...
 
 
 @dataclass(frozen=True)
-class View:
+class FrameView:
     """A frame where it lies. What was made of it counts only if `still_valid` afterwards (for a copy to the GPU: after
     waiting for the copy)."""
 
     frame_id: int
     image: NDArray[np.uint8]  # (H, W, 3) uint8 BGR, read-only
-    holder: Holder
+    holder: FrameHolder
 
     def still_valid(self) -> bool:
         """False when the writer has begun to overwrite the frame: drop what was made of it."""

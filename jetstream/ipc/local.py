@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.ipc.cells import CELL_WORDS, Cell, Cells, Fence
-from jetstream.ipc.frames import View, check_image, copy_image
+from jetstream.ipc.frames import FrameView, check_image, copy_image
 
 
 class LocalRing:
@@ -49,9 +49,9 @@ class LocalRing:
         image = self._images.get(frame_id)
         return None if image is None else copy_image(image, out)
 
-    def view(self, frame_id: int) -> View | None:
+    def view(self, frame_id: int) -> FrameView | None:
         image = self._images.get(frame_id)
-        return None if image is None else View(frame_id, image, self)
+        return None if image is None else FrameView(frame_id, image, self)
 
     def holds(self, frame_id: int) -> bool:
         return frame_id in self._images

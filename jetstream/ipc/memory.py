@@ -16,7 +16,7 @@ from jetstream.messages import Finished, Framed, FrameRef, Message
 Item = TypeVar("Item", Message, list[Framed])
 
 
-class Memory:
+class AnswerCache:
     """Of one stage. `kind` is the message that brings a frame, `first` the frame whose turn it is in each camera, and
     `slowest` the one below which all readers of a camera are done, so that nobody waits for it."""
 

@@ -47,12 +47,12 @@ from numpy.typing import NDArray
 
 from jetstream.errors import RingError
 from jetstream.ipc.cells import LINE_WORDS, Cell, Cells, Fence
-from jetstream.ipc.frames import View, check_image, copy_image
+from jetstream.ipc.frames import FrameView, check_image, copy_image
 from jetstream.ipc.layout import BEGUN, CELLS, CURSOR, SLOTS, Layout, checked_layout
 from jetstream.ipc.local import LocalRing
 from jetstream.ipc.segment import SHARED_MEMORY, Role, Segment, segment_name, sweep
 
-__all__ = ["Cell", "FrameReader", "LocalRing", "Ring", "Rings", "View", "segment_name", "sweep"]
+__all__ = ["Cell", "FrameReader", "FrameView", "LocalRing", "Ring", "Rings", "segment_name", "sweep"]
 
 # Short against a frame of detection (7 ms or more), long against a look at the cells (2 us): 2 % of a core to wait.
 _POLL_S = 0.001
@@ -183,7 +183,7 @@ class Ring:
         copy = copy_image(view.image, out)
         return copy if view.still_valid() else None
 
-    def view(self, frame_id: int) -> View | None:
+    def view(self, frame_id: int) -> FrameView | None:
         """The frame in place, for one who uploads it or scales it down; None when overwritten or not there."""
         words = self._words
         if not 0 <= frame_id < words[CURSOR]:
@@ -195,7 +195,7 @@ class Ring:
             return None
         if not 0 < height * width * 3 <= self.layout.frame_bytes:  # not torn, or it wouldn't be held
             raise RingError(f"{self._segment.path}: damaged: a frame of {width} x {height} px; start the run again")
-        return View(frame_id, _read_only(self._pixels(frame_id, height, width)), self)
+        return FrameView(frame_id, _read_only(self._pixels(frame_id, height, width)), self)
 
     def holds(self, frame_id: int) -> bool:
         """Whether everything read from this finished frame so far was the frame (steps 11 and 12)."""
@@ -255,7 +255,7 @@ class FrameReader(Protocol):
 
     def read(self, camera: str, frame_id: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8] | None: ...
 
-    def view(self, camera: str, frame_id: int) -> View | None: ...
+    def view(self, camera: str, frame_id: int) -> FrameView | None: ...
 
 
 class Rings(Mapping[str, Ring | LocalRing]):
@@ -281,7 +281,7 @@ class Rings(Mapping[str, Ring | LocalRing]):
         """
         return self._rings[camera].read(frame_id, out)
 
-    def view(self, camera: str, frame_id: int) -> View | None:
+    def view(self, camera: str, frame_id: int) -> FrameView | None:
         """The frame in place, to be checked with `still_valid` after use; None when lapped or not there."""
         return self._rings[camera].view(frame_id)
 

@@ -19,11 +19,11 @@ class GpuUse(NamedTuple):
     memory_bytes: int | None
 
 
-class _Utilization(ctypes.Structure):
+class _NvmlUtilization(ctypes.Structure):
     _fields_ = (("gpu", ctypes.c_uint), ("memory", ctypes.c_uint))  # percent
 
 
-class _Memory(ctypes.Structure):
+class _NvmlMemory(ctypes.Structure):
     _fields_ = (("total", ctypes.c_ulonglong), ("free", ctypes.c_ulonglong), ("used", ctypes.c_ulonglong))
 
 
@@ -49,7 +49,7 @@ class Nvml:
         return tuple(self._use(number, name, device) for number, (name, device) in enumerate(self._devices))
 
     def _use(self, number: int, name: str, device: ctypes.c_void_p) -> GpuUse:
-        rates, memory = _Utilization(), _Memory()
+        rates, memory = _NvmlUtilization(), _NvmlMemory()
         told_rates = self._nvml.nvmlDeviceGetUtilizationRates(device, ctypes.byref(rates)) == 0
         told_memory = self._nvml.nvmlDeviceGetMemoryInfo(device, ctypes.byref(memory)) == 0
         return GpuUse(

@@ -20,7 +20,7 @@ Rows = Iterable[tuple[tuple[str, ...], float]]
 BOUND_WORDS = (*(f"{bound:g}" for bound in BOUNDS_S), "+Inf")
 
 
-class Page(Collector):
+class MetricsPage(Collector):
     """`latest` gives what was said last, and the time now in ns of CLOCK_MONOTONIC."""
 
     def __init__(self, latest: Callable[[], tuple[Status | None, Readings, int]]) -> None:

@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from jetstream.config.schema import Config, Metrics
+from jetstream.config.schema import Config, MetricsConfig
 from jetstream.errors import UserError
 from jetstream.messages import Status
 from jetstream.monitoring import health
 from jetstream.monitoring.meters import Readings
-from jetstream.monitoring.prometheus import Page
+from jetstream.monitoring.prometheus import MetricsPage
 
 CLIENT_S = 5.0
 """a client that says or takes nothing for so long is left"""
@@ -28,7 +28,7 @@ MOST_CLIENTS = 16
 PLAIN = "text/plain; charset=utf-8"
 
 
-class Told:
+class LastStatus:
     """What was said last: set by the work loop in one step, read by the threads that answer."""
 
     def __init__(self, config: Config) -> None:
@@ -36,7 +36,7 @@ class Told:
         self._fresh_s = config.metrics.fresh_s
         self.last: tuple[Status | None, Readings] = (None, Readings())
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(Page(lambda: (*self.last, time.monotonic_ns())))
+        self._registry.register(MetricsPage(lambda: (*self.last, time.monotonic_ns())))
 
     def answer(self, path: str, accepts: str) -> tuple[int, str, bytes]:
         """HTTP status, content type and body."""
@@ -60,13 +60,13 @@ def _verdict(troubles: list[str], status: Status | None, now_ns: int) -> tuple[i
     return (503 if troubles else 200), PLAIN, body.encode()
 
 
-class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+class MetricsServer(socketserver.ThreadingMixIn, http.server.HTTPServer):
     """Listens from the start on, answers once it serves. Raises UserError when the endpoint can't be had."""
 
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, settings: Metrics, told: Told | None = None) -> None:
+    def __init__(self, settings: MetricsConfig, told: LastStatus | None = None) -> None:
         self.told = told
         self._room = threading.BoundedSemaphore(MOST_CLIENTS)
         host, _, port = settings.endpoint.removeprefix("http://").rpartition(":")
@@ -100,7 +100,7 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    server: Server
+    server: MetricsServer
     timeout = CLIENT_S
     server_version, sys_version = "jetstream", ""
 
@@ -122,9 +122,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(settings: Metrics, told: Told) -> Iterator[None]:
+def serving(settings: MetricsConfig, told: LastStatus) -> Iterator[None]:
     """Answers meanwhile. Raises UserError."""
-    with Server(settings, told) as server:
+    with MetricsServer(settings, told) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.5}, daemon=True).start()
         try:
             yield
@@ -132,6 +132,6 @@ def serving(settings: Metrics, told: Told) -> Iterator[None]:
             server.shutdown()
 
 
-def check_endpoint(settings: Metrics) -> None:
+def check_endpoint(settings: MetricsConfig) -> None:
     """Raises UserError when the endpoint can't be had."""
-    Server(settings).server_close()
+    MetricsServer(settings).server_close()

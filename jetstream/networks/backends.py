@@ -6,17 +6,17 @@ Knows no engine and no model. On a machine without an NVIDIA driver the answer c
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from jetstream.config.schema import Gpu
+from jetstream.config.schema import GpuConfig
 from jetstream.errors import UserError
 from jetstream.runners import cuda_context, cuda_driver, onnxrt
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import UnavailableError
 from jetstream.runners.tensorrt import bindings
 
 Backend = Literal["tensorrt", "onnxruntime", "cpu"]
 ORDER: tuple[Backend, ...] = ("tensorrt", "onnxruntime", "cpu")
 
 
-class Choice(NamedTuple):
+class BackendChoice(NamedTuple):
     """`order`: what to open a network with, best first; the later ones take over where the first can't."""
 
     order: tuple[Backend, ...]
@@ -35,16 +35,16 @@ class Choice(NamedTuple):
         return "; ".join(dict.fromkeys(better)) if better else "the best there is"
 
 
-def choose(settings: Gpu) -> Choice:
+def choose(settings: GpuConfig) -> BackendChoice:
     """What works here for `gpu.backend`. Raises UserError where one was asked for that doesn't."""
     if settings.backend == "cpu":
-        return Choice(("cpu",), {}, has_gpu=False)
+        return BackendChoice(("cpu",), {}, has_gpu=False)
     missing: dict[Backend, str] = {}
-    needs: dict[Backend, Callable[[Gpu], None]] = {"tensorrt": _need_tensorrt, "onnxruntime": _need_cuda_provider}
+    needs: dict[Backend, Callable[[GpuConfig], None]] = {"tensorrt": _need_tensorrt, "onnxruntime": _need_cuda_provider}
     for backend, need in needs.items():
         try:
             need(settings)
-        except Unavailable as reason:
+        except UnavailableError as reason:
             missing[backend] = str(reason)
     if settings.backend in missing:
         raise UserError(
@@ -53,25 +53,25 @@ def choose(settings: Gpu) -> Choice:
         )
     first = 0 if settings.backend == "auto" else ORDER.index(settings.backend)
     order = tuple(backend for backend in ORDER[first:] if backend not in missing)
-    return Choice(order, missing, has_gpu=_has_gpu())
+    return BackendChoice(order, missing, has_gpu=_has_gpu())
 
 
 def _has_gpu() -> bool:
     try:
         return bool(cuda_driver.gpus())
-    except Unavailable:
+    except UnavailableError:
         return False
 
 
-def _need_tensorrt(settings: Gpu) -> None:
+def _need_tensorrt(settings: GpuConfig) -> None:
     cuda_driver.gpu(settings.device)
     if not bindings.is_installed():
-        raise Unavailable("TensorRT isn't installed")
+        raise UnavailableError("TensorRT isn't installed")
     if not cuda_context.is_installed():
-        raise Unavailable("PyCUDA isn't installed")
+        raise UnavailableError("PyCUDA isn't installed")
 
 
-def _need_cuda_provider(settings: Gpu) -> None:
+def _need_cuda_provider(settings: GpuConfig) -> None:
     cuda_driver.gpu(settings.device)
     if onnxrt.CUDA not in onnxrt.providers():
-        raise Unavailable("this onnxruntime has no CUDA provider (onnxruntime-gpu has)")
+        raise UnavailableError("this onnxruntime has no CUDA provider (onnxruntime-gpu has)")

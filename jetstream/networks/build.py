@@ -19,17 +19,17 @@ from jetstream.gpu import cubin_cache
 from jetstream.networks import backends
 from jetstream.networks.runner import NAMES, recipe_for, said
 from jetstream.runners import cuda_driver
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import UnavailableError
 from jetstream.runners.tensorrt import prepare as supply
-from jetstream.runners.tensorrt.engine_cache import Recipe
-from jetstream.runners.tensorrt.prepare import Progress, Supplied
+from jetstream.runners.tensorrt.engine_cache import EngineRecipe
+from jetstream.runners.tensorrt.prepare import PreparedEngine, Progress
 
 COLUMNS = ("network", "precision", "sizes", "state", "s", "largest difference")
 
 log = logging.getLogger("jetstream")
 
 
-class Kernels(NamedTuple):
+class KernelBuild(NamedTuple):
     """The compiled kernels of `gpu`: how long it took, or why there are none."""
 
     capability: str
@@ -37,12 +37,12 @@ class Kernels(NamedTuple):
     reason: str = ""
 
 
-class Built(NamedTuple):
+class BuildReport(NamedTuple):
     """All that TensorRT's path needs."""
 
     folder: Path
-    engines: list[Supplied]
-    kernels: Kernels
+    engines: list[PreparedEngine]
+    kernels: KernelBuild
 
     @property
     def is_whole(self) -> bool:
@@ -63,7 +63,7 @@ def prepare(config: Config, progress: Progress | None = None) -> Config:
     following = choice.order[1]
     try:
         built = _supply(config, progress)
-    except Unavailable as reason:
+    except UnavailableError as reason:
         if config.gpu.backend == "tensorrt":
             raise UserError(f'gpu.backend: "tensorrt" can\'t run here: {reason}; set it to "auto"') from None
         log.warning("gpu.backend auto: %s (%s)", NAMES[following], reason)
@@ -75,7 +75,7 @@ def prepare(config: Config, progress: Progress | None = None) -> Config:
     return _with_gpu(config, backend="tensorrt", engines_dir=str(built.folder))
 
 
-def build(config: Config, progress: Progress | None = None) -> Built:
+def build(config: Config, progress: Progress | None = None) -> BuildReport:
     """Build and test every engine that the config needs, and compile the kernels.
 
     Raises ModelError where nothing can be built here, and why.
@@ -83,15 +83,15 @@ def build(config: Config, progress: Progress | None = None) -> Built:
     try:
         choice = backends.choose(_with_gpu(config, backend="auto").gpu)
         if "tensorrt" in choice.missing:
-            raise Unavailable(choice.missing["tensorrt"])
+            raise UnavailableError(choice.missing["tensorrt"])
         built = _supply(config, progress)
-    except Unavailable as reason:
+    except UnavailableError as reason:
         raise ModelError(f"no engines can be built here: {reason}; the networks run without them") from None
     _warn(built, choice.order[1])
     return built
 
 
-def rows(built: Built) -> Iterator[tuple[str, ...]]:
+def rows(built: BuildReport) -> Iterator[tuple[str, ...]]:
     """A line of `jetstream build`'s table for each engine and one for the kernels, under COLUMNS."""
     for one in built.engines:
         sizes = ", ".join(map(str, one.recipe.profiles))
@@ -107,44 +107,46 @@ def _state(has_failed: bool, seconds: float) -> tuple[str, str]:
     return ("built", f"{seconds:.0f}") if seconds else ("was there", "")
 
 
-def recipes(config: Config, tensorrt: str) -> tuple[Recipe, ...]:
-    """What each network's engine is made of. Raises ModelError without models, Unavailable without a GPU."""
+def recipes(config: Config, tensorrt: str) -> tuple[EngineRecipe, ...]:
+    """What each network's engine is made of. Raises ModelError without models, UnavailableError without a GPU."""
     return tuple(recipe_for(path, config, tensorrt) for path in weights.paths(Path(config.models.dir)))
 
 
-def _supply(config: Config, progress: Progress | None) -> Built:
+def _supply(config: Config, progress: Progress | None) -> BuildReport:
     gpu = cuda_driver.gpu(config.gpu.device)
     found = supply.probe()
     if missing := found.tensorrt_missing or found.pycuda_missing:
-        raise Unavailable(missing)
+        raise UnavailableError(missing)
     wanted = recipes(config, found.tensorrt)
     folder, trouble = supply.writable(engines_dir(config))
     if trouble:
         folder = _without_writing(engines_dir(config), wanted, gpu.capability, folder, trouble)
     supplied = supply.ensure(wanted, folder, device=config.gpu.device, progress=progress)
-    return Built(folder, supplied, _kernels(folder, gpu.capability))
+    return BuildReport(folder, supplied, _kernels(folder, gpu.capability))
 
 
-def _kernels(folder: Path, capability: str) -> Kernels:
+def _kernels(folder: Path, capability: str) -> KernelBuild:
     began_s = time.monotonic()
     try:
         if cubin_cache.is_there(folder, capability):
-            return Kernels(capability)
+            return KernelBuild(capability)
         cubin_cache.ensure(folder, capability)
-    except Unavailable as reason:
-        return Kernels(capability, reason=str(reason))
-    return Kernels(capability, time.monotonic() - began_s)
+    except UnavailableError as reason:
+        return KernelBuild(capability, reason=str(reason))
+    return KernelBuild(capability, time.monotonic() - began_s)
 
 
 def _has_kernels(folder: Path, capability: str) -> bool:
     """Also where none are made for such a GPU."""
     try:
         return cubin_cache.is_there(folder, capability)
-    except Unavailable:
+    except UnavailableError:
         return True
 
 
-def _without_writing(folder: Path, wanted: Sequence[Recipe], capability: str, temporary: Path, trouble: str) -> Path:
+def _without_writing(
+    folder: Path, wanted: Sequence[EngineRecipe], capability: str, temporary: Path, trouble: str
+) -> Path:
     """A folder that can't be written serves where it holds all engines and the kernels, else one in the temporary files
     does, which gets what there is."""
     has_engines = all((folder / one.file).exists() for one in wanted)
@@ -157,7 +159,7 @@ def _without_writing(folder: Path, wanted: Sequence[Recipe], capability: str, te
     return temporary
 
 
-def _warn(built: Built, following: backends.Backend) -> None:
+def _warn(built: BuildReport, following: backends.Backend) -> None:
     for one in built.engines:
         for note in one.notes:
             log.warning("%s: an engine was set aside and built again: %s", one.recipe.network, note)
@@ -168,7 +170,7 @@ def _warn(built: Built, following: backends.Backend) -> None:
         log.warning("the GPU's kernels can't be compiled (%s); %s", reason, lost)
 
 
-def _what(supplied: Sequence[Supplied]) -> tuple[str, str, str]:
+def _what(supplied: Sequence[PreparedEngine]) -> tuple[str, str, str]:
     recipe = supplied[0].recipe
     return recipe.tensorrt, recipe.precision, recipe.gpu
 

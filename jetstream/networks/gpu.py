@@ -8,24 +8,24 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from jetstream import weights
-from jetstream.config.schema import Camera, Config, engines_dir
+from jetstream.config.schema import CameraConfig, Config, engines_dir
 from jetstream.gpu import cubin_cache, pnet
-from jetstream.gpu.cascade import Cascade, Settings, logit
+from jetstream.gpu.cascade import Cascade, CascadeSettings, logit
 from jetstream.gpu.detector import GpuDetector
 from jetstream.gpu.device import CudaDevice, Device
 from jetstream.gpu.embedder import GpuEmbedder
 from jetstream.gpu.engine_net import EngineNet
-from jetstream.gpu.structs import Search
+from jetstream.gpu.structs import SearchSettings
 from jetstream.networks.runner import load_engine_of
 from jetstream.runners import cuda_driver
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import UnavailableError
 from jetstream.vision.detection.mtcnn import AFTER_PNET_IOU
 from jetstream.vision.detection.proposals import CELL_PX
 
 
 @contextmanager
 def open_device(config: Config) -> Iterator[CudaDevice]:
-    """The GPU of this config. Raises Unavailable where it, PyCUDA or its kernels are missing."""
+    """The GPU of this config. Raises UnavailableError where it, PyCUDA or its kernels are missing."""
     capability = cuda_driver.gpu(config.gpu.device).capability
     device = CudaDevice(config.gpu.device, cubin_cache.load(engines_dir(config), capability))
     try:
@@ -36,7 +36,7 @@ def open_device(config: Config) -> Iterator[CudaDevice]:
 
 @contextmanager
 def open_net(path: Path, config: Config, device: Device) -> Iterator[EngineNet]:
-    """A network's engine on the device. Raises Unavailable, where it isn't built too, and ModelError."""
+    """A network's engine on the device. Raises UnavailableError, where it isn't built too, and ModelError."""
     engine = load_engine_of(path, config)
     with device.current():
         net = EngineNet(engine, device)
@@ -49,7 +49,7 @@ def open_net(path: Path, config: Config, device: Device) -> Iterator[EngineNet]:
 
 @contextmanager
 def open_gpu_detector(config: Config) -> Iterator[GpuDetector]:
-    """The cascade for `detect.batch` pictures of the largest camera. Raises Unavailable where anything is missing."""
+    """The cascade for `detect.batch` pictures of the largest camera. Raises UnavailableError where anything is missing."""
     files = weights.paths(Path(config.models.dir))
     with ExitStack() as stack:
         device = stack.enter_context(open_device(config))
@@ -61,13 +61,13 @@ def open_gpu_detector(config: Config) -> Iterator[GpuDetector]:
             try:
                 cascade.reserve([(camera.max_height, camera.max_width) for camera in _largest(config)])
             except RuntimeError as error:
-                raise Unavailable(str(error)) from None
+                raise UnavailableError(str(error)) from None
         yield GpuDetector(device, cascade)
 
 
 @contextmanager
 def open_gpu_embedder(config: Config) -> Iterator[GpuEmbedder]:
-    """The embedder that cuts its own chips. Raises Unavailable where anything is missing, and ModelError."""
+    """The embedder that cuts its own chips. Raises UnavailableError where anything is missing, and ModelError."""
     with ExitStack() as stack:
         device = stack.enter_context(open_device(config))
         net = stack.enter_context(open_net(weights.paths(Path(config.models.dir)).embedder, config, device))
@@ -77,17 +77,17 @@ def open_gpu_embedder(config: Config) -> Iterator[GpuEmbedder]:
         yield embedder
 
 
-def settings_of(config: Config, tile_cells: int) -> Settings:
+def settings_of(config: Config, tile_cells: int) -> CascadeSettings:
     """What the cascade looks for under this config."""
     detect = config.detect
     assert detect.thresholds is not None  # config.with_preset filled it
     smallest = CELL_PX / detect.max_face_px if detect.max_face_px else 0.0
-    search = Search(CELL_PX / detect.min_face_px, smallest, detect.factor, tile_cells)
+    search = SearchSettings(CELL_PX / detect.min_face_px, smallest, detect.factor, tile_cells)
     first, second, third = (logit(threshold) for threshold in detect.thresholds)
-    return Settings(search, (first, second, third), AFTER_PNET_IOU, detect.batch)
+    return CascadeSettings(search, (first, second, third), AFTER_PNET_IOU, detect.batch)
 
 
-def _largest(config: Config) -> list[Camera]:
+def _largest(config: Config) -> list[CameraConfig]:
     """A batch holds one frame a camera at most."""
     by_size = sorted(config.cameras, key=lambda camera: camera.max_width * camera.max_height, reverse=True)
     return by_size[: config.detect.batch]

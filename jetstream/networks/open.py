@@ -15,7 +15,7 @@ from jetstream import weights
 from jetstream.config.schema import Config
 from jetstream.networks import backends
 from jetstream.networks.runner import NotBuiltError, open_runner
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import UnavailableError
 from jetstream.vision.detection.detector import CpuDetector, Detector
 from jetstream.vision.detection.mtcnn import BATCH, Mtcnn
 from jetstream.vision.recognition.embedder import CpuEmbedder, Embedder
@@ -96,6 +96,6 @@ def _entered(stack: ExitStack, on_gpu: AbstractContextManager[T], otherwise: str
         return stack.enter_context(on_gpu)
     except NotBuiltError:
         return None
-    except Unavailable as reason:
+    except UnavailableError as reason:
         log.warning(otherwise, reason)
         return None

@@ -15,7 +15,7 @@ What lies outside, such as a photo larger than the cameras' frames, is for anoth
 
 import math
 
-from jetstream.config.schema import Camera, Config
+from jetstream.config.schema import CameraConfig, Config
 from jetstream.runners.tensorrt.engine_cache import Profile, fixed
 
 CELL_PX = 12  # P-Net's smallest picture
@@ -43,7 +43,7 @@ def batches(most: int) -> tuple[int, ...]:
 
 
 def _levels(config: Config) -> Profile:
-    cameras = config.cameras or (Camera(name="any", source="any"),)
+    cameras = config.cameras or (CameraConfig(name="any", source="any"),)
     # a camera's frames are scaled down to its largest size, and the first level has a cell in the smallest face
     scale = CELL_PX / config.detect.min_face_px
     rows, columns = (

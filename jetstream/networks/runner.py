@@ -11,10 +11,10 @@ from jetstream.config.schema import Config, engines_dir
 from jetstream.networks import backends
 from jetstream.networks.profiles import profiles_of
 from jetstream.runners import cuda_driver
-from jetstream.runners.base import Runner, Unavailable
+from jetstream.runners.base import Runner, UnavailableError
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.runners.tensorrt import bindings, engine_cache
-from jetstream.runners.tensorrt.engine_cache import Engine, Recipe
+from jetstream.runners.tensorrt.engine_cache import Engine, EngineRecipe
 from jetstream.runners.tensorrt.runner import TensorRTRunner
 
 NAMES = {"tensorrt": "TensorRT", "onnxruntime": "ONNX Runtime's CUDA provider", "cpu": "ONNX Runtime on the CPU"}
@@ -22,7 +22,7 @@ NAMES = {"tensorrt": "TensorRT", "onnxruntime": "ONNX Runtime's CUDA provider", 
 log = logging.getLogger("jetstream")
 
 
-class NotBuiltError(Unavailable):
+class NotBuiltError(UnavailableError):
     """No engine yet, which is nobody's fault."""
 
 
@@ -41,7 +41,7 @@ def open_runner(path: Path, config: Config, *, threads: int = 1) -> Runner:
                 runner = OnnxRunner(path, threads=threads, device=config.gpu.device)
         except NotBuiltError as reason:
             _say(logging.INFO, f"{reason}; until then {NAMES[following]} runs what lacks one")
-        except Unavailable as reason:
+        except UnavailableError as reason:
             _say(logging.WARNING, f"{path.stem}: {NAMES[backend]} can't run it ({reason}); {NAMES[following]} does")
         else:
             if config.gpu.backend == "auto":
@@ -53,7 +53,7 @@ def open_runner(path: Path, config: Config, *, threads: int = 1) -> Runner:
 
 
 def open_tensorrt(path: Path, config: Config, *, threads: int = 1) -> TensorRTRunner:
-    """The network's engine, which must be built. Raises Unavailable, NotBuiltError among them, and ModelError."""
+    """The network's engine, which must be built. Raises UnavailableError, NotBuiltError among them, and ModelError."""
     engine = load_engine_of(path, config)
     outside = functools.partial(OnnxRunner, path, threads=threads)
     return TensorRTRunner(engine, device=config.gpu.device, outside=outside)
@@ -72,13 +72,13 @@ def load_engine_of(path: Path, config: Config) -> Engine:
         )
     try:
         return engine_cache.read(file, recipe)
-    except Unavailable:
+    except UnavailableError:
         engine_cache.set_aside(file)
         raise
 
 
-def recipe_for(path: Path, config: Config, tensorrt: str) -> Recipe:
-    """What this config's engine of the network is made of. Raises ModelError, and Unavailable without a GPU."""
+def recipe_for(path: Path, config: Config, tensorrt: str) -> EngineRecipe:
+    """What this config's engine of the network is made of. Raises ModelError, and UnavailableError without a GPU."""
     return engine_cache.recipe(
         path,
         tensorrt=tensorrt,
@@ -88,7 +88,7 @@ def recipe_for(path: Path, config: Config, tensorrt: str) -> Recipe:
     )
 
 
-def said(choice: backends.Choice, backend: backends.Backend) -> str:
+def said(choice: backends.BackendChoice, backend: backends.Backend) -> str:
     """The log's one line."""
     return f"gpu.backend auto: {NAMES[backend]} ({choice.why if backend == choice.best else 'the best that works'})"
 

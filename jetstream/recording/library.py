@@ -14,22 +14,22 @@ from jetstream.errors import GARBLED, UserError
 from jetstream.recording.events_file import is_open
 
 
-class _Vote(msgspec.Struct):
+class _VoteNames(msgspec.Struct):
     name: str | None = None
 
 
-class _Track(msgspec.Struct):
+class _TrackNames(msgspec.Struct):
     name: str | None = None
-    votes: tuple[_Vote, ...] = ()
+    votes: tuple[_VoteNames, ...] = ()
 
 
-class _Event(msgspec.Struct):
+class _EventNames(msgspec.Struct):
     """What of an event says who is in it, in every version of its schema."""
 
-    tracks: tuple[_Track, ...] = ()
+    tracks: tuple[_TrackNames, ...] = ()
 
 
-_DECODER = msgspec.json.Decoder(_Event)
+_DECODER = msgspec.json.Decoder(_EventNames)
 
 
 def check_finished(folder: Path) -> None:

@@ -27,12 +27,12 @@ LONGEST_LINE = 1 << 20
 """bytes of an event line, and more; what is longer is no event"""
 
 
-class _Event(msgspec.Struct):
+class _EventHead(msgspec.Struct):
     schema: int
     camera: str
 
 
-class Kept(NamedTuple):
+class StoredRecording(NamedTuple):
     """One recording: its events last, since without them nobody knows that the video is ours."""
 
     files: tuple[Path, ...]
@@ -66,7 +66,7 @@ def sweep(
     return gone
 
 
-def recordings(folder: Path) -> Iterator[Kept]:
+def recordings(folder: Path) -> Iterator[StoredRecording]:
     """Those that `record` made in `folder`."""
     try:
         names = sorted(os.listdir(folder))
@@ -83,18 +83,18 @@ def recordings(folder: Path) -> Iterator[Kept]:
                 status = [path.stat() for path in files]
             except OSError:
                 continue
-            yield Kept(tuple(files), sum(s.st_size for s in status), max(s.st_mtime for s in status))
+            yield StoredRecording(tuple(files), sum(s.st_size for s in status), max(s.st_mtime for s in status))
 
 
 def is_ours(line: bytes, camera: str) -> bool:
     """Whether it is an event line of that camera."""
     try:
-        return msgspec.json.decode(line, type=_Event).camera == camera
+        return msgspec.json.decode(line, type=_EventHead).camera == camera
     except GARBLED:
         return False
 
 
-def _is_used(kept: Kept, in_use: Callable[[Path], bool]) -> bool:
+def _is_used(kept: StoredRecording, in_use: Callable[[Path], bool]) -> bool:
     try:
         return in_use(kept.events)
     except OSError:
@@ -116,7 +116,7 @@ def _first_line(path: Path) -> bytes:
         return b""
 
 
-def _delete(kept: Kept, why: str) -> bool:
+def _delete(kept: StoredRecording, why: str) -> bool:
     try:
         for path in kept.files:
             path.unlink()

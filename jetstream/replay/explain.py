@@ -6,12 +6,12 @@ Knows no file, no stage and no vote but those in the messages.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from jetstream.messages import Tracked, TrackedFace, Vote
+from jetstream.messages import NameCandidate, Tracked, TrackedFace
 
 
 @dataclass
-class _Story:
-    """One track's; owned by its Stories alone."""
+class _TrackExplanation:
+    """One track's; owned by its TrackExplanations alone."""
 
     first_s: float
     last: TrackedFace
@@ -19,16 +19,16 @@ class _Story:
     names: list[tuple[float, str | None]] = field(default_factory=list)  # since when each was shown
 
 
-class Stories:
+class TrackExplanations:
     """The tracks of a replay, in order of appearance."""
 
     def __init__(self) -> None:
-        self._stories: dict[tuple[str, int], _Story] = {}
+        self._stories: dict[tuple[str, int], _TrackExplanation] = {}
 
     def add(self, tracked: Tracked) -> None:
         camera, time_s = tracked.frame.camera, tracked.frame.pts_s
         for face in tracked.faces:
-            story = self._stories.setdefault((camera, face.track_id), _Story(time_s, face, time_s))
+            story = self._stories.setdefault((camera, face.track_id), _TrackExplanation(time_s, face, time_s))
             story.last, story.last_s = face, time_s
             if not story.names or story.names[-1][1] != face.name:
                 story.names.append((time_s, face.name))
@@ -52,7 +52,7 @@ def _shown(names: list[tuple[float, str | None]]) -> str:
     return _who(first) + "".join(f", from {since_s:.2f} s {_who(name)}" for since_s, name in others)
 
 
-def _reason(vote: Vote) -> str:
+def _reason(vote: NameCandidate) -> str:
     answers = "1 answer" if vote.answers == 1 else f"{vote.answers} answers"
     closest = "" if vote.distance is None else f", closest at {vote.distance:.2f}"
     photo = f", nearest photo {vote.photo}" if vote.photo else ""

@@ -22,7 +22,7 @@ from jetstream.ipc.ring import Rings
 from jetstream.messages import Captured, Detected, Ended, Message, Named, Tick, Tracked, Wanted
 from jetstream.recording.events_file import open_events, write_event
 from jetstream.recording.writer import FPS
-from jetstream.replay.explain import Stories
+from jetstream.replay.explain import TrackExplanations
 from jetstream.video import source
 from jetstream.video.sink import CONTAINERS, VideoSink
 from jetstream.vision.drawing import blur, draw
@@ -38,7 +38,7 @@ def replay(config: Config) -> Iterator[tuple[Tracked, Rings]]:
     )
     captured = _only(Captured, capture(_endless_ticks(), rings, config))
     detected = _only(Detected, detect(([message] for message in captured), rings, config))
-    questions = Feed()
+    questions = FeedIterator()
     answers = _only(Named, recognize(([question] for question in questions), rings, config))
     answered: deque[Message] = deque()
 
@@ -77,7 +77,7 @@ def to_files(
     """
     check_outputs(config.cameras[0].source, events, video)
     expected = source.probe(config.cameras[0].source).frames
-    stories = Stories()
+    stories = TrackExplanations()
     with ExitStack() as stack:
         file = stack.enter_context(open_events(stack.enter_context(whole(events)))) if events else sys.stdout
         sink = None
@@ -136,7 +136,7 @@ def _open_sink(stack: ExitStack, path: Path, image: NDArray[np.uint8], config: C
     return sink
 
 
-class Feed(Iterator[Message]):
+class FeedIterator(Iterator[Message]):
     """An iterator that is filled from outside, just before it is asked."""
 
     def __init__(self) -> None:

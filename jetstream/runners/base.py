@@ -17,7 +17,7 @@ Arrays: TypeAlias = dict[str, NDArray[Any]]
 _REMEDY = "run `jetstream models` to rebuild it"
 
 
-class Unavailable(Exception):  # noqa: N818  not an error yet: the next backend takes over
+class UnavailableError(Exception):
     """A backend that can't run here, or not this network; the text is a clause that says why."""
 
 

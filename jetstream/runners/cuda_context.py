@@ -10,12 +10,12 @@ import importlib.util
 from collections.abc import Iterator
 from typing import Any
 
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import UnavailableError
 
-_open: dict[int, "Context"] = {}
+_open: dict[int, "CudaContext"] = {}
 
 
-class Context:
+class CudaContext:
     """A device's primary context. Get one from `use`; whoever got it calls `close` once."""
 
     def __init__(self, device: int) -> None:
@@ -24,7 +24,7 @@ class Context:
             cuda.init()
             self._context = cuda.Device(device).retain_primary_context()
         except cuda.Error as error:
-            raise Unavailable(f"no CUDA context on GPU {device} ({error})") from None
+            raise UnavailableError(f"no CUDA context on GPU {device} ({error})") from None
         self._device = device
         self._users = 0
 
@@ -45,9 +45,9 @@ class Context:
             self._context.detach()
 
 
-def use(device: int) -> Context:
-    """The process's context on this device. Raises Unavailable where PyCUDA or the device is missing."""
-    context = _open.get(device) or _open.setdefault(device, Context(device))
+def use(device: int) -> CudaContext:
+    """The process's context on this device. Raises UnavailableError where PyCUDA or the device is missing."""
+    context = _open.get(device) or _open.setdefault(device, CudaContext(device))
     context._users += 1
     return context
 
@@ -58,11 +58,11 @@ def is_installed() -> bool:
 
 @functools.cache  # asked at every call of the GPU, and looking for a package takes 100 us
 def driver() -> Any:
-    """`pycuda.driver`. Raises Unavailable."""
+    """`pycuda.driver`. Raises UnavailableError."""
     if not is_installed():
-        raise Unavailable("PyCUDA isn't installed")
+        raise UnavailableError("PyCUDA isn't installed")
     try:
         import pycuda.driver as cuda
     except ImportError as error:
-        raise Unavailable(f"PyCUDA can't be imported ({error})") from None
+        raise UnavailableError(f"PyCUDA can't be imported ({error})") from None
     return cuda

@@ -7,14 +7,14 @@ import ctypes
 import functools
 from typing import NamedTuple
 
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import UnavailableError
 
 _DRIVER = "libcuda.so.1"
 _NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE
 _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
 
 
-class Gpu(NamedTuple):
+class GpuInfo(NamedTuple):
     """One GPU; its place in `gpus` is its `gpu.device`."""
 
     name: str
@@ -25,17 +25,17 @@ class Gpu(NamedTuple):
         return f"{self.name}, compute capability {self.capability}"
 
 
-def gpu(device: int) -> Gpu:
-    """The GPU with this number. Raises Unavailable, saying what is missing."""
+def gpu(device: int) -> GpuInfo:
+    """The GPU with this number. Raises UnavailableError, saying what is missing."""
     found = gpus()
     if device >= len(found):
-        raise Unavailable(f"this machine has {len(found)} GPUs, so there is no gpu.device {device}")
+        raise UnavailableError(f"this machine has {len(found)} GPUs, so there is no gpu.device {device}")
     return found[device]
 
 
 @functools.cache
-def gpus() -> tuple[Gpu, ...]:
-    """Every GPU. Raises Unavailable where there is no driver or no GPU."""
+def gpus() -> tuple[GpuInfo, ...]:
+    """Every GPU. Raises UnavailableError where there is no driver or no GPU."""
     cuda = _driver()
     count = ctypes.c_int()
     _ask(cuda.cuDeviceGetCount(ctypes.byref(count)))
@@ -43,7 +43,7 @@ def gpus() -> tuple[Gpu, ...]:
 
 
 def cuda_version() -> str:
-    """The newest CUDA that the driver runs, such as "13.0". Raises Unavailable."""
+    """The newest CUDA that the driver runs, such as "13.0". Raises UnavailableError."""
     version = ctypes.c_int()
     _ask(_driver().cuDriverGetVersion(ctypes.byref(version)))
     return f"{version.value // 1000}.{version.value % 1000 // 10}"
@@ -54,12 +54,12 @@ def _driver() -> ctypes.CDLL:
     try:
         cuda = ctypes.CDLL(_DRIVER)
     except OSError:
-        raise Unavailable(f"no NVIDIA driver ({_DRIVER})") from None
+        raise UnavailableError(f"no NVIDIA driver ({_DRIVER})") from None
     _ask(cuda.cuInit(0))
     return cuda
 
 
-def _gpu(cuda: ctypes.CDLL, number: int) -> Gpu:
+def _gpu(cuda: ctypes.CDLL, number: int) -> GpuInfo:
     device, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
     name, memory = ctypes.create_string_buffer(256), ctypes.c_size_t()
     _ask(cuda.cuDeviceGet(ctypes.byref(device), number))
@@ -67,11 +67,11 @@ def _gpu(cuda: ctypes.CDLL, number: int) -> Gpu:
     _ask(cuda.cuDeviceGetAttribute(ctypes.byref(major), _MAJOR, device))
     _ask(cuda.cuDeviceGetAttribute(ctypes.byref(minor), _MINOR, device))
     _ask(cuda.cuDeviceTotalMem_v2(ctypes.byref(memory), device))
-    return Gpu(name.value.decode(errors="replace"), f"{major.value}.{minor.value}", memory.value)
+    return GpuInfo(name.value.decode(errors="replace"), f"{major.value}.{minor.value}", memory.value)
 
 
 def _ask(status: int) -> None:
     if status == _NO_DEVICE:
-        raise Unavailable("the NVIDIA driver sees no GPU")
+        raise UnavailableError("the NVIDIA driver sees no GPU")
     if status:
-        raise Unavailable(f"the NVIDIA driver fails (CUDA error {status})")
+        raise UnavailableError(f"the NVIDIA driver fails (CUDA error {status})")

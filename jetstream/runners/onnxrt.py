@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from jetstream.errors import ModelError
-from jetstream.runners.base import Arrays, TensorSpec, Unavailable, require_feeds
+from jetstream.runners.base import Arrays, TensorSpec, UnavailableError, require_feeds
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
@@ -45,7 +45,7 @@ class OnnxRunner:
     def __init__(self, path: Path | str, *, threads: int = 1, device: int | None = None) -> None:
         """Load a .onnx file; `device` is a GPU's number, None the CPU. On a GPU too the arithmetic is float32.
 
-        Raises ModelError where the file is missing or damaged, Unavailable where the CUDA provider can't run.
+        Raises ModelError where the file is missing or damaged, UnavailableError where the CUDA provider can't run.
         """
         self._session: ort.InferenceSession | None = _open(Path(path), _options(threads), device)
         self.inputs = tuple(_spec(node) for node in self._session.get_inputs())
@@ -100,11 +100,11 @@ def _open(path: Path, options: ort.SessionOptions, device: int | None) -> ort.In
     if not path.is_file():
         raise ModelError(f"{path}: no such model; run `jetstream models` to build it")
     if device is not None and CUDA not in providers():
-        raise Unavailable("this onnxruntime has no CUDA provider (onnxruntime-gpu has)")
+        raise UnavailableError("this onnxruntime has no CUDA provider (onnxruntime-gpu has)")
     try:
         session = ort.InferenceSession(str(path), options, providers=_wanted(device))
         if device is not None and CUDA not in session.get_providers():  # it went to the CPU in silence
-            raise Unavailable("onnxruntime's CUDA provider can't be loaded (its CUDA or cuDNN is missing)")
+            raise UnavailableError("onnxruntime's CUDA provider can't be loaded (its CUDA or cuDNN is missing)")
         return session
     except _LOAD_ERRORS as error:
         reason = str(error).strip().splitlines()[0]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from jetstream.config.schema import Pipeline
+from jetstream.config.schema import PipelineConfig
 from jetstream.messages import Heartbeat, ProcessStatus
 from jetstream.pipeline import Stage
 from jetstream.runtime.counters import counted, drops_by_reason
@@ -30,7 +30,7 @@ log = logging.getLogger("jetstream")
 
 
 @dataclass
-class Child:
+class StageProcess:
     """Times are of time.monotonic()."""
 
     name: str
@@ -106,14 +106,14 @@ class Child:
             return 0
         return (int(resident) - int(shared)) * PAGE_BYTES
 
-    def silence(self, limits: Pipeline, now_s: float) -> str:
+    def silence(self, limits: PipelineConfig, now_s: float) -> str:
         """In words, where it is too long; else nothing."""
         heard_s, limit_s = self.beat_s, limits.heartbeat_timeout_s
         if heard_s is None:
             heard_s, limit_s = self.started_s, limits.start_timeout_s
         return f"silent for {now_s - heard_s:.0f} s" if now_s - heard_s > limit_s else ""
 
-    def excess(self, limits: Pipeline) -> str:
+    def excess(self, limits: PipelineConfig) -> str:
         """Of memory, in words; else nothing. To be asked before the machine has none left, when the kernel would choose
         whom to kill."""
         own_bytes, limit_bytes = self.own_bytes(), limits.memory_mb * 1e6 or MACHINE_BYTES / 2
@@ -171,7 +171,7 @@ class Child:
         return ProcessStatus(self.name, state, self.restarted, beat, silent_s)  # type: ignore[arg-type]
 
 
-def signal_all(children: Iterable[Child], signum: signal.Signals) -> None:
+def signal_all(children: Iterable[StageProcess], signum: signal.Signals) -> None:
     for child in children:
         if child.running and child.popen is not None:
             child.popen.send_signal(signum)

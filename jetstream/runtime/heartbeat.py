@@ -16,7 +16,7 @@ import zmq
 from jetstream.ipc.bus import Inbox, Outbox, endpoint
 from jetstream.messages import Detected, Dropped, Framed, FrameRef, Heartbeat, InUse, Message, Named, Searching, Tracked
 from jetstream.runtime.counters import Counts
-from jetstream.runtime.spans import SpanTeller
+from jetstream.runtime.spans import SpanSender
 
 SUPERVISOR = "supervisor"
 """reader of heartbeats"""
@@ -30,7 +30,7 @@ LOST_ON = {"lapped": "ring", "unread": "camera", "reconnect": "camera", "disk": 
 STATES = ("tentative", "confirmed", "lost")
 
 
-class Pulse:
+class HeartbeatSender:
     """Counts what a process does and tells the supervisor, from the work loop, so that a hung stage falls silent.
 
     `min_quality`: looks below it were not embedded.
@@ -42,7 +42,7 @@ class Pulse:
         self._socket.set(zmq.SNDHWM, 4)
         self._socket.connect(endpoint(run_dir, Heartbeat, SUPERVISOR))
         self._encoder = msgspec.msgpack.Encoder()
-        self._spans = SpanTeller(name, run_dir)
+        self._spans = SpanSender(name, run_dir)
         self._latencies_ms: deque[float] = deque(maxlen=LATENCY_WINDOW)
         self._handled_s: deque[float] = deque(maxlen=LATENCY_WINDOW)
         self._handled_ns = 0

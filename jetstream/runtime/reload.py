@@ -50,7 +50,7 @@ OF_ENGINES = ("detect.min_face_px", "detect.factor", "detect.batch", "recognize.
 """what TensorRT's engines are built for, before the pipeline starts"""
 
 
-class Plan(NamedTuple):
+class ReloadPlan(NamedTuple):
     """What a reload does."""
 
     before: Config  # in use until now
@@ -74,11 +74,11 @@ class Reloader:
     """`read` gives the config as it is written now, and raises UserError where it is a bad one; `check` raises it for
     what a stage could not start with."""
 
-    def __init__(self, read: Callable[[], Config], written: Config, check: Callable[[Plan], None]) -> None:
+    def __init__(self, read: Callable[[], Config], written: Config, check: Callable[[ReloadPlan], None]) -> None:
         self._read, self._check = read, check
         self._written = written
 
-    def plan(self, in_use: Config) -> Plan:
+    def plan(self, in_use: Config) -> ReloadPlan:
         """Changes of the file on top of what is in use, which start-up may have completed; in use itself once `took` is
         told. Raises UserError."""
         written, new = self._written, self._read()
@@ -93,11 +93,11 @@ class Reloader:
             stages |= frozenset(readers(key, in_use) or ())
             taken.append(key)
         running = {stage.name for stage in pipeline.wanted(config)} - set(config.pipeline.without)
-        plan = Plan(in_use, config, written, tuple(taken), tuple(kept), stages & running)
+        plan = ReloadPlan(in_use, config, written, tuple(taken), tuple(kept), stages & running)
         self._check(plan)
         return plan
 
-    def took(self, plan: Plan) -> None:
+    def took(self, plan: ReloadPlan) -> None:
         """It is in use now."""
         self._written = plan.written
 

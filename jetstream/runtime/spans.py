@@ -22,7 +22,7 @@ RECONNECT_MS = 200
 """how soon a new listener is found"""
 
 
-class SpanTeller:
+class SpanSender:
     """Of one process. Not bound to a listener: `tell` looks whether there is one."""
 
     def __init__(self, name: str, run_dir: Path) -> None:

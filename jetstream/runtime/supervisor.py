@@ -20,7 +20,7 @@ from jetstream.ipc.bus import endpoint
 from jetstream.logs import masked, set_up_logging
 from jetstream.messages import Heartbeat, Status
 from jetstream.runtime import signals
-from jetstream.runtime.child import Child, describe, signal_all
+from jetstream.runtime.child import StageProcess, describe, signal_all
 from jetstream.runtime.heartbeat import SUPERVISOR
 from jetstream.runtime.reload import LOGGING, Reloader
 from jetstream.runtime.run_dir import RunDir
@@ -52,7 +52,7 @@ class Supervisor:
         self._reloader, self._reload_asked, self._reload_answered = reloader, False, True
         self._run_dir = run_dir
         self._children = [
-            Child(name, stage)
+            StageProcess(name, stage)
             for stage in pipeline.wanted(config)
             if stage.name not in config.pipeline.without
             for name in pipeline.processes(stage, config)
@@ -185,7 +185,7 @@ class Supervisor:
         if self._stopping_since is not None:
             self._press(now_s - self._stopping_since)
 
-    def _has_no_more_input(self, child: Child, now_s: float) -> bool:
+    def _has_no_more_input(self, child: StageProcess, now_s: float) -> bool:
         """Its input's processes ended a while ago, and one that died may not have said so."""
         before = [other for other in self._children if other.stage.name == child.stage.after]
         if not before and child.is_driven and not child.is_capture:  # captures run by hand: whoever takes of them tells
@@ -195,7 +195,7 @@ class Supervisor:
         child.input_ended_s = child.input_ended_s or now_s
         return child.is_driven or now_s - child.input_ended_s > self._limits.stop_timeout_s
 
-    def _ended(self, child: Child, code: int, now_s: float) -> None:
+    def _ended(self, child: StageProcess, code: int, now_s: float) -> None:
         if child.ending_s is not None and self._stopping_since is None:
             child.renew(now_s)
         elif code == 0:
@@ -212,7 +212,7 @@ class Supervisor:
         else:
             self._restart(child, code, now_s)
 
-    def _restart(self, child: Child, code: int, now_s: float) -> None:
+    def _restart(self, child: StageProcess, code: int, now_s: float) -> None:
         child.bury(now_s, self._limits.restart_window_s)
         # one camera's driver, what names can wait for, or a port in other hands: no reason to give up the others
         if code == StuckError.exit_code or not child.stage.vital:
@@ -234,12 +234,12 @@ class Supervisor:
             return
         log.warning("%s: %s; starting it again", child.name, describe(code))
 
-    def _can_do_without_gpu(self, child: Child) -> bool:
+    def _can_do_without_gpu(self, child: StageProcess) -> bool:
         """Whether it may run on a GPU now, and may be started again on the CPU. A lost GPU shows in many ways: a crash,
         a hang, a backend that isn't there any more."""
         return self._gpu.when_lost == "cpu" and self._gpu.backend != "cpu" and child.stage.infers and not child.backend
 
-    def _fail(self, child: Child, why: str) -> None:
+    def _fail(self, child: StageProcess, why: str) -> None:
         """The run ends, in order, with exit 1."""
         child.done = True
         self._failure = self._failure or why
@@ -292,5 +292,5 @@ class Supervisor:
         self._status.close(linger=0)
 
 
-def _frames_by_camera(children: Iterable[Child]) -> Counter[str]:
+def _frames_by_camera(children: Iterable[StageProcess]) -> Counter[str]:
     return sum((child.frames_by_camera for child in children), Counter[str]())

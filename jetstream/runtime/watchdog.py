@@ -34,7 +34,7 @@ class Watchdog:
     def __init__(self, config: Config, *, limit_s: float | None = None) -> None:
         self._patience_s = {camera.name: camera.read_timeout_s for camera in config.cameras}
         self._limit_s = stall_limit_s() if limit_s is None else limit_s
-        self._progress = Progress(self._patience_s, self._limit_s, lossless=config.pipeline.pace == "every-frame")
+        self._progress = FrameProgress(self._patience_s, self._limit_s, lossless=config.pipeline.pace == "every-frame")
         self._silent: dict[str, float] = {}
         self._was_stuck = False
         self.extra = ""
@@ -76,7 +76,7 @@ class Watchdog:
         return "; ".join([*parts, *([self.extra] if self.extra else [])])
 
 
-class Progress:
+class FrameProgress:
     """Whether each camera's frames come out at the other end.
 
     A camera that gives none is told of and stalls nothing: its process is watched by its own time-outs, and no restart
@@ -86,7 +86,7 @@ class Progress:
     """
 
     def __init__(self, cameras: Iterable[str], limit_s: float = STALLED_S, *, lossless: bool = False) -> None:
-        self._cameras = {camera: _Camera() for camera in cameras}
+        self._cameras = {camera: _CameraProgress() for camera in cameras}
         self._limit_s, self._lossless = limit_s, lossless
 
     def see(self, captured: Mapping[str, int], tracked: Mapping[str, int], now_s: float) -> None:
@@ -109,7 +109,7 @@ class Progress:
 
 
 @dataclass
-class _Camera:
+class _CameraProgress:
     captured: int = 0
     tracked: int = 0
     captured_s: float | None = None  # when it last gave a frame; the beginning, before the first one

@@ -22,11 +22,11 @@ from jetstream.child_process import die_with_parent
 from jetstream.config.schema import Config
 from jetstream.errors import JetstreamError
 from jetstream.ipc.bus import Inbox, Outbox, Reader
-from jetstream.ipc.memory import Memory
+from jetstream.ipc.memory import AnswerCache
 from jetstream.ipc.ring import Cell, Rings
 from jetstream.logs import set_up_logging
 from jetstream.messages import Detected, Finished, Framed, InUse, Message, Tick, Tracked, Wanted
-from jetstream.runtime.heartbeat import Pulse
+from jetstream.runtime.heartbeat import HeartbeatSender
 from jetstream.runtime.run_dir import RunDir
 from jetstream.runtime.signals import hang_up
 
@@ -51,7 +51,7 @@ def run_stage(name: str, config: Config, run_dir: Path, *, parent: int | None = 
         config = msgspec.structs.replace(config, cameras=tuple(c for c in config.cameras if c.name == camera))
     stop = _stop_flag(parent)
     # its first beat comes from the stage's loop: everything is open then
-    pulse = Pulse(name, run_dir, min_quality=config.recognize.min_quality)
+    pulse = HeartbeatSender(name, run_dir, min_quality=config.recognize.min_quality)
     function = stage.load()
     with Rings.attach_all(RunDir(run_dir).read_rings()) as rings:
         cells = _cells(stage, config, rings)
@@ -77,7 +77,9 @@ def run_stage(name: str, config: Config, run_dir: Path, *, parent: int | None = 
             pulse.close()
 
 
-def _deliver(message: Message, outbox: Outbox, pulse: Pulse, cells: dict[str, Cell], memory: Memory | None) -> None:
+def _deliver(
+    message: Message, outbox: Outbox, pulse: HeartbeatSender, cells: dict[str, Cell], memory: AnswerCache | None
+) -> None:
     pulse.said(message)
     if isinstance(message, InUse):
         outbox.send(message)
@@ -107,7 +109,7 @@ def _stamped(message: Framed, now_ns: int) -> Framed:
     return msgspec.structs.replace(message, frame=frame)
 
 
-def _counted(inbox: Inbox, stage: pipeline.Stage, config: Config, pulse: Pulse) -> Iterator[Any]:
+def _counted(inbox: Inbox, stage: pipeline.Stage, config: Config, pulse: HeartbeatSender) -> Iterator[Any]:
     most, wait_s = pipeline.batch_size(stage, config), pipeline.batch_wait_s(config)
     while True:
         try:
@@ -120,7 +122,7 @@ def _counted(inbox: Inbox, stage: pipeline.Stage, config: Config, pulse: Pulse) 
         pulse.turned(begun_ns)
 
 
-def _memory(stage: pipeline.Stage, config: Config, rings: Rings, cells: dict[str, Cell]) -> Memory | None:
+def _memory(stage: pipeline.Stage, config: Config, rings: Rings, cells: dict[str, Cell]) -> AnswerCache | None:
     if not (pipeline.is_lossless(stage, config) and stage.ordered):
         return None
     # whoever is behind this stage may have lost what its last life answered, so that is done anew
@@ -129,10 +131,10 @@ def _memory(stage: pipeline.Stage, config: Config, rings: Rings, cells: dict[str
         for camera in config.cameras
     }
     (takes,) = (kind for kind in stage.takes[:1] if issubclass(kind, Framed))
-    return Memory(takes, first, config.pipeline.slots, lambda camera: rings[camera].slowest or 0)
+    return AnswerCache(takes, first, config.pipeline.slots, lambda camera: rings[camera].slowest or 0)
 
 
-def _ticks(pulse: Pulse, stop: "StopFlag") -> Iterator[Tick]:
+def _ticks(pulse: HeartbeatSender, stop: "StopFlag") -> Iterator[Tick]:
     """What drives a stage that takes nothing: one tick for each turn of its loop."""
     while not stop.is_set():
         pulse.beat()
@@ -157,7 +159,7 @@ def _outbox(stage: pipeline.Stage, config: Config, run_dir: Path) -> Outbox:
     return Outbox(run_dir, readers)
 
 
-def _inbox(stage: pipeline.Stage, config: Config, run_dir: Path, pulse: Pulse, stop: "StopFlag") -> Inbox:
+def _inbox(stage: pipeline.Stage, config: Config, run_dir: Path, pulse: HeartbeatSender, stop: "StopFlag") -> Inbox:
     limit = pipeline.queue_limit(stage, config)
     senders = pipeline.processes(pipeline.stage_named(stage.after), config)
     return Inbox(

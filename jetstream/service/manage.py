@@ -19,7 +19,7 @@ from jetstream import files
 from jetstream.config.schema import Config, engines_dir
 from jetstream.errors import JetstreamError, UserError
 from jetstream.service import unit
-from jetstream.service.unit import Place
+from jetstream.service.unit import Installation
 
 NAME = "jetstream.service"
 UNITS = Path("/etc/systemd/system")
@@ -32,13 +32,13 @@ class ServiceError(JetstreamError):
     """systemd or the user database refused."""
 
 
-def place_for(path: Path, config: Config, *, user: str, state: Path, memory_max: str) -> Place:
+def place_for(path: Path, config: Config, *, user: str, state: Path, memory_max: str) -> Installation:
     """What the unit for `config`, which stands in `path`, has to know of this machine."""
     folders = [config.models.dir, str(engines_dir(config)), config.record.dir]
     writes = {folder for folder in folders if Path(folder).is_absolute() and not Path(folder).is_relative_to(state)}
     asks_for_gpu = config.gpu.backend in ("tensorrt", "onnxruntime") or any(c.decoder == "cuda" for c in config.cameras)
     gpu = asks_for_gpu or any(Path(sign).exists() for sign in GPU_SIGNS)
-    return Place(
+    return Installation(
         command=program(),
         config=str(path.absolute()),
         state=str(state.absolute()),
@@ -69,7 +69,7 @@ def program() -> tuple[str, ...]:
     return (str(script),) if script.exists() else (sys.executable, "-m", "jetstream.cli")
 
 
-def check_options(place: Place) -> None:
+def check_options(place: Installation) -> None:
     """Raises UserError: a user or a limit that can't be meant."""
     if place.user == "root":
         raise UserError("--user root: a service that looks at faces and the network needs no such rights; name another")
@@ -80,7 +80,7 @@ def check_options(place: Place) -> None:
         )
 
 
-def check(text: str, place: Place, folder: Path = UNITS, *, force: bool) -> Iterator[str]:
+def check(text: str, place: Installation, folder: Path = UNITS, *, force: bool) -> Iterator[str]:
     """What an installation would replace. Raises UserError: what `check_options` raises, or the file is somebody's own,
     and there is no `force`."""
     check_options(place)
@@ -99,7 +99,7 @@ def check(text: str, place: Place, folder: Path = UNITS, *, force: bool) -> Iter
         )
 
 
-def install(text: str, place: Place, folder: Path = UNITS, *, force: bool, start: bool) -> Iterator[str]:
+def install(text: str, place: Installation, folder: Path = UNITS, *, force: bool, start: bool) -> Iterator[str]:
     """A line a step. Raises UserError, ServiceError."""
     _need_root("install", f"writes {folder / NAME}")
     yield from check(text, place, folder, force=force)
@@ -192,7 +192,7 @@ def _has_group(name: str) -> bool:
     return True
 
 
-def _have_user(place: Place) -> Generator[str, None, bool]:
+def _have_user(place: Installation) -> Generator[str, None, bool]:
     """Whether it was made."""
     try:
         pwd.getpwnam(place.user)
@@ -204,7 +204,7 @@ def _have_user(place: Place) -> Generator[str, None, bool]:
     return False
 
 
-def _check_readable(place: Place) -> None:
+def _check_readable(place: Installation) -> None:
     """By trying, as that user: modes, groups and folders above all count. What isn't there yet `run` will miss."""
     account = pwd.getpwnam(place.user)
     for path in (place.config, *filter(os.path.exists, (*place.files, *place.writes))):
@@ -236,7 +236,7 @@ def _succeeds(account: pwd.struct_passwd, *command: str) -> bool:
     return done.returncode == 0
 
 
-def _have_folders(place: Place) -> Iterator[str]:
+def _have_folders(place: Installation) -> Iterator[str]:
     """Those outside of /var/lib: systemd makes the others."""
     account = pwd.getpwnam(place.user)
     for folder in [*([] if place.is_in_var_lib else [place.state]), *place.writes]:

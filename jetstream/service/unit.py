@@ -14,7 +14,7 @@ MARK = "# jetstream.service, written by `jetstream service install`; `systemctl 
 
 
 @dataclass(frozen=True)
-class Place:
+class Installation:
     """Where things are, and what the machine has."""
 
     command: tuple[str, ...] = ("/opt/jetstream/.venv/bin/jetstream",)
@@ -40,7 +40,7 @@ class Place:
         return any(Path(path).is_relative_to(home) for path in paths for home in HOMES)
 
 
-def text(place: Place) -> str:
+def text(place: Installation) -> str:
     """The whole file."""
     body = "\n".join(
         ["", *_unit(place), "", "[Service]", *_service(place), "", *_limits(place), "", *_fence(place), "", *_install()]
@@ -74,7 +74,7 @@ def quoted(word: str) -> str:
     return f'"{word}"' if not word or any(letter in word for letter in " \t'\"\\;") else word
 
 
-def _unit(place: Place) -> list[str]:
+def _unit(place: Installation) -> list[str]:
     after = ["network-online.target"] + (["nvidia-persistenced.service", "nvargus-daemon.service"] if place.gpu else [])
     wants = ["network-online.target"]
     if place.modprobe:  # loads the module, and fails in silence where there is none
@@ -91,7 +91,7 @@ def _unit(place: Place) -> list[str]:
     ]
 
 
-def _service(place: Place) -> list[str]:
+def _service(place: Installation) -> list[str]:
     command = [*place.command, "run", place.config, "--headless", "--set", "pipeline.wait_for_cameras=true"]
     state = ["StateDirectory=" + Path(place.state).name, "StateDirectoryMode=0700"] if place.is_in_var_lib else []
     return [
@@ -128,11 +128,11 @@ def _service(place: Place) -> list[str]:
     ]
 
 
-def _limits(place: Place) -> list[str]:
+def _limits(place: Installation) -> list[str]:
     return [f"MemoryMax={place.memory_max}", "TasksMax=1024", "# a core would hold faces", "LimitCORE=0"]
 
 
-def _fence(place: Place) -> list[str]:
+def _fence(place: Installation) -> list[str]:
     writes = ([] if place.is_in_var_lib else [place.state]) + list(place.writes)
     return [
         "NoNewPrivileges=yes",

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from jetstream.config import secrets
-from jetstream.config.schema import Camera, Config, cuda_device
+from jetstream.config.schema import CameraConfig, Config, cuda_device
 from jetstream.errors import SourceError, StuckError, UserError
 from jetstream.ipc.ring import LocalRing, Ring, Rings
 from jetstream.messages import Captured, Dropped, FrameRef, Tick
-from jetstream.video.live import Backoff, Newest
+from jetstream.video.live import Backoff, NewestFrame
 from jetstream.video.source import Frame, Source, is_live, open_source
 
 TURN_S = 0.1
@@ -43,10 +43,15 @@ def capture(ticks: Iterator[Tick], rings: Rings, config: Config) -> Iterator[Cap
 
 
 def _file(
-    ticks: Iterator[Tick], ring: Ring | LocalRing, camera: Camera, opener: Callable[..., Source], *, every_frame: bool
+    ticks: Iterator[Tick],
+    ring: Ring | LocalRing,
+    camera: CameraConfig,
+    opener: Callable[..., Source],
+    *,
+    every_frame: bool,
 ) -> Iterator[Captured]:
     """A frame's number is its place in the file, so that a process that was started again goes on where it died."""
-    told = Told(ring)
+    told = AnnouncedFrames(ring)
     first = (ring.slowest or 0) if every_frame else 0 if camera.loop else ring.cursor
     started_s = None
     with opener(loop=camera.loop and not every_frame) as source:
@@ -77,7 +82,7 @@ def _file(
         yield from told.again(time.monotonic())
 
 
-class Told:
+class AnnouncedFrames:
     """Frames that the next stage was told of, and tells again when the slowest reader stands still: it may have lost
     them with a stage that died. Every stage knows frames that it has seen before."""
 
@@ -106,12 +111,12 @@ class Told:
 
 
 def _camera(
-    ticks: Iterator[Tick], ring: Ring | LocalRing, camera: Camera, opener: Callable[..., Source]
+    ticks: Iterator[Tick], ring: Ring | LocalRing, camera: CameraConfig, opener: Callable[..., Source]
 ) -> Iterator[Captured | Dropped]:
     backoff = Backoff()
     while True:
         try:
-            with Newest(opener) as newest:
+            with NewestFrame(opener) as newest:
                 for message in _newest(ticks, ring, camera, newest):
                     backoff.reset()
                     yield message
@@ -131,7 +136,7 @@ def _camera(
 
 
 def _newest(
-    ticks: Iterator[Tick], ring: Ring | LocalRing, camera: Camera, newest: Newest
+    ticks: Iterator[Tick], ring: Ring | LocalRing, camera: CameraConfig, newest: NewestFrame
 ) -> Iterator[Captured | Dropped]:
     """Until told to stop. Raises SourceError: the camera failed; StuckError: it hangs."""
     limit_s = max(camera.open_timeout_s, camera.read_timeout_s) + STUCK_GRACE_S
@@ -147,7 +152,7 @@ def _newest(
             raise StuckError(f"{camera.name}: no answer for {newest.stuck_s():.0f} s, not even to give up")
 
 
-def _open(camera: Camera, *, every_frame: bool, cuda_device: int | None, loop: bool = False) -> Source:
+def _open(camera: CameraConfig, *, every_frame: bool, cuda_device: int | None, loop: bool = False) -> Source:
     """Raises SourceError also for a password that can't be read now: it was there at the start, and will be again."""
     try:
         address = secrets.address(camera)
@@ -176,7 +181,7 @@ def _is_due(time_s: float) -> bool:
 
 
 def _captured(
-    ring: Ring | LocalRing, camera: Camera, frame: Frame, *, live: bool, frame_id: int | None = None
+    ring: Ring | LocalRing, camera: CameraConfig, frame: Frame, *, live: bool, frame_id: int | None = None
 ) -> Captured:
     """Write the frame to the ring, unless it is in there as `frame_id`: then it is told of as it was before."""
     if frame_id is None:

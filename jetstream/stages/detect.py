@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.config.schema import Config
-from jetstream.config.schema import Detect as DetectConfig
-from jetstream.ipc.frames import View
+from jetstream.config.schema import Config, DetectConfig
+from jetstream.ipc.frames import FrameView
 from jetstream.ipc.ring import FrameReader
 from jetstream.messages import (
     Box,
@@ -32,9 +31,9 @@ from jetstream.messages import (
 from jetstream.networks.open import open_detector
 from jetstream.vision.boxes import Boxes, iou
 from jetstream.vision.detection import motion
-from jetstream.vision.detection.detector import Detector, Look, Seen, Ticket
+from jetstream.vision.detection.detector import Detector, DetectorInput, DetectorOutput, Ticket
 from jetstream.vision.detection.mtcnn import SAME_FACE_IOU, Detections
-from jetstream.vision.detection.search_interval import Effort
+from jetstream.vision.detection.search_interval import SearchInterval
 
 NOTHING = np.empty((0, 4), np.float32)
 
@@ -56,12 +55,12 @@ class CameraMemory:
         before, self.newest_id = self.newest_id, frame.frame_id
         return max(0, frame.frame_id - before - 1) if before is not None else 0
 
-    def see(self, thumbnail: NDArray[np.uint8]) -> motion.Change:
+    def see(self, thumbnail: NDArray[np.uint8]) -> motion.SceneChange:
         """What changed since the last picture."""
         before, self.thumbnail = self.thumbnail, thumbnail
-        return motion.change(before, thumbnail) if before is not None else motion.Change(1.0, cut=False)
+        return motion.change(before, thumbnail) if before is not None else motion.SceneChange(1.0, cut=False)
 
-    def learn(self, found: Boxes, look: Look, scene: int) -> None:
+    def learn(self, found: Boxes, look: DetectorInput, scene: int) -> None:
         """Remember the answer to a look of that scene."""
         if scene != self.scene:
             return  # it is of the scene before a cut that was seen meanwhile
@@ -76,12 +75,12 @@ class CameraMemory:
 
 
 @dataclass(frozen=True)
-class Plan:
+class FrameTask:
     """One frame to do, and how."""
 
     captured: Captured
-    look: Look
-    view: View | None  # where the look's picture lies in the ring; None: it is a copy
+    look: DetectorInput
+    view: FrameView | None  # where the look's picture lies in the ring; None: it is a copy
     memory: CameraMemory
     scene: int
     cut: bool | None  # None: the detector's thumbnail will tell
@@ -97,7 +96,7 @@ def detect(
     """
     memories = {camera.name: CameraMemory() for camera in config.cameras}
     effort = effort_for(config)
-    under_way: deque[tuple[Ticket, list[Plan]]] = deque()
+    under_way: deque[tuple[Ticket, list[FrameTask]]] = deque()
     with open_detector(config) as detector:
         ahead = 1 if detector.reads_in_place and config.pipeline.pace == "live" else 0
         for batch in batches:
@@ -124,12 +123,12 @@ def detect(
             yield from _answers(*under_way.popleft(), detector, config.detect)
 
 
-def effort_for(config: Config) -> Effort:
+def effort_for(config: Config) -> SearchInterval:
     """It never changes where each picture is to be searched, and where nothing falls, so that a replay repeats."""
     detect = config.detect
     if detect.search == "always":
-        return Effort(1, 1)
-    return Effort(detect.search_every, detect.search_every_most if config.pipeline.pace == "live" else 0)
+        return SearchInterval(1, 1)
+    return SearchInterval(detect.search_every, detect.search_every_most if config.pipeline.pace == "live" else 0)
 
 
 def _plan(
@@ -138,8 +137,8 @@ def _plan(
     memory: CameraMemory,
     settings: DetectConfig,
     detector: Detector,
-    effort: Effort,
-) -> Plan | None:
+    effort: SearchInterval,
+) -> FrameTask | None:
     """None: the frame has left its ring."""
     frame = captured.frame
     view = rings.view(frame.camera, frame.frame_id) if detector.reads_in_place else None
@@ -164,12 +163,12 @@ def _plan(
     )
     if search:
         memory.frames_since_search, memory.must_search = 0, False
-    look = Look(image, NOTHING if memory.boxes is None else memory.boxes, search)
-    return Plan(captured, look, view, memory, memory.scene, None if change is None else change.cut)
+    look = DetectorInput(image, NOTHING if memory.boxes is None else memory.boxes, search)
+    return FrameTask(captured, look, view, memory, memory.scene, None if change is None else change.cut)
 
 
 def _answers(
-    ticket: Ticket, plans: Sequence[Plan], detector: Detector, settings: DetectConfig
+    ticket: Ticket, plans: Sequence[FrameTask], detector: Detector, settings: DetectConfig
 ) -> Iterator[Detected | Dropped]:
     for plan, seen in zip(plans, detector.collect(ticket), strict=True):
         if plan.view is not None and not plan.view.still_valid():
@@ -178,14 +177,14 @@ def _answers(
             yield _answer(plan, seen, settings)
 
 
-def _lapped(plan: Plan) -> Dropped:
+def _lapped(plan: FrameTask) -> Dropped:
     """What it alone would have told, the next frame will."""
     plan.memory.must_search |= plan.look.search
     plan.memory.untold_cut |= plan.cut is True
     return Dropped(camera=plan.captured.frame.camera, reason="lapped")
 
 
-def _answer(plan: Plan, seen: Seen, settings: DetectConfig) -> Detected:
+def _answer(plan: FrameTask, seen: DetectorOutput, settings: DetectConfig) -> Detected:
     memory, frame = plan.memory, plan.captured.frame
     cut = plan.cut
     if cut is None:

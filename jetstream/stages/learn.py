@@ -30,7 +30,7 @@ log = logging.getLogger("jetstream")
 def learn(ticks: Iterator[Tick], _: FrameReader, config: Config) -> Iterator[Message]:
     """Looks every `watch_s`, and has photos learnt once they stand still. Tells nobody: a new gallery is a file."""
     faces = Path(config.recognize.faces)
-    change = Change(train.learnt_from(config))
+    change = PhotoWatcher(train.learnt_from(config))
     next_s = 0.0
     for _tick in ticks:
         now_s = time.monotonic()
@@ -45,7 +45,7 @@ def learn(ticks: Iterator[Tick], _: FrameReader, config: Config) -> Iterator[Mes
     yield from ()
 
 
-class Change:
+class PhotoWatcher:
     """Whether photos are other than those learnt last, and were the same at two looks: a copy under way must not be
     learnt half. A folder that is gone or empty changes nothing, since a disk that went away is no reason to forget."""
 

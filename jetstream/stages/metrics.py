@@ -17,7 +17,7 @@ from jetstream.ipc.bus import endpoint
 from jetstream.ipc.ring import FrameReader
 from jetstream.messages import Message, Status, Tick
 from jetstream.monitoring.meters import Meters, Readings
-from jetstream.monitoring.server import Told, serving
+from jetstream.monitoring.server import LastStatus, serving
 
 TURN_MS = 100
 """longest wait between two ticks"""
@@ -27,7 +27,7 @@ READ_EVERY_S = 5.0
 
 def metrics(ticks: Iterator[Tick], _: FrameReader, config: Config) -> Iterator[Message]:
     """Answers until told to stop. Tells nobody. Raises UserError when the endpoint can't be had."""
-    told, meters, readings = Told(config), Meters(config.record.dir), Readings()
+    told, meters, readings = LastStatus(config), Meters(config.record.dir), Readings()
     next_s = 0.0
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
     socket.connect(endpoint(configuration.run_dir(config), Status, "anyone"))

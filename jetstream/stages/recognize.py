@@ -13,18 +13,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.config.schema import Config, Recognize
+from jetstream.config.schema import Config, RecognizeConfig
 from jetstream.errors import ModelError
 from jetstream.gallery import train
-from jetstream.ipc.frames import View
+from jetstream.ipc.frames import FrameView
 from jetstream.ipc.ring import FrameReader
 from jetstream.messages import Dropped, InUse, Named, NamedFace, Tick, Wanted
 from jetstream.networks.open import open_embedder
 from jetstream.vision.recognition import align
 from jetstream.vision.recognition.classifier import NOBODY, Answer, Classifier
-from jetstream.vision.recognition.embedder import CHIP_SHAPE, EMBEDDING_SIZE, Embedder, Looked
+from jetstream.vision.recognition.embedder import CHIP_SHAPE, EMBEDDING_SIZE, Embedder, EmbedderOutput
 from jetstream.vision.recognition.quality import measure
-from jetstream.vision.tracking.id_switches import Swaps
+from jetstream.vision.tracking.id_switches import IdSwitchDetector
 
 LOOK_EVERY_S = 0.1
 """how often a new gallery is looked for; a look costs a few microseconds"""
@@ -41,8 +41,8 @@ def recognize(
 
     Before them, and between two batches where there is a new gallery and every TELL_EVERY_S, which one is InUse.
     """
-    known = Known(config)
-    swaps: defaultdict[str, Swaps] = defaultdict(Swaps)  # by camera
+    known = GalleryWatcher(config)
+    swaps: defaultdict[str, IdSwitchDetector] = defaultdict(IdSwitchDetector)  # by camera
     with open_embedder(config) as embedder:
         yield known.in_use()
         told_s = time.monotonic()
@@ -65,7 +65,7 @@ def recognize(
                 yield _named(wanted, faces, told, known.files, swaps[wanted.frame.camera])
 
 
-class Known:
+class GalleryWatcher:
     """The people of a config, and whoever `learn` or `jetstream train` makes of them meanwhile."""
 
     def __init__(self, config: Config) -> None:
@@ -104,21 +104,23 @@ class Known:
         return True
 
 
-class Look(NamedTuple):
+class FaceLook(NamedTuple):
     """One face: how good its look is and, unless that is too poor to say anything, what it is like."""
 
     quality: float
     embedding: NDArray[np.float32] | None  # (128,)
 
 
-def _looks(batch: Sequence[Wanted], rings: FrameReader, embedder: Embedder, settings: Recognize) -> list[list[Look]]:
+def _looks(
+    batch: Sequence[Wanted], rings: FrameReader, embedder: Embedder, settings: RecognizeConfig
+) -> list[list[FaceLook]]:
     """The wanted faces of each question, or none when its frame is gone."""
     cut = [_cut(wanted, rings) for wanted in batch]
     fine = [chip for faces in cut for quality, chip in faces if quality >= settings.min_quality]
     chips = np.array(fine, np.uint8).reshape(-1, *CHIP_SHAPE)
     embeddings = iter(embedder.embed(chips, mirror=settings.mirror))
     return [
-        [Look(quality, next(embeddings) if quality >= settings.min_quality else None) for quality, _ in faces]
+        [FaceLook(quality, next(embeddings) if quality >= settings.min_quality else None) for quality, _ in faces]
         for faces in cut
     ]
 
@@ -133,8 +135,8 @@ def _cut(wanted: Wanted, rings: FrameReader) -> list[tuple[float, NDArray[np.uin
 
 
 def _looks_in_place(
-    batch: Sequence[Wanted], rings: FrameReader, embedder: Embedder, settings: Recognize
-) -> list[list[Look]]:
+    batch: Sequence[Wanted], rings: FrameReader, embedder: Embedder, settings: RecognizeConfig
+) -> list[list[FaceLook]]:
     """As `_looks`, with all faces embedded: a GPU has their embeddings before anybody has seen their chips."""
     views = [rings.view(wanted.frame.camera, wanted.frame.frame_id) for wanted in batch]
     pictures = [(view.image, _landmarks(wanted)) for view, wanted in zip(views, batch, strict=True) if view is not None]
@@ -145,13 +147,15 @@ def _looks_in_place(
     ]
 
 
-def _judged(view: View, landmarks: NDArray[np.float64], looked: Looked, min_quality: float) -> list[Look]:
+def _judged(
+    view: FrameView, landmarks: NDArray[np.float64], looked: EmbedderOutput, min_quality: float
+) -> list[FaceLook]:
     """Nothing of a frame that was overwritten meanwhile."""
     if not view.still_valid():
         return []
     qualities = [measure(view.image, *face).overall for face in zip(landmarks, looked.chips, strict=True)]
     return [
-        Look(quality, embedding if quality >= min_quality else None)
+        FaceLook(quality, embedding if quality >= min_quality else None)
         for quality, embedding in zip(qualities, looked.embeddings, strict=True)
     ]
 
@@ -161,7 +165,7 @@ def _landmarks(wanted: Wanted) -> NDArray[np.float64]:
 
 
 def _named(
-    wanted: Wanted, looks: Sequence[Look], answers: Sequence[Answer], files: Sequence[str], swaps: Swaps
+    wanted: Wanted, looks: Sequence[FaceLook], answers: Sequence[Answer], files: Sequence[str], swaps: IdSwitchDetector
 ) -> Named:
     time_s = wanted.frame.time_s
     faces = tuple(

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from jetstream.config.schema import Config
-from jetstream.config.schema import Record as RecordSettings
+from jetstream.config.schema import Config, RecordConfig
 from jetstream.ipc.ring import FrameReader
 from jetstream.messages import Dropped, Finished, Tick, Tracked
 from jetstream.recording import retention
@@ -57,7 +56,7 @@ def record(messages: Iterator[Tracked | Tick], rings: FrameReader, config: Confi
                 stack.callback(recorder.close)
 
 
-def _sweep(folder: Path, settings: RecordSettings) -> None:
+def _sweep(folder: Path, settings: RecordConfig) -> None:
     if not (settings.keep_days or settings.keep_gb):
         return
     gone = retention.sweep(

@@ -11,25 +11,24 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jetstream.config.schema import Config
-from jetstream.config.schema import Track as TrackConfig
+from jetstream.config.schema import Config, TrackConfig
 from jetstream.ipc.ring import FrameReader
 from jetstream.messages import (
     Detected,
     Ended,
     FrameRef,
+    NameCandidate,
     Named,
     NamedFace,
     Tick,
     Tracked,
     TrackedFace,
-    Vote,
     Wanted,
     WantedFace,
     box_of,
     landmarks_of,
 )
-from jetstream.vision.tracking.scheduler import Asking
+from jetstream.vision.tracking.scheduler import RecognitionScheduler
 from jetstream.vision.tracking.tracker import Track, Tracker
 from jetstream.vision.tracking.votes import Votes, unique
 
@@ -54,7 +53,7 @@ def track(
             return
 
 
-class Held(NamedTuple):
+class HeldFrame(NamedTuple):
     """A frame that waits for its answers."""
 
     question: Wanted
@@ -72,13 +71,13 @@ class CameraTracks:
         self._half_life_s = settings.half_life_s
         self._votes: dict[int, Votes] = {}
         self._names: dict[str, int] = {}  # which track showed each name in the frame before
-        self._asking = Asking(
+        self._asking = RecognitionScheduler(
             budget_per_s=self._recognize.budget_per_s,
             retry_s=self._recognize.retry_s,
             refresh_s=self._recognize.refresh_s,
         )
         self._holds = config.pipeline.pace == "every-frame"
-        self._held: Held | None = None
+        self._held: HeldFrame | None = None
         self._later: deque[Detected] = deque()
 
     @property
@@ -106,7 +105,7 @@ class CameraTracks:
         if question is not None:
             yield question
             if self._holds:
-                self._held = Held(question, detected, tracks)
+                self._held = HeldFrame(question, detected, tracks)
                 return
         yield self._tracked(detected, tracks)
 
@@ -179,9 +178,9 @@ class CameraTracks:
         return Tracked(frame=frame, faces=faces, others=(*detected.ignored, *others))
 
 
-def _votes(votes: Votes) -> tuple[Vote, ...]:
+def _votes(votes: Votes) -> tuple[NameCandidate, ...]:
     return tuple(
-        Vote(name, log_odds, answers, photo, distance if math.isfinite(distance) else None)
+        NameCandidate(name, log_odds, answers, photo, distance if math.isfinite(distance) else None)
         for name, log_odds, answers, photo, distance in votes.candidates()
     )
 

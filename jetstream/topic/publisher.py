@@ -9,11 +9,11 @@ from pathlib import Path
 
 import zmq
 
-from jetstream.config.schema import Publish
+from jetstream.config.schema import PublishConfig
 from jetstream.errors import UserError
 from jetstream.ipc.bus import has_listener
 from jetstream.topic import keys
-from jetstream.topic.zap import Doorman
+from jetstream.topic.zap import ZapAuthenticator
 
 log = logging.getLogger("jetstream")
 
@@ -28,10 +28,10 @@ HANDSHAKE_S = 5.0
 class Topic:
     """The bound socket. With keys, nothing is sent to anybody who was taken off the list, connected or not."""
 
-    def __init__(self, settings: Publish) -> None:
+    def __init__(self, settings: PublishConfig) -> None:
         self._settings = settings
         self._list = AllowList(Path(settings.keys)) if settings.keys else None
-        self._doorman = Doorman(self._list.has) if self._list is not None else None
+        self._doorman = ZapAuthenticator(self._list.has) if self._list is not None else None
         try:
             self._socket = bind(settings, self._doorman)
         except BaseException:
@@ -52,7 +52,7 @@ class Topic:
             self._doorman.close()
 
 
-def opened(settings: Publish) -> "contextlib.closing[Topic]":
+def opened(settings: PublishConfig) -> "contextlib.closing[Topic]":
     """Raises UserError when the endpoint can't be had, or a key is missing or can be read by others."""
     return contextlib.closing(Topic(settings))
 
@@ -96,7 +96,7 @@ class AllowList:
             return 0
 
 
-def bind(settings: Publish, doorman: Doorman | None = None) -> "zmq.Socket[bytes]":
+def bind(settings: PublishConfig, doorman: ZapAuthenticator | None = None) -> "zmq.Socket[bytes]":
     """The topic's socket. Raises UserError when the endpoint can't be had, or the publisher's key."""
     endpoint = settings.endpoint
     if endpoint.startswith("ipc://") and has_listener(endpoint.removeprefix("ipc://")):

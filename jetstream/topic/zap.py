@@ -15,7 +15,7 @@ ADDRESS = "inproc://zeromq.zap.01"
 _TURN_MS = 100
 
 
-class Doorman:
+class ZapAuthenticator:
     """A context manager. A thread of its own answers, since ZeroMQ asks while the socket's owner is at work.
 
     `is_allowed` gets a client's public key (32 bytes). Where it raises OSError, that client isn't let in now.
@@ -68,7 +68,7 @@ class Doorman:
         self._ended.set()
         self._thread.join()
 
-    def __enter__(self) -> "Doorman":
+    def __enter__(self) -> "ZapAuthenticator":
         return self
 
     def __exit__(

@@ -17,23 +17,23 @@ FORMAT = "video4linux2,v4l2"
 """PyAV's name of the V4L2 input."""
 
 
-class Camera(NamedTuple):
+class CaptureDevice(NamedTuple):
     path: Path
     shown: str
 
 
-def camera_of(spec: str) -> Camera | None:
+def camera_of(spec: str) -> CaptureDevice | None:
     """The camera that an index, a /dev path or a by-id name means, there or not; None if `spec` is none of these."""
     if re.fullmatch(r"[0-9]{1,3}", spec):
-        return Camera(Path(f"/dev/video{int(spec)}"), f"camera {int(spec)}")
+        return CaptureDevice(Path(f"/dev/video{int(spec)}"), f"camera {int(spec)}")
     if spec.startswith("/dev/"):
-        return Camera(Path(spec), f"camera {spec}")
+        return CaptureDevice(Path(spec), f"camera {spec}")
     if "/" not in spec and ((BY_ID / spec).exists() or re.fullmatch(r"\S+-video-index[0-9]+", spec)):
-        return Camera(BY_ID / spec, f"camera {spec}")
+        return CaptureDevice(BY_ID / spec, f"camera {spec}")
     return None
 
 
-def refuse_missing(camera: Camera) -> None:
+def refuse_missing(camera: CaptureDevice) -> None:
     """Raises SourceError where there is no such device."""
     if not camera.path.exists():
         raise SourceError(f"{camera.shown}: no {camera.path} here; plug a camera in, or try `make demo`")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from jetstream.errors import SourceError
 from jetstream.video.folder import shrunk
-from jetstream.video.frames import Image, Shot, Source
+from jetstream.video.frames import Image, LazyFrame, Source
 from jetstream.video.images import read_image
 
 WIDTH, HEIGHT = 1280, 720
@@ -72,7 +72,7 @@ class Pose(NamedTuple):
     face_px: float  # width; stands for nearness
 
 
-class Stage(NamedTuple):
+class Scene(NamedTuple):
     wall: Image  # (720, 1280, 3)
     counter: Image  # (720 - COUNTER_Y, 1280, 3)
     actors: tuple[Actor, ...]
@@ -157,11 +157,11 @@ def draw(image: Image, actor: Actor, pose: Pose) -> None:
 
 
 @cache
-def set_stage() -> Stage:
+def set_stage() -> Scene:
     """Everything that doesn't move, painted once."""
     collins = Actor(cut_out(collins_path(), COLLINS_OUTLINE), 224, 105, COLLINS_WALK, 6.0, (88, 155))
     hopper = Actor(cut_out(hopper_path(), HOPPER_OUTLINE), 265, 205, HOPPER_WALK, 17.0, (112, 200))
-    return Stage(paint_wall(), paint_counter(), (collins, hopper))
+    return Scene(paint_wall(), paint_counter(), (collins, hopper))
 
 
 def cut_out(path: Path, outline: tuple[tuple[int, int], ...]) -> Image:
@@ -227,9 +227,9 @@ class DemoSource(Source):
     def close(self) -> None:
         """Holds nothing."""
 
-    def _shots(self) -> Iterator[Shot]:
+    def _shots(self) -> Iterator[LazyFrame]:
         for index in range(FRAMES):
-            yield Shot(index / FPS, partial(self._picture, index))
+            yield LazyFrame(index / FPS, partial(self._picture, index))
 
     def _picture(self, index: int) -> Image:
         return shrunk(scene(index), *self._limits)

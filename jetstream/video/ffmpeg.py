@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 
 from jetstream.errors import SourceError
 from jetstream.video import nvdec
-from jetstream.video.camera import FORMAT, Camera, descriptors, refuse_missing, ways_to_open
+from jetstream.video.camera import FORMAT, CaptureDevice, descriptors, refuse_missing, ways_to_open
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ ATTACHED_PICTURE = 0x400
 NO_VIDEO = "not a video that can be read; name a video, a folder of images, a camera or an address"
 
 
-class Child(Protocol):
+class WriterProcess(Protocol):
     """A program that writes what a container holds. `failure`: why it stopped writing, where it shouldn't have."""
 
     @property
@@ -40,12 +40,12 @@ class Child(Protocol):
     def close(self) -> None: ...
 
 
-class Opened(NamedTuple):
+class OpenVideo(NamedTuple):
     container: InputContainer
     stream: VideoStream
     descriptor: int | None = None  # of a camera, to wait on
     cut_off: bool = False  # a file that is shorter than its own boxes say
-    child: Child | None = None
+    child: WriterProcess | None = None
 
     def refuse_failure(self) -> None:
         """Raises SourceError where the end isn't one."""
@@ -96,7 +96,7 @@ def within(timeout_s: float, call: Callable[[], T]) -> T:
     return outcome[0]
 
 
-def open_file(path: Path, *, cuda_device: int | None = None) -> Opened:
+def open_file(path: Path, *, cuda_device: int | None = None) -> OpenVideo:
     """Raises SourceError if `path` isn't a video."""
     try:
         if path.stat().st_size == 0:
@@ -112,7 +112,7 @@ def open_file(path: Path, *, cuda_device: int | None = None) -> Opened:
         container.close()
         raise SourceError(f"{path}: {NO_VIDEO}")
     cut_off = "mp4" in container.format.name and boxes_exceed(path)
-    return Opened(container, video_stream(container, str(path), cuda_device), cut_off=cut_off)
+    return OpenVideo(container, video_stream(container, str(path), cuda_device), cut_off=cut_off)
 
 
 def boxes_exceed(path: Path) -> bool:
@@ -131,7 +131,9 @@ def boxes_exceed(path: Path) -> bool:
     return at > size
 
 
-def open_network(url: str, *, open_timeout_s: float, read_timeout_s: float, cuda_device: int | None = None) -> Opened:
+def open_network(
+    url: str, *, open_timeout_s: float, read_timeout_s: float, cuda_device: int | None = None
+) -> OpenVideo:
     """Raises SourceError if nothing answers in time or what answers is no video."""
     options = {"rtsp_transport": "tcp"} if url.startswith("rtsp") else {}
     limits_s = (open_timeout_s, read_timeout_s)
@@ -147,12 +149,12 @@ def open_network(url: str, *, open_timeout_s: float, read_timeout_s: float, cuda
         # Without the cause: FFmpeg's error holds the whole URL.
         late = time.monotonic() - asked_s >= open_timeout_s
         raise SourceError(f"{masked(url)}: {network_trouble(error, open_timeout_s, late=late)}") from None
-    return Opened(container, video_stream(container, masked(url), cuda_device))
+    return OpenVideo(container, video_stream(container, masked(url), cuda_device))
 
 
 def open_camera(
-    camera: Camera, *, max_width: int, max_height: int, open_timeout_s: float, cuda_device: int | None = None
-) -> Opened:
+    camera: CaptureDevice, *, max_width: int, max_height: int, open_timeout_s: float, cuda_device: int | None = None
+) -> OpenVideo:
     """Raises SourceError if there is no such camera, it's in use, or it gives no picture in time."""
     refuse_missing(camera)
     if FORMAT not in av.formats_available:
@@ -164,10 +166,10 @@ def open_camera(
     except (av.FFmpegError, TimeoutError) as error:
         raise SourceError(f"{camera.shown}: {camera_trouble(error, open_timeout_s)}") from None
     new = sorted(descriptors(camera.path) - before)
-    return Opened(container, video_stream(container, camera.shown, cuda_device), new[0] if new else None)
+    return OpenVideo(container, video_stream(container, camera.shown, cuda_device), new[0] if new else None)
 
 
-def _open_best(camera: Camera, max_width: int, max_height: int, hwaccel: HWAccel | None) -> InputContainer:
+def _open_best(camera: CaptureDevice, max_width: int, max_height: int, hwaccel: HWAccel | None) -> InputContainer:
     *better, last = ways_to_open(max_width, max_height)
     for options in better:
         try:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from jetstream.errors import SourceError
-from jetstream.video.frames import Image, Shot, Source, fitted
+from jetstream.video.frames import Image, LazyFrame, Source, fitted
 from jetstream.video.images import read_image
 
 
@@ -41,10 +41,10 @@ class FolderSource(Source):
     def close(self) -> None:
         self._paths = []
 
-    def _shots(self) -> Iterator[Shot]:
+    def _shots(self) -> Iterator[LazyFrame]:
         assert self.fps is not None
         for index, path in enumerate(self._paths):
-            yield Shot(index / self.fps, partial(self._read, path))
+            yield LazyFrame(index / self.fps, partial(self._read, path))
 
     def _read(self, path: Path) -> Image | None:
         try:

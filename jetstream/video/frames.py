@@ -1,6 +1,6 @@
 """What every source yields, when, and how large.
 
-Knows no file, no network and no camera: those produce `Shot`s, this turns them into `Frame`s.
+Knows no file, no network and no camera: those produce `LazyFrame`s, this turns them into `Frame`s.
 """
 
 import math
@@ -32,7 +32,7 @@ class Frame(NamedTuple):
     captured_ns: int = 0  # CLOCK_MONOTONIC when a live reader had it in hand; 0 from anything else
 
 
-class Shot(NamedTuple):
+class LazyFrame(NamedTuple):
     """A picture a source could make, at a time: the pixels are converted only if it's wanted."""
 
     pts_s: float | None
@@ -77,7 +77,7 @@ class Timeline:
             self._shift_s = self._last_s + self._frame_s
 
 
-class Pace:
+class RateLimiter:
     """Thins a stream to `fps_limit` by presentation time; 0 keeps everything."""
 
     def __init__(self, fps_limit: float, frame_s: float) -> None:
@@ -131,7 +131,7 @@ class Source(ABC):
         """Release what is held; harmless when repeated."""
 
     @abstractmethod
-    def _shots(self) -> Iterator[Shot]:
+    def _shots(self) -> Iterator[LazyFrame]:
         """One pass from the start. Called again for each loop."""
 
     @abstractmethod
@@ -157,7 +157,7 @@ class Source(ABC):
     def _frames(self) -> Iterator[Frame]:
         frame_s = 1.0 / (self.fps or USUAL_FPS)
         timeline = Timeline(frame_s, LONGEST_LIVE_GAP_S if self.live else math.inf)
-        pace = Pace(self._fps_limit, frame_s)
+        pace = RateLimiter(self._fps_limit, frame_s)
         while True:
             yielded = 0
             for shot in self._shots():

@@ -10,8 +10,8 @@ import shlex
 import av
 
 from jetstream.errors import SourceError
-from jetstream.video.ffmpeg import Opened, masked, reason_of, video_stream
-from jetstream.video.gstreamer_process import BUFFER_BYTES, Pipeline
+from jetstream.video.ffmpeg import OpenVideo, masked, reason_of, video_stream
+from jetstream.video.gstreamer_process import BUFFER_BYTES, GStreamerProcess
 
 PREFIX = "gst:"
 LONGEST_SHOWN = 100
@@ -58,17 +58,17 @@ def words_of(spec: str) -> list[str]:
     return words
 
 
-def open_pipeline(spec: str, *, open_timeout_s: float, read_timeout_s: float) -> Opened:
+def open_pipeline(spec: str, *, open_timeout_s: float, read_timeout_s: float) -> OpenVideo:
     """Raises SourceError if the pipeline doesn't start, or gives no frame in time. The thread that calls it must live
     as long as what it opened (`tether`)."""
     words = words_of(spec)
     limits = {"open_timeout_s": open_timeout_s, "read_timeout_s": read_timeout_s}
-    child = Pipeline(words, shown(spec), secrets=secrets_in(words), **limits)
+    child = GStreamerProcess(words, shown(spec), secrets=secrets_in(words), **limits)
     try:
         container = av.open(
             child, format="matroska", mode="r", buffer_size=BUFFER_BYTES, container_options=AT_ONCE
         )  # fmt: skip
-        opened = Opened(container, video_stream(container, shown(spec)), child=child)
+        opened = OpenVideo(container, video_stream(container, shown(spec)), child=child)
     except av.FFmpegError as error:
         child.close()
         if child.failure is not None:

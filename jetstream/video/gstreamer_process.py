@@ -30,7 +30,7 @@ TURN_S = 0.1
 """longest wait between two looks at what the child says"""
 
 
-class Pipeline:
+class GStreamerProcess:
     """The child, and what it writes as the file that FFmpeg reads, which ends when it hangs or fails as well: FFmpeg
     reads again after an error, and PyAV would print the one before.
 
@@ -59,10 +59,14 @@ class Pipeline:
             stderr=subprocess.STDOUT,
             pass_fds=[writer],
             start_new_session=True,  # Ctrl-C is for us
-            env={**os.environ, "LC_ALL": "C.UTF-8", "LANGUAGE": ""},  # errors in the language that `Said` reads
+            env={
+                **os.environ,
+                "LC_ALL": "C.UTF-8",
+                "LANGUAGE": "",
+            },  # errors in the language that `ComplaintReader` reads
         )
         os.close(writer)
-        self._said = Said(self._popen)
+        self._said = ComplaintReader(self._popen)
         self._poll = select.poll()
         self._poll.register(self._file, select.POLLIN)
 
@@ -119,7 +123,7 @@ class Pipeline:
         return trouble
 
 
-class Said:
+class ComplaintReader:
     """A thread that reads what the child prints, for as long as it does: the first complaint counts."""
 
     def __init__(self, child: "subprocess.Popen[bytes]") -> None:

@@ -16,7 +16,7 @@ from jetstream.video.frames import Frame, Source
 T = TypeVar("T")
 
 
-class Newest:
+class NewestFrame:
     """A thread that opens a source, drains it and keeps its newest frame; a context manager. It closes the source.
 
     `opener` runs in the thread too, since opening may hang as well. `unread`: frames that were replaced before anybody
@@ -62,7 +62,7 @@ class Newest:
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
-    def __enter__(self) -> "Newest":
+    def __enter__(self) -> "NewestFrame":
         return self
 
     def __exit__(

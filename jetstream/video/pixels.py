@@ -18,7 +18,7 @@ BT709 = 1
 ONE_THREAD = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
 
 
-class Turn:
+class Orientation:
     """How a decoded picture must be turned or mirrored to stand upright: transposed first, then mirrored."""
 
     def __init__(self, display_matrix: bytes | None) -> None:
@@ -39,7 +39,7 @@ class Turn:
         return image
 
 
-class Converter:
+class FrameConverter:
     """Call it with decoded frames of one stream, whose size may change on the way."""
 
     def __init__(self, max_width: int, max_height: int) -> None:
@@ -47,7 +47,7 @@ class Converter:
         self._reformatter = VideoReformatter()  # kept: it holds swscale's tables
         self._shape = (0, 0)
         self._size = (0, 0)
-        self._turn = Turn(None)
+        self._turn = Orientation(None)
 
     def __call__(self, frame: av.VideoFrame) -> Image:
         """(H, W, 3) uint8 BGR. Raises av.FFmpegError for a pixel format that swscale can't convert."""
@@ -70,7 +70,7 @@ class Converter:
     def _look_at(self, frame: av.VideoFrame) -> None:
         # Once a size, not once a frame: asking for side data makes a reference cycle that keeps the frame's memory.
         matrix = frame.side_data.get("DISPLAYMATRIX")
-        self._turn = Turn(None if matrix is None else bytes(matrix))  # type: ignore[call-overload]
+        self._turn = Orientation(None if matrix is None else bytes(matrix))  # type: ignore[call-overload]
         self._shape = (frame.width, frame.height)
         if self._turn.transposed:
             height, width = fitted(frame.height, frame.width, *self._limits)

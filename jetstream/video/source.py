@@ -14,18 +14,18 @@ from jetstream.errors import SourceError
 from jetstream.video import gstreamer
 from jetstream.video.camera import camera_of
 from jetstream.video.demo import DemoSource
-from jetstream.video.ffmpeg import Opened, masked, open_camera, open_file, open_network
+from jetstream.video.ffmpeg import OpenVideo, masked, open_camera, open_file, open_network
 from jetstream.video.folder import FolderSource
 from jetstream.video.frames import Frame, Source
 from jetstream.video.images import SUFFIXES, list_images
 from jetstream.video.stream import StreamSource
 
-__all__ = ["Frame", "Probe", "Source", "is_live", "kind_of", "open_source", "probe", "shown"]
+__all__ = ["Frame", "Source", "SourceProbe", "is_live", "kind_of", "open_source", "probe", "shown"]
 
 NETWORK = ("rtsp", "rtsps", "http", "https")
 
 
-class Probe(NamedTuple):
+class SourceProbe(NamedTuple):
     """What a source gives, found by taking its first frame."""
 
     kind: str  # what `kind_of` says
@@ -129,7 +129,7 @@ def open_source(
             loop=loop,
         )
     name = shown(spec)
-    opener: Callable[..., Opened]
+    opener: Callable[..., OpenVideo]
     if kind == "pipeline":
         opener = partial(gstreamer.open_pipeline, spec, open_timeout_s=open_timeout_s, read_timeout_s=read_timeout_s)
     elif kind == "network":
@@ -177,7 +177,7 @@ def probe(
     read_timeout_s: float = 10,
     image_fps: float = 25.0,
     cuda_device: int | None = None,
-) -> Probe:
+) -> SourceProbe:
     """Open a source, take its first frame, close it. Raises SourceError like `open_source` and reading would."""
     with open_source(
         spec,
@@ -193,4 +193,4 @@ def probe(
             raise SourceError(f"{source.describe()}: it ended before its first frame; check what it sends")
         height, width = first.image.shape[:2]
         kind = kind_of(spec)
-        return Probe(kind, width, height, source.fps, source.frames_expected, source.live, source.describe())
+        return SourceProbe(kind, width, height, source.fps, source.frames_expected, source.live, source.describe())

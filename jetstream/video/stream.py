@@ -14,9 +14,9 @@ from av.video.stream import VideoStream
 from jetstream.errors import SourceError
 from jetstream.video import nvdec
 from jetstream.video.camera import wait_for_frame
-from jetstream.video.ffmpeg import Opened, network_trouble, reason_of, silence
-from jetstream.video.frames import USUAL_FPS, Image, Shot, Source
-from jetstream.video.pixels import Converter
+from jetstream.video.ffmpeg import OpenVideo, network_trouble, reason_of, silence
+from jetstream.video.frames import USUAL_FPS, Image, LazyFrame, Source
+from jetstream.video.pixels import FrameConverter
 
 MOST_FAILED_READS = 64
 """In a row; then the rest of a file is given up."""
@@ -27,7 +27,7 @@ class StreamSource(Source):
 
     def __init__(
         self,
-        opener: Callable[[], Opened],
+        opener: Callable[[], OpenVideo],
         shown: str,
         *,
         live: bool,
@@ -41,8 +41,8 @@ class StreamSource(Source):
         super().__init__(fps_limit=fps_limit, loop=loop and not live)
         self._opener, self._shown, self.live = opener, shown, live
         self._read_timeout_s, self._decode_threads = read_timeout_s, decode_threads
-        self._convert = Converter(max_width, max_height)
-        self._opened: Opened | None = opener()
+        self._convert = FrameConverter(max_width, max_height)
+        self._opened: OpenVideo | None = opener()
         stream = self._opened.stream
         self.fps = float(stream.average_rate or 0) or None
         self.frames_expected = None if live else expected_frames(self._opened)
@@ -66,7 +66,7 @@ class StreamSource(Source):
         self._start_s: float | None = None
         self._end_s = 0.0
 
-    def _shots(self) -> Iterator[Shot]:
+    def _shots(self) -> Iterator[LazyFrame]:
         opened = self._opened or self._opener()
         self._opened = opened
         self._start_pass()
@@ -82,11 +82,11 @@ class StreamSource(Source):
                     self._count_damage()
                     continue
                 self._good += 1
-                yield Shot(self._seconds(frame, stream), partial(self._picture, frame))
+                yield LazyFrame(self._seconds(frame, stream), partial(self._picture, frame))
         self._cut |= opened.cut_off or (not self.live and ends_early(opened, self._packets, self._end_s))
         self.close()
 
-    def _whole_packets(self, opened: Opened) -> "Iterator[Packet[VideoStream] | None]":
+    def _whole_packets(self, opened: OpenVideo) -> "Iterator[Packet[VideoStream] | None]":
         """Packets in order, at the end one that flushes the decoder.
 
         A damaged last packet is left out: together with the flush it would cost frames before it that are whole.
@@ -103,7 +103,7 @@ class StreamSource(Source):
             if held is None:
                 yield packet
 
-    def _read(self, opened: Opened) -> "Iterator[Packet[VideoStream] | None]":
+    def _read(self, opened: OpenVideo) -> "Iterator[Packet[VideoStream] | None]":
         packets = opened.container.demux(opened.stream)
         failed = 0
         while True:
@@ -135,7 +135,7 @@ class StreamSource(Source):
             if late and packet.size:
                 raise SourceError(f"{self._shown}: {silence(self._read_timeout_s)}")
 
-    def _wait(self, opened: Opened) -> None:
+    def _wait(self, opened: OpenVideo) -> None:
         if opened.descriptor is not None and not wait_for_frame(opened.descriptor, self._read_timeout_s):
             raise SourceError(f"{self._shown}: no picture for {self._read_timeout_s:g} s; plug the camera in again")
 
@@ -199,7 +199,7 @@ class StreamSource(Source):
             self.warning = f"{self._shown}: {'; '.join(told)}"
 
 
-def expected_frames(opened: Opened) -> int | None:
+def expected_frames(opened: OpenVideo) -> int | None:
     """Frames that a file says it has, or that its duration means."""
     stream, duration_s = opened.stream, stated_duration_s(opened)
     if stream.frames:
@@ -207,7 +207,7 @@ def expected_frames(opened: Opened) -> int | None:
     return round(duration_s * stream.average_rate) if duration_s and stream.average_rate else None
 
 
-def stated_duration_s(opened: Opened) -> float | None:
+def stated_duration_s(opened: OpenVideo) -> float | None:
     """How long a file's header says that its video is; None if it doesn't, or means the sound as well."""
     container, stream = opened.container, opened.stream
     if stream.duration is not None and stream.time_base is not None:
@@ -221,7 +221,7 @@ def stated_duration_s(opened: Opened) -> float | None:
     return None
 
 
-def ends_early(opened: Opened, packets: int, end_s: float) -> bool:
+def ends_early(opened: OpenVideo, packets: int, end_s: float) -> bool:
     """Whether a file whose last frame ended at `end_s` stops before the time that its header states."""
     duration_s = stated_duration_s(opened)
     if duration_s is None:

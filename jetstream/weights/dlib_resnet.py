@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from jetstream.weights.dlib_file import BLOCKS, Convolution, Network, read
+from jetstream.weights.dlib_file import BLOCKS, Convolution, DlibNetwork, read
 
 CHIP_PX = 150
 EMBEDDING_SIZE = 128
@@ -28,12 +28,12 @@ def convert(source: bytes) -> onnx.ModelProto:
     Raises ModelError where source is any other file.
     """
     network = read(source)
-    graph = _Graph()
+    graph = _ResnetGraph()
     graph.output("embedding", _network(graph, "chip", network))
     return graph.model()
 
 
-class _Graph:
+class _ResnetGraph:
     """Nodes and weights in the order they are added."""
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class _Graph:
         return name
 
 
-def _network(graph: _Graph, chip: str, network: Network) -> str:
+def _network(graph: _ResnetGraph, chip: str, network: DlibNetwork) -> str:
     stem, *rest = network.convolutions
     weights, bias = _with_input_scaling(*_folded(stem), network.mean_rgb)
     image = graph.add("Relu", graph.convolve(chip, weights, bias, strides=[2, 2]))
@@ -90,12 +90,12 @@ def _network(graph: _Graph, chip: str, network: Network) -> str:
     return graph.convolve(pooled, network.projection.T[:, :, None, None].astype(np.float64))
 
 
-def _block(graph: _Graph, image: str, first: Convolution, second: Convolution) -> str:
+def _block(graph: _ResnetGraph, image: str, first: Convolution, second: Convolution) -> str:
     branch = graph.convolve(_conv_relu(graph, image, first), *_folded(second), pads=[1, 1, 1, 1])
     return graph.add("Relu", graph.add("Add", branch, image))
 
 
-def _halving_block(graph: _Graph, image: str, first: Convolution, second: Convolution, size_px: int) -> str:
+def _halving_block(graph: _ResnetGraph, image: str, first: Convolution, second: Convolution, size_px: int) -> str:
     """The convolutions at half size, plus the averaged picture; dlib fills the smaller of both with zeros at its end.
 
     `Pad` would leave the blocked layout that ONNX Runtime keeps between convolutions; convolving with ones does not.
@@ -118,7 +118,7 @@ def _halving_block(graph: _Graph, image: str, first: Convolution, second: Convol
     return graph.add("Relu", graph.add("Add", branch, skip))
 
 
-def _conv_relu(graph: _Graph, image: str, layer: Convolution) -> str:
+def _conv_relu(graph: _ResnetGraph, image: str, layer: Convolution) -> str:
     pads = [layer.padding] * 4
     return graph.add("Relu", graph.convolve(image, *_folded(layer), strides=[layer.stride] * 2, pads=pads))
 

@@ -33,7 +33,7 @@ IR_VERSION = 8  # the oldest that carries opset 17
 BLOCK = 16  # channels in one block of ONNX Runtime's layout on AVX-512; 8 elsewhere
 
 
-class _Net(NamedTuple):
+class _NetSpec(NamedTuple):
     side_px: int | None  # of the input; None: any
     pools: tuple[int, ...]  # window of the max-pooling behind the 1st, 2nd.. convolution; its step is always 2
     layers: int  # that end in a PReLU
@@ -41,9 +41,9 @@ class _Net(NamedTuple):
 
 
 _NETS = {
-    "pnet": _Net(None, (2,), 3, (2, 4)),
-    "rnet": _Net(24, (3, 3), 4, (2, 4)),
-    "onet": _Net(48, (3, 3, 2), 5, (2, 4, 10)),
+    "pnet": _NetSpec(None, (2,), 3, (2, 4)),
+    "rnet": _NetSpec(24, (3, 3), 4, (2, 4)),
+    "onet": _NetSpec(48, (3, 3, 2), 5, (2, 4, 10)),
 }
 
 
@@ -53,7 +53,7 @@ class _Layer(NamedTuple):
     slope: Weights  # (out,) of the PReLU behind it; empty for a head
 
 
-class _Graph:
+class _MtcnnGraph:
     """Collects nodes and constants and names them in the order they come."""
 
     def __init__(self) -> None:
@@ -94,7 +94,7 @@ def convert(source: bytes, net: str) -> onnx.ModelProto:
     """
     layers, heads = _read(source, net)
     layers[0] = _take_raw_bgr(layers[0])
-    graph = _Graph()
+    graph = _MtcnnGraph()
     if net == "pnet":
         _write_pnet(graph, layers, heads)
     else:
@@ -139,7 +139,7 @@ def _take_raw_bgr(first: _Layer) -> _Layer:
     return _Layer(first.weight[:, ::-1] / 128, first.bias - sums * (127.5 / 128), first.slope)
 
 
-def _write_pnet(graph: _Graph, layers: list[_Layer], heads: _Layer) -> None:
+def _write_pnet(graph: _MtcnnGraph, layers: list[_Layer], heads: _Layer) -> None:
     first, second, third = layers
     x, signs = _pooled_prelu(graph, "image", first, window=2)
     x = graph.prelu(graph.conv(x, second.weight * signs[:, None, None], second.bias), second.slope)
@@ -155,7 +155,7 @@ def _write_pnet(graph: _Graph, layers: list[_Layer], heads: _Layer) -> None:
     )
 
 
-def _pooled_prelu(graph: _Graph, x: str, layer: _Layer, window: int) -> tuple[str, Weights]:
+def _pooled_prelu(graph: _MtcnnGraph, x: str, layer: _Layer, window: int) -> tuple[str, Weights]:
     """Convolution, PReLU, max-pooling, in the cheaper order: convolution, max-pooling, PReLU.
 
     With slopes a <= 1, prelu(x) = max(x, a*x), and a maximum may be taken in any order: with p = pool(x) and
@@ -176,7 +176,7 @@ def _pooled_prelu(graph: _Graph, x: str, layer: _Layer, window: int) -> tuple[st
     return graph.add("Add", graph.conv(pooled, q[:, :, None, None]), larger), signs
 
 
-def _write_refiner(graph: _Graph, layers: list[_Layer], heads: _Layer, net: _Net) -> None:
+def _write_refiner(graph: _MtcnnGraph, layers: list[_Layer], heads: _Layer, net: _NetSpec) -> None:
     *convolutions, dense = layers
     x = "image"
     for index, layer in enumerate(_fill_blocks(convolutions)):
@@ -225,7 +225,7 @@ def _rows_first(weight: Weights) -> Weights:
     return np.asarray(maps.swapaxes(2, 3)).reshape(outputs, inputs)
 
 
-def _model(graph: _Graph, net: str) -> onnx.ModelProto:
+def _model(graph: _MtcnnGraph, net: str) -> onnx.ModelProto:
     side = _NETS[net].side_px
     image: list[str | int | None] = ["n", 3, side or "height", side or "width"]
     if net == "pnet":

@@ -107,7 +107,7 @@ def test_default_config_is_the_defaults_so_that_replay_and_run_agree() -> None:
     config = load.load(REPOSITORY / "configs" / "default.toml")
 
     assert config == configuration.with_preset(configuration.Config(cameras=config.cameras))
-    assert config.cameras == (configuration.Camera(name="camera0", source="0"),)
+    assert config.cameras == (configuration.CameraConfig(name="camera0", source="0"),)
 
 
 @pytest.mark.parametrize(
@@ -140,11 +140,14 @@ def test_readme_lists_every_key_with_its_default_and_meaning() -> None:
 def test_tracker_and_config_agree_on_defaults() -> None:
     import inspect
 
-    from jetstream.vision.tracking.scheduler import Asking
+    from jetstream.vision.tracking.scheduler import RecognitionScheduler
     from jetstream.vision.tracking.tracker import Tracker
     from jetstream.vision.tracking.votes import Votes
 
-    owners = ((configuration.Track(), (Tracker, Votes)), (configuration.Recognize(), (Asking,)))
+    owners = (
+        (configuration.TrackConfig(), (Tracker, Votes)),
+        (configuration.RecognizeConfig(), (RecognitionScheduler,)),
+    )
     for table, classes in owners:
         for kind in classes:
             for name, parameter in inspect.signature(kind).parameters.items():

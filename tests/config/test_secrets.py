@@ -17,7 +17,7 @@ import pytest
 import zmq
 
 from jetstream.config import secrets
-from jetstream.config.schema import Camera
+from jetstream.config.schema import CameraConfig
 from jetstream.errors import UserError
 from tests.support.command import Command
 from tests.support.repository import REPOSITORY
@@ -184,8 +184,8 @@ def test_config_with_a_password_that_others_can_read_is_warned_of(tmp_path: Path
 def test_any_character_may_be_in_a_password(secret: str, tmp_path: Path) -> None:
     file = private(tmp_path / "p", f"{secret}\n")
     for camera in (
-        Camera(name="door", source="rtsp://user:${P}@192.0.2.1:554/a?b=1"),
-        Camera(name="door", source="rtsp://user@192.0.2.1:554/a?b=1", password_file=str(file)),
+        CameraConfig(name="door", source="rtsp://user:${P}@192.0.2.1:554/a?b=1"),
+        CameraConfig(name="door", source="rtsp://user@192.0.2.1:554/a?b=1", password_file=str(file)),
     ):
         url = urllib.parse.urlsplit(secrets.address(camera, {"P": secret}))
         assert urllib.parse.unquote(url.password or "") == secret
@@ -194,11 +194,11 @@ def test_any_character_may_be_in_a_password(secret: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("source", ["0", "clips/${X}.mp4", "gst: videotestsrc ! ${X}", "demo"])
 def test_only_addresses_are_filled_in(source: str) -> None:
-    assert secrets.address(Camera(name="a", source=source), {"X": "secret"}) == source
+    assert secrets.address(CameraConfig(name="a", source=source), {"X": "secret"}) == source
 
 
 def test_missing_variable_is_said() -> None:
-    camera = Camera(name="door", source="rtsp://u:${NO_SUCH}@h/")
+    camera = CameraConfig(name="door", source="rtsp://u:${NO_SUCH}@h/")
     with pytest.raises(UserError, match=r"^door: \$\{NO_SUCH\} isn't set in the environment; set it, or name a file"):
         secrets.address(camera, {})
 
@@ -215,7 +215,7 @@ def test_unusable_password_file_is_said(tmp_path: Path, content: str, mode: int,
     file = private(tmp_path / "p", content)
     file.chmod(mode)
     with pytest.raises(UserError, match=said) as refused:
-        secrets.address(Camera(name="door", source="rtsp://u@h/", password_file=str(file)))
+        secrets.address(CameraConfig(name="door", source="rtsp://u@h/", password_file=str(file)))
     assert "secret" not in str(refused.value)
 
 
@@ -225,4 +225,4 @@ def test_password_file_needs_an_address_with_a_user(tmp_path: Path, source: str)
     with pytest.raises(
         UserError, match="password_file: the source must be an address with a user and without a password"
     ):
-        secrets.address(Camera(name="door", source=source, password_file=str(file)))
+        secrets.address(CameraConfig(name="door", source=source, password_file=str(file)))

@@ -22,10 +22,10 @@ from rich.console import Console
 from jetstream import startup
 from jetstream.config import load
 from jetstream.enroll import photo_writer, table
-from jetstream.enroll.enroll import Enrolled, Taken
-from jetstream.enroll.samples import Source, cut
+from jetstream.enroll.enroll import EnrolledPhoto, Enrollment
+from jetstream.enroll.samples import SampleSource, cut
 from jetstream.enroll.sources import stem_of
-from jetstream.enroll.target import At, parse_at
+from jetstream.enroll.target import FacePosition, parse_at
 from jetstream.errors import UserError
 from jetstream.events import Event
 from jetstream.gallery import prepare, store, train
@@ -159,10 +159,11 @@ def test_photos_kept_are_said_where_learning_fails(jetstream: Inside, monkeypatc
 @pytest.mark.parametrize(("width", "lines"), [(80, 1), (74, 1), (60, 3)])
 def test_table_never_cuts_a_photos_name(width: int, lines: int) -> None:
     taken = [
-        Taken(f"Ada/holiday-{second}.00s-1.jpg", f"{'videos/' * 9}holiday.mp4", second, 99, 1, 0.2) for second in (1, 2)
+        EnrolledPhoto(f"Ada/holiday-{second}.00s-1.jpg", f"{'videos/' * 9}holiday.mp4", second, 99, 1, 0.2)
+        for second in (1, 2)
     ]
     console = Console(width=width, file=io.StringIO())
-    console.print(table.table("q[/b] :smile:", Enrolled(tuple(taken), 2, {}), width))
+    console.print(table.table("q[/b] :smile:", Enrollment(tuple(taken), 2, {}), width))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
 
     photos = "".join(line.split("\u2502")[1].strip() for line in shown.splitlines() if line.startswith("\u2502"))
@@ -284,12 +285,12 @@ def test_photo_leaves_a_larger_neighbour_out(models_dir: Path, portraits: dict[s
     with open_mtcnn(config) as detector, open_embedder(config) as embedder:
         found = detector.detect([image])[0]
         hopper = int(found.boxes[:, 0].argmin())
-        widest = cut(image, found.boxes[hopper], Source("both", "both", timed=False))
+        widest = cut(image, found.boxes[hopper], SampleSource("both", "both", timed=False))
         wide = cv2.imdecode(np.frombuffer(widest.jpeg, np.uint8), cv2.IMREAD_COLOR)
         embedding = embedder.embed(align.chips(image, found.landmarks[[hopper]]), mirror=True)[0]
         kept = photo_writer.photo_of(widest, embedding, detector, embedder)
         assert len(detector.detect([wide])[0].boxes) == 2
-        assert isinstance(kept, photo_writer.Kept)
+        assert isinstance(kept, photo_writer.NewPhoto)
         photo = cv2.imdecode(np.frombuffer(kept.jpeg, np.uint8), cv2.IMREAD_COLOR)
         assert len(detector.detect([photo])[0].boxes) == 1
         assert np.linalg.norm(kept.embedding - embedding) < photo_writer.SAME_FACE
@@ -458,8 +459,8 @@ def test_source_gives_a_harmless_beginning_of_a_name(text: str, stem: str) -> No
 
 
 def test_pixel_and_second_are_read() -> None:
-    assert parse_at("320,180.5@2.5") == At(320.0, 180.5, 2.5)
-    assert parse_at("320,180") == At(320.0, 180.0, None)
+    assert parse_at("320,180.5@2.5") == FacePosition(320.0, 180.5, 2.5)
+    assert parse_at("320,180") == FacePosition(320.0, 180.0, None)
 
 
 @pytest.mark.parametrize("clip", ["d10", "d12", "d18"])

@@ -19,10 +19,10 @@ from rich.console import Console
 
 from jetstream.errors import UserError
 from jetstream.evaluation import charts, cross_validation, ground_truth, html_report, metrics, tables, video
-from jetstream.evaluation.cross_validation import Sample
-from jetstream.evaluation.error_sheets import Sheet, Tile
-from jetstream.evaluation.evaluate import Evaluation, Shown
-from jetstream.evaluation.metrics import Asked
+from jetstream.evaluation.cross_validation import GalleryRows
+from jetstream.evaluation.error_sheets import ErrorSheet, ErrorTile
+from jetstream.evaluation.evaluate import Evaluation, ReportContext
+from jetstream.evaluation.metrics import ProbeResult
 from jetstream.events import Event, EventTrack
 from jetstream.gallery import store, train
 from jetstream.gallery import strangers as background
@@ -34,11 +34,11 @@ from tests.support.repository import REPOSITORY
 COLLINS, HOPPER = "Eileen Collins", "Grace Hopper"
 
 
-def asked(person: str, known: bool, name: str | None, score: float, nearest: str = "Ada") -> Asked:
-    return Asked(f"{person}/{score}.jpg", person, known, name, name or nearest, "Ada/1.jpg", 0.4, score)
+def asked(person: str, known: bool, name: str | None, score: float, nearest: str = "Ada") -> ProbeResult:
+    return ProbeResult(f"{person}/{score}.jpg", person, known, name, name or nearest, "Ada/1.jpg", 0.4, score)
 
 
-def some_asked(seed: int, known: int = 80, strangers: int = 250) -> list[Asked]:
+def some_asked(seed: int, known: int = 80, strangers: int = 250) -> list[ProbeResult]:
     """Known faces with higher scores than strangers, one in ten of them nearer to somebody else."""
     random = np.random.default_rng(seed)
     found = []
@@ -175,7 +175,7 @@ def test_figures_count_every_face_once() -> None:
 # ---- cross-validation
 
 
-def people_around(photos: dict[str, int], seed: int = 0) -> Sample:
+def people_around(photos: dict[str, int], seed: int = 0) -> GalleryRows:
     """Embeddings of people at 0.9 from one another, each with photos at about 0.4 from the middle."""
     random = np.random.default_rng(seed)
     rows, names = [], []
@@ -184,7 +184,7 @@ def people_around(photos: dict[str, int], seed: int = 0) -> Sample:
         rows += [middle + random.normal(0, 0.4 / np.sqrt(128), 128) for _ in range(count)]
         names += [name] * count
     files = tuple(f"{name}/{row}.jpg" for row, name in enumerate(names))
-    return Sample(np.array(rows, np.float32), tuple(names), files)
+    return GalleryRows(np.array(rows, np.float32), tuple(names), files)
 
 
 def plain_fit(embeddings: NDArray[np.float32], people: Sequence[str]) -> Classifier:
@@ -246,8 +246,8 @@ def test_many_people_are_left_out_in_a_bounded_number_of_groups() -> None:
     assert any("1000 people were left out in 20 groups" in note for note in cross_validation.notes(people_of(names)))
 
 
-def people_of(names: list[str]) -> Sample:
-    return Sample(np.zeros((len(names), 128), np.float32), tuple(names), tuple(names))
+def people_of(names: list[str]) -> GalleryRows:
+    return GalleryRows(np.zeros((len(names), 128), np.float32), tuple(names), tuple(names))
 
 
 @pytest.mark.parametrize(
@@ -427,9 +427,9 @@ class Loads(HTMLParser):
 EVIL = '<script>alert(1)</script><img src="http://example.com/x.png">$\\frac$ 李'
 
 
-def evil_page(asked: list[Asked]) -> str:
+def evil_page(asked: list[ProbeResult]) -> str:
     result = Evaluation("cross-validation", EVIL, None, 2, 9, (EVIL,), metrics.figures(asked), None, tuple(asked))
-    return html_report.page(result, Shown([Sheet(EVIL, (Tile(None, None, (EVIL,)),), 1)], []))
+    return html_report.page(result, ReportContext([ErrorSheet(EVIL, (ErrorTile(None, None, (EVIL,)),), 1)], []))
 
 
 def test_page_needs_nothing_else_and_escapes_names() -> None:
@@ -444,7 +444,7 @@ def test_page_needs_nothing_else_and_escapes_names() -> None:
     assert "@import" not in text
 
 
-def as_dict(one: Asked) -> dict[str, object]:
+def as_dict(one: ProbeResult) -> dict[str, object]:
     return {name: getattr(one, name) for name in one.__struct_fields__}
 
 

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from jetstream.config import load, secrets
-from jetstream.config.schema import Camera, Config
+from jetstream.config.schema import CameraConfig, Config
 from jetstream.errors import GARBLED, JetstreamError
 from jetstream.evaluation import ground_truth
 from jetstream.events import event_of, gallery_topic_of, topic_of
@@ -28,6 +28,7 @@ from jetstream.messages import (
     Heartbeat,
     InUse,
     Message,
+    NameCandidate,
     Named,
     NamedFace,
     ProcessStatus,
@@ -36,7 +37,6 @@ from jetstream.messages import (
     Status,
     Tracked,
     TrackedFace,
-    Vote,
     Wanted,
     WantedFace,
 )
@@ -44,7 +44,7 @@ from jetstream.recording import library, retention
 from jetstream.recording.events_file import cut_to_last_line, last_event
 from jetstream.runtime.run_dir import RINGS, RunDir
 from jetstream.topic import keys, subscriber
-from jetstream.topic.zap import DOMAIN, Doorman
+from jetstream.topic.zap import DOMAIN, ZapAuthenticator
 from jetstream.video import ffmpeg, mp4_repair, source
 from jetstream.vision.recognition.classifier import Classifier
 from tests.support.repository import REPOSITORY
@@ -71,7 +71,7 @@ class Decoder(NamedTuple):
 
 def _messages() -> dict[type[Message], Message]:
     frame = FrameRef(camera="door", frame_id=70000, captured_ns=1 << 40, wall_ns=1 << 60, pts_s=2.5, live=True)
-    vote = Vote(name="Zoë", log_odds=5.1, answers=4, photo="Zoë/1.jpg", distance=0.31)
+    vote = NameCandidate(name="Zoë", log_odds=5.1, answers=4, photo="Zoë/1.jpg", distance=0.31)
     tracked = TrackedFace(7, "confirmed", (1.5, 2.5, 60.0, 70.0), 0.99, POINTS, "Zoë", 0.9, 1.5, (vote, vote))
     beat = Heartbeat("detect", 4242, 100, 24.9, 12.0, 30.0, {}, {"late": 3})
     told = (
@@ -132,12 +132,12 @@ def file_decoders() -> Iterator[Decoder]:
     ]
     two = {"cameras": [{"name": "door", "source": "demo"}]}
     yield Decoder("--set", sets, lambda data: load.build(two, where="c", sets=[_text(data)]), (JetstreamError,))
-    private = msgspec.json.encode(Config(cameras=(Camera(name="door", source="demo"),)))
+    private = msgspec.json.encode(Config(cameras=(CameraConfig(name="door", source="demo"),)))
     config_decoder = msgspec.json.Decoder(Config)
     yield Decoder("run directory", [private], config_decoder.decode, GARBLED)
     pair = msgspec.json.encode(keys.KeyFile("door", "ab" * 32, "cd" * 32, "ef" * 32))
     yield Decoder("key file", [pair], lambda data: keys.parse(data, "k"), (JetstreamError,))
-    line = audit.Line("2026-01-01T00:00:00Z", "me", "enroll", "ab" * 8, "cd" * 8, 3)
+    line = audit.AuditLine("2026-01-01T00:00:00Z", "me", "enroll", "ab" * 8, "cd" * 8, 3)
     yield Decoder("audit line", [msgspec.json.encode(line)], lambda data: list(audit.parse(data)), ())
     addresses = [
         b"rtsp://user:${P}@192.0.2.1:554/a?b=1&pwd=x",
@@ -163,7 +163,7 @@ def _named(data: bytes) -> None:
     source.kind_of(spec)
 
 
-_DOORMAN = Doorman.__new__(Doorman)  # answers; serves nobody
+_DOORMAN = ZapAuthenticator.__new__(ZapAuthenticator)  # answers; serves nobody
 _DOORMAN._is_allowed = lambda public: True
 
 

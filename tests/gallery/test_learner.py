@@ -17,7 +17,7 @@ import zmq
 
 from jetstream.gallery import photos
 from jetstream.gallery import train as gallery
-from jetstream.stages.learn import Change
+from jetstream.stages.learn import PhotoWatcher
 from tests.support.command import Command
 from tests.support.repository import REPOSITORY
 
@@ -333,7 +333,7 @@ def test_rollback_on_the_command_line_says_what_is_in_use(jetstream: Command, po
 
 
 def test_change_is_due_once_photos_stand_still() -> None:
-    change = Change({"A/1.jpg": (10, 1)})
+    change = PhotoWatcher({"A/1.jpg": (10, 1)})
 
     looks = [
         {"A/1.jpg": (10, 1)},
@@ -350,7 +350,7 @@ def test_change_is_due_once_photos_stand_still() -> None:
 
 def test_faces_folder_that_is_gone_or_empty_forgets_nobody() -> None:
     """What is left of a disk that went away is the empty folder that it was mounted on."""
-    change = Change({"A/1.jpg": (10, 1)})
+    change = PhotoWatcher({"A/1.jpg": (10, 1)})
 
     assert not any(change.is_due(look) for look in (None, None, {}, {}, {}))
 

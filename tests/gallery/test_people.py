@@ -13,7 +13,7 @@ import pytest
 from jetstream.errors import UserError
 from jetstream.events import Event, EventTrack
 from jetstream.gallery import people, train
-from jetstream.messages import Vote
+from jetstream.messages import NameCandidate
 from jetstream.recording import library as recordings
 from jetstream.recording.events_file import open_events
 from tests.conftest import REPOSITORY
@@ -56,7 +56,9 @@ def recorded(folder: Path, stem: str, name: str | None, votes: Sequence[str] = (
         name=name,
         confidence=1.0,
         age_s=1.0,
-        votes=tuple(Vote(name=who, log_odds=0.4, answers=1, photo=f"{who}/1.png", distance=0.5) for who in votes),
+        votes=tuple(
+            NameCandidate(name=who, log_odds=0.4, answers=1, photo=f"{who}/1.png", distance=0.5) for who in votes
+        ),
     )
     event = Event(schema=1, camera="a", frame_id=0, pts_s=0.0, captured_ns=1, wall="", tracks=(track,))
     folder.mkdir(exist_ok=True)

@@ -3,20 +3,20 @@ import io
 import pytest
 from rich.console import Console
 
-from jetstream.gallery.report import PersonReport, Refused, Report
-from jetstream.gallery.store import Warned
+from jetstream.gallery.report import GalleryReport, PersonReport, RefusedPhoto
+from jetstream.gallery.store import PhotoWarning
 from jetstream.gallery.table import table, words
 
 
 def shown(*people: PersonReport, unknown: PersonReport | None = None, width: int = 100) -> list[str]:
     page = io.StringIO()
-    report = Report(people, (), (), embedded=0, unknown=unknown)
+    report = GalleryReport(people, (), (), embedded=0, unknown=unknown)
     Console(file=page, width=width, no_color=True).print(table(report, "faces"))
     return page.getvalue().splitlines()
 
 
 def test_table_fits_a_narrow_terminal_with_names_and_files_of_any_length():
-    refused = tuple(Refused("duplicate", f"Ada/{'IMG_20260131_' * 3}{number}.jpg") for number in range(3))
+    refused = tuple(RefusedPhoto("duplicate", f"Ada/{'IMG_20260131_' * 3}{number}.jpg") for number in range(3))
     long = PersonReport("Augusta Ada King, Countess of Lovelace", 4, refused, (), 0.31, "Charles Babbage", 0.52)
     short = PersonReport("Bo", 1, (), ("Bo/1.jpg",), None, "Augusta Ada King, Countess of Lovelace", 0.6)
 
@@ -34,7 +34,7 @@ def test_columns_that_nobody_fills_are_left_out():
 
 def test_person_without_a_photo_and_strangers_have_their_lines():
     lines = shown(
-        PersonReport("Ada", 0, (), ()), unknown=PersonReport("", 2, (Refused("no_face", "_unknown/3.jpg"),), ())
+        PersonReport("Ada", 0, (), ()), unknown=PersonReport("", 2, (RefusedPhoto("no_face", "_unknown/3.jpg"),), ())
     )
 
     assert any(line.startswith("│ Ada") and "no photo" in line for line in lines)
@@ -44,14 +44,14 @@ def test_person_without_a_photo_and_strangers_have_their_lines():
 @pytest.mark.parametrize(
     ("warned", "sentence"),
     [
-        (Warned("one_photo"), "one photo only"),
-        (Warned("wide"), "photos differ much: two people, or wrong photos?"),
-        (Warned("alike"), "photos all look alike: add other light, other days"),
-        (Warned("close:Bob: the second"), "hard to tell from Bob: the second"),
-        (Warned("looks_like:Bob", "Ada/1.jpg"), "1.jpg: looks like Bob"),
-        (Warned("same_picture:Bob/2.jpg", "Ada/1.jpg"), "1.jpg: the same picture is Bob/2.jpg"),
-        (Warned("blurred", "Ada/1.jpg"), "1.jpg: blurred, but there is no better one"),
-        (Warned("extreme_pose", "Ada/1.jpg"), "1.jpg: a profile, but there is no better one"),
+        (PhotoWarning("one_photo"), "one photo only"),
+        (PhotoWarning("wide"), "photos differ much: two people, or wrong photos?"),
+        (PhotoWarning("alike"), "photos all look alike: add other light, other days"),
+        (PhotoWarning("close:Bob: the second"), "hard to tell from Bob: the second"),
+        (PhotoWarning("looks_like:Bob", "Ada/1.jpg"), "1.jpg: looks like Bob"),
+        (PhotoWarning("same_picture:Bob/2.jpg", "Ada/1.jpg"), "1.jpg: the same picture is Bob/2.jpg"),
+        (PhotoWarning("blurred", "Ada/1.jpg"), "1.jpg: blurred, but there is no better one"),
+        (PhotoWarning("extreme_pose", "Ada/1.jpg"), "1.jpg: a profile, but there is no better one"),
     ],
 )
 def test_each_warning_has_words(warned, sentence):
@@ -59,11 +59,11 @@ def test_each_warning_has_words(warned, sentence):
 
 
 def test_names_that_look_like_markup_are_printed_as_they_are():
-    ann = PersonReport("[red]Ann", 1, (Refused("looks_like:B:", "[red]Ann/:smile:.jpg"),), (), 0.3, ":B:", 0.5)
-    noted = PersonReport("a:smile:b", 1, (), (), 0.3, warnings=(Warned("looks_like::B:", "a:smile:b/1.jpg"),))
+    ann = PersonReport("[red]Ann", 1, (RefusedPhoto("looks_like:B:", "[red]Ann/:smile:.jpg"),), (), 0.3, ":B:", 0.5)
+    noted = PersonReport("a:smile:b", 1, (), (), 0.3, warnings=(PhotoWarning("looks_like::B:", "a:smile:b/1.jpg"),))
     page = io.StringIO()
 
-    report = Report((ann, noted), (), (), embedded=0)
+    report = GalleryReport((ann, noted), (), (), embedded=0)
     Console(file=page, width=150, no_color=True).print(table(report, "faces/[bold]:smile:"))
 
     text = page.getvalue()

@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-from jetstream.config.schema import Config, Models, Recognize
+from jetstream.config.schema import Config, ModelsConfig, RecognizeConfig
 from jetstream.errors import ModelError, UserError
 from jetstream.gallery import photos
 from jetstream.gallery import train as gallery
 from jetstream.gallery.photo_faces import look_at
 from jetstream.gallery.photos import list_photos
-from jetstream.gallery.report import Refused
-from jetstream.gallery.store import Warned
+from jetstream.gallery.report import RefusedPhoto
+from jetstream.gallery.store import PhotoWarning
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.vision.detection.mtcnn import Mtcnn
 from jetstream.vision.recognition import align
@@ -182,10 +182,10 @@ def test_refused_photos_are_named_with_their_reason(place, portraits):
 
     assert ann.used == 1
     assert set(ann.refused) == {
-        Refused("unreadable", "Ann/broken.jpg"),
-        Refused("no_face", "Ann/empty.png"),
-        Refused("unreadable", "Ann/phone.heic"),
-        Refused("too_small", "Ann/small.png"),
+        RefusedPhoto("unreadable", "Ann/broken.jpg"),
+        RefusedPhoto("no_face", "Ann/empty.png"),
+        RefusedPhoto("unreadable", "Ann/phone.heic"),
+        RefusedPhoto("too_small", "Ann/small.png"),
     }
 
 
@@ -239,7 +239,7 @@ def test_same_photo_again_is_a_duplicate_as_bytes_and_saved_anew(place, portrait
 
     (ann,) = made.report.people
     assert ann.used == 2
-    assert ann.refused == (Refused("duplicate", "Ann/2.png"), Refused("duplicate", "Ann/3.jpg"))
+    assert ann.refused == (RefusedPhoto("duplicate", "Ann/2.png"), RefusedPhoto("duplicate", "Ann/3.jpg"))
     assert made.report.embedded == 3, "the same content is looked at once"
     assert place.train().report == replace(made.report, embedded=0)
     assert place.load().files == ("Ann/1.png", "Ann/4.png")
@@ -257,8 +257,8 @@ def test_two_photos_swapped_between_two_people_are_named_and_nothing_else(place,
     made = place.train()
 
     collins, hopper = made.report.people
-    assert collins.refused == (Refused(f"looks_like:{HOPPER}", f"{COLLINS}/3.png"),)
-    assert hopper.refused == (Refused(f"looks_like:{COLLINS}", f"{HOPPER}/3.png"),)
+    assert collins.refused == (RefusedPhoto(f"looks_like:{HOPPER}", f"{COLLINS}/3.png"),)
+    assert hopper.refused == (RefusedPhoto(f"looks_like:{COLLINS}", f"{HOPPER}/3.png"),)
     assert collins.warnings == hopper.warnings == ()
     assert f"{COLLINS}/3.png" not in made.files
 
@@ -287,10 +287,10 @@ def test_swapped_and_planted_photos_of_politicians_are_named_and_nothing_else(pl
     report = place.train().report
 
     assert {refused for person in report.people for refused in person.refused} == {
-        Refused(f"looks_like:{people[1]}", f"{people[0]}/{first.name}"),
-        Refused(f"looks_like:{people[0]}", f"{people[1]}/{second.name}"),
-        Refused("duplicate", f"{people[2]}/z-bytes.jpg"),
-        Refused("duplicate", f"{people[2]}/z-smaller.jpg"),
+        RefusedPhoto(f"looks_like:{people[1]}", f"{people[0]}/{first.name}"),
+        RefusedPhoto(f"looks_like:{people[0]}", f"{people[1]}/{second.name}"),
+        RefusedPhoto("duplicate", f"{people[2]}/z-bytes.jpg"),
+        RefusedPhoto("duplicate", f"{people[2]}/z-smaller.jpg"),
     }
     assert [warned for person in report.people for warned in person.warnings] == []
 
@@ -325,8 +325,8 @@ def test_blurred_photo_is_refused_beside_a_sharp_one_and_kept_alone(place, portr
     beside = place.train().report.people[0]
 
     assert (alone.used, alone.refused) == (1, ())
-    assert Warned("blurred", "Ann/blurred.png") in alone.warnings
-    assert (beside.used, beside.refused) == (1, (Refused("blurred", "Ann/blurred.png"),))
+    assert PhotoWarning("blurred", "Ann/blurred.png") in alone.warnings
+    assert (beside.used, beside.refused) == (1, (RefusedPhoto("blurred", "Ann/blurred.png"),))
 
 
 def test_photo_of_two_people_side_by_side_is_refused(place, portraits):
@@ -337,7 +337,7 @@ def test_photo_of_two_people_side_by_side_is_refused(place, portraits):
     (ann,) = place.train().report.people
 
     assert ann.used == 1
-    assert ann.refused == (Refused("many_faces", "Ann/both.png"),)
+    assert ann.refused == (RefusedPhoto("many_faces", "Ann/both.png"),)
 
 
 def test_one_picture_in_two_folders_is_told_of_both(trained, portraits):
@@ -345,9 +345,9 @@ def test_one_picture_in_two_folders_is_told_of_both(trained, portraits):
 
     people = {person.name: person for person in trained.train().report.people}
 
-    assert Warned(f"same_picture:{HOPPER}/1.png", "Cam/9.png") in people["Cam"].warnings
-    assert Warned("same_picture:Cam/9.png", f"{HOPPER}/1.png") in people[HOPPER].warnings
-    assert Warned("close:Cam") in people[HOPPER].warnings
+    assert PhotoWarning(f"same_picture:{HOPPER}/1.png", "Cam/9.png") in people["Cam"].warnings
+    assert PhotoWarning("same_picture:Cam/9.png", f"{HOPPER}/1.png") in people[HOPPER].warnings
+    assert PhotoWarning("close:Cam") in people[HOPPER].warnings
     assert people[HOPPER].used == people["Cam"].used == 1
 
 
@@ -366,7 +366,7 @@ def test_each_person_is_told_apart_in_numbers(place, portraits):
     assert collins.distance is not None
     assert collins.distance > 0.5
     assert hopper.spread is None
-    assert hopper.warnings == (Warned("one_photo"),)
+    assert hopper.warnings == (PhotoWarning("one_photo"),)
     assert place.load().report == replace(made.report, embedded=0)
 
 
@@ -379,7 +379,7 @@ def test_two_people_in_one_folder_are_warned_of(place, data_dir):
 
     both, one = place.train().report.people
 
-    assert (both.warnings, one.warnings) == ((Warned("wide"),), ())
+    assert (both.warnings, one.warnings) == ((PhotoWarning("wide"),), ())
 
 
 def test_stranger_who_was_put_aside_is_named_no_more(place, portraits):
@@ -405,7 +405,7 @@ def test_stranger_who_was_put_aside_is_named_no_more(place, portraits):
 
 
 def test_empty_folder_for_strangers_is_noticed_as_the_watcher_notices_it(trained):
-    config = Config(recognize=Recognize(faces=str(trained.faces)), models=Models(dir=str(trained.models)))
+    config = Config(recognize=RecognizeConfig(faces=str(trained.faces)), models=ModelsConfig(dir=str(trained.models)))
     (trained.faces / "_unknown").mkdir()
 
     assert not trained.is_current()
@@ -423,7 +423,7 @@ def test_picture_of_a_known_person_among_the_strangers_is_refused(trained, portr
     made = trained.train()
 
     assert made.report.unknown is not None
-    assert made.report.unknown.refused == (Refused(f"looks_like:{HOPPER}", "_unknown/1.png"),)
+    assert made.report.unknown.refused == (RefusedPhoto(f"looks_like:{HOPPER}", "_unknown/1.png"),)
     assert only(made.classifier, trained.embed(portraits[HOPPER])) == HOPPER
 
 
@@ -608,7 +608,7 @@ def test_damaged_gallery_can_be_left_for_the_earlier_version(trained, portraits)
 
 
 def test_photos_look_unchanged_to_the_watcher_right_after_training(trained, portraits):
-    config = Config(recognize=Recognize(faces=str(trained.faces)), models=Models(dir=str(trained.models)))
+    config = Config(recognize=RecognizeConfig(faces=str(trained.faces)), models=ModelsConfig(dir=str(trained.models)))
     trained.put("stray.png", portraits[HOPPER])
     (trained.faces / "Empty").mkdir()
     (trained.faces / HOPPER / "notes.txt").write_text("no picture")
@@ -650,7 +650,8 @@ def test_progress_tells_each_photo_and_the_end(trained, portraits):
 @pytest.mark.parametrize(("max_distance", "name"), [(None, COLLINS), (0.01, None)])
 def test_config_names_the_folder_and_may_set_the_gate(trained, portraits, max_distance, name):
     config = Config(
-        recognize=Recognize(faces=str(trained.faces), max_distance=max_distance), models=Models(dir=str(trained.models))
+        recognize=RecognizeConfig(faces=str(trained.faces), max_distance=max_distance),
+        models=ModelsConfig(dir=str(trained.models)),
     )
     smaller = cv2.resize(portraits[COLLINS], None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
 

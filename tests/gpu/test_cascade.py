@@ -6,16 +6,16 @@ import cv2
 import numpy as np
 import pytest
 
-from jetstream.config.schema import Camera, Config, Detect
+from jetstream.config.schema import CameraConfig, Config, DetectConfig
 from jetstream.errors import ModelError
 from jetstream.gpu import cubin_cache, pnet
 from jetstream.gpu.cascade import PNET_SHARED_FLOATS, Cascade
 from jetstream.gpu.detector import GpuDetector
 from jetstream.gpu.structs import BUDGET
 from jetstream.networks.gpu import settings_of
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import UnavailableError
 from jetstream.vision.detection import motion
-from jetstream.vision.detection.detector import CpuDetector, Look
+from jetstream.vision.detection.detector import CpuDetector, DetectorInput
 from jetstream.vision.detection.mtcnn import Mtcnn
 from tests.support.gpu_emulation import EmulatedDevice, OnnxNet
 
@@ -34,7 +34,7 @@ def opened(library, runners, models_dir):
 
     def open_one(rnet=(64, 256), onet=(16, 64), tile=16, kernels=library, **detect):
         settings = {"thresholds": THRESHOLDS, "batch": 4, **detect}
-        config = Config(cameras=(Camera(name="any", source="0"),), detect=Detect(**settings))
+        config = Config(cameras=(CameraConfig(name="any", source="0"),), detect=DetectConfig(**settings))
         device = EmulatedDevice(kernels)
         nets = OnnxNet(runners[1], rnet), OnnxNet(runners[2], onet)
         cascade = Cascade(device, *nets, pnet.weights(models_dir / "pnet.onnx"), settings_of(config, tile))
@@ -44,7 +44,7 @@ def opened(library, runners, models_dir):
 
 
 def whole(image, known=NOBODY):
-    return Look(image, known, search=True)
+    return DetectorInput(image, known, search=True)
 
 
 def answers(detector, looks):
@@ -114,7 +114,7 @@ def test_faces_are_verified_where_they_were_and_a_step_beside(opened, on_cpu, pe
     boxes = found.faces.boxes
     aside = boxes + np.float32(0.45) * (boxes[:, 2:3] - boxes[:, :1]) * np.array([1, 0, 1, 0], np.float32)
     for known in (boxes, aside, boxes[:0], np.concatenate([boxes, aside])):
-        looks = [Look(people, known, search=False), whole(people[:200])]
+        looks = [DetectorInput(people, known, search=False), whole(people[:200])]
         for given, wanted in zip(answers(opened(), looks), answers(on_cpu, looks), strict=True):
             assert_same(given.faces, wanted.faces)
 
@@ -136,7 +136,9 @@ def test_batches_of_any_mix_follow_each_other(opened, on_cpu, people):
     pictures = [people, people[:, ::-1].copy(), people[:200, :250].copy(), np.zeros((90, 60, 3), np.uint8)]
     alone = [answers(on_cpu, [whole(picture)])[0].faces for picture in pictures]
     known = [found.boxes for found in alone]
-    verified = [answers(on_cpu, [Look(*pair, search=False)])[0].faces for pair in zip(pictures, known, strict=True)]
+    verified = [
+        answers(on_cpu, [DetectorInput(*pair, search=False)])[0].faces for pair in zip(pictures, known, strict=True)
+    ]
     random = np.random.default_rng(1)
     detector = opened(rnet=(16, 64), onet=(4, 16))
     tickets, given, wanted = [], [], []
@@ -144,7 +146,7 @@ def test_batches_of_any_mix_follow_each_other(opened, on_cpu, people):
         looks = []
         for number in random.permutation(len(pictures))[: random.integers(1, 4)].tolist():
             search = bool(random.integers(2))
-            looks.append(Look(pictures[number], NOBODY if search else known[number], search))
+            looks.append(DetectorInput(pictures[number], NOBODY if search else known[number], search))
             wanted.append((alone if search else verified)[number])
         tickets.append(detector.submit(looks))
         if len(tickets) == 2:
@@ -161,7 +163,7 @@ def test_memory_that_could_not_grow_is_not_used(opened, people):
 
     def little(n_bytes):
         if n_bytes > 2**20:
-            raise Unavailable("the GPU has too little memory")
+            raise UnavailableError("the GPU has too little memory")
         return allocate(n_bytes)
 
     detector._device.allocate = little
@@ -173,7 +175,7 @@ def test_memory_that_could_not_grow_is_not_used(opened, people):
 def test_more_known_faces_than_fit_are_counted(opened, people):
     known = np.tile(np.array([[10, 10, 60, 60]], np.float32), (BUDGET + 5, 1))
     detector = opened(rnet=(512, 4096), onet=(64, 4096))
-    answers(detector, [Look(people[:90, :90].copy(), known, search=False)])
+    answers(detector, [DetectorInput(people[:90, :90].copy(), known, search=False)])
     assert detector.clipped >= 5
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from jetstream.gpu import compilers, cubin_cache, nvrtc
 from jetstream.gpu.compilers import Compiler
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import UnavailableError
 
 SOURCE = """
 #line 1 "pictures.cu"
@@ -87,7 +87,7 @@ def test_old_gpus_get_small_tiles_and_whichever_compiler_still_knows_them(alone,
     alone(*filter(None, COMPILERS.values()))
     try:
         cubin = cubin_cache.compile_source(cubin_cache.sources(), capability)
-    except Unavailable as reason:
+    except UnavailableError as reason:
         pytest.skip(f"{old.name} is too new: {reason}")
     assert architecture(cubin) == capability.replace(".", "")
 
@@ -95,14 +95,16 @@ def test_old_gpus_get_small_tiles_and_whichever_compiler_still_knows_them(alone,
 def test_a_wrong_source_names_file_line_and_reason_once_a_compiler(compiler, alone):
     alone(compiler)
     with pytest.raises(
-        Unavailable, match=rf'^{compiler.name}: nms\.cu\(2\): error: identifier "nothing" is undefined$'
+        UnavailableError, match=rf'^{compiler.name}: nms\.cu\(2\): error: identifier "nothing" is undefined$'
     ):
         cubin_cache.compile_source(WRONG, "9.0")
 
 
 def test_a_gpu_that_no_compiler_knows_is_said_with_a_remedy(compiler, alone):
     alone(compiler)
-    with pytest.raises(Unavailable, match=r"it doesn't know this GPU \(pip install nvidia-cuda-nvrtc-cu12 helps\)$"):
+    with pytest.raises(
+        UnavailableError, match=r"it doesn't know this GPU \(pip install nvidia-cuda-nvrtc-cu12 helps\)$"
+    ):
         cubin_cache.compile_source(SOURCE, "8.4")
 
 
@@ -127,21 +129,21 @@ def test_a_compiler_that_fails_gives_way_to_the_next(alone, pretended):
 )
 def test_what_a_compiler_says_last_is_the_reason(alone, pretended, script, reason):
     alone(pretended("nvcc 13.0", script))
-    with pytest.raises(Unavailable, match=f"^nvcc 13.0: {reason} "):
+    with pytest.raises(UnavailableError, match=f"^nvcc 13.0: {reason} "):
         cubin_cache.compile_source(SOURCE, "9.0")
 
 
 def test_a_compiler_that_is_no_program_is_a_clause(alone, tmp_path):
     (tmp_path / "nvcc").touch()
     alone(Compiler("nvcc", str(tmp_path / "nvcc"), (str(tmp_path / "nvcc"),)))
-    with pytest.raises(Unavailable, match=r"nvcc: .*/nvcc can't be run \(Permission denied\)"):
+    with pytest.raises(UnavailableError, match=r"nvcc: .*/nvcc can't be run \(Permission denied\)"):
         cubin_cache.compile_source(SOURCE, "9.0")
 
 
 def test_a_compiler_that_hangs_is_ended_with_its_children(pretended, tmp_path):
     hanging = pretended("nvcc 13.0", f"sleep 60 & echo $! > {tmp_path}/child; wait")
     began_s = time.monotonic()
-    with pytest.raises(Unavailable, match=r"^nvcc 13.0: no answer in 0\.5 s$"):
+    with pytest.raises(UnavailableError, match=r"^nvcc 13.0: no answer in 0\.5 s$"):
         compilers.compile_by(hanging, SOURCE, (), 0.5)
     child = int((tmp_path / "child").read_text())
     while is_running(child):
@@ -154,7 +156,7 @@ def test_without_any_compiler_the_sentence_says_what_to_install(monkeypatch, tmp
     monkeypatch.setattr(nvrtc, "TOOLKITS", tmp_path)
     if any(name.startswith("NVRTC") for name, _, _ in compilers.found()):
         pytest.skip("NVRTC is here")
-    with pytest.raises(Unavailable) as caught:
+    with pytest.raises(UnavailableError) as caught:
         cubin_cache.compile_source(SOURCE, "9.0")
     assert str(caught.value) == (
         "no nvcc and no NVRTC to compile the GPU kernels with "
@@ -180,7 +182,9 @@ def test_an_nvrtc_that_cannot_be_loaded_is_none(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("capability", ["5.2", "3.5", "13.0"])
 def test_a_gpu_that_is_too_old_or_too_new_is_said(tmp_path, capability):
-    with pytest.raises(Unavailable, match=f"compute capability {capability}: the GPU kernels are made for 5.3 to 12"):
+    with pytest.raises(
+        UnavailableError, match=f"compute capability {capability}: the GPU kernels are made for 5.3 to 12"
+    ):
         cubin_cache.ensure(tmp_path, capability, SOURCE)
 
 
@@ -192,7 +196,9 @@ def test_sources_are_all_files_in_order_each_with_its_name():
 
 def test_a_missing_kernel_file_is_a_clause(monkeypatch, tmp_path):
     monkeypatch.setattr(cubin_cache, "KERNELS", tmp_path)
-    with pytest.raises(Unavailable, match=r"common\.cu: No such file or directory; jetstream isn't installed whole"):
+    with pytest.raises(
+        UnavailableError, match=r"common\.cu: No such file or directory; jetstream isn't installed whole"
+    ):
         cubin_cache.sources()
 
 
@@ -227,7 +233,7 @@ def test_a_damaged_file_is_refused_and_compiled_again(alone, pretended, tmp_path
     asked = alone(pretended("nvcc 13.0", "printf cubin > $cubin"))
     path = cubin_cache.ensure(tmp_path, "9.0", SOURCE)
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(Unavailable) as caught:
+    with pytest.raises(UnavailableError) as caught:
         cubin_cache.load(tmp_path, "9.0", SOURCE)
     assert str(caught.value) == f"{path}: {reason} (`jetstream build` makes them)"
     cubin_cache.ensure(tmp_path, "9.0", SOURCE)
@@ -237,7 +243,7 @@ def test_a_damaged_file_is_refused_and_compiled_again(alone, pretended, tmp_path
 
 def test_kernels_that_were_not_compiled_are_a_clause(tmp_path):
     with pytest.raises(
-        Unavailable, match=rf"no kernels for this GPU in {tmp_path} yet \(`jetstream build` makes them\)"
+        UnavailableError, match=rf"no kernels for this GPU in {tmp_path} yet \(`jetstream build` makes them\)"
     ):
         cubin_cache.load(tmp_path, "9.0", SOURCE)
     assert not cubin_cache.is_there(tmp_path, "9.0", SOURCE)
@@ -245,7 +251,7 @@ def test_kernels_that_were_not_compiled_are_a_clause(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_a_clause(alone, pretended):
     alone(pretended("nvcc 13.0", "printf cubin > $cubin"))
-    with pytest.raises(Unavailable, match=r"^/proc: "):
+    with pytest.raises(UnavailableError, match=r"^/proc: "):
         cubin_cache.ensure(Path("/proc"), "9.0", SOURCE)
 
 

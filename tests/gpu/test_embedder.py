@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from jetstream.config.schema import Config, Models
+from jetstream.config.schema import Config, ModelsConfig
 from jetstream.gpu import cubin_cache
 from jetstream.gpu.embedder import GpuEmbedder
 from jetstream.gpu.face_crops import strip_of
@@ -16,7 +16,7 @@ from jetstream.networks import backends
 from jetstream.networks.open import open_embedder
 from jetstream.networks.runner import recipe_for
 from jetstream.runners import cuda_driver
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import UnavailableError
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.runners.tensorrt import bindings, prepare
 from jetstream.vision.recognition import align
@@ -326,12 +326,12 @@ def test_close_frees_all_memory(device):
 
 def test_embedder_without_kernels_cuts_on_the_cpu_and_says_why(models_dir, tmp_path, monkeypatch, caplog):
     def no_kernels(*_):
-        raise Unavailable("no kernels for this GPU")
+        raise UnavailableError("no kernels for this GPU")
 
-    monkeypatch.setattr(backends, "choose", lambda gpu: backends.Choice(("tensorrt", "cpu"), {}, has_gpu=True))
-    monkeypatch.setattr(cuda_driver, "gpu", lambda number: cuda_driver.Gpu("a GPU", "9.0", 1 << 30))
+    monkeypatch.setattr(backends, "choose", lambda gpu: backends.BackendChoice(("tensorrt", "cpu"), {}, has_gpu=True))
+    monkeypatch.setattr(cuda_driver, "gpu", lambda number: cuda_driver.GpuInfo("a GPU", "9.0", 1 << 30))
     monkeypatch.setattr(cubin_cache, "load", no_kernels)
-    config = msgspec.structs.replace(engines_for(tmp_path), models=Models(dir=str(models_dir)))
+    config = msgspec.structs.replace(engines_for(tmp_path), models=ModelsConfig(dir=str(models_dir)))
 
     with open_embedder(config) as embedder:
         assert isinstance(embedder, CpuEmbedder)
@@ -343,7 +343,7 @@ def test_embedder_without_kernels_cuts_on_the_cpu_and_says_why(models_dir, tmp_p
 def on_the_gpu(models_dir: Path, engines: Path, precision: str) -> Config:
     """A config whose embedder and kernels are built."""
     need("tensorrt")
-    config = msgspec.structs.replace(engines_for(engines, precision), models=Models(dir=str(models_dir)))
+    config = msgspec.structs.replace(engines_for(engines, precision), models=ModelsConfig(dir=str(models_dir)))
     prepare.ensure([recipe_for(models_dir / "embedder.onnx", config, bindings.version())], engines)
     cubin_cache.ensure(engines, cuda_driver.gpu(config.gpu.device).capability)
     return config

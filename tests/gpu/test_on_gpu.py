@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from jetstream import weights
-from jetstream.config.schema import Camera, Config, Detect, Gpu
+from jetstream.config.schema import CameraConfig, Config, DetectConfig, GpuConfig
 from jetstream.gpu import cubin_cache, pnet
 from jetstream.gpu.cascade import Cascade
 from jetstream.gpu.detector import GpuDetector
@@ -23,10 +23,10 @@ from jetstream.ipc.ring import Ring, segment_name
 from jetstream.networks import gpu as opening
 from jetstream.networks.runner import recipe_for
 from jetstream.runners import cuda_driver
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import UnavailableError
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.runners.tensorrt import bindings, prepare
-from jetstream.vision.detection.detector import CpuDetector, Look
+from jetstream.vision.detection.detector import CpuDetector, DetectorInput
 from jetstream.vision.detection.mtcnn import Detections, Mtcnn
 from tests.support import gpu
 from tests.support.gpu_emulation import OnnxNet
@@ -68,7 +68,7 @@ def people(portraits):
 @pytest.fixture(scope="module")
 def looks(people):
     pictures = [people, people[:, ::-1].copy(), people[100:501, 3:804].copy(), np.zeros((90, 60, 3), np.uint8)]
-    return [Look(picture, NOBODY, search=True) for picture in pictures]
+    return [DetectorInput(picture, NOBODY, search=True) for picture in pictures]
 
 
 class HostNet(OnnxNet):
@@ -103,11 +103,11 @@ class EagerDevice(CudaDevice):
 
 def config_of(folder: Path, precision: str = "fp32", **detect: Any) -> Config:
     settings = {"thresholds": THRESHOLDS, "batch": 4, **detect}
-    cameras = tuple(Camera(name=f"c{number}", source="0", max_width=1280, max_height=720) for number in range(4))
+    cameras = tuple(CameraConfig(name=f"c{number}", source="0", max_width=1280, max_height=720) for number in range(4))
     return Config(
         cameras=cameras,
-        detect=Detect(**settings),
-        gpu=Gpu(backend="tensorrt", precision=precision, engines_dir=str(folder)),
+        detect=DetectConfig(**settings),
+        gpu=GpuConfig(backend="tensorrt", precision=precision, engines_dir=str(folder)),
     )
 
 
@@ -165,10 +165,10 @@ def test_kernels_give_the_cpus_answers(with_cpu_nets, on_cpu, looks, rows):
 
 
 def test_kernels_verify_as_the_cpu_does(with_cpu_nets, on_cpu, people):
-    (found,) = answers(on_cpu, [Look(people, NOBODY, search=True)])
+    (found,) = answers(on_cpu, [DetectorInput(people, NOBODY, search=True)])
     boxes = found.faces.boxes
     aside = boxes + np.float32(0.45) * (boxes[:, 2:3] - boxes[:, :1]) * np.array([1, 0, 1, 0], np.float32)
-    looks = [Look(people, known, search=False) for known in (boxes, aside)]
+    looks = [DetectorInput(people, known, search=False) for known in (boxes, aside)]
     for given, wanted in zip(answers(with_cpu_nets(), looks), answers(on_cpu, looks), strict=True):
         assert_same(given.faces, wanted.faces)
 
@@ -210,7 +210,7 @@ def test_pictures_come_straight_from_a_ring(with_engines, on_cpu, looks, people,
         ring.write(people)
         view = ring.view(0)
         detector._device.reads_host_memory = shares_memory
-        (given,) = answers(detector, [Look(view.image, NOBODY, search=True)])
+        (given,) = answers(detector, [DetectorInput(view.image, NOBODY, search=True)])
         assert view.still_valid()
         assert detector._device._to_unpin == [ring._memory.ctypes.data]
         del view
@@ -218,7 +218,7 @@ def test_pictures_come_straight_from_a_ring(with_engines, on_cpu, looks, people,
 
 
 def test_too_little_memory_is_a_sentence(with_engines):
-    too_little = pytest.raises(Unavailable, match=r"too little memory .* lower detect.batch")
+    too_little = pytest.raises(UnavailableError, match=r"too little memory .* lower detect.batch")
     with with_engines("fp32") as detector, too_little, detector._device.current():
         detector._device.allocate(2**45)
 

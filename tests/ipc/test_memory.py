@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from jetstream.ipc.bus import Inbox, Outbox, Reader
-from jetstream.ipc.memory import Memory
+from jetstream.ipc.memory import AnswerCache
 from jetstream.messages import Captured, Detected, Named
 from tests.ipc.test_bus import captured
 
@@ -12,7 +12,7 @@ def answered(message: Captured) -> Detected:
     return Detected(frame=message.frame, faces=())
 
 
-def passed(memory: Memory, outbox: Outbox, *frame_ids: int) -> list[int]:
+def passed(memory: AnswerCache, outbox: Outbox, *frame_ids: int) -> list[int]:
     found = []
     for message in memory.new_ones((captured(i) for i in frame_ids), outbox):
         assert isinstance(message, Captured)
@@ -22,13 +22,13 @@ def passed(memory: Memory, outbox: Outbox, *frame_ids: int) -> list[int]:
 
 
 def test_frame_passes_once_and_one_before_its_turn_not_at_all(tmp_path: Path) -> None:
-    memory = Memory(Captured, {"a": 0}, 8, lambda camera: 0)
+    memory = AnswerCache(Captured, {"a": 0}, 8, lambda camera: 0)
 
     assert passed(memory, Outbox(tmp_path, {Detected: []}), 0, 1, 1, 3, 0, 2, 3) == [0, 1, 2, 3]
 
 
 def test_frame_told_of_again_is_answered_from_memory(tmp_path: Path) -> None:
-    memory = Memory(Captured, {"a": 0}, 8, lambda camera: 0)
+    memory = AnswerCache(Captured, {"a": 0}, 8, lambda camera: 0)
     outbox = Outbox(tmp_path, {Detected: [Reader("track", lossless=True, ends=True)]})
     passed(memory, outbox, 0, 1, 2)
     inbox = Inbox(tmp_path, "track", {Detected: None}, senders=frozenset({"detect"}))
@@ -43,14 +43,14 @@ def test_frame_told_of_again_is_answered_from_memory(tmp_path: Path) -> None:
 def test_frames_that_all_readers_are_done_with_are_not_waited_for(tmp_path: Path) -> None:
     """A process that was started again while the slowest reader was behind."""
     slowest = {"a": 5}
-    memory = Memory(Captured, {"a": 5}, 8, slowest.__getitem__)
+    memory = AnswerCache(Captured, {"a": 5}, 8, slowest.__getitem__)
     slowest["a"] = 9
 
     assert passed(memory, Outbox(tmp_path, {Detected: []}), 9, 10, 11) == [9, 10, 11]
 
 
 def test_other_messages_pass(tmp_path: Path) -> None:
-    memory = Memory(Detected, {"a": 7}, 8, lambda camera: 0)
+    memory = AnswerCache(Detected, {"a": 7}, 8, lambda camera: 0)
     named = Named(frame=captured(3).frame, faces=())
 
     assert list(memory.new_ones(iter([named]), Outbox(tmp_path, {}))) == [named]

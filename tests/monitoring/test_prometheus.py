@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from jetstream.messages import Status
 from jetstream.monitoring.meters import DiskUse, ProcessUse, Readings
 from jetstream.monitoring.nvml import GpuUse
-from jetstream.monitoring.prometheus import Page
+from jetstream.monitoring.prometheus import MetricsPage
 from jetstream.runtime.counters import Counts
 from tests.support.repository import REPOSITORY
 from tests.support.statuses import beat, status
@@ -21,7 +21,7 @@ UNITS = ("_seconds", "_bytes", "_ratio", "_total", "_info", "_per_second", "_cou
 def samples(said: Status | None, readings: Readings = Readings()) -> dict[tuple[str, ...], float]:  # noqa: B008 - frozen
     """(name, label values in the order of their names) to value."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Page(lambda: (said, readings, 2_000_000_000)))
+    registry.register(MetricsPage(lambda: (said, readings, 2_000_000_000)))
     return {
         (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(generate_latest(registry).decode())

@@ -13,7 +13,7 @@ from jetstream.config import load
 from jetstream.errors import UserError
 from jetstream.monitoring import server
 from jetstream.monitoring.meters import Readings
-from jetstream.monitoring.server import MOST_CLIENTS, Told, check_endpoint, serving
+from jetstream.monitoring.server import MOST_CLIENTS, LastStatus, check_endpoint, serving
 from tests.support.command import free_port
 from tests.support.statuses import beat, status
 
@@ -24,7 +24,7 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     port = free_port()
     data = {"metrics": {"endpoint": f"http://127.0.0.1:{port}"}, "cameras": [{"name": "door", "source": "demo"}]}
     config = load.build(data, where="test")
-    told = Told(config)
+    told = LastStatus(config)
     now_ns = time.monotonic_ns()
     told.last = (status(beat("track", levels={"newest door": now_ns}), turn_ns=now_ns), Readings())
     with serving(config.metrics, told):

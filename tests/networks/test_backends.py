@@ -6,17 +6,17 @@ import sys
 
 import pytest
 
-from jetstream.config.schema import Config, Gpu
+from jetstream.config.schema import Config, GpuConfig
 from jetstream.errors import UserError
 from jetstream.networks import backends
 from jetstream.networks import runner as opening
 from jetstream.runners import cuda_driver
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import UnavailableError
 from jetstream.runners.onnxrt import CUDA, OnnxRunner, providers
 
 
 def test_without_a_gpu_auto_is_the_cpu(no_gpu):
-    choice = backends.choose(Gpu())
+    choice = backends.choose(GpuConfig())
     assert choice.order == ("cpu",)
     assert "no NVIDIA driver" in choice.why or "sees no GPU" in choice.why
 
@@ -30,17 +30,17 @@ def test_without_a_gpu_auto_opens_in_silence(no_gpu, models_dir, caplog):
 @pytest.mark.parametrize("backend", ["tensorrt", "onnxruntime"])
 def test_a_backend_that_is_not_here_is_a_sentence_when_it_was_asked_for(no_gpu, models_dir, backend):
     with pytest.raises(UserError, match=f'gpu.backend: "{backend}" can\'t run here: .*; see `jetstream doctor`'):
-        opening.open_runner(models_dir / "rnet.onnx", Config(gpu=Gpu(backend=backend)))
+        opening.open_runner(models_dir / "rnet.onnx", Config(gpu=GpuConfig(backend=backend)))
 
 
 def test_the_cpu_asks_nobody(monkeypatch):
     monkeypatch.setattr(cuda_driver, "gpu", lambda device: pytest.fail("asked the driver"))
-    assert backends.choose(Gpu(backend="cpu")).order == ("cpu",)
+    assert backends.choose(GpuConfig(backend="cpu")).order == ("cpu",)
 
 
 @pytest.mark.skipif(CUDA in providers(), reason="this onnxruntime has the CUDA provider")
 def test_a_network_on_a_gpu_that_onnxruntime_cannot_use_is_unavailable(models_dir):
-    with pytest.raises(Unavailable, match="no CUDA provider"):
+    with pytest.raises(UnavailableError, match="no CUDA provider"):
         OnnxRunner(models_dir / "rnet.onnx", device=0)
 
 
@@ -57,7 +57,7 @@ def test_opening_models_imports_no_gpu_package():
 
 
 def test_the_reason_names_only_what_a_better_backend_lacks():
-    choice = backends.Choice(("tensorrt", "cpu"), {"onnxruntime": "no CUDA provider"}, has_gpu=True)
+    choice = backends.BackendChoice(("tensorrt", "cpu"), {"onnxruntime": "no CUDA provider"}, has_gpu=True)
     assert choice.why == "the best there is"
-    choice = backends.Choice(("onnxruntime", "cpu"), {"tensorrt": "TensorRT isn't installed"}, has_gpu=True)
+    choice = backends.BackendChoice(("onnxruntime", "cpu"), {"tensorrt": "TensorRT isn't installed"}, has_gpu=True)
     assert choice.why == "TensorRT isn't installed"

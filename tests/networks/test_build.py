@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from jetstream.config.schema import Config, Gpu, Models
+from jetstream.config.schema import Config, GpuConfig, ModelsConfig
 from jetstream.errors import ModelError, UserError
 from jetstream.gpu import cubin_cache
 from jetstream.networks import backends, build
 from jetstream.runners import cuda_driver
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import UnavailableError
 from jetstream.runners.tensorrt import prepare
-from jetstream.runners.tensorrt.prepare import Limits
+from jetstream.runners.tensorrt.prepare import BuildLimits
 from tests.conftest import REPOSITORY
 from tests.support import fake_build_process
 
-QUICK = Limits(build_s=1.0, test_s=3.0, probe_s=5.0)
+QUICK = BuildLimits(build_s=1.0, test_s=3.0, probe_s=5.0)
 NETWORKS = ("pnet", "rnet", "onet", "embedder")
 
 
@@ -26,7 +26,7 @@ NETWORKS = ("pnet", "rnet", "onet", "embedder")
 def machine(monkeypatch):
     """A machine with a GPU, TensorRT and a compiler, whose builds go as the words say: `pnet=build-crash`."""
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY), prepend=os.pathsep)
-    gpu = cuda_driver.Gpu("Pretended GPU", "9.0", 2**33)
+    gpu = cuda_driver.GpuInfo("Pretended GPU", "9.0", 2**33)
     monkeypatch.setattr(cuda_driver, "gpus", lambda: (gpu,))
     monkeypatch.setattr(backends.trt, "is_installed", lambda: True)
     monkeypatch.setattr(backends.context, "is_installed", lambda: True)
@@ -45,7 +45,7 @@ def machine(monkeypatch):
 
 @pytest.fixture
 def config(models_dir, tmp_path) -> Config:
-    return Config(models=Models(dir=str(models_dir)), gpu=Gpu(engines_dir=str(tmp_path / "engines")))
+    return Config(models=ModelsConfig(dir=str(models_dir)), gpu=GpuConfig(engines_dir=str(tmp_path / "engines")))
 
 
 def explicit(config: Config) -> Config:
@@ -113,7 +113,7 @@ def test_a_gpu_without_tensorrt_says_what_is_missing(machine, config, monkeypatc
 
 
 def test_a_gpu_that_is_not_there_is_said(machine, config):
-    choice = backends.choose(Gpu(device=3))
+    choice = backends.choose(GpuConfig(device=3))
     assert choice.best == "cpu"
     assert "there is no gpu.device 3" in choice.why
     assert choice.has_gpu
@@ -131,7 +131,7 @@ def test_build_makes_a_row_for_each_network_and_one_for_the_kernels(machine, con
 
 def test_without_a_compiler_the_run_goes_on_with_one_warning(machine, config, monkeypatch, caplog):
     def fail(source, capability):
-        raise Unavailable("no nvcc")
+        raise UnavailableError("no nvcc")
 
     monkeypatch.setattr(cubin_cache, "compile_source", fail)
     assert build.prepare(config).gpu.backend == "tensorrt"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jetstream.config.schema import Camera, Config, Detect, Gpu, Recognize
+from jetstream.config.schema import CameraConfig, Config, DetectConfig, GpuConfig, RecognizeConfig
 from jetstream.networks.profiles import batches, profiles_of
 from jetstream.runners.tensorrt.engine_cache import fixed
 from jetstream.vision.detection.proposals import CELL_PX, scales_of
@@ -19,13 +19,13 @@ def test_batches_grow_fourfold_up_to_the_most(most, sizes):
 
 
 def test_crops_have_three_fixed_batches_and_onet_a_quarter_of_rnets():
-    config = Config(gpu=Gpu(batch=16))
+    config = Config(gpu=GpuConfig(batch=16))
     assert profiles_of("rnet", config) == tuple(fixed(count, 3, 24, 24) for count in (16, 64, 256))
     assert profiles_of("onet", config) == tuple(fixed(count, 3, 48, 48) for count in (4, 16, 64))
 
 
 def test_the_embedder_has_the_batches_of_recognize():
-    shapes = [profile.largest for profile in profiles_of("embedder", Config(recognize=Recognize(batch=8)))]
+    shapes = [profile.largest for profile in profiles_of("embedder", Config(recognize=RecognizeConfig(batch=8)))]
     assert shapes == [(2, 3, 150, 150), (8, 3, 150, 150)]
 
 
@@ -33,8 +33,8 @@ def test_the_embedder_has_the_batches_of_recognize():
 @pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1279, 719), (641, 481), (100, 2000)])
 def test_every_level_of_every_camera_fits_pnets_profile(width, height, min_face_px):
     config = Config(
-        cameras=(Camera(name="small", source="0", max_width=64, max_height=64), camera(width, height)),
-        detect=Detect(min_face_px=min_face_px),
+        cameras=(CameraConfig(name="small", source="0", max_width=64, max_height=64), camera(width, height)),
+        detect=DetectConfig(min_face_px=min_face_px),
     )
     (profile,) = profiles_of("pnet", config)
     picture = Pyramid(np.zeros((height, width, 3), np.uint8))
@@ -47,7 +47,7 @@ def test_every_level_of_every_camera_fits_pnets_profile(width, height, min_face_
 
 
 def test_cameras_of_different_shapes_share_one_profile():
-    config = Config(cameras=(camera(1920, 1080), camera(1080, 1920)), detect=Detect(min_face_px=12))
+    config = Config(cameras=(camera(1920, 1080), camera(1080, 1920)), detect=DetectConfig(min_face_px=12))
     assert profiles_of("pnet", config)[0].largest == (1, 3, 1921, 1921)
 
 
@@ -56,5 +56,5 @@ def test_a_profile_is_said_as_sizes():
     assert str(profiles_of("pnet", Config())[0]) == "1x3x12x12 to 1x3x325x577"
 
 
-def camera(width: int, height: int) -> Camera:
-    return Camera(name="camera", source="0", max_width=width, max_height=height)
+def camera(width: int, height: int) -> CameraConfig:
+    return CameraConfig(name="camera", source="0", max_width=width, max_height=height)

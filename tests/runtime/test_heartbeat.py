@@ -9,7 +9,7 @@ import zmq
 from jetstream.ipc.bus import endpoint
 from jetstream.messages import Detected, FrameRef, Heartbeat, Named, Spans
 from jetstream.runtime.counters import histogram
-from jetstream.runtime.heartbeat import SUPERVISOR, Pulse
+from jetstream.runtime.heartbeat import SUPERVISOR, HeartbeatSender
 from jetstream.runtime.spans import LISTENER
 
 MS = 1_000_000
@@ -25,7 +25,7 @@ def test_work_on_a_frame_that_waited_for_its_names_begins_when_the_frame_was_tak
     with context.socket(zmq.PULL) as supervisor, context.socket(zmq.PULL) as trace:
         supervisor.bind(endpoint(tmp_path, Heartbeat, SUPERVISOR))
         trace.bind(endpoint(tmp_path, Spans, LISTENER))
-        pulse = Pulse("track", tmp_path)
+        pulse = HeartbeatSender("track", tmp_path)
         while not pulse._spans._listened_to:
             pulse._spans.tell()
             time.sleep(0.01)
@@ -47,7 +47,7 @@ def test_work_on_a_frame_that_waited_for_its_names_begins_when_the_frame_was_tak
 
 
 def test_names_that_come_behind_their_frame_leave_nothing_behind(tmp_path: Path) -> None:
-    pulse = Pulse("track", tmp_path)
+    pulse = HeartbeatSender("track", tmp_path)
     for frame_id in range(10):
         pulse.took([Detected(frame=frame(frame_id), faces=())], frame_id * MS)
         pulse.handled(frame(frame_id), frame_id * MS)

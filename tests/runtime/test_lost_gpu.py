@@ -14,7 +14,7 @@ from jetstream.config import load
 from jetstream.config.schema import Config
 from jetstream.errors import PipelineError
 from jetstream.pipeline import stage_named
-from jetstream.runtime.child import Child
+from jetstream.runtime.child import StageProcess
 from jetstream.runtime.supervisor import Supervisor
 from tests.support.command import free_port
 from tests.support.repository import REPOSITORY
@@ -124,7 +124,7 @@ def tracked_frames(caplog: pytest.LogCaptureFixture) -> int:
 
 
 def test_only_short_lives_in_a_row_are_a_lost_gpu() -> None:
-    child = Child("detect", stage_named("detect"))
+    child = StageProcess("detect", stage_named("detect"))
 
     def lives(started_s: float, beat_s: float | None) -> int:
         child.started_s, child.beat_s = started_s, beat_s
@@ -144,7 +144,7 @@ def test_process_that_cannot_be_killed_is_left_behind() -> None:
 
     popen = Unkillable([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
-        assert Child("detect", stage_named("detect"), popen=popen).kill() == -9
+        assert StageProcess("detect", stage_named("detect"), popen=popen).kill() == -9
     finally:
         popen.terminate()
         popen.wait()

@@ -11,7 +11,7 @@ from jetstream import pipeline
 from jetstream.config.load import build
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
-from jetstream.runtime.reload import STAGES, Plan, Reloader, readers, with_key
+from jetstream.runtime.reload import STAGES, Reloader, ReloadPlan, readers, with_key
 from jetstream.startup import check_reload
 from jetstream.topic import keys
 from tests.support.command import free_port
@@ -22,7 +22,7 @@ def config(**tables: object) -> Config:
     return build(tables, where="test")
 
 
-def plan(before: Config, after: Config, in_use: Config | None = None) -> Plan:
+def plan(before: Config, after: Config, in_use: Config | None = None) -> ReloadPlan:
     return Reloader(lambda: after, before, lambda plan: None).plan(in_use or before)
 
 

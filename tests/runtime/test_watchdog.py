@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from jetstream.config.schema import Camera, Config, Pipeline
+from jetstream.config.schema import CameraConfig, Config, PipelineConfig
 from jetstream.runtime.systemd import notify, patient
-from jetstream.runtime.watchdog import STALLED_S, Progress, Watchdog, stall_limit_s
+from jetstream.runtime.watchdog import STALLED_S, FrameProgress, Watchdog, stall_limit_s
 
 
 @pytest.fixture
@@ -51,25 +51,25 @@ def test_standstill_may_take_a_third_of_systemds_patience() -> None:
     assert stall_limit_s({}) == stall_limit_s({"WATCHDOG_USEC": "nonsense"}) == STALLED_S
 
 
-def stuck(progress: Progress, captured: dict[str, int], tracked: dict[str, int], now_s: float) -> frozenset[str]:
+def stuck(progress: FrameProgress, captured: dict[str, int], tracked: dict[str, int], now_s: float) -> frozenset[str]:
     progress.see(captured, tracked, now_s)
     return progress.stuck(now_s)
 
 
 def test_frames_that_come_out_are_progress() -> None:
-    progress = Progress(["door"])
+    progress = FrameProgress(["door"])
 
     assert not any(stuck(progress, {"door": 10 * s}, {"door": 10 * s - 2}, float(s)) for s in range(1, 60))
 
 
 def test_a_camera_that_gives_nothing_stalls_nothing() -> None:
-    progress = Progress(["door", "yard"])
+    progress = FrameProgress(["door", "yard"])
     for second in range(1, 100):
         assert not stuck(progress, {"door": second, "yard": 5}, {"door": second, "yard": 4}, float(second))
 
 
 def test_frames_that_are_captured_but_not_tracked_are_a_stall_and_it_ends_when_they_are_again() -> None:
-    progress = Progress(["door"])
+    progress = FrameProgress(["door"])
     found = [stuck(progress, {"door": 5 + s}, {"door": 5}, float(s)) for s in range(20)]
 
     assert found[: int(STALLED_S)] == [frozenset()] * int(STALLED_S)
@@ -78,14 +78,14 @@ def test_frames_that_are_captured_but_not_tracked_are_a_stall_and_it_ends_when_t
 
 
 def test_one_cameras_stall_shows_though_the_others_flow() -> None:
-    progress = Progress(["door", "yard"])
+    progress = FrameProgress(["door", "yard"])
     found = [stuck(progress, {"door": s, "yard": s}, {"door": 1, "yard": s}, float(s)) for s in range(1, 20)]
 
     assert found[-1] == {"door"}
 
 
 def test_a_camera_that_returns_has_time_until_its_frames_come_through() -> None:
-    progress = Progress(["door"])
+    progress = FrameProgress(["door"])
     stuck(progress, {"door": 5}, {"door": 4}, 1.0)  # its last frame fell on the way
     for second in range(2, 100):
         stuck(progress, {"door": 5}, {"door": 4}, float(second))
@@ -95,7 +95,7 @@ def test_a_camera_that_returns_has_time_until_its_frames_come_through() -> None:
 
 
 def test_a_stage_that_is_being_started_has_more_time_but_not_forever() -> None:
-    progress = Progress(["door"])
+    progress = FrameProgress(["door"])
     for second in range(40):
         progress.see({"door": 5 + second}, {"door": 5}, float(second))
 
@@ -104,7 +104,7 @@ def test_a_stage_that_is_being_started_has_more_time_but_not_forever() -> None:
 
 
 def test_where_nothing_may_fall_a_source_that_waits_is_stuck_too() -> None:
-    progress = Progress(["film"], lossless=True)
+    progress = FrameProgress(["film"], lossless=True)
     stuck(progress, {"film": 16}, {"film": 4}, 1.0)
 
     assert not stuck(progress, {"film": 16}, {"film": 4}, 5.0)
@@ -114,7 +114,7 @@ def test_where_nothing_may_fall_a_source_that_waits_is_stuck_too() -> None:
 def test_watchdog_is_fed_beside_a_silent_camera_which_stands_in_the_status_and_the_log(
     systemd: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cameras = (Camera(name="door", source="demo"), Camera(name="yard", source="demo", read_timeout_s=3.0))
+    cameras = (CameraConfig(name="door", source="demo"), CameraConfig(name="yard", source="demo", read_timeout_s=3.0))
     watchdog = Watchdog(Config(cameras=cameras), limit_s=10.0)
     caplog.set_level("INFO")
     told = []
@@ -134,7 +134,9 @@ def test_watchdog_is_fed_beside_a_silent_camera_which_stands_in_the_status_and_t
 def test_watchdog_is_not_fed_while_frames_are_stuck_and_an_error_says_so_once(
     systemd: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
-    watchdog = Watchdog(Config(cameras=(Camera(name="door", source="demo"),), pipeline=Pipeline()), limit_s=2.0)
+    watchdog = Watchdog(
+        Config(cameras=(CameraConfig(name="door", source="demo"),), pipeline=PipelineConfig()), limit_s=2.0
+    )
     told = []
     for second in range(1, 8):
         watchdog.turn({"door": second}, {"door": 1}, float(second))

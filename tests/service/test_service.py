@@ -18,7 +18,7 @@ from jetstream.config.schema import Config
 from jetstream.errors import UserError
 from jetstream.service import manage, unit
 from jetstream.service.manage import ServiceError
-from jetstream.service.unit import Place
+from jetstream.service.unit import Installation
 from jetstream.startup import check_sources
 from tests.support.command import Command
 from tests.support.repository import REPOSITORY
@@ -30,7 +30,7 @@ ANALYZE = shutil.which("systemd-analyze")
 needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="needs systemd-analyze (apt-get install systemd)")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
-HERE = Place(command=(sys.executable,))
+HERE = Installation(command=(sys.executable,))
 """on this machine: `verify` wants to find the program"""
 PLACES = {
     "gpu": HERE,
@@ -77,11 +77,11 @@ def test_verify_would_see_a_mistake(tmp_path: Path) -> None:
 
 
 def test_unit_in_the_repository_is_the_one_that_would_be_written_for_opt() -> None:
-    assert (REPOSITORY / "systemd" / "jetstream.service").read_text() == unit.text(Place())
+    assert (REPOSITORY / "systemd" / "jetstream.service").read_text() == unit.text(Installation())
 
 
 def test_checksum_knows_an_edited_unit() -> None:
-    text = unit.text(Place())
+    text = unit.text(Installation())
 
     assert unit.is_ours(text)
     assert not unit.is_ours(text.replace("MemoryMax=75%", "MemoryMax=90%"))
@@ -107,7 +107,7 @@ def config(**tables: object) -> Config:
     return build(tables, where="test")
 
 
-def place(settings: Config) -> Place:
+def place(settings: Config) -> Installation:
     return manage.place_for(DEFAULT, settings, user="jetstream", state=Path("/var/lib/jetstream"), memory_max="75%")
 
 
@@ -200,7 +200,7 @@ def test_a_unit_of_somebody_elses_is_never_replaced_without_saying_so(tmp_path: 
     text = unit.text(HERE)
     assert list(manage.check(text, HERE, tmp_path, force=False)) == []
 
-    path = written(tmp_path, unit.text(Place()))
+    path = written(tmp_path, unit.text(Installation()))
     (line,) = manage.check(text, HERE, tmp_path, force=False)
     assert line == f"{path}: replaced; an earlier `jetstream service install` wrote it"
 

@@ -12,7 +12,7 @@ from jetstream.config.schema import Config
 from jetstream.errors import SourceError
 from jetstream.ipc.ring import LocalRing, Rings
 from jetstream.messages import Captured, Dropped, Tick
-from jetstream.stages.capture import Told, capture
+from jetstream.stages.capture import AnnouncedFrames, capture
 from jetstream.video.sink import VideoSink
 
 
@@ -95,7 +95,7 @@ def test_capture_started_again_goes_on_where_it_died(clip: Path) -> None:
 def test_frames_are_told_of_again_when_the_slowest_reader_stands_still() -> None:
     ring = LocalRing(slots=8)
     cell = ring.register("track")
-    told = Told(ring)
+    told = AnnouncedFrames(ring)
     messages = [message_of(ring) for _ in range(5)]
     for message in messages:
         told.add(message)

@@ -20,7 +20,7 @@ from jetstream.networks.open import open_detector
 from jetstream.stages import detect as stage
 from jetstream.stages.detect import detect
 from jetstream.vision.detection import motion
-from jetstream.vision.detection.detector import Detector, Look, Seen
+from jetstream.vision.detection.detector import Detector, DetectorInput, DetectorOutput
 from tests.stages.test_detect import faces_in
 from tests.support.stage_messages import captured, config_of, rings_for
 
@@ -33,11 +33,11 @@ class Card:
     def __init__(self, cpu: Detector, *, gives_thumbnails: bool) -> None:
         self.gives_thumbnails = gives_thumbnails
         self._cpu = cpu
-        self._under_way: list[list[Seen]] = []
+        self._under_way: list[list[DetectorOutput]] = []
         self.calls: list[str] = []
         self.searched: list[bool] = []
 
-    def submit(self, looks: Sequence[Look]) -> list[Seen]:
+    def submit(self, looks: Sequence[DetectorInput]) -> list[DetectorOutput]:
         assert len(self._under_way) < 2
         assert all(not look.image.flags.writeable for look in looks), "pictures lie in the ring"
         self.calls.append("submit")
@@ -48,7 +48,7 @@ class Card:
         self._under_way.append(seen)
         return seen
 
-    def collect(self, ticket: list[Seen]) -> list[Seen]:
+    def collect(self, ticket: list[DetectorOutput]) -> list[DetectorOutput]:
         assert ticket is self._under_way.pop(0), "oldest first"
         self.calls.append("collect")
         return ticket

@@ -18,8 +18,8 @@ from jetstream.messages import Captured, Dropped, InUse, Named, Tick, Wanted, Wa
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.stages import recognize as stage
 from jetstream.stages.detect import detect
-from jetstream.stages.recognize import LOOK_EVERY_S, Known, recognize
-from jetstream.vision.recognition.embedder import CpuEmbedder, Looked, View
+from jetstream.stages.recognize import LOOK_EVERY_S, GalleryWatcher, recognize
+from jetstream.vision.recognition.embedder import CpuEmbedder, EmbedderOutput, View
 from tests.support.gpu_emulation import COMPILER, EmulatedDevice, OnnxNet, build
 from tests.support.stage_messages import captured, config_of, rings_for
 
@@ -169,7 +169,7 @@ def test_frame_overwritten_while_it_is_read_in_place_is_answered_without_faces(
     (other,) = questions(captured(rings, [collins], "b"), rings, config)
     look = CpuEmbedder.look
 
-    def overtaken(self: CpuEmbedder, views: list[View], *, mirror: bool) -> list[Looked]:
+    def overtaken(self: CpuEmbedder, views: list[View], *, mirror: bool) -> list[EmbedderOutput]:
         captured(rings, [hopper], "a")
         return look(self, views, mirror=mirror)
 
@@ -184,7 +184,7 @@ def test_frame_overwritten_while_it_is_read_in_place_is_answered_without_faces(
 
 
 def test_gallery_trained_meanwhile_is_taken_without_a_restart(config: Config, portraits: dict[str, np.ndarray]) -> None:
-    known = Known(config)
+    known = GalleryWatcher(config)
     known.refresh(0.0)
     before = known.classifier
 
@@ -237,7 +237,7 @@ def test_gallery_in_use_is_told_again_for_whoever_came_later(
 
 
 def test_damaged_gallery_leaves_the_people_known_so_far(config: Config, caplog: pytest.LogCaptureFixture) -> None:
-    known = Known(config)
+    known = GalleryWatcher(config)
     known.refresh(0.0)
     folder = train.gallery_dir(Path(config.recognize.faces), Path(config.models.dir))
     (folder / "manifest.json").write_text("{")

@@ -14,7 +14,7 @@ import pytest
 
 from jetstream import pipeline
 from jetstream.errors import SourceError, UserError
-from jetstream.messages import Dropped, Finished, Tick, Tracked, TrackedFace, Vote
+from jetstream.messages import Dropped, Finished, NameCandidate, Tick, Tracked, TrackedFace
 from jetstream.recording import outage
 from jetstream.recording.events_file import is_open, open_events, unused, write_event
 from jetstream.recording.writer import SILENT_S, Recorder
@@ -32,8 +32,8 @@ FACE = TrackedFace(
     confidence=0.91239,
     age_s=1.23456,
     votes=(
-        Vote(name="Zoë Müller", log_odds=5.12345, answers=4, photo="Zoë Müller/1.jpg", distance=0.31234),
-        Vote(name=None, log_odds=0.5, answers=1, photo="Zoë Müller/2.jpg", distance=0.6),
+        NameCandidate(name="Zoë Müller", log_odds=5.12345, answers=4, photo="Zoë Müller/1.jpg", distance=0.31234),
+        NameCandidate(name=None, log_odds=0.5, answers=1, photo="Zoë Müller/2.jpg", distance=0.6),
     ),
 )
 
@@ -281,7 +281,7 @@ def test_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_distance_to_nobody_is_null_in_an_event_line() -> None:
-    vote = Vote(name=None, log_odds=0.5, answers=1, photo=None, distance=math.inf)
+    vote = NameCandidate(name=None, log_odds=0.5, answers=1, photo=None, distance=math.inf)
     events = io.StringIO()
     write_event(events, tracked(0, msgspec.structs.replace(FACE, votes=(vote,))))
     assert json.loads(events.getvalue(), parse_constant=pytest.fail)["tracks"][0]["votes"][0]["distance"] is None

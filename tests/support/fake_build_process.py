@@ -13,16 +13,16 @@ from pathlib import Path
 import msgspec
 
 from jetstream.runners.tensorrt import engine_cache
-from jetstream.runners.tensorrt.build_protocol import Event, Job, Probe
+from jetstream.runners.tensorrt.build_protocol import BindingsProbe, BuildEvent, BuildJob
 
 
 def main() -> None:
     how = dict(word.split("=") for word in sys.argv[1:] if "=" in word)
     if sys.argv[-1] == "probe":
         misbehave(how.get("probe", "good"))
-        say(Probe(tensorrt="tensorrt 8.5.3.1", pycuda="2026.1"))
+        say(BindingsProbe(tensorrt="tensorrt 8.5.3.1", pycuda="2026.1"))
         return
-    for number, job in enumerate(msgspec.json.decode(sys.stdin.buffer.read(), type=list[Job])):
+    for number, job in enumerate(msgspec.json.decode(sys.stdin.buffer.read(), type=list[BuildJob])):
         path = Path(job.path)
         acts = how.get(job.recipe.network, "good").split(",")
         count = path.with_suffix(".tries")
@@ -31,22 +31,22 @@ def main() -> None:
         work(number, job, acts[min(tries, len(acts) - 1)])
 
 
-def work(number: int, job: Job, act: str) -> None:
+def work(number: int, job: BuildJob, act: str) -> None:
     path = Path(job.path)
     testing = path
     if job.build:
-        say(Event(number, "building"))
+        say(BuildEvent(number, "building"))
         misbehave(act.removeprefix("build-") if act.startswith("build-") else "good")
         testing = engine_cache.new_path(path)
         engine_cache.write(testing, job.recipe, b"an engine " * 100)
-    say(Event(number, "testing", str(testing)))
+    say(BuildEvent(number, "testing", str(testing)))
     misbehave(act)
     if act == "wrong":
-        say(Event(number, "failed", "its answers differ"))
+        say(BuildEvent(number, "failed", "its answers differ"))
         return
     if job.build:
         os.replace(testing, path)
-    say(Event(number, "done", seconds=1.5 if job.build else 0.0, error=0.001))
+    say(BuildEvent(number, "done", seconds=1.5 if job.build else 0.0, error=0.001))
 
 
 def misbehave(act: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jetstream.config.schema import Config, Gpu
+from jetstream.config.schema import Config, GpuConfig
 from jetstream.errors import ModelError, UserError
 from jetstream.networks import backends
 from jetstream.networks.runner import open_tensorrt, recipe_for
@@ -16,13 +16,13 @@ from jetstream.runners.tensorrt.runner import TensorRTRunner
 def need(backend: str) -> None:
     """Skip the test, saying why, where the backend isn't here."""
     try:
-        backends.choose(Gpu(backend=backend))
+        backends.choose(GpuConfig(backend=backend))
     except UserError as missing:
         pytest.skip(str(missing))
 
 
 def engines_for(engines: Path, precision: str = "fp32") -> Config:
-    return Config(gpu=Gpu(backend="tensorrt", precision=precision, engines_dir=str(engines)))
+    return Config(gpu=GpuConfig(backend="tensorrt", precision=precision, engines_dir=str(engines)))
 
 
 def kept_engines(otherwise: Path) -> Path:

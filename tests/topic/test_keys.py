@@ -19,7 +19,7 @@ import zmq
 
 from jetstream.cli.keys import new_key
 from jetstream.config import load
-from jetstream.config.schema import Publish
+from jetstream.config.schema import PublishConfig
 from jetstream.enroll import live_track
 from jetstream.errors import PipelineError, UserError
 from jetstream.events import Event
@@ -27,7 +27,7 @@ from jetstream.runtime import run_dir
 from jetstream.topic import keys
 from jetstream.topic import subscriber as top
 from jetstream.topic.publisher import AllowList, Topic, bind, opened
-from jetstream.topic.zap import ADDRESS, DOMAIN, Doorman
+from jetstream.topic.zap import ADDRESS, DOMAIN, ZapAuthenticator
 from tests.support.command import Command, free_port
 from tests.support.inside import Inside
 from tests.support.repository import REPOSITORY
@@ -45,14 +45,14 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def talking(folder: Path) -> Iterator["Talking"]:
-    with Talking(Publish(endpoint=f"tcp://127.0.0.1:{free_port()}", keys=str(folder))) as talking:
+    with Talking(PublishConfig(endpoint=f"tcp://127.0.0.1:{free_port()}", keys=str(folder))) as talking:
         yield talking
 
 
 class Talking:
     """A topic that sends all the time, as a pipeline does, from a thread of its own."""
 
-    def __init__(self, settings: Publish, body: bytes = b"secret") -> None:
+    def __init__(self, settings: PublishConfig, body: bytes = b"secret") -> None:
         self.settings, self._body = settings, body
         self._topic = Topic(settings)
         self._ended = threading.Event()
@@ -72,7 +72,7 @@ class Talking:
         self._thread.join()
 
 
-def listener(settings: Publish, pair: keys.KeyFile | None, server: str | None = None) -> "zmq.Socket[bytes]":
+def listener(settings: PublishConfig, pair: keys.KeyFile | None, server: str | None = None) -> "zmq.Socket[bytes]":
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
     socket.set(zmq.LINGER, 0)
     if pair is not None:
@@ -134,7 +134,7 @@ def test_own_user_listens_by_the_publishers_key(talking: Talking, folder: Path) 
 
 def test_enrolling_from_a_running_track_listens_by_the_publishers_key(folder: Path) -> None:
     event = Event(schema=1, camera="door", frame_id=1, pts_s=0.0, captured_ns=1, wall="", tracks=())
-    settings = Publish(endpoint=f"tcp://0.0.0.0:{free_port()}", keys=str(folder))
+    settings = PublishConfig(endpoint=f"tcp://0.0.0.0:{free_port()}", keys=str(folder))
     with Talking(settings, msgspec.msgpack.encode(event)), run_dir.claim(folder.parent / "run") as claimed:
         until_s = time.monotonic() + PATIENCE_S
         assert next(live_track._events(settings, "door", until_s, claimed)) == event
@@ -172,8 +172,8 @@ def refusal(endpoint: str, key: keys.KeyFile | None, camera: str = "") -> str:
 
 
 def test_topic_without_its_doorman_lets_nobody_in(folder: Path) -> None:
-    settings = Publish(endpoint=f"tcp://127.0.0.1:{free_port()}", keys=str(folder))
-    with Doorman(lambda _: True) as doorman:
+    settings = PublishConfig(endpoint=f"tcp://127.0.0.1:{free_port()}", keys=str(folder))
+    with ZapAuthenticator(lambda _: True) as doorman:
         socket = bind(settings, doorman)
     with socket, listener(settings, subscriber(folder, "friend")) as friend:
         for _ in range(20):
@@ -195,7 +195,7 @@ def test_topic_without_its_doorman_lets_nobody_in(folder: Path) -> None:
     ],
 )
 def test_doorman_refuses_what_is_no_curve_client_of_ours(question: list[bytes]) -> None:
-    with Doorman(lambda _: True) as doorman:
+    with ZapAuthenticator(lambda _: True) as doorman:
         assert doorman.answer(question)[2] == b"400"
         assert doorman.answer([b"1.0", b"1", DOMAIN, b"", b"", b"CURVE", bytes(32)])[2] == b"200"
 
@@ -220,7 +220,7 @@ def test_doorman_goes_on_after_a_moment_in_which_no_file_could_be_opened(folder:
             raise OSError
         return allowed.has(public)
 
-    with Doorman(is_allowed), zmq.Context.instance().socket(zmq.REQ) as gate:
+    with ZapAuthenticator(is_allowed), zmq.Context.instance().socket(zmq.REQ) as gate:
 
         def answer(public: bytes) -> bytes:
             gate.send_multipart([b"1.0", b"1", DOMAIN, b"", b"", b"CURVE", public])
@@ -277,7 +277,7 @@ RAW = {
 @pytest.mark.parametrize("with_keys", [False, True])
 def test_garbage_on_the_socket_hurts_nobody_and_leaves_nothing(folder: Path, with_keys: bool) -> None:
     endpoint = f"tcp://127.0.0.1:{free_port()}"
-    with Talking(Publish(endpoint=endpoint, keys=str(folder) if with_keys else "")) as talking:
+    with Talking(PublishConfig(endpoint=endpoint, keys=str(folder) if with_keys else "")) as talking:
         friend = listener(talking.settings, subscriber(folder, "friend") if with_keys else None)
         assert hears(friend)
         address = ("127.0.0.1", int(endpoint.rpartition(":")[2]))
@@ -412,7 +412,7 @@ def test_what_is_too_long_for_a_file_is_no_key(tmp_path: Path, words: tuple[str,
 def test_socket_path_that_is_too_long_is_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / ("x" * 120)
     with pytest.raises(UserError, match=rf"^publish\.endpoint: ipc://{path}: File name too long; choose another"):
-        opened(Publish(endpoint=f"ipc://{path}"))
+        opened(PublishConfig(endpoint=f"ipc://{path}"))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from jetstream.video.frames import Pace, Timeline, fitted
+from jetstream.video.frames import RateLimiter, Timeline, fitted
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_next_pass_follows_the_last_frame() -> None:
 
 
 def kept(fps_limit: float, fps: float, count: int) -> list[int]:
-    pace = Pace(fps_limit, 1 / fps)
+    pace = RateLimiter(fps_limit, 1 / fps)
     return [index for index in range(count) if pace.wants(index / fps)]
 
 
@@ -80,12 +80,12 @@ def test_limit_holds_on_average() -> None:
 
 
 def test_limit_at_the_rate_survives_jitter() -> None:
-    pace = Pace(30, 1 / 30)
+    pace = RateLimiter(30, 1 / 30)
     jitter_s = (0.0, 0.006, -0.006)
     assert all(pace.wants(index / 30 + jitter_s[index % 3]) for index in range(90))
 
 
 def test_gap_is_not_made_up_for() -> None:
-    pace = Pace(10, 0.04)
+    pace = RateLimiter(10, 0.04)
     assert pace.wants(0.0)
     assert [pace.wants(50 + index * 0.04) for index in range(4)] == [True, False, True, False]

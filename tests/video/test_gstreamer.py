@@ -22,7 +22,7 @@ from jetstream.ipc.ring import LocalRing, Rings
 from jetstream.messages import Captured, Dropped, Tick
 from jetstream.stages.capture import capture
 from jetstream.video import gstreamer, gstreamer_process, nvdec
-from jetstream.video.live import Newest
+from jetstream.video.live import NewestFrame
 from jetstream.video.source import is_live, kind_of, open_source, probe, shown
 from tests.conftest import REPOSITORY
 
@@ -239,7 +239,7 @@ def test_closing_ends_a_child_that_is_blocked_writing(mark: str, reads: int) -> 
 
 @launched
 def test_newest_frame_counts(mark: str) -> None:
-    with Newest(lambda: open_source(f"gst: {mark} is-live=true ! {SMALL}")) as newest:
+    with NewestFrame(lambda: open_source(f"gst: {mark} is-live=true ! {SMALL}")) as newest:
         assert newest.get(10) is not None
         time.sleep(0.5)
         assert newest.get(1) is not None

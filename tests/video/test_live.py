@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from jetstream.errors import SourceError
-from jetstream.video.frames import Image, Shot, Source
-from jetstream.video.live import Backoff, Newest
+from jetstream.video.frames import Image, LazyFrame, Source
+from jetstream.video.live import Backoff, NewestFrame
 from jetstream.video.source import open_source
 
 
@@ -32,12 +32,12 @@ class Scripted(Source):
     def close(self) -> None:
         self.closed.set()
 
-    def _shots(self) -> Iterator[Shot]:
+    def _shots(self) -> Iterator[LazyFrame]:
         for index in range(self._count):
             if index == self._gate_at:
                 self.reached.set()
                 self.gate.wait(10)
-            yield Shot(index * 0.04, lambda: picture())
+            yield LazyFrame(index * 0.04, lambda: picture())
         if self._then is not None:
             raise self._then
 
@@ -51,7 +51,7 @@ def picture() -> Image:
 
 def test_only_the_newest_frame_is_given_and_the_others_are_counted() -> None:
     source = Scripted(6, gate_at=5)
-    newest = Newest(lambda: source)
+    newest = NewestFrame(lambda: source)
     assert source.reached.wait(5)
     frame = newest.get(5)
     assert frame is not None
@@ -63,7 +63,7 @@ def test_only_the_newest_frame_is_given_and_the_others_are_counted() -> None:
 
 def test_frame_is_given_once() -> None:
     source = Scripted(2, gate_at=1)
-    newest = Newest(lambda: source)
+    newest = NewestFrame(lambda: source)
     assert newest.get(5) is not None
     assert newest.get(0.02) is None
     assert not newest.ended
@@ -72,7 +72,7 @@ def test_frame_is_given_once() -> None:
 
 
 def test_frame_carries_the_time_it_was_in_hand() -> None:
-    with Newest(lambda: Scripted(1)) as newest:
+    with NewestFrame(lambda: Scripted(1)) as newest:
         frame = newest.get(5)
     assert frame is not None
     assert frame.captured_ns > 0
@@ -80,7 +80,7 @@ def test_frame_carries_the_time_it_was_in_hand() -> None:
 
 def test_end_of_the_source_is_an_error_after_its_last_frame() -> None:
     source = Scripted(1)
-    with Newest(lambda: source) as newest:
+    with NewestFrame(lambda: source) as newest:
         assert newest.get(5) is not None
         with pytest.raises(SourceError, match="scripted: the stream has ended"):
             newest.get(5)
@@ -89,7 +89,7 @@ def test_end_of_the_source_is_an_error_after_its_last_frame() -> None:
 
 
 def test_source_that_cannot_be_opened_is_told() -> None:
-    with Newest(lambda: open_source("99")) as newest, pytest.raises(SourceError, match="no /dev/video99 here"):
+    with NewestFrame(lambda: open_source("99")) as newest, pytest.raises(SourceError, match="no /dev/video99 here"):
         newest.get(5)
 
 
@@ -101,7 +101,7 @@ def test_hanging_opener_is_told() -> None:
         released.wait(10)
         return source
 
-    newest = Newest(opener)
+    newest = NewestFrame(opener)
     assert newest.get(0.02) is None
     assert newest.stuck_s() > 0.01
     released.set()
@@ -111,7 +111,7 @@ def test_hanging_opener_is_told() -> None:
 
 def test_error_follows_the_last_frame() -> None:
     source = Scripted(1, then=SourceError("camera 0: gone"))
-    newest = Newest(lambda: source)
+    newest = NewestFrame(lambda: source)
     assert source.closed.wait(5)
     assert newest.get(5) is not None
     with pytest.raises(SourceError, match="camera 0: gone"):
@@ -120,7 +120,7 @@ def test_error_follows_the_last_frame() -> None:
 
 def test_hanging_read_is_told_and_survived() -> None:
     source = Scripted(1, gate_at=0)
-    newest = Newest(lambda: source)
+    newest = NewestFrame(lambda: source)
     assert source.reached.wait(5)
     assert newest.get(0.02) is None
     assert newest.stuck_s() > 0.01
@@ -134,7 +134,7 @@ def test_hanging_read_is_told_and_survived() -> None:
 
 def test_hanging_close_is_told() -> None:
     source = Unclosable(1)
-    with Newest(lambda: source) as newest:
+    with NewestFrame(lambda: source) as newest:
         assert newest.get(5) is not None
         assert source.reached.wait(5)
         assert newest.get(0.02) is None
@@ -151,7 +151,7 @@ class Unclosable(Scripted):
 def test_source_that_gives_what_is_not_wanted_is_not_stuck() -> None:
     begun_s = time.monotonic()
     source = Unwanted(2, gate_at=1, fps_limit=0.125)
-    with Newest(lambda: source) as newest:
+    with NewestFrame(lambda: source) as newest:
         assert source.reached.wait(5)
         assert newest.stuck_s() <= time.monotonic() - begun_s - Unwanted.pause_s
         source.gate.set()
@@ -162,10 +162,10 @@ class Unwanted(Scripted):
 
     pause_s = 0.3
 
-    def _shots(self) -> Iterator[Shot]:
-        yield Shot(0.0, picture)
+    def _shots(self) -> Iterator[LazyFrame]:
+        yield LazyFrame(0.0, picture)
         time.sleep(self.pause_s)
-        yield Shot(0.04, picture)
+        yield LazyFrame(0.04, picture)
         self.reached.set()
         self.gate.wait(10)
 

@@ -10,7 +10,7 @@ import os
 import sys
 from typing import Any
 
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import UnavailableError
 
 MODULES = ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings")
 ERROR, WARNING = 1, 2  # severities; 0 is an internal error
@@ -23,7 +23,7 @@ def is_installed() -> bool:
 
 @functools.cache
 def load() -> Any:
-    """The module. Raises Unavailable where there is none, or its libraries can't be loaded."""
+    """The module. Raises UnavailableError where there is none, or its libraries can't be loaded."""
     reasons = []
     for name in MODULES:
         if importlib.util.find_spec(name) is None:
@@ -37,11 +37,11 @@ def load() -> Any:
             reasons.append(f"{name} can't be imported ({str(error).splitlines()[0]})")
         finally:
             sys.setdlopenflags(before)
-    raise Unavailable("; ".join(reasons) or "TensorRT isn't installed")
+    raise UnavailableError("; ".join(reasons) or "TensorRT isn't installed")
 
 
 def version() -> str:
-    """Such as "tensorrt 8.5.3.1". Engines of one version are of no use to another. Raises Unavailable."""
+    """Such as "tensorrt 8.5.3.1". Engines of one version are of no use to another. Raises UnavailableError."""
     module = load()
     return f"{module.__name__} {module.__version__}"
 
@@ -50,7 +50,7 @@ def logger() -> Any:
     """A logger for TensorRT that keeps what went wrong, its `reason`, and prints nothing."""
     base = load().ILogger
 
-    class Log(base):  # type: ignore[misc, valid-type]
+    class TensorRTLog(base):  # type: ignore[misc, valid-type]
         def __init__(self) -> None:
             base.__init__(self)
             self.reason = "it says no reason"
@@ -62,4 +62,4 @@ def logger() -> Any:
                 self.reason = " ".join(message.split())
                 self._worst = -1 if int(severity) <= ERROR else WARNING
 
-    return Log()
+    return TensorRTLog()

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from jetstream.child_process import die_with_parent
 from jetstream.errors import ModelError
 from jetstream.runners import cuda_context
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import UnavailableError
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.runners.tensorrt import bindings, builder, engine_cache
-from jetstream.runners.tensorrt.build_protocol import TOLERANCE, Event, Job, Probe
-from jetstream.runners.tensorrt.engine_cache import Recipe
+from jetstream.runners.tensorrt.build_protocol import TOLERANCE, BindingsProbe, BuildEvent, BuildJob
+from jetstream.runners.tensorrt.engine_cache import EngineRecipe
 from jetstream.runners.tensorrt.runner import TensorRTRunner
 
 BLOCK_PX = 8  # of the test's pictures: noise alone is nothing that a network answers to
@@ -41,31 +41,31 @@ def main() -> None:
     if sys.argv[1:] == ["probe"]:
         _say(answers, probe())
         return
-    jobs = msgspec.json.decode(sys.stdin.buffer.read(), type=list[Job])
+    jobs = msgspec.json.decode(sys.stdin.buffer.read(), type=list[BuildJob])
     for number, job in enumerate(jobs):
         for event in _work(number, job):
             _say(answers, event)
 
 
-def probe() -> Probe:
+def probe() -> BindingsProbe:
     """Imports both: a version or a reason for each."""
     found = {}
     try:
         found["tensorrt"] = bindings.version()
-    except Unavailable as reason:
+    except UnavailableError as reason:
         found["tensorrt_missing"] = str(reason)
     try:
         cuda_context.driver()
         import pycuda
 
         found["pycuda"] = pycuda.VERSION_TEXT
-    except Unavailable as reason:
+    except UnavailableError as reason:
         found["pycuda_missing"] = str(reason)
-    return Probe(**found)
+    return BindingsProbe(**found)
 
 
-def self_test(path: Path, recipe: Recipe, device: int, reference: OnnxRunner) -> float:
-    """The largest difference, as TOLERANCE counts it. Raises Unavailable where it is too large, or nothing runs."""
+def self_test(path: Path, recipe: EngineRecipe, device: int, reference: OnnxRunner) -> float:
+    """The largest difference, as TOLERANCE counts it. Raises UnavailableError where it is too large, or nothing runs."""
     with TensorRTRunner(engine_cache.read(path, recipe), device=device, outside=_nothing_outside) as runner:
         differences: dict[str, float] = {}
         largest: dict[str, float] = {}
@@ -77,14 +77,14 @@ def self_test(path: Path, recipe: Recipe, device: int, reference: OnnxRunner) ->
                 largest[name] = max(largest.get(name, 1e-6), float(np.abs(values).max()))
     error = max(differences[name] / largest[name] for name in differences)
     if not error <= TOLERANCE[recipe.precision]:
-        raise Unavailable(
+        raise UnavailableError(
             f"its answers differ from ONNX Runtime's by {error:.2g} of the largest, "
             f"and {TOLERANCE[recipe.precision]:.2g} is allowed in {recipe.precision}"
         )
     return error
 
 
-def pictures(recipe: Recipe) -> Iterator[NDArray[np.float32]]:
+def pictures(recipe: EngineRecipe) -> Iterator[NDArray[np.float32]]:
     """The same for every engine of these sizes: blocks of grey with noise, 0..255."""
     random = np.random.default_rng(20)
     sizes = {size: None for profile in recipe.profiles for size in profile}
@@ -101,28 +101,28 @@ def _difference(given: NDArray[Any], wanted: NDArray[Any]) -> float:
     return float(np.abs(given - wanted).max())
 
 
-def _work(number: int, job: Job) -> Iterator[Event]:
+def _work(number: int, job: BuildJob) -> Iterator[BuildEvent]:
     path, seconds = Path(job.path), 0.0
     testing = path
     try:
         with OnnxRunner(job.recipe.onnx, threads=2) as reference:
             if job.build:
                 testing = engine_cache.new_path(path)
-                yield Event(number, "building")
+                yield BuildEvent(number, "building")
                 seconds = _build(job, testing, reference)
-            yield Event(number, "testing", str(testing))
+            yield BuildEvent(number, "testing", str(testing))
             error = self_test(testing, job.recipe, job.device, reference)
         if job.build:
             os.replace(testing, path)
     except ModelError as trouble:
-        yield Event(number, "failed", str(trouble), is_model=True)
-    except (Unavailable, OSError, RuntimeError, MemoryError) as trouble:
-        yield Event(number, "failed", str(trouble) or type(trouble).__name__)
+        yield BuildEvent(number, "failed", str(trouble), is_model=True)
+    except (UnavailableError, OSError, RuntimeError, MemoryError) as trouble:
+        yield BuildEvent(number, "failed", str(trouble) or type(trouble).__name__)
     else:
-        yield Event(number, "done", seconds=seconds, error=error)
+        yield BuildEvent(number, "done", seconds=seconds, error=error)
 
 
-def _build(job: Job, path: Path, network: OnnxRunner) -> float:
+def _build(job: BuildJob, path: Path, network: OnnxRunner) -> float:
     began_s = time.monotonic()
     timings = Path(job.timing_cache) if job.timing_cache else None
     recipe = job.recipe
@@ -136,7 +136,7 @@ def _build(job: Job, path: Path, network: OnnxRunner) -> float:
 
 
 def _nothing_outside() -> OnnxRunner:
-    raise Unavailable("the engine does not take the sizes it was built for")
+    raise UnavailableError("the engine does not take the sizes it was built for")
 
 
 def _private_output() -> int:

@@ -7,23 +7,23 @@ from typing import Literal
 
 import msgspec
 
-from jetstream.runners.tensorrt.engine_cache import Recipe
+from jetstream.runners.tensorrt.engine_cache import EngineRecipe
 
 TOLERANCE = {"fp32": 1e-3, "fp16": 2e-2}
 """Largest difference from ONNX Runtime's float32 answer that an engine may have, as a share of the largest value."""
 
 
-class Job(msgspec.Struct, frozen=True):
+class BuildJob(msgspec.Struct, frozen=True):
     """One engine: build and test it, or only test the file that is there."""
 
-    recipe: Recipe
+    recipe: EngineRecipe
     path: str
     device: int
     build: bool
     timing_cache: str = ""
 
 
-class Event(msgspec.Struct, frozen=True):
+class BuildEvent(msgspec.Struct, frozen=True):
     job: int
     state: Literal["building", "testing", "done", "failed"]
     text: str = ""  # of "failed": a clause; of "testing": the file under test
@@ -33,7 +33,7 @@ class Event(msgspec.Struct, frozen=True):
     error: float = 0.0  # of "done": as TOLERANCE counts it
 
 
-class Probe(msgspec.Struct, frozen=True):
+class BindingsProbe(msgspec.Struct, frozen=True):
     """What can be imported here: a version, or why not."""
 
     tensorrt: str = ""

@@ -9,7 +9,7 @@ from typing import Any
 
 from jetstream import files
 from jetstream.errors import ModelError
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import UnavailableError
 from jetstream.runners.tensorrt import bindings
 from jetstream.runners.tensorrt.engine_cache import Precision, Profile
 
@@ -21,7 +21,7 @@ _OWN_VERSION = {"libcudnn.so.8": "cudnnGetVersion", "libcublas.so.11": "cublasGe
 def build(
     onnx: Path, *, precision: Precision, profiles: tuple[Profile, ...], timing_cache: Path | None = None
 ) -> bytes:
-    """The engine. Raises ModelError for a network that can't be read, Unavailable where TensorRT can't build it."""
+    """The engine. Raises ModelError for a network that can't be read, UnavailableError where TensorRT can't build it."""
     tensorrt, log = bindings.load(), bindings.logger()
     builder = _made(lambda: tensorrt.Builder(log), log)
     network = _parse(builder, tensorrt, log, onnx, precision)
@@ -31,11 +31,11 @@ def build(
         sizes = builder.create_optimization_profile()
         sizes.set_shape(name, *profile)
         if config.add_optimization_profile(sizes) < 0:
-            raise Unavailable(f"TensorRT refuses the sizes {profile} ({log.reason})")
+            raise UnavailableError(f"TensorRT refuses the sizes {profile} ({log.reason})")
     _begin_timing_cache(config, tensorrt, timing_cache)
     engine = builder.build_serialized_network(network, config)
     if engine is None:
-        raise Unavailable(f"TensorRT can't build it ({log.reason})")
+        raise UnavailableError(f"TensorRT can't build it ({log.reason})")
     _keep_timing_cache(config, tensorrt, timing_cache)
     return bytes(engine)
 
@@ -49,7 +49,7 @@ def _made(make: Any, log: Any) -> Any:
     try:
         return make()
     except TypeError:  # pybind11's words for a null pointer
-        raise Unavailable(f"TensorRT can't begin ({log.reason})") from None
+        raise UnavailableError(f"TensorRT can't begin ({log.reason})") from None
 
 
 def _parse(builder: Any, tensorrt: Any, log: Any, onnx: Path, precision: Precision) -> Any:

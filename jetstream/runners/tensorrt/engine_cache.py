@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from jetstream.errors import ModelError
-from jetstream.runners.base import TensorSpec, Unavailable
+from jetstream.runners.base import TensorSpec, UnavailableError
 from jetstream.runners.tensorrt import sealed_file
 
 MAGIC = b"jetstream engine 3\n"
@@ -48,7 +48,7 @@ def fixed(*shape: int) -> Profile:
     return Profile(shape, shape, shape)
 
 
-class Recipe(msgspec.Struct, frozen=True):
+class EngineRecipe(msgspec.Struct, frozen=True):
     """Everything that makes an engine what it is."""
 
     network: str
@@ -70,7 +70,7 @@ class Recipe(msgspec.Struct, frozen=True):
         return f"{self.network}-{self.precision}-{self.key}{SUFFIX}"
 
 
-class Tensor(msgspec.Struct, frozen=True):
+class EngineTensor(msgspec.Struct, frozen=True):
     """A `TensorSpec` as a header holds it."""
 
     name: str
@@ -82,12 +82,12 @@ class Tensor(msgspec.Struct, frozen=True):
         return TensorSpec(self.name, np.dtype(self.dtype), self.shape)
 
 
-class Header(sealed_file.Seal, frozen=True, kw_only=True):
+class EngineHeader(sealed_file.Seal, frozen=True, kw_only=True):
     """Whose engine this is, and what it takes and gives."""
 
-    made_by: Recipe
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
+    made_by: EngineRecipe
+    inputs: tuple[EngineTensor, ...]
+    outputs: tuple[EngineTensor, ...]
 
 
 class Engine(NamedTuple):
@@ -101,7 +101,7 @@ class Engine(NamedTuple):
     outputs: tuple[TensorSpec, ...]
 
 
-class Found(NamedTuple):
+class EngineFile(NamedTuple):
     """A file as `scan` sees it; `state` "stale": of another model, TensorRT, GPU, precision or sizes."""
 
     file: str
@@ -110,20 +110,24 @@ class Found(NamedTuple):
     megabytes: float
 
 
-def recipe(onnx: Path, *, tensorrt: str, gpu: str, precision: Precision, profiles: tuple[Profile, ...]) -> Recipe:
+def recipe(onnx: Path, *, tensorrt: str, gpu: str, precision: Precision, profiles: tuple[Profile, ...]) -> EngineRecipe:
     """Raises ModelError where the model is missing."""
     try:
         content = onnx.read_bytes()
     except OSError:
         raise ModelError(f"{onnx}: no such model; run `jetstream models` to build it") from None
-    return Recipe(onnx.stem, str(onnx), hashlib.sha256(content).hexdigest(), tensorrt, gpu, precision, profiles)
+    return EngineRecipe(onnx.stem, str(onnx), hashlib.sha256(content).hexdigest(), tensorrt, gpu, precision, profiles)
 
 
 def write(
-    path: Path, made_by: Recipe, plan: bytes, inputs: Sequence[TensorSpec] = (), outputs: Sequence[TensorSpec] = ()
+    path: Path,
+    made_by: EngineRecipe,
+    plan: bytes,
+    inputs: Sequence[TensorSpec] = (),
+    outputs: Sequence[TensorSpec] = (),
 ) -> None:
     """The file appears whole or not at all. Raises OSError."""
-    header = Header(
+    header = EngineHeader(
         made_by=made_by,
         inputs=_tensors(inputs),
         outputs=_tensors(outputs),
@@ -133,11 +137,11 @@ def write(
     sealed_file.write(path, MAGIC, header, plan)
 
 
-def read(path: Path, wanted: Recipe) -> Engine:
-    """The engine, checked. Raises Unavailable, saying what is wrong with the file."""
+def read(path: Path, wanted: EngineRecipe) -> Engine:
+    """The engine, checked. Raises UnavailableError, saying what is wrong with the file."""
     header, plan = _parts(path)
     if header.made_by.key != wanted.key:
-        raise Unavailable(f"{path}: {_difference(header.made_by, wanted)}")
+        raise UnavailableError(f"{path}: {_difference(header.made_by, wanted)}")
     sealed_file.check(path, header, plan)
     return Engine(plan, tuple(one.spec for one in header.inputs), tuple(one.spec for one in header.outputs))
 
@@ -165,24 +169,24 @@ def sweep(folder: Path) -> None:
                 left.unlink(missing_ok=True)
 
 
-def scan(folder: Path, wanted: tuple[Recipe, ...]) -> list[Found]:
+def scan(folder: Path, wanted: tuple[EngineRecipe, ...]) -> list[EngineFile]:
     """Every engine in the folder, by name. Reads them whole: for `doctor`, not for a start."""
     by_file = {one.file: one for one in wanted}
     found = []
     for path in sorted(folder.glob(f"*{SUFFIX}*")):
         if path.suffix in (SUFFIX, BAD):
             state, reason = _state(path, by_file.get(path.name))
-            found.append(Found(path.name, state, reason, path.stat().st_size / 1e6))
+            found.append(EngineFile(path.name, state, reason, path.stat().st_size / 1e6))
     return found
 
 
-def _state(path: Path, wanted: Recipe | None) -> tuple[Literal["ready", "stale", "bad"], str]:
+def _state(path: Path, wanted: EngineRecipe | None) -> tuple[Literal["ready", "stale", "bad"], str]:
     if path.suffix == BAD:
         return "bad", "set aside; remove it at any time"
     try:
         header, _ = _parts(path)
         read(path, wanted or header.made_by)
-    except Unavailable as error:
+    except UnavailableError as error:
         return "bad", str(error).removeprefix(f"{path}: ")
     if wanted is None:
         made_by = header.made_by
@@ -190,16 +194,16 @@ def _state(path: Path, wanted: Recipe | None) -> tuple[Literal["ready", "stale",
     return "ready", ", ".join(map(str, wanted.profiles))
 
 
-def _tensors(specs: Sequence[TensorSpec]) -> tuple[Tensor, ...]:
+def _tensors(specs: Sequence[TensorSpec]) -> tuple[EngineTensor, ...]:
     found = [{"name": spec.name, "dtype": str(spec.dtype), "shape": spec.shape} for spec in specs]
-    return msgspec.convert(found, tuple[Tensor, ...])
+    return msgspec.convert(found, tuple[EngineTensor, ...])
 
 
-def _parts(path: Path) -> tuple[Header, bytes]:
-    return sealed_file.parts(path, MAGIC, Header, "an engine")
+def _parts(path: Path) -> tuple[EngineHeader, bytes]:
+    return sealed_file.parts(path, MAGIC, EngineHeader, "an engine")
 
 
-def _difference(found: Recipe, wanted: Recipe) -> str:
+def _difference(found: EngineRecipe, wanted: EngineRecipe) -> str:
     """ "built with tensorrt 10.3, here is tensorrt 10.7" """
     if found.tensorrt != wanted.tensorrt:
         return f"built with {found.tensorrt}, here is {wanted.tensorrt}"

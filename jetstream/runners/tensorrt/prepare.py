@@ -19,10 +19,10 @@ from typing import IO, NamedTuple
 import msgspec
 
 from jetstream.errors import GARBLED
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import UnavailableError
 from jetstream.runners.tensorrt import engine_cache
-from jetstream.runners.tensorrt.build_protocol import Event, Job, Probe
-from jetstream.runners.tensorrt.engine_cache import Recipe
+from jetstream.runners.tensorrt.build_protocol import BindingsProbe, BuildEvent, BuildJob
+from jetstream.runners.tensorrt.engine_cache import EngineRecipe
 
 COMMAND = (sys.executable, "-m", "jetstream.runners.tensorrt.build_process")
 POLL_S = 0.5
@@ -30,7 +30,7 @@ Progress = Callable[[str, float], None]
 HALF_BUILT_S = 40.0  # after so long half of a build's bar is full: how long it takes is not known before
 
 
-class Limits(NamedTuple):
+class BuildLimits(NamedTuple):
     """How long the child may be silent. Measured: builds 18 to 113 s on an H100; a Jetson takes several times that."""
 
     build_s: float = 1800.0
@@ -38,10 +38,10 @@ class Limits(NamedTuple):
     probe_s: float = 60.0
 
 
-class Supplied(NamedTuple):
+class PreparedEngine(NamedTuple):
     """One engine: where it is, or why there is none."""
 
-    recipe: Recipe
+    recipe: EngineRecipe
     path: Path | None
     seconds: float = 0.0  # that building took; 0: it was there
     error: float = 0.0  # largest difference from ONNX Runtime in its test, as a share of the largest value
@@ -49,38 +49,38 @@ class Supplied(NamedTuple):
     notes: tuple[str, ...] = ()  # what was set aside on the way
 
 
-PATIENT = Limits()
+PATIENT = BuildLimits()
 
 
-def probe(limits: Limits = PATIENT, command: Sequence[str] = COMMAND) -> Probe:
+def probe(limits: BuildLimits = PATIENT, command: Sequence[str] = COMMAND) -> BindingsProbe:
     """Which TensorRT and PyCUDA can be imported here, found out by a process that may crash."""
     try:
         done = subprocess.run([*command, "probe"], capture_output=True, timeout=limits.probe_s, check=False)
-        return msgspec.json.decode(done.stdout, type=Probe)
+        return msgspec.json.decode(done.stdout, type=BindingsProbe)
     except subprocess.TimeoutExpired:
         reason = f"importing it takes more than {limits.probe_s:g} s"
     except GARBLED:
         reason = f"importing it ends the process ({_end_of(done.returncode)})"
-    return Probe(tensorrt_missing=reason, pycuda_missing=reason)
+    return BindingsProbe(tensorrt_missing=reason, pycuda_missing=reason)
 
 
 def ensure(
-    recipes: Sequence[Recipe],
+    recipes: Sequence[EngineRecipe],
     folder: Path,
     *,
     device: int = 0,
     progress: Progress | None = None,
-    limits: Limits = PATIENT,
+    limits: BuildLimits = PATIENT,
     command: Sequence[str] = COMMAND,
-) -> list[Supplied]:
+) -> list[PreparedEngine]:
     """Test the engines that are there, build the missing, rebuild a bad one once; in the order of `recipes`.
 
     Raises OSError where the folder can't be written.
     """
     engine_cache.sweep(folder)
     timing_cache = folder / "timing.cache"
-    bench = _Bench(progress or (lambda what, share: None), limits, command)
-    jobs = [Job(recipe, str(folder / recipe.file), device, False, str(timing_cache)) for recipe in recipes]
+    bench = _BuildWorker(progress or (lambda what, share: None), limits, command)
+    jobs = [BuildJob(recipe, str(folder / recipe.file), device, False, str(timing_cache)) for recipe in recipes]
     notes: dict[str, list[str]] = {job.path: [] for job in jobs}
     there = [job for job in jobs if _is_whole(job, notes[job.path])]
     results = bench.work(there) if there else {}
@@ -114,51 +114,51 @@ def _temporary() -> Path:
     return Path(tempfile.mkdtemp(prefix="jetstream-engines-"))
 
 
-def _is_whole(job: Job, notes: list[str]) -> bool:
+def _is_whole(job: BuildJob, notes: list[str]) -> bool:
     """Whether the file is there and undamaged; a damaged one is set aside."""
     path = Path(job.path)
     if not path.exists():
         return False
     try:
         engine_cache.read(path, job.recipe)
-    except Unavailable as reason:
+    except UnavailableError as reason:
         engine_cache.set_aside(path)
         notes.append(str(reason))
         return False
     return True
 
 
-def _wants_building(result: Event | None, attempt: str) -> bool:
+def _wants_building(result: BuildEvent | None, attempt: str) -> bool:
     """A missing engine is built; one that fails its test is built again, once. A build that fails is not repeated."""
     if result is None:
         return attempt == "first"
     return result.state == "failed" and result.failed_at == "testing" and not result.is_model
 
 
-def _supplied(job: Job, result: Event, notes: tuple[str, ...]) -> Supplied:
+def _supplied(job: BuildJob, result: BuildEvent, notes: tuple[str, ...]) -> PreparedEngine:
     if result.state == "done":
-        return Supplied(job.recipe, Path(job.path), result.seconds, result.error, notes=notes)
-    return Supplied(job.recipe, None, reason=result.text, notes=notes)
+        return PreparedEngine(job.recipe, Path(job.path), result.seconds, result.error, notes=notes)
+    return PreparedEngine(job.recipe, None, reason=result.text, notes=notes)
 
 
-class _Bench:
+class _BuildWorker:
     """Runs jobs in a child, and in another one after it when it crashes or stays silent."""
 
-    def __init__(self, progress: Progress, limits: Limits, command: Sequence[str]) -> None:
+    def __init__(self, progress: Progress, limits: BuildLimits, command: Sequence[str]) -> None:
         self._progress, self._limits, self._command = progress, limits, command
 
-    def work(self, jobs: Sequence[Job]) -> dict[str, Event]:
+    def work(self, jobs: Sequence[BuildJob]) -> dict[str, BuildEvent]:
         """The last word on each job, by its path: "done" or "failed"."""
-        results: dict[str, Event] = {}
+        results: dict[str, BuildEvent] = {}
         while left := [job for job in jobs if job.path not in results]:
             for number, event in self._one_child(left):
                 results[left[number].path] = event
                 self._progress("engines", len(results) / len(jobs))
         return results
 
-    def _one_child(self, jobs: list[Job]) -> Iterator[tuple[int, Event]]:
+    def _one_child(self, jobs: list[BuildJob]) -> Iterator[tuple[int, BuildEvent]]:
         with tempfile.TemporaryFile() as errors, _started(self._command, jobs, errors) as child:
-            doing = Event(0, "testing")  # the first thing a child does takes as long as a test
+            doing = BuildEvent(0, "testing")  # the first thing a child does takes as long as a test
             began_s = time.monotonic()
             for event in _events(child):
                 if event is None:
@@ -173,22 +173,22 @@ class _Bench:
                     yield event.job, _failed(doing, event.text, event.is_model) if event.state == "failed" else event
                     if event.job == len(jobs) - 1:
                         return
-                    doing = Event(event.job + 1, "testing")
+                    doing = BuildEvent(event.job + 1, "testing")
                 else:
                     doing = event
             yield doing.job, _failed(doing, f"TensorRT's process ended while {doing.state} ({_why(child, errors)})")
 
-    def _allowed_s(self, doing: Event) -> float:
+    def _allowed_s(self, doing: BuildEvent) -> float:
         return self._limits.build_s if doing.state == "building" else self._limits.test_s
 
-    def _show(self, job: Job, doing: Event, silent_s: float) -> None:
+    def _show(self, job: BuildJob, doing: BuildEvent, silent_s: float) -> None:
         if doing.state == "building":
             share = 1 - 0.5 ** (silent_s / HALF_BUILT_S)
             self._progress(f"{job.recipe.network}, {job.recipe.precision}", share)
 
 
 @contextlib.contextmanager
-def _started(command: Sequence[str], jobs: list[Job], errors: IO[bytes]) -> Iterator["subprocess.Popen[bytes]"]:
+def _started(command: Sequence[str], jobs: list[BuildJob], errors: IO[bytes]) -> Iterator["subprocess.Popen[bytes]"]:
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
     try:
         assert child.stdin is not None
@@ -201,7 +201,7 @@ def _started(command: Sequence[str], jobs: list[Job], errors: IO[bytes]) -> Iter
             child.wait(timeout=5)
 
 
-def _events(child: "subprocess.Popen[bytes]") -> Iterator[Event | None]:
+def _events(child: "subprocess.Popen[bytes]") -> Iterator[BuildEvent | None]:
     """What the child says; None at each poll that brings nothing. Ends when it ends."""
     assert child.stdout is not None
     rest = b""
@@ -216,14 +216,14 @@ def _events(child: "subprocess.Popen[bytes]") -> Iterator[Event | None]:
                 return
             *lines, rest = (rest + some).split(b"\n")
             for line in lines:
-                yield msgspec.json.decode(line, type=Event)
+                yield msgspec.json.decode(line, type=BuildEvent)
 
 
-def _failed(doing: Event, text: str, is_model: bool = False) -> Event:
+def _failed(doing: BuildEvent, text: str, is_model: bool = False) -> BuildEvent:
     """The end of a job; what it was testing is set aside."""
     if doing.state == "testing" and doing.text:
         engine_cache.set_aside(Path(doing.text))
-    return Event(doing.job, "failed", text, is_model=is_model, failed_at=doing.state)
+    return BuildEvent(doing.job, "failed", text, is_model=is_model, failed_at=doing.state)
 
 
 def _why(child: "subprocess.Popen[bytes]", errors: IO[bytes]) -> str:

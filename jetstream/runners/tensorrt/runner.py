@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.runners import cuda_context as contexts
-from jetstream.runners.base import Arrays, Runner, Unavailable, require_feeds
+from jetstream.runners.base import Arrays, Runner, UnavailableError, require_feeds
 from jetstream.runners.tensorrt import bindings
 from jetstream.runners.tensorrt.engine_cache import Engine, Profile
 
@@ -38,12 +38,12 @@ class TensorRTRunner:
     def __init__(self, engine: Engine, *, device: int = 0, outside: Callable[[], Runner]) -> None:
         """Load an engine that `builder` made, for one input and any outputs.
 
-        `outside` opens the runner for other sizes; it is called when the first comes. Raises Unavailable where
+        `outside` opens the runner for other sizes; it is called when the first comes. Raises UnavailableError where
         TensorRT, PyCUDA or the GPU is missing, does not take the engine, or has too little memory.
         """
         self._outside = outside
         self._other: Runner | None = None
-        self._lanes: list[_Lane] = []
+        self._lanes: list[_ProfileContext] = []
         self._log = bindings.logger()
         self.inputs, self.outputs = engine.inputs, engine.outputs
         with ExitStack() as stack:
@@ -54,7 +54,9 @@ class TensorRTRunner:
                 self._runtime, self._engine = load_engine(engine.plan, self._log)
                 _require_tensors(self._engine, engine)
                 if trouble := self._open_lanes(cuda):
-                    raise Unavailable(f"the GPU has too little memory ({trouble}); lower gpu.batch and recognize.batch")
+                    raise UnavailableError(
+                        f"the GPU has too little memory ({trouble}); lower gpu.batch and recognize.batch"
+                    )
             stack.pop_all()
         self._is_open = True
 
@@ -99,7 +101,7 @@ class TensorRTRunner:
         try:
             self._stream = cuda.Stream()
             for number in range(self._engine.num_optimization_profiles):
-                self._lanes.append(_Lane(self, cuda, number))
+                self._lanes.append(_ProfileContext(self, cuda, number))
         except cuda.Error as error:
             return str(error)  # not raised on: its traceback would hold a half-made lane past the end of the context
         return ""
@@ -112,7 +114,7 @@ class TensorRTRunner:
             self._runtime = None
             self._stream = None
 
-    def _lane_for(self, shape: tuple[int, ...]) -> "_Lane | None":
+    def _lane_for(self, shape: tuple[int, ...]) -> "_ProfileContext | None":
         """The smallest batch that takes all rows, else the largest; None for another picture size."""
         fitting = [lane for lane in self._lanes if lane.takes(shape[1:])]
         return min((lane for lane in fitting if lane.most >= shape[0]), key=_most, default=None) or max(
@@ -125,7 +127,7 @@ class TensorRTRunner:
         return self._other.infer(feeds)
 
 
-class _Lane:
+class _ProfileContext:
     """One optimisation profile: its execution context, and room for its largest batch here and on the GPU."""
 
     def __init__(self, runner: TensorRTRunner, cuda: Any, number: int) -> None:
@@ -134,13 +136,13 @@ class _Lane:
         self._sizes = Profile(*(tuple(size) for size in engine.get_tensor_profile_shape(self._input, number)))
         self._execution = engine.create_execution_context()
         if self._execution is None:
-            raise Unavailable(f"TensorRT can't open the engine ({self._log.reason})")
+            raise UnavailableError(f"TensorRT can't open the engine ({self._log.reason})")
         if not self._execution.set_optimization_profile_async(number, self._stream.handle):
-            raise Unavailable(f"TensorRT refuses profile {number} ({self._log.reason})")
+            raise UnavailableError(f"TensorRT refuses profile {number} ({self._log.reason})")
         self._execution.set_input_shape(self._input, self._sizes.largest)
         shapes = {spec.name: tuple(self._execution.get_tensor_shape(spec.name)) for spec in runner.outputs}
-        self._into = _Room(cuda, self._sizes.largest, runner.inputs[0].dtype)
-        self._out_of = {spec.name: _Room(cuda, shapes[spec.name], spec.dtype) for spec in runner.outputs}
+        self._into = _TensorBuffer(cuda, self._sizes.largest, runner.inputs[0].dtype)
+        self._out_of = {spec.name: _TensorBuffer(cuda, shapes[spec.name], spec.dtype) for spec in runner.outputs}
         for name, room in ((self._input, self._into), *self._out_of.items()):
             self._execution.set_tensor_address(name, int(room.device))
         self._stream.synchronize()
@@ -169,7 +171,7 @@ class _Lane:
         return {name: room.copy(shapes[name]) for name, room in self._out_of.items()}
 
 
-class _Room:
+class _TensorBuffer:
     """Memory for one tensor, twice: page-locked here, and on the GPU."""
 
     def __init__(self, cuda: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
@@ -191,7 +193,7 @@ class _Room:
         return np.array(self._here[: math.prod(shape)].reshape(shape))
 
 
-def _most(lane: _Lane) -> int:
+def _most(lane: _ProfileContext) -> int:
     return lane.most
 
 
@@ -200,15 +202,15 @@ def load_engine(content: bytes, log: Any) -> tuple[Any, Any]:
     try:
         runtime = bindings.load().Runtime(log)
     except TypeError:  # pybind11's words for a null pointer
-        raise Unavailable(f"TensorRT can't begin ({log.reason})") from None
+        raise UnavailableError(f"TensorRT can't begin ({log.reason})") from None
     engine = runtime.deserialize_cuda_engine(content)
     if engine is None:
-        raise Unavailable(f"TensorRT can't load the engine ({log.reason})")
+        raise UnavailableError(f"TensorRT can't load the engine ({log.reason})")
     return runtime, engine
 
 
 def _require_tensors(loaded: Any, engine: Engine) -> None:
-    """Raise Unavailable unless the engine has the tensors that its file says. Not sizes: profiles fix some of them."""
+    """Raise UnavailableError unless the engine has the tensors that its file says. Not sizes: profiles fix some of them."""
     found = set()
     for number in range(loaded.num_io_tensors):
         name = loaded.get_tensor_name(number)
@@ -216,9 +218,9 @@ def _require_tensors(loaded: Any, engine: Engine) -> None:
     said = {("INPUT", spec.name, spec.dtype) for spec in engine.inputs}
     said |= {("OUTPUT", spec.name, spec.dtype) for spec in engine.outputs}
     if found != said:
-        raise Unavailable(f"the engine has other inputs or outputs than its file says ({_words(found)})")
+        raise UnavailableError(f"the engine has other inputs or outputs than its file says ({_words(found)})")
     if len(engine.inputs) != 1:
-        raise Unavailable(f"the network has {len(engine.inputs)} inputs, where 1 is supported")
+        raise UnavailableError(f"the network has {len(engine.inputs)} inputs, where 1 is supported")
 
 
 def _words(tensors: set[tuple[str, str, Any]]) -> str:

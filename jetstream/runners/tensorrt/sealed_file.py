@@ -11,7 +11,7 @@ import msgspec
 
 from jetstream import files
 from jetstream.errors import GARBLED
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import UnavailableError
 
 HEADER_BYTES = 4096  # at most
 
@@ -36,23 +36,23 @@ def write(path: Path, magic: bytes, seal: Seal, content: bytes) -> None:
 
 
 def parts(path: Path, magic: bytes, kind: type[AnySeal], what: str) -> tuple[AnySeal, bytes]:
-    """Seal and content, not compared yet. Raises Unavailable where the file isn't `what` ("an engine")."""
+    """Seal and content, not compared yet. Raises UnavailableError where the file isn't `what` ("an engine")."""
     try:
         whole = path.read_bytes()
     except OSError as error:
-        raise Unavailable(f"{path}: {error.strerror}") from None
+        raise UnavailableError(f"{path}: {error.strerror}") from None
     end = whole.find(b"\n", len(magic), HEADER_BYTES)
     try:
         if not whole.startswith(magic) or end < 0:
             raise msgspec.DecodeError
         return msgspec.json.decode(whole[len(magic) : end], type=kind), whole[end + 1 :]
     except GARBLED:
-        raise Unavailable(f"{path}: not {what} of jetstream, or damaged") from None
+        raise UnavailableError(f"{path}: not {what} of jetstream, or damaged") from None
 
 
 def check(path: Path, seal: Seal, content: bytes) -> None:
-    """Raise Unavailable unless the content is what was written."""
+    """Raise UnavailableError unless the content is what was written."""
     if len(content) != seal.length:
-        raise Unavailable(f"{path}: cut off: {len(content)} of {seal.length} bytes")
+        raise UnavailableError(f"{path}: cut off: {len(content)} of {seal.length} bytes")
     if checksum(content) != seal.sha256:
-        raise Unavailable(f"{path}: damaged: its checksum is another")
+        raise UnavailableError(f"{path}: damaged: its checksum is another")

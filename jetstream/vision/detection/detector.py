@@ -16,7 +16,7 @@ Ticket: TypeAlias = Any
 """a batch under way, as its detector knows it"""
 
 
-class Look(NamedTuple):
+class DetectorInput(NamedTuple):
     """One picture to look at."""
 
     image: Picture  # (H, W, 3) uint8 BGR; may lie in a ring, when the detector `reads_in_place`
@@ -24,7 +24,7 @@ class Look(NamedTuple):
     search: bool  # the whole picture, or only `known`
 
 
-class Seen(NamedTuple):
+class DetectorOutput(NamedTuple):
     """What a detector says of one picture."""
 
     faces: Detections
@@ -37,12 +37,12 @@ class Detector(Protocol):
     reads_in_place: bool
     """Takes pictures where they lie, at once or until `collect`: check after `collect` that they were still there."""
     gives_thumbnails: bool
-    """Each Seen has its thumbnail."""
+    """Each DetectorOutput has its thumbnail."""
 
-    def submit(self, looks: Sequence[Look]) -> Ticket:
+    def submit(self, looks: Sequence[DetectorInput]) -> Ticket:
         """Begin; at most two batches may be under way (submit, submit, collect, submit, collect ...)."""
 
-    def collect(self, ticket: Ticket) -> list[Seen]:
+    def collect(self, ticket: Ticket) -> list[DetectorOutput]:
         """Wait for the oldest batch; its answers in the order of its looks."""
 
 
@@ -55,14 +55,14 @@ class CpuDetector:
     def __init__(self, mtcnn: Mtcnn) -> None:
         self._mtcnn = mtcnn
 
-    def submit(self, looks: Sequence[Look]) -> Ticket:
+    def submit(self, looks: Sequence[DetectorInput]) -> Ticket:
         """Only remembers."""
         return looks
 
-    def collect(self, ticket: Ticket) -> list[Seen]:
+    def collect(self, ticket: Ticket) -> list[DetectorOutput]:
         """Searches the ones together and verifies the others together."""
-        looks: Sequence[Look] = ticket
+        looks: Sequence[DetectorInput] = ticket
         wide, kept = ([look for look in looks if look.search == search] for search in (True, False))
         searched = iter(self._mtcnn.detect([look.image for look in wide], [look.known for look in wide]))
         verified = iter(self._mtcnn.verify([look.image for look in kept], [look.known for look in kept]))
-        return [Seen(next(searched if look.search else verified)) for look in looks]
+        return [DetectorOutput(next(searched if look.search else verified)) for look in looks]

@@ -18,7 +18,7 @@ changes does not count, since correlation looks past brightness and contrast. Gr
 cuts between two views of one room."""
 
 
-class Change(NamedTuple):
+class SceneChange(NamedTuple):
     share: float  # 0..1 of the picture that changed
     cut: bool
 
@@ -28,13 +28,13 @@ def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(image[::STRIDE, ::STRIDE, 1])
 
 
-def change(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Change:
+def change(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> SceneChange:
     """How much two thumbnails differ. Another size is another scene."""
     if before.shape != after.shape:
-        return Change(1.0, cut=True)
+        return SceneChange(1.0, cut=True)
     difference = np.abs(before.astype(np.int16) - after)
     share = float(np.count_nonzero(difference > NOISE)) / difference.size
-    return Change(share, cut=share > 0.1 and _correlation(before, after) < CUT_CORRELATION)
+    return SceneChange(share, cut=share > 0.1 and _correlation(before, after) < CUT_CORRELATION)
 
 
 def _correlation(a: NDArray[Any], b: NDArray[Any]) -> float:

@@ -16,7 +16,7 @@ MOST_CALM_S = 60.0
 """the same after steps back that failed"""
 
 
-class Effort:
+class SearchInterval:
     """`every`: one picture in so many is searched whole, from `least` to `most`; it stays where `most` is no more.
 
     Times are seconds of one clock, in any order that frames of several cameras have.

@@ -43,7 +43,7 @@ class Similarity(NamedTuple):
         return abs(self.turn)
 
 
-class Place(NamedTuple):
+class ChipPlace(NamedTuple):
     """Where a chip is cut: a part of the picture, halved `levels` times by cv2.pyrDown, then warped by `matrix`."""
 
     left: int  # px of the picture; this corner is on the grid of 2**levels
@@ -95,7 +95,7 @@ def chips(image: NDArray[np.uint8], landmarks: NDArray[Any] | Sequence[NDArray[A
     return cut
 
 
-def place(found: Similarity, height: int, width: int) -> Place | None:
+def place(found: Similarity, height: int, width: int) -> ChipPlace | None:
     """What `chip` samples, bilinear, of a picture of this size: halved until a chip pixel is at most two wide.
 
     dlib spans the chip's 150 pixels over `150 * scale - 1` picture pixels around the point under chip (75, 75). None
@@ -115,7 +115,7 @@ def place(found: Similarity, height: int, width: int) -> Place | None:
         # dlib's own halving drops a border and says its pixels lie half a pixel to the right and up from there.
         step, start = step / 2, start / 2 + complex(-0.25, 0.25)
     matrix = np.array([[step.real, -step.imag, start.real], [step.imag, step.real, start.imag]])
-    return Place(left, top, right, bottom, levels, matrix)
+    return ChipPlace(left, top, right, bottom, levels, matrix)
 
 
 def _complex(points: NDArray[np.float64]) -> NDArray[np.complex128]:

@@ -19,8 +19,8 @@ from jetstream.vision.recognition import svm, thresholds
 from jetstream.vision.recognition.distances import sums_by_person
 from jetstream.vision.recognition.embedder import EMBEDDING_SIZE
 from jetstream.vision.recognition.log_odds import logistic
-from jetstream.vision.recognition.svm import Machine
-from jetstream.vision.recognition.thresholds import Measured
+from jetstream.vision.recognition.svm import OneVsRestSvm
+from jetstream.vision.recognition.thresholds import CalibrationFigures
 
 FALSE_ACCEPT_RATE = 0.001
 
@@ -66,7 +66,7 @@ class Classifier:
         names: Sequence[str],
         photos: NDArray[np.float32],
         owners: NDArray[np.int32],
-        machine: Machine,
+        machine: OneVsRestSvm,
         bars: NDArray[np.float32],
         *,
         negatives: NDArray[np.float32] | None = None,
@@ -156,7 +156,7 @@ class Classifier:
         """The same people, with gates for another share of strangers, 0.00001 to 0.2."""
         return self._with(false_accept_rate, self._max_distance)
 
-    def measure(self, strangers: int) -> Measured:
+    def measure(self, strangers: int) -> CalibrationFigures:
         """What the gates do to the photos that were learnt from, each left out; `strangers`: size of the background."""
         bar = thresholds.bar_at(self._bars, self.false_accept_rate)
         return thresholds.measure(bar, self._centroids, self._counts, self._photos, self._owners, strangers)
@@ -183,7 +183,7 @@ class Classifier:
             if names.ndim != 1 or names.dtype.kind != "U":
                 raise ValueError(f"names: expected a row of strings, got {names.shape} {names.dtype}")
             weights, biases, gamma, how = (arrays[f"svm_{part}"] for part in ("weights", "biases", "gamma", "how"))
-            machine = Machine(weights, biases, float(gamma), str(how))
+            machine = OneVsRestSvm(weights, biases, float(gamma), str(how))
             photos, owners, negatives = arrays["embeddings"], arrays["owners"], arrays["negatives"]
             return cls([str(n) for n in names], photos, owners, machine, arrays["bars"], negatives=negatives)
         except KeyError as error:

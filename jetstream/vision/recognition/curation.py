@@ -44,7 +44,7 @@ CLEARLY: Final = 0.12
 _AT_ONCE = 1024  # rows of a table of distances
 
 
-class Doubt(NamedTuple):
+class PhotoDoubt(NamedTuple):
     """What speaks against a photo that is used all the same: `looks_like` a person, `same_picture` as a photo."""
 
     photo: int
@@ -53,15 +53,15 @@ class Doubt(NamedTuple):
 
 
 @dataclass
-class Judgement:
+class PhotoJudgement:
     """`refused`: photo to code; a `looks_like` says whom in `like`."""
 
     refused: dict[int, str] = field(default_factory=dict)
     like: dict[int, int] = field(default_factory=dict)  # photo to person
-    doubts: list[Doubt] = field(default_factory=list)
+    doubts: list[PhotoDoubt] = field(default_factory=list)
 
 
-class Spread(NamedTuple):
+class PersonSpread(NamedTuple):
     """A person's photos, and the nearest other person; None where there is no second photo, no other person."""
 
     own: float | None  # root mean square distance of the photos to their middle
@@ -81,14 +81,14 @@ def judge(
     embeddings: NDArray[np.float32],
     qualities: Sequence[Quality],
     thumbs: NDArray[np.uint8],
-) -> Judgement:
+) -> PhotoJudgement:
     """What to do with N photos, given in the order in which they are shown: of two that are the same the first stays.
 
     owners      (N,) whose each is, 0 and up
     embeddings  (N, 128)
     thumbs      (N, 256), of `thumb`
     """
-    found = Judgement()
+    found = PhotoJudgement()
     if not len(owners):
         return found
     _poor(owners, qualities, found)
@@ -105,11 +105,11 @@ def judge(
     for photo in sorted(across):
         others = sorted(other for other in across[photo] if other not in found.refused)
         if photo not in found.refused and others:
-            found.doubts.append(Doubt(photo, SAME_PICTURE, others[0]))
+            found.doubts.append(PhotoDoubt(photo, SAME_PICTURE, others[0]))
     return found
 
 
-def spreads(owners: NDArray[np.intp], embeddings: NDArray[np.float32], people: int) -> list[Spread]:
+def spreads(owners: NDArray[np.intp], embeddings: NDArray[np.float32], people: int) -> list[PersonSpread]:
     """One for each of `people`; `owners` and `embeddings` are those of the photos used."""
     samples = np.asarray(embeddings, np.float64)
     sums, counts = sums_by_person(samples, owners, people)
@@ -117,7 +117,7 @@ def spreads(owners: NDArray[np.intp], embeddings: NDArray[np.float32], people: i
     middles = sums[there] / counts[there, None]
     squares = np.zeros(people)
     np.add.at(squares, owners, np.square(samples - sums[owners] / counts[owners, None]).sum(axis=1))
-    result = [Spread(None, None, None, None)] * people
+    result = [PersonSpread(None, None, None, None)] * people
     for first in range(0, len(there), _AT_ONCE):
         rows = np.arange(first, min(first + _AT_ONCE, len(there)))
         table = squared_distances(middles[rows], middles)
@@ -127,14 +127,14 @@ def spreads(owners: NDArray[np.intp], embeddings: NDArray[np.float32], people: i
             own = math.sqrt(squares[person] / (counts[person] - 1)) if counts[person] > 1 else None
             square = float(table[row - first, nearest])
             if not math.isfinite(square):
-                result[person] = Spread(own, None, None, None)
+                result[person] = PersonSpread(own, None, None, None)
                 continue
             true = square - PHOTO_NOISE / counts[person] - PHOTO_NOISE / counts[other]
-            result[person] = Spread(own, other, math.sqrt(square), math.copysign(math.sqrt(abs(true)), true))
+            result[person] = PersonSpread(own, other, math.sqrt(square), math.copysign(math.sqrt(abs(true)), true))
     return result
 
 
-def _poor(owners: NDArray[np.intp], qualities: Sequence[Quality], found: Judgement) -> None:
+def _poor(owners: NDArray[np.intp], qualities: Sequence[Quality], found: PhotoJudgement) -> None:
     """Blurred photos and profiles; the best of a person who has no others stays, under doubt."""
     poor = {
         photo: BLURRED if quality.sharpness < MIN_SHARPNESS else EXTREME_POSE
@@ -145,7 +145,7 @@ def _poor(owners: NDArray[np.intp], qualities: Sequence[Quality], found: Judgeme
         photos = np.flatnonzero(owners == person).tolist()
         if all(photo in poor for photo in photos):
             best = max(photos, key=lambda photo: min(qualities[photo].sharpness, qualities[photo].pose))
-            found.doubts.append(Doubt(best, poor.pop(best), -1))
+            found.doubts.append(PhotoDoubt(best, poor.pop(best), -1))
     found.refused |= poor
 
 
@@ -163,7 +163,7 @@ def _same(samples: NDArray[np.float32], thumbs: NDArray[np.uint8]) -> Iterator[t
 
 
 def _misplaced(
-    owners: NDArray[np.intp], samples: NDArray[np.float64], across: dict[int, set[int]], found: Judgement
+    owners: NDArray[np.intp], samples: NDArray[np.float64], across: dict[int, set[int]], found: PhotoJudgement
 ) -> None:
     """Photos that show another person: the worst first, then all are looked at again without it.
 
@@ -187,7 +187,9 @@ def _misplaced(
             refusable[person] -= 1
             touched |= {person, other}
         if not touched:
-            found.doubts += [Doubt(photo, LOOKS_LIKE, other) for margin, photo, other in suspects if margin >= CLEARLY]
+            found.doubts += [
+                PhotoDoubt(photo, LOOKS_LIKE, other) for margin, photo, other in suspects if margin >= CLEARLY
+            ]
             return
 
 

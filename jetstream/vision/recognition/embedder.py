@@ -23,7 +23,7 @@ View: TypeAlias = tuple[NDArray[np.uint8], NDArray[Any]]
 """A picture (H, W, 3) BGR, and the landmarks of its faces, (N, 5, 2) in its pixels."""
 
 
-class Looked(NamedTuple):
+class EmbedderOutput(NamedTuple):
     """What an embedder makes of one view."""
 
     chips: NDArray[np.uint8]  # (N, 150, 150, 3) BGR, as `align.chip` cuts them
@@ -49,7 +49,7 @@ class Embedder(Protocol):
         """
         ...
 
-    def look(self, views: Sequence[View], *, mirror: bool = False) -> list[Looked]:
+    def look(self, views: Sequence[View], *, mirror: bool = False) -> list[EmbedderOutput]:
         """Cut and embed every face of some pictures."""
         ...
 
@@ -77,9 +77,9 @@ class CpuEmbedder:
             embeddings[part] = self._runner.infer({_INPUT.name: _planes(chips[part])})[_OUTPUT.name]
         return embeddings
 
-    def look(self, views: Sequence[View], *, mirror: bool = False) -> list[Looked]:
+    def look(self, views: Sequence[View], *, mirror: bool = False) -> list[EmbedderOutput]:
         cut = [align.chips(image, landmarks) for image, landmarks in views]
-        return [Looked(chips, self.embed(chips, mirror=mirror)) for chips in cut]
+        return [EmbedderOutput(chips, self.embed(chips, mirror=mirror)) for chips in cut]
 
 
 def require_chips(chips: NDArray[np.uint8]) -> None:

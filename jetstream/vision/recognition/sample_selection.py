@@ -39,7 +39,7 @@ POOR, OTHER_PERSON, DUPLICATED, ENOUGH = "poor", "other_person", "duplicate", "e
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Look:
+class FaceSample:
     """One face in one frame.
 
     frame      of one number: seen at once, so by no means one person
@@ -66,7 +66,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Person:
+class PersonSamples:
     """Who some looks show. `looks` are indices, `mean` is (128,), `weight` how much is seen: px of face, summed."""
 
     looks: tuple[int, ...]
@@ -75,14 +75,14 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class SampleChoice:
     """`taken`: indices, best first. `refused`: why each of the others isn't."""
 
     taken: tuple[int, ...]
     refused: dict[int, str]
 
 
-def people_in(looks: Sequence[Look]) -> list[Person]:
+def people_in(looks: Sequence[FaceSample]) -> list[PersonSamples]:
     """Everybody with an embedded look, who is seen most and largest first.
 
     Tracks are put together while their means are near enough, nearest first; never two that were seen at once.
@@ -116,7 +116,9 @@ def limit(base: float, looks: int, others: int) -> float:
     return math.sqrt(base**2 + LOOK_NOISE / looks + LOOK_NOISE / others)
 
 
-def choose(looks: Sequence[Look], person: Person, most: int, known: Embeddings, *, apart: float = DUPLICATE) -> Choice:
+def choose(
+    looks: Sequence[FaceSample], person: PersonSamples, most: int, known: Embeddings, *, apart: float = DUPLICATE
+) -> SampleChoice:
     """Up to `most` looks of `person`: good ones, each as unlike those before as can be, in face, turn of head and time.
 
     None is nearer than `apart` to another or to one of `known`, (N, 128) embeddings of photos there already.
@@ -144,10 +146,12 @@ def choose(looks: Sequence[Look], person: Person, most: int, known: Embeddings, 
             novelty = distance + _otherwise(looks[i], looks[chosen])
             fresh[i] = novelty if len(taken) == 1 else min(fresh[i], novelty)
     refused |= {i: DUPLICATED if nearest[i] < apart else ENOUGH for i in candidates if i not in taken}
-    return Choice(tuple(taken), refused)
+    return SampleChoice(tuple(taken), refused)
 
 
-def at(looks: Sequence[Look], x: float, y: float, time_s: float | None = None, *, within_s: float = 1.0) -> int | None:
+def at(
+    looks: Sequence[FaceSample], x: float, y: float, time_s: float | None = None, *, within_s: float = 1.0
+) -> int | None:
     """The look at or nearest to a pixel: the earliest, or the one nearest to `time_s`, no farther than `within_s`.
 
     None where there is no face within its own size of the pixel.
@@ -174,14 +178,14 @@ def pose(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(along @ offset / distance, np.float64)
 
 
-def _otherwise(look: Look, other: Look) -> float:
+def _otherwise(look: FaceSample, other: FaceSample) -> float:
     """How unlike two looks are besides their embeddings: another turn of the head, another moment."""
     turned = float(np.linalg.norm(pose(look.landmarks) - pose(other.landmarks)))
     later_s = min(abs(look.time_s - other.time_s), LATER_S) if look.track == other.track else LATER_S
     return POSE_WEIGHT * turned + LATER_WEIGHT * later_s
 
 
-def _tracks(looks: Sequence[Look]) -> Iterable[list[int]]:
+def _tracks(looks: Sequence[FaceSample]) -> Iterable[list[int]]:
     """Each track's looks in the order of time, where at least one is embedded."""
     tracks: dict[int, list[int]] = {}
     for index in sorted(range(len(looks)), key=lambda i: looks[i].time_s):
@@ -189,7 +193,7 @@ def _tracks(looks: Sequence[Look]) -> Iterable[list[int]]:
     return (track for track in tracks.values() if any(looks[index].embedding is not None for index in track))
 
 
-def _without_jumps(looks: Sequence[Look], track: list[int]) -> list[list[int]]:
+def _without_jumps(looks: Sequence[FaceSample], track: list[int]) -> list[list[int]]:
     """The track in pieces, cut where the face becomes another; looks without an embedding go with the piece before."""
     pieces: list[list[int]] = [[]]
     last: NDArray[np.float32] | None = None
@@ -203,7 +207,7 @@ def _without_jumps(looks: Sequence[Look], track: list[int]) -> list[list[int]]:
     return pieces
 
 
-def _seen_at_once(looks: Sequence[Look], groups: Sequence[Sequence[int]]) -> NDArray[np.bool_]:
+def _seen_at_once(looks: Sequence[FaceSample], groups: Sequence[Sequence[int]]) -> NDArray[np.bool_]:
     """(G, G): whether some frame shows both groups, as it does a group and itself."""
     frames = {look.frame: column for column, look in enumerate(looks)}
     shown = np.zeros((len(groups), len(looks)), np.float32)
@@ -221,14 +225,14 @@ def _excess(
     return np.asarray(distances - np.sqrt(SAME_PERSON**2 + LOOK_NOISE / counts[:, None] + LOOK_NOISE / of), np.float64)
 
 
-def _embeddings(looks: Sequence[Look], group: Iterable[int]) -> Embeddings:
+def _embeddings(looks: Sequence[FaceSample], group: Iterable[int]) -> Embeddings:
     return np.array([e for index in group if (e := looks[index].embedding) is not None], np.float32)
 
 
-def _person(looks: Sequence[Look], group: list[int]) -> Person:
+def _person(looks: Sequence[FaceSample], group: list[int]) -> PersonSamples:
     """The mean is that of the looks near the middle, so that a few of somebody else don't move it."""
     embeddings = _embeddings(looks, group)
     middle = np.median(embeddings, axis=0)
     near = embeddings[np.linalg.norm(embeddings - middle, axis=1) <= NOT_THEM]
     mean = (near if len(near) else embeddings).mean(axis=0)
-    return Person(tuple(sorted(group)), mean.astype(np.float32), sum(looks[index].side_px for index in group))
+    return PersonSamples(tuple(sorted(group)), mean.astype(np.float32), sum(looks[index].side_px for index in group))

@@ -28,7 +28,7 @@ MOST_PEOPLE_SVM = 200
 USUAL_PHOTOS = 256
 
 
-class Machine(NamedTuple):
+class OneVsRestSvm(NamedTuple):
     """Planes in embedding space, or in the space of the photos' kernel exp(-gamma * distance**2)."""
 
     weights: NDArray[np.float32]  # (P, 128), or (P, N) with a kernel
@@ -45,20 +45,22 @@ class Machine(NamedTuple):
         return np.asarray(np.einsum("mkf,mf->mk", self.weights[people], features) + self.biases[people], np.float32)
 
 
-class Setting(NamedTuple):
+class SvmSettings(NamedTuple):
     """What a machine was trained with."""
 
     c: float
     gamma: float = 0.0
 
 
-def train(photos: NDArray[np.float32], owners: NDArray[np.int32], people: int) -> Machine:
+def train(photos: NDArray[np.float32], owners: NDArray[np.int32], people: int) -> OneVsRestSvm:
     """From (N, 128) photos and whose each is, 0..people - 1, every one at least once.
 
     Classes are balanced, so that many photos of one person don't swallow another's single one.
     """
     if people < 2:
-        return Machine(np.zeros((people, EMBEDDING_SIZE), np.float32), np.zeros(people, np.float32), how="none needed")
+        return OneVsRestSvm(
+            np.zeros((people, EMBEDDING_SIZE), np.float32), np.zeros(people, np.float32), how="none needed"
+        )
     samples = np.asarray(photos, np.float64)
     if people > MOST_PEOPLE_SVM:
         return _common_covariance(samples, owners, people)._replace(how="planes of the common covariance")
@@ -85,11 +87,11 @@ def _evened(owners: NDArray[np.int32]) -> NDArray[np.intp]:
     return np.sort(np.concatenate([mine[kept] for mine, kept in zip(rows, even, strict=True)]))
 
 
-def _search(samples: NDArray[np.float64], owners: NDArray[np.int32], people: int) -> Setting:
+def _search(samples: NDArray[np.float64], owners: NDArray[np.int32], people: int) -> SvmSettings:
     """The first setting that none beats by more than a standard error; folds hold photos of each person."""
-    settings = [Setting(c) for c in LINEAR_C]
+    settings = [SvmSettings(c) for c in LINEAR_C]
     if people <= MOST_PEOPLE_RBF and len(samples) <= MOST_PHOTOS_RBF:
-        settings += [Setting(*values) for values in RBF]
+        settings += [SvmSettings(*values) for values in RBF]
     folds = list(_folds(owners))
     if people > MOST_PEOPLE_SEARCHED or len(samples) > MOST_PHOTOS_SEARCHED or not folds:
         return settings[0]
@@ -118,7 +120,7 @@ def _folds(owners: NDArray[np.int32]) -> Iterator[NDArray[np.bool_]]:
 
 
 def _rates(
-    setting: Setting,
+    setting: SvmSettings,
     samples: NDArray[np.float64],
     owners: NDArray[np.int32],
     people: int,
@@ -137,14 +139,14 @@ def _rates(
     return sums[counts > 0] / counts[counts > 0]
 
 
-def _fit(setting: Setting, samples: NDArray[np.float64], owners: NDArray[np.int32], people: int) -> Machine:
+def _fit(setting: SvmSettings, samples: NDArray[np.float64], owners: NDArray[np.int32], people: int) -> OneVsRestSvm:
     with warnings.catch_warnings():
         # One photo a person is a fine gallery, not a regression.
         warnings.filterwarnings("ignore", "The number of unique classes")
         return _fit_rbf(setting, samples, owners, people) if setting.gamma else _fit_linear(setting, samples, owners)
 
 
-def _fit_linear(setting: Setting, samples: NDArray[np.float64], owners: NDArray[np.int32]) -> Machine:
+def _fit_linear(setting: SvmSettings, samples: NDArray[np.float64], owners: NDArray[np.int32]) -> OneVsRestSvm:
     from sklearn.svm import LinearSVC  # 0.5 s and 60 MB that only training pays
 
     # The primal solver: no random order, and its cost grows with the photos only linearly.
@@ -155,7 +157,9 @@ def _fit_linear(setting: Setting, samples: NDArray[np.float64], owners: NDArray[
     return _machine(weights, biases)
 
 
-def _fit_rbf(setting: Setting, samples: NDArray[np.float64], owners: NDArray[np.int32], people: int) -> Machine:
+def _fit_rbf(
+    setting: SvmSettings, samples: NDArray[np.float64], owners: NDArray[np.int32], people: int
+) -> OneVsRestSvm:
     from sklearn.svm import SVC
 
     kernel = _kernel(samples.astype(np.float32), samples.astype(np.float32), setting.gamma).astype(np.float64)
@@ -167,7 +171,7 @@ def _fit_rbf(setting: Setting, samples: NDArray[np.float64], owners: NDArray[np.
     return _machine(weights, biases, setting.gamma)
 
 
-def _common_covariance(samples: NDArray[np.float64], owners: NDArray[np.int32], people: int) -> Machine:
+def _common_covariance(samples: NDArray[np.float64], owners: NDArray[np.int32], people: int) -> OneVsRestSvm:
     """Linear discriminants (Fisher, 1936): w = S^-1 m, b = -m^T S^-1 m / 2, with S what photos of one person differ by.
 
     S is drawn towards a sphere of the usual size as if that many photos more had shown it: there may be no person, or a
@@ -186,5 +190,5 @@ def _kernel(faces: NDArray[Any], photos: NDArray[Any], gamma: float) -> NDArray[
     return np.asarray(np.exp(-gamma * squared_distances(faces, photos)), np.float32)
 
 
-def _machine(weights: NDArray[Any], biases: NDArray[Any], gamma: float = 0.0) -> Machine:
-    return Machine(np.asarray(weights, np.float32), np.asarray(biases, np.float32), gamma)
+def _machine(weights: NDArray[Any], biases: NDArray[Any], gamma: float = 0.0) -> OneVsRestSvm:
+    return OneVsRestSvm(np.asarray(weights, np.float32), np.asarray(biases, np.float32), gamma)

@@ -36,7 +36,7 @@ _CHUNK = 2048  # rows of a distance matrix at a time: 5,000 people then take 40 
 _MOST_OWN = 8192  # of the gallery's own photos, evenly taken
 
 
-class Measured(NamedTuple):
+class CalibrationFigures(NamedTuple):
     """What the calibration saw. Shares are 0..1; NaN where there was nothing to see it on."""
 
     strangers: int  # faces it was calibrated on
@@ -91,7 +91,7 @@ def measure(
     embeddings: NDArray[np.float32],
     owners: NDArray[np.int32],
     strangers: int,
-) -> Measured:
+) -> CalibrationFigures:
     """What `bar` does to the gallery's own photos, each left out of its person's centroid."""
     some, whose = _some(embeddings, owners)
     others = _nearest(some, centroids, photos, whose) if len(centroids) > 1 else np.empty(0, np.float32)
@@ -104,7 +104,7 @@ def measure(
     known = own <= bar
     if len(others):
         known &= own < others[is_one_of_several]
-    return Measured(
+    return CalibrationFigures(
         strangers=strangers,
         own_known=float(known.mean()) if len(known) else math.nan,
         own_strangers=float((others <= bar).mean()) if len(others) else math.nan,

@@ -24,8 +24,8 @@ LEAST_QUALITY: Final = 0.25
 
 
 @dataclass(slots=True)
-class _Seen:
-    """One track's looks; owned by its Swaps alone."""
+class _TrackSamples:
+    """One track's looks; owned by its IdSwitchDetector alone."""
 
     mean: NDArray[np.float64]
     looks: int
@@ -34,7 +34,7 @@ class _Seen:
     moved: bool = False  # what was said of the newest look
 
 
-class Swaps:
+class IdSwitchDetector:
     """The looks of one camera's tracks.
 
     A track has moved to another person when two looks in a row lie farther than `FAR` from the mean of its looks
@@ -49,7 +49,7 @@ class Swaps:
         self._forget_s = forget_s
         self._most = most
         self._looks = looks
-        self._seen: dict[int, _Seen] = {}  # the one not looked at for longest first
+        self._seen: dict[int, _TrackSamples] = {}  # the one not looked at for longest first
         self._now_s = -math.inf
 
     def __len__(self) -> int:
@@ -70,7 +70,7 @@ class Swaps:
         if not (quality >= LEAST_QUALITY and math.isfinite(time_s) and np.isfinite(look).all()):
             return False
         self._advance(time_s)
-        seen = self._seen.pop(track_id, None) or _Seen(look, 0, -math.inf)
+        seen = self._seen.pop(track_id, None) or _TrackSamples(look, 0, -math.inf)
         if time_s > seen.time_s:
             seen.moved, seen.time_s = self._take(seen, look, FAR if named else FAR_UNNAMED), time_s
         self._seen[track_id] = seen
@@ -85,7 +85,7 @@ class Swaps:
         while self._seen and time_s - next(iter(self._seen.values())).time_s > self._forget_s:
             del self._seen[next(iter(self._seen))]
 
-    def _take(self, seen: _Seen, look: NDArray[np.float64], far: float) -> bool:
+    def _take(self, seen: _TrackSamples, look: NDArray[np.float64], far: float) -> bool:
         distance, odd = _distance(look, seen.mean), seen.odd
         if distance > FAR and (odd is None or _distance(look, odd) > NEAR):
             seen.odd = look

@@ -27,7 +27,7 @@ PROFILE_OFFSET: Final = 0.5
 PATIENCE: Final = 1.5
 
 
-class Settled(Protocol):
+class VoteSummary(Protocol):
     """What is asked of a track's votes."""
 
     @property
@@ -35,8 +35,8 @@ class Settled(Protocol):
 
 
 @dataclass(slots=True)
-class _Asked:
-    """One track's questions; owned by its Asking alone."""
+class _TrackRequests:
+    """One track's questions; owned by its RecognitionScheduler alone."""
 
     since_s: float  # when it could first be asked
     asked_s: float | None = None
@@ -46,7 +46,7 @@ class _Asked:
     wait_s: float = 0.0  # until the next question, while the votes aren't settled
 
 
-class Asking:
+class RecognitionScheduler:
     """The questions of one camera.
 
     A track is asked about when it is new; while its votes aren't settled, after `retry_s` and then after ever longer
@@ -77,11 +77,11 @@ class Asking:
         self._min_quality = min_quality
         self._full = max(1.0, budget_per_s * burst_s)
         self._tokens = self._full
-        self._asked: dict[int, _Asked] = {}
+        self._asked: dict[int, _TrackRequests] = {}
         self._time_s: float | None = None
         self._now_s = 0.0
 
-    def choose(self, tracks: Sequence[Track], votes: Mapping[int, Settled], time_s: float) -> list[int]:
+    def choose(self, tracks: Sequence[Track], votes: Mapping[int, VoteSummary], time_s: float) -> list[int]:
         """The ids of the tracks to ask about now, most urgent first; they then count as asked.
 
         tracks  all tracks of this frame; a track that is missing is forgotten. Asked about are only confirmed ones with
@@ -125,10 +125,10 @@ class Asking:
         self._now_s += elapsed_s
         self._tokens = min(self._full, self._tokens + elapsed_s * self._budget_per_s)
 
-    def _record(self, track_id: int) -> _Asked:
-        return self._asked.get(track_id) or _Asked(since_s=self._now_s)
+    def _record(self, track_id: int) -> _TrackRequests:
+        return self._asked.get(track_id) or _TrackRequests(since_s=self._now_s)
 
-    def _is_due(self, record: _Asked, look: float, settled: bool) -> bool:
+    def _is_due(self, record: _TrackRequests, look: float, settled: bool) -> bool:
         if record.asked_s is None:
             return True
         waited_s = self._now_s - record.asked_s

@@ -44,7 +44,7 @@ class Track:
 
 
 @dataclass(slots=True)
-class _Face:
+class _FollowedFace:
     """A followed face; owned and changed by its Tracker alone."""
 
     track_id: int
@@ -59,7 +59,7 @@ class _Face:
 
 
 @dataclass(frozen=True, slots=True)
-class _Detections:
+class _DetectionArrays:
     boxes: NDArray[np.float32]  # (N, 4)
     scores: NDArray[np.float32]  # (N,)
     landmarks: NDArray[np.float32] | None  # (N, 5, 2)
@@ -127,7 +127,7 @@ class Tracker:
         self._hold_s = hold_s
         self._max_lost_s = max_lost_s
         self._max_tracks = max_tracks
-        self._faces: list[_Face] = []
+        self._faces: list[_FollowedFace] = []
         self._made = first_id - 1
         self._time_s: float | None = None
         self._now_s = 0.0
@@ -176,7 +176,7 @@ class Tracker:
         self._now_s += elapsed_s
         return elapsed_s
 
-    def _associate(self, found: _Detections) -> list[int]:
+    def _associate(self, found: _DetectionArrays) -> list[int]:
         """Give detections to tracks; answers the strong ones that no track took, best score first."""
         strong = found.scores >= self._strong_score
         spare, weak = np.flatnonzero(strong), np.flatnonzero(~strong)
@@ -190,13 +190,13 @@ class Tracker:
 
     def _assign(
         self,
-        found: _Detections,
+        found: _DetectionArrays,
         candidates: NDArray[np.intp],
-        faces: Sequence[_Face],
+        faces: Sequence[_FollowedFace],
         least: float,
         *,
         predicted: bool = True,
-    ) -> tuple[NDArray[np.intp], list[_Face]]:
+    ) -> tuple[NDArray[np.intp], list[_FollowedFace]]:
         """One Hungarian round; answers the detections and the faces that are left over."""
         if len(candidates) == 0 or not faces:
             return candidates, list(faces)
@@ -211,7 +211,7 @@ class Tracker:
         taken = set(columns[met].tolist())
         return np.delete(candidates, rows[met]), [face for column, face in enumerate(faces) if column not in taken]
 
-    def _see(self, face: _Face, found: _Detections, index: int, *, predicted: bool) -> None:
+    def _see(self, face: _FollowedFace, found: _DetectionArrays, index: int, *, predicted: bool) -> None:
         face.score = float(found.scores[index])
         face.landmarks = found.marks(index)
         face.last_box = found.boxes[index]
@@ -223,17 +223,17 @@ class Tracker:
         else:  # the motion that led the prediction away was wrong
             face.filter = BoxFilter(face.last_box, face.score)
 
-    def _was_false_alarm(self, face: _Face) -> bool:
+    def _was_false_alarm(self, face: _FollowedFace) -> bool:
         """Only after the frame was looked at: at 2 frames a second every gap is longer than `tentative_s`."""
         return not face.confirmed and self._now_s - face.seen_s > self._tentative_s
 
-    def _found(self, found: _Detections, fresh: Sequence[int]) -> None:
+    def _found(self, found: _DetectionArrays, fresh: Sequence[int]) -> None:
         """Make new tracks, as far as there is room."""
         for index in fresh[: max(0, self._max_tracks - len(self._faces))]:
             self._made += 1
             score = float(found.scores[index])
             self._faces.append(
-                _Face(
+                _FollowedFace(
                     track_id=self._made,
                     filter=BoxFilter(found.boxes[index], score),
                     confirmed=score >= self._instant_score,
@@ -246,7 +246,7 @@ class Tracker:
                 )
             )
 
-    def _track(self, face: _Face) -> Track:
+    def _track(self, face: _FollowedFace) -> Track:
         seen_s = self._now_s - face.seen_s
         state: State = "tentative" if not face.confirmed else "confirmed" if seen_s <= self._hold_s else "lost"
         return Track(
@@ -263,10 +263,10 @@ class Tracker:
 
 def _usable(
     boxes: NDArray[np.float32], scores: NDArray[np.float32], landmarks: NDArray[np.float32] | None
-) -> _Detections:
+) -> _DetectionArrays:
     """The detections that are boxes: finite and with an area; a NaN would spread through a filter for good."""
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
     scores = np.asarray(scores, np.float32).reshape(-1)
     fine = np.isfinite(boxes).all(axis=1) & np.isfinite(scores) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     marks = None if landmarks is None else np.asarray(landmarks, np.float32).reshape(-1, 5, 2)[fine]
-    return _Detections(boxes[fine], scores[fine], marks)
+    return _DetectionArrays(boxes[fine], scores[fine], marks)

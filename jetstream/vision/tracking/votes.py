@@ -30,7 +30,7 @@ class Candidate(NamedTuple):
     distance: float  # of that answer; inf where no answer told any
 
 
-class _Answer(NamedTuple):
+class _TimedAnswer(NamedTuple):
     """Ordered by all fields, so that answers of one time lie in one order however they came."""
 
     time_s: float
@@ -63,7 +63,7 @@ class Votes:
     def __init__(self, *, half_life_s: float = 4.0, answers: int = 12) -> None:
         self._half_life_s = half_life_s
         self._most = answers
-        self._answers: list[_Answer] = []
+        self._answers: list[_TimedAnswer] = []
         self._shown: str | None = None
         self._now_s = -math.inf
 
@@ -107,7 +107,7 @@ class Votes:
         if not (gain > 0.0 and weight > 0.0 and math.isfinite(when_s)):
             return
         far = distance if distance >= 0.0 else math.inf  # NaN has no place in an order
-        answer = _Answer(when_s, gain, name is not None, name or "", far, photo or "")
+        answer = _TimedAnswer(when_s, gain, name is not None, name or "", far, photo or "")
         self._answers = sorted([*self._answers, answer])[-self._most :]
 
     def restart(self) -> None:
@@ -136,7 +136,7 @@ class Votes:
 
     def candidates(self) -> tuple[Candidate, ...]:
         """Whoever has an answer that counts, as of the latest time, the likeliest first; at most `answers` of them."""
-        found: dict[str | None, list[_Answer]] = {}
+        found: dict[str | None, list[_TimedAnswer]] = {}
         for answer in self._answers:
             found.setdefault(answer.candidate, []).append(answer)
         scores = self._scores()

@@ -11,7 +11,7 @@ from jetstream.config.schema import Config
 from jetstream.errors import ModelError
 from jetstream.networks.profiles import profiles_of
 from jetstream.runners import cuda_driver
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import UnavailableError
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.runners.tensorrt import bindings, builder, fp16, prelu
 from jetstream.runners.tensorrt.engine_cache import Engine, fixed
@@ -44,7 +44,7 @@ def test_half_of_a_network_builds_to_a_smaller_engine(rtx, models_dir):
 
 
 def test_a_size_that_the_network_refuses_is_a_clause(rtx, models_dir):
-    with pytest.raises(Unavailable, match="TensorRT"):
+    with pytest.raises(UnavailableError, match="TensorRT"):
         builder.build(models_dir / "rnet.onnx", precision="fp32", profiles=(fixed(1, 3, 25, 24),))
 
 
@@ -61,7 +61,7 @@ def test_without_a_gpu_an_engine_is_refused_with_a_clause(rtx, models_dir):
     if _has_gpu():
         pytest.skip("there is a GPU")
     plan = builder.build(models_dir / "rnet.onnx", precision="fp32", profiles=(fixed(1, 3, 24, 24),))
-    with pytest.raises(Unavailable, match=r"PyCUDA|CUDA context"):
+    with pytest.raises(UnavailableError, match=r"PyCUDA|CUDA context"):
         TensorRTRunner(Engine(plan, (), ()), outside=lambda: OnnxRunner(models_dir / "rnet.onnx"))
 
 
@@ -134,7 +134,7 @@ def picture(shape: tuple[int | None, ...]) -> np.ndarray:
 def _has_gpu() -> bool:
     try:
         return bool(cuda_driver.gpus())
-    except Unavailable:
+    except UnavailableError:
         return False
 
 

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 from jetstream.errors import ModelError
-from jetstream.runners.base import TensorSpec, Unavailable
+from jetstream.runners.base import TensorSpec, UnavailableError
 from jetstream.runners.tensorrt import engine_cache
-from jetstream.runners.tensorrt.engine_cache import Recipe, fixed
+from jetstream.runners.tensorrt.engine_cache import EngineRecipe, fixed
 
-RECIPE = Recipe("rnet", "rnet.onnx", "ab" * 32, "tensorrt 8.5.3.1", "H100, 9.0", "fp16", (fixed(64, 3, 24, 24),))
+RECIPE = EngineRecipe("rnet", "rnet.onnx", "ab" * 32, "tensorrt 8.5.3.1", "H100, 9.0", "fp16", (fixed(64, 3, 24, 24),))
 ENGINE = b"\0an engine\n" * 50
 INPUTS = (TensorSpec("image", np.dtype(np.float32), (None, 3, 24, 24)),)
 OUTPUTS = (TensorSpec("logit", np.dtype(np.float32), (None,)), TensorSpec("half", np.dtype(np.float16), (None, 4)))
 
 
-def changed(**changes) -> Recipe:
+def changed(**changes) -> EngineRecipe:
     return msgspec.structs.replace(RECIPE, **changes)
 
 
@@ -96,7 +96,7 @@ def test_what_was_written_is_read(file):
 )
 def test_a_damaged_file_is_refused_with_the_reason(file, damage, reason):
     file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(Unavailable, match=reason):
+    with pytest.raises(UnavailableError, match=reason):
         engine_cache.read(file, RECIPE)
 
 
@@ -110,7 +110,7 @@ def test_a_damaged_file_is_refused_with_the_reason(file, damage, reason):
     ids=["TensorRT", "GPU", "precision"],
 )
 def test_a_foreign_file_is_refused_with_the_difference(file, changes, reason):
-    with pytest.raises(Unavailable, match=reason):
+    with pytest.raises(UnavailableError, match=reason):
         engine_cache.read(file, changed(**changes))
 
 
@@ -165,5 +165,5 @@ def test_a_seal_of_any_bytes_is_damage(tmp_path):
     path = tmp_path / "any.engine"
     for seal in (b"\xff\xfe", b"[" * 4000, b"{}"):
         path.write_bytes(engine_cache.MAGIC + seal + b"\nplan")
-        with pytest.raises(Unavailable, match="damaged"):
+        with pytest.raises(UnavailableError, match="damaged"):
             engine_cache.read(path, RECIPE)

@@ -9,12 +9,12 @@ import psutil
 import pytest
 
 from jetstream.runners.tensorrt import engine_cache, prepare
-from jetstream.runners.tensorrt.engine_cache import Recipe, fixed
-from jetstream.runners.tensorrt.prepare import Limits
+from jetstream.runners.tensorrt.engine_cache import EngineRecipe, fixed
+from jetstream.runners.tensorrt.prepare import BuildLimits
 from tests.support.repository import REPOSITORY
 
 FAKE = REPOSITORY / "tests" / "support" / "fake_build_process.py"
-QUICK = Limits(build_s=1.0, test_s=3.0, probe_s=1.0)
+QUICK = BuildLimits(build_s=1.0, test_s=3.0, probe_s=1.0)
 
 
 def command(*how: str) -> list[str]:
@@ -27,11 +27,13 @@ def importable(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(FAKE.parents[2]), prepend=os.pathsep)
 
 
-def recipe(network: str) -> Recipe:
-    return Recipe(network, f"{network}.onnx", "ab" * 32, "tensorrt 8.5.3.1", "GPU", "fp16", (fixed(1, 3, 24, 24),))
+def recipe(network: str) -> EngineRecipe:
+    return EngineRecipe(
+        network, f"{network}.onnx", "ab" * 32, "tensorrt 8.5.3.1", "GPU", "fp16", (fixed(1, 3, 24, 24),)
+    )
 
 
-def ensure(folder: Path, *how: str, networks: tuple[str, ...] = ("pnet", "rnet", "onet"), limits: Limits = QUICK):
+def ensure(folder: Path, *how: str, networks: tuple[str, ...] = ("pnet", "rnet", "onet"), limits: BuildLimits = QUICK):
     found = prepare.ensure([recipe(name) for name in networks], folder, limits=limits, command=command(*how))
     assert [one.recipe.network for one in found] == list(networks)
     return {one.recipe.network: one for one in found}
@@ -119,7 +121,7 @@ def test_a_damaged_file_is_set_aside_before_tensorrt_sees_it_and_built_again(tmp
 
 
 def test_another_tensorrts_file_under_this_name_is_set_aside(tmp_path):
-    other = Recipe("rnet", "rnet.onnx", "ab" * 32, "tensorrt 10.3.0", "GPU", "fp16", (fixed(1, 3, 24, 24),))
+    other = EngineRecipe("rnet", "rnet.onnx", "ab" * 32, "tensorrt 10.3.0", "GPU", "fp16", (fixed(1, 3, 24, 24),))
     assert other.file != recipe("rnet").file
     engine_cache.write(tmp_path / recipe("rnet").file, other, b"foreign")
     found = ensure(tmp_path)

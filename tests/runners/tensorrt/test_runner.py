@@ -16,16 +16,16 @@ import msgspec
 import numpy as np
 import pytest
 
-from jetstream.config.schema import Config, Gpu, Models, with_preset
+from jetstream.config.schema import Config, GpuConfig, ModelsConfig, with_preset
 from jetstream.networks import build
 from jetstream.networks.open import open_embedder, open_mtcnn
 from jetstream.networks.runner import open_runner, open_tensorrt, recipe_for
 from jetstream.runners import cuda_context
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import UnavailableError
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.runners.tensorrt import bindings, engine_cache, prepare
 from jetstream.runners.tensorrt.build_protocol import TOLERANCE
-from jetstream.runners.tensorrt.prepare import Limits, Supplied
+from jetstream.runners.tensorrt.prepare import BuildLimits, PreparedEngine
 from jetstream.runners.tensorrt.runner import TensorRTRunner
 from tests.support.gpu import kept_engines, need
 
@@ -46,7 +46,7 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def made(folder, models_dir) -> dict[tuple[str, str], Supplied]:
+def made(folder, models_dir) -> dict[tuple[str, str], PreparedEngine]:
     """All engines of the default config, in both precisions."""
     found = {}
     for precision in ("fp16", "fp32"):
@@ -76,8 +76,8 @@ def copy(rnet, folder, tmp_path) -> Path:
 
 
 def config_of(folder: Path, models_dir: Path, precision: str = "fp32", backend: str = "tensorrt") -> Config:
-    gpu = Gpu(backend=backend, precision=precision, engines_dir=str(folder))
-    return with_preset(Config(gpu=gpu, models=Models(dir=str(models_dir))))
+    gpu = GpuConfig(backend=backend, precision=precision, engines_dir=str(folder))
+    return with_preset(Config(gpu=gpu, models=ModelsConfig(dir=str(models_dir))))
 
 
 def picture(count: int, *shape: int, seed: int = 5) -> np.ndarray:
@@ -228,7 +228,7 @@ def test_an_engine_that_hangs_in_its_test_is_ended_and_built_again(copy, models_
         """)
     )
     recipe = recipe_for(models_dir / "rnet.onnx", config_of(copy, models_dir), bindings.version())
-    limits = Limits(test_s=15.0)  # a healthy one takes about 3 s, most of it to load CUDA
+    limits = BuildLimits(test_s=15.0)  # a healthy one takes about 3 s, most of it to load CUDA
     (one,) = prepare.ensure([recipe], copy, limits=limits, command=[sys.executable, str(script)])
     assert one.notes[0].startswith("no answer in 1")
     assert "while testing" in one.notes[0]
@@ -259,7 +259,7 @@ def test_without_engines_auto_goes_on_with_the_next_and_says_what_to_run(models_
 def test_a_gpu_that_is_not_there_is_said(made, folder, models_dir):
     config = config_of(folder, models_dir)
     config = msgspec.structs.replace(config, gpu=msgspec.structs.replace(config.gpu, device=63))
-    with pytest.raises(Unavailable, match=r"no gpu\.device 63"):
+    with pytest.raises(UnavailableError, match=r"no gpu\.device 63"):
         open_tensorrt(models_dir / "rnet.onnx", config)
 
 
@@ -291,7 +291,7 @@ def test_embeddings_are_the_cpus(made, folder, models_dir, precision, most):
 
 
 def test_an_engine_that_cannot_be_loaded_leaves_no_context():
-    with pytest.raises(Unavailable, match="TensorRT can't load the engine"):
+    with pytest.raises(UnavailableError, match="TensorRT can't load the engine"):
         TensorRTRunner(engine_cache.Engine(b"no engine" * 100, (), ()), outside=lambda: pytest.fail("not needed"))
     assert cuda_context._open == {}
 

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jetstream.config.schema import Config, Recognize
+from jetstream.config.schema import Config, RecognizeConfig
 from jetstream.networks.profiles import profiles_of
 from jetstream.runners import cuda_context
-from jetstream.runners.base import Unavailable
+from jetstream.runners.base import UnavailableError
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.runners.tensorrt.engine_cache import Engine, fixed
 from jetstream.runners.tensorrt.runner import TensorRTRunner
 from tests.support import tensorrt_standin
 
-SMALL = Config(recognize=Recognize(batch=8))
+SMALL = Config(recognize=RecognizeConfig(batch=8))
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_too_little_memory_is_a_clause_and_leaves_none_behind(device, embedder, 
     device.room_left = room  # two lanes, each with room for its input and its output
     gc.disable()  # what only the collector frees would be freed after the context
     try:
-        with pytest.raises(Unavailable, match=r"too little memory \(cuMemAlloc .*lower gpu.batch"):
+        with pytest.raises(UnavailableError, match=r"too little memory \(cuMemAlloc .*lower gpu.batch"):
             TensorRTRunner(embedder, outside=nothing_else)
     finally:
         gc.enable()
@@ -93,7 +93,7 @@ def test_too_little_memory_is_a_clause_and_leaves_none_behind(device, embedder, 
 
 
 def test_an_engine_that_cannot_be_loaded_leaves_no_context(device):
-    with pytest.raises(Unavailable, match="TensorRT can't load the engine \\(magic tag does not match\\)"):
+    with pytest.raises(UnavailableError, match="TensorRT can't load the engine \\(magic tag does not match\\)"):
         TensorRTRunner(Engine(b"no engine", (), ()), outside=nothing_else)
     assert cuda_context._open == {}
     assert device.contexts == 0
@@ -101,6 +101,6 @@ def test_an_engine_that_cannot_be_loaded_leaves_no_context(device):
 
 def test_an_engine_with_other_tensors_than_its_file_says_is_refused(device, embedder, models_dir):
     other = tensorrt_standin.engine(models_dir / "rnet.onnx", (fixed(2, 3, 24, 24),))
-    with pytest.raises(Unavailable, match=r"other inputs or outputs than its file says .*input image float32"):
+    with pytest.raises(UnavailableError, match=r"other inputs or outputs than its file says .*input image float32"):
         TensorRTRunner(other._replace(inputs=embedder.inputs), outside=nothing_else)
     assert device.contexts == 0

@@ -10,7 +10,7 @@ import pytest
 
 from jetstream import weights
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.vision.detection.detector import CpuDetector, Detector, Look, Seen
+from jetstream.vision.detection.detector import CpuDetector, Detector, DetectorInput, DetectorOutput
 from jetstream.vision.detection.mtcnn import Detections, Mtcnn
 
 NOTHING = np.empty((0, 4), np.float32)
@@ -33,7 +33,7 @@ def images(portraits: dict[str, np.ndarray]) -> list[np.ndarray]:
     return [first, second, cv2.resize(first, (320, 320)), np.full((90, 160, 3), 90, np.uint8)]
 
 
-def assert_same(seen: Seen, expected: Detections) -> None:
+def assert_same(seen: DetectorOutput, expected: Detections) -> None:
     for ours, theirs in zip(seen.faces, expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -44,7 +44,13 @@ def test_searched_and_verified_looks_are_answered_in_their_order(
     (known,) = (found.boxes for found in mtcnn.detect(images[1:2]))
 
     seen = detector.collect(
-        detector.submit([Look(images[0], NOTHING, True), Look(images[1], known, False), Look(images[2], NOTHING, True)])
+        detector.submit(
+            [
+                DetectorInput(images[0], NOTHING, True),
+                DetectorInput(images[1], known, False),
+                DetectorInput(images[2], NOTHING, True),
+            ]
+        )
     )
 
     assert [len(one.faces.boxes) for one in seen] == [1, 1, 1]
@@ -56,7 +62,7 @@ def test_searched_and_verified_looks_are_answered_in_their_order(
 def test_known_faces_are_proposals_of_a_search(detector: Detector, mtcnn: Mtcnn, images: list[np.ndarray]) -> None:
     known = np.array([[20, 20, 90, 90], [60, 30, 140, 110]], np.float32)
 
-    (seen,) = detector.collect(detector.submit([Look(images[2], known, True)]))
+    (seen,) = detector.collect(detector.submit([DetectorInput(images[2], known, True)]))
 
     assert_same(seen, mtcnn.detect(images[2:3], [known])[0])
 
@@ -64,7 +70,7 @@ def test_known_faces_are_proposals_of_a_search(detector: Detector, mtcnn: Mtcnn,
 def test_picture_without_faces_and_batch_without_pictures_have_no_answers(
     detector: Detector, images: list[np.ndarray]
 ) -> None:
-    (seen,) = detector.collect(detector.submit([Look(images[3], NOTHING, True)]))
+    (seen,) = detector.collect(detector.submit([DetectorInput(images[3], NOTHING, True)]))
 
     assert len(seen.faces.boxes) == 0
     assert seen.thumbnail is None
@@ -72,7 +78,7 @@ def test_picture_without_faces_and_batch_without_pictures_have_no_answers(
 
 
 def test_two_batches_under_way_get_their_own_answers(detector: Detector, images: list[np.ndarray]) -> None:
-    looks = [[Look(image, NOTHING, True)] for image in (images[0], images[3], images[1])]
+    looks = [[DetectorInput(image, NOTHING, True)] for image in (images[0], images[3], images[1])]
     found, before = [], detector.submit(looks[0])
     for following in looks[1:]:
         ticket = detector.submit(following)

@@ -17,7 +17,7 @@ def picture(seed: int) -> np.ndarray:
 def test_same_picture_has_not_changed() -> None:
     thumbnail = motion.thumbnail(picture(1))
 
-    assert motion.change(thumbnail, thumbnail) == motion.Change(0.0, cut=False)
+    assert motion.change(thumbnail, thumbnail) == motion.SceneChange(0.0, cut=False)
 
 
 def test_something_that_moved_changes_a_share_and_is_no_cut() -> None:
@@ -44,7 +44,7 @@ def test_light_that_changes_is_no_cut() -> None:
 
 
 def test_another_size_is_another_scene() -> None:
-    assert motion.change(motion.thumbnail(picture(1)), motion.thumbnail(picture(1)[:180])) == motion.Change(
+    assert motion.change(motion.thumbnail(picture(1)), motion.thumbnail(picture(1)[:180])) == motion.SceneChange(
         1.0, cut=True
     )
 

@@ -6,12 +6,12 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jetstream.vision.detection.search_interval import CALM_S, MOST_CALM_S, Effort
+from jetstream.vision.detection.search_interval import CALM_S, MOST_CALM_S, SearchInterval
 
 FPS = 20
 
 
-def second(effort: Effort, at_s: int, *, fell: int = 0, emptied: bool = True) -> int:
+def second(effort: SearchInterval, at_s: int, *, fell: int = 0, emptied: bool = True) -> int:
     """`every` after a second in which so many frames fell."""
     for place in range(FPS):
         effort.took(at_s + place / FPS, fell=fell if place == FPS // 2 else 0)
@@ -23,7 +23,7 @@ def second(effort: Effort, at_s: int, *, fell: int = 0, emptied: bool = True) ->
 
 def under(load: Callable[[int, int], int], seconds: int, *, least: int = 4, most: int = 24) -> list[int]:
     """`every` at the end of each second; `load` says how many frames fall at a second with the `every` then."""
-    effort = Effort(least, most)
+    effort = SearchInterval(least, most)
     return [second(effort, at_s, fell=load(at_s, effort.every)) for at_s in range(seconds)]
 
 
@@ -32,7 +32,7 @@ def test_while_nothing_falls_it_stays() -> None:
 
 
 def test_it_is_told_after_a_second_and_then_when_it_is_another() -> None:
-    effort, told = Effort(4, 24), []
+    effort, told = SearchInterval(4, 24), []
     for tenth in range(80):
         effort.took(tenth / 10, fell=int(tenth == 45))
         if effort.changed():
@@ -42,7 +42,7 @@ def test_it_is_told_after_a_second_and_then_when_it_is_another() -> None:
 
 
 def test_hiccup_of_the_machine_is_no_load() -> None:
-    effort = Effort(4, 24)
+    effort = SearchInterval(4, 24)
     for at_s in range(50):
         for place in range(100):
             effort.took(at_s + place / 100, fell=int(place == 50))
@@ -88,7 +88,7 @@ def test_after_a_failed_step_back_it_waits_as_before_once_one_has_held() -> None
 
 
 def test_queue_that_is_never_empty_is_no_reason_to_come_back() -> None:
-    effort = Effort(4, 24)
+    effort = SearchInterval(4, 24)
     for at_s in range(4):
         second(effort, at_s, fell=10)
     risen = second(effort, 4, emptied=False)
@@ -104,7 +104,7 @@ def test_most_below_the_least_switches_it_off() -> None:
 
 
 def test_other_reasons_to_search_become_as_much_rarer() -> None:
-    effort = Effort(4, 24)
+    effort = SearchInterval(4, 24)
     assert effort.share == 1
     for at_s in range(10):
         second(effort, at_s, fell=10)
@@ -119,7 +119,7 @@ def test_other_reasons_to_search_become_as_much_rarer() -> None:
 def test_it_is_bounded_and_changes_at_most_once_a_second(
     frames: list[tuple[float, int, bool]], least: int, most: int
 ) -> None:
-    effort = Effort(least, most)
+    effort = SearchInterval(least, most)
     changed_s: list[float] = []
     newest_s = frames[0][0] if frames else 0.0
     for time_s, fell, emptied in frames:

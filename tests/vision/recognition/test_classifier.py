@@ -10,7 +10,7 @@ from jetstream.errors import ModelError
 from jetstream.gallery import strangers as background
 from jetstream.vision.recognition import thresholds
 from jetstream.vision.recognition.classifier import NOBODY, Classifier
-from jetstream.vision.recognition.svm import Machine
+from jetstream.vision.recognition.svm import OneVsRestSvm
 
 BETWEEN, WITHIN = 0.055, 0.03  # per dimension, about what dlib's network gives: people 0.88 apart, photos 0.48
 
@@ -36,7 +36,7 @@ def made(svm_weights: np.ndarray, gate: float = 0.5, **options) -> Classifier:
     """Ann at the origin, Bob one away from her along the first axis, a photo each."""
     photos = np.zeros((2, 128), np.float32)
     photos[1, 0] = 1
-    machine = Machine(svm_weights, np.zeros(2, np.float32))
+    machine = OneVsRestSvm(svm_weights, np.zeros(2, np.float32))
     owners, bars = np.arange(2, dtype=np.int32), np.zeros(len(thresholds.RATES), np.float32)
     return Classifier(["Ann", "Bob"], photos, owners, machine, bars, **options).with_gate(gate)
 

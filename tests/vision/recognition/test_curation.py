@@ -10,8 +10,8 @@ from jetstream.vision.recognition.curation import (
     EXTREME_POSE,
     LOOKS_LIKE,
     SAME_PICTURE,
-    Doubt,
-    Judgement,
+    PhotoDoubt,
+    PhotoJudgement,
     judge,
     spreads,
     thumb,
@@ -56,19 +56,19 @@ class Album:
         self.embeddings.append(embedding)
         self.qualities.append(quality)
 
-    def judge(self) -> Judgement:
+    def judge(self) -> PhotoJudgement:
         embeddings = np.array(self.embeddings, np.float32).reshape(-1, 128)
         thumbs = np.array(self.thumbs, np.uint8).reshape(-1, 256)
         return judge(np.array(self.owners, np.intp), embeddings, self.qualities, thumbs)
 
 
 def test_no_photo_is_no_trouble():
-    assert Album().judge() == Judgement()
+    assert Album().judge() == PhotoJudgement()
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_good_photos_are_all_learnt_from(seed):
-    assert Album(seed).put(ADA, count=9).put(BOB, count=2).put(CAM).judge() == Judgement()
+    assert Album(seed).put(ADA, count=9).put(BOB, count=2).put(CAM).judge() == PhotoJudgement()
 
 
 @pytest.mark.parametrize(("quality", "code"), [(SOFT, BLURRED), (TURNED, EXTREME_POSE)])
@@ -83,7 +83,7 @@ def test_best_of_a_persons_useless_photos_is_kept_under_doubt(quality, code):
     found = Album().put(ADA, quality=quality).put(ADA, quality=better).put(ADA, quality=quality).judge()
 
     assert found.refused == {0: code, 2: code}
-    assert found.doubts == [Doubt(1, code, -1)]
+    assert found.doubts == [PhotoDoubt(1, code, -1)]
 
 
 @pytest.mark.parametrize(("moved", "noise"), [(0.0, 0), (0.06, 200), (0.3, 5)], ids=["bytes", "embedding", "thumbnail"])
@@ -94,11 +94,11 @@ def test_same_picture_of_one_person_is_a_duplicate_and_the_first_stays(moved, no
 def test_photos_of_one_sitting_are_no_duplicates():
     found = Album().put(ADA).copy(0, moved=0.18, noise=60).copy(0, moved=0.18, noise=60).judge()
 
-    assert found == Judgement()
+    assert found == PhotoJudgement()
 
 
 def test_same_scene_with_another_face_is_no_duplicate():
-    assert Album().put(ADA, count=2).copy(0, moved=0.6).judge() == Judgement()
+    assert Album().put(ADA, count=2).copy(0, moved=0.6).judge() == PhotoJudgement()
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -130,7 +130,7 @@ def test_only_photo_is_kept_whomever_it_shows():
     found = Album().put(ADA, shows=BOB).put(BOB, count=4).judge()
 
     assert found.refused == {}
-    assert found.doubts == [Doubt(0, LOOKS_LIKE, BOB)]
+    assert found.doubts == [PhotoDoubt(0, LOOKS_LIKE, BOB)]
 
 
 def test_at_most_half_of_a_persons_photos_are_refused_for_whom_they_show():
@@ -165,8 +165,8 @@ def test_one_picture_in_two_folders_is_told_of_both_where_nobody_can_say_whose_i
 
     assert found.refused == {}
     assert {doubt for doubt in found.doubts if doubt.code == SAME_PICTURE} == {
-        Doubt(0, SAME_PICTURE, 1),
-        Doubt(1, SAME_PICTURE, 0),
+        PhotoDoubt(0, SAME_PICTURE, 1),
+        PhotoDoubt(1, SAME_PICTURE, 0),
     }
 
 

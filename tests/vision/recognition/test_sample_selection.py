@@ -11,7 +11,7 @@ from jetstream.vision.recognition.sample_selection import (
     OTHER_PERSON,
     POOR,
     SAME_PERSON,
-    Look,
+    FaceSample,
     at,
     choose,
     limit,
@@ -40,15 +40,15 @@ def look(
     quality: float = 1.0,
     face: np.ndarray | None = None,
     turned: float = 0.0,
-) -> Look:
+) -> FaceSample:
     landmarks = FRONTAL + np.float32([x, 0])
     landmarks[2, 0] += turned * 40
     box = np.array([x, 0, x + side_px, side_px], np.float32)
-    return Look(frame, track, frame * 0.2, box, landmarks, quality, embedding() if face is None else face)
+    return FaceSample(frame, track, frame * 0.2, box, landmarks, quality, embedding() if face is None else face)
 
 
-def poor(frame: int, track: int = 1) -> Look:
-    return Look(frame, track, frame * 0.2, np.float32([0, 0, 100, 100]), FRONTAL, 0.0, None)
+def poor(frame: int, track: int = 1) -> FaceSample:
+    return FaceSample(frame, track, frame * 0.2, np.float32([0, 0, 100, 100]), FRONTAL, 0.0, None)
 
 
 def test_tracks_of_near_faces_are_one_person() -> None:

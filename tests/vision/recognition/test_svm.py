@@ -12,7 +12,7 @@ def people_of(people: int, photos: int, within: float = 0.03, seed: int = 0) -> 
     return embeddings.reshape(-1, 128).astype(np.float32), np.repeat(np.arange(people, dtype=np.int32), photos)
 
 
-def likeliest(machine: svm.Machine, faces: np.ndarray, photos: np.ndarray) -> np.ndarray:
+def likeliest(machine: svm.OneVsRestSvm, faces: np.ndarray, photos: np.ndarray) -> np.ndarray:
     everybody = np.tile(np.arange(len(machine.biases)), (len(faces), 1))
     return machine.scores(faces, photos, everybody).argmax(axis=1)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jetstream.vision.tracking.id_switches import FAR, FAR_UNNAMED, LEAST_QUALITY, NEAR, Swaps
+from jetstream.vision.tracking.id_switches import FAR, FAR_UNNAMED, LEAST_QUALITY, NEAR, IdSwitchDetector
 
 
 def face(x: float = 0.0, y: float = 0.0) -> np.ndarray:
@@ -18,7 +18,7 @@ TURNED = face(0.0, (FAR + FAR_UNNAMED) / 2)  # as far as Ada's own profile, or a
 
 
 def told(*looks: np.ndarray, quality: float = 1.0, every_s: float = 0.15) -> list[bool]:
-    swaps = Swaps()
+    swaps = IdSwitchDetector()
     return [swaps.moved(1, look, quality, step * every_s) for step, look in enumerate(looks)]
 
 
@@ -36,7 +36,7 @@ def test_two_odd_looks_that_differ_are_not_a_swap() -> None:
 
 
 def test_turned_head_is_not_a_swap_unless_it_got_a_name() -> None:
-    unnamed, named = Swaps(), Swaps()
+    unnamed, named = IdSwitchDetector(), IdSwitchDetector()
     looks = [ADA, ADA, TURNED, TURNED, TURNED, TURNED]
 
     assert not any(unnamed.moved(1, look, 1.0, step) for step, look in enumerate(looks))
@@ -57,7 +57,7 @@ def test_face_that_turns_slowly_is_not_a_swap() -> None:
 
 
 def test_poor_looks_are_passed_over() -> None:
-    swaps = Swaps()
+    swaps = IdSwitchDetector()
     swaps.moved(1, ADA, 1.0, 0.0)
     poor = [swaps.moved(1, GRACE, LEAST_QUALITY * 0.9, 0.1 * step) for step in range(1, 9)]
 
@@ -66,7 +66,7 @@ def test_poor_looks_are_passed_over() -> None:
 
 
 def test_look_told_of_again_counts_once_and_gets_the_same_answer() -> None:
-    swaps = Swaps()
+    swaps = IdSwitchDetector()
     swaps.moved(1, ADA, 1.0, 0.0)
 
     assert [swaps.moved(1, GRACE, 1.0, 0.1) for _ in range(3)] == [False] * 3
@@ -74,14 +74,14 @@ def test_look_told_of_again_counts_once_and_gets_the_same_answer() -> None:
 
 
 def test_tracks_do_not_share_looks() -> None:
-    swaps = Swaps()
+    swaps = IdSwitchDetector()
     said = [swaps.moved(track_id, look, 1.0, step) for step in range(3) for track_id, look in ((1, ADA), (2, GRACE))]
 
     assert not any(said)
 
 
 def test_track_is_forgotten_after_a_while() -> None:
-    swaps = Swaps(forget_s=10.0)
+    swaps = IdSwitchDetector(forget_s=10.0)
     swaps.moved(1, ADA, 1.0, 0.0)
     swaps.moved(2, EMMY, 1.0, 10.5)
 
@@ -90,7 +90,7 @@ def test_track_is_forgotten_after_a_while() -> None:
 
 
 def test_clock_that_begins_anew_forgets_all() -> None:
-    swaps = Swaps()
+    swaps = IdSwitchDetector()
     swaps.moved(1, ADA, 1.0, 100.0)
 
     assert [swaps.moved(1, GRACE, 1.0, step) for step in range(3)] == [False] * 3
@@ -98,7 +98,7 @@ def test_clock_that_begins_anew_forgets_all() -> None:
 
 
 def test_oldest_of_too_many_tracks_is_forgotten() -> None:
-    swaps = Swaps(most=8)
+    swaps = IdSwitchDetector(most=8)
     for track_id in range(20):
         swaps.moved(track_id, ADA, 1.0, 0.001 * track_id)
 
@@ -114,7 +114,7 @@ def test_oldest_of_too_many_tracks_is_forgotten() -> None:
     )
 )
 def test_no_number_breaks_it_and_memory_is_bounded(looks: list[tuple[int, float, float, float]]) -> None:
-    swaps = Swaps(most=3)
+    swaps = IdSwitchDetector(most=3)
     for track_id, x, quality, time_s in looks:
         assert swaps.moved(track_id, face(x), quality, time_s) in (True, False)
         assert len(swaps) <= 3

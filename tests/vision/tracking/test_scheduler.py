@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jetstream.vision.tracking.scheduler import Asking, quality
+from jetstream.vision.tracking.scheduler import RecognitionScheduler, quality
 from jetstream.vision.tracking.tracker import Track
 
 # A frontal face on a box of 100 x 100 px: eyes, nose, mouth corners, as fractions of the box.
@@ -39,7 +39,9 @@ def frontal(side_px: float = 100.0) -> float:
     return quality(track.box, track.landmarks, 1.0)
 
 
-def asked_at(asking: Asking, votes: dict[int, Told], until_s: float, *, answer: bool = True) -> list[float]:
+def asked_at(
+    asking: RecognitionScheduler, votes: dict[int, Told], until_s: float, *, answer: bool = True
+) -> list[float]:
     """Times at which track 1, seen 100 times a second, was asked about."""
     times_s = []
     for step in range(round(until_s * 100)):
@@ -51,7 +53,7 @@ def asked_at(asking: Asking, votes: dict[int, Told], until_s: float, *, answer: 
 
 
 def test_new_track_is_asked_about_at_once() -> None:
-    assert Asking().choose([face()], {}, 0.0) == [1]
+    assert RecognitionScheduler().choose([face()], {}, 0.0) == [1]
 
 
 @pytest.mark.parametrize(
@@ -60,11 +62,11 @@ def test_new_track_is_asked_about_at_once() -> None:
     ids=["not seen now", "tentative", "lost", "tiny"],
 )
 def test_track_without_a_look_is_not_asked_about(track: Track) -> None:
-    assert Asking().choose([track], {}, 0.0) == []
+    assert RecognitionScheduler().choose([track], {}, 0.0) == []
 
 
 def test_track_is_not_asked_about_while_an_answer_is_due() -> None:
-    asking = Asking(retry_s=0.1, answer_timeout_s=1.0)
+    asking = RecognitionScheduler(retry_s=0.1, answer_timeout_s=1.0)
     asking.choose([face()], {}, 0.0)
     assert asking.choose([face()], {1: UNSURE}, 0.9) == []
     asking.answered([1])
@@ -72,11 +74,11 @@ def test_track_is_not_asked_about_while_an_answer_is_due() -> None:
 
 
 def test_lost_answer_does_not_block_for_ever() -> None:
-    assert asked_at(Asking(answer_timeout_s=1.0), {1: UNSURE}, 2.5, answer=False) == [0.0, 1.0, 2.0]
+    assert asked_at(RecognitionScheduler(answer_timeout_s=1.0), {1: UNSURE}, 2.5, answer=False) == [0.0, 1.0, 2.0]
 
 
 def test_unsure_track_is_asked_about_again_after_ever_longer_waits() -> None:
-    times_s = asked_at(Asking(retry_s=0.2, refresh_s=1.0), {1: UNSURE}, 6.0)
+    times_s = asked_at(RecognitionScheduler(retry_s=0.2, refresh_s=1.0), {1: UNSURE}, 6.0)
     waits_s = np.diff(times_s)
     assert waits_s[0] == pytest.approx(0.2, abs=0.011)
     assert (np.diff(waits_s) >= -0.011).all()
@@ -84,11 +86,13 @@ def test_unsure_track_is_asked_about_again_after_ever_longer_waits() -> None:
 
 
 def test_settled_track_is_asked_about_again_after_refresh() -> None:
-    assert asked_at(Asking(retry_s=0.1, refresh_s=1.0), {1: SURE}, 2.5) == pytest.approx([0.0, 1.0, 2.0], abs=0.011)
+    assert asked_at(RecognitionScheduler(retry_s=0.1, refresh_s=1.0), {1: SURE}, 2.5) == pytest.approx(
+        [0.0, 1.0, 2.0], abs=0.011
+    )
 
 
 def test_track_that_was_sure_and_is_in_doubt_is_asked_about_soon() -> None:
-    asking = Asking(retry_s=0.1, refresh_s=2.0)
+    asking = RecognitionScheduler(retry_s=0.1, refresh_s=2.0)
     for step in range(20):
         if asking.choose([face()], {1: UNSURE}, step * 1.0):
             asking.answered([1])
@@ -98,7 +102,7 @@ def test_track_that_was_sure_and_is_in_doubt_is_asked_about_soon() -> None:
 
 
 def test_clearly_better_look_is_asked_about_before_refresh() -> None:
-    asking = Asking(retry_s=0.1, refresh_s=10.0, better_by=0.2)
+    asking = RecognitionScheduler(retry_s=0.1, refresh_s=10.0, better_by=0.2)
     asking.choose([face(side_px=50.0)], {}, 0.0)
     asking.answered([1])
     assert asking.choose([face(side_px=52.0)], {1: SURE}, 1.0) == []
@@ -108,7 +112,7 @@ def test_clearly_better_look_is_asked_about_before_refresh() -> None:
 
 
 def test_look_that_was_never_answered_is_still_better() -> None:
-    asking = Asking(retry_s=0.1, refresh_s=10.0, answer_timeout_s=1.0)
+    asking = RecognitionScheduler(retry_s=0.1, refresh_s=10.0, answer_timeout_s=1.0)
     asking.choose([face(side_px=50.0)], {}, 0.0)
     asking.answered([1])
     assert asking.choose([face()], {1: SURE}, 1.0) == [1]
@@ -116,7 +120,7 @@ def test_look_that_was_never_answered_is_still_better() -> None:
 
 
 def test_budget_is_kept_over_time() -> None:
-    asking, asked = Asking(budget_per_s=10.0, retry_s=0.0, burst_s=0.5), 0
+    asking, asked = RecognitionScheduler(budget_per_s=10.0, retry_s=0.0, burst_s=0.5), 0
     crowd = [face(track_id) for track_id in range(50)]
     for step in range(1000):
         chosen = asking.choose(crowd, {}, step / 100)
@@ -126,7 +130,7 @@ def test_budget_is_kept_over_time() -> None:
 
 
 def test_small_budget_serves_everybody_in_turn() -> None:
-    asking = Asking(budget_per_s=1.0, retry_s=0.0)
+    asking = RecognitionScheduler(budget_per_s=1.0, retry_s=0.0)
     crowd = [face(track_id) for track_id in range(1, 6)]
     order = []
     for step in range(10):
@@ -137,7 +141,7 @@ def test_small_budget_serves_everybody_in_turn() -> None:
 
 
 def test_never_asked_comes_before_longest_waiting() -> None:
-    asking = Asking(budget_per_s=1.0, retry_s=0.0)
+    asking = RecognitionScheduler(budget_per_s=1.0, retry_s=0.0)
     assert asking.choose([face(1)], {}, 0.0) == [1]
     asking.answered([1])
     assert asking.choose([face(1), face(2)], {}, 5.0) == [2]
@@ -145,11 +149,11 @@ def test_never_asked_comes_before_longest_waiting() -> None:
 
 def test_choice_is_the_same_for_any_order_of_tracks() -> None:
     crowd = [face(track_id) for track_id in range(30)]
-    assert Asking().choose(crowd, {}, 0.0) == Asking().choose(crowd[::-1], {}, 0.0)
+    assert RecognitionScheduler().choose(crowd, {}, 0.0) == RecognitionScheduler().choose(crowd[::-1], {}, 0.0)
 
 
 def test_track_that_is_gone_is_forgotten() -> None:
-    asking = Asking()
+    asking = RecognitionScheduler()
     for track_id in range(1000):
         asking.choose([face(track_id)], {}, track_id * 1.0)
     assert len(asking._asked) == 1
@@ -157,20 +161,20 @@ def test_track_that_is_gone_is_forgotten() -> None:
 
 
 def test_answer_for_a_track_that_is_gone_is_passed_over() -> None:
-    asking = Asking()
+    asking = RecognitionScheduler()
     asking.answered([17])
     assert asking.choose([face(17)], {}, 0.0) == [17]
 
 
 @pytest.mark.parametrize("time_s", [5.0, 4.0, -1e9, math.nan, math.inf])
 def test_time_that_stands_still_or_runs_back_gives_no_budget(time_s: float) -> None:
-    asking = Asking(budget_per_s=1.0, burst_s=1.0)
+    asking = RecognitionScheduler(budget_per_s=1.0, burst_s=1.0)
     asking.choose([face(1)], {}, 5.0)
     assert asking.choose([face(2)], {}, time_s) == []
 
 
 def test_quality_of_the_look_asked_about_is_remembered() -> None:
-    asking = Asking()
+    asking = RecognitionScheduler()
     asking.choose([face(side_px=60.0)], {}, 0.0)
     assert asking.quality(1) == pytest.approx(frontal(60.0))
 
