@@ -93,7 +93,7 @@ class Cascade:
         pnet: NDArray[np.float32],
         settings: CascadeSettings,
     ) -> None:
-        """`pnet` are `gpu.pnet.weights`. Call inside `device.current()`, like everything here. Raises UnavailableError."""
+        """`pnet` are `gpu.pnet.weights`. Call all methods inside `device.current()`. Raises UnavailableError."""
         self._device, self._rnet, self._onet, self._pnet, self._settings = device, rnet, onet, pnet, settings
         self._upload, self._compute = device.stream(), device.stream()
         self._plans: dict[Any, PyramidPlan] = {}
@@ -104,7 +104,7 @@ class Cascade:
         self._make(first_room(settings.pictures))
 
     def reserve(self, sizes: Sequence[tuple[int, int]]) -> None:
-        """Room for a batch of pictures of these (rows, columns). Raises UnavailableError where the GPU has too little."""
+        """Room for a batch of pictures of these (rows, columns). Raises UnavailableError: too little GPU memory."""
         self._fit(self._plan_for([(rows, columns, True) for rows, columns in sizes]))
         # all that a first batch meets, while another backend can still take over
         grey = np.full((*(sizes[0] if sizes else (64, 64)), 3), 128, np.uint8)

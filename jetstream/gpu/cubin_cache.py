@@ -27,7 +27,7 @@ BIG_TILE, TURING = (7, 0), (7, 5)
 
 
 def sources() -> str:
-    """All kernels in one text; compilers name file and line of each. Raises UnavailableError where a file is missing."""
+    """All kernels in one text; compilers name file and line of each. Raises UnavailableError: a file is missing."""
     try:
         return "".join(f'#line 1 "{name}"\n{(KERNELS / name).read_text()}\n' for name in NAMES)
     except OSError as error:
@@ -37,8 +37,8 @@ def sources() -> str:
 def compile_source(source: str, capability: str) -> bytes:
     """A cubin for a compute capability such as "9.0", by the first compiler here that can.
 
-    Raises UnavailableError: none is here, none knows the GPU, the source is wrong (with the first error's file and line), or
-    the kernels aren't made for such a GPU.
+    Raises UnavailableError: none is here, none knows the GPU, the source is wrong (with the first error's file and
+    line), or the kernels aren't made for such a GPU.
     """
     options = _options(capability)
     reasons = []
@@ -64,7 +64,7 @@ def file_name(source: str, capability: str) -> str:
 
 
 def ensure(folder: Path, capability: str, source: str | None = None) -> Path:
-    """The kernels' file; where it isn't there and whole, they are compiled, which takes seconds. Raises UnavailableError."""
+    """The kernels' file, compiled first where it is missing or damaged (seconds). Raises UnavailableError."""
     source = source or sources()
     path = folder / file_name(source, capability)
     if not _is_whole(path):

@@ -49,7 +49,7 @@ def open_net(path: Path, config: Config, device: Device) -> Iterator[EngineNet]:
 
 @contextmanager
 def open_gpu_detector(config: Config) -> Iterator[GpuDetector]:
-    """The cascade for `detect.batch` pictures of the largest camera. Raises UnavailableError where anything is missing."""
+    """The cascade for `detect.batch` pictures of the largest camera. Raises UnavailableError: something is missing."""
     files = weights.paths(Path(config.models.dir))
     with ExitStack() as stack:
         device = stack.enter_context(open_device(config))

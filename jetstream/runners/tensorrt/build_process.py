@@ -65,7 +65,7 @@ def probe() -> BindingsProbe:
 
 
 def self_test(path: Path, recipe: EngineRecipe, device: int, reference: OnnxRunner) -> float:
-    """The largest difference, as TOLERANCE counts it. Raises UnavailableError where it is too large, or nothing runs."""
+    """The largest difference, as TOLERANCE counts it. Raises UnavailableError: it is too large, or nothing runs."""
     with TensorRTRunner(engine_cache.read(path, recipe), device=device, outside=_nothing_outside) as runner:
         differences: dict[str, float] = {}
         largest: dict[str, float] = {}

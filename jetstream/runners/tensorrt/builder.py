@@ -21,7 +21,7 @@ _OWN_VERSION = {"libcudnn.so.8": "cudnnGetVersion", "libcublas.so.11": "cublasGe
 def build(
     onnx: Path, *, precision: Precision, profiles: tuple[Profile, ...], timing_cache: Path | None = None
 ) -> bytes:
-    """The engine. Raises ModelError for a network that can't be read, UnavailableError where TensorRT can't build it."""
+    """The engine. Raises ModelError: the network can't be read. UnavailableError: TensorRT can't build it."""
     tensorrt, log = bindings.load(), bindings.logger()
     builder = _made(lambda: tensorrt.Builder(log), log)
     network = _parse(builder, tensorrt, log, onnx, precision)

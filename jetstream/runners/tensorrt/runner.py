@@ -210,7 +210,7 @@ def load_engine(content: bytes, log: Any) -> tuple[Any, Any]:
 
 
 def _require_tensors(loaded: Any, engine: Engine) -> None:
-    """Raise UnavailableError unless the engine has the tensors that its file says. Not sizes: profiles fix some of them."""
+    """Raise UnavailableError unless the engine has the tensors that its file says; profiles fix some sizes."""
     found = set()
     for number in range(loaded.num_io_tensors):
         name = loaded.get_tensor_name(number)
