@@ -93,7 +93,7 @@ class CudaDevice:
     """A Device with our kernels loaded. A context manager; everything it made is freed with it."""
 
     def __init__(self, number: int, kernels: bytes) -> None:
-        """`kernels` is a cubin. Raises UnavailableError: no PyCUDA, no such GPU, no memory, or a cubin for another GPU."""
+        """`kernels` is a cubin. Raises UnavailableError: no PyCUDA, GPU or memory, or a cubin for another GPU."""
         self._context = contexts.use(number)
         self._memory: dict[int, Any] = {}
         self._pinned: dict[int, int] = {}  # address of registered memory to its size; 0: it can't be
