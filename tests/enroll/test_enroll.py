@@ -19,7 +19,6 @@ import pytest
 import zmq
 from rich.console import Console
 
-from jetstream import startup
 from jetstream.config import load
 from jetstream.enroll import photo_writer, table
 from jetstream.enroll.enroll import EnrolledPhoto, Enrollment
@@ -148,7 +147,7 @@ def test_photos_kept_are_said_where_learning_fails(jetstream: Inside, monkeypatc
     def full(*_: object, **__: object) -> None:
         raise UserError("models: can't be written (No space left on device)")
 
-    monkeypatch.setattr(startup, "prepare_gallery", full)
+    monkeypatch.setattr(prepare, "prepare_gallery", full)
     result = jetstream("enroll", "Grace Hopper", "--from", "hopper.png", sets=True)
 
     assert result.returncode == 2

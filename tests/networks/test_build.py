@@ -28,8 +28,8 @@ def machine(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY), prepend=os.pathsep)
     gpu = cuda_driver.GpuInfo("Pretended GPU", "9.0", 2**33)
     monkeypatch.setattr(cuda_driver, "gpus", lambda: (gpu,))
-    monkeypatch.setattr(backends.trt, "is_installed", lambda: True)
-    monkeypatch.setattr(backends.context, "is_installed", lambda: True)
+    monkeypatch.setattr(backends.bindings, "is_installed", lambda: True)
+    monkeypatch.setattr(backends.cuda_context, "is_installed", lambda: True)
     monkeypatch.setattr(backends.onnxrt, "providers", lambda: ("CPUExecutionProvider",))
     monkeypatch.setattr(cubin_cache, "compile_source", lambda source, capability: b"cubin")
     real_ensure, real_probe = prepare.ensure, prepare.probe
@@ -105,7 +105,7 @@ def test_a_folder_that_cannot_be_written_gives_way_with_a_warning(machine, confi
 
 def test_a_gpu_without_tensorrt_says_what_is_missing(machine, config, monkeypatch, caplog):
     caplog.set_level("INFO")
-    monkeypatch.setattr(backends.trt, "is_installed", lambda: False)
+    monkeypatch.setattr(backends.bindings, "is_installed", lambda: False)
     assert build.prepare(config).gpu.backend == "cpu"
     (line,) = messages(caplog, "INFO")
     assert "TensorRT isn't installed" in line
@@ -149,6 +149,6 @@ def test_stages_load_what_a_run_compiled(machine, config):
 
 
 def test_build_without_tensorrt_is_a_sentence(machine, config, monkeypatch):
-    monkeypatch.setattr(backends.trt, "is_installed", lambda: False)
+    monkeypatch.setattr(backends.bindings, "is_installed", lambda: False)
     with pytest.raises(ModelError, match="no engines can be built here: TensorRT isn't installed; the networks run"):
         build.build(config)
