@@ -37,9 +37,9 @@ def why_not(name: str) -> str | None:
 
 def has_gpu() -> bool:
     words = (
-        "from jetstream.config.schema import Gpu\n"
+        "from jetstream.config.schema import GpuConfig\n"
         "from jetstream.networks.backends import choose\n"
-        "print(choose(Gpu()).best)"
+        "print(choose(GpuConfig()).best)"
     )
     done = subprocess.run([sys.executable, "-c", words], cwd=FOLDER.parent, capture_output=True, text=True)
     return done.stdout.strip() == "tensorrt"

@@ -252,9 +252,9 @@ def test_a_process_killed_amid_a_graph_leaves_the_gpu_to_the_next(
 import cv2, numpy as np
 from pathlib import Path
 from jetstream.networks import gpu as opening
-from jetstream.vision.detection.detector import Look
+from jetstream.vision.detection.detector import DetectorInput
 from tests.gpu.test_on_gpu import config_of
-look = Look(cv2.imread({str(tmp_path / "people.png")!r}), np.empty((0, 4), np.float32), True)
+look = DetectorInput(cv2.imread({str(tmp_path / "people.png")!r}), np.empty((0, 4), np.float32), True)
 with opening.open_gpu_detector(config_of(Path({str(folder)!r}))) as detector:
     tickets = [detector.submit([look] * 4)]
     while True:

@@ -47,8 +47,8 @@ def test_a_network_on_a_gpu_that_onnxruntime_cannot_use_is_unavailable(models_di
 def test_opening_models_imports_no_gpu_package():
     script = (
         "import sys, jetstream.networks.open, jetstream.networks.build\n"
-        "from jetstream.networks import backends; from jetstream.config.schema import Gpu\n"
-        "backends.choose(Gpu(backend='cpu'))\n"
+        "from jetstream.networks import backends; from jetstream.config.schema import GpuConfig\n"
+        "backends.choose(GpuConfig(backend='cpu'))\n"
         "print([name for name in sys.modules if name.split('.')[0] in "
         "('tensorrt', 'tensorrt_rtx', 'tensorrt_rtx_bindings', 'pycuda', 'onnx')])"
     )

@@ -303,9 +303,9 @@ def test_photo_without_a_finite_embedding_cannot_be_learnt():
 def test_asking_does_not_load_scikit_learn():
     program = (
         "import sys, numpy as np\n"
-        "from jetstream.vision.recognition.classifier import Classifier, Machine, thresholds\n"
+        "from jetstream.vision.recognition.classifier import Classifier, OneVsRestSvm, thresholds\n"
         "ones, bars = np.ones((1, 128), np.float32), np.ones(len(thresholds.RATES), np.float32)\n"
-        "machine = Machine(ones, np.ones(1, np.float32))\n"
+        "machine = OneVsRestSvm(ones, np.ones(1, np.float32))\n"
         "Classifier(['Ann'], ones, np.zeros(1, np.int32), machine, bars).ask(ones)\n"
         "sys.exit('sklearn' in sys.modules)\n"
     )
