@@ -14,7 +14,7 @@ import numpy as np
 
 from jetstream.child_process import die_with_parent
 from jetstream.ipc.bus import Outbox, Reader
-from jetstream.ipc.ring import Rings
+from jetstream.ipc.rings import Rings
 from jetstream.messages import Captured, FrameRef
 from jetstream.runtime.run_dir import RunDir
 

@@ -17,7 +17,8 @@ from benchmarks.gpu.inputs import MODELS, SIZES, Options, config_of, frames, fre
 from jetstream import pipeline, weights
 from jetstream.config.schema import Config, ModelsConfig, PublishConfig, RenderConfig
 from jetstream.gallery import train
-from jetstream.ipc.ring import Ring, Rings, segment_name
+from jetstream.ipc.ring import Ring, segment_name
+from jetstream.ipc.rings import Rings
 from jetstream.messages import Captured, Detected, Ended, FrameRef, Message, Named, Tick, Tracked, Wanted
 from jetstream.networks.runner import load_engine_of
 from jetstream.runners.base import UnavailableError

@@ -18,7 +18,7 @@ from jetstream.enroll.samples import SampleSet, SampleSource, SourceFace
 from jetstream.enroll.sources import Enough
 from jetstream.errors import PipelineError, UserError
 from jetstream.events import Event
-from jetstream.ipc.ring import Rings
+from jetstream.ipc.rings import Rings
 from jetstream.runtime.run_dir import RunDir, heard
 from jetstream.topic import keys
 

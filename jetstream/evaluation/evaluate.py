@@ -23,7 +23,7 @@ from jetstream.evaluation.metrics import Figures, ProbeResult
 from jetstream.evaluation.video import TimedBox, VideoFigures
 from jetstream.events import Event, event_of
 from jetstream.gallery import photos, prepare, store, strangers, train
-from jetstream.ipc.ring import Rings
+from jetstream.ipc.rings import Rings
 from jetstream.messages import Tracked
 from jetstream.networks.open import open_embedder, open_mtcnn
 from jetstream.replay.replay import replay

@@ -36,11 +36,9 @@ what they are made of: 0.3 us each, beside the 100 to 1,000 us of a 1080p copy.
 """
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +50,7 @@ from jetstream.ipc.layout import BEGUN, CELLS, CURSOR, SLOTS, Layout, checked_la
 from jetstream.ipc.local import LocalRing
 from jetstream.ipc.segment import SHARED_MEMORY, Role, Segment, segment_name, sweep
 
-__all__ = ["Cell", "FrameReader", "FrameView", "LocalRing", "Ring", "Rings", "segment_name", "sweep"]
+__all__ = ["Cell", "FrameView", "LocalRing", "Ring", "segment_name", "sweep"]
 
 # Short against a frame of detection (7 ms or more), long against a look at the cells (2 us): 2 % of a core to wait.
 _POLL_S = 0.001
@@ -248,63 +246,6 @@ class Ring:
     def _pixels(self, frame_id: int, height: int, width: int) -> NDArray[np.uint8]:
         start = self.layout.header_bytes + frame_id % self.slots * self.layout.slot_bytes
         return self._memory[start : start + height * width * 3].reshape(height, width, 3)
-
-
-class FrameReader(Protocol):
-    """What a stage that only reads frames asks of `Rings`."""
-
-    def read(self, camera: str, frame_id: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8] | None: ...
-
-    def view(self, camera: str, frame_id: int) -> FrameView | None: ...
-
-
-class Rings(Mapping[str, Ring | LocalRing]):
-    """Camera name to its ring; a context manager that closes them all."""
-
-    def __init__(self, rings: Mapping[str, Ring | LocalRing]) -> None:
-        self._rings = dict(rings)
-
-    @classmethod
-    def attach_all(cls, names: Mapping[str, str], *, directory: Path = SHARED_MEMORY) -> "Rings":
-        """Open each camera's ring; `names` gives its segment. Raises RingError, with all closed, if one can't be."""
-        with ExitStack() as undo:
-            rings = {}
-            for camera, name in names.items():
-                rings[camera] = undo.enter_context(Ring.attach(name, directory=directory))
-            undo.pop_all()
-        return cls(rings)
-
-    def read(self, camera: str, frame_id: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8] | None:
-        """A private copy of the frame, (H, W, 3) uint8 BGR, in `out`'s memory if given; None when lapped or not there.
-
-        Raises KeyError for a camera without a ring.
-        """
-        return self._rings[camera].read(frame_id, out)
-
-    def view(self, camera: str, frame_id: int) -> FrameView | None:
-        """The frame in place, to be checked with `still_valid` after use; None when lapped or not there."""
-        return self._rings[camera].view(frame_id)
-
-    def close(self) -> None:
-        for ring in self._rings.values():
-            ring.close()
-
-    def __getitem__(self, camera: str) -> Ring | LocalRing:
-        return self._rings[camera]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._rings)
-
-    def __len__(self) -> int:
-        return len(self._rings)
-
-    def __enter__(self) -> "Rings":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:

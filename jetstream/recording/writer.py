@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from jetstream.config.schema import Config
 from jetstream.errors import SourceError, UserError
-from jetstream.ipc.ring import FrameReader
+from jetstream.ipc.rings import FrameReader
 from jetstream.messages import Tracked
 from jetstream.recording.events_file import cut_to_last_line, last_event, open_events, unused, write_event
 from jetstream.recording.outage import Outage

@@ -18,7 +18,7 @@ from jetstream import pipeline
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
 from jetstream.ipc.local import LocalRing
-from jetstream.ipc.ring import Rings
+from jetstream.ipc.rings import Rings
 from jetstream.messages import Captured, Detected, Ended, Message, Named, Tick, Tracked, Wanted
 from jetstream.recording.events_file import open_events, write_event
 from jetstream.recording.writer import FPS

@@ -23,7 +23,8 @@ from jetstream.config.schema import Config
 from jetstream.errors import JetstreamError
 from jetstream.ipc.bus import Inbox, Outbox, Reader
 from jetstream.ipc.memory import AnswerCache
-from jetstream.ipc.ring import Cell, Rings
+from jetstream.ipc.ring import Cell
+from jetstream.ipc.rings import Rings
 from jetstream.logs import set_up_logging
 from jetstream.messages import Detected, Finished, Framed, InUse, Message, Tick, Tracked, Wanted
 from jetstream.runtime.heartbeat import HeartbeatSender

@@ -12,7 +12,8 @@ from functools import partial
 from jetstream.config import secrets
 from jetstream.config.schema import CameraConfig, Config, cuda_device
 from jetstream.errors import SourceError, StuckError, UserError
-from jetstream.ipc.ring import LocalRing, Ring, Rings
+from jetstream.ipc.ring import LocalRing, Ring
+from jetstream.ipc.rings import Rings
 from jetstream.messages import Captured, Dropped, FrameRef, Tick
 from jetstream.video.live import Backoff, NewestFrame
 from jetstream.video.source import Frame, Source, is_live, open_source

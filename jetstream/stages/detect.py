@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from jetstream.config.schema import Config, DetectConfig
 from jetstream.ipc.frames import FrameView
-from jetstream.ipc.ring import FrameReader
+from jetstream.ipc.rings import FrameReader
 from jetstream.messages import (
     Box,
     Captured,

@@ -16,7 +16,7 @@ import msgspec
 
 from jetstream.config.schema import Config
 from jetstream.gallery import photos, train
-from jetstream.ipc.ring import FrameReader
+from jetstream.ipc.rings import FrameReader
 from jetstream.messages import Message, Tick
 
 TURN_S = 0.1

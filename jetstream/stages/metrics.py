@@ -14,7 +14,7 @@ from jetstream.config import schema as configuration
 from jetstream.config.schema import Config
 from jetstream.errors import GARBLED
 from jetstream.ipc.bus import endpoint
-from jetstream.ipc.ring import FrameReader
+from jetstream.ipc.rings import FrameReader
 from jetstream.messages import Message, Status, Tick
 from jetstream.monitoring.meters import Meters, Readings
 from jetstream.monitoring.server import LastStatus, serving

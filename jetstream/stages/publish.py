@@ -15,7 +15,7 @@ import msgspec
 
 from jetstream.config.schema import Config
 from jetstream.events import event_of, gallery_topic_of, topic_of
-from jetstream.ipc.ring import FrameReader
+from jetstream.ipc.rings import FrameReader
 from jetstream.messages import Finished, InUse, Tracked
 from jetstream.topic.publisher import opened
 

@@ -17,7 +17,7 @@ from jetstream.config.schema import Config, RecognizeConfig
 from jetstream.errors import ModelError
 from jetstream.gallery import train
 from jetstream.ipc.frames import FrameView
-from jetstream.ipc.ring import FrameReader
+from jetstream.ipc.rings import FrameReader
 from jetstream.messages import Dropped, InUse, Named, NamedFace, Tick, Wanted
 from jetstream.networks.open import open_embedder
 from jetstream.vision.recognition import align

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from jetstream.config.schema import Config, RecordConfig
-from jetstream.ipc.ring import FrameReader
+from jetstream.ipc.rings import FrameReader
 from jetstream.messages import Dropped, Finished, Tick, Tracked
 from jetstream.recording import retention
 from jetstream.recording.events_file import is_open

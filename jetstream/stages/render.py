@@ -9,7 +9,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterator
 
 from jetstream.config.schema import Config
-from jetstream.ipc.ring import FrameReader
+from jetstream.ipc.rings import FrameReader
 from jetstream.messages import Dropped, Finished, Tick, Tracked
 from jetstream.video import window
 from jetstream.vision.drawing import blur, draw

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jetstream.config.schema import Config, TrackConfig
-from jetstream.ipc.ring import FrameReader
+from jetstream.ipc.rings import FrameReader
 from jetstream.messages import (
     Detected,
     Ended,

@@ -18,7 +18,8 @@ from jetstream.evaluation import ground_truth
 from jetstream.events import event_of, gallery_topic_of, topic_of
 from jetstream.gallery import audit, store
 from jetstream.ipc import layout
-from jetstream.ipc.ring import Ring, Rings
+from jetstream.ipc.ring import Ring
+from jetstream.ipc.rings import Rings
 from jetstream.messages import (
     Captured,
     Detected,

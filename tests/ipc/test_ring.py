@@ -16,7 +16,8 @@ import pytest
 from numpy.typing import NDArray
 
 from jetstream.errors import RingError
-from jetstream.ipc.ring import LocalRing, Ring, Rings
+from jetstream.ipc.ring import LocalRing, Ring
+from jetstream.ipc.rings import Rings
 from tests.support.repository import REPOSITORY
 
 NAME = "ring"

@@ -10,7 +10,8 @@ import pytest
 from jetstream.config import load
 from jetstream.config.schema import Config
 from jetstream.errors import SourceError
-from jetstream.ipc.ring import LocalRing, Rings
+from jetstream.ipc.ring import LocalRing
+from jetstream.ipc.rings import Rings
 from jetstream.messages import Captured, Dropped, Tick
 from jetstream.stages.capture import AnnouncedFrames, capture
 from jetstream.video.sink import VideoSink

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from jetstream.config.schema import Config
-from jetstream.ipc.ring import Rings
+from jetstream.ipc.rings import Rings
 from jetstream.messages import Captured, Detected, Dropped, Tick
 from jetstream.networks.open import open_detector
 from jetstream.stages import detect as stage

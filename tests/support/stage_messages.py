@@ -8,7 +8,8 @@ import numpy as np
 
 from jetstream.config import load
 from jetstream.config.schema import Config
-from jetstream.ipc.ring import LocalRing, Rings
+from jetstream.ipc.ring import LocalRing
+from jetstream.ipc.rings import Rings
 from jetstream.messages import Captured, FrameRef
 
 

@@ -18,7 +18,8 @@ import pytest
 from jetstream import startup
 from jetstream.config import load
 from jetstream.errors import SourceError
-from jetstream.ipc.ring import LocalRing, Rings
+from jetstream.ipc.ring import LocalRing
+from jetstream.ipc.rings import Rings
 from jetstream.messages import Captured, Dropped, Tick
 from jetstream.stages.capture import capture
 from jetstream.video import gstreamer, gstreamer_process, nvdec

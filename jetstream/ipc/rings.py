@@ -1,0 +1,75 @@
+"""The frame rings of several cameras, by camera name.
+
+Knows no messages and no stages.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jetstream.ipc.frames import FrameView
+from jetstream.ipc.local import LocalRing
+from jetstream.ipc.ring import Ring
+from jetstream.ipc.segment import SHARED_MEMORY
+
+
+class FrameReader(Protocol):
+    """What a stage that only reads frames asks of `Rings`."""
+
+    def read(self, camera: str, frame_id: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8] | None: ...
+
+    def view(self, camera: str, frame_id: int) -> FrameView | None: ...
+
+
+class Rings(Mapping[str, Ring | LocalRing]):
+    """Camera name to its ring; a context manager that closes them all."""
+
+    def __init__(self, rings: Mapping[str, Ring | LocalRing]) -> None:
+        self._rings = dict(rings)
+
+    @classmethod
+    def attach_all(cls, names: Mapping[str, str], *, directory: Path = SHARED_MEMORY) -> "Rings":
+        """Open each camera's ring; `names` gives its segment. Raises RingError, with all closed, if one can't be."""
+        with ExitStack() as undo:
+            rings = {}
+            for camera, name in names.items():
+                rings[camera] = undo.enter_context(Ring.attach(name, directory=directory))
+            undo.pop_all()
+        return cls(rings)
+
+    def read(self, camera: str, frame_id: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8] | None:
+        """A private copy of the frame, (H, W, 3) uint8 BGR, in `out`'s memory if given; None when lapped or not there.
+
+        Raises KeyError for a camera without a ring.
+        """
+        return self._rings[camera].read(frame_id, out)
+
+    def view(self, camera: str, frame_id: int) -> FrameView | None:
+        """The frame in place, to be checked with `still_valid` after use; None when lapped or not there."""
+        return self._rings[camera].view(frame_id)
+
+    def close(self) -> None:
+        for ring in self._rings.values():
+            ring.close()
+
+    def __getitem__(self, camera: str) -> Ring | LocalRing:
+        return self._rings[camera]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rings)
+
+    def __len__(self) -> int:
+        return len(self._rings)
+
+    def __enter__(self) -> "Rings":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
