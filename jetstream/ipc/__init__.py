@@ -1,1 +1,1 @@
-"""How processes reach each other: frames through shared memory (`ring`), everything else through doorways (`bus`)."""
+"""Communication between processes: frames through shared memory (`ring`), messages through ZeroMQ endpoints (`bus`)."""

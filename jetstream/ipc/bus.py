@@ -1,12 +1,12 @@
-"""Doorways: one ZeroMQ `ipc://` endpoint a message type and reader, bound by the reader.
+"""Messages between processes: one ZeroMQ `ipc://` endpoint for each message type and reader, bound by the reader.
 
-PUSH to PULL, so every drop happens where it is counted: a full queue at the sender, a late frame at the reader.
-A reader that restarts binds again and the senders come back by themselves. Knows message types, no stage.
+Sockets are PUSH and PULL, so every drop is counted where it happens: a full queue at the sender, a late frame at the
+reader. When a reader restarts, it binds again and ZeroMQ reconnects the senders. Knows message types, no stage.
 
-Lossy (live pace): a reader empties its socket at once and keeps the newest few frames of each camera; the oldest fall
-(`late`). A sender whose high-water mark is reached drops what it holds (`full`). Lossless (every-frame pace): queues
-have no mark, since the ring's slots already bound how many frames can be under way, and so nobody waits here. Only a
-reader that isn't vital may stay away for longer: its queue has an end too (`full`).
+Lossy (live pace): a reader empties its socket at once and keeps the newest few frames of each camera; older ones are
+dropped (`late`). A sender whose high-water mark is reached drops the message (`full`). Lossless (every-frame pace):
+queues have no limit, because the ring's slots already bound the number of frames in progress, and `send` never waits.
+Only the queue of a reader that isn't vital has a limit, because such a reader may be absent for long (`full`).
 """
 
 import math
@@ -24,34 +24,37 @@ from jetstream.errors import GARBLED, UserError
 from jetstream.messages import Ended, Framed, Message, Tick
 
 HIGH_WATER = 1024
-"""messages in a lossy socket's queue: the newest few of each of many cameras, and at most a few megabytes"""
+"""Messages in a lossy socket's queue: enough for the newest few of many cameras, and at most a few megabytes."""
 LONG_ABSENCE = 8192
-"""messages in a lossless queue for a reader that isn't vital: of many more seconds than it takes to start one again"""
+"""Messages in a lossless queue for a reader that isn't vital: many more seconds' worth than a restart takes."""
 LARGEST_BYTES = 8 << 20
-"""of a message; a frame with a thousand faces takes one"""
+"""Largest message, in bytes; a frame with a thousand faces takes 1 MiB."""
 BEAT_S = 0.1
-"""longest wait without a heartbeat"""
+"""Longest wait without a heartbeat, in seconds."""
 LONGEST_PATH = 107
-"""bytes in a Unix socket's path (sun_path of unix(7), less its final zero)"""
+"""Longest path of a Unix socket, in bytes (sun_path of unix(7), less its final zero)."""
 
 Beat: TypeAlias = Callable[[], None]
 
 
 def endpoint(run_dir: Path, kind: type[Message], reader: str) -> str:
-    """Where `reader` listens for messages of `kind`. Raises UserError when the run directory's path is too long."""
-    path = run_dir / doorway(kind, reader)
+    """The address at which `reader` receives messages of type `kind`.
+
+    Raises UserError when the run directory's path is too long for a Unix socket.
+    """
+    path = run_dir / endpoint_name(kind, reader)
     if len(str(path).encode()) > LONGEST_PATH:
         raise UserError(f"pipeline.run_dir: {run_dir}: too long for a socket's path; choose a shorter folder")
     return f"ipc://{path}"
 
 
-def doorway(kind: type[Message], reader: str) -> str:
-    """Its name: `captured.detect`."""
+def endpoint_name(kind: type[Message], reader: str) -> str:
+    """The endpoint's name in counters, and the file name of its socket: `captured.detect`."""
     return f"{kind.__name__.lower()}.{reader}"
 
 
 def has_listener(path: str) -> bool:
-    """Whether somebody listens on the Unix socket: ZeroMQ would take its path away without a word."""
+    """Whether a process listens on the Unix socket at `path`. ZeroMQ's bind would replace the path without an error."""
     with socket_module.socket(socket_module.AF_UNIX) as probe:
         try:
             return probe.connect_ex(path) == 0
@@ -60,12 +63,12 @@ def has_listener(path: str) -> bool:
 
 
 class Reader(NamedTuple):
-    """Who gets a type of message, and whether each of them must arrive."""
+    """One receiver of a message type."""
 
     name: str
-    lossless: bool
-    ends: bool  # with the sender
-    vital: bool = True  # else it may stay away, and the run goes on
+    lossless: bool  # every message must arrive
+    ends: bool  # ends when the sender has ended
+    vital: bool = True  # the run needs it; False: it may be absent
 
 
 class Outbox:
@@ -77,19 +80,19 @@ class Outbox:
             kind: [(reader, _push(endpoint(run_dir, kind, reader.name), _high_water(reader))) for reader in group]
             for kind, group in readers.items()
         }
-        self.full_at: Counter[str] = Counter()  # messages that fell because a queue was full, by doorway
+        self.full_at: Counter[str] = Counter()  # messages dropped because a queue was full, by endpoint name
 
     def send(self, message: Message) -> None:
-        """To all readers of the message's type; never waits."""
+        """Send to all readers of the message's type. Never blocks; counts a drop where a queue is full."""
         payload = self._encoder.encode(message)
         for reader, socket in self._readers[type(message)]:
             try:
                 socket.send(payload, zmq.NOBLOCK)
             except zmq.Again:
-                self.full_at[doorway(type(message), reader.name)] += 1
+                self.full_at[endpoint_name(type(message), reader.name)] += 1
 
     def end(self, sender: str, timeout_s: float = 1.0) -> None:
-        """Tell the readers that end with `sender` that it has ended, waiting for a full queue; then close."""
+        """Send `Ended` to the readers that end with `sender`, waiting up to `timeout_s` for each full queue; close."""
         payload = self._encoder.encode(Ended(sender=sender))
         for reader, socket in self._all():
             if reader.ends and socket.poll(int(timeout_s * 1000), zmq.POLLOUT):
@@ -97,7 +100,7 @@ class Outbox:
         self.close(timeout_s)
 
     def close(self, linger_s: float = 1.0) -> None:
-        """Without a word: whoever failed will be back."""
+        """Close without sending `Ended`, so that readers wait for this process's restart."""
         for reader, socket in self._all():
             socket.close(linger=int(linger_s * 1000) if reader.ends else 0)
 
@@ -106,12 +109,13 @@ class Outbox:
 
 
 class Inbox:
-    """Iterates over the messages for one reader; ends when all `senders` have ended or `stop` says so.
+    """Iterates over the messages for one reader; ends when all `senders` have ended or `stop()` is true.
 
-    `kinds` maps each message type to the most a camera may have waiting (None: no limit). `senders` are those whose
-    `Ended` closes the inbox; with `pass_ended` it hands one last `Ended` to the reader, who may wait for answers and
-    returns by itself. `tick_s` makes a `Tick` so often, whatever comes; `idle_ticks` makes one after each message or
-    batch, as soon as nothing else is waiting.
+    `kinds` maps each message type to the largest number of messages that may wait for each camera (None: no limit).
+    The inbox ends when every one of `senders` has sent `Ended`. With `pass_ended` it then yields one `Ended` first, so
+    that a reader that waits for answers can go on and return by itself. `tick_s` yields a `Tick` at that interval;
+    `idle_ticks` yields one after each message or batch, as soon as nothing else is waiting. `beat` is called at least
+    every BEAT_S.
     """
 
     def __init__(
@@ -133,7 +137,7 @@ class Inbox:
         self._open_senders = set(senders)
         self._beat, self._stop, self._pass_ended, self._tick_s = beat, stop, pass_ended, tick_s
         self._end_passed = False
-        self.garbled: Counter[str] = Counter()  # messages that were none, by doorway
+        self.garbled: Counter[str] = Counter()  # messages that couldn't be decoded, by endpoint name
         self._idle_ticks, self._idle_tick_due = idle_ticks, False
         self._ticked_s = time.monotonic()
         self._poller = zmq.Poller()
@@ -144,9 +148,9 @@ class Inbox:
             self._poller.register(socket, zmq.POLLIN)
 
     def queues(self) -> Iterator[tuple[str, int, int]]:
-        """Of each doorway its name, how many messages wait there, and how many fell because newer ones came."""
+        """For each endpoint: its name, the number of messages waiting, and the number dropped for newer ones so far."""
         for kind, waiting in self._waiting.items():
-            yield doorway(kind, self._reader), len(waiting), waiting.late
+            yield endpoint_name(kind, self._reader), len(waiting), waiting.late
 
     def __iter__(self) -> Iterator[Message]:
         return self
@@ -174,9 +178,10 @@ class Inbox:
             self._receive(timeout_s=BEAT_S if self._tick_s is None else min(BEAT_S, self._tick_s))
 
     def batch(self, most: int, wait_s: float = 0.0) -> list[Message]:
-        """At least one message, and what else is waiting, one a camera at most, up to `most`. Raises StopIteration.
+        """The next message and the other waiting ones, at most one for each camera and at most `most`.
 
-        Waits up to `wait_s` after the first one for those of other cameras.
+        Blocks until there is one, then waits up to `wait_s` for messages of other cameras. A message that belongs to no
+        frame comes alone. Raises StopIteration at the end, as `next` does.
         """
         messages = [next(self)]
         if not isinstance(messages[0], Framed):
@@ -211,8 +216,8 @@ class Inbox:
                     message = self._decoders[kind].decode(socket.recv(zmq.NOBLOCK))
                 except zmq.Again:
                     break
-                except GARBLED:  # whoever wrote it is this user too, and no reason to end
-                    self.garbled[doorway(kind, self._reader)] += 1
+                except GARBLED:  # only this user can write here, so it is counted and the stage goes on
+                    self.garbled[endpoint_name(kind, self._reader)] += 1
                     continue
                 if isinstance(message, Ended):
                     self._open_senders.discard(message.sender)
@@ -225,7 +230,7 @@ def _camera_of(message: Message) -> str:
 
 
 def _high_water(reader: Reader) -> int:
-    """0: no end."""
+    """ZeroMQ high-water mark, in messages, of the queue for `reader`; 0 means unlimited."""
     if not reader.lossless:
         return HIGH_WATER
     return 0 if reader.vital else LONG_ABSENCE
@@ -248,8 +253,10 @@ def _pull(address: str, lossless: bool) -> "zmq.Socket[bytes]":
 
 
 class ReceiveQueue:
-    """What one doorway holds, by camera, at most `limit` a camera; cameras take turns. What is of no camera counts as
-    one more."""
+    """The messages waiting at one endpoint: a queue for each camera, of at most `limit` messages (None: no limit).
+
+    Cameras take turns. Messages that belong to no camera share one more queue.
+    """
 
     def __init__(self, limit: int | None) -> None:
         self.limit = limit
@@ -260,6 +267,7 @@ class ReceiveQueue:
         return sum(len(queue) for queue in self._queues.values())
 
     def add(self, message: Message) -> None:
+        """Append to the camera's queue; over the limit its oldest message is dropped and counted in `late`."""
         queue = self._queues.setdefault(_camera_of(message), deque())
         queue.append(message)
         if self.limit is not None and len(queue) > self.limit:
@@ -267,12 +275,12 @@ class ReceiveQueue:
             self.late += 1
 
     def take(self, but: set[str]) -> Message | None:
-        """The oldest message of the camera whose turn it is; `but` these cameras."""
+        """The oldest message of the camera whose turn it is, except the cameras in `but`; None if there is none."""
         for camera, queue in self._queues.items():
             if queue and camera not in but:
                 message = queue.popleft()
                 del self._queues[camera]
-                if queue:  # to the end of the line; else it is forgotten, since garbage may have made up its name
+                if queue:  # to the end of the order; an empty queue is removed: garbage may have invented its name
                     self._queues[camera] = queue
                 return message
         return None

@@ -1,9 +1,9 @@
-"""Reader cells: how far each reader has got, where the writer can see it.
+"""Reader cells: how far each reader has got, in shared memory that the writer reads.
 
-Knows no frames, no pixels and no process: sixteen cache lines of 64-bit words, each line one reader's.
+Knows no frames, no pixels and no process: sixteen cache lines of 64-bit words, one line for each reader.
 
-A line is: registered (0 or 1), done (frames numbered below it are done), and the reader's name in 48 bytes.
-Only the reader writes to its line; two readers claiming a line at once is the caller's to prevent.
+A line holds: registered (0 or 1), done (frames numbered below it are done), and the reader's name in 48 bytes.
+Only the reader writes to its line. The caller must prevent two readers from claiming a line at once.
 """
 
 import threading
@@ -19,12 +19,12 @@ _NAME_BYTES = _NAME.stop - _NAME.start
 
 
 class Fence:
-    """A full memory barrier from what Python has: on one lock, take, release, take, release.
+    """A full memory barrier built from a lock: acquire, release, acquire, release.
 
-    x86 reorders nothing across the locked instruction in each. On aarch64 a take alone lets earlier accesses sink
-    below it and a release alone lets later ones rise above it; but the first release and the second take between them
-    let nothing pass either way (Arm Architecture Reference Manual, barrier-ordered-before: a Release comes before a
-    later Acquire). Any number of threads may share one.
+    x86 reorders nothing across the locked instruction in each. On aarch64 an acquire alone lets earlier accesses move
+    below it, and a release alone lets later ones move above it; but nothing moves across the first release and the
+    second acquire together (Arm Architecture Reference Manual, barrier-ordered-before: a Release comes before a later
+    Acquire). Any number of threads may share one.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Fence:
 
 
 class Cell:
-    """One reader's cell. A reader that died and registers again under its name goes on with the same one."""
+    """One reader's cell. A reader that died and registers again under its name gets the same cell."""
 
     def __init__(self, line: memoryview, fence: Fence) -> None:
         self._line = line
@@ -51,26 +51,26 @@ class Cell:
         return self._line[_DONE]
 
     def done(self, frame_id: int) -> None:
-        """The reader needs `frame_id` and everything before it no more; going back has no effect."""
+        """Mark `frame_id` and all frames before it as done. A lower number than before has no effect."""
         if frame_id >= self._line[_DONE]:
-            self._fence()  # what was read in place was read before the writer may know
+            self._fence()  # reads of the frame in place must come before the writer can see this
             self._line[_DONE] = frame_id + 1
 
     def release(self) -> None:
-        """Leave: the writer waits for this reader no more. The cell can't be used afterwards."""
+        """Unregister: the writer no longer waits for this reader. The cell can't be used afterwards."""
         self._line[_REGISTERED] = 0
         self._line.release()
 
 
 class Cells:
-    """All the cells of a ring, in `words`, CELL_WORDS of 64-bit memory that starts as zeros."""
+    """All cells of a ring, in `words`: CELL_WORDS words of 64 bits that start as zeros."""
 
     def __init__(self, words: memoryview, fence: Fence) -> None:
         self._words = words
         self._fence = fence
 
     def register(self, reader: str, cursor: int) -> Cell:
-        """The reader's own cell if it still has one, else a free one in which all frames below `cursor` are done.
+        """The reader's earlier cell if it has one, else a free cell in which all frames below `cursor` are done.
 
         Raises ValueError when the name is empty or longer than 48 bytes, or no cell is free.
         """
@@ -97,12 +97,13 @@ class Cells:
         return min((words[line + _DONE] for line in lines if words[line + _REGISTERED]), default=None)
 
     def close(self) -> None:
+        """Release the memory; cells handed out stay valid."""
         self._words.release()
 
     def _line(self, index: int) -> memoryview:
         return self._words[index * LINE_WORDS : (index + 1) * LINE_WORDS]
 
     def _name(self, index: int) -> bytes:
-        """Empty for a free cell."""
+        """The registered reader's name; empty for a free cell."""
         line = self._line(index)
         return bytes(line.cast("B")[_NAME]).rstrip(b"\0") if line[_REGISTERED] else b""

@@ -1,6 +1,6 @@
-"""A frame as rings take it and hand it out: its check, its copy, and a view of it in place.
+"""A frame as rings accept it and return it: its check, its copy, and a view of it in place.
 
-Knows no ring's memory.
+Knows nothing of a ring's memory.
 """
 
 from dataclasses import dataclass
@@ -11,34 +11,39 @@ from numpy.typing import NDArray
 
 
 class FrameHolder(Protocol):
-    """What can say whether a frame is still as it was written."""
+    """A ring that can say whether a frame is still as it was written."""
 
-    def holds(self, frame_id: int) -> bool: ...
+    def holds(self, frame_id: int) -> bool:
+        """Whether nothing of the frame has been overwritten so far."""
+        ...
 
 
 @dataclass(frozen=True)
 class FrameView:
-    """A frame where it lies. What was made of it counts only if `still_valid` afterwards (for a copy to the GPU: after
-    waiting for the copy)."""
+    """A frame in the ring's own memory. Results computed from it are valid only if `still_valid()` is true afterwards;
+    for a copy to the GPU, after the copy has completed."""
 
     frame_id: int
     image: NDArray[np.uint8]  # (H, W, 3) uint8 BGR, read-only
     holder: FrameHolder
 
     def still_valid(self) -> bool:
-        """False when the writer has begun to overwrite the frame: drop what was made of it."""
+        """False when the writer has begun to overwrite the frame; results computed from it must be discarded."""
         return self.holder.holds(self.frame_id)
 
 
 def check_image(image: NDArray[np.uint8]) -> tuple[int, int]:
-    """Height and width. Raises ValueError unless it is (H, W, 3) uint8 with at least one pixel."""
+    """Height and width, px. Raises ValueError unless `image` is (H, W, 3) uint8 with at least one pixel."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
         raise ValueError(f"frame of shape {image.shape} {image.dtype}: expected (H, W, 3) uint8 BGR")
     return image.shape[0], image.shape[1]
 
 
 def copy_image(image: NDArray[np.uint8], out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
-    """A copy in new memory, or in `out`'s. Raises ValueError when `out` is too small, not uint8 or not contiguous."""
+    """A copy of `image` with its shape, in new memory or in that of `out`.
+
+    Raises ValueError when `out` is too small, not uint8 or not contiguous.
+    """
     if out is None:
         out = np.empty(image.shape, np.uint8)
     if out.dtype != np.uint8 or not out.flags.c_contiguous or out.size < image.size:

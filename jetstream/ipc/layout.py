@@ -1,4 +1,4 @@
-"""Where everything lies in a frame ring's segment, and how a header shows that it is one.
+"""The memory layout of a frame ring's segment, and the check of its header.
 
 Knows no process and copies no pixels.
 
@@ -25,7 +25,7 @@ SLOTS = CELLS + CELL_WORDS
 
 
 class Layout(NamedTuple):
-    """What the sizes of everything follow from. Slots begin on pages, so that the GPU can pin and upload them."""
+    """The sizes and offsets of one ring, in bytes. Slots begin on pages, so that the GPU can pin and upload them."""
 
     slots: int
     max_width: int
@@ -33,7 +33,7 @@ class Layout(NamedTuple):
 
     @property
     def frame_bytes(self) -> int:
-        """The largest frame: any height and width with no more pixels than max_height x max_width."""
+        """Bytes of the largest frame: any height and width with at most max_height x max_width pixels."""
         return self.max_height * self.max_width * 3
 
     @property
@@ -55,7 +55,10 @@ class Layout(NamedTuple):
 
 
 def checked_layout(path: Path, memory: memoryview) -> Layout:
-    """The layout that the header in `memory` tells. Raises RingError unless it is a whole ring of this version."""
+    """The layout in the header of `memory`, which this releases.
+
+    Raises RingError unless it is a complete ring of this version.
+    """
     with memory:
         words = tuple(memory[: LINE_WORDS * 8].cast("Q")) if len(memory) >= LINE_WORDS * 8 else (0,)
         found_bytes = len(memory)

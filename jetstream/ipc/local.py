@@ -1,6 +1,6 @@
-"""A ring inside one process, for replay and for tests of stages, which can't tell it from a shared one.
+"""A frame ring inside one process, with the methods of `ring.Ring`: for replay and for tests of stages.
 
-Knows no shared memory and waits for nobody.
+Uses no shared memory and never blocks.
 """
 
 import numpy as np
@@ -16,48 +16,58 @@ class LocalRing:
     def __init__(self, *, slots: int = 16) -> None:
         self.slots = slots
         self.cursor = 0
-        self._images: dict[int, NDArray[np.uint8]] = {}
-        self._captured_ns: dict[int, int] = {}
+        self._frames: dict[int, tuple[NDArray[np.uint8], int]] = {}  # by number: the image, when it was captured in ns
         self._cells = Cells(memoryview(bytearray(CELL_WORDS * 8)).cast("Q"), Fence())
 
     def write(self, image: NDArray[np.uint8], *, captured_ns: int = 0) -> int:
-        """Keep a copy of `image`, (H, W, 3) uint8 BGR, drop the oldest beyond `slots`; return the frame's number."""
+        """Store a copy of `image`, (H, W, 3) uint8 BGR, remove the oldest beyond `slots` and return the frame's number.
+
+        Raises ValueError for an array of another shape or dtype.
+        """
         check_image(image)
         frame_id = self.cursor
         copy = image.copy()
         copy.flags.writeable = False
-        self._images[frame_id], self._captured_ns[frame_id] = copy, captured_ns
-        self._images.pop(frame_id - self.slots, None)
-        self._captured_ns.pop(frame_id - self.slots, None)
+        self._frames[frame_id] = copy, captured_ns
+        self._frames.pop(frame_id - self.slots, None)
         self.cursor = frame_id + 1
         return frame_id
 
     def captured_ns(self, frame_id: int) -> int:
-        return self._captured_ns[frame_id]
+        """The time that `write` was given, ns. Raises KeyError for a frame that was removed."""
+        return self._frames[frame_id][1]
 
     def wait_for_room(self, timeout_s: float) -> bool:
-        """Whether every registered reader is done with the frame that `write` would drop. Waits for nobody: who should
-        make room runs in this same process."""
+        """Whether every registered reader is done with the frame that `write` would remove.
+
+        Returns at once: the readers run in this process, so waiting would block them.
+        """
         slowest = self.slowest
         return slowest is None or slowest + self.slots > self.cursor
 
     @property
     def slowest(self) -> int | None:
+        """The frame number below which every registered reader is done; None without readers."""
         return self._cells.slowest()
 
     def read(self, frame_id: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8] | None:
-        image = self._images.get(frame_id)
-        return None if image is None else copy_image(image, out)
+        """A copy, as `Ring.read`."""
+        frame = self._frames.get(frame_id)
+        return None if frame is None else copy_image(frame[0], out)
 
     def view(self, frame_id: int) -> FrameView | None:
-        image = self._images.get(frame_id)
-        return None if image is None else FrameView(frame_id, image, self)
+        """The frame in place, as `Ring.view`."""
+        frame = self._frames.get(frame_id)
+        return None if frame is None else FrameView(frame_id, frame[0], self)
 
     def holds(self, frame_id: int) -> bool:
-        return frame_id in self._images
+        """Whether the frame is still stored."""
+        return frame_id in self._frames
 
     def register(self, reader: str) -> Cell:
+        """The reader's cell. Raises ValueError when no cell is free or the name is too long."""
         return self._cells.register(reader, self.cursor)
 
     def close(self) -> None:
-        self._images.clear()
+        """Remove all frames."""
+        self._frames.clear()

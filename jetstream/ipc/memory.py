@@ -1,7 +1,7 @@
-"""What a stage answered, so that in the every-frame pace each frame passes once and in order, even when processes die.
+"""The recent answers of a stage: at the every-frame pace each frame passes once and in order, even when processes die.
 
-Capture tells again of frames that were lost with a process. A frame that this stage has done is answered from memory,
-for the stage behind it that lost it; one that comes before its turn is left out, for it will be told of again.
+Capture sends a frame again when it was lost with a process. A frame that this stage has done already is answered from
+this cache, for the next stage, which lost it. A frame that arrives before its turn is left out: capture sends it again.
 
 Knows no stage and no process.
 """
@@ -17,8 +17,12 @@ Item = TypeVar("Item", Message, list[Framed])
 
 
 class AnswerCache:
-    """Of one stage. `kind` is the message that brings a frame, `first` the frame whose turn it is in each camera, and
-    `slowest` the one below which all readers of a camera are done, so that nobody waits for it."""
+    """The last `slots` answers of one stage for each camera.
+
+    `kind` is the message type that brings a frame. `first` maps each camera to the number of the frame that is next.
+    `slowest(camera)` is the frame number below which all readers of that camera's ring are done; no stage waits for
+    such a frame.
+    """
 
     def __init__(self, kind: type[Framed], first: dict[str, int], slots: int, slowest: Callable[[str], int]) -> None:
         self._kind = kind
@@ -27,11 +31,14 @@ class AnswerCache:
         self._answers: dict[str, deque[Framed]] = {camera: deque(maxlen=slots) for camera in first}
 
     def add(self, answer: Framed) -> None:
-        """This stage's answer to a frame."""
+        """Store this stage's answer to a frame."""
         self._answers[answer.frame.camera].append(answer)
 
     def new_ones(self, items: Iterator[Item], outbox: Outbox) -> Iterator[Item]:
-        """`items` (messages, or lists of one) without the frames that don't pass now."""
+        """`items` (messages, or lists of one) without the frames that are done or not yet due.
+
+        The stored answer to a frame that is done goes to `outbox` again.
+        """
         for item in items:
             message = item[0] if isinstance(item, list) else item
             if not isinstance(message, self._kind) or self._is_next(message.frame):

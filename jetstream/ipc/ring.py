@@ -1,6 +1,6 @@
 """Frames of one camera in shared memory: one writer, many readers, no locks, and never a torn frame.
 
-Knows no messages, no stages and no pixels' meaning; waits only where `wait_for_room` says so.
+Knows no messages, no stages and nothing of what the pixels show; blocks only in `wait_for_room`.
 
 Frames are numbered 0, 1, 2, ...; frame n lies in slot n % slots. Two 64-bit counters stand in the header: `begun`, one
 more than the last frame the writer has begun, and `cursor`, one more than the last it has finished.
@@ -13,26 +13,26 @@ To write frame n = cursor, the writer
  5. fence;
  6. sets cursor to n + 1: from here on, frame n is there.
 To read frame n, a reader
- 7. gives up unless n < cursor;
+ 7. returns None unless n < cursor;
  8. fence;
  9. reads the slot's header;
 10. uses the pixels: copies, uploads or scales them down;
 11. fence;
-12. takes what it made of them only if begun <= n + slots. (Also done once between 9 and 10, so that a size is true
-    before it is used.) Otherwise the writer has lapped it;
+12. uses the result only if begun <= n + slots. (The same check stands between 9 and 10, so that a size is valid before
+    it is used.) Otherwise the writer has overwritten the frame;
 13. at the every-frame pace, when it needs frame n no more: fence, then its cell's done becomes n + 1.
 
-Why nothing torn passes: whoever saw one byte of step 4 of frame n + slots sees, after the fence in 11, what the writer
-did before the fence in 3, which is begun = n + slots + 1, and 12 refuses. Counters only grow, and 64 bits don't come
-round. A writer killed between 2 and 6 leaves begun = cursor + 1; the next one starts at cursor, so it writes the same
-number again, which nobody has been shown yet. That there is one is a lock on a byte of the file, taken at the first
-write and dropped by the kernel when the writer dies.
+Why no torn frame is used: a reader that saw one byte of step 4 of frame n + slots sees, after the fence in 11, what the
+writer did before the fence in 3, which is begun = n + slots + 1, so the check in 12 fails. Counters only grow, and 64
+bits don't overflow. A writer killed between 2 and 6 leaves begun = cursor + 1; the next writer starts at cursor, so it
+writes the same number again, which no reader has used yet. A lock on a byte of the file ensures one writer; it is taken
+at the first write, and the kernel releases it when the writer dies.
 
-What this asks of the machine: a counter is an aligned 64-bit word, written and read as a whole (memoryview's "Q" format
-is one 8-byte move on x86-64 and aarch64). x86 keeps loads in order and ordinary stores in order, but the large memcpy
-of 4 may use streaming stores, which it does not order, so the fences are needed there too. aarch64 orders
-nothing by itself; all of its order comes from the fences (reasoned; tortured on x86-64 only so far). `cells.Fence` says
-what they are made of: 0.3 us each, beside the 100 to 1,000 us of a 1080p copy.
+Requirements: a counter is an aligned 64-bit word, written and read as a whole (memoryview's "Q" format is one 8-byte
+move on x86-64 and aarch64). x86 keeps loads in order and ordinary stores in order, but the large memcpy of 4 may use
+streaming stores, which it does not order, so the fences are needed there too. aarch64 guarantees no order by itself;
+all of it comes from the fences (by reasoning; stress-tested on x86-64 only so far). `cells.Fence` says what they are
+made of: 0.3 us each, beside the 100 to 1,000 us of a 1080p copy.
 """
 
 import time
@@ -52,7 +52,7 @@ from jetstream.ipc.segment import SHARED_MEMORY, Role, Segment, segment_name, sw
 
 __all__ = ["Cell", "FrameView", "LocalRing", "Ring", "segment_name", "sweep"]
 
-# Short against a frame of detection (7 ms or more), long against a look at the cells (2 us): 2 % of a core to wait.
+# Short beside the detection of a frame (7 ms or more), long beside reading the cells (2 us): a wait takes 2 % of a core.
 _POLL_S = 0.001
 
 
@@ -77,9 +77,10 @@ class Ring:
     def create(
         cls, name: str, *, slots: int, max_width: int, max_height: int, directory: Path = SHARED_MEMORY
     ) -> "Ring":
-        """Reserve the ring in full. Take `name` from `segment_name`, so that `sweep` knows whose it is.
+        """Reserve the memory of a new ring. Take `name` from `segment_name`, so that `sweep` finds the owner.
 
-        Raises RingError when it doesn't fit into `directory` or exists, ValueError for a size without sense.
+        Sizes are in px. Raises RingError when the ring doesn't fit into `directory` or exists already, ValueError for
+        fewer than 2 slots or a size below 1 px.
         """
         if slots < 2 or max_width < 1 or max_height < 1:
             raise ValueError(
@@ -89,13 +90,13 @@ class Ring:
         contents = f"a frame ring of {slots} slots of {max_width} x {max_height} px"
         segment = Segment.create(name, layout.total_bytes, contents=contents, directory=directory)
         ring = cls(segment, layout, created=True)
-        for word, value in reversed(list(enumerate(layout.constants))):  # the magic comes last: before, it is no ring
+        for word, value in reversed(list(enumerate(layout.constants))):  # the magic number last: it marks a valid ring
             ring._words[word] = value
         return ring
 
     @classmethod
     def attach(cls, name: str, *, directory: Path = SHARED_MEMORY) -> "Ring":
-        """Open a ring that exists. Raises RingError when there is none, or what is there is no ring of this version."""
+        """Open a ring that exists. Raises RingError when there is none, or the file is no ring of this version."""
         segment = Segment.attach(name, directory=directory)
         try:
             return cls(segment, checked_layout(segment.path, segment.memory), created=False)
@@ -110,7 +111,7 @@ class Ring:
 
     @property
     def slowest(self) -> int | None:
-        """The frame below which every registered reader is done; None without readers."""
+        """The frame number below which every registered reader is done; None without readers."""
         return self._cells.slowest()
 
     @property
@@ -153,13 +154,14 @@ class Ring:
         return frame_id
 
     def captured_ns(self, frame_id: int) -> int:
-        """What a frame that is still there was written with; for the writer, since nobody else laps it."""
+        """The time given to `write` for a frame that is still in the ring, ns. Only the writer may call this: for others
+        the frame may be overwritten meanwhile."""
         return self._words[self._slot_header(frame_id) + 3]
 
     def wait_for_room(self, timeout_s: float) -> bool:
-        """For the every-frame pace: True as soon as no registered reader needs the frame that `write` would overwrite.
+        """Block until no registered reader needs the frame that `write` would overwrite (every-frame pace).
 
-        False when `timeout_s` has passed first; 0 only looks.
+        False when `timeout_s` has passed first; 0 checks once.
         """
         deadline_s = time.monotonic() + timeout_s
         while not self._has_room():
@@ -170,10 +172,11 @@ class Ring:
         return True
 
     def read(self, frame_id: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8] | None:
-        """A private copy of the frame, (H, W, 3) uint8 BGR; None when it has been overwritten or isn't there.
+        """A private copy of the frame, (H, W, 3) uint8 BGR; None when it has been overwritten or isn't written yet.
 
-        With `out`, contiguous uint8 of any shape and at least H * W * 3 bytes, the copy lies in its memory, which saves
-        the page faults of a new array; on None its contents are undefined. Raises ValueError when `out` is too small.
+        `out` is contiguous uint8 of any shape and at least H * W * 3 bytes. The copy then uses its memory, which saves
+        the page faults of a new array; when None is returned its contents are undefined. Raises ValueError when `out`
+        is too small, not uint8 or not contiguous.
         """
         view = self.view(frame_id)
         if view is None:
@@ -182,7 +185,10 @@ class Ring:
         return copy if view.still_valid() else None
 
     def view(self, frame_id: int) -> FrameView | None:
-        """The frame in place, for one who uploads it or scales it down; None when overwritten or not there."""
+        """The frame in place, to upload or scale down without a copy; None when overwritten or not written yet.
+
+        Raises RingError when the slot's header is damaged.
+        """
         words = self._words
         if not 0 <= frame_id < words[CURSOR]:
             return None
@@ -191,34 +197,33 @@ class Ring:
         number, height, width = words[slot], words[slot + 1], words[slot + 2]
         if number != frame_id or not self.holds(frame_id):
             return None
-        if not 0 < height * width * 3 <= self.layout.frame_bytes:  # not torn, or it wouldn't be held
+        if not 0 < height * width * 3 <= self.layout.frame_bytes:  # not a torn read: `holds` was true after it
             raise RingError(f"{self._segment.path}: damaged: a frame of {width} x {height} px; start the run again")
         return FrameView(frame_id, _read_only(self._pixels(frame_id, height, width)), self)
 
     def holds(self, frame_id: int) -> bool:
-        """Whether everything read from this finished frame so far was the frame (steps 11 and 12)."""
+        """Whether all reads of this finished frame so far were valid (steps 11 and 12)."""
         self._fence()
         return self._words[BEGUN] <= frame_id + self.slots
 
     def register(self, reader: str) -> Cell:
-        """The reader's cell, its old one if it died; from now on the every-frame writer waits for it.
+        """The reader's cell, its earlier one if it had one; from now on the every-frame writer waits for this reader.
 
-        Who must not miss the first frames is registered, by the supervisor, before the writer starts; the reader then
-        registers under the same name.
-        Raises ValueError when no cell is free or the name is too long.
+        The supervisor registers a reader that must not miss the first frames, before the writer starts; the reader then
+        registers under the same name. Raises ValueError when no cell is free or the name is too long.
         """
         with self._segment.locked(Role.CELLS):
             return self._cells.register(reader, self.cursor)
 
     def close(self) -> None:
-        """Let go of the memory. Views and cells handed out stay safe to touch: the last one unmaps it."""
+        """Release the memory. Views and cells handed out stay valid: the last of them unmaps it."""
         self._cells.close()
         self._words.release()
         self._memory = np.empty(0, np.uint8)
         self._segment.close()
 
     def unlink(self) -> None:
-        """Remove the ring's name; who has it open keeps it."""
+        """Remove the ring's name; processes that have it open keep it."""
         self._segment.unlink()
 
     def __enter__(self) -> "Ring":

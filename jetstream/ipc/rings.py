@@ -19,22 +19,29 @@ from jetstream.ipc.segment import SHARED_MEMORY
 
 
 class FrameReader(Protocol):
-    """What a stage that only reads frames asks of `Rings`."""
+    """The part of `Rings` that a stage needs that only reads frames."""
 
-    def read(self, camera: str, frame_id: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8] | None: ...
+    def read(self, camera: str, frame_id: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8] | None:
+        """As `Rings.read`."""
+        ...
 
-    def view(self, camera: str, frame_id: int) -> FrameView | None: ...
+    def view(self, camera: str, frame_id: int) -> FrameView | None:
+        """As `Rings.view`."""
+        ...
 
 
 class Rings(Mapping[str, Ring | LocalRing]):
-    """Camera name to its ring; a context manager that closes them all."""
+    """A mapping of camera name to ring; a context manager that closes all rings."""
 
     def __init__(self, rings: Mapping[str, Ring | LocalRing]) -> None:
         self._rings = dict(rings)
 
     @classmethod
     def attach_all(cls, names: Mapping[str, str], *, directory: Path = SHARED_MEMORY) -> "Rings":
-        """Open each camera's ring; `names` gives its segment. Raises RingError, with all closed, if one can't be."""
+        """Open each camera's ring; `names` maps a camera to its segment's name.
+
+        Raises RingError if one can't be opened; the others are closed then.
+        """
         with ExitStack() as undo:
             rings = {}
             for camera, name in names.items():
@@ -43,14 +50,17 @@ class Rings(Mapping[str, Ring | LocalRing]):
         return cls(rings)
 
     def read(self, camera: str, frame_id: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8] | None:
-        """A private copy of the frame, (H, W, 3) uint8 BGR, in `out`'s memory if given; None when lapped or not there.
+        """A private copy of the frame, (H, W, 3) uint8 BGR, in the memory of `out` if given.
 
-        Raises KeyError for a camera without a ring.
+        None when the frame was overwritten or isn't written yet. Raises KeyError for a camera without a ring.
         """
         return self._rings[camera].read(frame_id, out)
 
     def view(self, camera: str, frame_id: int) -> FrameView | None:
-        """The frame in place, to be checked with `still_valid` after use; None when lapped or not there."""
+        """The frame in place, to be checked with `still_valid` after use; None when overwritten or not written yet.
+
+        Raises KeyError for a camera without a ring.
+        """
         return self._rings[camera].view(frame_id)
 
     def close(self) -> None:

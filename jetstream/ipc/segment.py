@@ -1,10 +1,11 @@
-"""A named piece of shared memory: a file in /dev/shm, reserved in full at once, swept when its run is dead.
+"""A named segment of shared memory: a file in /dev/shm, allocated in full at once, removed when its run is dead.
 
-Knows no frames and no layout, nor `multiprocessing.shared_memory`: its resource tracker removes what others still use.
+Knows no frames and no layout. Doesn't use `multiprocessing.shared_memory`, whose resource tracker removes segments that
+other processes still use.
 
 A segment's name is `jetstream.<pid>.<start time of that pid>.<camera>`. Locks are open-file-description locks on single
-bytes of the file: the kernel drops them with the process, however it dies, and they hold across PID namespaces, so a
-container that shares /dev/shm is not taken for dead. No lock is ever taken on the way of a frame.
+bytes of the file: the kernel releases them with the process, however it dies, and they work across PID namespaces, so a
+container that shares /dev/shm is not taken for dead. Reading and writing frames takes no lock.
 """
 
 import fcntl
@@ -27,7 +28,7 @@ _NAME = re.compile(r"jetstream\.(\d+)\.(\d+)\.(.+)", re.DOTALL)
 
 
 class Role(IntEnum):
-    """Which byte of the file a lock is on."""
+    """The byte of the file that a lock is on."""
 
     OWNER = 0
     WRITER = 1
@@ -35,19 +36,19 @@ class Role(IntEnum):
 
 
 class Segment:
-    """A mapped file. Its memory stays mapped, so safe to touch, until the last view is gone, even after `close`."""
+    """A mapped file. Its memory stays mapped until the last view is gone, even after `close`."""
 
     def __init__(self, path: Path, fd: int, n_bytes: int) -> None:
         self.path = path
         self._fd = fd
-        # Filling the page table now spares the first lap of frames some 1,500 page faults each.
+        # Filling the page table now saves some 1,500 page faults for each frame of the first round.
         self._map = mmap.mmap(fd, n_bytes, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
 
     @classmethod
     def create(cls, name: str, n_bytes: int, *, contents: str, directory: Path = SHARED_MEMORY) -> "Segment":
-        """Reserve `n_bytes` of zeros under a new name; `contents` says in the error what they were for.
+        """Reserve `n_bytes` of zeros under a new name; the error sentence says `contents` needed them.
 
-        Raises RingError, leaving nothing behind, when there is too little space or the name is taken.
+        Raises RingError when there is too little space or the name is taken; nothing is left behind then.
         """
         path = _inside(directory, name)
         _check_space(path, n_bytes, contents)
@@ -68,7 +69,7 @@ class Segment:
 
     @classmethod
     def attach(cls, name: str, *, directory: Path = SHARED_MEMORY) -> "Segment":
-        """Map a segment that another process made. Raises RingError when there is none, or it isn't this user's."""
+        """Map a segment that another process made. Raises RingError when there is none, or another user owns it."""
         path = _inside(directory, name)
         with ExitStack() as undo:
             fd = _open(path)
@@ -84,15 +85,19 @@ class Segment:
 
     @property
     def memory(self) -> memoryview:
-        """The whole segment, page-aligned; none after `close`. Released before `close`, it is unmapped at once."""
+        """The whole segment, page-aligned; not available after `close`.
+
+        `close` unmaps it at once if every view was released before.
+        """
         return memoryview(self._map)
 
     def lock(self, role: Role) -> bool:
-        """Take a role without waiting; False when another open file has it."""
+        """Take the lock of `role` without waiting; False when another open file has it."""
         return _lock(self._fd, role, fcntl.F_OFD_SETLK)
 
     @contextmanager
     def locked(self, role: Role) -> Iterator[None]:
+        """Hold the lock of `role` for a block; waits for it."""
         _lock(self._fd, role, fcntl.F_OFD_SETLKW)
         try:
             yield
@@ -100,10 +105,10 @@ class Segment:
             _lock(self._fd, role, fcntl.F_OFD_SETLK, kind=fcntl.F_UNLCK)
 
     def close(self) -> None:
-        """Give up all roles and unmap; while views of the memory live, the last of them unmaps instead."""
+        """Release all locks and unmap; while views of the memory exist, the last of them unmaps instead."""
         if self._fd < 0:
             return
-        for role in Role:  # the mapping holds a copy of the descriptor, which would keep the locks as long as a view
+        for role in Role:  # the mapping has a copy of the descriptor, which would keep the locks as long as a view
             _lock(self._fd, role, fcntl.F_OFD_SETLK, kind=fcntl.F_UNLCK)
         os.close(self._fd)
         self._fd = -1
@@ -125,7 +130,7 @@ def segment_name(camera: str, pid: int | None = None) -> str:
 def sweep(directory: Path = SHARED_MEMORY) -> list[str]:
     """Remove this user's segments whose run is dead, and return their names.
 
-    Dead is: no process with that pid and start time, and nobody holds the owner's lock.
+    A run is dead when no process has that pid and start time, and no process holds the owner's lock.
     """
     return [name for name in sorted(os.listdir(directory)) if _is_dead(directory / name) and _remove(directory / name)]
 
@@ -157,12 +162,12 @@ def _remove(path: Path) -> bool:
 
 
 def _start_ticks(pid: int) -> int | None:
-    """When the process started, in clock ticks since boot (field 22 of proc_pid_stat(5)); None when it's gone."""
+    """When the process started, in clock ticks since boot (field 22 of proc_pid_stat(5)); None when it has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return None if fields[0] in b"ZX" else int(fields[19])  # a zombie nobody has waited for is dead too
+    return None if fields[0] in b"ZX" else int(fields[19])  # a zombie that nobody has waited for is dead too
 
 
 def _lock(fd: int, role: Role, command: int, *, kind: int = fcntl.F_WRLCK) -> bool:
