@@ -29,7 +29,7 @@ from jetstream.runtime.reload import Reloader, ReloadPlan
 from jetstream.runtime.supervisor import Supervisor
 from jetstream.runtime.worker import run_stage
 from jetstream.topic import keys
-from jetstream.topic.publisher import opened
+from jetstream.topic.publisher import open_topic
 from jetstream.video import source
 from jetstream.video.source import is_live
 
@@ -45,7 +45,7 @@ def run(config: Config, *, duration_s: float | None = None, reloader: Reloader |
     `reloader` says what SIGHUP does, where no terminal hangs up.
     """
     if config.publish.enabled and "publish" not in config.pipeline.without:
-        with opened(config.publish):
+        with open_topic(config.publish):
             pass
     with serve(config) as folder:
         if config.metrics.enabled and "metrics" not in config.pipeline.without:
@@ -59,7 +59,7 @@ def check_reload(plan: ReloadPlan) -> None:
     if "record.dir" in plan.taken:
         check_record(config)
     if "publish" in plan.stages and "publish.endpoint" in plan.taken:
-        with opened(_beside(plan.before.publish, config.publish)):
+        with open_topic(_beside(plan.before.publish, config.publish)):
             pass
     elif "publish" in plan.stages and config.publish.keys:
         keys.publisher(Path(config.publish.keys))
@@ -200,7 +200,7 @@ def check(config: Config) -> Iterator[str]:
     )
     yield f"people: {config.recognize.faces}: {', '.join(known) or 'nobody, so everyone will be unknown'}"
     if config.publish.enabled:
-        with opened(config.publish):
+        with open_topic(config.publish):
             pass
         yield f"topic: {config.publish.endpoint}: free, {who_may_listen(config.publish)}"
     if config.metrics.enabled:

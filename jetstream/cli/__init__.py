@@ -1,6 +1,6 @@
-"""Commands and exit codes: 0 done, 1 a failure at run time, 2 wrong usage or config, 128 + n ended by signal n.
+"""Commands and exit codes: 0 success, 1 a failure at run time, 2 wrong usage or config, 128 + n ended by signal n.
 
-Reads options and prints; what the commands do is in the modules below.
+This room reads options and prints results. The other rooms do the work.
 """
 
 import signal
@@ -20,7 +20,7 @@ from jetstream.runtime import signals
 __all__ = ["app", "keys", "machine", "main", "people", "pipeline", "service"]
 
 NO_LIBGL = (
-    "OpenCV with a window was installed beside the one without, and this machine has no libGL for it; run "
+    "opencv-python is installed over opencv-python-headless and needs libGL, which this machine doesn't have; run "
     "`pip uninstall -y opencv-python && pip install --force-reinstall --no-deps opencv-python-headless`"
 )
 
@@ -34,18 +34,18 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None: ...
 
 
 def _end(signum: int, frame: FrameType | None) -> None:
-    """Unwind as at Ctrl-C: files are closed and shared memory is removed, in start-up and clean-up too."""
+    """Raise SystemExit, so that files are closed and shared memory is removed, during start-up and clean-up too."""
     sys.exit(128 + signum)
 
 
 def main() -> None:
-    """Entry point: every failure that a user can mend is one sentence on standard error."""
+    """The entry point. Prints every failure that a user can mend as one sentence on standard error."""
     for signum in (signal.SIGTERM, *signals.hang_up()):
         signal.signal(signum, _end)
     try:

@@ -1,4 +1,4 @@
-"""Commands about who may listen to the detections topic, and what was done with people's data."""
+"""Commands about the detections topic's keys, and about the audit log."""
 
 import os
 from pathlib import Path
@@ -10,37 +10,43 @@ import typer
 from jetstream.cli.shared import Json, Sets, app, say, settings_of
 from jetstream.errors import UserError
 
-keys_app = typer.Typer(no_args_is_help=True, help="Keys of the detections topic: who may listen from other machines.")
+keys_app = typer.Typer(
+    no_args_is_help=True, help="Manage the detections topic's keys, which say who may listen from other machines."
+)
 app.add_typer(keys_app, name="keys")
-Folder = Annotated[Path, typer.Option("--dir", help="The folder of keys, publish.keys in the config.")]
+Folder = Annotated[Path, typer.Option("--dir", help="Folder of the publisher's keys: publish.keys in the config.")]
 KEYS = Path("keys")
 
 
 @keys_app.command("new")
 def new_key(
-    name: Annotated[str, typer.Argument(help="Of a subscriber; none: the publisher's.", show_default=False)] = "",
+    name: Annotated[
+        str,
+        typer.Argument(help="Name of the subscriber. Without it, the publisher's keys are made.", show_default=False),
+    ] = "",
     server: Annotated[
-        str, typer.Option(help="The publisher's public key, where its folder isn't here.", show_default=False)
+        str,
+        typer.Option(help="The publisher's public key. Needed where --dir has no publisher's key.", show_default=False),
     ] = "",
     folder: Folder = KEYS,
 ) -> None:
-    """Make a pair of keys: the publisher's, or a subscriber's in NAME.key, and print its public key."""
+    """Make the publisher's key pair, or with NAME a subscriber's in NAME.key, and print the public key."""
     from jetstream.topic import keys
 
     if not name:
         pair = keys.new(folder / keys.PUBLISHER, "publisher")
-        say(f'{folder / keys.PUBLISHER}: made; set publish.keys="{folder}", and below is what subscribers need to know')
+        say(f'{folder / keys.PUBLISHER}: made; set publish.keys="{folder}"; subscribers need this public key:')
     else:
-        if not server and os.path.exists(folder / keys.PUBLISHER):  # false where it may not be looked for
+        if not server and os.path.exists(folder / keys.PUBLISHER):  # false, not an error, in a folder without access
             server = keys.publisher(folder).public
         if not server:
             raise UserError(
-                f"{folder / keys.PUBLISHER}: not here, so --server is needed: the publisher's public key, as "
-                "`jetstream keys list` prints it where the pipeline runs"
+                f"{folder / keys.PUBLISHER}: not here, so --server is needed: the publisher's public key, which "
+                "`jetstream keys list` prints where the pipeline runs"
             )
         path = Path(f"{keys.check_name(name)}.key")
         pair = keys.new(path, name, server)
-        say(f"{path}: made; where the pipeline runs, `jetstream keys allow {name} PUBLIC` lets it listen; PUBLIC is")
+        say(f"{path}: made; run `jetstream keys allow {name} PUBLIC` where the pipeline runs; PUBLIC is")
     print(pair.public)
 
 
@@ -50,7 +56,7 @@ def allow(
     public: Annotated[str, typer.Argument(help="The subscriber's public key, or its key file.", show_default=False)],
     folder: Folder = KEYS,
 ) -> None:
-    """Let a subscriber listen, from now on."""
+    """Allow a subscriber to listen; takes effect at once."""
     from jetstream.topic import keys
 
     keys.allow(folder, name, public)
@@ -59,16 +65,16 @@ def allow(
 
 @keys_app.command()
 def revoke(name: str, folder: Folder = KEYS) -> None:
-    """Let a subscriber listen no more; a running pipeline disconnects it at once."""
+    """Remove a subscriber's permission to listen; a running pipeline disconnects it at once."""
     from jetstream.topic import keys
 
     keys.revoke(folder, name)
-    say(f"{name}: may listen no more")
+    say(f"{name}: may no longer listen")
 
 
 @keys_app.command("list")
 def list_keys(folder: Folder = KEYS) -> None:
-    """Who may listen, with each one's public key."""
+    """Print the publisher's public key, and the subscribers that may listen with theirs."""
     from jetstream.topic import keys
 
     print(f"publisher {keys.publisher(folder).public}")
@@ -82,7 +88,7 @@ def audit(
     as_json: Json = False,
     sets: Sets = None,
 ) -> None:
-    """Who enrolled, renamed, merged, forgot or exported, and when. The file names nobody: ask for a name."""
+    """Print who enrolled, renamed, merged, forgot or exported people, and when. The log holds no names: give NAME."""
     from jetstream.gallery import audit as auditing
 
     for line in auditing.lines(Path(settings_of(sets=sets).models.dir)):

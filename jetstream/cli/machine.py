@@ -1,4 +1,4 @@
-"""Commands about this machine: networks, engines, and what there is."""
+"""Commands about this machine: its networks, engines and hardware."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,9 +15,9 @@ MODELS = Path(configuration.ModelsConfig().dir)
 
 @app.command()
 def models(
-    folder: Annotated[Path, typer.Option("--dir", help="Where to.")] = MODELS,
+    folder: Annotated[Path, typer.Option("--dir", help="Folder for the built networks.")] = MODELS,
 ) -> None:
-    """Build the networks from the installed weight packages and check them. `run` does this by itself."""
+    """Build the networks from the installed weight packages and check them. `run` does this when needed."""
     from jetstream import weights
 
     with progress_bars() as progress:
@@ -30,7 +30,7 @@ def models(
 
 @app.command("build")
 def build_engines(config: ConfigFile, sets: Sets = None) -> None:
-    """Build TensorRT's engines for a config and the GPU's kernels ahead of time. `run` does this by itself."""
+    """Build the TensorRT engines of a config and the GPU kernels ahead of time. `run` does this when needed."""
     from jetstream.networks import build
 
     settings = settings_of(config, sets=sets)
@@ -48,12 +48,14 @@ def build_engines(config: ConfigFile, sets: Sets = None) -> None:
 
 @app.command()
 def doctor(
-    config: Annotated[Path | None, typer.Argument(help="A TOML file; else the defaults.", show_default=False)] = None,
+    config: Annotated[
+        Path | None, typer.Argument(help="A TOML file. Without it, the defaults.", show_default=False)
+    ] = None,
     as_json: Json = False,
     sets: Sets = None,
 ) -> None:
-    """What this machine has: GPU, TensorRT, engines, shared memory, codecs, cameras; and what `auto` takes, and why."""
-    from jetstream import doctor as examining
+    """Report this machine's GPU, TensorRT, engines, shared memory, codecs and cameras, and the backend of `auto`."""
+    from jetstream import doctor as diagnosis
 
-    report = examining.examine(settings_of(config, sets=sets))
-    print(msgspec.json.encode(report).decode() if as_json else "\n".join(examining.lines(report)))
+    report = diagnosis.examine(settings_of(config, sets=sets))
+    print(msgspec.json.encode(report).decode() if as_json else "\n".join(diagnosis.lines(report)))

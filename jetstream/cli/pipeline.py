@@ -1,4 +1,4 @@
-"""Commands that run the pipeline and watch it."""
+"""Commands that run the pipeline and monitor it."""
 
 import contextlib
 import logging
@@ -39,30 +39,30 @@ def run(
     source: Annotated[
         list[str] | None,
         typer.Option(
-            help="Camera index, device, URL, video file, folder of images or `demo`, instead of the config's cameras; "
-            "give it again for more.",
+            help="Use this source instead of the config's cameras: a camera index, device, URL, video file, folder of "
+            "images, or `demo`. Repeatable.",
             show_default=False,
         ),
     ] = None,
     faces: Faces = None,
-    headless: Annotated[bool, typer.Option("--headless", help="No window.")] = False,
+    headless: Annotated[bool, typer.Option("--headless", help="Show no window.")] = False,
     record: Annotated[
         Path | None, typer.Option(help="Record video and events into this folder.", show_default=False)
     ] = None,
     pace: Annotated[
         Literal["live", "every-frame"] | None,
-        typer.Option(help="live: late frames fall; every-frame: none does.", show_default=False),
+        typer.Option(help="live: late frames are dropped. every-frame: no frame is dropped.", show_default=False),
     ] = None,
     duration: Annotated[
-        float | None, typer.Option(min=0.1, help="Stop after so many seconds.", show_default=False)
+        float | None, typer.Option(min=0.1, help="Stop after this many seconds.", show_default=False)
     ] = None,
     sets: Sets = None,
     stage: Annotated[
         str | None,
-        typer.Option(help="Run only this stage, here in the foreground, for debugging.", show_default=False),
+        typer.Option(help="Run only this stage, in the foreground, for debugging.", show_default=False),
     ] = None,
 ) -> None:
-    """Run the pipeline: follow and name faces from cameras or files until they end, or Ctrl-C."""
+    """Run the pipeline: track and identify faces in cameras or files, until they end or Ctrl-C."""
     from jetstream import startup
     from jetstream.config import secrets
     from jetstream.runtime.reload import Reloader
@@ -71,7 +71,7 @@ def run(
     def read() -> Config:
         return settings_of(config, sets=sets, sources=source, faces=faces, record=record, pace=pace, headless=headless)
 
-    in_terminal = signals.has_terminal()  # asked now: one that hangs up is gone before SIGHUP comes
+    in_terminal = signals.has_terminal()  # read now: a terminal that closes is gone before SIGHUP arrives
     if not in_terminal and signals.hang_up():
         signal.signal(signal.SIGHUP, signals.pass_over)  # until the pipeline runs there is nothing to reload
     written = read()
@@ -92,33 +92,37 @@ def replay(
     video: Annotated[str, typer.Argument(help="A video file, or a folder or glob of images.", show_default=False)],
     events: Annotated[
         Path | None,
-        typer.Option("--out", help="Write events here, one line a frame; else print them.", show_default=False),
+        typer.Option(
+            "--out", help="Write the events to this file, a line per frame. Without it, print them.", show_default=False
+        ),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="A TOML file; else the defaults.", show_default=False)] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A TOML file. Without it, the defaults.", show_default=False)
+    ] = None,
     faces: Faces = None,
     annotated: Annotated[
-        Path | None, typer.Option("--video", help="Write the annotated video here.", show_default=False)
+        Path | None, typer.Option("--video", help="Write the annotated video to this file.", show_default=False)
     ] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Say at the end, for each track, why it bears its name.")
+        bool, typer.Option("--explain", help="Print at the end, for each track, why it has its name.")
     ] = False,
     sets: Sets = None,
 ) -> None:
-    """Every frame of a file through the same stages in one process: the same input gives the same events."""
+    """Run every frame of a file through the same stages in one process. The same input gives the same events."""
     from jetstream import startup
-    from jetstream.replay import replay as replaying
+    from jetstream.replay import replay as replays
 
     settings = settings_of(config, sets=sets, sources=[video], faces=faces, pace="every-frame")
     log_as_run(settings)
-    replaying.check_outputs(settings.cameras[0].source, events, annotated)  # before anything is learnt
+    replays.check_outputs(settings.cameras[0].source, events, annotated)  # before training
     with progress_bars() as progress:
         settings = startup.prepare(settings, progress)
-        replaying.to_files(settings, events, annotated, progress, explain=explain)
+        replays.to_files(settings, events, annotated, progress, explain=explain)
 
 
 @app.command()
 def check(config: ConfigFile, sets: Sets = None) -> None:
-    """Validate a config, look for its cameras, files and people, and print what is in effect."""
+    """Validate a config, check its cameras, files and people, and print the effective settings."""
     from jetstream import startup
 
     settings = settings_of(config, sets=sets, headless=False)
@@ -130,13 +134,14 @@ def check(config: ConfigFile, sets: Sets = None) -> None:
 @app.command()
 def top(
     config: Annotated[
-        Path | None, typer.Argument(help="Config of the pipeline, if it sets pipeline.run_dir.", show_default=False)
+        Path | None,
+        typer.Argument(help="The pipeline's config. Needed only if it sets pipeline.run_dir.", show_default=False),
     ] = None,
-    once: Annotated[bool, typer.Option("--once", help="Print one table and end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print one table and exit.")] = False,
     sets: Sets = None,
 ) -> None:
-    """Watch a running pipeline: rate, latency, drops by reason and restarts of each process. Plain text in a pipe."""
-    from jetstream.monitoring import top as toptable
+    """Show the rate, latency, drops by reason and restarts of each process of a running pipeline. Text in a pipe."""
+    from jetstream.monitoring import top as status_table
     from jetstream.monitoring.status import statuses
 
     settings = settings_of(config, sets=sets, headless=False)
@@ -145,32 +150,33 @@ def top(
         for status in statuses(configuration.run_dir(settings)):
             now_ns = time.monotonic_ns()
             if live is not None:
-                live.update(toptable.tables(status, now_ns), refresh=True)
+                live.update(status_table.tables(status, now_ns), refresh=True)
             elif out.is_terminal:
-                out.print(toptable.tables(status, now_ns))
+                out.print(status_table.tables(status, now_ns))
             else:
-                print(toptable.text(status, now_ns), flush=True)
+                print(status_table.text(status, now_ns), flush=True)
             if once:
                 return
 
 
 @app.command()
 def trace(
-    seconds: Annotated[float, typer.Argument(min=0.1, max=600, help="How long.", show_default=False)],
-    file: Annotated[Path, typer.Option("--out", "-o", help="Write it here.", show_default=False)],
+    seconds: Annotated[float, typer.Argument(min=0.1, max=600, help="Length of the trace.", show_default=False)],
+    file: Annotated[Path, typer.Option("--out", "-o", help="Write the trace to this file.", show_default=False)],
     config: Annotated[
-        Path | None, typer.Argument(help="Config of the pipeline, if it sets pipeline.run_dir.", show_default=False)
+        Path | None,
+        typer.Argument(help="The pipeline's config. Needed only if it sets pipeline.run_dir.", show_default=False),
     ] = None,
     sets: Sets = None,
 ) -> None:
-    """Record what each process of a running pipeline does when, as a trace for ui.perfetto.dev or chrome://tracing."""
+    """Record a timeline of every process of a running pipeline, for ui.perfetto.dev or chrome://tracing."""
     from jetstream import files
-    from jetstream.monitoring import trace as tracing
+    from jetstream.monitoring import trace as traces
 
     settings = settings_of(config, sets=sets, headless=False)
-    if os.path.isdir(file) or not os.path.isdir(file.parent):  # Path's raises in a folder that may not be entered
-        raise UserError(f"--out {file}: name a file in a folder that is there")
-    content = tracing.record(configuration.run_dir(settings), seconds)
+    if os.path.isdir(file) or not os.path.isdir(file.parent):  # Path.is_dir raises in a folder without access
+        raise UserError(f"--out {file}: name a file in a folder that exists")
+    content = traces.record(configuration.run_dir(settings), seconds)
     try:
         files.replace(file, msgspec.json.encode(content), mode=0o600)
     except OSError as error:
@@ -181,18 +187,16 @@ def trace(
 @app.command()
 def subscribe(
     endpoint: Annotated[
-        str, typer.Argument(help="The topic's ZeroMQ endpoint.")
+        str, typer.Argument(help="ZeroMQ endpoint of the topic.")
     ] = configuration.PublishConfig().endpoint,
-    camera: Annotated[str, typer.Option(help="Only this camera.", show_default=False)] = "",
-    key: Annotated[
-        Path | None, typer.Option(help="Key file, where the topic asks for one.", show_default=False)
-    ] = None,
+    camera: Annotated[str, typer.Option(help="Print only this camera's detections.", show_default=False)] = "",
+    key: Annotated[Path | None, typer.Option(help="Your key file, if the topic uses keys.", show_default=False)] = None,
     as_json: Json = False,
 ) -> None:
-    """Print the detections of a running pipeline, a line a frame."""
+    """Print the detections of a running pipeline, a line per frame."""
     from jetstream.topic import keys, subscriber
 
     pair = None if key is None else keys.read(key)
-    with contextlib.suppress(KeyboardInterrupt):  # its only end
+    with contextlib.suppress(KeyboardInterrupt):  # the only way to end it
         for event in subscriber.detections(endpoint, camera, pair, once(say)):
             print(msgspec.json.encode(event).decode() if as_json else subscriber.line(event), flush=True)

@@ -1,6 +1,6 @@
-"""What the commands share: the app, its consoles, options, settings and progress.
+"""The parts that all commands share: the app, its consoles, options, settings and progress bars.
 
-Holds no command.
+Contains no command.
 """
 
 import contextlib
@@ -28,13 +28,16 @@ app = typer.Typer(
 )
 out = Console()
 err = Console(stderr=True)
-Faces = Annotated[Path | None, typer.Option(help="Folder of <name>/*.jpg: the people to know.", show_default=False)]
+Faces = Annotated[
+    Path | None, typer.Option(help="Folder with a folder of photos for each person: <name>/*.jpg.", show_default=False)
+]
 Sets = Annotated[
-    list[str] | None, typer.Option("--set", help="Override a config key: table.key=value.", show_default=False)
+    list[str] | None,
+    typer.Option("--set", help="Override a config key: table.key=value. Repeatable.", show_default=False),
 ]
 ConfigFile = Annotated[Path, typer.Argument(help="A TOML file, such as configs/default.toml.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Images = Annotated[list[Path], typer.Argument(help="Pictures: jpg, png, webp, bmp, tiff.", show_default=False)]
+Images = Annotated[list[Path], typer.Argument(help="Image files: jpg, png, webp, bmp, tiff.", show_default=False)]
 
 
 def settings_of(
@@ -47,7 +50,10 @@ def settings_of(
     pace: str | None = None,
     headless: bool = True,
 ) -> Config:
-    """A config file, or the defaults, with what the command line says over it. Raises UserError."""
+    """The config in the file `path`, or the defaults, overridden by the command line's options.
+
+    Raises UserError for a file or an option that isn't valid.
+    """
     data = load.read_toml(path) if path is not None else {}
     overrides: dict[str, Any] = {}
     if faces is not None:
@@ -68,7 +74,7 @@ def settings_of(
 
 
 def plain(settings: Config) -> dict[str, Any]:
-    """A config as TOML can hold it: without the keys that are unset."""
+    """A config as maps that TOML can hold: without the keys that are unset."""
     tree = msgspec.to_builtins(settings)
     return {
         table: {key: value for key, value in keys.items() if value is not None} if isinstance(keys, dict) else keys
@@ -77,22 +83,24 @@ def plain(settings: Config) -> dict[str, Any]:
 
 
 def say(line: str) -> None:
+    """Print a line for the user on standard error."""
     err.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
-def once(told: Callable[[str], None]) -> Callable[[str], None]:
-    """`told`, but not the same line again."""
-    before: set[str] = set()
+def once(say: Callable[[str], None]) -> Callable[[str], None]:
+    """A function that calls `say` with each line once: it ignores a line that it was called with before."""
+    printed: set[str] = set()
 
-    def tell(line: str) -> None:
-        if line not in before:
-            before.add(line)
-            told(line)
+    def say_once(line: str) -> None:
+        if line not in printed:
+            printed.add(line)
+            say(line)
 
-    return tell
+    return say_once
 
 
 def log_as_run(settings: Config) -> None:
+    """Log this process under the name `run`, in the config's form and from its level up."""
     from jetstream.logs import set_up_logging
 
     set_up_logging("run", settings.pipeline.log_level, settings.pipeline.log_format)
@@ -100,7 +108,7 @@ def log_as_run(settings: Config) -> None:
 
 @contextlib.contextmanager
 def progress_bars() -> Iterator[Any]:
-    """A bar on standard error for what takes long; a callback (what, 0..1)."""
+    """A callback (task, fraction done 0..1) that draws a bar for each task on standard error, if that is a terminal."""
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bars:
         tasks: dict[str, Any] = {}

@@ -52,7 +52,7 @@ from jetstream.ipc.segment import SHARED_MEMORY, Role, Segment, segment_name, sw
 
 __all__ = ["Cell", "FrameView", "LocalRing", "Ring", "segment_name", "sweep"]
 
-# Short beside the detection of a frame (7 ms or more), long beside reading the cells (2 us): a wait takes 2 % of a core.
+# Short beside detecting a frame (7 ms or more), long beside reading the cells (2 us): a wait takes 2 % of a core.
 _POLL_S = 0.001
 
 
@@ -154,8 +154,10 @@ class Ring:
         return frame_id
 
     def captured_ns(self, frame_id: int) -> int:
-        """The time given to `write` for a frame that is still in the ring, ns. Only the writer may call this: for others
-        the frame may be overwritten meanwhile."""
+        """The time given to `write` for a frame that is still in the ring, ns.
+
+        Only the writer may call this: for others the frame may be overwritten meanwhile.
+        """
         return self._words[self._slot_header(frame_id) + 3]
 
     def wait_for_room(self, timeout_s: float) -> bool:

@@ -1,1 +1,1 @@
-"""jetstream as a service of systemd: the unit for this machine, put there, taken away, looked at."""
+"""jetstream as a systemd service: the text of the unit (`unit`), its installation, removal and status (`manage`)."""

@@ -1,6 +1,6 @@
-"""Puts the unit on this machine, takes it away, and says how it is. Each step is told as it is done.
+"""Installs the systemd unit on this machine, removes it, and reports its state, with a line for each step.
 
-Runs `systemctl`, and `useradd` where the user isn't there; everything else is `unit`'s text.
+Runs `systemctl`, and `useradd` where the service's user is missing. The unit's text comes from `unit`.
 """
 
 import contextlib
@@ -25,15 +25,15 @@ NAME = "jetstream.service"
 UNITS = Path("/etc/systemd/system")
 BOOTED = Path("/run/systemd/system")
 GPU_SIGNS = ("/dev/nvidiactl", "/proc/driver/nvidia", "/dev/nvmap", "/dev/nvhost-gpu")
-SHOWN = ("ActiveState", "SubState", "Result", "StatusText", "NRestarts", "MemoryCurrent", "UnitFileState")
+PROPERTIES = ("ActiveState", "SubState", "Result", "StatusText", "NRestarts", "MemoryCurrent", "UnitFileState")
 
 
 class ServiceError(JetstreamError):
-    """systemd or the user database refused."""
+    """systemctl, useradd or the file system failed."""
 
 
 def place_for(path: Path, config: Config, *, user: str, state: Path, memory_max: str) -> Installation:
-    """What the unit for `config`, which stands in `path`, has to know of this machine."""
+    """What the unit needs to know of this machine for `config`, the content of the file `path`."""
     folders = [config.models.dir, str(engines_dir(config)), config.record.dir]
     writes = {folder for folder in folders if Path(folder).is_absolute() and not Path(folder).is_relative_to(state)}
     asks_for_gpu = config.gpu.backend in ("tensorrt", "onnxruntime") or any(c.decoder == "cuda" for c in config.cameras)
@@ -55,7 +55,7 @@ def place_for(path: Path, config: Config, *, user: str, state: Path, memory_max:
 
 
 def _files(config: Config) -> tuple[str, ...]:
-    """Files and folders that `config` names by their whole paths, to be read; no devices."""
+    """The files and folders that `config` names by absolute paths, to be read; no devices."""
     named = [config.recognize.faces, config.publish.keys]
     for camera in config.cameras:
         is_pipeline = camera.source.startswith("gst:")
@@ -64,15 +64,17 @@ def _files(config: Config) -> tuple[str, ...]:
 
 
 def program() -> tuple[str, ...]:
-    """The command that runs jetstream out of this virtual environment."""
+    """The command, as a list of words, that runs jetstream from this virtual environment."""
     script = Path(sys.executable).parent / "jetstream"
     return (str(script),) if script.exists() else (sys.executable, "-m", "jetstream.cli")
 
 
 def check_options(place: Installation) -> None:
-    """Raises UserError: a user or a limit that can't be meant."""
+    """Raises UserError for the user root and for a memory limit that systemd would ignore."""
     if place.user == "root":
-        raise UserError("--user root: a service that looks at faces and the network needs no such rights; name another")
+        raise UserError(
+            "--user root: a service that processes images and network data must not run as root; name another"
+        )
     if not unit.is_memory_limit(place.memory_max):
         raise UserError(
             f"--memory-max {place.memory_max}: expected a share of the machine's memory such as 75%, a size such as 2G "
@@ -81,8 +83,10 @@ def check_options(place: Installation) -> None:
 
 
 def check(text: str, place: Installation, folder: Path = UNITS, *, force: bool) -> Iterator[str]:
-    """What an installation would replace. Raises UserError: what `check_options` raises, or the file is somebody's own,
-    and there is no `force`."""
+    """A line on the unit file that `install` would replace, if there is one.
+
+    Raises UserError as `check_options` does, and, without `force`, when the file isn't jetstream's or was changed.
+    """
     check_options(place)
     path = folder / NAME
     before = _read(path)
@@ -94,24 +98,28 @@ def check(text: str, place: Installation, folder: Path = UNITS, *, force: bool) 
         yield f"{path}: not written by jetstream, or changed since; kept as {path}.before"
     else:
         raise UserError(
-            f"{path}: not written by jetstream, or changed since (lines of your own belong in `systemctl edit "
-            "jetstream`); --force replaces it and keeps a copy"
+            f"{path}: not written by jetstream, or changed since (put your own lines into `systemctl edit jetstream`); "
+            "--force replaces it and keeps a copy"
         )
 
 
 def install(text: str, place: Installation, folder: Path = UNITS, *, force: bool, start: bool) -> Iterator[str]:
-    """A line a step. Raises UserError, ServiceError."""
+    """Write the unit, enable it and, with `start`, start it; yields a line for each step.
+
+    Makes the user and the folders that are missing. Raises UserError as `check` does, without root, or when the user
+    can't read what the service needs; ServiceError when a command or the disk fails.
+    """
     _need_root("install", f"writes {folder / NAME}")
     yield from check(text, place, folder, force=force)
-    is_new = yield from _have_user(place)
+    is_new = yield from _ensure_user(place)
     try:
         _check_readable(place)
     except UserError:
-        if is_new:  # nothing was changed, as far as anybody sees
+        if is_new:  # leave the machine as it was
             _command("userdel", place.user)
             yield f"user {place.user}: removed again"
         raise
-    yield from _have_folders(place)
+    yield from _ensure_folders(place)
     path = folder / NAME
     before = _read(path)
     with _refusing(path):
@@ -128,18 +136,22 @@ def install(text: str, place: Installation, folder: Path = UNITS, *, force: bool
     _systemctl("daemon-reload")
     if start:
         _systemctl("restart", NAME)
-        yield "started; `jetstream service status` and `journalctl -u jetstream` say how it is"
+        yield "started; see `jetstream service status` and `journalctl -u jetstream`"
 
 
 def uninstall(folder: Path = UNITS, *, force: bool) -> Iterator[str]:
-    """Stops it and removes the unit; what it wrote, and its user, stay. Raises UserError, ServiceError."""
+    """Stop the service and remove the unit; yields a line for each step. Its data and its user stay.
+
+    Raises UserError without root, when there is no unit, or, without `force`, when the unit isn't jetstream's or was
+    changed; ServiceError when a command or the disk fails.
+    """
     path = folder / NAME
     _need_root("uninstall", f"removes {path}")
     before = _read(path)
     if before is None:
-        raise UserError(f"{path}: isn't there, so there is nothing to uninstall")
+        raise UserError(f"{path}: not found, so there is nothing to uninstall")
     if not unit.is_ours(before) and not force:
-        raise UserError(f"{path}: not written by jetstream, or changed since; --force removes it all the same")
+        raise UserError(f"{path}: not written by jetstream, or changed since; --force removes it anyway")
     _systemctl("disable", NAME)
     if BOOTED.is_dir():
         _systemctl("stop", NAME)
@@ -150,37 +162,37 @@ def uninstall(folder: Path = UNITS, *, force: bool) -> Iterator[str]:
     yield f"{path}: stopped, disabled and removed"
     lines = dict(line.split("=", 1) for line in before.splitlines() if "=" in line)
     yield (
-        f"what it learnt and recorded stays in {lines.get('WorkingDirectory', 'its folder')}, its log in "
-        f"the journal, and so does user {lines.get('User', '')}; delete them if they aren't needed"
+        f"galleries and recordings stay in {lines.get('WorkingDirectory', 'its folder')}, the log stays in the "
+        f"journal, and user {lines.get('User', '')} stays; delete them if they are no longer needed"
     )
 
 
 def status(folder: Path = UNITS) -> tuple[bool, list[str]]:
-    """Whether it runs, and a line on each thing worth knowing."""
+    """Whether the service runs, and lines on its unit, state, restarts and memory. Raises ServiceError."""
     path = folder / NAME
     before = _read(path)
     if before is None:
-        return False, [f"{path}: isn't there; `jetstream service install CONFIG` writes it"]
-    whose = "as jetstream wrote it" if unit.is_ours(before) else "not written by jetstream, or changed since"
-    lines = [f"unit: {path}, {whose}"]
+        return False, [f"{path}: not found; `jetstream service install CONFIG` writes it"]
+    origin = "as jetstream wrote it" if unit.is_ours(before) else "not written by jetstream, or changed since"
+    lines = [f"unit: {path}, {origin}"]
     if not BOOTED.is_dir():
         return False, [*lines, "systemd doesn't run here"]
-    answer = _systemctl("show", NAME, f"--property={','.join(SHOWN)}")
-    shown = dict(line.split("=", 1) for line in answer.splitlines() if "=" in line)
-    lines.append(f"state: {shown.get('ActiveState')} ({shown.get('SubState')}), {shown.get('UnitFileState')}")
-    if shown.get("Result", "success") != "success":
-        lines.append(f"last end: {shown['Result']}")
-    if shown.get("StatusText"):
-        lines.append(f"says: {shown['StatusText']}")
-    lines.append(f"restarts by systemd: {shown.get('NRestarts', '?')}")
-    if shown.get("MemoryCurrent", "").isdigit() and len(shown["MemoryCurrent"]) < 19:  # else: not counted
-        lines.append(f"memory: {int(shown['MemoryCurrent']) / 1e6:.0f} MB")
-    return shown.get("ActiveState") in ("active", "reloading"), lines
+    answer = _systemctl("show", NAME, f"--property={','.join(PROPERTIES)}")
+    values = dict(line.split("=", 1) for line in answer.splitlines() if "=" in line)
+    lines.append(f"state: {values.get('ActiveState')} ({values.get('SubState')}), {values.get('UnitFileState')}")
+    if values.get("Result", "success") != "success":
+        lines.append(f"last result: {values['Result']}")
+    if values.get("StatusText"):
+        lines.append(f"status: {values['StatusText']}")
+    lines.append(f"restarts by systemd: {values.get('NRestarts', '?')}")
+    if values.get("MemoryCurrent", "").isdigit() and len(values["MemoryCurrent"]) < 19:  # else it isn't measured
+        lines.append(f"memory: {int(values['MemoryCurrent']) / 1e6:.0f} MB")
+    return values.get("ActiveState") in ("active", "reloading"), lines
 
 
 def _need_root(command: str, why: str) -> None:
     if os.geteuid() != 0:
-        hint = "; `--dry-run` shows it without" if command == "install" else ""
+        hint = "; `--dry-run` prints the unit without it" if command == "install" else ""
         raise UserError(f"service {command}: {why}, which needs root: put sudo before the command{hint}")
 
 
@@ -192,39 +204,43 @@ def _has_group(name: str) -> bool:
     return True
 
 
-def _have_user(place: Installation) -> Generator[str, None, bool]:
-    """Whether it was made."""
+def _ensure_user(place: Installation) -> Generator[str, None, bool]:
+    """Make the service's user if it is missing; returns whether it was made."""
     try:
         pwd.getpwnam(place.user)
     except KeyError:
         words = ["--system", "--user-group", "--no-create-home", "--home-dir", place.state]
         _command("useradd", *words, "--shell", "/usr/sbin/nologin", place.user)
-        yield f"user {place.user}: made; it can't log in"
+        yield f"user {place.user}: created, without login"
         return True
     return False
 
 
 def _check_readable(place: Installation) -> None:
-    """By trying, as that user: modes, groups and folders above all count. What isn't there yet `run` will miss."""
+    """Raises UserError unless the service's user can read the config, the files it names and jetstream itself.
+
+    A child process of that user tries it, because modes, groups and all parent folders count. Skips files that don't
+    exist: `run` reports those.
+    """
     account = pwd.getpwnam(place.user)
     for path in (place.config, *filter(os.path.exists, (*place.files, *place.writes))):
         is_folder = os.path.isdir(path)
         enter = ("-a", "-x", path) if is_folder else ()
         if not _succeeds(account, "test", "-r", path, *enter):
-            stays = "" if path in place.writes else " (to the service it stays read-only)"
+            access = "" if path in place.writes else " (the service can still not write to it)"
             raise UserError(
-                f"{path}: user {place.user} can't read it; `chown {'-R ' * is_folder}{place.user}` it{stays}, and let "
-                "folders above be entered (chmod a+x), or put it into /etc/jetstream"
+                f"{path}: user {place.user} can't read it; `chown {'-R ' * is_folder}{place.user}` it{access} and make "
+                "its parent folders accessible (chmod a+x), or put it into /etc/jetstream"
             )
     if not _succeeds(account, sys.executable, "-c", "import jetstream.cli"):
         raise UserError(
             f"{sys.executable}: user {place.user} can't run jetstream with it; install jetstream into a virtual "
-            "environment that all may read, such as /opt/jetstream/.venv"
+            "environment that all users can read, such as /opt/jetstream/.venv"
         )
 
 
 def _succeeds(account: pwd.struct_passwd, *command: str) -> bool:
-    """Whether `command` does, when that user runs it."""
+    """Whether `command` exits with 0 when `account` runs it."""
     user, group = account.pw_uid, account.pw_gid
     groups = os.getgrouplist(account.pw_name, group)
     try:
@@ -236,15 +252,15 @@ def _succeeds(account: pwd.struct_passwd, *command: str) -> bool:
     return done.returncode == 0
 
 
-def _have_folders(place: Installation) -> Iterator[str]:
-    """Those outside of /var/lib: systemd makes the others."""
+def _ensure_folders(place: Installation) -> Iterator[str]:
+    """Make the missing folders outside /var/lib; systemd makes the others."""
     account = pwd.getpwnam(place.user)
     for folder in [*([] if place.is_in_var_lib else [place.state]), *place.writes]:
         if not Path(folder).is_dir():
             with _refusing(Path(folder)):
                 Path(folder).mkdir(mode=0o700, parents=True)
                 os.chown(folder, account.pw_uid, account.pw_gid)
-            yield f"{folder}: made, for user {place.user} alone"
+            yield f"{folder}: created, accessible to user {place.user} only"
 
 
 def _read(path: Path) -> str | None:
@@ -255,7 +271,7 @@ def _read(path: Path) -> str | None:
 
 @contextlib.contextmanager
 def _refusing(path: Path) -> Iterator[None]:
-    """What the disk refuses is a ServiceError."""
+    """Turns an OSError into a ServiceError that names `path`."""
     try:
         yield
     except OSError as error:
@@ -267,10 +283,10 @@ def _systemctl(*words: str) -> str:
 
 
 def _command(name: str, *words: str) -> str:
-    """What it printed. Raises ServiceError."""
+    """The standard output of a command. Raises ServiceError when it is not installed or fails."""
     program = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if program is None:
-        raise ServiceError(f"{name}: not found; services need systemd, and making their user the package passwd")
+        raise ServiceError(f"{name}: not found; a service needs systemd, and its user needs the package passwd")
     done = subprocess.run([program, *words], capture_output=True, text=True)
     if done.returncode:
         raise ServiceError(f"{name} {' '.join(words)}: {done.stderr.strip() or f'exit code {done.returncode}'}")

@@ -1,6 +1,6 @@
-"""The text of `jetstream.service` for one machine. Pure: no file and no command.
+"""The text of `jetstream.service` for one machine. Pure: reads no file and runs no command.
 
-A unit bears a checksum, so that one that somebody changed is known for what it is.
+The text contains its own checksum, so that a unit that was changed by hand is recognised.
 """
 
 import hashlib
@@ -15,20 +15,20 @@ MARK = "# jetstream.service, written by `jetstream service install`; `systemctl 
 
 @dataclass(frozen=True)
 class Installation:
-    """Where things are, and what the machine has."""
+    """The paths, rights and devices that the unit is written for. All paths are absolute."""
 
     command: tuple[str, ...] = ("/opt/jetstream/.venv/bin/jetstream",)
     config: str = "/etc/jetstream/jetstream.toml"
-    state: str = "/var/lib/jetstream"  # working folder: relative paths of the config begin here
+    state: str = "/var/lib/jetstream"  # working folder: relative paths in the config start here
     user: str = "jetstream"
-    memory_max: str = "75%"  # of the machine's, or a size such as 2G
+    memory_max: str = "75%"  # share of the machine's memory, or a size such as 2G
     groups: tuple[str, ...] = ("video",)
-    reads: tuple[str, ...] = ("/opt/jetstream",)  # folders of the program
-    files: tuple[str, ...] = ()  # that the config names, and folders: faces, keys, passwords, videos
-    writes: tuple[str, ...] = ()  # folders outside of `state`
+    reads: tuple[str, ...] = ("/opt/jetstream",)  # the program's folders
+    files: tuple[str, ...] = ()  # files and folders that the config names: faces, keys, passwords, videos
+    writes: tuple[str, ...] = ()  # folders outside `state` that the service writes to
     gpu: bool = True
-    modprobe: str = ""  # of NVIDIA, which makes its devices; the service itself may not
-    argus: bool = False  # a Jetson's camera daemon, whose socket lies in /tmp
+    modprobe: str = ""  # path of nvidia-modprobe, which makes the GPU's device files; the service has no right to
+    argus: bool = False  # a Jetson's camera daemon is used; its socket is in /tmp
 
     @property
     def is_in_var_lib(self) -> bool:
@@ -41,22 +41,24 @@ class Installation:
 
 
 def text(place: Installation) -> str:
-    """The whole file."""
-    body = "\n".join(
-        ["", *_unit(place), "", "[Service]", *_service(place), "", *_limits(place), "", *_fence(place), "", *_install()]
-    )
+    """The unit file's whole content."""
+    service = ["[Service]", *_service(place), "", *_limits(place), "", *_sandbox(place)]
+    body = "\n".join(["", *_unit(place), "", *service, "", *_install()])
     return f"{MARK}{_checksum(body)}\n{body}\n"
 
 
 def is_ours(unit: str) -> bool:
-    """Whether `text` made this file, and nobody changed it."""
+    """Whether `unit` is the content of a file that `text` made, unchanged."""
     first, _, body = unit.partition("\n")
     return first == f"{MARK}{_checksum(body.removesuffix(chr(10)))}"
 
 
 def is_memory_limit(limit: str) -> bool:
-    """Whether systemd takes it. What it doesn't take it ignores, and there is no limit; a bare number is bytes, which
-    nobody means."""
+    """Whether systemd accepts `limit` as MemoryMax.
+
+    systemd ignores a value that it doesn't accept, and then there is no limit. A bare number would mean bytes; it is
+    refused, because it is nearly always a mistake.
+    """
     if percent := re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,2})?)%", limit):
         return 0 < float(percent[1]) <= 100
     if size := re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([KMGT])", limit):
@@ -69,7 +71,7 @@ def _checksum(body: str) -> str:
 
 
 def quoted(word: str) -> str:
-    """A word as a unit file has to write it; `%` means something there. In commands `$` does too."""
+    """`word` with a unit file's quoting and escapes, `%` included. The caller escapes `$` in commands."""
     word = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{word}"' if not word or any(letter in word for letter in " \t'\"\\;") else word
 
@@ -77,7 +79,7 @@ def quoted(word: str) -> str:
 def _unit(place: Installation) -> list[str]:
     after = ["network-online.target"] + (["nvidia-persistenced.service", "nvargus-daemon.service"] if place.gpu else [])
     wants = ["network-online.target"]
-    if place.modprobe:  # loads the module, and fails in silence where there is none
+    if place.modprobe:  # loads the module; systemd ignores it where there is no such module
         after.append("modprobe@nvidia_uvm.service")
         wants.append("modprobe@nvidia_uvm.service")
     return [
@@ -85,7 +87,7 @@ def _unit(place: Installation) -> list[str]:
         "Description=jetstream: live face recognition",
         f"After={' '.join(after)}",
         f"Wants={' '.join(wants)}",
-        "# five failures within ten minutes, and it stays down: `systemctl reset-failed jetstream` lifts that",
+        "# after five failures within ten minutes it stays stopped, until `systemctl reset-failed jetstream`",
         "StartLimitIntervalSec=600",
         "StartLimitBurst=5",
     ]
@@ -104,7 +106,7 @@ def _service(place: Installation) -> list[str]:
         f"Group={place.user}",
         f"SupplementaryGroups={' '.join(place.groups)}",
         f"WorkingDirectory={place.state.replace('%', '%%')}",
-        "# from Python 3.11 on, no program is loaded from the working folder",
+        "# Python 3.11 and later import no module from the working folder",
         f"Environment=PYTHONSAFEPATH=1 {quoted(f'HOME={place.state}')}",
         "RuntimeDirectory=jetstream",
         "RuntimeDirectoryMode=0700",
@@ -112,27 +114,27 @@ def _service(place: Installation) -> list[str]:
         "UMask=0077",
         "Restart=on-failure",
         "RestartSec=5",
-        "# stopped while it starts: 128 + SIGTERM",
+        "# 128 + SIGTERM: stopped during start-up",
         "SuccessExitStatus=143",
-        "# a config that is wrong stays wrong",
+        "# a restart does not mend a wrong config",
         "RestartPreventExitStatus=2",
-        "# fed while each camera's frames come out of the pipeline; a third of it is what a standstill may take",
+        "# notified while each camera's frames leave the pipeline; they may stand still for a third of this time",
         "WatchdogSec=30",
-        "# the first start builds models, and on a GPU engines; it asks for more while it gets on",
+        "# the first start builds models, and engines on a GPU; it extends this time while it makes progress",
         "TimeoutStartSec=900",
         "TimeoutStopSec=20",
         "# the supervisor ends its processes in order",
         "KillMode=mixed",
-        "# of a process that takes too much memory the kernel makes an end, and the supervisor a beginning",
+        "# when the kernel kills a process for its memory, the supervisor restarts that process",
         "OOMPolicy=continue",
     ]
 
 
 def _limits(place: Installation) -> list[str]:
-    return [f"MemoryMax={place.memory_max}", "TasksMax=1024", "# a core would hold faces", "LimitCORE=0"]
+    return [f"MemoryMax={place.memory_max}", "TasksMax=1024", "# a core dump would contain faces", "LimitCORE=0"]
 
 
-def _fence(place: Installation) -> list[str]:
+def _sandbox(place: Installation) -> list[str]:
     writes = ([] if place.is_in_var_lib else [place.state]) + list(place.writes)
     return [
         "NoNewPrivileges=yes",
@@ -145,7 +147,7 @@ def _fence(place: Installation) -> list[str]:
         *(["BindPaths=-/tmp/argus_socket"] if place.argus else []),
         "PrivateMounts=yes",
         "RemoveIPC=yes",
-        "# cameras, and NVIDIA's devices of servers and of Jetsons",
+        "# cameras, and the NVIDIA devices of servers and Jetsons",
         "DevicePolicy=closed",
         "DeviceAllow=char-video4linux rw",
         "DeviceAllow=char-media rw",

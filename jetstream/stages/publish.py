@@ -17,7 +17,7 @@ from jetstream.config.schema import Config
 from jetstream.events import event_of, gallery_topic_of, topic_of
 from jetstream.ipc.rings import FrameReader
 from jetstream.messages import Finished, InUse, Tracked
-from jetstream.topic.publisher import opened
+from jetstream.topic.publisher import open_topic
 
 GALLERY_TOPIC = b"gallery"
 
@@ -26,7 +26,7 @@ log = logging.getLogger("jetstream")
 
 def publish(messages: Iterator[Tracked | InUse], _: FrameReader, config: Config) -> Iterator[Finished]:
     """Two ZeroMQ frames a message: `detections.<camera>`, or `gallery`, and a msgpack map."""
-    with opened(config.publish) as topic:
+    with open_topic(config.publish) as topic:
         epoch = time.time_ns()
         seqs: Counter[str] = Counter()
         in_use, gallery_seq = None, -1

@@ -1,10 +1,10 @@
-"""Key files of the detections topic (CURVE): the publisher's pair, a subscriber's pair, and who may listen.
+"""Key files of the detections topic (CURVE): the publisher's pair, subscribers' pairs, and the list of allowed keys.
 
-Knows no socket. A secret lies in a file of mode 0600, and one that others can read is refused. Keys are 32 bytes, in
-files and on screen as 64 hexadecimal digits: ZeroMQ's own Z85 has letters that a shell takes for its own.
+Opens no socket. A secret key is in a file of mode 0600; a file that others can read is refused. Keys are 32 bytes, in
+files and on screen as 64 hexadecimal digits: ZeroMQ's own Z85 has characters that are special in a shell.
 
     keys/publisher.key     this machine's pair
-    keys/allowed/NAME.pub  the public key of a subscriber who may listen; without the file, it may not
+    keys/allowed/NAME.pub  the public key of a subscriber that may listen; without this file it may not
 """
 
 import contextlib
@@ -26,21 +26,21 @@ from jetstream.files import check_private
 PUBLISHER = "publisher.key"
 ALLOWED = "allowed"
 LARGEST_BYTES = 4096
-"""of a key file; what is longer is none"""
+"""Largest key file, in bytes; a longer one is refused."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
 Hex = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 
 
 class KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A pair, as its file holds it. `server`: the public key of the publisher that a subscriber listens to."""
+    """A key pair, as in its file. `server` is the public key of the publisher that a subscriber listens to."""
 
     name: str
     public: Hex
     secret: Hex
     server: Hex | None = None
 
-    def __repr__(self) -> str:  # whatever prints it must not print the secret
+    def __repr__(self) -> str:  # leaves out the secret, so that no log shows it
         return f"KeyFile(name={self.name!r}, public={self.public!r})"
 
     def authenticate(self, socket: "zmq.Socket[Any]", server: str | None) -> None:
@@ -53,7 +53,11 @@ class KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def new(path: Path, name: str, server: str | None = None) -> KeyFile:
-    """A new pair in a new file of mode 0600. Raises UserError: there is one already, or it can't be written."""
+    """Make a key pair and write it to the new file `path`, mode 0600.
+
+    Raises UserError when the file exists already, it can't be written, the name or `server` is not valid, or this
+    ZeroMQ has no CURVE.
+    """
     if not zmq.has("curve"):
         raise UserError("this ZeroMQ has no CURVE, so no keys; install `pyzmq` as a wheel from PyPI")
     public, secret = (zmq.utils.z85.decode(key).hex() for key in zmq.curve_keypair())
@@ -63,14 +67,14 @@ def new(path: Path, name: str, server: str | None = None) -> KeyFile:
         with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
             file.write(msgspec.json.format(msgspec.json.encode(pair), indent=1) + b"\n")
     except FileExistsError:
-        raise UserError(f"{path}: there is a key already; remove it first if nobody needs it any more") from None
+        raise UserError(f"{path}: there is a key already; remove it first if it is no longer needed") from None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; name a folder that can be written") from None
     return pair
 
 
 def read(path: Path) -> KeyFile:
-    """Raises UserError: it can't be read, is no key file, or others can read it."""
+    """The pair in a key file. Raises UserError when it can't be read, is no key file, or others can read it."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:
@@ -82,7 +86,7 @@ def read(path: Path) -> KeyFile:
 
 
 def parse(content: bytes, where: str) -> KeyFile:
-    """A key file's content. Raises UserError, which never quotes what was in it."""
+    """The pair in a key file's content; `where` begins the error. Raises UserError, which never quotes the content."""
     try:
         return msgspec.json.decode(content, type=KeyFile)
     except GARBLED:
@@ -90,12 +94,16 @@ def parse(content: bytes, where: str) -> KeyFile:
 
 
 def publisher(folder: Path) -> KeyFile:
-    """This machine's pair. Raises UserError."""
+    """This machine's pair, in `folder`. Raises what `read` raises."""
     return read(folder / PUBLISHER)
 
 
 def allow(folder: Path, name: str, public: str) -> None:
-    """Let a subscriber listen, from now on; its earlier key counts no more. Raises UserError."""
+    """Add a subscriber's public key to the list, in place of its earlier key.
+
+    Raises UserError when the name or the key is not valid, another subscriber has the key, or the list can't be written
+    or is not protected.
+    """
     path = folder / ALLOWED / f"{check_name(name)}.pub"
     public = check_public(public)
     if taken := [other for other, key in allowed(folder).items() if key.hex() == public and other != path.stem]:
@@ -107,26 +115,28 @@ def allow(folder: Path, name: str, public: str) -> None:
         raise UserError(f"{path}: {error.strerror}; name a folder that can be written with --dir") from None
     if name not in allowed(folder):
         raise UserError(
-            f"{path}: counts for nobody: others can write to its folder, or own it; run `chmod 700 {path.parent}`, and "
-            "make it this user's with chown"
+            f"{path}: has no effect, because other users can write to its folder or own it; run "
+            f"`chmod 700 {path.parent}`, and make it this user's with chown"
         )
 
 
 def revoke(folder: Path, name: str) -> None:
-    """Let a subscriber listen no more, one that is connected too. Raises UserError."""
+    """Remove a subscriber from the list; a running pipeline disconnects it. Raises UserError when it is not there."""
     path = folder / ALLOWED / f"{check_name(name)}.pub"
     try:
         path.unlink()
     except FileNotFoundError:
-        there = ", ".join(allowed(folder)) or "nobody"
-        raise UserError(f"{name}: not on the list of {folder}; there are: {there}") from None
+        names = ", ".join(allowed(folder)) or "nobody"
+        raise UserError(f"{name}: not on the list of {folder}; there are: {names}") from None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; make its folder writable") from None
 
 
 def allowed(folder: Path) -> dict[str, bytes]:
-    """Who may listen, with each one's public key. What is damaged, a link or another's to write allows nobody, nor does
-    what can't be read now."""
+    """The subscribers on the list, by name, with their public keys (32 bytes).
+
+    Leaves out a file that is damaged, a link, unreadable, or writable by other users; all, if the folder is.
+    """
     found = {}
     with contextlib.suppress(OSError):
         paths = sorted((folder / ALLOWED).glob("*.pub")) if _is_ours(os.stat(folder / ALLOWED)) else []
@@ -137,9 +147,9 @@ def allowed(folder: Path) -> dict[str, bytes]:
 
 
 def _listed(path: Path) -> bytes | None:
-    """The public key in a file of the list."""
+    """The public key in a file of the list; None where the file doesn't count."""
     try:
-        # a link is none of our files, and a pipe must not hold up who asks
+        # a link could lead to another user's file, and opening a pipe must not block
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode) or not _is_ours(status) or status.st_size > LARGEST_BYTES:
@@ -151,21 +161,22 @@ def _listed(path: Path) -> bytes | None:
 
 
 def _is_ours(status: os.stat_result) -> bool:
-    """Nobody but this user and root can have written it."""
+    """Whether only this user and root can have written it."""
     return status.st_uid in (os.getuid(), 0) and not status.st_mode & 0o022
 
 
 def check_name(name: str) -> str:
+    """`name`, if it may name a key. Raises UserError."""
     if not _NAME.fullmatch(name):
         raise UserError(f"{name}: not a name for a key; use up to 40 letters, digits, _ and -")
     return name
 
 
 def check_public(text: str) -> str:
-    """A public key, or a key file's, as text. Raises UserError."""
+    """The public key that `text` is, or that is in the key file `text`, in lower case. Raises UserError for neither."""
     if re.fullmatch(r"[0-9a-fA-F]{64}", text):
         return text.lower()
-    if os.path.isfile(text):  # false, where Path raises, for what is too long or may not be looked at
+    if os.path.isfile(text):  # unlike Path's, false for a name too long or in a folder that can't be entered
         return read(Path(text)).public
     raise UserError(
         f"{text}: neither a public key (64 hexadecimal digits) nor a key file; `jetstream keys new` makes both"

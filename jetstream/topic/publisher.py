@@ -1,4 +1,7 @@
-"""The detections topic's bound socket, and who may listen to it."""
+"""The detections topic's PUB socket, and the check of who may subscribe.
+
+Knows no event.
+"""
 
 import contextlib
 import logging
@@ -15,116 +18,130 @@ from jetstream.ipc.bus import has_listener
 from jetstream.topic import keys
 from jetstream.topic.zap import ZapAuthenticator
 
-log = logging.getLogger("jetstream")
+log = logging.getLogger(__name__)
 
 HIGH_WATER = 256
-"""messages that a subscriber may be behind before it loses some: ten seconds of one camera"""
+"""ZeroMQ high-water mark: messages queued for a slow subscriber before some are dropped; 10 s of one camera."""
 LARGEST_ASKED = 1024
-"""bytes that a subscriber may send at once; a subscription has a camera's name"""
+"""Largest message that a subscriber may send, in bytes; a subscription has a camera's name."""
 HANDSHAKE_S = 5.0
-"""a connection that hasn't said by then that it speaks ZeroMQ, and who it is, is closed"""
+"""A connection whose ZeroMQ and CURVE handshakes take longer, in seconds, is closed."""
 
 
 class Topic:
-    """The bound socket. With keys, nothing is sent to anybody who was taken off the list, connected or not."""
+    """The bound socket. With keys, a subscriber that was removed from the list gets nothing more, even if connected.
+
+    Raises what `bind` raises.
+    """
 
     def __init__(self, settings: PublishConfig) -> None:
         self._settings = settings
-        self._list = AllowList(Path(settings.keys)) if settings.keys else None
-        self._doorman = ZapAuthenticator(self._list.has) if self._list is not None else None
+        self._allowed = AllowList(Path(settings.keys)) if settings.keys else None
+        self._authenticator = ZapAuthenticator(self._allowed.has) if self._allowed is not None else None
         try:
-            self._socket = bind(settings, self._doorman)
+            self._socket = bind(settings, self._authenticator)
         except BaseException:
             self.close()
             raise
 
     def send(self, name: bytes, body: bytes) -> None:
-        if self._list is not None and self._list.lost_somebody():
-            log.info("the list of who may listen got shorter: all are disconnected, and whoever may is back at once")
+        """Publish one message: `name` is what subscriptions are compared with, `body` msgpack. Never blocks."""
+        if self._allowed is not None and self._allowed.has_revoked():
+            log.info("a subscriber's key was revoked: all subscribers are disconnected, those with a key reconnect")
             self._socket.close(linger=0)
-            self._socket = bind(self._settings, self._doorman)
+            self._socket = bind(self._settings, self._authenticator)
         self._socket.send_multipart([name, body])
 
     def close(self) -> None:
         if hasattr(self, "_socket"):
             self._socket.close()
-        if self._doorman is not None:
-            self._doorman.close()
+        if self._authenticator is not None:
+            self._authenticator.close()
 
 
-def opened(settings: PublishConfig) -> "contextlib.closing[Topic]":
-    """Raises UserError when the endpoint can't be had, or a key is missing or can be read by others."""
+def open_topic(settings: PublishConfig) -> "contextlib.closing[Topic]":
+    """The topic, closed at the end of a `with` block.
+
+    Raises UserError when the endpoint can't be bound, or a key file is missing or readable by others.
+    """
     return contextlib.closing(Topic(settings))
 
 
 class AllowList:
-    """Who may listen, as the folder of keys says it now; and this machine's own user, by the publisher's key."""
+    """The public keys that may subscribe: those in the folder of keys now, and the publisher's own."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._own = bytes.fromhex(keys.publisher(folder).public)
         self._changed_ns = self._stamp()
-        self._let_in: set[bytes] = set()
-        self._lock = threading.Lock()  # else a key could go after `has` found it and before it stands in _let_in
+        self._admitted: set[bytes] = set()
+        self._lock = threading.Lock()  # else a key could be revoked after `has` found it and before it is in _admitted
 
     def has(self, public: bytes) -> bool:
-        """Asked by the doorman's thread, at every handshake."""
+        """Whether the public key (32 bytes) may subscribe; the ZAP authenticator's thread asks at each handshake."""
         if public == self._own:
             return True
         with self._lock:
             is_allowed = public in keys.allowed(self._folder).values()
             if is_allowed:
-                self._let_in.add(public)
+                self._admitted.add(public)
         return is_allowed
 
-    def lost_somebody(self) -> bool:
-        """Whether somebody who was let in is on the list no more, or the list can't be read: then all must be
-        disconnected. One stat, as long as nothing changes."""
+    def has_revoked(self) -> bool:
+        """Whether, since the last call, a key that was admitted left the list, or the list became unreadable.
+
+        All subscribers must be disconnected then. Costs one stat while the folder is unchanged.
+        """
         if (changed_ns := self._stamp()) == self._changed_ns:
             return False
         self._changed_ns = changed_ns
         with self._lock:
-            is_lost = not self._let_in <= set(keys.allowed(self._folder).values())
+            is_lost = not self._admitted <= set(keys.allowed(self._folder).values())
             if is_lost:
-                self._let_in.clear()
+                self._admitted.clear()
         return is_lost
 
     def _stamp(self) -> int:
         try:
-            return os.stat(self._folder / keys.ALLOWED).st_mtime_ns  # files appear, go and are replaced in it
+            return os.stat(self._folder / keys.ALLOWED).st_mtime_ns  # changes with each file added, removed or replaced
         except OSError:
             return 0
 
 
-def bind(settings: PublishConfig, doorman: ZapAuthenticator | None = None) -> "zmq.Socket[bytes]":
-    """The topic's socket. Raises UserError when the endpoint can't be had, or the publisher's key."""
+def bind(settings: PublishConfig, authenticator: ZapAuthenticator | None = None) -> "zmq.Socket[bytes]":
+    """The topic's bound PUB socket, guarded by `authenticator` if given.
+
+    Raises UserError when the endpoint can't be bound, or the publisher's key can't be read.
+    """
     endpoint = settings.endpoint
     if endpoint.startswith("ipc://") and has_listener(endpoint.removeprefix("ipc://")):
-        raise UserError(f"publish.endpoint: {endpoint}: another program has it; choose another, or stop that one")
+        raise UserError(f"publish.endpoint: {endpoint}: another program uses it; choose another, or stop that program")
     pair = keys.publisher(Path(settings.keys)) if settings.keys else None
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
     socket.set(zmq.SNDHWM, HIGH_WATER)
     socket.set(zmq.LINGER, 500)
     socket.set(zmq.MAXMSGSIZE, LARGEST_ASKED)
     socket.set(zmq.HANDSHAKE_IVL, int(HANDSHAKE_S * 1000))
-    socket.set(zmq.TCP_KEEPALIVE, 1)  # a subscriber that was cut off must not stay for ever
+    socket.set(zmq.TCP_KEEPALIVE, 1)  # closes the connection of a subscriber that lost its network
     socket.set(zmq.TCP_KEEPALIVE_IDLE, 60)
     socket.set(zmq.IPV6, int("[" in endpoint))
     if pair is not None:
         pair.authenticate(socket, None)
-        if doorman is not None:
-            doorman.guard(socket)
+        if authenticator is not None:
+            authenticator.guard(socket)
     try:
         _bind(socket, endpoint)
     except zmq.ZMQError as error:
         socket.close(linger=0)
         why = zmq.strerror(error.errno or 0)
-        raise UserError(f"publish.endpoint: {endpoint}: {why}; choose another, or stop who has it") from None
+        raise UserError(
+            f"publish.endpoint: {endpoint}: {why}; choose another, or stop the program that uses it"
+        ) from None
     return socket
 
 
 def _bind(socket: "zmq.Socket[bytes]", endpoint: str) -> None:
-    """A moment later where the address was ours until now: ZeroMQ lets go of it in a thread of its own."""
+    """Bind, with retries: after `close` ZeroMQ releases an address in its own thread, a moment later."""
     for wait_s in (0.01, 0.05, 0.2, 0.5):
         try:
             socket.bind(endpoint)

@@ -1,6 +1,6 @@
-"""`jetstream top` and `jetstream subscribe`: what a running pipeline says of itself, and what it sees.
+"""A subscriber of the detections topic, for `jetstream subscribe`.
 
-Knows only the two sockets; changes nothing.
+Knows no config and no run directory.
 """
 
 import math
@@ -19,16 +19,16 @@ from jetstream.topic.keys import KeyFile
 
 REFUSAL_TURN_MS = 200
 QUIET_S = 5.0
-"""without a message, before somebody who waits is told so"""
+"""After so long without a message, in seconds, the user is told once."""
 
 
 def detections(
-    address: str, camera: str = "", key: KeyFile | None = None, told: Callable[[str], None] = lambda _: None
+    address: str, camera: str = "", key: KeyFile | None = None, say: Callable[[str], None] = lambda _: None
 ) -> Iterator[dict[str, Any]]:
-    """The messages of a detections topic, as maps, for ever; of one camera or all. What is none is passed over.
+    """The messages of a detections topic, as maps, without end; of one camera, or of all (""). Skips other bytes.
 
-    `key` shows who asks; `told` hears when it, or having none, is the reason that nothing comes, and once when nothing
-    has come for QUIET_S. Raises UserError: a bad address.
+    `key` is the subscriber's pair. `say` gets a line for the user when the publisher refuses the connection, and once
+    when nothing has arrived for QUIET_S. Raises UserError for a bad address.
     """
     topic = f"detections.{camera}".encode()
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
@@ -40,17 +40,17 @@ def detections(
     refusals = _refusals(socket)
     try:
         socket.connect(address)
-        tell_at_s = time.monotonic() + QUIET_S
+        quiet_at_s = time.monotonic() + QUIET_S
         while True:
             while not socket.poll(REFUSAL_TURN_MS):
                 if refusals.poll(0):
-                    tell_at_s = math.inf
-                    told(_why(refusals.recv_multipart(), address, key))
-                if time.monotonic() > tell_at_s:
-                    tell_at_s = math.inf
+                    quiet_at_s = math.inf
+                    say(_refusal(refusals.recv_multipart(), address, key))
+                if time.monotonic() > quiet_at_s:
+                    quiet_at_s = math.inf
                     of = f" of camera {camera}" if camera else ""
-                    told(f"{address}: nothing{of} so far; it waits on for a pipeline that publishes there")
-            tell_at_s = math.inf
+                    say(f"{address}: no message{of} so far; still waiting for a pipeline that publishes there")
+            quiet_at_s = math.inf
             event = event_in(socket.recv_multipart(), topic, camera)
             if event is not None:
                 yield event
@@ -63,7 +63,7 @@ def detections(
 
 
 def event_in(frames: list[bytes], topic: bytes, camera: str) -> dict[str, Any] | None:
-    """The map of a message, as far as `line` needs it whole; None where it is another camera's, or garbage."""
+    """A message's map, checked for all that `line` needs; None for another camera's, or bytes that are no event."""
     if len(frames) != 2 or (camera and frames[0] != topic):  # a subscription is a prefix: `door` also gets `door2`
         return None
     try:
@@ -75,19 +75,20 @@ def event_in(frames: list[bytes], topic: bytes, camera: str) -> dict[str, Any] |
 
 
 def _refusals(socket: "zmq.Socket[bytes]") -> "zmq.Socket[bytes]":
-    """What ZeroMQ tells of handshakes that failed."""
+    """ZeroMQ's monitor socket of `socket`, which reports failed handshakes."""
     monitor: zmq.Socket[bytes] = socket.get_monitor_socket(
         zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
     )
     return monitor
 
 
-def _why(told: list[bytes], address: str, key: KeyFile | None) -> str:
+def _refusal(report: list[bytes], address: str, key: KeyFile | None) -> str:
+    """Why the handshake failed, for the user; `report` is a message of the monitor socket."""
     if key is None:
-        return f"{address}: refused: it wants a key, or isn't a topic; name yours with --key"
-    if int.from_bytes(told[0][:2], sys.byteorder) == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+        return f"{address}: refused: the publisher asks for a key, or this is no topic; name your key with --key"
+    if int.from_bytes(report[0][:2], sys.byteorder) == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
         return f"{address}: refused: the key {key.name} is not on its list (`jetstream keys allow` there adds it)"
-    return f"{address}: refused: it has no keys, another one than {key.name} expects, or isn't a topic"
+    return f"{address}: refused: the publisher has no keys, or not the one that {key.name} expects, or this is no topic"
 
 
 def line(event: dict[str, Any]) -> str:
@@ -97,4 +98,4 @@ def line(event: dict[str, Any]) -> str:
         for track in event["tracks"]
     )
     text = f"{event['wall'][11:23]} {event['camera']} {faces or '-'}"
-    return "".join(letter if letter.isprintable() else "?" for letter in text)  # a terminal obeys some letters
+    return "".join(letter if letter.isprintable() else "?" for letter in text)  # no control codes to the terminal

@@ -1,6 +1,6 @@
-"""Answers ZeroMQ's question who may connect (ZAP, RFC 27 of zeromq.org), by public keys.
+"""The ZAP authenticator: tells ZeroMQ which CURVE clients may connect (RFC 27 of zeromq.org), by their public keys.
 
-Knows no file: whoever opens it says which keys are allowed, each time anew. One a ZeroMQ context.
+Knows no file: a function says for each connection whether its key is allowed. One authenticator per ZeroMQ context.
 """
 
 import threading
@@ -11,14 +11,14 @@ import zmq
 
 DOMAIN = b"jetstream"
 ADDRESS = "inproc://zeromq.zap.01"
-"""where ZeroMQ asks, by RFC 27"""
+"""Where ZeroMQ sends its requests, by RFC 27."""
 _TURN_MS = 100
 
 
 class ZapAuthenticator:
-    """A context manager. A thread of its own answers, since ZeroMQ asks while the socket's owner is at work.
+    """A context manager. Its own thread answers, because ZeroMQ asks while the socket's owner is busy.
 
-    `is_allowed` gets a client's public key (32 bytes). Where it raises OSError, that client isn't let in now.
+    `is_allowed` gets a client's public key (32 bytes). Where it raises OSError, that connection is refused.
     """
 
     def __init__(self, is_allowed: Callable[[bytes], bool]) -> None:
@@ -27,7 +27,7 @@ class ZapAuthenticator:
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.REP)
         self._socket.set(zmq.LINGER, 0)
         self._socket.bind(ADDRESS)
-        self._thread = threading.Thread(target=self._serve, name="doorman", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name="zap", daemon=True)
         self._thread.start()
 
     def _serve(self) -> None:
@@ -35,36 +35,37 @@ class ZapAuthenticator:
             while not self._ended.is_set():
                 if self._socket.poll(_TURN_MS):
                     self._socket.send_multipart(self.answer(self._socket.recv_multipart()))
-            self._socket.unbind(ADDRESS)  # at once; `close` would let go of it a moment later
+            self._socket.unbind(ADDRESS)  # at once; `close` would release it a moment later
         except zmq.ContextTerminated:
             pass
         finally:
             self._socket.close(linger=0)
 
     def answer(self, question: list[bytes]) -> list[bytes]:
-        """A reply's frames; only a CURVE client with an allowed key in our domain gets in."""
+        """The frames of the reply to a ZAP request: 200 for a CURVE client with an allowed key in DOMAIN, else 400."""
         version, request, domain, _, _, mechanism, *credentials = [*question, *[b""] * max(0, 6 - len(question))]
         known = (
             (version, domain, mechanism) == (b"1.0", DOMAIN, b"CURVE")
             and len(credentials) == 1
-            and self._lets_in(credentials[0])
+            and self._is_admitted(credentials[0])
         )
         status = (b"200", b"OK") if known else (b"400", b"this key is not on the list")
         return [b"1.0", request, *status, b"", b""]
 
-    def _lets_in(self, public: bytes) -> bool:
-        """Without this thread nobody would get in any more, so no moment without a file descriptor may end it."""
+    def _is_admitted(self, public: bytes) -> bool:
+        """`is_allowed`, or False on OSError, such as no free file descriptor: this thread must survive that."""
         try:
             return self._is_allowed(public)
         except OSError:
             return False
 
     def guard(self, socket: "zmq.Socket[bytes]") -> None:
-        """Let nobody in whom this one doesn't, not even when it is gone."""
+        """Make `socket` refuse every client that this authenticator doesn't admit, also after it is closed."""
         socket.set(zmq.ZAP_DOMAIN, DOMAIN)
         socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)
 
     def close(self) -> None:
+        """End the thread and release the address."""
         self._ended.set()
         self._thread.join()
 

@@ -148,7 +148,7 @@ def file_decoders() -> Iterator[Decoder]:
         b"a/*.jpg",
     ]
     yield Decoder("source", addresses, _named, (JetstreamError,))
-    yield Decoder("doorman", [b"1.0\01\0jetstream\0\0\0CURVE\0" + b"k" * 32], _asked, ())
+    yield Decoder("zap", [b"1.0\01\0jetstream\0\0\0CURVE\0" + b"k" * 32], _asked, ())
 
 
 def _text(data: bytes) -> str:

@@ -324,6 +324,6 @@ def test_trace_without_a_pipeline_or_a_place_to_write_is_one_sentence(tmp_path: 
     nobody = jetstream("trace", "1", "-o", "t.json", *run_dir)
 
     assert nowhere.returncode == 2
-    assert f"--out {too_long}: name a file in a folder that is there" in nowhere.stderr
+    assert f"--out {too_long}: name a file in a folder that exists" in nowhere.stderr
     assert nobody.returncode == 1
     assert "no jetstream runs here" in nobody.stderr

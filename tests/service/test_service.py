@@ -173,7 +173,7 @@ def test_dry_run_prints_a_unit_that_systemd_takes_and_changes_nothing(jetstream:
     assert unit.is_ours(result.stdout)
     assert f"{DEFAULT} --headless" in result.stdout
     assert analyze("verify", str(written(tmp_path, result.stdout))).stderr == ""
-    assert "/etc/systemd/system/jetstream.service: would hold the lines above" in result.stderr
+    assert "/etc/systemd/system/jetstream.service: would contain the lines above" in result.stderr
 
 
 def test_dry_run_refuses_a_bad_config_and_a_bad_limit(jetstream: Command, tmp_path: Path) -> None:
@@ -190,7 +190,9 @@ def test_dry_run_refuses_a_bad_config_and_a_bad_limit(jetstream: Command, tmp_pa
 
 def test_without_root_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(UserError, match=r"needs root: put sudo before the command; `--dry-run` shows it without$"):
+    with pytest.raises(
+        UserError, match=r"needs root: put sudo before the command; `--dry-run` prints the unit without it$"
+    ):
         list(manage.install("", HERE, tmp_path, force=False, start=False))
     with pytest.raises(UserError, match=r"removes .*jetstream\.service, which needs root"):
         list(manage.uninstall(tmp_path, force=False))
@@ -243,7 +245,7 @@ def test_status_without_a_unit_is_exit_1(jetstream: Command) -> None:
     result = jetstream("service", "status")
 
     assert result.returncode == 1
-    assert "isn't there; `jetstream service install CONFIG` writes it" in result.stdout
+    assert "not found; `jetstream service install CONFIG` writes it" in result.stdout
 
 
 @pytest.fixture

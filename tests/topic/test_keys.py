@@ -26,7 +26,7 @@ from jetstream.events import Event
 from jetstream.runtime import run_dir
 from jetstream.topic import keys
 from jetstream.topic import subscriber as top
-from jetstream.topic.publisher import AllowList, Topic, bind, opened
+from jetstream.topic.publisher import AllowList, Topic, bind, open_topic
 from jetstream.topic.zap import ADDRESS, DOMAIN, ZapAuthenticator
 from tests.support.command import Command, free_port
 from tests.support.inside import Inside
@@ -150,16 +150,18 @@ def test_enrolling_from_a_running_track_listens_by_the_publishers_key(folder: Pa
 def test_subscriber_is_told_why_nothing_comes(talking: Talking, folder: Path) -> None:
     stranger = subscriber(folder, "stranger", on_list=False)
     assert "refused: the key stranger is not on its list" in refusal(talking.settings.endpoint, stranger)
-    assert "refused: it wants a key" in refusal(talking.settings.endpoint, None)
+    assert "refused: the publisher asks for a key" in refusal(talking.settings.endpoint, None)
     other = keys.new(folder.parent / "other.key", "other", stranger.public)
-    assert "refused: it has no keys, another one than other expects" in refusal(talking.settings.endpoint, other)
+    assert "refused: the publisher has no keys, or not the one that other expects" in refusal(
+        talking.settings.endpoint, other
+    )
 
 
 def test_subscriber_is_told_that_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(top, "QUIET_S", 0.3)
     address = f"tcp://127.0.0.1:{free_port()}"
-    assert f"{address}: nothing so far; it waits on" in refusal(address, None)
-    assert f"{address}: nothing of camera door so far" in refusal(address, None, "door")
+    assert f"{address}: no message so far; still waiting" in refusal(address, None)
+    assert f"{address}: no message of camera door so far" in refusal(address, None, "door")
 
 
 def refusal(endpoint: str, key: keys.KeyFile | None, camera: str = "") -> str:
@@ -171,10 +173,10 @@ def refusal(endpoint: str, key: keys.KeyFile | None, camera: str = "") -> str:
     return str(told.value)
 
 
-def test_topic_without_its_doorman_lets_nobody_in(folder: Path) -> None:
+def test_topic_without_its_authenticator_lets_nobody_in(folder: Path) -> None:
     settings = PublishConfig(endpoint=f"tcp://127.0.0.1:{free_port()}", keys=str(folder))
-    with ZapAuthenticator(lambda _: True) as doorman:
-        socket = bind(settings, doorman)
+    with ZapAuthenticator(lambda _: True) as authenticator:
+        socket = bind(settings, authenticator)
     with socket, listener(settings, subscriber(folder, "friend")) as friend:
         for _ in range(20):
             socket.send_multipart([b"detections.door", b"secret"])
@@ -194,10 +196,10 @@ def test_topic_without_its_doorman_lets_nobody_in(folder: Path) -> None:
         [b"1.0", b"1", DOMAIN, b"", b"", b"CURVE", bytes(32), bytes(32)],
     ],
 )
-def test_doorman_refuses_what_is_no_curve_client_of_ours(question: list[bytes]) -> None:
-    with ZapAuthenticator(lambda _: True) as doorman:
-        assert doorman.answer(question)[2] == b"400"
-        assert doorman.answer([b"1.0", b"1", DOMAIN, b"", b"", b"CURVE", bytes(32)])[2] == b"200"
+def test_authenticator_refuses_what_is_no_curve_client_of_ours(question: list[bytes]) -> None:
+    with ZapAuthenticator(lambda _: True) as authenticator:
+        assert authenticator.answer(question)[2] == b"400"
+        assert authenticator.answer([b"1.0", b"1", DOMAIN, b"", b"", b"CURVE", bytes(32)])[2] == b"200"
 
 
 @contextlib.contextmanager
@@ -211,7 +213,7 @@ def no_descriptor_left() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-def test_doorman_goes_on_after_a_moment_in_which_no_file_could_be_opened(folder: Path) -> None:
+def test_authenticator_goes_on_after_a_moment_in_which_no_file_could_be_opened(folder: Path) -> None:
     friend = bytes.fromhex(subscriber(folder, "friend").public)
     allowed = AllowList(folder)
 
@@ -224,7 +226,7 @@ def test_doorman_goes_on_after_a_moment_in_which_no_file_could_be_opened(folder:
 
         def answer(public: bytes) -> bytes:
             gate.send_multipart([b"1.0", b"1", DOMAIN, b"", b"", b"CURVE", public])
-            assert gate.poll(int(PATIENCE_S * 1000)), "the doorman is gone"
+            assert gate.poll(int(PATIENCE_S * 1000)), "the authenticator is gone"
             return gate.recv_multipart()[2]
 
         gate.connect(ADDRESS)
@@ -240,16 +242,16 @@ def test_whoever_was_let_in_is_missed_even_if_the_list_changed_unseen(folder: Pa
     friend = bytes.fromhex(subscriber(folder, "friend").public)
     allowed = AllowList(folder)
     keys.revoke(folder, "friend")
-    assert not allowed.lost_somebody(), "it never came in"
+    assert not allowed.has_revoked(), "it never came in"
     for _ in range(2):
         keys.allow(folder, "friend", friend.hex())
         assert allowed.has(friend)
         with no_descriptor_left():
-            assert allowed.lost_somebody()
+            assert allowed.has_revoked()
         assert allowed.has(friend)
         keys.revoke(folder, "friend")
-        assert allowed.lost_somebody()
-        assert not allowed.lost_somebody()
+        assert allowed.has_revoked()
+        assert not allowed.has_revoked()
 
 
 def greeting() -> bytes:
@@ -354,7 +356,7 @@ def test_what_is_another_users_or_no_key_in_length_allows_nobody(folder: Path, m
     assert list(keys.allowed(folder)) == ["friend", "space"]
     listed.chmod(0o770)
     assert keys.allowed(folder) == {}
-    with pytest.raises(UserError, match=rf"late\.pub: counts for nobody.*chmod 700 {listed}"):
+    with pytest.raises(UserError, match=rf"late\.pub: has no effect.*chmod 700 {listed}"):
         keys.allow(folder, "late", "ab" * 32)
     listed.chmod(0o700)
     for path in (listed / "friend.pub", listed):
@@ -412,7 +414,7 @@ def test_what_is_too_long_for_a_file_is_no_key(tmp_path: Path, words: tuple[str,
 def test_socket_path_that_is_too_long_is_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / ("x" * 120)
     with pytest.raises(UserError, match=rf"^publish\.endpoint: ipc://{path}: File name too long; choose another"):
-        opened(PublishConfig(endpoint=f"ipc://{path}"))
+        open_topic(PublishConfig(endpoint=f"ipc://{path}"))
 
 
 @pytest.mark.parametrize(
@@ -451,7 +453,7 @@ def test_commands_make_allow_list_and_revoke_keys_for_a_running_pipeline(tmp_pat
         subscribe = [sys.executable, "-m", "jetstream.cli", "subscribe", jetstream.endpoint]
         refused = subprocess.Popen(subscribe, env=jetstream.environment, stderr=subprocess.PIPE, text=True)
         assert refused.stderr is not None
-        assert "refused: it wants a key" in refused.stderr.readline()
+        assert "refused: the publisher asks for a key" in refused.stderr.readline()
         refused.kill()
         refused.communicate()
         key = keys.read(tmp_path / "dashboard.key")
