@@ -1,4 +1,4 @@
-"""What a process does that another one of jetstream started: it ends with that one."""
+"""A child process of jetstream ends with its parent."""
 
 import ctypes
 import signal
@@ -7,5 +7,8 @@ PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def die_with_parent() -> None:
-    """The kernel ends this process with the one that started it, even when it hangs. What it writes bears it."""
+    """Make the kernel send SIGKILL to this process when its parent ends, even when it hangs (PR_SET_PDEATHSIG).
+
+    Files must survive that: write them with `files.replace`.
+    """
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,6 +1,6 @@
-"""What this machine has for jetstream, in one look: driver, GPU, TensorRT, engines, kernels, memory, codecs, cameras.
+"""`jetstream doctor`: reports driver, GPU, TensorRT, engines, kernels, shared memory, codecs and cameras.
 
-Changes nothing and needs nothing; what is missing is said, and never an error.
+Changes nothing. A missing part is a line of the report, never an error.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ CODECS = ("h264", "hevc", "mjpeg", "mpeg4")
 
 
 class MachineFact(msgspec.Struct, frozen=True):
-    """One line: `found` is what is there, or why it isn't."""
+    """One line of the report: `found` is what was found, or why it is missing."""
 
     topic: str
     found: str
@@ -48,7 +48,7 @@ class DoctorReport(msgspec.Struct, frozen=True):
 
 
 def examine(config: Config) -> DoctorReport:
-    """Every fact. Takes some seconds where TensorRT is installed: a process of its own tries to import it."""
+    """Examine the machine for `config`. Takes some seconds with TensorRT: a child process tries to import it."""
     probe = prepare.probe() if bindings.is_installed() else BindingsProbe(tensorrt_missing="not installed")
     backend, why = _choice(config, probe)
     facts = (
@@ -65,7 +65,7 @@ def examine(config: Config) -> DoctorReport:
 
 
 def lines(report: DoctorReport) -> Iterator[str]:
-    """The report as text, one fact a line."""
+    """The report as text, a fact per line; a `-` marks what is missing."""
     width = max(len(fact.topic) for fact in report.facts)
     for fact in report.facts:
         yield f"{fact.topic:{width}}  {'' if fact.ok else '- '}{fact.found}"
@@ -87,8 +87,8 @@ def _choice(config: Config, probe: BindingsProbe) -> tuple[str, str]:
     if choice.best == "tensorrt" and (missing := probe.tensorrt_missing or probe.pycuda_missing):
         return choice.order[1], missing
     if config.gpu.backend != "auto":
-        return choice.best, f'gpu.backend = "{config.gpu.backend}" says so'
-    return choice.best, f"auto takes {NAMES[choice.best]}: {choice.why}"
+        return choice.best, f'set by gpu.backend = "{config.gpu.backend}"'
+    return choice.best, f"auto uses {NAMES[choice.best]}: {choice.why}"
 
 
 def _machine() -> Iterator[MachineFact]:
@@ -117,7 +117,7 @@ def _driver() -> MachineFact:
     with contextlib.suppress(OSError):
         words = Path("/proc/driver/nvidia/version").read_text()
         version = next(iter(re.findall(r"\b\d+\.\d+(?:\.\d+)?\b", words)), "")
-    return MachineFact("driver", f"{version or 'there'}, runs CUDA up to {newest}")
+    return MachineFact("driver", f"{version or 'installed'}, runs CUDA up to {newest}")
 
 
 def _packages(probe: BindingsProbe) -> Iterator[MachineFact]:
@@ -135,12 +135,14 @@ def _pycuda() -> str:
 
 
 def _compilers() -> Iterator[MachineFact]:
-    there = list(compilers.found())
+    installed = list(compilers.found())
     for kind in ("nvcc", "NVRTC"):
-        said = [
-            f"{name.removeprefix(kind).strip()} ({path})".strip() for name, path, _ in there if name.startswith(kind)
+        versions = [
+            f"{name.removeprefix(kind).strip()} ({path})".strip()
+            for name, path, _ in installed
+            if name.startswith(kind)
         ]
-        yield MachineFact(kind, ", ".join(said) or "not found", bool(said))
+        yield MachineFact(kind, ", ".join(versions) or "not found", bool(versions))
 
 
 def _shared_memory() -> MachineFact:
@@ -175,7 +177,7 @@ def _has_codec(av: Any, name: str, mode: str) -> bool:
 
 def _gstreamer() -> MachineFact:
     version = gstreamer_process.version()
-    missing = f"no {gstreamer_process.PROGRAM}; `gst:` sources need the package gstreamer1.0-tools"
+    missing = f"{gstreamer_process.PROGRAM} not found; `gst:` sources need the package gstreamer1.0-tools"
     return MachineFact("GStreamer", version or missing, version is not None)
 
 
@@ -188,7 +190,7 @@ def _cameras() -> Iterator[MachineFact]:
         with contextlib.suppress(OSError):
             name = Path(f"/sys/class/video4linux/{device.name}/name").read_text().strip()
         able = os.access(device, os.R_OK | os.W_OK)
-        denied = "" if able else ", can't be opened: add yourself to the group video"
+        denied = "" if able else ", no access: add your user to the group video"
         yield MachineFact("camera", f"{device} {name}{denied}", able)
 
 
@@ -201,7 +203,7 @@ def _engines(config: Config, probe: BindingsProbe) -> list[EngineFile]:
 
 
 def _kernels(config: Config, probe: BindingsProbe) -> Iterator[EngineFile]:
-    """Also the file that is missing, where TensorRT could use it."""
+    """The kernel files in the engines folder, and the one that TensorRT could use but that is missing."""
     capability = ""
     with contextlib.suppress(UnavailableError):
         capability = cuda_driver.gpu(config.gpu.device).capability if probe.tensorrt else ""

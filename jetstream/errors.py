@@ -1,6 +1,6 @@
-"""The few exceptions users see: each is one clear sentence and knows its exit code.
+"""The exceptions that users see: each holds one sentence and has an exit code.
 
-Knows nothing else of the program; every layer may raise these, `cli` prints them without a traceback.
+Imports nothing else of the program. Every layer may raise these; `cli` prints them without a traceback.
 """
 
 import msgspec
@@ -13,7 +13,7 @@ class JetstreamError(Exception):
 
 
 class UserError(JetstreamError):
-    """Wrong usage: an option, a config value, or an input the user named."""
+    """Wrong usage: an option, a config value, or an input that the user named."""
 
     exit_code = 2
 
@@ -23,22 +23,22 @@ class SourceError(JetstreamError):
 
 
 class StuckError(SourceError):
-    """A camera's driver that hangs: only a new process helps."""
+    """A camera whose driver hangs: only a new process helps."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h
 
 
 class ModelError(JetstreamError):
-    """A model that is missing, damaged, or not what was expected."""
+    """A model that is missing, damaged, or not the expected one."""
 
 
 class RingError(JetstreamError):
-    """Shared memory that can't be had, or that isn't ours."""
+    """Shared memory that can't be reserved or opened, or that is no frame ring of this user."""
 
 
 class PipelineError(JetstreamError):
-    """The pipeline can't go on: a stage keeps failing, or another instance is in the way."""
+    """The pipeline can't run on: a stage keeps failing, or another instance uses the same folder."""
 
 
 GARBLED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What decoding raises for bytes that are no message."""
+"""The exceptions that msgspec raises for bytes that are no valid message."""

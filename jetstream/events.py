@@ -1,4 +1,4 @@
-"""The public form of tracked frames: an event line of a recording, and a map of the detections topic.
+"""The public form of tracked frames: an event line of a recording, and a message of the detections topic.
 
 Knows no socket and no file.
 """
@@ -41,10 +41,11 @@ class Event(msgspec.Struct, frozen=True):
 
 
 def event_of(tracked: Tracked, hop: str = "", at_ns: int = 0) -> Event:
-    """The public form of `tracked`: pixels to 2 decimals, scores to 4, times to a microsecond and a millisecond.
+    """The public form of `tracked`: px to 2 decimals, scores to 4, pts to a microsecond, other times to a millisecond.
 
-    `hop` and `at_ns` name the last hop (`published`, `recorded`) and its time of CLOCK_MONOTONIC. Frames that went
-    through one process have no hops. A vote for unknown loses its photo: what is kept of a stranger names nobody.
+    `hop` names the last hop (`published`, `recorded`) and `at_ns` is its time of CLOCK_MONOTONIC. Frames of `replay`,
+    which runs in one process, have no hops. A vote for unknown is written without its photo, so that the record of a
+    stranger names no enrolled person.
     """
     frame = tracked.frame
     return Event(
@@ -65,19 +66,19 @@ def _hops_ms(frame: FrameRef, hop: str, at_ns: int) -> dict[str, float]:
 
 
 def iso_time(wall_ns: int) -> str:
-    """ISO 8601 in UTC, to the millisecond."""
+    """A time of CLOCK_REALTIME as ISO 8601 in UTC, to the millisecond."""
     return (
         datetime.fromtimestamp(wall_ns * 1e-9, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     )
 
 
 def topic_of(event: Event, *, epoch: int, seq: int) -> dict[str, Any]:
-    """The map of a detections message: an event line plus what a subscriber needs to see what it missed."""
+    """The map of a detections message: an event line, with `epoch` and `seq`, which show a subscriber lost messages."""
     return {"epoch": epoch, "seq": seq, **msgspec.to_builtins(event)}
 
 
 def gallery_topic_of(in_use: InUse, *, epoch: int, seq: int, wall_ns: int) -> dict[str, Any]:
-    """The map of a `gallery` message: which gallery names come from, by its hash; no names."""
+    """The map of a `gallery` message: the hash and the counts of the gallery in use; no names."""
     return {
         "epoch": epoch,
         "seq": seq,
@@ -115,5 +116,5 @@ def _event_vote(vote: NameCandidate) -> NameCandidate:
 
 
 def pairs(landmarks: Sequence[float]) -> tuple[tuple[float, float], ...]:
-    """Ten numbers as five (x, y), to 2 decimals."""
+    """x1, y1, ..., x5, y5 as five (x, y), px to 2 decimals."""
     return tuple((round(landmarks[i], 2), round(landmarks[i + 1], 2)) for i in range(0, 10, 2))

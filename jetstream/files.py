@@ -1,6 +1,6 @@
-"""Files that appear whole or not at all, even when the power fails.
+"""Atomic writes, and the check that a file with a secret is private.
 
-Knows no format. What an interrupted write leaves is a hidden file beside the target.
+Knows no format. An interrupted write leaves at most a hidden file beside the target.
 """
 
 import errno
@@ -13,9 +13,10 @@ from jetstream.errors import UserError
 
 
 def replace(path: Path, content: bytes, *, mode: int = 0o666) -> None:
-    """Write `path`, or put new content in its place, and have it on the disk before returning.
+    """Write `path` in one step, in place of an existing file, and flush it to the disk before returning.
 
-    `mode` is the new file's, less the umask. Raises OSError; what was there before is then still there.
+    After a crash or a power failure, the old or the new content is there, whole. `mode` applies less the umask. Raises
+    OSError; the old file is unchanged then.
     """
     if not path.name:  # such as `.`
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -36,13 +37,13 @@ def replace(path: Path, content: bytes, *, mode: int = 0o666) -> None:
 
 
 def check_private(path: Path, status: os.stat_result) -> None:
-    """Raises UserError unless it is a file that only its owner can read, who is this user or root."""
+    """Raises UserError unless `status` is of a regular file that only its owner can read: this user or root."""
     if not stat.S_ISREG(status.st_mode):
-        raise UserError(f"{path}: not a file; name the file of the secret")
+        raise UserError(f"{path}: not a file; name the file with the secret")
     if status.st_mode & 0o077:
         raise UserError(
             f"{path}: others can read it (mode {status.st_mode & 0o777:04o}); run `chmod 600 {path}`, "
-            "and replace what is in it if somebody may have"
+            "and replace the secret in it if somebody may have read it"
         )
     if status.st_uid not in (os.getuid(), 0):
-        raise UserError(f"{path}: another user's; make it this user's with chown")
+        raise UserError(f"{path}: belongs to another user; make it this user's with chown")

@@ -1,6 +1,6 @@
-"""Log lines: as text, as JSON, or as fields of systemd's journal; without passwords, and a repeated one summed up.
+"""Log lines as text, as JSON, or as fields of systemd's journal. Passwords are masked and repeated lines are counted.
 
-Knows no stage. Nobody's face and nobody's sighting is ever logged: that is what events are for.
+Knows no stage. No log line says who was seen: only events do.
 """
 
 import contextlib
@@ -19,11 +19,12 @@ from typing import TextIO
 
 JOURNAL = "/run/systemd/journal/socket"
 LONGEST_CHARACTERS = 4000
-"""of one message; a datagram to the journal must fit into a socket's buffer"""
-OFTEN, WINDOW_S = 3, 60.0
-"""so many lines alike in this time are told; the others are counted, and told as one when it is over"""
-MOST_KINDS = 256
-"""kinds of lines that are remembered at once"""
+"""Longest message; a datagram to the journal must fit into a socket's buffer."""
+MOST_ALIKE, WINDOW_S = 3, 60.0
+"""The first MOST_ALIKE similar lines within WINDOW_S seconds are written. The others are counted, and one line with the
+count follows after that time."""
+MOST_PATTERNS = 256
+"""Similar lines are counted for at most so many patterns at once; lines of further patterns are all written."""
 PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 
 _PASSWORD = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)[^\s/?#]*@")
@@ -31,10 +32,10 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 def set_up_logging(name: str, level: str, form: str = "text") -> None:
-    """Log what this process has to say, under its `name`, from `level` up. May be called again.
+    """Write this process's log lines from `level` (`debug`, `info`, `warning`, `error`) up, under its `name`.
 
-    `form`: `text`, lines `jetstream <level> <process>: <text>` on standard error, or the journal's fields where that is
-    the journal; `json`, an object a line.
+    `form` is `text`, lines `jetstream <level> <process>: <text>` on standard error, or fields where that is systemd's
+    journal; or `json`, an object per line. A second call replaces the first.
     """
     handler = LineHandler(name, form)
     root = logging.getLogger()
@@ -45,21 +46,23 @@ def set_up_logging(name: str, level: str, form: str = "text") -> None:
     root.setLevel(level.upper())
 
 
-def last_words(text: str) -> None:
-    """Why the command ends: in the form of its other lines, where programs read these; else for people."""
-    if any(isinstance(handler, LineHandler) and handler.is_for_programs for handler in logging.getLogger().handlers):
+def log_end(text: str) -> None:
+    """Write why the command ends: as a log line where the log is machine-readable, else plainly on standard error."""
+    if any(
+        isinstance(handler, LineHandler) and handler.is_machine_readable for handler in logging.getLogger().handlers
+    ):
         logging.getLogger("jetstream").error("%s", text)
     else:
         print(f"jetstream: {masked(text)}", file=sys.stderr)
 
 
 def masked(text: str) -> str:
-    """Without user and password of any address in it. A last guard: who writes a line masks its source already."""
+    """`text` with `***` for the user and password of every URL. A second safeguard: callers mask sources already."""
     return _PASSWORD.sub(r"\1***@", text)
 
 
 class LineHandler(logging.Handler):
-    """Writes each record as one line or datagram."""
+    """Writes each record as one line to `stream` (standard error by default), or as one datagram to `journal`."""
 
     def __init__(self, name: str, form: str = "text", stream: TextIO | None = None, journal: str = JOURNAL) -> None:
         super().__init__()
@@ -71,54 +74,56 @@ class LineHandler(logging.Handler):
         self._timer: threading.Timer | None = None
 
     @property
-    def is_for_programs(self) -> bool:
+    def is_machine_readable(self) -> bool:
+        """Whether lines go out as JSON or as the journal's fields."""
         return self._json or self._journal is not None
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Write the record, or count it as a repetition."""
         try:
             text = record.getMessage()
             if record.exc_info:
                 text = f"{text}\n{logging.Formatter().formatException(record.exc_info)}"
             text = masked(text)[:LONGEST_CHARACTERS]
-            self._tell_of_repeats()
-            if self._repeats.is_told(record.levelno, text, time.monotonic()):
+            self._write_summaries()
+            if self._repeats.passes(record.levelno, text, time.monotonic()):
                 self._write(record.levelno, text, record.created)
             else:
-                self._wait_for_an_end()
+                self._start_timer()
         except Exception:
             self.handleError(record)
 
     def close(self) -> None:
-        """What was counted is told before the process ends."""
-        self._tell_of_repeats(all_of_them=True)
+        """Write the counts of repeated lines; then close."""
+        self._write_summaries(everything=True)
         if self._timer is not None:
             self._timer.cancel()
         if self._journal is not None:
             self._journal.close()
         super().close()
 
-    def _at_the_end(self) -> None:
+    def _on_timer(self) -> None:
         with self.lock or threading.RLock():
             self._timer = None
-            self._tell_of_repeats()
-            self._wait_for_an_end()
+            self._write_summaries()
+            self._start_timer()
 
-    def _wait_for_an_end(self) -> None:
-        """Of the next window with lines that weren't told: perhaps nothing more is logged until then."""
+    def _start_timer(self) -> None:
+        """Start a timer for the end of the next window with counted lines: no other line may be logged until then."""
         if self._timer is None and (due_s := self._repeats.due_s()) is not None:
-            self._timer = threading.Timer(max(due_s - time.monotonic(), 0.0), self._at_the_end)
+            self._timer = threading.Timer(max(due_s - time.monotonic(), 0.0), self._on_timer)
             self._timer.daemon = True
             self._timer.start()
 
-    def _tell_of_repeats(self, *, all_of_them: bool = False) -> None:
-        for level, text, count in self._repeats.over(None if all_of_them else time.monotonic()):
+    def _write_summaries(self, *, everything: bool = False) -> None:
+        for level, text, count in self._repeats.summaries(None if everything else time.monotonic()):
             self._write(level, f"{text} (and {count} more like it within {WINDOW_S:.0f} s)", time.time(), count)
 
     def _write(self, level: int, text: str, created_s: float, repeated: int = 0) -> None:
         if self._journal is not None and self._to_journal(level, text, repeated):
             return
         line = self._as_json(level, text, created_s, repeated) if self._json else self._as_text(level, text)
-        with contextlib.suppress(OSError, ValueError):  # whoever read it is gone, which is no reason to fail
+        with contextlib.suppress(OSError, ValueError):  # the reader of a pipe has ended: not a reason to fail
             self._stream.write(line + "\n")
             self._stream.flush()
 
@@ -153,43 +158,55 @@ class LineHandler(logging.Handler):
         try:
             self._journal.send(datagram(fields))
         except OSError:
-            return False  # it restarts, perhaps: standard error leads there too
+            return False  # perhaps it restarts: standard error leads there too
         return True
 
 
 class RepeatFilter:
-    """Which lines are told, and how many weren't. Lines that differ in numbers alone are alike. Knows no clock."""
+    """Decides which lines are written, and counts the others. Lines that differ only in numbers are similar.
+
+    Knows no clock: times are arguments, in seconds of any monotonic clock.
+    """
 
     def __init__(self) -> None:
         self._kinds: dict[
             tuple[int, str], tuple[float, int, str]
-        ] = {}  # begin of its window, lines in it, the last one
+        ] = {}  # start of the window in s, number of lines in it, the last line
 
-    def is_told(self, level: int, text: str, now_s: float) -> bool:
+    def passes(self, level: int, text: str, now_s: float) -> bool:
+        """Whether to write this line; if not, it is counted."""
         kind = (level, _NUMBER.sub("#", text))
         since_s, count, _ = self._kinds.get(kind, (now_s, 0, ""))
-        if kind not in self._kinds and len(self._kinds) >= MOST_KINDS:
+        if kind not in self._kinds and len(self._kinds) >= MOST_PATTERNS:
             return True
         self._kinds[kind] = (since_s, count + 1, text)
-        return count < OFTEN
+        return count < MOST_ALIKE
 
     def due_s(self) -> float | None:
-        """When the next window is over of which something is left to tell; None: nothing is."""
-        return min((since_s + WINDOW_S for since_s, count, _ in self._kinds.values() if count > OFTEN), default=None)
+        """When the next window with counted lines ends; None if no line was counted."""
+        return min(
+            (since_s + WINDOW_S for since_s, count, _ in self._kinds.values() if count > MOST_ALIKE), default=None
+        )
 
-    def over(self, now_s: float | None) -> list[tuple[int, str, int]]:
-        """Level, last line and number of those not told, of each kind whose window is over; None: of all."""
-        told = []
+    def summaries(self, now_s: float | None) -> list[tuple[int, str, int]]:
+        """(level, last line, number of lines not written) for each pattern whose window has ended; None: for all.
+
+        Forgets these patterns.
+        """
+        found = []
         for kind, (since_s, count, text) in list(self._kinds.items()):
             if now_s is None or now_s >= since_s + WINDOW_S:
                 del self._kinds[kind]
-                if count > OFTEN:
-                    told.append((kind[0], text, count - OFTEN))
-        return told
+                if count > MOST_ALIKE:
+                    found.append((kind[0], text, count - MOST_ALIKE))
+        return found
 
 
 def open_journal(stream: TextIO, environment: Mapping[str, str], path: str = JOURNAL) -> socket.socket | None:
-    """A socket to systemd's journal, where `stream` leads there by systemd's own word (JOURNAL_STREAM); else None."""
+    """A socket to systemd's journal if `stream` leads there, else None.
+
+    systemd names the stream's device and inode in `environment`'s JOURNAL_STREAM (systemd.exec(5)).
+    """
     try:
         device, inode = environment.get("JOURNAL_STREAM", "").split(":")
         status = os.fstat(stream.fileno())
@@ -207,7 +224,10 @@ def open_journal(stream: TextIO, environment: Mapping[str, str], path: str = JOU
 
 
 def datagram(fields: Mapping[str, str]) -> bytes:
-    """The journal's own protocol: `KEY=value` lines; a value of several lines stands after its length (uint64, LE)."""
+    """`fields` in the journal's native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL).
+
+    Lines are `KEY=value`; a value with newlines follows its key and its length (uint64, little-endian).
+    """
     parts = []
     for key, value in fields.items():
         data = value.encode(errors="replace")

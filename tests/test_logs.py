@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from jetstream import logs
-from jetstream.logs import OFTEN, WINDOW_S, LineHandler, RepeatFilter, datagram, masked, open_journal
+from jetstream.logs import MOST_ALIKE, WINDOW_S, LineHandler, RepeatFilter, datagram, masked, open_journal
 
 
 def logger_to(handler: LineHandler) -> logging.Logger:
@@ -59,14 +59,16 @@ def test_a_password_in_an_address_is_never_told(text: str, shown: str) -> None:
 
 def test_a_line_that_repeats_is_told_a_few_times_and_then_summed_up() -> None:
     repeats = RepeatFilter()
-    told = [repeats.is_told(logging.WARNING, f"door: no answer; opened again in {n}.5 s", float(n)) for n in range(20)]
+    told = [repeats.passes(logging.WARNING, f"door: no answer; opened again in {n}.5 s", float(n)) for n in range(20)]
 
-    assert told == [True] * OFTEN + [False] * (20 - OFTEN)
-    assert repeats.is_told(logging.WARNING, "yard: no answer; opened again in 1.0 s", 20.0)
-    assert repeats.over(WINDOW_S - 1) == []
-    assert repeats.over(WINDOW_S) == [(logging.WARNING, "door: no answer; opened again in 19.5 s", 20 - OFTEN)]
-    assert repeats.over(1000.0) == [], "the yard's one line is no repetition"
-    assert repeats.is_told(logging.WARNING, "door: no answer; opened again in 1.5 s", 1000.0)
+    assert told == [True] * MOST_ALIKE + [False] * (20 - MOST_ALIKE)
+    assert repeats.passes(logging.WARNING, "yard: no answer; opened again in 1.0 s", 20.0)
+    assert repeats.summaries(WINDOW_S - 1) == []
+    assert repeats.summaries(WINDOW_S) == [
+        (logging.WARNING, "door: no answer; opened again in 19.5 s", 20 - MOST_ALIKE)
+    ]
+    assert repeats.summaries(1000.0) == [], "the yard's one line is no repetition"
+    assert repeats.passes(logging.WARNING, "door: no answer; opened again in 1.5 s", 1000.0)
 
 
 def test_what_was_held_back_is_told_at_the_end() -> None:
@@ -78,8 +80,8 @@ def test_what_was_held_back_is_told_at_the_end() -> None:
     handler.close()
     lines = stream.getvalue().splitlines()
 
-    assert len(lines) == OFTEN + 1
-    assert lines[-1] == f"jetstream warning run: attempt 9 failed (and {10 - OFTEN} more like it within 60 s)"
+    assert len(lines) == MOST_ALIKE + 1
+    assert lines[-1] == f"jetstream warning run: attempt 9 failed (and {10 - MOST_ALIKE} more like it within 60 s)"
 
 
 def test_each_kind_that_was_held_back_is_told_soon_after_its_window_though_nothing_else_is_logged(
@@ -89,10 +91,10 @@ def test_each_kind_that_was_held_back_is_told_soon_after_its_window_though_nothi
     stream = io.StringIO()
     handler = LineHandler("run", stream=stream)
     log = logger_to(handler)
-    for number in range(OFTEN + 2):
+    for number in range(MOST_ALIKE + 2):
         log.warning("door %d", number)
     time.sleep(0.2)
-    for number in range(OFTEN + 7):
+    for number in range(MOST_ALIKE + 7):
         log.warning("yard %d", number)
     deadline_s = time.monotonic() + 5
     while stream.getvalue().count("more like it") < 2 and time.monotonic() < deadline_s:
@@ -109,7 +111,7 @@ def test_each_kind_that_was_held_back_is_told_soon_after_its_window_though_nothi
 def test_kinds_of_lines_that_are_remembered_are_bounded() -> None:
     repeats = RepeatFilter()
     for number in range(5000):
-        assert repeats.is_told(logging.INFO, f"line {'x' * number}", 0.0)
+        assert repeats.passes(logging.INFO, f"line {'x' * number}", 0.0)
 
     assert len(repeats._kinds) <= 256
 

@@ -14,7 +14,7 @@ from jetstream import __version__
 from jetstream.cli import keys, machine, people, pipeline, service
 from jetstream.cli.shared import app
 from jetstream.errors import JetstreamError
-from jetstream.logs import last_words
+from jetstream.logs import log_end
 from jetstream.runtime import signals
 
 __all__ = ["app", "keys", "machine", "main", "people", "pipeline", "service"]
@@ -51,7 +51,7 @@ def main() -> None:
     try:
         app()
     except JetstreamError as error:
-        last_words(str(error))
+        log_end(str(error))
         sys.exit(error.exit_code)
     except ImportError as error:
         if "libGL" not in str(error):

@@ -280,14 +280,14 @@ def test_install_and_uninstall_write_enable_start_stop_and_remove(
         [
             f"unit: {folder / manage.NAME}, as jetstream wrote it",
             "state: active (None), None",
-            "says: 1 of 1",
+            "status: 1 of 1",
             "restarts by systemd: ?",
         ],
     )
     told = list(manage.uninstall(folder, force=False))
     assert not (folder / manage.NAME).exists()
     assert str(tmp_path / "state") in told[-1]
-    assert "its log in the journal" in told[-1]
+    assert "the log stays in the journal" in told[-1]
     asked = [line for line in systemctl.read_text().splitlines() if not line.startswith("show")]
     assert asked == [
         "enable jetstream.service",
@@ -320,7 +320,7 @@ def test_a_user_made_for_an_installation_that_fails_is_removed_again(tmp_path: P
     with pytest.raises(UserError, match="can't read it"):
         told.extend(manage.install(unit.text(there), there, tmp_path, force=False, start=False))
 
-    assert told == [f"user {user}: made; it can't log in", f"user {user}: removed again"]
+    assert told == [f"user {user}: created, without login", f"user {user}: removed again"]
     with pytest.raises(KeyError):
         pwd.getpwnam(user)
 
