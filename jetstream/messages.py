@@ -1,10 +1,11 @@
-"""Every struct that crosses a process border: the one book of words.
+"""Every struct that crosses a process border.
 
-Pixels and embeddings never travel; a frame is a `FrameRef` into its camera's ring. Knows no socket and no process.
+Pixels and embeddings never travel; a frame is a `FrameRef` into its camera's ring. What a message adds to the counts of
+the process that sends it, it says itself (`add_to`). Knows no socket and no process.
 """
 
-from collections.abc import Sequence
-from typing import Literal, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar, Literal, Protocol, TypeAlias, cast, get_args
 
 import msgspec
 
@@ -12,10 +13,28 @@ Box = tuple[float, float, float, float]
 """x1, y1, x2, y2 in pixels of the full frame."""
 Landmarks = tuple[float, float, float, float, float, float, float, float, float, float]
 """x, y of left eye, right eye, nose, left and right mouth corner, in pixels of the full frame."""
+TrackState: TypeAlias = Literal["tentative", "confirmed", "lost"]
 
 
-class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
-    """Base of what travels between stages: a msgpack map with its type's name under `type`."""
+class Tally(Protocol):
+    """Where the messages that a process sends are counted. A name is words without spaces: `faces`, a camera."""
+
+    @property
+    def process(self) -> str:
+        """Whose tally it is."""
+
+    @property
+    def min_quality(self) -> float:
+        """0..1; faces of a lower quality were not embedded."""
+
+    def add(self, *name: str, by: int = 1) -> None:
+        """Raise a count."""
+
+    def add_new(self, numbers: Iterable[int], *name: str) -> None:
+        """Raise a count by how many of the numbers, which only grow, are above all numbers counted there before."""
+
+    def set_level(self, value: int, *name: str) -> None:
+        """What holds now."""
 
 
 class FrameRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,8 +55,28 @@ class FrameRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.captured_ns * 1e-9 if self.live else self.pts_s
 
 
+class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Base of what travels between stages: a msgpack map with its type's name under `type`."""
+
+    is_sent: ClassVar[bool] = True
+    """to the readers of its type; else it ends in the process of the stage that yields it"""
+
+    def add_to(self, tally: Tally) -> None:
+        """Add what this message stands for to the tally of the process that sends it."""
+
+    def stamped(self, now_ns: int) -> "Message":
+        """With the time at which it is sent (CLOCK_MONOTONIC), where its frame carries that on. Stages have no clock,
+        so a replay's frames have no such times."""
+        return self
+
+
 class Framed(Message, frozen=True):
     """Base of what is said of one frame."""
+
+    begins_work: ClassVar[bool] = True
+    """the reader's work on the frame begins with it"""
+    ends_work: ClassVar[bool] = True
+    """the sender's work on the frame ends with it"""
 
     frame: FrameRef
 
@@ -54,8 +93,14 @@ class Face(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Detected(Framed, frozen=True):
     faces: tuple[Face, ...]
-    cut: bool = False  # the picture changed at once: nothing seen before goes on
-    ignored: tuple[Box, ...] = ()  # faces that nobody shall follow: there, or too large
+    cut: bool = False  # the picture changed at once: no track goes on
+    ignored: tuple[Box, ...] = ()  # faces that must not be tracked: in an ignored region, or too large
+
+    def add_to(self, tally: Tally) -> None:
+        tally.add("faces", self.frame.camera, by=len(self.faces))
+
+    def stamped(self, now_ns: int) -> "Detected":
+        return msgspec.structs.replace(self, frame=msgspec.structs.replace(self.frame, detected_ns=now_ns))
 
 
 class WantedFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,6 +110,8 @@ class WantedFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Wanted(Framed, frozen=True):
     """`track` asks `recognize`: who are these faces of this frame?"""
+
+    ends_work: ClassVar[bool] = False
 
     faces: tuple[WantedFace, ...]
 
@@ -76,29 +123,36 @@ class NamedFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     distance: float  # to the nearest person, in embedding space
     nearest: str | None
     photo: str | None = None  # the nearest photo of `nearest`, relative to the faces folder
-    quality: float = 1.0  # 0..1, of this look; 0: too poor to be embedded
+    quality: float = 1.0  # 0..1, of the face in this frame; below recognize.min_quality it was not embedded
     moved: bool = False  # far from what this track showed before: probably another person's face
 
 
 class Named(Framed, frozen=True):
     """The answers to one `Wanted`; faces whose frame had left the ring are missing."""
 
+    begins_work: ClassVar[bool] = False
+
     faces: tuple[NamedFace, ...]
+
+    def add_to(self, tally: Tally) -> None:
+        for face in self.faces:
+            outcome = "poor" if face.quality < tally.min_quality else "named" if face.name else "unknown"
+            tally.add("votes", self.frame.camera, outcome)
 
 
 class NameCandidate(msgspec.Struct, frozen=True):
-    """Somebody whom a track may show, and why."""
+    """A person whom a track may show, and why."""
 
-    name: str | None  # None: nobody known
+    name: str | None  # None: nobody of the gallery
     log_odds: float  # of all answers that count, faded to now
     answers: int
-    photo: str | None  # nearest photo of its closest answer
+    photo: str | None  # the photo nearest to the closest answer
     distance: float | None  # of that answer, in embedding space
 
 
 class TrackedFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     track_id: int
-    state: Literal["tentative", "confirmed", "lost"]
+    state: TrackState
     box: Box
     score: float
     landmarks: Landmarks | None  # only where this frame had a detection
@@ -110,48 +164,80 @@ class TrackedFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Tracked(Framed, frozen=True):
     faces: tuple[TrackedFace, ...]
-    others: tuple[Box, ...] = ()  # faces found that no track follows: ignored, or not sure enough. In no event
+    others: tuple[Box, ...] = ()  # faces found that no track follows: ignored, or of too low a score. In no event
+
+    def add_to(self, tally: Tally) -> None:
+        camera = self.frame.camera
+        for state in get_args(TrackState):
+            tally.set_level(sum(face.state == state for face in self.faces), "tracks", camera, state)
+        named = sum(face.state == "confirmed" and face.name is not None for face in self.faces)
+        tally.set_level(named, "named", camera)
+        tally.add_new((face.track_id for face in self.faces), "tracks", camera)
+
+    def stamped(self, now_ns: int) -> "Tracked":
+        return msgspec.structs.replace(self, frame=msgspec.structs.replace(self.frame, tracked_ns=now_ns))
 
 
 class Finished(Framed, frozen=True):
-    """A sink is done with a frame. Never sent: `process` counts it and frees the ring."""
+    """A stage at the end of the path is done with a frame."""
+
+    is_sent: ClassVar[bool] = False
 
 
 class Dropped(Message, frozen=True):
-    """Frames that fell, and why. Never sent: `process` counts it."""
+    """Frames that a stage dropped, and why."""
+
+    is_sent: ClassVar[bool] = False
+    LOST_AT: ClassVar[Mapping[str, str]] = {"lapped": "ring", "unread": "camera", "reconnect": "camera", "disk": "disk"}
+    """where a frame was lost, by reason; else in the process itself"""
 
     camera: str
     reason: str
     count: int = 1
 
+    def add_to(self, tally: Tally) -> None:
+        tally.add("drops", self.reason, self.LOST_AT.get(self.reason, tally.process), by=self.count)
+
 
 class Searching(Message, frozen=True):
-    """`detect` searches one picture in `every` whole from now on. Never sent: `process` tells it as a level."""
+    """`detect` searches one picture in `every` whole from now on, and verifies known faces in the others."""
+
+    is_sent: ClassVar[bool] = False
 
     every: int
 
+    def add_to(self, tally: Tally) -> None:
+        tally.set_level(self.every, "search_every")
+
 
 class Ended(Message, frozen=True):
-    """`sender` has sent all that it ever will."""
+    """`sender` will send nothing more."""
 
     sender: str
 
 
 class InUse(Message, frozen=True):
-    """`recognize` tells `publish` which gallery it answers from: at its start, when it has taken a new one, and
-    again and again."""
+    """`recognize` tells `publish` which gallery it answers from: at its start, when it has loaded a new one, and at
+    intervals."""
 
     sha256: str  # of the gallery's archive
     people: int
     photos: int
 
+    def add_to(self, tally: Tally) -> None:
+        tally.set_level(self.people, "gallery", "people")
+        tally.set_level(self.photos, "gallery", "photos")
+
 
 class Tick(Message, frozen=True):
-    """Nothing came for a while. Never sent: the inbox makes it, so that a stage can look at its clock."""
+    """No message came for some time, or an interval has passed. The inbox makes it, so that a stage can look at its
+    clock."""
+
+    is_sent: ClassVar[bool] = False
 
 
 class Heartbeat(Message, frozen=True):
-    """What a process says of itself, from its work loop."""
+    """What a process reports of itself to the supervisor, from its work loop."""
 
     process: str
     pid: int
@@ -159,7 +245,7 @@ class Heartbeat(Message, frozen=True):
     fps: float
     latency_p50_ms: float  # capture to this stage's answer, over the last seconds
     latency_p95_ms: float
-    counts: dict[str, int]  # since its start, as `counting` names them
+    counts: dict[str, int]  # since its start, named as `runtime.counters` says
     levels: dict[str, int]  # as they are now, named in the same way
 
 
@@ -167,25 +253,26 @@ class ProcessStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     process: str
     state: Literal["starting", "running", "restarting", "done"]
     restarts: int
-    beat: Heartbeat | None  # its counts are of all its lives
+    beat: Heartbeat | None  # its counts are summed over every start of this process
     silent_s: float | None  # since its last heartbeat; None before the first one
 
 
 class Status(Message, frozen=True):
-    """What the supervisor says of all, once a second, from its loop; `jetstream top` and `metrics` show it."""
+    """What the supervisor publishes of all processes, once a second, from its loop; `jetstream top` and `metrics` show
+    it."""
 
     pid: int
     wall_ns: int
-    turn_ns: int  # CLOCK_MONOTONIC of the loop's turn
+    turn_ns: int  # CLOCK_MONOTONIC, when this was sent
     processes: tuple[ProcessStatus, ...]
 
 
 class Span(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Something that a process did."""
+    """A period in which a process did one thing."""
 
     kind: Literal["turn", "frame", "capture"]
-    """turn: of the loop, from what it took until it wanted more; frame: from taking one to its answer; capture: from a
-    frame's capture until it was told of"""
+    """turn: one turn of the work loop, from taking messages until asking for more; frame: from taking a frame to the
+    answer; capture: from a frame's capture until it was announced"""
     begin_ns: int  # CLOCK_MONOTONIC
     end_ns: int
     camera: str = ""
@@ -193,7 +280,7 @@ class Span(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Spans(Message, frozen=True):
-    """To `jetstream trace`, while it listens."""
+    """What a process sends to `jetstream trace` while that listens."""
 
     process: str
     pid: int
@@ -201,7 +288,7 @@ class Spans(Message, frozen=True):
 
 
 def box_of(values: Sequence[float]) -> Box:
-    """Four numbers as a message holds them."""
+    """Four numbers as a message holds them. Raises ValueError when there are not four."""
     x1, y1, x2, y2 = values
     return x1, y1, x2, y2
 

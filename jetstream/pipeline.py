@@ -1,20 +1,28 @@
-"""The walk of a frame, as one table: which stages there are, what each takes and sends, and how it keeps pace.
+"""The path of a frame as one table: which stages there are, what each takes and sends, and how it keeps pace. A second
+table has the sidecars, which handle no frame.
 
-Knows no socket and no process; `process` runs a row, `supervisor` runs them all, `replay` walks them in one process.
+Knows no socket and no process: `runtime.worker` runs a row, `runtime.supervisor` runs them all, `replay` runs the path
+of a frame in one process.
 """
 
 import importlib
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-from jetstream.config.schema import Config
+from jetstream.config.schema import Config, StageName
 from jetstream.errors import UserError
-from jetstream.messages import Captured, Detected, InUse, Message, Named, Tracked, Wanted
+from jetstream.messages import Captured, Detected, InUse, Message, Named, Tick, Tracked, Wanted
+
+if TYPE_CHECKING:
+    from jetstream.ipc.ring import Rings
 
 LONG_QUEUE = 64
-"""frames a camera: more than ever wait unless the stage hangs"""
+"""frames of a camera: more than ever wait unless the stage hangs"""
 
-StageFunction: TypeAlias = Callable[[Iterator[Any], Any, Config], Iterator[Message]]
+StageFunction: TypeAlias = "Callable[[Iterator[Any], Rings, Config], Iterator[Message]]"
+"""from messages (lists of them where the row has `batch`) to messages; the rings hold the frames' pixels"""
+SidecarFunction: TypeAlias = Callable[[Iterator[Tick], Config], None]
+"""returns when the ticks end"""
 
 
 def _always(_: Config) -> bool:
@@ -37,95 +45,159 @@ def _learns(config: Config) -> bool:
     return config.recognize.watch_s > 0 and config.pipeline.pace == "live"
 
 
-def _tells(config: Config) -> bool:
+def _serves_metrics(config: Config) -> bool:
     return config.metrics.enabled
 
 
 class Stage(NamedTuple):
-    """One row. In the live pace `queue` says how many frames a camera may have waiting: `newest`: a few, then the
-    oldest fall; `ring`: as many as the ring holds; `long`: more than ever wait unless the stage hangs."""
+    """One row. `queue`: how many frames of a camera may wait here in the live pace: `newest`: pipeline.queue_frames,
+    then the oldest are dropped; `ring`: as many as the ring holds; `long`: LONG_QUEUE."""
 
-    name: str
-    takes: tuple[type[Message], ...]
+    name: StageName
+    takes: tuple[type[Message], ...]  # nothing: the stage is driven by ticks
     sends: tuple[type[Message], ...]
-    after: str = ""  # the stage whose end is this one's end
+    after: StageName | None = None  # the stage whose end is the end of this one's input
     queue: Literal["newest", "ring", "long"] = "newest"
-    lossless: bool = True  # in the every-frame pace nothing on its way here is dropped
+    lossless: bool = True  # in the every-frame pace no message to this stage is dropped
     frees: bool = False  # in the every-frame pace a frame stays in the ring until this stage is done with it
     ordered: bool = False  # in the every-frame pace each frame passes once and in order, even when processes die
-    batched: bool = False  # takes lists: one message a camera, of all that are waiting
-    asks: bool = False  # has answers to wait for: sees Ended when no new frame will come
-    tick_s: float | None = None  # sees a Tick so often
-    idle_ticks: bool = False  # sees a Tick after what it was given, as soon as nothing else is waiting
+    batch: Callable[[Config], int] | None = None  # takes lists, of one message a camera and at most so many
+    asks: bool = False  # may wait for answers, so it sees Ended when no new frame will come
+    tick_s: float | None = None  # sees a Tick after each such interval
+    idle_ticks: bool = False  # sees a Tick after what it took, as soon as nothing else is waiting
     infers: bool = False  # runs networks, on a GPU where there is one
-    early: bool = False  # takes nothing, and starts all the same before the others are there
-    vital: bool = True  # when it keeps failing the run ends; else it is tried again, for ever
+    per_camera: bool = False  # has a process for each camera, `NAME.CAMERA`
+    progress: bool = False  # frames have to come through here, or the pipeline is stuck
+    ends_run: bool = False  # the run ends when this stage ends by itself, before its input does
+    vital: bool = True  # when it keeps failing the run ends; else it is started again without limit
     wanted: Callable[[Config], bool] = _always
 
     def load(self) -> StageFunction:
-        """The stage's function. Its imports are heavy and happen in its own process only."""
-        function: StageFunction = getattr(importlib.import_module(f"jetstream.stages.{self.name}"), self.name)
+        """The stage's function. Its imports are heavy, so they happen in its own process only."""
+        function: StageFunction = _load(self.name)
+        return function
+
+    def under(self, config: Config) -> "ResolvedStage":
+        """What `config` decides of this row."""
+        every_frame = config.pipeline.pace == "every-frame"
+        lossless = every_frame and self.lossless
+        limits = {"newest": config.pipeline.queue_frames, "ring": config.pipeline.slots, "long": LONG_QUEUE}
+        most = self.batch(config) if self.batch is not None else None
+        return ResolvedStage(
+            row=self,
+            senders=frozenset(processes(stage_named(self.after), config)) if self.after else frozenset(),
+            lossless=lossless,
+            frees=lossless and self.frees,
+            ordered=lossless and self.ordered,
+            queue_limit=None if lossless else limits[self.queue],
+            # sums of a batch may differ in their last bit with what else is in it, and in the every-frame pace the
+            # same input must give the same output
+            batch_size=most and (1 if every_frame else min(most, len(config.cameras))),
+            batch_wait_s=config.gpu.max_wait_ms * 1e-3,
+        )
+
+
+class ResolvedStage(NamedTuple):
+    """A row under one config."""
+
+    row: Stage
+    senders: frozenset[str]  # processes whose end is the end of its input
+    lossless: bool  # no message to this stage is dropped
+    frees: bool  # a frame stays in the ring until this stage is done with it
+    ordered: bool  # each frame passes once and in order, even when processes die
+    queue_limit: int | None  # most frames of a camera that may wait here; None: no limit
+    batch_size: int | None  # most messages in one list; None: takes single messages
+    batch_wait_s: float  # how long a list waits to be filled
+
+
+class Sidecar(NamedTuple):
+    """A process beside the stages: takes and sends no message, is driven by ticks, ends with the captures, and is
+    started again without limit when it fails."""
+
+    name: StageName
+    wanted: Callable[[Config], bool]
+    early: bool = False  # starts at once; else when all stages that take messages are there
+
+    def load(self) -> SidecarFunction:
+        """The sidecar's function. Its imports are heavy, so they happen in its own process only."""
+        function: SidecarFunction = _load(self.name)
         return function
 
 
+Row: TypeAlias = Stage | Sidecar
+
 # fmt: off
 STAGES: tuple[Stage, ...] = (
-    Stage("capture", (), (Captured,)),
-    Stage("detect", (Captured,), (Detected,), after="capture", ordered=True, batched=True,
-          idle_ticks=True, infers=True),
+    Stage("capture", (), (Captured,), per_camera=True, progress=True),
+    Stage("detect", (Captured,), (Detected,), after="capture", ordered=True, batch=lambda config: config.detect.batch,
+          idle_ticks=True, infers=True, progress=True),
     Stage("track", (Detected, Named), (Wanted, Tracked), after="detect", queue="long", frees=True, ordered=True,
-          asks=True, tick_s=2.0),
-    Stage("recognize", (Wanted,), (Named, InUse), after="track", batched=True, tick_s=0.1, infers=True),
-    Stage("render", (Tracked,), (), after="track", lossless=False, tick_s=0.2, wanted=_shows),
+          asks=True, tick_s=2.0, progress=True),
+    Stage("recognize", (Wanted,), (Named, InUse), after="track", batch=lambda config: config.recognize.batch,
+          tick_s=0.1, infers=True),
+    Stage("render", (Tracked,), (), after="track", lossless=False, tick_s=0.2, ends_run=True, wanted=_shows),
     Stage("record", (Tracked,), (), after="track", queue="ring", frees=True, ordered=True, tick_s=10.0,
           wanted=_records),
     Stage("publish", (Tracked, InUse), (), after="track", queue="long", vital=False, wanted=_publishes),
-    Stage("learn", (), (), after="capture", vital=False, wanted=_learns),
-    Stage("metrics", (), (), after="capture", early=True, vital=False, wanted=_tells),
+)
+SIDECARS: tuple[Sidecar, ...] = (
+    Sidecar("learn", wanted=_learns),
+    Sidecar("metrics", wanted=_serves_metrics, early=True),
 )
 # fmt: on
+ROWS: tuple[Row, ...] = (*STAGES, *SIDECARS)
+
+_PROGRESS = tuple(stage for stage in STAGES if stage.progress)
+FIRST_OF_PROGRESS, LAST_OF_PROGRESS = _PROGRESS[0], _PROGRESS[-1]
+"""where a frame comes from, and where it has come through"""
 
 
-def stage_named(name: str) -> Stage:
-    """Raises UserError: no such stage."""
-    for stage in STAGES:
-        if stage.name == name:
-            return stage
-    raise UserError(f"stage {name}: there is none; stages are {', '.join(stage.name for stage in STAGES)}")
+def row_of(process: str) -> Row:
+    """The row of a process (`detect`, `capture.CAMERA`). Raises UserError: no such stage."""
+    name = process.partition(".")[0]
+    for row in ROWS:
+        if row.name == name:
+            return row
+    raise UserError(f"stage {name}: there is none; stages are {', '.join(row.name for row in ROWS)}")
 
 
-def wanted(config: Config) -> list[Stage]:
-    """The stages that this config runs, in walking order."""
-    return [stage for stage in STAGES if stage.wanted(config)]
+def camera_of(process: str) -> str:
+    """The camera that a process alone serves; "" where one process serves all."""
+    return process.partition(".")[2]
 
 
-def processes(stage: Stage, config: Config) -> list[str]:
-    """Names of a stage's processes: one a camera for capture, one for each other stage."""
-    if stage.name == "capture":
-        return [f"capture.{camera.name}" for camera in config.cameras]
-    return [stage.name]
+def stage_named(name: StageName) -> Stage:
+    """Raises KeyError: a sidecar."""
+    return {stage.name: stage for stage in STAGES}[name]
 
 
-def is_lossless(stage: Stage, config: Config) -> bool:
-    return config.pipeline.pace == "every-frame" and stage.lossless
+def stages_of(config: Config) -> tuple[ResolvedStage, ...]:
+    """The stages that this config runs, in the order of a frame's path."""
+    return tuple(stage.under(config) for stage in STAGES if stage.wanted(config))
 
 
-def queue_limit(stage: Stage, config: Config) -> int | None:
-    """Most frames a camera may have waiting at `stage`; None: no limit."""
-    if is_lossless(stage, config):
-        return None
-    return {"newest": config.pipeline.queue_frames, "ring": config.pipeline.slots, "long": LONG_QUEUE}[stage.queue]
+def wanted(config: Config) -> list[Row]:
+    """Stages and sidecars that this config runs."""
+    return [row for row in ROWS if row.wanted(config)]
 
 
-def batch_size(stage: Stage, config: Config) -> int:
-    """Most messages in one list. One in the every-frame pace: sums of a batch may differ in their last bit with what
-    else is in it, and the same input must give the same output."""
-    if config.pipeline.pace == "every-frame":
-        return 1
-    most = config.detect.batch if stage.name == "detect" else config.recognize.batch
-    return min(most, len(config.cameras))
+def started(config: Config) -> list[Row]:
+    """Those that the supervisor starts: all but the ones run by hand."""
+    return [row for row in wanted(config) if row.name not in config.pipeline.without]
 
 
-def batch_wait_s(config: Config) -> float:
-    """How long a list waits to be filled. In the every-frame pace it is full with its first message."""
-    return config.gpu.max_wait_ms * 1e-3
+def starts(name: StageName, config: Config) -> bool:
+    """Whether the supervisor starts the stage or sidecar `name`."""
+    return any(row.name == name for row in started(config))
+
+
+def processes(row: Row, config: Config) -> tuple[str, ...]:
+    """Names of a row's processes."""
+    if isinstance(row, Stage) and row.per_camera:
+        return tuple(f"{row.name}.{camera.name}" for camera in config.cameras)
+    return (row.name,)
+
+
+def _load(name: StageName) -> Any:
+    """mypy sees that the function is there, with its signature, in `jetstream.stages`."""
+    return getattr(importlib.import_module(f"jetstream.stages.{name}"), name)

@@ -27,7 +27,7 @@ from jetstream.networks.build import prepare_models
 from jetstream.runtime import run_dir
 from jetstream.runtime.reload import Reloader, ReloadPlan
 from jetstream.runtime.supervisor import Supervisor
-from jetstream.runtime.worker import run_stage
+from jetstream.runtime.worker import run_process
 from jetstream.topic import keys
 from jetstream.topic.publisher import open_topic
 from jetstream.video import source
@@ -44,11 +44,11 @@ def run(config: Config, *, duration_s: float | None = None, reloader: Reloader |
 
     `reloader` says what SIGHUP does, where no terminal hangs up.
     """
-    if config.publish.enabled and "publish" not in config.pipeline.without:
+    if pipeline.starts("publish", config):
         with open_topic(config.publish):
             pass
     with serve(config) as folder:
-        if config.metrics.enabled and "metrics" not in config.pipeline.without:
+        if pipeline.starts("metrics", config):
             check_endpoint(config.metrics)
         Supervisor(config, folder, reloader).run(duration_s=duration_s)
 
@@ -58,12 +58,12 @@ def check_reload(plan: ReloadPlan) -> None:
     config = plan.config
     if "record.dir" in plan.taken:
         check_record(config)
-    if "publish" in plan.stages and "publish.endpoint" in plan.taken:
+    if plan.restarts("publish") and "publish.endpoint" in plan.taken:
         with open_topic(_beside(plan.before.publish, config.publish)):
             pass
-    elif "publish" in plan.stages and config.publish.keys:
+    elif plan.restarts("publish") and config.publish.keys:
         keys.publisher(Path(config.publish.keys))
-    if "metrics" in plan.stages and "metrics.endpoint" in plan.taken:
+    if plan.restarts("metrics") and "metrics.endpoint" in plan.taken:
         check_endpoint(_beside(plan.before.metrics, config.metrics))
 
 
@@ -82,23 +82,23 @@ def run_alone(name: str, config: Config) -> None:
     A pipeline that runs there must leave it out (`pipeline.without`), and its config counts; else whichever stage
     starts first makes the rings.
     """
-    stage = pipeline.stage_named(name.partition(".")[0])
+    row = pipeline.row_of(name)
     folder = run_dir.RunDir(configuration.run_dir(config))
-    os.umask(0o077)  # as `rundir.claim` does
+    os.umask(0o077)  # as `run_dir.claim` does
     if folder.is_running():
         config = folder.read_config()
-        if stage.name not in config.pipeline.without:
-            raise UserError(f'--stage {name}: it runs already; start the others with pipeline.without=["{stage.name}"]')
-        run_stage(_process_named(name, stage, config), config, folder.path)
+        if row.name not in config.pipeline.without:
+            raise UserError(f'--stage {name}: it runs already; start the others with pipeline.without=["{row.name}"]')
+        run_process(_process_named(name, row, config), config, folder.path)
         return
     config = prepare(config)
     with serve(config) as folder:
-        run_stage(_process_named(name, stage, config), config, folder.path)
+        run_process(_process_named(name, row, config), config, folder.path)
 
 
-def _process_named(name: str, stage: pipeline.Stage, config: Config) -> str:
-    names = pipeline.processes(stage, config)
-    if name == stage.name and len(names) == 1:
+def _process_named(name: str, row: pipeline.Row, config: Config) -> str:
+    names = pipeline.processes(row, config)
+    if name == row.name and len(names) == 1:
         return names[0]
     if name not in names:
         raise UserError(f"--stage {name}: name one of {', '.join(names)}")
@@ -224,7 +224,7 @@ def masked_sources(config: Config) -> Config:
 def make_ring(camera: CameraConfig, config: Config, name: str) -> Ring:
     """A camera's ring, with a cell for each stage that frames must wait for. Raises RingError."""
     ring = Ring.create(name, slots=config.pipeline.slots, max_width=camera.max_width, max_height=camera.max_height)
-    for stage in pipeline.wanted(config):
-        if stage.frees and pipeline.is_lossless(stage, config):
-            ring.register(stage.name)
+    for stage in pipeline.stages_of(config):
+        if stage.frees:
+            ring.register(stage.row.name)
     return ring

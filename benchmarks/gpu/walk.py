@@ -60,12 +60,14 @@ class Stages:
         self._socket = zmq.Context.instance().socket(zmq.PULL)
         self._socket.bind(endpoint(run_dir, Heartbeat, SUPERVISOR))
         self.out, self.popen = out, {}
-        for stage in pipeline.wanted(config):
-            if stage.name == "capture":
+        for row in pipeline.wanted(config):
+            stage = row if isinstance(row, pipeline.Stage) else None
+            if stage is not None and stage.per_camera:
                 continue
-            module = ["benchmarks.gpu.busy", str(out / stage.name)] if stage.infers else ["jetstream.runtime.worker"]
-            command = [sys.executable, "-m", *module, str(run_dir), stage.name, str(os.getpid())]
-            self.popen[stage.name] = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment)
+            infers = stage is not None and stage.infers
+            module = ["benchmarks.gpu.busy", str(out / row.name)] if infers else ["jetstream.runtime.worker"]
+            command = [sys.executable, "-m", *module, str(run_dir), row.name, str(os.getpid())]
+            self.popen[row.name] = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment)
 
     def wait(self) -> None:
         """Until all have beaten. Raises RuntimeError where one ended."""

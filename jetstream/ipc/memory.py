@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from jetstream.ipc.bus import Outbox
-from jetstream.messages import Finished, Framed, FrameRef, Message
+from jetstream.messages import Framed, FrameRef, Message
 
 Item = TypeVar("Item", Message, list[Framed])
 
@@ -53,5 +53,5 @@ class AnswerCache:
 
     def _answer_again(self, frame: FrameRef, outbox: Outbox) -> None:
         for answer in self._answers[frame.camera]:
-            if answer.frame.frame_id == frame.frame_id and not isinstance(answer, Finished):
+            if answer.frame.frame_id == frame.frame_id and answer.is_sent:
                 outbox.send(answer)

@@ -1,24 +1,25 @@
-"""Whether the pipeline is healthy, and whether it is ready, from what the supervisor said last.
+"""Whether the pipeline is healthy, and whether it is ready, from the supervisor's last status.
 
-Knows no clock: the time is an argument, so the page tells how old what it says is.
+Knows no clock: the time is an argument.
 """
 
 from collections.abc import Iterator, Sequence
 
 from jetstream.messages import Status
+from jetstream.pipeline import LAST_OF_PROGRESS, camera_of
 from jetstream.runtime.counters import counted
 
 SILENT_S = 5.0
-"""the supervisor's loop turns ten times a second and speaks once a second"""
+"""the supervisor publishes its status once a second"""
 
 
 def age_s(status: Status, now_ns: int) -> float:
-    """Since the turn of the supervisor's loop that said this."""
+    """Seconds since the supervisor published this."""
     return (now_ns - status.turn_ns) * 1e-9
 
 
 def ailments(status: Status | None, now_ns: int) -> Iterator[str]:
-    """Why the pipeline isn't healthy, a sentence each; none when its supervisor is at work."""
+    """Why the pipeline isn't healthy, a sentence for each reason; none while its supervisor publishes."""
     if status is None:
         yield "the supervisor has not said anything yet"
     elif age_s(status, now_ns) > SILENT_S:
@@ -26,14 +27,16 @@ def ailments(status: Status | None, now_ns: int) -> Iterator[str]:
 
 
 def unready(status: Status | None, cameras: Sequence[str], fresh_s: float, now_ns: int) -> Iterator[str]:
-    """Why not every camera's frames come through, a sentence each. A file that has ended is no reason."""
+    """Why not every camera's frames come through, a sentence for each reason. A file that has ended is none.
+
+    `fresh_s`: a camera whose newest frame is older isn't ready."""
     yield from ailments(status, now_ns)
     if status is None:
         return
     newest = newest_frames(status)
-    ended = {process.process for process in status.processes if process.state == "done"}
+    ended = {camera_of(process.process) for process in status.processes if process.state == "done"}
     for camera in cameras:
-        if f"capture.{camera}" in ended:
+        if camera in ended:
             continue
         if camera not in newest:
             yield f"camera {camera}: no frame yet"
@@ -42,8 +45,9 @@ def unready(status: Status | None, cameras: Sequence[str], fresh_s: float, now_n
 
 
 def newest_frames(status: Status) -> dict[str, int]:
-    """When each camera's newest frame was captured (ns of CLOCK_MONOTONIC) that came through `track`; where the
-    supervisor doesn't hear that stage, that was captured."""
-    told = {process.process: process.beat.levels if process.beat else {} for process in status.processes}
-    levels = [told["track"]] if "track" in told else [told[name] for name in told if name.startswith("capture.")]
-    return {camera: time_ns for one in levels for (camera,), time_ns in counted(one, "newest")}
+    """When each camera's newest frame that came through the pipeline was captured (ns of CLOCK_MONOTONIC). Where the
+    last stage of progress is run by hand, the newest captured frame counts."""
+    levels = {process.process: process.beat.levels if process.beat else {} for process in status.processes}
+    last = LAST_OF_PROGRESS.name
+    told = [levels[last]] if last in levels else [one for process, one in levels.items() if camera_of(process)]
+    return {camera: time_ns for one in told for (camera,), time_ns in counted(one, "newest")}

@@ -1,4 +1,5 @@
-"""What no process says of itself, read from the machine: memory and processor time of each, GPUs, the recordings' disk.
+"""What heartbeats don't tell, read from the machine: memory and processor time of each process, GPUs, the disk of the
+recordings.
 
 A read can hang with a driver or a network folder, so it is done in the work loop of a process that may be killed.
 """
@@ -12,18 +13,11 @@ from typing import NamedTuple
 
 from jetstream.messages import Status
 from jetstream.monitoring.nvml import GpuUse, Nvml
-
-TICK_S = 1 / os.sysconf("SC_CLK_TCK")
-
-
-class ProcessUse(NamedTuple):
-    memory_bytes: int  # resident, with what it shares
-    cpu_s: float  # of this life
-    descriptors: int
+from jetstream.runtime.proc import ProcessUse, process_use
 
 
 class DiskUse(NamedTuple):
-    """Of the folder of recordings."""
+    """Of the folder of recordings and its disk."""
 
     recordings_bytes: int
     free_bytes: int  # for this user
@@ -44,7 +38,7 @@ class Meters:
         self._nvml: Nvml | None = None
 
     def read(self, status: Status) -> Readings:
-        self._nvml = self._nvml or Nvml()  # not before: it may hang with the driver, and the process is to be there
+        self._nvml = self._nvml or Nvml()  # not before: it may hang with the driver, and the process is to start
         pids = {process.process: process.beat.pid for process in status.processes if process.beat}
         pids = {"supervisor": status.pid, **pids}
         found = {name: process_use(pid) for name, pid in pids.items()}
@@ -53,21 +47,6 @@ class Meters:
             gpus=self._nvml.use(),
             disk=disk_use(self._record_dir) if self._record_dir is not None else None,
         )
-
-
-def process_use(pid: int) -> ProcessUse | None:
-    """None: there is no such process any more."""
-    folder = Path("/proc") / str(pid)
-    try:
-        resident_pages = int((folder / "statm").read_text().split()[1])
-        # the name before may hold anything, so count from its closing bracket; utime and stime of proc(5)
-        words = (folder / "stat").read_text().rpartition(")")[2].split()
-        descriptors = len(os.listdir(folder / "fd"))
-    except OSError:
-        return None
-    return ProcessUse(
-        resident_pages * os.sysconf("SC_PAGE_SIZE"), (int(words[11]) + int(words[12])) * TICK_S, descriptors
-    )
 
 
 def disk_use(folder: Path) -> DiskUse | None:
@@ -82,7 +61,7 @@ def disk_use(folder: Path) -> DiskUse | None:
 
 
 def _size(item: "os.DirEntry[str]") -> int | None:
-    """Of a file; it may be deleted meanwhile."""
+    """Bytes of a file; None: it is none, or was deleted meanwhile."""
     try:
         return item.stat(follow_symlinks=False).st_size if item.is_file(follow_symlinks=False) else None
     except OSError:

@@ -1,4 +1,5 @@
-"""What `jetstream top` shows of a Status: a line a process, a line a camera; drawn for a terminal, plain for a pipe.
+"""What `jetstream top` shows of a Status: a line for each process and one for each camera; as tables for a terminal, as
+plain text for a pipe.
 
 Knows no socket; the same numbers are on the page `/metrics`.
 """
@@ -11,12 +12,13 @@ from rich.table import Table
 
 from jetstream.messages import Heartbeat, ProcessStatus, Status
 from jetstream.monitoring.health import SILENT_S, age_s, newest_frames
+from jetstream.pipeline import LAST_OF_PROGRESS, camera_of
 from jetstream.runtime.counters import counted, drops_by_reason
 
 PROCESSES = ("process", "state", "fps", "frames", "p50 ms", "p95 ms", "queue", "restarts", "dropped")
 CAMERAS = ("camera", "frame age s", "frames", "faces", "tracks", "named")
 LEFT = ("process", "state", "dropped", "camera")
-"""the columns of words"""
+"""columns of text"""
 
 
 def tables(status: Status, now_ns: int) -> RenderableType:
@@ -29,7 +31,7 @@ def tables(status: Status, now_ns: int) -> RenderableType:
 
 
 def text(status: Status, now_ns: int) -> str:
-    """The same without a box, colour or cursor, for pipes, files and `ssh HOST jetstream top`."""
+    """The same without boxes, colours and cursor, for pipes, files and `ssh HOST jetstream top`."""
     parts = (_plain(PROCESSES, list(_processes(status))), _plain(CAMERAS, list(_cameras(status, now_ns))))
     return "\n".join((_title(status, now_ns), *(line for part in parts for line in part), *_searching(status)))
 
@@ -68,24 +70,19 @@ def _drops(beat: Heartbeat | None) -> str:
 
 def _cameras(status: Status, now_ns: int) -> Iterator[Sequence[str]]:
     beats = {process.process: process.beat for process in status.processes if process.beat}
-    newest = newest_frames(status)
-    for name in (name for name in beats if name.startswith("capture.")):
-        camera = name.partition(".")[2]
+    newest, last = newest_frames(status), beats.get(LAST_OF_PROGRESS.name)
+    for camera in filter(None, map(camera_of, beats)):
         age = f"{(now_ns - newest[camera]) * 1e-9:.1f}" if camera in newest else "-"
-        track, detect = beats.get("track"), beats.get("detect")
-        tracks = sum(_of(track.levels if track else {}, "tracks", camera))
-        yield (
-            camera,
-            age,
-            str(sum(_of(track.counts if track else {}, "frames", camera))),
-            str(sum(_of(detect.counts if detect else {}, "faces", camera))),
-            str(tracks),
-            str(sum(_of(track.levels if track else {}, "named", camera))),
-        )
+        # each of the others is told by one process alone
+        faces = sum(_of(beat.counts, "faces", camera) for beat in beats.values())
+        tracks = sum(_of(beat.levels, "tracks", camera) for beat in beats.values())
+        named = sum(_of(beat.levels, "named", camera) for beat in beats.values())
+        frames = _of(last.counts, "frames", camera) if last else 0
+        yield camera, age, str(frames), str(faces), str(tracks), str(named)
 
 
-def _of(counts: dict[str, int], name: str, camera: str) -> Iterator[int]:
-    return (count for (of, *_), count in counted(counts, name) if of == camera)
+def _of(counts: dict[str, int], name: str, camera: str) -> int:
+    return sum(count for (of, *_), count in counted(counts, name) if of == camera)
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None) -> Table:

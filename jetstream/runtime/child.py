@@ -1,6 +1,6 @@
-"""One process of the pipeline, over all its lives: started, heard, restarted, done.
+"""One process of the pipeline, over all its starts: its state, its counts, and how to start, signal and end it.
 
-Knows how to start and signal it; decides nothing (`supervisor` does).
+Decides nothing (`supervisor` does).
 """
 
 import logging
@@ -15,18 +15,17 @@ from pathlib import Path
 
 import msgspec
 
-from jetstream.config.schema import PipelineConfig
+from jetstream.config.schema import GpuConfig, PipelineConfig
 from jetstream.messages import Heartbeat, ProcessStatus
-from jetstream.pipeline import Stage
+from jetstream.pipeline import Row, Sidecar, Stage, camera_of
 from jetstream.runtime.counters import counted, drops_by_reason
-from jetstream.runtime.worker import END_TO_START_ANEW
+from jetstream.runtime.proc import MACHINE_BYTES, process_memory
+from jetstream.runtime.worker import END_TO_START_AGAIN
 
 UNKILLABLE_S = 2.0
 """a killed process that is still there after this time hangs in the kernel, as a GPU's driver can"""
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-MACHINE_BYTES = PAGE_BYTES * os.sysconf("SC_PHYS_PAGES")
 
-log = logging.getLogger("jetstream")
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -34,21 +33,21 @@ class StageProcess:
     """Times are of time.monotonic()."""
 
     name: str
-    stage: Stage
+    row: Row
     popen: "subprocess.Popen[bytes] | None" = None
     started_s: float = 0.0
     start_after_s: float = 0.0  # not before: a camera's driver may need a moment
-    beat_s: float | None = None  # of this life
+    beat_s: float | None = None  # of the last heartbeat since this start
     beat: Heartbeat | None = None
     restarts: deque[float] = field(default_factory=deque)  # times of those within the window
     restarted: int = 0
-    failed_in_a_row: int = 0  # with no long life in between
-    stillborn_in_a_row: int = 0  # with no beat at all
+    failed_in_a_row: int = 0  # with no long run in between
+    stillborn_in_a_row: int = 0  # without a heartbeat
     backend: str | None = None  # in place of gpu.backend
-    counts_before: Counter[str] = field(default_factory=Counter)  # of earlier lives
+    counts_before: Counter[str] = field(default_factory=Counter)  # of earlier starts
     frames_before: int = 0
     input_ended_s: float | None = None
-    ending_s: float | None = None  # since when it has been ending to be started anew, with another config
+    ending_s: float | None = None  # since when it has been ending to be started again, with another config
     done: bool = False
 
     @property
@@ -57,17 +56,37 @@ class StageProcess:
 
     @property
     def is_there(self) -> bool:
-        """At work, or done; not on its way."""
+        """True past the first heartbeat and not being restarted, or when finished."""
         return self.done or (self.beat_s is not None and self.ending_s is None)
 
     @property
+    def stage(self) -> Stage | None:
+        """None: a sidecar."""
+        return None if isinstance(self.row, Sidecar) else self.row
+
+    @property
+    def camera(self) -> str:
+        """The camera that it alone serves; "" where it serves all."""
+        return camera_of(self.name)
+
+    @property
     def is_capture(self) -> bool:
-        return self.stage.name == "capture"
+        return self.stage is not None and self.stage.per_camera
 
     @property
     def is_driven(self) -> bool:
-        """By ticks, not by what others send: it starts when all others are there, and ends when it is told."""
-        return not self.stage.takes
+        """By ticks, not by messages: it starts when all others are there, and ends when it is told."""
+        return self.stage is None or not self.stage.takes
+
+    @property
+    def is_vital(self) -> bool:
+        """The run ends when it keeps failing."""
+        return self.stage is not None and self.stage.vital
+
+    @property
+    def starts_early(self) -> bool:
+        """Before the stages that take messages are there."""
+        return not self.is_driven or (isinstance(self.row, Sidecar) and self.row.early)
 
     @property
     def frames(self) -> int:
@@ -75,17 +94,16 @@ class StageProcess:
 
     @property
     def counts(self) -> Counter[str]:
-        """Of all lives."""
+        """Summed over every start of this process, as all counts here."""
         return self.counts_before + Counter(self.beat.counts if self.beat else {})
 
     @property
     def frames_by_camera(self) -> Counter[str]:
-        """The same for each camera, of all lives."""
         return Counter({camera: count for (camera,), count in counted(self.counts, "frames")})
 
     @property
     def drops(self) -> Counter[str]:
-        """By reason, of all lives."""
+        """By reason."""
         return drops_by_reason(self.counts)
 
     def start(self, run_dir: Path, now_s: float) -> None:
@@ -97,35 +115,35 @@ class StageProcess:
         self.started_s = now_s
         self.beat_s = None
 
-    def own_bytes(self) -> int:
-        """Memory that is its alone, so without the rings; 0 when it is gone."""
-        try:
-            assert self.popen is not None
-            _, resident, shared = Path(f"/proc/{self.popen.pid}/statm").read_text().split()[:3]
-        except (OSError, ValueError):
-            return 0
-        return (int(resident) - int(shared)) * PAGE_BYTES
-
     def silence(self, limits: PipelineConfig, now_s: float) -> str:
-        """In words, where it is too long; else nothing."""
+        """A sentence, where it has been silent for too long; else empty."""
         heard_s, limit_s = self.beat_s, limits.heartbeat_timeout_s
         if heard_s is None:
             heard_s, limit_s = self.started_s, limits.start_timeout_s
         return f"silent for {now_s - heard_s:.0f} s" if now_s - heard_s > limit_s else ""
 
     def excess(self, limits: PipelineConfig) -> str:
-        """Of memory, in words; else nothing. To be asked before the machine has none left, when the kernel would choose
-        whom to kill."""
-        own_bytes, limit_bytes = self.own_bytes(), limits.memory_mb * 1e6 or MACHINE_BYTES / 2
-        if own_bytes <= limit_bytes:
+        """A sentence, where it holds too much memory of its own (without the rings); else empty.
+
+        Ask before the machine has none left, when the kernel would choose which process to kill.
+        """
+        memory = process_memory(self.popen.pid) if self.popen is not None else None
+        limit_bytes = limits.memory_mb * 1e6 or MACHINE_BYTES / 2
+        if memory is None or memory.own_bytes <= limit_bytes:
             return ""
-        return f"holds {own_bytes / 1e6:.0f} MB, over {limit_bytes / 1e6:.0f} (pipeline.memory_mb)"
+        return f"holds {memory.own_bytes / 1e6:.0f} MB, over {limit_bytes / 1e6:.0f} (pipeline.memory_mb)"
+
+    def can_do_without_gpu(self, gpu: GpuConfig) -> bool:
+        """Whether it may run on a GPU now, and may be started again on the CPU. A lost GPU shows in many ways: a crash,
+        a hang, a backend that isn't there any more."""
+        infers = self.stage is not None and self.stage.infers
+        return infers and gpu.when_lost == "cpu" and gpu.backend != "cpu" and not self.backend
 
     def hear(self, beat: Heartbeat, now_s: float) -> None:
         self.beat, self.beat_s = beat, now_s
 
     def kill(self) -> int:
-        """End it at once; its exit code. One that hangs in the kernel is left behind, and the pipeline goes on."""
+        """End it at once; returns its exit code. A process that hangs in the kernel is left behind."""
         assert self.popen is not None
         self.popen.kill()
         try:
@@ -134,25 +152,26 @@ class StageProcess:
             log.warning("%s: process %d can't be killed; left behind", self.name, self.popen.pid)
             return -signal.SIGKILL
 
-    def end_to_start_anew(self, now_s: float) -> None:
-        """It finishes what it holds; its readers wait for its next life."""
+    def end_to_start_again(self, now_s: float) -> None:
+        """It finishes what it holds; its readers wait for its next start."""
         if self.popen is None or self.done:
             return
         self.ending_s = now_s
-        self.popen.send_signal(END_TO_START_ANEW if self.beat_s else signal.SIGKILL)  # before, it holds nothing
+        self.popen.send_signal(END_TO_START_AGAIN if self.beat_s else signal.SIGKILL)  # it holds nothing yet
 
-    def renew(self, now_s: float) -> None:
-        """It has ended to be started anew, which is no failure."""
+    def ended_to_start_again(self, now_s: float) -> None:
+        """It has ended to be started again, which is no failure."""
         failed_in_a_row = self.failed_in_a_row
-        self.bury(now_s, 0.0)
+        self.failed(now_s, 0.0)
         self.restarts.pop()
         self.restarted -= 1
         self.failed_in_a_row, self.ending_s = failed_in_a_row, None
 
-    def bury(self, now_s: float, long_life_s: float) -> None:
-        """It died: what it counted stays. One that beat for less than `long_life_s` has failed once more in a row."""
-        lived_s = self.beat_s - self.started_s if self.beat_s else 0.0  # hanging before the first beat is no life
-        self.failed_in_a_row = 1 if lived_s > long_life_s else self.failed_in_a_row + 1
+    def failed(self, now_s: float, long_run_s: float) -> None:
+        """It has ended; its counts stay. With heartbeats for less than `long_run_s`, it has failed once more in a
+        row."""
+        ran_s = self.beat_s - self.started_s if self.beat_s else 0.0  # hanging before the first heartbeat doesn't count
+        self.failed_in_a_row = 1 if ran_s > long_run_s else self.failed_in_a_row + 1
         self.stillborn_in_a_row = 0 if self.beat_s else self.stillborn_in_a_row + 1
         if self.beat is not None:
             self.counts_before.update(self.beat.counts)
@@ -172,6 +191,7 @@ class StageProcess:
 
 
 def signal_all(children: Iterable[StageProcess], signum: signal.Signals) -> None:
+    """To those that run."""
     for child in children:
         if child.running and child.popen is not None:
             child.popen.send_signal(signum)

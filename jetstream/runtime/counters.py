@@ -1,11 +1,12 @@
-"""What a process counts, as one flat map that adds up over its lives: `faces door` 12, `drops late captured.detect` 3.
+"""What a process counts, as one flat map: `faces door` 12, `drops late captured.detect` 3. The maps of all
+starts of a process add up.
 
 Knows no message, no clock and no metric's public name.
 """
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 BOUNDS_S = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2, 2.5, 5.0, 10.0)
@@ -21,30 +22,45 @@ class Histogram(NamedTuple):
 
 
 class Counts:
-    """One process's. A count is named by words without spaces; it only rises."""
+    """Counts and levels of one process. A name is words without spaces; a count never falls, a level holds now."""
 
-    def __init__(self) -> None:
+    def __init__(self, process: str = "", *, min_quality: float = 0.0) -> None:
+        self.process, self.min_quality = process, min_quality
+        self.levels: dict[str, int] = {}
         self._counts: Counter[str] = Counter()
+        self._newest: dict[str, int] = {}
 
-    def add(self, *words: str, by: int = 1) -> None:
-        self._counts[" ".join(words)] += by
+    def add(self, *name: str, by: int = 1) -> None:
+        """Raise a count."""
+        self._counts[" ".join(name)] += by
 
-    def reached(self, total: int, *words: str) -> None:
-        """As `add`, of what somebody else counts."""
-        self._counts[" ".join(words)] = total
+    def add_new(self, numbers: Iterable[int], *name: str) -> None:
+        """Raise a count by how many of the numbers, which only grow, are above all numbers counted there before."""
+        key, numbers = " ".join(name), list(numbers)
+        newest = self._newest.get(key, 0)
+        self._counts[key] += sum(number > newest for number in numbers)
+        self._newest[key] = max([newest, *numbers])
+
+    def set_total(self, total: int, *name: str) -> None:
+        """Set a count that is kept elsewhere."""
+        self._counts[" ".join(name)] = total
+
+    def set_level(self, value: int, *name: str) -> None:
+        """Set what holds now."""
+        self.levels[" ".join(name)] = value
 
     def observe(self, name: str, value_s: float) -> None:
-        """One more value of a histogram; its sum is kept in whole microseconds."""
+        """Add one value to a histogram; its sum is kept in whole microseconds."""
         self.add(name, _WORDS[bisect_left(BOUNDS_S, value_s)])
         self.add(name, "us", by=round(max(value_s, 0.0) * 1e6))
 
     def as_dict(self) -> dict[str, int]:
-        """What was counted at all."""
+        """The counts that aren't 0."""
         return {name: count for name, count in self._counts.items() if count}
 
 
 def counted(counts: Mapping[str, int], name: str) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Each count under `name`: the words behind it, and how many."""
+    """Each count whose name begins with the word `name`: the other words, and the count."""
     for words, count in counts.items():
         first, *rest = words.split(" ")
         if first == name:
@@ -52,7 +68,7 @@ def counted(counts: Mapping[str, int], name: str) -> Iterator[tuple[tuple[str, .
 
 
 def drops_by_reason(counts: Mapping[str, int]) -> Counter[str]:
-    """What fell on the way, wherever that was."""
+    """Frames dropped, by reason, wherever that was."""
     drops: Counter[str] = Counter()
     for (reason, *_), count in counted(counts, "drops"):
         drops[reason] += count
@@ -60,7 +76,7 @@ def drops_by_reason(counts: Mapping[str, int]) -> Counter[str]:
 
 
 def histogram(counts: Mapping[str, int], name: str) -> Histogram:
-    """What `observe` gathered under `name`."""
+    """What `observe` has added up under `name`."""
     so_far, at_most = 0, []
     for word in _WORDS:
         so_far += counts.get(f"{name} {word}", 0)

@@ -1,4 +1,4 @@
-"""What of a config may change while the pipeline runs, and which stages are started again for it.
+"""Which keys of a config may change while the pipeline runs, and which stages are started again for them.
 
 Compares two configs; knows no process and no file.
 """
@@ -9,25 +9,20 @@ from typing import Any, NamedTuple
 import msgspec
 
 from jetstream import pipeline
-from jetstream.config.schema import Config
+from jetstream.config.schema import Config, StageName
 
-SUPERVISOR: tuple[str, ...] = ()
-"""read by who starts the stages, or told to them: none is started again"""
-STAGES: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(
-        (
-            *("pipeline.heartbeat_timeout_s", "pipeline.start_timeout_s", "pipeline.stop_timeout_s"),
-            *(
-                "pipeline.restarts",
-                "pipeline.restart_window_s",
-                "pipeline.memory_mb",
-                "pipeline.log_level",
-                "pipeline.log_format",
-            ),
-            "gpu.when_lost",
-        ),
-        SUPERVISOR,
-    ),
+SUPERVISOR: tuple[StageName, ...] = ()
+"""the supervisor reads the key, or tells the stages: none is started again"""
+STAGES: Mapping[str, tuple[StageName, ...]] = {
+    "pipeline.heartbeat_timeout_s": SUPERVISOR,
+    "pipeline.start_timeout_s": SUPERVISOR,
+    "pipeline.stop_timeout_s": SUPERVISOR,
+    "pipeline.restarts": SUPERVISOR,
+    "pipeline.restart_window_s": SUPERVISOR,
+    "pipeline.memory_mb": SUPERVISOR,
+    "pipeline.log_level": SUPERVISOR,
+    "pipeline.log_format": SUPERVISOR,
+    "gpu.when_lost": SUPERVISOR,
     "detect": ("detect",),
     "track": ("track",),
     "recognize": ("recognize",),
@@ -44,10 +39,10 @@ STAGES: Mapping[str, tuple[str, ...]] = {
 }
 """stages that read a key, or any other key of a table; what isn't here is read once, at the start"""
 FIXED = ("recognize.faces",)
-"""an exception: another folder has to be learnt first"""
+"""the exceptions: another folder has to be learnt first"""
 LOGGING = frozenset(("pipeline.log_level", "pipeline.log_format"))
 OF_ENGINES = ("detect.min_face_px", "detect.factor", "detect.batch", "recognize.batch")
-"""what TensorRT's engines are built for, before the pipeline starts"""
+"""TensorRT's engines are built for their values, before the pipeline starts"""
 
 
 class ReloadPlan(NamedTuple):
@@ -55,13 +50,16 @@ class ReloadPlan(NamedTuple):
 
     before: Config  # in use until now
     config: Config  # to run with from now on
-    written: Config  # as the file says it, but for what was kept
+    written: Config  # as the file has it, but for the keys in `kept`
     taken: tuple[str, ...]  # keys
     kept: tuple[str, ...]  # keys that changed in the file and stay as they are until the next start
-    stages: frozenset[str]  # to be started again
+    stages: frozenset[StageName]  # to be started again
+
+    def restarts(self, stage: StageName) -> bool:
+        return stage in self.stages
 
     def sentence(self) -> str:
-        """What was taken, what starts again for it, and what needs a restart."""
+        """Which keys were taken, which stages start again for them, and which keys need a restart."""
         if not (self.taken or self.kept):
             return "config read anew: nothing changed"
         again = f" ({', '.join(sorted(self.stages))} started again)" if self.stages else ""
@@ -71,19 +69,19 @@ class ReloadPlan(NamedTuple):
 
 
 class Reloader:
-    """`read` gives the config as it is written now, and raises UserError where it is a bad one; `check` raises it for
-    what a stage could not start with."""
+    """`read` gives the config as the file has it now, and raises UserError where that is a bad one; `check` raises
+    UserError for a plan with which a stage could not start."""
 
     def __init__(self, read: Callable[[], Config], written: Config, check: Callable[[ReloadPlan], None]) -> None:
         self._read, self._check = read, check
         self._written = written
 
     def plan(self, in_use: Config) -> ReloadPlan:
-        """Changes of the file on top of what is in use, which start-up may have completed; in use itself once `took` is
-        told. Raises UserError."""
+        """The changes of the file on top of the config in use, which start-up may have completed. Call `took` once the
+        plan is in use. Raises UserError."""
         written, new = self._written, self._read()
         taken, kept = [], []
-        config, stages = in_use, frozenset[str]()
+        config, stages = in_use, frozenset[StageName]()
         for key, value in changes(written, new):
             changed = with_key(config, key, value)
             if key in FIXED or readers(key, in_use) is None or pipeline.wanted(changed) != pipeline.wanted(in_use):
@@ -92,17 +90,17 @@ class Reloader:
             config, written = changed, with_key(written, key, value)
             stages |= frozenset(readers(key, in_use) or ())
             taken.append(key)
-        running = {stage.name for stage in pipeline.wanted(config)} - set(config.pipeline.without)
+        running = {row.name for row in pipeline.started(config)}
         plan = ReloadPlan(in_use, config, written, tuple(taken), tuple(kept), stages & running)
         self._check(plan)
         return plan
 
     def took(self, plan: ReloadPlan) -> None:
-        """It is in use now."""
+        """The plan is in use now."""
         self._written = plan.written
 
 
-def readers(key: str, config: Config) -> tuple[str, ...] | None:
+def readers(key: str, config: Config) -> tuple[StageName, ...] | None:
     """The stages that read `table.key`; None: it can't change while they run."""
     if key in OF_ENGINES and config.gpu.backend == "tensorrt":
         return None
@@ -110,7 +108,7 @@ def readers(key: str, config: Config) -> tuple[str, ...] | None:
 
 
 def changes(before: Config, after: Config) -> Iterator[tuple[str, Any]]:
-    """`table.key` and its new value; of the cameras only that they changed."""
+    """Each changed `table.key` and its new value; `cameras` is one key."""
     for table in before.__struct_fields__:
         old, new = getattr(before, table), getattr(after, table)
         if not isinstance(old, msgspec.Struct):
@@ -123,6 +121,7 @@ def changes(before: Config, after: Config) -> Iterator[tuple[str, Any]]:
 
 
 def with_key(config: Config, key: str, value: Any) -> Config:
+    """`config` with another value of `table.key`."""
     table, dot, name = key.partition(".")
     if dot:
         value = msgspec.structs.replace(getattr(config, table), **{name: value})

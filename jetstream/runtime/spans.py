@@ -1,4 +1,4 @@
-"""What a process did when, told to `jetstream trace` while it listens; at other times nothing is kept or sent.
+"""What a process did at which time, sent to `jetstream trace` while it listens; at other times nothing is kept or sent.
 
 Knows no stage. Times are of CLOCK_MONOTONIC.
 """
@@ -17,13 +17,13 @@ from jetstream.messages import FrameRef, Span, Spans
 LISTENER = "trace"
 """reader of spans"""
 MOST = 4096
-"""spans kept between two beats; a few hundred come in a quarter of a second at most"""
+"""spans kept between two heartbeats; a few hundred come in a quarter of a second at most"""
 RECONNECT_MS = 200
 """how soon a new listener is found"""
 
 
 class SpanSender:
-    """Of one process. Not bound to a listener: `tell` looks whether there is one."""
+    """Of one process. `send` finds out whether there is a listener; without one nothing is kept."""
 
     def __init__(self, name: str, run_dir: Path) -> None:
         self._name = name
@@ -42,8 +42,8 @@ class SpanSender:
             camera, frame_id = (frame.camera, frame.frame_id) if frame is not None else ("", -1)
             self._spans.append(Span(kind, begin_ns, end_ns, camera, frame_id))
 
-    def tell(self) -> None:
-        """Send what was added; never waits."""
+    def send(self) -> None:
+        """Send the spans added since the last call; never waits."""
         self._listened_to = bool(self._socket.poll(0, zmq.POLLOUT))
         spans, self._spans = tuple(self._spans), []
         if self._listened_to:
@@ -52,5 +52,5 @@ class SpanSender:
                 self._socket.send(msgspec.msgpack.encode(message), zmq.NOBLOCK)
 
     def close(self) -> None:
-        self.tell()
+        self.send()
         self._socket.close(linger=0)

@@ -1,4 +1,4 @@
-"""Starts the processes of the walk, watches their heartbeats, starts again what fails, and stops all in order.
+"""Starts the processes of the pipeline, watches their heartbeats, starts again what fails, and stops all in order.
 
 Owns the processes; knows no picture and no model.
 """
@@ -8,7 +8,6 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterable
 
 import msgspec
 import zmq
@@ -32,13 +31,14 @@ STATUS_EVERY_S = 1.0
 TURN_MS = 100
 """longest wait of the supervisor's loop"""
 WEIGHED_EVERY_S = 1.0
-"""how often the memory of the processes is looked at"""
+"""how often the memory of the processes is checked"""
 STUCK_PAUSE_S = 1.0
-"""before a camera's process that hung is started again, and before the third life of what isn't vital"""
+"""before a camera's process that hung is started again, and before the third start of a process that isn't vital"""
 DOUBLINGS = 5
-"""of that pause, one for each life that ended before its first beat: a port in other hands is worth no line a second"""
+"""at most so many of that pause, one for each start that ended before its first heartbeat: a port that another program
+has must not write a line a second"""
 
-log = logging.getLogger("jetstream")
+log = logging.getLogger(__name__)
 
 
 class Supervisor:
@@ -52,12 +52,9 @@ class Supervisor:
         self._reloader, self._reload_asked, self._reload_answered = reloader, False, True
         self._run_dir = run_dir
         self._children = [
-            StageProcess(name, stage)
-            for stage in pipeline.wanted(config)
-            if stage.name not in config.pipeline.without
-            for name in pipeline.processes(stage, config)
+            StageProcess(name, row) for row in pipeline.started(config) for name in pipeline.processes(row, config)
         ]
-        self._vital = [child for child in self._children if child.stage.vital]  # the others are waited for by nobody
+        self._vital = [child for child in self._children if child.is_vital]  # nothing waits for the others
         self._stopping_since: float | None = None
         self._failure: str | None = None
         self._watchdog = Watchdog(config)
@@ -69,7 +66,7 @@ class Supervisor:
         self._status_s = self._weighed_s = 0.0
 
     def run(self, *, duration_s: float | None = None) -> None:
-        """Until every stage is done, a signal, or `duration_s` after all run.
+        """Run until every process is done, a signal comes, or `duration_s` after all processes run.
 
         Raises PipelineError, once all have ended in order: a process kept failing, or could not finish its work.
         """
@@ -89,18 +86,19 @@ class Supervisor:
                         self._reload(now_s)
                     if duration_s is not None and ready_s is not None and now_s - ready_s >= duration_s:
                         self.stop()
-                    self._tell(now_s, is_fed=ready_s is not None and self._stopping_since is None)
-                self._hear()  # last words
+                    self._publish_status(now_s, feeds_watchdog=ready_s is not None and self._stopping_since is None)
+                self._hear()  # their last counts
             finally:
                 self._end()
         drops = sum((child.drops for child in self._children), Counter[str]())
         counted = ", ".join(f"{reason} {count}" for reason, count in sorted(drops.items())) or "none"
-        log.info("ended: %d frames captured, %d tracked; dropped: %s", *self._frames(), counted)
+        captured, tracked = (sum(child.frames for child in children) for children in self._progress())
+        log.info("ended: %d frames captured, %d tracked; dropped: %s", captured, tracked, counted)
         if self._failure is not None:
             raise PipelineError(self._failure)
 
     def stop(self) -> None:
-        """Ask the captures to end, and who else takes no input; the others follow as their input ends."""
+        """Ask the captures and sidecars to end, which take no input; the others follow as their input ends."""
         if self._stopping_since is not None:
             return
         self._stopping_since = time.monotonic()
@@ -115,8 +113,8 @@ class Supervisor:
         self._reload_asked = True
 
     def _reload(self, now_s: float) -> None:
-        """Where it was asked: the config as it is written now, if it is a good one. What reads what changed in it is
-        started again; systemd hears READY=1 when that is there."""
+        """Where it was asked for, take the config as the file has it now, unless that is a bad one. Stages that read a
+        changed key are started again; systemd gets READY=1 when they are there."""
         if not self._reload_answered and all(child.is_there for child in self._vital):
             self._reload_answered = True
             notify("READY=1")
@@ -137,23 +135,24 @@ class Supervisor:
         self._watchdog.extra = ""
         self._config, self._limits, self._gpu = plan.config, plan.config.pipeline, plan.config.gpu
         for child in self._children:
-            if child.stage.name in plan.stages or (LOGGING & set(plan.taken) and not child.beat_s):
-                child.end_to_start_anew(now_s)
+            if child.row.name in plan.stages or (LOGGING & set(plan.taken) and not child.beat_s):
+                child.end_to_start_again(now_s)
         if LOGGING & set(plan.taken):
             set_up_logging("run", self._limits.log_level, self._limits.log_format)
             signal_all((child for child in self._children if child.beat_s), LOG_ANEW)
         log.log(logging.WARNING if plan.kept else logging.INFO, "%s", plan.sentence())
 
     def _start_due(self, now_s: float) -> None:
-        """Readers first: no frame shall wait for a model to load, nor for the second try of what isn't vital."""
+        """Readers first: no frame is to wait for a model to load, nor for the second start of what isn't vital."""
         readers = [child for child in self._children if not child.is_driven]
-        readers_ready = all(c.beat_s or c.done or (c.restarted and not c.stage.vital) for c in readers)
+        readers_ready = all(c.beat_s or c.done or (c.restarted and not c.is_vital) for c in readers)
         for child in self._children:
             is_due = child.popen is None and not child.done and now_s >= child.start_after_s
-            if is_due and (readers_ready or child.restarted or child.stage.early or not child.is_driven):
+            if is_due and (readers_ready or child.restarted or child.starts_early):
                 child.start(self._run_dir.path, now_s)
 
     def _hear(self) -> None:
+        """Take the heartbeats that are there; waits for the first one for TURN_MS at most."""
         timeout_ms = TURN_MS
         while self._beats.poll(timeout_ms):
             timeout_ms = 0
@@ -166,6 +165,7 @@ class Supervisor:
                     child.hear(beat, time.monotonic())
 
     def _watch(self, now_s: float) -> None:
+        """Kill what hangs or takes too much memory; handle what has ended; end what has no more input."""
         limits, is_weighed = self._limits, now_s - self._weighed_s > WEIGHED_EVERY_S
         for child in self._children:
             if child.done or child.popen is None:
@@ -186,40 +186,45 @@ class Supervisor:
             self._press(now_s - self._stopping_since)
 
     def _has_no_more_input(self, child: StageProcess, now_s: float) -> bool:
-        """Its input's processes ended a while ago, and one that died may not have said so."""
-        before = [other for other in self._children if other.stage.name == child.stage.after]
-        if not before and child.is_driven and not child.is_capture:  # captures run by hand: whoever takes of them tells
-            before = [other for other in self._children if not other.is_driven]
+        """The processes that it reads ended a while ago, and one that died may not have said so."""
+        before = self._before(child)
         if not before or not all(other.done for other in before):
             return False
         child.input_ended_s = child.input_ended_s or now_s
         return child.is_driven or now_s - child.input_ended_s > self._limits.stop_timeout_s
 
+    def _before(self, child: StageProcess) -> list[StageProcess]:
+        """The processes whose end is the end of its input; of a sidecar, whose end is its own end."""
+        if child.stage is not None:
+            return [other for other in self._children if other.row.name == child.stage.after]
+        captures = [other for other in self._children if other.is_capture]
+        return captures or [other for other in self._children if not other.is_driven]  # captures are run by hand
+
     def _ended(self, child: StageProcess, code: int, now_s: float) -> None:
         if child.ending_s is not None and self._stopping_since is None:
-            child.renew(now_s)
+            child.ended_to_start_again(now_s)
         elif code == 0:
-            first = self._children[0].stage  # the ones before it are run by hand
-            if child.stage.name == "render" and not all(c.done for c in self._children if c.stage == first):
+            first = self._children[0].row  # the ones before it are run by hand
+            if child.stage and child.stage.ends_run and not all(c.done for c in self._children if c.row == first):
                 self.stop()  # the user closed the window
             child.done = True
-        elif code == UserError.exit_code and child.stage.vital and not self._can_do_without_gpu(child):
+        elif code == UserError.exit_code and child.is_vital and not child.can_do_without_gpu(self._gpu):
             self._fail(child, f"{child.name}: can't go on; its last line above says why")
         elif self._stopping_since is not None or child.input_ended_s is not None:
             child.done = True
-            if code > 0 and child.stage.vital:
+            if code > 0 and child.is_vital:
                 self._fail(child, f"{child.name}: did not finish in order ({describe(code)})")
         else:
             self._restart(child, code, now_s)
 
     def _restart(self, child: StageProcess, code: int, now_s: float) -> None:
-        child.bury(now_s, self._limits.restart_window_s)
-        # one camera's driver, what names can wait for, or a port in other hands: no reason to give up the others
-        if code == StuckError.exit_code or not child.stage.vital:
+        child.failed(now_s, self._limits.restart_window_s)
+        # a camera's driver that hangs, or a process that frames don't need, is no reason to end the run
+        if code == StuckError.exit_code or not child.is_vital:
             child.restarts.clear()
             if code == StuckError.exit_code or child.failed_in_a_row > 1:
                 child.start_after_s = now_s + STUCK_PAUSE_S * 2 ** min(max(child.stillborn_in_a_row - 2, 0), DOUBLINGS)
-        if child.failed_in_a_row > 1 and self._can_do_without_gpu(child):
+        if child.failed_in_a_row > 1 and child.can_do_without_gpu(self._gpu):
             child.restarts.clear()
             child.backend = "cpu"
             log.warning(
@@ -234,25 +239,20 @@ class Supervisor:
             return
         log.warning("%s: %s; starting it again", child.name, describe(code))
 
-    def _can_do_without_gpu(self, child: StageProcess) -> bool:
-        """Whether it may run on a GPU now, and may be started again on the CPU. A lost GPU shows in many ways: a crash,
-        a hang, a backend that isn't there any more."""
-        return self._gpu.when_lost == "cpu" and self._gpu.backend != "cpu" and child.stage.infers and not child.backend
-
     def _fail(self, child: StageProcess, why: str) -> None:
-        """The run ends, in order, with exit 1."""
+        """End the run, in order, with exit 1."""
         child.done = True
         self._failure = self._failure or why
         self.stop()
 
     def _press(self, since_s: float) -> None:
-        """The longer a stop takes, the less it asks."""
+        """Repeat END_IN_ORDER after half of stop_timeout_s, SIGKILL everything after all of it."""
         if since_s > self._limits.stop_timeout_s:
             signal_all(self._children, signal.SIGKILL)
         elif since_s > self._limits.stop_timeout_s / 2:
             signal_all(self._children, END_IN_ORDER)
 
-    def _tell(self, now_s: float, *, is_fed: bool) -> None:
+    def _publish_status(self, now_s: float, *, feeds_watchdog: bool) -> None:
         if now_s - self._status_s < STATUS_EVERY_S:
             return
         self._status_s = now_s
@@ -260,28 +260,31 @@ class Supervisor:
         turn_ns = time.monotonic_ns()
         status = Status(pid=os.getpid(), wall_ns=time.time_ns(), turn_ns=turn_ns, processes=processes)
         self._status.send(msgspec.msgpack.encode(status))
-        if is_fed:
-            self._feed(now_s)
+        if feeds_watchdog:
+            self._feed_watchdog(now_s)
 
-    def _feed(self, now_s: float) -> None:
-        captures = {child.name.partition(".")[2]: child for child in self._children if child.is_capture}
-        on_the_way = [c for c in self._children if c.is_capture or c.stage.name in ("detect", "track")]
+    def _feed_watchdog(self, now_s: float) -> None:
+        on_the_way = [child for child in self._children if child.stage is not None and child.stage.progress]
         is_starting = any(child.beat_s is None and not child.done for child in on_the_way)
+        captured, tracked = (
+            sum((child.frames_by_camera for child in children), Counter[str]()) for children in self._progress()
+        )
         self._watchdog.turn(
-            _frames_by_camera(captures.values()),
-            _frames_by_camera(child for child in self._children if child.stage.name == "track"),
+            captured,
+            tracked,
             now_s,
             grace_s=self._limits.start_timeout_s if is_starting else 0.0,
-            done=frozenset(name for name, child in captures.items() if child.done),
+            done=frozenset(child.camera for child in self._children if child.is_capture and child.done),
         )
 
-    def _frames(self) -> tuple[int, int]:
-        """Captured and tracked, by all lives of the processes."""
-        captured = sum(child.frames for child in self._children if child.is_capture)
-        return captured, sum(child.frames for child in self._children if child.stage.name == "track")
+    def _progress(self) -> tuple[list[StageProcess], list[StageProcess]]:
+        """The processes that frames come from, and those that they have come through."""
+        ends = pipeline.FIRST_OF_PROGRESS, pipeline.LAST_OF_PROGRESS
+        first, last = ([child for child in self._children if child.row == row] for row in ends)
+        return first, last
 
     def _end(self) -> None:
-        """Whatever happened, no process of ours outlives this."""
+        """Whatever happened, leave no process of ours behind."""
         if self._stopping_since is None:
             notify("STOPPING=1")
         signal_all(self._children, signal.SIGKILL)
@@ -290,7 +293,3 @@ class Supervisor:
                 child.kill()
         self._beats.close(linger=0)
         self._status.close(linger=0)
-
-
-def _frames_by_camera(children: Iterable[StageProcess]) -> Counter[str]:
-    return sum((child.frames_by_camera for child in children), Counter[str]())

@@ -1,0 +1,22 @@
+"""One module for each row of `pipeline.STAGES` and `pipeline.SIDECARS`. Its function has the row's name.
+
+Nobody imports a stage: `pipeline` loads the function by name, in the process that runs it. So that mypy knows what is
+loaded, the functions stand here once, in the order of the tables.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jetstream.pipeline import SidecarFunction, StageFunction
+    from jetstream.stages import capture, detect, learn, metrics, publish, recognize, record, render, track
+
+    STAGES: tuple[StageFunction, ...] = (
+        capture.capture,
+        detect.detect,
+        track.track,
+        recognize.recognize,
+        render.render,
+        record.record,
+        publish.publish,
+    )
+    SIDECARS: tuple[SidecarFunction, ...] = (learn.learn, metrics.metrics)

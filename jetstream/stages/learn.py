@@ -1,6 +1,6 @@
-"""Photos that change while the pipeline runs are learnt by a process that comes and goes; `recognize` takes the result.
+"""Learns photos that change while the pipeline runs, each time in a process of its own; `recognize` takes the result.
 
-Touches no frame and holds no network: it looks at names, sizes and times in the faces folder, and waits.
+Handles no frame and holds no network: it looks at names, sizes and times in the faces folder, and waits.
 """
 
 import contextlib
@@ -16,19 +16,19 @@ import msgspec
 
 from jetstream.config.schema import Config
 from jetstream.gallery import photos, train
-from jetstream.ipc.rings import FrameReader
-from jetstream.messages import Message, Tick
+from jetstream.messages import Tick
 
 TURN_S = 0.1
 """longest wait between two ticks"""
 SHARE = 0.02
-"""most of one core's time that looking may take: thousands of people are looked at less often"""
+"""of one core's time, at most, for looking: folders of thousands of people are looked at less often"""
 
-log = logging.getLogger("jetstream")
+log = logging.getLogger(__name__)
 
 
-def learn(ticks: Iterator[Tick], _: FrameReader, config: Config) -> Iterator[Message]:
-    """Looks every `watch_s`, and has photos learnt once they stand still. Tells nobody: a new gallery is a file."""
+def learn(ticks: Iterator[Tick], config: Config) -> None:
+    """Look every `recognize.watch_s`, and have photos learnt once they don't change any more. The new gallery is a
+    file, so no message is sent."""
     faces = Path(config.recognize.faces)
     change = PhotoWatcher(train.learnt_from(config))
     next_s = 0.0
@@ -42,12 +42,11 @@ def learn(ticks: Iterator[Tick], _: FrameReader, config: Config) -> Iterator[Mes
         if change.is_due(seen):
             log.info("%s: photos changed; learning them", faces)
             _learn(ticks, config)
-    yield from ()
 
 
 class PhotoWatcher:
-    """Whether photos are other than those learnt last, and were the same at two looks: a copy under way must not be
-    learnt half. A folder that is gone or empty changes nothing, since a disk that went away is no reason to forget."""
+    """Whether photos differ from those learnt last, and were the same at two looks in a row: a copy under way must not
+    be learnt half. A folder that is gone or empty changes nothing, since a disk may have been unmounted."""
 
     def __init__(self, learnt: photos.State | None) -> None:
         self._learnt = learnt
@@ -62,13 +61,16 @@ class PhotoWatcher:
 
 
 def _learn(ticks: Iterator[Tick], config: Config) -> None:
-    """In a process of its own, so that what training holds is given back when it ends, and its death hurts nobody."""
+    """In a process of its own: the memory of training is freed when it ends, and a crash ends no stage."""
     command = [sys.executable, "-m", "jetstream.gallery.learner", str(os.getpid())]
     # a session of its own: the kernel weighs sessions against each other, and only then its members by their niceness
     with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as learner:
         try:
             assert learner.stdin is not None
-            with contextlib.suppress(BrokenPipeError), learner.stdin as stdin:  # it died at once: its code says so
+            with (
+                contextlib.suppress(BrokenPipeError),
+                learner.stdin as stdin,
+            ):  # it ended at once: its exit code says so
                 stdin.write(msgspec.json.encode(config))
             for _tick in ticks:
                 time.sleep(TURN_S)

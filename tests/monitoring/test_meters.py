@@ -9,8 +9,9 @@ import pytest
 
 from jetstream.messages import Status
 from jetstream.monitoring import meters
-from jetstream.monitoring.meters import Meters, disk_use, process_use
+from jetstream.monitoring.meters import Meters, disk_use
 from jetstream.monitoring.nvml import GpuUse, Nvml
+from jetstream.runtime.proc import process_use
 
 STAND_IN = """
 #include <string.h>

@@ -7,10 +7,11 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from jetstream.messages import Status
-from jetstream.monitoring.meters import DiskUse, ProcessUse, Readings
+from jetstream.monitoring.meters import DiskUse, Readings
 from jetstream.monitoring.nvml import GpuUse
 from jetstream.monitoring.prometheus import MetricsPage
 from jetstream.runtime.counters import Counts
+from jetstream.runtime.proc import ProcessUse
 from tests.support.repository import REPOSITORY
 from tests.support.statuses import beat, status
 

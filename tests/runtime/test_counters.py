@@ -10,7 +10,7 @@ def test_counts_are_found_by_their_first_word() -> None:
     counts.add("faces", "door", by=2)
     counts.add("faces", "door")
     counts.add("faces", "yard", by=0)
-    counts.reached(5, "drops", "full", "tracked.render")
+    counts.set_total(5, "drops", "full", "tracked.render")
 
     assert list(counted(counts.as_dict(), "faces")) == [(("door",), 3)]
     assert list(counted(counts.as_dict(), "drops")) == [(("full", "tracked.render"), 5)]

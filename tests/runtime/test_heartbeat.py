@@ -25,15 +25,16 @@ def test_work_on_a_frame_that_waited_for_its_names_begins_when_the_frame_was_tak
     with context.socket(zmq.PULL) as supervisor, context.socket(zmq.PULL) as trace:
         supervisor.bind(endpoint(tmp_path, Heartbeat, SUPERVISOR))
         trace.bind(endpoint(tmp_path, Spans, LISTENER))
-        pulse = HeartbeatSender("track", tmp_path)
-        while not pulse._spans._listened_to:
-            pulse._spans.tell()
+        heartbeat = HeartbeatSender("track", tmp_path)
+        while not heartbeat._spans._listened_to:
+            heartbeat._spans.send()
             time.sleep(0.01)
-        pulse.took([Detected(frame=frame(7), faces=())], 100 * MS)
-        pulse.took([Detected(frame=frame(7), faces=())], 200 * MS)  # told of again, as after a death
-        pulse.took([Named(frame=frame(7), faces=())], 399 * MS)
-        pulse.handled(frame(7), 400 * MS)
-        pulse.close()
+        heartbeat.took([Detected(frame=frame(7), faces=())], 100 * MS)
+        heartbeat.took([Detected(frame=frame(7), faces=())], 200 * MS)  # told of again, as after a death
+        heartbeat.took([Named(frame=frame(7), faces=())], 399 * MS)
+        heartbeat.handled(frame(7), 400 * MS)
+        heartbeat.beat()
+        heartbeat.close()
         for socket in (supervisor, trace):
             assert socket.poll(5000)
         beat = msgspec.msgpack.decode(supervisor.recv(), type=Heartbeat)
@@ -47,11 +48,11 @@ def test_work_on_a_frame_that_waited_for_its_names_begins_when_the_frame_was_tak
 
 
 def test_names_that_come_behind_their_frame_leave_nothing_behind(tmp_path: Path) -> None:
-    pulse = HeartbeatSender("track", tmp_path)
+    heartbeat = HeartbeatSender("track", tmp_path)
     for frame_id in range(10):
-        pulse.took([Detected(frame=frame(frame_id), faces=())], frame_id * MS)
-        pulse.handled(frame(frame_id), frame_id * MS)
-        pulse.took([Named(frame=frame(frame_id), faces=())], frame_id * MS)
-    pulse.close()
+        heartbeat.took([Detected(frame=frame(frame_id), faces=())], frame_id * MS)
+        heartbeat.handled(frame(frame_id), frame_id * MS)
+        heartbeat.took([Named(frame=frame(frame_id), faces=())], frame_id * MS)
+    heartbeat.close()
 
-    assert pulse._taken_ns == {}
+    assert heartbeat._taken_ns == {}

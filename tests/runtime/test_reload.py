@@ -175,7 +175,7 @@ def test_a_stage_by_hand_is_not_started_again() -> None:
 def test_every_table_that_a_stage_reads_starts_it_again() -> None:
     """A stage that reads another table one day would run with old settings after a reload."""
     fixed = {"cameras", "pipeline", "models", "gpu"}
-    for stage in pipeline.STAGES:
+    for stage in pipeline.ROWS:
         source = (REPOSITORY / "jetstream" / "stages" / f"{stage.name}.py").read_text()
         tables = set(re.findall(r"\bconfig\.(\w+)", source)) & set(Config.__struct_fields__) - fixed
         for table in tables:
@@ -187,5 +187,5 @@ def test_every_key_in_the_table_exists() -> None:
     for key, stages in STAGES.items():
         table, _, name = key.partition(".")
         assert not name or name in getattr(config(), table).__struct_fields__, key
-        assert all(pipeline.stage_named(stage) for stage in stages)
+        assert set(stages) <= {row.name for row in pipeline.ROWS}
         assert readers(key, config()) == stages
