@@ -14,7 +14,7 @@ from jetstream.errors import UserError
 from jetstream.messages import Captured, Detected, InUse, Message, Named, Tick, Tracked, Wanted
 
 if TYPE_CHECKING:
-    from jetstream.ipc.ring import Rings
+    from jetstream.ipc.rings import Rings
 
 LONG_QUEUE = 64
 """frames of a camera: more than ever wait unless the stage hangs"""
