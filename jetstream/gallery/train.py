@@ -194,12 +194,16 @@ def drop_previous(faces_dir: Path, models_dir: Path) -> None:
 
 
 def open_gallery(config: Config) -> Gallery:
-    """The people of `config.recognize.faces`, with gates for its `false_accept_rate`, or its `max_distance` where that
-    is set. Raises what `load` raises."""
+    """The people of `config.recognize.faces`, `with_thresholds` of `config`. Raises what `load` raises."""
     known = load(Path(config.recognize.faces), Path(config.models.dir))
-    classifier = known.classifier.with_rate(config.recognize.false_accept_rate)
+    return replace(known, classifier=with_thresholds(known.classifier, config))
+
+
+def with_thresholds(classifier: Classifier, config: Config) -> Classifier:
+    """`classifier` with gates for the `false_accept_rate` of `config`, or its `max_distance` where that is set."""
     limit = config.recognize.max_distance
-    return replace(known, classifier=classifier if limit is None else classifier.with_gate(limit))
+    classifier = classifier.with_rate(config.recognize.false_accept_rate)
+    return classifier if limit is None else classifier.with_gate(limit)
 
 
 def written(config: Config) -> tuple[int, int]:

@@ -1,0 +1,69 @@
+"""Whether a new face is taken for somebody known, by the thresholds of the config."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from jetstream.config import load
+from jetstream.config.schema import Config
+from jetstream.enroll.conflicts import KnownPeople
+from jetstream.errors import UserError
+from jetstream.gallery import train
+
+
+@pytest.fixture
+def folders(tmp_path: Path, models_dir: Path, portraits: dict[str, np.ndarray]) -> dict[str, str]:
+    """Faces and models of a gallery that knows both portraits."""
+    (tmp_path / "models").mkdir()
+    for path in models_dir.glob("*.onnx"):
+        (tmp_path / "models" / path.name).hardlink_to(path)
+    for name, image in portraits.items():
+        (tmp_path / "faces" / name).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "faces" / name / "1.png"), image)
+    return {"faces": str(tmp_path / "faces"), "models": str(tmp_path / "models")}
+
+
+def config(folders: dict[str, str], **recognize: Any) -> Config:
+    keys = {"models": {"dir": folders["models"]}, "recognize": {"faces": folders["faces"], **recognize}}
+    return load.build(keys, where="test")
+
+
+def known(settings: Config) -> KnownPeople:
+    return KnownPeople("Ada", settings, lambda what, share: None)
+
+
+def test_new_face_is_compared_at_the_rate_and_distance_of_the_config(folders: dict[str, str]) -> None:
+    strict, loose = config(folders, false_accept_rate=0.00001), config(folders, false_accept_rate=0.2)
+    default, near = config(folders), config(folders, max_distance=0.05)
+    known(default)  # learns the photos
+    hopper = KnownPeople("Grace Hopper", default, lambda what, share: None).embeddings[0]
+    gates = {
+        name: train.open_gallery(settings).classifier.ask(hopper[np.newaxis])[0].gate
+        for name, settings in {"strict": strict, "default": default, "loose": loose}.items()
+    }
+    aside = np.random.default_rng(0).normal(size=hopper.shape)
+    aside -= hopper * (aside @ hopper) / (hopper @ hopper)
+    aside /= np.linalg.norm(aside)
+
+    def at(distance: float) -> np.ndarray:
+        return (hopper + distance * aside).astype(np.float32)[np.newaxis]
+
+    between_strict_and_default = at((gates["strict"] + gates["default"]) / 2)
+    between_default_and_loose = at((gates["default"] + gates["loose"]) / 2)
+
+    for settings, face in (
+        (default, between_strict_and_default),
+        (loose, between_default_and_loose),
+        (near, at(0.04)),
+    ):
+        with pytest.raises(UserError, match="looks like Grace Hopper"):
+            known(settings).check(face, force=False)
+    for settings, face in (
+        (strict, between_strict_and_default),
+        (default, between_default_and_loose),
+        (near, between_strict_and_default),
+    ):
+        known(settings).check(face, force=False)
