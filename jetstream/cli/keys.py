@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from jetstream.cli.shared import Json, Sets, app, say, settings_of
+from jetstream.cli.shared import ConfigOption, Json, Sets, app, say, settings_of
 from jetstream.errors import UserError
 
 keys_app = typer.Typer(
@@ -86,12 +86,13 @@ def list_keys(folder: Folder = KEYS) -> None:
 def audit(
     name: Annotated[str, typer.Argument(help="Only what was done with this person's data.", show_default=False)] = "",
     as_json: Json = False,
+    config: ConfigOption = None,
     sets: Sets = None,
 ) -> None:
     """Print who enrolled, renamed, merged, forgot or exported people, and when. The log holds no names: give NAME."""
-    from jetstream.gallery import audit as auditing
+    from jetstream.gallery.audit import lines
 
-    for line in auditing.lines(Path(settings_of(sets=sets).models.dir)):
+    for line in lines(Path(settings_of(config, sets=sets).models.dir)):
         if name and not line.is_about(name):
             continue
         if as_json:

@@ -15,6 +15,7 @@ from rich.live import Live
 
 from jetstream.cli.shared import (
     ConfigFile,
+    ConfigOption,
     Faces,
     Json,
     Sets,
@@ -96,9 +97,7 @@ def replay(
             "--out", help="Write the events to this file, a line per frame. Without it, print them.", show_default=False
         ),
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="A TOML file. Without it, the defaults.", show_default=False)
-    ] = None,
+    config: ConfigOption = None,
     faces: Faces = None,
     annotated: Annotated[
         Path | None, typer.Option("--video", help="Write the annotated video to this file.", show_default=False)

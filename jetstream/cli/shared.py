@@ -28,6 +28,9 @@ app = typer.Typer(
 )
 out = Console()
 err = Console(stderr=True)
+literal = Console(markup=False, emoji=False)  # people and folders may be called [red] or :smile:
+WIDEST = 1000
+"""characters of a line that isn't shown on a terminal"""
 Faces = Annotated[
     Path | None, typer.Option(help="Folder with a folder of photos for each person: <name>/*.jpg.", show_default=False)
 ]
@@ -36,6 +39,9 @@ Sets = Annotated[
     typer.Option("--set", help="Override a config key: table.key=value. Repeatable.", show_default=False),
 ]
 ConfigFile = Annotated[Path, typer.Argument(help="A TOML file, such as configs/default.toml.", show_default=False)]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="A TOML file. Without it, the defaults.", show_default=False)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Images = Annotated[list[Path], typer.Argument(help="Image files: jpg, png, webp, bmp, tiff.", show_default=False)]
 
@@ -85,6 +91,12 @@ def plain(settings: Config) -> dict[str, Any]:
 def say(line: str) -> None:
     """Print a line for the user on standard error."""
     err.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def wide() -> Console:
+    """`literal`, but for a pipe, which has no width of its own: no name is broken there."""
+    has_width = literal.is_terminal or "COLUMNS" in os.environ
+    return literal if has_width else Console(width=WIDEST, markup=False, emoji=False)
 
 
 def once(say: Callable[[str], None]) -> Callable[[str], None]:

@@ -21,6 +21,7 @@ from jetstream.enroll.samples import SampleSet
 from jetstream.enroll.target import FacePosition, the_one
 from jetstream.errors import JetstreamError, SourceError, UserError
 from jetstream.gallery import photos, prepare
+from jetstream.gallery.people import faces_folder
 from jetstream.networks.open import open_embedder, open_mtcnn
 from jetstream.video.source import pictures_of
 from jetstream.vision.detection.mtcnn import Mtcnn
@@ -106,8 +107,7 @@ def enroll(request: EnrollRequest, config: Config, progress: Progress, say: Say)
 def check(request: EnrollRequest, config: Config) -> None:
     """What can be told before any network is opened. Raises UserError, PipelineError."""
     photos.check_name(request.name)
-    if config.recognize.faces == "demo":
-        raise UserError("recognize.faces: the demo's faces are made by the demo; name a folder with --faces")
+    faces_folder(config)
     for spec in request.sources:
         if spec.startswith(TRACK):
             live_track.parsed(spec.removeprefix(TRACK))
@@ -125,7 +125,7 @@ def other_gallery(config: Config) -> str:
         theirs = live_track.running_config(config).recognize.faces
     except JetstreamError:  # it has ended
         return ""
-    if os.path.abspath(theirs) == os.path.abspath(config.recognize.faces):
+    if os.path.realpath(theirs) == os.path.realpath(config.recognize.faces):
         return ""
     return f"the pipeline that runs learns from {theirs}: for it to know the person, enroll with --faces {theirs}"
 

@@ -19,7 +19,7 @@ from jetstream.enroll.sources import Enough
 from jetstream.errors import PipelineError, UserError
 from jetstream.events import Event
 from jetstream.ipc.rings import Rings
-from jetstream.runtime.run_dir import RunDir, heard
+from jetstream.runtime.run_dir import RunDir, heard, not_ready
 from jetstream.topic import keys
 
 LOOK_EVERY_S: Final = 0.1
@@ -70,17 +70,14 @@ def from_track(spec: str, seen: SampleSet, config: Config, seconds: float, enoug
 
 
 def running_config(config: Config) -> Config:
-    """What the pipeline in this run directory runs with. Raises PipelineError, UserError."""
+    """What the pipeline in this run directory runs with, its folders absolute. Raises PipelineError, UserError."""
     path = configuration.run_dir(config)
     folder = RunDir(path)
     if not folder.is_running():
         raise PipelineError(
             f"{path}: no jetstream runs here; start one, or name its folder with --set pipeline.run_dir=..."
         )
-    try:
-        running = folder.read_config()
-    except OSError:
-        raise _not_ready(path) from None
+    running = folder.running_config()
     if not running.publish.enabled:
         raise UserError(f"{path}: this pipeline tells nobody of its tracks; run it with publish.enabled=true")
     return running
@@ -90,11 +87,7 @@ def _rings(folder: RunDir) -> dict[str, str]:
     try:
         return folder.read_rings()
     except OSError:
-        raise _not_ready(folder.path) from None
-
-
-def _not_ready(path: Path) -> PipelineError:
-    return PipelineError(f"{path}: the pipeline isn't ready yet, or is ending; try again")
+        raise not_ready(folder.path) from None
 
 
 def parsed(spec: str) -> tuple[str, int]:

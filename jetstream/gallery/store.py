@@ -38,7 +38,7 @@ DAMAGED = (
     *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
 )
 """what zipfile and numpy raise for bytes that are no archive of arrays"""
-_LOCK = "lock"
+LOCK = "lock"
 
 
 class PhotoRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -203,7 +203,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.mkdir(exist_ok=True, mode=0o700)
-        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
     except OSError as error:
         raise UserError(f"{folder}: can't be written ({error.strerror}); make its folder writable") from None
     try:
@@ -225,7 +225,7 @@ def _keep(folder: Path, new: Manifest) -> None:
 
 def _sweep(folder: Path) -> None:
     """Remove older archives and what an interrupted write left: faces of people since deleted."""
-    kept = {_LOCK}
+    kept = {LOCK}
     for name in (MANIFEST, PREVIOUS):
         with contextlib.suppress(OSError, ModelError):
             kept |= {name, read_manifest(folder, name).archive}

@@ -4,6 +4,7 @@ Reads the names in events and no picture; removes nothing.
 """
 
 import contextlib
+import os
 import unicodedata
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -35,7 +36,7 @@ _DECODER = msgspec.json.Decoder(_EventNames)
 def check_finished(folder: Path) -> None:
     """Raises UserError where there is no such folder, or a recording in it is still being made: its files can't go, and
     its next line may name anybody."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # Path's raises in a folder that may not be entered
         raise UserError(f"{folder}: no such folder of recordings; nothing was erased, name the one of record.dir")
     with _reading(folder):
         for events in _events_in(folder):
@@ -77,7 +78,8 @@ def _reading(folder: Path) -> Iterator[None]:
 
 
 def _events_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*.jsonl") if path.is_file())
+    """Raises OSError where the folder can't be read; `glob` would find nothing there."""
+    return sorted(path for path in folder.iterdir() if path.suffix == ".jsonl" and path.is_file())
 
 
 def _names_in(events: Path) -> set[str]:

@@ -43,6 +43,18 @@ class RunDir:
         except GARBLED:
             raise _another_version(self.path) from None
 
+    def running_config(self) -> Config:
+        """What the pipeline here runs with; its relative folders begin at its working folder, and are absolute here.
+
+        Raises PipelineError where it is starting or ending, or of another version.
+        """
+        try:
+            config = self.read_config()
+            pid = (self.path / LOCK).read_text("ascii").strip()
+            return _absolute(config, os.readlink(f"/proc/{pid}/cwd")) if pid else config  # none where the disk was full
+        except OSError:
+            raise not_ready(self.path) from None
+
     def read_rings(self) -> dict[str, str]:
         return msgspec.json.decode((self.path / RINGS).read_bytes(), type=dict[str, str])
 
@@ -103,6 +115,27 @@ def heard(payload: bytes, kind: type[S], run_dir: Path) -> S:
         return msgspec.msgpack.decode(payload, type=kind)
     except GARBLED:
         raise _another_version(run_dir) from None
+
+
+def not_ready(run_dir: Path) -> PipelineError:
+    return PipelineError(f"{run_dir}: the pipeline isn't ready yet, or is ending; try again")
+
+
+def _absolute(config: Config, folder: str) -> Config:
+    """`config` with every folder that it names relative to `folder`."""
+
+    def path(text: str) -> str:
+        return os.path.join(folder, text) if text else text
+
+    faces = config.recognize.faces
+    return msgspec.structs.replace(
+        config,
+        models=msgspec.structs.replace(config.models, dir=path(config.models.dir)),
+        recognize=msgspec.structs.replace(config.recognize, faces=faces if faces == "demo" else path(faces)),
+        record=msgspec.structs.replace(config.record, dir=path(config.record.dir)),
+        publish=msgspec.structs.replace(config.publish, keys=path(config.publish.keys)),
+        gpu=msgspec.structs.replace(config.gpu, engines_dir=path(config.gpu.engines_dir)),
+    )
 
 
 def _another_version(run_dir: Path) -> PipelineError:

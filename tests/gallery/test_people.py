@@ -12,7 +12,8 @@ import pytest
 
 from jetstream.errors import UserError
 from jetstream.events import Event, EventTrack
-from jetstream.gallery import people, train
+from jetstream.gallery import erasure, people, train
+from jetstream.gallery.erasure import SearchedFolders
 from jetstream.messages import NameCandidate
 from jetstream.recording import library as recordings
 from jetstream.recording.events_file import open_events
@@ -138,7 +139,7 @@ def test_forgotten_person_is_nowhere_and_the_others_stay(built: Command) -> None
     assert "Grace Hopper: erased: 1 photo, 2 recordings, and what was learnt; verified" in result.stdout
     assert "evaluate" in result.stdout
     assert [path.name for path in recordings.iterdir()] == ["a-2.jsonl"]
-    assert people.traces(["Grace Hopper"], built.folder / "faces", built.folder / "models") == []
+    assert erasure.traces(["Grace Hopper"], SearchedFolders(built.folder / "faces", built.folder / "models")) == []
     gallery_files = [path for path in (built.folder / "models" / "galleries").rglob("*") if path.is_file()]
     assert gallery_files
     for spelling in (b"Hopper", "Hopper".encode("utf-32-le")):  # as in JSON, and as numpy stores it
@@ -154,12 +155,12 @@ def test_earlier_version_that_holds_the_person_is_a_trace(built: Command) -> Non
     (faces / "Grace Hopper").rmdir()
     built("train", *models(built))
 
-    left = people.traces(["Grace Hopper"], faces, folder)
-    people.forget_earlier_version(faces, folder)
+    left = erasure.traces(["Grace Hopper"], SearchedFolders(faces, folder))
+    erasure.forget_earlier_version(SearchedFolders(faces, folder))
 
-    assert [Path(path).suffix for path in left] == [".json", ".npz"]
-    assert "manifest.previous.json" in left[0]
-    assert people.traces(["Grace Hopper"], faces, folder) == []
+    assert [path.suffix for path in left] == [".json", ".npz"]
+    assert left[0].name == "manifest.previous.json"
+    assert erasure.traces(["Grace Hopper"], SearchedFolders(faces, folder)) == []
 
 
 def test_forget_asks_first_and_no_leaves_everything(built: Command) -> None:
@@ -186,10 +187,10 @@ def test_both_spellings_of_a_name_are_one_person(tmp_path: Path) -> None:
         (tmp_path / spelling / "1.jpg").touch()
 
     assert len(people.folders_of("Zo\u00eb", tmp_path)) == 2
-    people.forget(["Zo\u00eb"], tmp_path, tmp_path / "models")
+    erasure.forget(["Zo\u00eb"], SearchedFolders(tmp_path, tmp_path / "models"))
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(UserError, match="there are: nobody"):
-        people.forget(["Zo\u00eb"], tmp_path, tmp_path / "models")
+        erasure.forget(["Zo\u00eb"], SearchedFolders(tmp_path, tmp_path / "models"))
 
 
 def test_person_whose_photos_were_deleted_by_hand_is_forgotten(built: Command) -> None:
@@ -201,7 +202,7 @@ def test_person_whose_photos_were_deleted_by_hand_is_forgotten(built: Command) -
 
     assert result.returncode == 0, result.stderr
     assert "0 photos" in result.stdout
-    assert people.traces(["Grace Hopper"], built.folder / "faces", built.folder / "models") == []
+    assert erasure.traces(["Grace Hopper"], SearchedFolders(built.folder / "faces", built.folder / "models")) == []
 
 
 def test_name_that_was_gone_back_to_is_forgotten_and_the_new_one_stays(built: Command) -> None:
@@ -212,7 +213,7 @@ def test_name_that_was_gone_back_to_is_forgotten_and_the_new_one_stays(built: Co
     result = built("forget", "Grace Hopper", "--yes", *models(built))
 
     assert result.returncode == 0, result.stderr
-    assert people.traces(["Grace Hopper"], built.folder / "faces", built.folder / "models") == []
+    assert erasure.traces(["Grace Hopper"], SearchedFolders(built.folder / "faces", built.folder / "models")) == []
     assert (built.folder / "faces" / "Amazing Grace" / "1.png").exists()
     assert "Amazing Grace" in identified(built, "Grace.png")
 
@@ -225,7 +226,7 @@ def test_interrupted_forget_says_that_embeddings_are_left_and_is_repeated_to_its
     lock.mkdir()  # not even root can write that
 
     first = built("forget", "Grace Hopper", "--yes", *models(built))
-    left = people.traces(["Grace Hopper"], faces, folder)
+    left = erasure.traces(["Grace Hopper"], SearchedFolders(faces, folder))
     lock.rmdir()
     second = built("forget", "Grace Hopper", "--yes", *models(built))
 
@@ -236,7 +237,7 @@ def test_interrupted_forget_says_that_embeddings_are_left_and_is_repeated_to_its
     assert "Traceback" not in first.stderr
     assert left
     assert second.returncode == 0, second.stderr
-    assert people.traces(["Grace Hopper"], faces, folder) == []
+    assert erasure.traces(["Grace Hopper"], SearchedFolders(faces, folder)) == []
 
 
 def test_earlier_name_goes_from_recordings_with_the_present_one(built: Command) -> None:
@@ -260,7 +261,7 @@ def test_one_unknown_name_of_several_leaves_all(tmp_path: Path) -> None:
     recorded(tmp_path / "rec", "a-1", "Ada")
 
     with pytest.raises(UserError, match=r"Bob: there is no such person in .*, in what was learnt, in .*rec; there are"):
-        people.forget(["Ada", "Bob"], tmp_path / "faces", tmp_path / "models", tmp_path / "rec")
+        erasure.forget(["Ada", "Bob"], SearchedFolders(tmp_path / "faces", tmp_path / "models", tmp_path / "rec"))
 
     assert (tmp_path / "faces" / "Ada").is_dir()
     assert (tmp_path / "rec" / "a-1.jsonl").exists()
@@ -270,12 +271,12 @@ def test_one_unknown_name_of_several_leaves_all(tmp_path: Path) -> None:
 def test_every_spelling_of_a_name_finds_recordings_and_traces(tmp_path: Path, spelling: str) -> None:
     (tmp_path / "faces").mkdir()
     recorded(tmp_path / "rec", "a-1", "Zo\u00eb")
-    where = tmp_path / "faces", tmp_path / "models", tmp_path / "rec"
+    where = SearchedFolders(tmp_path / "faces", tmp_path / "models", tmp_path / "rec")
 
-    assert people.traces([spelling], *where) == [str(tmp_path / "rec" / "a-1.jsonl")]
-    people.forget([spelling], *where)
+    assert erasure.traces([spelling], where) == [tmp_path / "rec" / "a-1.jsonl"]
+    erasure.forget([spelling], where)
 
-    assert people.traces([spelling], *where) == []
+    assert erasure.traces([spelling], where) == []
     assert list((tmp_path / "rec").iterdir()) == []
 
 
@@ -292,15 +293,15 @@ def test_recordings_that_are_no_folder_are_said_before_anything_goes(built: Comm
 def test_nothing_goes_while_something_is_recorded(tmp_path: Path) -> None:
     (tmp_path / "faces" / "Ada").mkdir(parents=True)
     recorded(tmp_path / "rec", "a-1", "Ada")
-    where = tmp_path / "faces", tmp_path / "models", tmp_path / "rec"
+    where = SearchedFolders(tmp_path / "faces", tmp_path / "models", tmp_path / "rec")
 
     with open_events(tmp_path / "rec" / "a-2.jsonl"), pytest.raises(UserError, match=r"a-2.jsonl: is being recorded"):
-        people.forget(["Ada"], *where)
+        erasure.forget(["Ada"], where)
     assert (tmp_path / "faces" / "Ada").is_dir()
     assert (tmp_path / "rec" / "a-1.jsonl").exists()
     assert (tmp_path / "rec" / "a-2.jsonl").exists()
 
-    people.forget(["Ada"], *where)  # the recording has ended
+    erasure.forget(["Ada"], where)  # the recording has ended
     assert recordings.of(["Ada"], tmp_path / "rec") == []
 
 
@@ -319,7 +320,7 @@ def test_nothing_goes_while_the_pipeline_records(built: Command) -> None:
 
 def test_missing_faces_folder_is_not_taken_for_forgotten_photos(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder of faces"):
-        people.forget(["Ada"], tmp_path / "faces", tmp_path / "models")
+        erasure.forget(["Ada"], SearchedFolders(tmp_path / "faces", tmp_path / "models"))
 
 
 @pytest.mark.parametrize("closed", [".", "Ada"])
@@ -332,7 +333,7 @@ def test_folder_that_cannot_be_written_is_a_sentence(powerless: Path, closed: st
     try:
         for change in (
             lambda: people.merge("Ada", "Bob", faces),
-            lambda: people.forget(["Ada"], faces, powerless / "models"),
+            lambda: erasure.forget(["Ada"], SearchedFolders(faces, powerless / "models")),
             lambda: people.rename("Ada", "Eve", faces) if closed == "." else people.merge("Bob", "Ada", faces),
         ):
             with pytest.raises(UserError, match=r"can't be changed \(Permission denied\); .*run it again"):
@@ -353,7 +354,7 @@ def test_renamed_folder_keeps_what_it_is(tmp_path: Path) -> None:
     people.rename("Ada", "Eve", tmp_path / "faces")
 
     assert (tmp_path / "faces" / "Eve" / "1.jpg").exists()
-    people.forget(["Eve"], tmp_path / "faces", tmp_path / "models")
+    erasure.forget(["Eve"], SearchedFolders(tmp_path / "faces", tmp_path / "models"))
     assert list((tmp_path / "faces").iterdir()) == []
     assert list((tmp_path / "elsewhere").iterdir()) == []
 

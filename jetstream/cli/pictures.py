@@ -1,0 +1,134 @@
+"""Commands that ask about pictures: how well people are known in them, who is there, and where faces are."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from jetstream.cli.shared import (
+    ConfigOption,
+    Faces,
+    Images,
+    Json,
+    Sets,
+    app,
+    literal,
+    log_as_run,
+    progress_bars,
+    say,
+    settings_of,
+)
+from jetstream.config.schema import Config
+from jetstream.errors import JetstreamError, UserError
+from jetstream.gallery import audit
+
+Explain = Annotated[bool, typer.Option("--explain", help="Say for each face why it got a name or none.")]
+
+
+@app.command()
+def evaluate(
+    faces: Faces = None,
+    test: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of <name>/*.jpg to ask, strangers too, or, with --truth, a video. Else cross-validation.",
+            show_default=False,
+        ),
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="Who is where in the video, JSON or JSON Lines.", show_default=False)
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--out", help="The report; evaluation.html, but none with --json.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+    config: ConfigOption = None,
+    sets: Sets = None,
+) -> None:
+    """How well are the people known? A table here, and a report with curves and the mistakes in pictures."""
+    from jetstream.evaluation import html_report, tables
+    from jetstream.evaluation.evaluate import check_options
+    from jetstream.evaluation.evaluate import evaluate as evaluate_gallery
+    from jetstream.gallery.prepare import prepare_gallery, with_demo_faces
+    from jetstream.networks.build import prepare_models
+
+    path = report or (None if as_json else Path("evaluation.html"))
+    check_options(test, truth, path)
+    sources = [str(test)] if truth is not None else None
+    settings = settings_of(config, sets=sets, sources=sources, faces=faces, pace="every-frame")
+    log_as_run(settings)
+    with progress_bars() as progress:
+        if truth is not None:
+            from jetstream import startup
+
+            settings = startup.prepare(settings, progress)
+        else:
+            prepare_models(settings, progress)
+            settings = with_demo_faces(settings)
+            prepare_gallery(settings, progress)
+        result, shown = evaluate_gallery(settings, test, truth, progress)
+    if path is not None:
+        html_report.write(path, result, shown)
+        audit.add(Path(settings.models.dir), "export")
+        say(f"{path}: the report; it shows faces and can be read by you alone")
+    if as_json:
+        print(msgspec.json.encode(result).decode())
+        return
+    for table in tables.tables(result):
+        literal.print(table)
+    for note in result.notes:
+        literal.print(note, highlight=False)
+
+
+@app.command()
+def identify(
+    images: Images,
+    faces: Faces = None,
+    as_json: Json = False,
+    explain: Explain = False,
+    config: ConfigOption = None,
+    sets: Sets = None,
+) -> None:
+    """Who is in these pictures?"""
+    _look(images, _for_pictures(config, faces, sets), as_json=as_json, names=True, explain=explain)
+
+
+@app.command()
+def detect(images: Images, as_json: Json = False, config: ConfigOption = None, sets: Sets = None) -> None:
+    """Where are faces in these pictures?"""
+    _look(images, _for_pictures(config, None, sets), as_json=as_json, names=False)
+
+
+def _for_pictures(config: Path | None, faces: Path | None, sets: list[str] | None) -> Config:
+    """As `settings_of`, with the preset for single pictures, unless --set names one: the presets of a config count on
+    its tracks, which confirm a face."""
+    return settings_of(config, sets=["detect.preset=still", *(sets or [])], faces=faces)
+
+
+def _look(images: list[Path], settings: Config, *, as_json: bool, names: bool, explain: bool = False) -> None:
+    from jetstream.gallery.identify import explanation, line, look
+    from jetstream.gallery.prepare import prepare_gallery, with_demo_faces
+    from jetstream.networks.build import prepare_models
+
+    log_as_run(settings)
+    with progress_bars() as progress:
+        prepare_models(settings, progress)
+        settings = with_demo_faces(settings)
+        if names:
+            prepare_gallery(settings, progress)
+    seen = []
+    failures = 0
+    for result in look(images, settings, names=names):
+        if isinstance(result, JetstreamError):
+            failures += 1
+            say(f"jetstream: {result}")
+            continue
+        seen.append(result)
+        if not as_json:
+            print(line(result), *(explanation(result) if explain else ()), sep="\n")
+    if as_json:
+        print(msgspec.json.encode(seen).decode())
+    if failures:
+        raise typer.Exit(UserError.exit_code)

@@ -1,0 +1,268 @@
+"""Erases people: their photos and recordings, and looks at every folder in use for what is left of them.
+
+Learns nothing: between `forget` and `traces` the gallery must be trained again.
+"""
+
+import contextlib
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from jetstream.config import schema as configuration
+from jetstream.config.schema import Config
+from jetstream.errors import ModelError, UserError
+from jetstream.gallery import photos, store, train
+from jetstream.gallery.people import changing, faces_folder, person_folders, remove
+from jetstream.recording import library as recordings
+from jetstream.runtime.run_dir import RunDir
+
+
+class SearchedFolders(NamedTuple):
+    """The folders that may hold people: three to erase from, and others where they are only looked for."""
+
+    faces: Path
+    models: Path
+    recordings: Path | None = None  # None: recordings stay
+    kept_recordings: tuple[Path, ...] = ()  # other folders of recordings that are in use
+    running: tuple[Path, Path] | None = None  # faces and models of the pipeline that runs, where these differ
+
+
+class PersonTraces(NamedTuple):
+    """What there is of some people besides what was learnt of them."""
+
+    folders: list[Path]
+    photos: int
+    recordings: list[Path] | None  # event files; None: they stay
+    kept: Mapping[Path, int]  # how many other recordings hold them, by folders that aren't erased from
+
+    def __str__(self) -> str:
+        """`4 photos, 2 recordings`"""
+        words = _counted(self.photos, "photo")
+        if self.recordings is None:
+            return f"{words}, no recordings (--recordings names their folder)"
+        return f"{words}, {_counted(len(self.recordings), 'recording')}"
+
+    def what_stays(self) -> Iterator[str]:
+        """A line a folder whose recordings hold them and stay."""
+        for folder, count in self.kept.items():
+            hold, them = ("holds", "it") if count == 1 else ("hold", "them")
+            yield (
+                f"{folder}: {_counted(count, 'recording')} there still {hold} this name; to erase {them}, run "
+                f"`jetstream forget` with --recordings {folder}"
+            )
+
+
+class Remains(NamedTuple):
+    """Where people still are, and what to do about it."""
+
+    paths: list[Path]
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{', '.join(map(str, self.paths))} ({self.remedy})"
+
+
+def folders_in_use(config: Config, recorded: Path | None = None) -> SearchedFolders:
+    """The folders of `config` and of the pipeline that runs in its run directory; `recorded`: recordings to erase.
+
+    Raises UserError for the demo's faces, PipelineError where the pipeline that runs can't be asked.
+    """
+    faces, models = faces_folder(config), Path(config.models.dir)
+    record_dirs = [config.record.dir]
+    running = None
+    run_dir = RunDir(configuration.run_dir(config))
+    if run_dir.is_running():
+        theirs = run_dir.running_config()
+        record_dirs.append(theirs.record.dir)
+        used = Path(theirs.recognize.faces), Path(theirs.models.dir)
+        if os.path.realpath(train.gallery_dir(*used)) != os.path.realpath(train.gallery_dir(faces, models)):
+            running = used
+    kept = _different([Path(folder) for folder in record_dirs if folder and not _is_missing(Path(folder))])
+    erased = None if recorded is None else os.path.realpath(recorded)
+    kept = [folder for folder in kept if os.path.realpath(folder) != erased]
+    return SearchedFolders(faces, models, recorded, tuple(kept), running)
+
+
+def find(names: Collection[str], where: SearchedFolders) -> PersonTraces:
+    """What `forget` would erase.
+
+    Raises UserError for a name that is in no photo's folder, no version of a gallery and no recording, and where
+    a folder is missing or can't be read, or a recording to erase is still being made.
+    """
+    wanted = {photos.check_name(name) for name in names}
+    faces_dir, recorded = where.faces, where.recordings
+    if not faces_dir.is_dir():  # a disk that went away, or photos that nobody could say are gone
+        raise UserError(f"{faces_dir}: no such folder of faces; bring it back or, where all photos are gone, make it")
+    listing = photos.list_photos(faces_dir)
+    if recorded is not None:
+        recordings.check_finished(recorded)
+    heard = {} if recorded is None else recordings.people_in(recorded)
+    kept = {folder: found for folder in where.kept_recordings if (found := len(recordings.of(wanted, folder)))}
+    known = {*listing.people, *_learnt(where), *(name for who in heard.values() for name in who)}
+    for missing in sorted(wanted - known):
+        if elsewhere([missing], where) or any(recordings.of([missing], folder) for folder in kept):
+            continue
+        places = f"{faces_dir}, in what was learnt" + (f", in {recorded}" if recorded is not None else "")
+        raise UserError(
+            f"{missing}: there is no such person in {places}; there are: {', '.join(listing.people) or 'nobody'}"
+        )
+    return PersonTraces(
+        folders=_person_folders(wanted, faces_dir),
+        photos=sum(photo.person in wanted for photo in listing.photos),
+        recordings=None if recorded is None else [path for path, who in heard.items() if who & wanted],
+        kept=kept,
+    )
+
+
+def forget(names: Collection[str], where: SearchedFolders) -> PersonTraces:
+    """Remove some people's photos and folders, and the recordings to erase that hold any of them; what there was.
+
+    The gallery must be trained again after this, then `forget_earlier_version`; `traces` and `elsewhere` tell what is
+    left. Whatever interrupts this, it can be repeated. Raises what `find` raises, and then nothing has gone, and
+    UserError where something can't be removed.
+    """
+    found = find(names, where)
+    for events in found.recordings or ():
+        with changing(events.parent):
+            for path in recordings.beside(events):
+                path.unlink()
+            events.unlink()  # last: without it nobody knows whom the videos show
+    with changing(where.faces):
+        for folder in found.folders:
+            for path in sorted(folder.rglob("*"), reverse=True):
+                remove(path)
+            remove(folder)
+    return found
+
+
+def forget_earlier_version(where: SearchedFolders) -> None:
+    """Erase the gallery that `jetstream train --rollback` would go back to: forgotten people are in it."""
+    train.drop_previous(where.faces, where.models)
+
+
+def remains(names: Collection[str], where: SearchedFolders) -> list[Remains]:
+    """Everywhere these people still are, but for recordings that stay. Empty after a complete `forget`."""
+    left = traces(names, where)
+    return ([Remains(left, "remove these by hand")] if left else []) + elsewhere(names, where)
+
+
+def traces(names: Collection[str], where: SearchedFolders) -> list[Path]:
+    """Where these people still are in what is erased from: recordings, photos' folders, manifest, classifier."""
+    wanted = set(map(recordings.normal, names))
+    left = recordings.of(wanted, where.recordings) if where.recordings is not None else []
+    left += _person_folders(wanted, where.faces)
+    return left + _traces_in(train.gallery_dir(where.faces, where.models), wanted)
+
+
+def elsewhere(names: Collection[str], where: SearchedFolders) -> list[Remains]:
+    """Where these people are in folders that aren't erased from: galleries of other folders of faces, and what the
+    pipeline that runs uses. Raises UserError where a folder can't be read."""
+    wanted = set(map(recordings.normal, names))
+    looked_at = {os.path.realpath(train.gallery_dir(where.faces, where.models))}
+    left = []
+    if where.running is not None:
+        faces, models = where.running
+        folder = train.gallery_dir(faces, models)
+        looked_at.add(os.path.realpath(folder))
+        paths = _person_folders(wanted, faces) + _traces_in(folder, wanted)
+        words = f"--faces {faces} --set models.dir={models}"
+        left.append(Remains(paths, f"of the pipeline that runs: run `jetstream forget` again with {words}"))
+    for root in _galleries(where):
+        for folder in _folders_in(root):
+            if os.path.realpath(folder) not in looked_at:
+                remedy = "of another folder of faces: run `jetstream forget` again with --faces and that folder"
+                remedy = f"{remedy}; if it is no more, remove {folder}"
+                left.append(Remains(_traces_in(folder, wanted), remedy))
+    return [remains for remains in left if remains.paths]
+
+
+def verified(found: PersonTraces, where: SearchedFolders) -> list[Path]:
+    """The folders that `remains`, where it found nothing, has seen to be free of the people of `found`."""
+    seen = [where.faces, *_galleries(where), *([where.recordings] if where.recordings is not None else [])]
+    if where.running is not None:
+        seen.append(where.running[0])
+    seen += [folder for folder in where.kept_recordings if folder not in found.kept]
+    return _different(seen)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
+def _is_missing(folder: Path) -> bool:
+    """Not where it is there and can't be read: then nobody knows whom it holds."""
+    try:
+        os.scandir(folder).close()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        pass
+    return False
+
+
+def _galleries(where: SearchedFolders) -> list[Path]:
+    """Folders of galleries: of the models folder that is erased from, then of the pipeline's that runs."""
+    pairs = [(where.faces, where.models), *([where.running] if where.running is not None else [])]
+    roots = [train.gallery_dir(*pair).parent for pair in pairs]
+    return _different(roots)
+
+
+def _different(folders: Sequence[Path]) -> list[Path]:
+    """Each folder once, by the first of its names."""
+    return list({os.path.realpath(folder): folder for folder in reversed(folders)}.values())[::-1]
+
+
+def _folders_in(root: Path) -> list[Path]:
+    if _is_missing(root):
+        return []
+    try:
+        return sorted(folder for folder in root.iterdir() if folder.is_dir())
+    except OSError as error:
+        raise UserError(
+            f"{root}: can't be read ({error.strerror}), so nobody knows whom it holds; make it readable"
+        ) from None
+
+
+def _person_folders(wanted: Collection[str], faces_dir: Path) -> list[Path]:
+    """Raises UserError where the folder can't be read."""
+    photos.list_photos(faces_dir)  # it says why
+    return [folder for folder in person_folders(faces_dir) if recordings.normal(folder.name) in wanted]
+
+
+def _traces_in(folder: Path, wanted: Collection[str]) -> list[Path]:
+    """Files of a gallery's folder that hold one of `wanted`, or of which nobody can tell."""
+    if _is_missing(folder):
+        return []
+    left = []
+    known = {store.LOCK, store.MANIFEST, store.PREVIOUS}
+    try:
+        there = {path.name for path in folder.iterdir()}
+    except OSError:
+        return [folder]
+    for version in sorted(there & {store.MANIFEST, store.PREVIOUS}):
+        try:
+            manifest, arrays = store.read(folder, version)
+        except ModelError:  # damaged, or not to be read
+            left.append(folder / version)
+            continue
+        known.add(manifest.archive)
+        if not _people_of(manifest).isdisjoint(wanted):
+            left.append(folder / version)
+        if not set(map(str, arrays.get("names", ()))).isdisjoint(wanted):
+            left.append(folder / manifest.archive)
+    return left + [folder / name for name in sorted(there - known)]
+
+
+def _learnt(where: SearchedFolders) -> set[str]:
+    """Who is in the gallery in use or in the one before it, with photos there or without."""
+    folder = train.gallery_dir(where.faces, where.models)
+    names: set[str] = set()
+    for version in (store.MANIFEST, store.PREVIOUS):
+        with contextlib.suppress(OSError, ModelError):  # training replaces one that is damaged, and keeps none
+            names |= _people_of(store.read_manifest(folder, version))
+    return names
+
+
+def _people_of(manifest: store.Manifest) -> set[str]:
+    return {*manifest.people, *(record.person for record in manifest.photos if record.person)}
