@@ -1,4 +1,4 @@
-"""README's config tables, made from `jetstream/config.py`: `python -m tests.support.readme_tables` prints them."""
+"""README's config tables, made from `jetstream/config/schema.py`: `python -m tests.support.readme_tables` prints them."""
 
 import ast
 import json
@@ -7,18 +7,18 @@ from tests.support.repository import REPOSITORY
 
 CONFIG = REPOSITORY / "jetstream" / "config" / "schema.py"
 TABLES = {
-    "Pipeline": "[pipeline]",
-    "Models": "[models]",
-    "Camera": "[[cameras]]",
-    "Detect": "[detect]",
-    "Ignore": "[[detect.ignore]]",
-    "Track": "[track]",
-    "Recognize": "[recognize]",
-    "Gpu": "[gpu]",
-    "Render": "[render]",
-    "Record": "[record]",
-    "Publish": "[publish]",
-    "Metrics": "[metrics]",
+    "PipelineConfig": "[pipeline]",
+    "ModelsConfig": "[models]",
+    "CameraConfig": "[[cameras]]",
+    "DetectConfig": "[detect]",
+    "IgnoreConfig": "[[detect.ignore]]",
+    "TrackConfig": "[track]",
+    "RecognizeConfig": "[recognize]",
+    "GpuConfig": "[gpu]",
+    "RenderConfig": "[render]",
+    "RecordConfig": "[record]",
+    "PublishConfig": "[publish]",
+    "MetricsConfig": "[metrics]",
 }
 
 
