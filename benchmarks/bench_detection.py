@@ -1,6 +1,6 @@
 """Face detection on one core: jetstream's MTCNN against facenet-pytorch's, same pictures, taking turns.
 
-Run: `python benchmarks/bench_detection.py --peer-python /path/to/venv/bin/python`, where that environment holds torch
+Run: `python -m benchmarks.bench_detection --peer-python /path/to/venv/bin/python`, where that environment holds torch
 and facenet-pytorch; without it, jetstream alone. Both processes share one core and never run at once. Times are of the
 processor's clock, which other programs on the machine disturb less than the wall's; `--wall` shows the wall's instead.
 The real pictures are those of the tests (JETSTREAM_DATA or ../shared/data); without them that part is left out.
@@ -30,6 +30,7 @@ from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.vision import boxes as rectangles
 from jetstream.vision.detection import mtcnn, proposals, pyramid
 from jetstream.vision.detection.mtcnn import Detections, Mtcnn
+from tests.support import defaults
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PRESETS = {
@@ -112,7 +113,7 @@ def main() -> None:
         if peer:
             stack.callback(peer.close)
         runners = [stack.enter_context(OnnxRunner(path)) for path in weights.paths(REPOSITORY / "models")[:3]]
-        detectors = {name: Mtcnn(*runners, **settings) for name, settings in PRESETS.items()}
+        detectors = {name: defaults.mtcnn(*runners, **settings) for name, settings in PRESETS.items()}
         print_speed(detectors, peer, clock, options.rounds)
         if options.data.is_dir():
             print_kept(detectors, peer, clock, options.data, options.every)
@@ -287,7 +288,7 @@ def print_parts(runners: list[OnnxRunner], clock: Clock, rounds: int) -> None:
     image = compose(1280, 720, 6)
     print("\nWhere the time of 1280x720 with 6 faces goes, mean ms\n")
     for preset, settings in PRESETS.items():
-        detector = Mtcnn(*runners, **settings)
+        detector = defaults.mtcnn(*runners, **settings)
         clock.parts_ms.clear()
         whole = sum(clock(detector.detect, [image]).ms for _ in range(rounds)) / rounds
         parts = {part: ms / rounds for part, ms in clock.parts_ms.items()}

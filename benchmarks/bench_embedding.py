@@ -1,7 +1,7 @@
 """Embedding 1, 8 and 32 chips: jetstream on ONNX Runtime against dlib-bin, same chips, taking turns, one thread each.
 
 Needs dlib-bin. Every time is the median of `--rounds` runs; beside the clock's time stands the processor's, which other
-programs on the machine disturb less. Run: `python benchmarks/bench_embedding.py`.
+programs on the machine disturb less. Run: `python -m benchmarks.bench_embedding`.
 """
 
 import argparse
@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from jetstream import weights
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.vision.recognition.embedder import CpuEmbedder
+from tests.support import defaults
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 SIZES = (1, 8, 32)
@@ -39,11 +39,11 @@ def main() -> None:
     print("        --------- clock --------   ------- processor ------")
     print("chips   jetstream  dlib   ratio    jetstream  dlib   ratio    difference")
     with OnnxRunner(weights.paths(MODELS).embedder, threads=1) as runner:
-        embedder = CpuEmbedder(runner)
+        embedder = defaults.embedder(runner)
         for count in SIZES:
             chips = make_chips(count)
             rgb = [np.ascontiguousarray(chip[..., ::-1]) for chip in chips]
-            ours, theirs = partial(embedder.embed, chips), partial(reference.compute_face_descriptor, rgb)
+            ours, theirs = partial(embedder.embed, chips, mirror=False), partial(reference.compute_face_descriptor, rgb)
             difference = np.abs(ours() - np.array(theirs())).max()
             print(f"{count:5}", *columns(*alternate(rounds, ours, theirs)), f"   {difference:.1e}")
 

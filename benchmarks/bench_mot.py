@@ -3,7 +3,7 @@
 Knows no picture and no face: pedestrians stand in for faces, because nobody labels faces over time. Run it alone:
 
     pip install --no-deps trackeval tabulate
-    python benchmarks/bench_mot.py [folder of the sequences]
+    python -m benchmarks.bench_mot [folder of the sequences]
 
 MOTA, IDF1 and identity switches are TrackEval's (Luiten et al. 2021), IoU 0.5, ground truth marked 0 left out.
 Time is frame / frameRate of seqinfo.ini. The scores of these detections are probabilities, 0.5 to 1, and go in as they
@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from jetstream.vision.boxes import iou
-from jetstream.vision.tracking.tracker import Tracker
+from tests.support import defaults
 
 TARGETS = ("TUD-Campus", "TUD-Stadtmitte", "PETS09-S2L1")
 OTHERS = ("ETH-Sunnyday", "ADL-Rundle-6", "KITTI-17")
@@ -142,7 +142,7 @@ def _run_sort(sequence: Sequence15) -> list[Labelled]:
 
 
 def _run_tracker(sequence: Sequence15) -> list[Labelled]:
-    tracker = Tracker()
+    tracker = defaults.tracker()
     reported = []
     for frame, found in enumerate(sequence.detections):
         tracks = tracker.update(found.boxes, found.scores, None, frame / sequence.frames_per_s)

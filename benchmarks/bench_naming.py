@@ -22,9 +22,7 @@ from jetstream.gallery import strangers as background
 from jetstream.gallery.photo_faces import look_at
 from jetstream.gallery.photos import list_photos
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.vision.detection.mtcnn import Mtcnn
-from jetstream.vision.recognition.classifier import Classifier
-from jetstream.vision.recognition.embedder import CpuEmbedder
+from tests.support import defaults
 
 Embeddings = NDArray[np.float32]  # (N, 128)
 Names = NDArray[np.str_]  # (N,)
@@ -45,13 +43,13 @@ class Split(NamedTuple):
 
 
 def ours(enrolled: Embeddings, names: Names, asked: Embeddings) -> list[str | None]:
-    classifier = Classifier.fit(enrolled, list(names), background=background.faces())
+    classifier = defaults.fit(enrolled, list(names), background=background.faces())
     return [answer.name for answer in classifier.ask(asked)]
 
 
 def our_centroids(enrolled: Embeddings, names: Names, asked: Embeddings) -> list[str | None]:
     """The rival: the nearest centroid within our gates, without the SVM and the margin."""
-    classifier = Classifier.fit(enrolled, list(names), background=background.faces())
+    classifier = defaults.fit(enrolled, list(names), background=background.faces())
     return [answer.nearest if answer.distance <= answer.gate else None for answer in classifier.ask(asked)]
 
 
@@ -147,9 +145,9 @@ def embed(folder: Path, models_dir: Path) -> tuple[Embeddings, Names]:
     """Every photo with a face, as `jetstream train` sees it; none is left out for its quality or its label."""
     paths = weights.paths(models_dir)
     nets = (OnnxRunner(paths.pnet), OnnxRunner(paths.rnet), OnnxRunner(paths.onet))
-    detector = Mtcnn(*nets, thresholds=(0.6, 0.7, 0.7), factor=0.709)
+    detector = defaults.mtcnn(*nets, thresholds=(0.6, 0.7, 0.7), factor=0.709)
     photos = {photo.file: photo for photo in list_photos(folder).photos}
-    looks = look_at(photos, detector, CpuEmbedder(OnnxRunner(paths.embedder)))
+    looks = look_at(photos, detector, defaults.embedder(OnnxRunner(paths.embedder)))
     seen = [(look.embedding, photos[file].person) for file, look in looks.items() if look.embedding is not None]
     print(f"{folder.name}: {len(photos)} photos, a face in {len(seen)}")
     return np.array([embedding for embedding, _ in seen]), np.array([person for _, person in seen])

@@ -18,6 +18,7 @@ import numpy as np
 
 from jetstream.gallery import strangers as background
 from jetstream.vision.recognition.classifier import Classifier
+from tests.support import defaults
 
 SIZES = (1, 2, 10, 100, 1000, 5000)
 PHOTOS, NEW = 4, 2
@@ -49,7 +50,7 @@ def row(people: int) -> str:
     names = [f"p{person:05}" for person in range(people)]
     started = time.perf_counter()
     learnt = photos[:, :PHOTOS].reshape(-1, 128)
-    classifier = Classifier.fit(learnt, np.repeat(names, PHOTOS).tolist(), background=background.faces())
+    classifier = defaults.fit(learnt, np.repeat(names, PHOTOS).tolist(), background=background.faces())
     trained_s = time.perf_counter() - started
     new = photos[:, PHOTOS:].reshape(-1, 128)[:4000]
     truth = np.repeat(names, NEW)[:4000].tolist()

@@ -26,12 +26,11 @@ from jetstream.ipc.ring import Ring, segment_name
 from jetstream.messages import FrameRef, Tracked, TrackedFace, box_of, landmarks_of
 from jetstream.networks import build
 from jetstream.networks.open import open_embedder, open_mtcnn
-from jetstream.video.sink import VideoSink
-from jetstream.video.source import open_source
 from jetstream.vision.detection import motion
 from jetstream.vision.drawing import draw
 from jetstream.vision.recognition import align
-from jetstream.vision.tracking.tracker import Tracker
+from tests.support import defaults
+from tests.support.defaults import open_source, video_sink
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 HOW_OFTEN = {
@@ -81,14 +80,14 @@ def main() -> None:
 def walk(video: Path, frames: int, clock: Clock) -> None:
     config = load.build({"models": {"dir": str(REPOSITORY / "models")}}, where="benchmark")
     build.prepare_models(config)
-    tracker, before, known = Tracker(), None, np.empty((0, 4), np.float32)
+    tracker, before, known = defaults.tracker(), None, np.empty((0, 4), np.float32)
     with (
         open_source(str(video)) as source,
         open_mtcnn(config) as detector,
         open_embedder(config) as embedder,
         Ring.create(segment_name("bench"), slots=16, max_width=1920, max_height=1080) as ring,
         tempfile.TemporaryDirectory() as folder,
-        VideoSink(Path(folder) / "out.mp4", fps=25, width=1280, height=720) as sink,
+        video_sink(Path(folder) / "out.mp4", fps=25, width=1280, height=720) as sink,
     ):
         for index in range(frames):
             frame = timed(clock, "decode to BGR", lambda: next(source))
@@ -107,7 +106,7 @@ def walk(video: Path, frames: int, clock: Clock) -> None:
                 tracks = tracker.update(found.boxes, found.scores, found.landmarks, index / 25)
             for points in found.landmarks:
                 chip = timed(clock, "align one face", lambda image=image, points=points: align.chip(image, points))
-                timed(clock, "embed one face", lambda chip=chip: embedder.embed(chip[None]))
+                timed(clock, "embed one face", lambda chip=chip: embedder.embed(chip[None], mirror=False))
             tracked = Tracked(
                 frame=FrameRef(camera="a", frame_id=index, captured_ns=1, wall_ns=1, pts_s=0.0, live=False),
                 faces=tuple(
@@ -125,7 +124,7 @@ def walk(video: Path, frames: int, clock: Clock) -> None:
                 ),
             )
             timed(clock, "event to JSON", lambda tracked=tracked: msgspec.json.encode(event_of(tracked)))
-            timed(clock, "draw", lambda image=image, tracked=tracked: draw.faces(image, tracked.faces))
+            timed(clock, "draw", lambda image=image, tracked=tracked: draw.faces(image, tracked.faces, landmarks=True))
             timed(clock, "encode H.264", lambda image=image, index=index: sink.write(image, index / 25))
 
 

@@ -18,10 +18,10 @@ from jetstream import weights
 from jetstream.gallery import strangers
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.video.images import read_image
-from jetstream.video.source import open_source
 from jetstream.vision.detection.mtcnn import Mtcnn
 from jetstream.vision.recognition import align
-from jetstream.vision.recognition.embedder import CpuEmbedder
+from tests.support import defaults
+from tests.support.defaults import open_source
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 GROUPS = ("compreface", "dlib_faces")
@@ -37,9 +37,9 @@ def main() -> None:
     options = parser.parse_args()
     paths = weights.paths(options.models)
     nets = (OnnxRunner(paths.pnet), OnnxRunner(paths.rnet), OnnxRunner(paths.onet))
-    detector = Mtcnn(*nets, thresholds=(0.6, 0.7, 0.93), factor=0.709)
+    detector = defaults.mtcnn(*nets, thresholds=(0.6, 0.7, 0.93), factor=0.709)
     chips = [chip for image in images(options.data) for chip in faces(image, detector)]
-    embeddings = CpuEmbedder(OnnxRunner(paths.embedder)).embed(np.stack(chips), mirror=True).astype(np.float64)
+    embeddings = defaults.embedder(OnnxRunner(paths.embedder)).embed(np.stack(chips), mirror=True).astype(np.float64)
     fitted = LedoitWolf().fit(embeddings)
     factor = np.linalg.cholesky(fitted.covariance_)
     np.savez_compressed(

@@ -26,8 +26,8 @@ from jetstream.messages import Status
 from jetstream.monitoring.status import statuses
 from jetstream.runtime.counters import drops_by_reason
 from jetstream.video.demo import scene
-from jetstream.video.sink import VideoSink
 from tests.support.command import free_port, segments_of
+from tests.support.defaults import video_sink
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LOOK_EVERY_S = 10.0
@@ -87,7 +87,7 @@ def clip(path: Path, frames: int = 125, size: tuple[int, int] = (640, 360)) -> P
     """Both people of the demo, as a video."""
     import cv2
 
-    sink = VideoSink(path, fps=25, width=size[0], height=size[1])
+    sink = video_sink(path, fps=25, width=size[0], height=size[1])
     for index in range(frames):
         sink.write(cv2.resize(scene(index), size), index / 25)
     sink.close()

@@ -11,7 +11,8 @@ from jetstream import weights
 from jetstream.networks.gpu import open_gpu_embedder
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.vision.recognition import align
-from jetstream.vision.recognition.embedder import CpuEmbedder, Embedder
+from jetstream.vision.recognition.embedder import Embedder
+from tests.support import defaults
 
 SURE_SCORE = 0.98
 SAME_PERSON = 0.6  # dlib's own threshold
@@ -78,7 +79,7 @@ def _line(found: timing.Spent, count: int, rows: int) -> str:
 def _answers(embedder: Embedder, faces: Chips) -> None:
     """Beside ONNX Runtime's in float32: numbers, and who is taken for the same person."""
     with OnnxRunner(weights.paths(MODELS).embedder, threads=8) as runner:
-        expected = CpuEmbedder(runner).embed(faces)
+        expected = defaults.embedder(runner).embed(faces, mirror=False)
     found = embedder.embed(faces)
     theirs, ours = (_distances(some) for some in (expected, found))
     pairs = np.triu_indices(len(faces), 1)

@@ -19,6 +19,7 @@ from jetstream.ipc.segment import SHARED_MEMORY
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.vision.detection.detector import DetectorInput
 from jetstream.vision.detection.mtcnn import Detections, Mtcnn, Picture
+from tests.support import defaults
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODELS = REPOSITORY / "models"
@@ -108,7 +109,7 @@ def reference(threads: int = 8) -> Iterator[Mtcnn]:
     """The CPU cascade with the same settings, in float32."""
     with ExitStack() as stack:
         nets = [stack.enter_context(OnnxRunner(path, threads=threads)) for path in weights.paths(MODELS)[:3]]
-        yield Mtcnn(*nets, thresholds=THRESHOLDS)
+        yield defaults.mtcnn(*nets, thresholds=THRESHOLDS)
 
 
 def reference_answers(images: Sequence[Picture]) -> list[Detections]:

@@ -23,7 +23,7 @@ from jetstream.messages import Captured, Detected, Ended, FrameRef, Message, Nam
 from jetstream.networks.runner import load_engine_of
 from jetstream.runners.base import UnavailableError
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.vision.recognition.embedder import CpuEmbedder
+from tests.support import defaults
 
 FPS = 30.0
 SIZE = SIZES["1080p"]
@@ -130,7 +130,7 @@ def make_people(data: Path, folder: Path) -> int:
         (faces / file.stem).mkdir()
         (faces / file.stem / file.name).write_bytes(file.read_bytes())
     with reference() as mtcnn, OnnxRunner(weights.paths(MODELS).embedder, threads=8) as runner:
-        known = train.ensure(faces, models, mtcnn, CpuEmbedder(runner))
+        known = train.ensure(faces, models, mtcnn, defaults.embedder(runner))
     return len(known.classifier.names)
 
 

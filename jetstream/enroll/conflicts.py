@@ -38,7 +38,11 @@ class KnownPeople:
         stored = store.read(train.gallery_dir(faces, models))
         rows = [record.row for record in stored.manifest.photos if record.person == name and record.row is not None]
         self.embeddings = np.asarray(stored.arrays["embeddings"][rows], np.float32).reshape(-1, EMBEDDING_SIZE)
-        self._classifier = train.with_thresholds(Classifier.from_arrays(stored.arrays), config)
+        self._classifier = Classifier.from_arrays(
+            stored.arrays,
+            false_accept_rate=config.recognize.false_accept_rate,
+            max_distance=config.recognize.max_distance,
+        )
 
     def check(self, new: NDArray[np.float32], *, force: bool) -> None:
         """Raises UserError, unless `force`, where (M, 128) new looks are not this person's, or are somebody else's."""

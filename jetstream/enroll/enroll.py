@@ -174,11 +174,11 @@ def _look_at(
             count.guide(spec)
             live_track.from_track(spec.removeprefix(TRACK), seen, config, seconds, count.enough)
         elif footage.is_live(spec):
-            footage.from_camera(spec, seen, detector, seconds, count.enough, lambda: count.guide(spec))
+            footage.from_camera(spec, seen, detector, config, seconds, count.enough, lambda: count.guide(spec))
         elif footage.is_pictures(spec):
             footage.from_pictures(spec, seen, for_photos)
         else:
-            footage.from_video(spec, seen, detector, progress)
+            footage.from_video(spec, seen, detector, config, progress)
     except SourceError as error:
         raise UserError(f"--from {error}") from None
 

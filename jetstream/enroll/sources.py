@@ -13,12 +13,14 @@ from typing import Final
 import cv2
 import numpy as np
 
+from jetstream.config.load import cameras_for
+from jetstream.config.schema import Config, TrackConfig
 from jetstream.config.secrets import expanded
 from jetstream.enroll.samples import SampleSet, SampleSource, SourceFace
 from jetstream.errors import SourceError, UserError
 from jetstream.video import source as sources
 from jetstream.video.folder import shrunk
-from jetstream.video.frames import Image
+from jetstream.video.frames import Image, Source
 from jetstream.video.gstreamer import is_pipeline
 from jetstream.video.images import read_image
 from jetstream.video.live import NewestFrame
@@ -52,14 +54,14 @@ def from_pictures(spec: str, seen: SampleSet, detector: Mtcnn) -> None:
         seen.add(image, _faces_of_picture(image, detector), source, 0.0)
 
 
-def from_video(spec: str, seen: SampleSet, detector: Mtcnn, progress: Progress) -> None:
+def from_video(spec: str, seen: SampleSet, detector: Mtcnn, config: Config, progress: Progress) -> None:
     """The faces of a video file, or of the demo, followed from its beginning to its end. Raises SourceError."""
     name = Path(spec).name
-    with open_source(spec) as video:
+    with _open(spec, config) as video:
         expected_s = (video.frames_expected or 0) / (video.fps or 25.0)
     fps_limit = min(LOOKS_PER_S, MOST_FRAMES / expected_s) if expected_s else LOOKS_PER_S
-    source, follower = SampleSource(spec, stem_of(Path(spec).stem), timed=True), Follower(detector)
-    with open_source(spec, fps_limit=fps_limit) as video:
+    source, follower = SampleSource(spec, stem_of(Path(spec).stem), timed=True), Follower(detector, config.track)
+    with _open(spec, config, fps_limit=fps_limit) as video:
         for frame in video:
             progress(name, min(frame.pts_s / expected_s, 1.0) if expected_s else 0.0)
             seen.add(frame.image, follower.faces(frame.image, frame.pts_s), source, frame.pts_s)
@@ -67,17 +69,23 @@ def from_video(spec: str, seen: SampleSet, detector: Mtcnn, progress: Progress) 
 
 
 def from_camera(
-    spec: str, seen: SampleSet, detector: Mtcnn, seconds: float, enough: Enough, opened: Callable[[], None]
+    spec: str,
+    seen: SampleSet,
+    detector: Mtcnn,
+    config: Config,
+    seconds: float,
+    enough: Enough,
+    opened: Callable[[], None],
 ) -> None:
     """The faces before a camera or in a stream, for `seconds` from its first frame or until `enough`.
 
     `opened` is called at the first frame. A source that ends or breaks has given what it gave. Raises SourceError
     where it gives no frame at all.
     """
-    source, follower = SampleSource(shown(spec), camera_stem(spec), timed=True), Follower(detector)
+    source, follower = SampleSource(shown(spec), camera_stem(spec), timed=True), Follower(detector, config.track)
     start_ns: int | None = None
     waiting_since_s = time.monotonic()
-    with NewestFrame(partial(open_source, expanded(spec, "--from"))) as camera:
+    with NewestFrame(partial(_open, expanded(spec, "--from"), config)) as camera:
         while start_ns is None or (time.monotonic_ns() - start_ns) * 1e-9 < seconds:
             try:
                 frame = camera.get(0.2)
@@ -101,9 +109,18 @@ def from_camera(
 class Follower:
     """The faces of one source's frames, each with a number that stays with it while it can be followed."""
 
-    def __init__(self, detector: Mtcnn) -> None:
+    def __init__(self, detector: Mtcnn, settings: TrackConfig) -> None:
         self._detector = detector
-        self._tracker = Tracker()
+        self._tracker = Tracker(
+            strong_score=settings.strong_score,
+            instant_score=settings.instant_score,
+            min_iou=settings.min_iou,
+            min_weak_iou=settings.min_weak_iou,
+            confirm_s=settings.confirm_s,
+            tentative_s=settings.tentative_s,
+            hold_s=settings.hold_s,
+            max_lost_s=settings.max_lost_s,
+        )
         self._thumbnail: Image | None = None
 
     def faces(self, image: Image, time_s: float) -> Iterator[SourceFace]:
@@ -139,6 +156,21 @@ def shown(spec: str) -> str:
 def camera_stem(spec: str) -> str:
     """Without an address: a password must not become part of a file's name."""
     return "stream" if _may_tell(spec) else f"camera-{stem_of(Path(spec).name)}"
+
+
+def _open(spec: str, config: Config, *, fps_limit: float = 0) -> Source:
+    """The source, set like the config's first camera. Raises SourceError."""
+    (camera,) = cameras_for([spec], config)
+    return open_source(
+        spec,
+        max_width=camera.max_width,
+        max_height=camera.max_height,
+        open_timeout_s=camera.open_timeout_s,
+        read_timeout_s=camera.read_timeout_s,
+        image_fps=camera.image_fps,
+        loop=False,
+        fps_limit=fps_limit,
+    )
 
 
 def _may_tell(spec: str) -> bool:

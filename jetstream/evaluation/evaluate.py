@@ -26,8 +26,7 @@ from jetstream.gallery import photos, prepare, store, strangers, train
 from jetstream.ipc.rings import Rings
 from jetstream.messages import Tracked
 from jetstream.networks.open import open_embedder, open_mtcnn
-from jetstream.replay.replay import replay
-from jetstream.video import source
+from jetstream.replay.replay import expected_frames, replay
 from jetstream.vision.recognition.classifier import Classifier
 
 Progress = Callable[[str, float], None]
@@ -143,7 +142,7 @@ def by_video(config: Config, truth_path: Path, progress: Progress) -> tuple[Eval
     known = _open(config)
     (camera,) = config.cameras
     told = ground_truth.load(truth_path)
-    expected = source.probe(camera.source).frames or 0
+    expected = expected_frames(camera) or 0
     where = f"--truth {truth_path}"
     video.check(told, known.classifier.names, expected, where)
     events, tiles = [], _NameErrors(told)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream import weights
-from jetstream.config.schema import Config
+from jetstream.config.schema import Config, RecognizeConfig
 from jetstream.errors import ModelError, UserError
 from jetstream.gallery import audit, fingerprint, photos, selection, store
 from jetstream.gallery import strangers as background
@@ -31,10 +31,13 @@ from jetstream.gallery.selection import PhotoSelection
 from jetstream.gallery.store import Calibration, Manifest, StoredGallery
 from jetstream.vision.detection.mtcnn import Mtcnn
 from jetstream.vision.recognition import align
-from jetstream.vision.recognition.classifier import FALSE_ACCEPT_RATE, Classifier
+from jetstream.vision.recognition.classifier import Classifier
 from jetstream.vision.recognition.embedder import Embedder
 
 log = logging.getLogger("jetstream")
+
+TRAINED_RATE = RecognizeConfig().false_accept_rate
+"""of the calibration that a manifest keeps: a gallery is the same whatever the config that opens it says"""
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def _train(
     new = {stamp.sha256: photo for photo, stamp in zip(listing.everything, stamps, strict=True) if stamp.sha256}
     fresh = look_at({sha: photo for sha, photo in new.items() if sha not in looks}, detector, embedder, progress)
     made = selection.curated(listing, stamps, looks | fresh)
-    classifier = learn(made.arrays["embeddings"], made.persons, made.negatives)
+    classifier = learn(made.arrays["embeddings"], made.persons, made.negatives, TRAINED_RATE)
     manifest = _manifest(model, listing, made, calibration(classifier))
     before = _people(folder)
     manifest = store.write(folder, manifest, {**made.arrays, **classifier.to_arrays()})
@@ -111,7 +114,7 @@ def learn(
     embeddings: NDArray[np.float32],
     persons: Sequence[str],
     negatives: NDArray[np.float32],
-    false_accept_rate: float = FALSE_ACCEPT_RATE,
+    false_accept_rate: float,
 ) -> Classifier:
     """The classifier of (N, 128) photos, whose they are, and (K, 128) photos of nobody; calibrated on `background`."""
     strangers = background.faces()
@@ -247,16 +250,20 @@ def embedder_sha256(models_dir: Path) -> str:
 
 def _gallery_of(stored: StoredGallery, folder: Path) -> Gallery:
     manifest = stored.manifest
-    classifier = Classifier.from_arrays(stored.arrays)
+    classifier = _classifier(stored)
     report, rolled_back = report_of(manifest, embedded=0), bool(manifest.rolled_back_at)
     return Gallery(classifier, report, folder, _files(manifest), manifest.archive_sha256, rolled_back)
+
+
+def _classifier(stored: StoredGallery) -> Classifier:
+    return Classifier.from_arrays(stored.arrays, false_accept_rate=TRAINED_RATE, max_distance=None)
 
 
 def _usable(folder: Path, model: str, name: str = store.MANIFEST) -> StoredGallery | None:
     """The gallery in `folder` if it is whole and this network made it."""
     try:
         stored = store.read(folder, name)
-        Classifier.from_arrays(stored.arrays)
+        _classifier(stored)
     except ModelError:
         return None
     return stored if selection.is_whole(stored) and _is_made_by(stored.manifest, model) else None

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream import pipeline
-from jetstream.config.schema import Config
+from jetstream.config.schema import CameraConfig, Config
 from jetstream.errors import UserError
 from jetstream.ipc.local import LocalRing
 from jetstream.ipc.rings import Rings
@@ -76,7 +76,7 @@ def to_files(
     Raises UserError when they can't be written, or would overwrite what is read.
     """
     check_outputs(config.cameras[0].source, events, video)
-    expected = source.probe(config.cameras[0].source).frames
+    expected = expected_frames(config.cameras[0])
     stories = TrackExplanations()
     with ExitStack() as stack:
         file = stack.enter_context(open_events(stack.enter_context(whole(events)))) if events else sys.stdout
@@ -96,6 +96,18 @@ def to_files(
     if explain:
         lines = list(stories.lines()) or ["no face was followed, so there is no name to explain"]
         print(*lines, sep="\n", file=sys.stdout if events else sys.stderr)
+
+
+def expected_frames(camera: CameraConfig) -> int | None:
+    """Frames that the camera's source says it has; None where it doesn't say. Raises SourceError."""
+    return source.probe(
+        camera.source,
+        max_width=camera.max_width,
+        max_height=camera.max_height,
+        open_timeout_s=camera.open_timeout_s,
+        read_timeout_s=camera.read_timeout_s,
+        image_fps=camera.image_fps,
+    ).frames
 
 
 @contextmanager

@@ -75,6 +75,7 @@ class CameraTracks:
             budget_per_s=self._recognize.budget_per_s,
             retry_s=self._recognize.retry_s,
             refresh_s=self._recognize.refresh_s,
+            min_quality=self._recognize.min_quality,
         )
         self._holds = config.pipeline.pace == "every-frame"
         self._held: HeldFrame | None = None

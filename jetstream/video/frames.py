@@ -116,7 +116,7 @@ class Source(ABC):
     skipped = 0
     warning: str | None = None
 
-    def __init__(self, *, fps_limit: float = 0, loop: bool = False) -> None:
+    def __init__(self, *, loop: bool, fps_limit: float = 0) -> None:
         self.heard: Callable[[], None] = lambda: None
         self._fps_limit = fps_limit
         self._loop = loop

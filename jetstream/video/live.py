@@ -111,19 +111,19 @@ class Backoff:
     def __init__(
         self,
         first_s: float = 0.5,
-        factor: float = 2.0,
+        growth: float = 2.0,
         longest_s: float = 30.0,
         jitter: float = 0.2,
         rng: random.Random | None = None,
     ) -> None:
-        self._first_s, self._factor, self._longest_s, self._jitter = first_s, factor, longest_s, jitter
+        self._first_s, self._growth, self._longest_s, self._jitter = first_s, growth, longest_s, jitter
         self._rng = rng or random.Random()
         self._wait_s = first_s
 
     def next_s(self) -> float:
         """Seconds to wait before the next attempt, varied by up to `jitter` of itself either way."""
         wait_s = self._wait_s
-        self._wait_s = min(wait_s * self._factor, self._longest_s)
+        self._wait_s = min(wait_s * self._growth, self._longest_s)
         return min(wait_s, self._longest_s) * self._rng.uniform(1 - self._jitter, 1 + self._jitter)
 
     def reset(self) -> None:

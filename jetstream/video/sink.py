@@ -44,8 +44,8 @@ class VideoSink:
 
     `width`, `height`: px of the pictures; odd sizes gain a column or row, a copy of the last. `codec`: "h264"
     (libx264), "mpeg4", or "auto", the first of these that is there; `codec_name` says which it is. `fps` only guides
-    the encoder: frames keep the times they are written with. `threads`: the encoder's. `durable`: about every second,
-    wait until the disk has it, so that a power cut costs no more than a kill.
+    the encoder: frames keep the times they are written with. `durable`: about every second, wait until the disk has it,
+    so that a power cut costs no more than a kill.
 
     The file is readable by its owner only. An existing one is overwritten. Raises SourceError if it can't be written,
     at opening as at any later time; after that only `close` may be called.
@@ -58,8 +58,8 @@ class VideoSink:
         fps: float,
         width: int,
         height: int,
-        codec: str = "auto",
-        threads: int = 1,
+        codec: str,
+        encoder_threads: int = 1,
         durable: bool = False,
     ) -> None:
         self._path = Path(path)
@@ -71,7 +71,7 @@ class VideoSink:
         self._descriptor = create_private(self._path)
         try:
             self._container = av.open(f"file:{self._path}", "w", container_options=dict(container_options(self._path)))
-            self._stream = self._add_stream(fps, threads)
+            self._stream = self._add_stream(fps, encoder_threads)
         except (av.FFmpegError, OSError) as error:
             os.close(self._descriptor)
             raise self._trouble(error) from None

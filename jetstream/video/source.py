@@ -90,13 +90,13 @@ def shown(spec: str) -> str:
 def open_source(
     spec: str,
     *,
+    max_width: int,
+    max_height: int,
+    open_timeout_s: float,
+    read_timeout_s: float,
+    image_fps: float,
+    loop: bool,
     fps_limit: float = 0,
-    max_width: int = 1920,
-    max_height: int = 1080,
-    open_timeout_s: float = 10,
-    read_timeout_s: float = 10,
-    loop: bool = False,
-    image_fps: float = 25.0,
     decode_threads: int = 1,
     cuda_device: int | None = None,
     every_frame: bool = False,
@@ -171,11 +171,11 @@ def pictures_of(spec: str) -> list[Path]:
 def probe(
     spec: str,
     *,
-    max_width: int = 1920,
-    max_height: int = 1080,
-    open_timeout_s: float = 10,
-    read_timeout_s: float = 10,
-    image_fps: float = 25.0,
+    max_width: int,
+    max_height: int,
+    open_timeout_s: float,
+    read_timeout_s: float,
+    image_fps: float,
     cuda_device: int | None = None,
 ) -> SourceProbe:
     """Open a source, take its first frame, close it. Raises SourceError like `open_source` and reading would."""
@@ -186,6 +186,7 @@ def probe(
         open_timeout_s=open_timeout_s,
         read_timeout_s=read_timeout_s,
         image_fps=image_fps,
+        loop=False,
         cuda_device=cuda_device,
     ) as source:
         first = next(source, None)

@@ -36,7 +36,7 @@ class Window:
     Raises OSError when the screen can't be opened after all.
     """
 
-    def __init__(self, title: str, cameras: int, scale: float = 1.0) -> None:
+    def __init__(self, title: str, cameras: int, scale: float) -> None:
         import pygame
 
         self._pygame: Any = pygame

@@ -135,21 +135,3 @@ def test_readme_lists_every_key_with_its_default_and_meaning() -> None:
     assert tables() in (REPOSITORY / "README.md").read_text(), (
         "put what `python -m tests.support.readme_tables` prints there"
     )
-
-
-def test_tracker_and_config_agree_on_defaults() -> None:
-    import inspect
-
-    from jetstream.vision.tracking.scheduler import RecognitionScheduler
-    from jetstream.vision.tracking.tracker import Tracker
-    from jetstream.vision.tracking.votes import Votes
-
-    owners = (
-        (configuration.TrackConfig(), (Tracker, Votes)),
-        (configuration.RecognizeConfig(), (RecognitionScheduler,)),
-    )
-    for table, classes in owners:
-        for kind in classes:
-            for name, parameter in inspect.signature(kind).parameters.items():
-                if hasattr(table, name):
-                    assert getattr(table, name) == parameter.default, f"{kind.__name__}.{name}"

@@ -14,7 +14,7 @@ from jetstream.config.schema import Config
 from jetstream.gallery.identify import look
 from jetstream.messages import TrackedFace
 from jetstream.replay.replay import replay
-from jetstream.video.source import open_source
+from tests.support.defaults import open_source
 
 FPS = 25
 SWAP_S = 3.0

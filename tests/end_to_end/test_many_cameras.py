@@ -13,9 +13,9 @@ from jetstream.messages import Status
 from jetstream.monitoring.status import statuses
 from jetstream.runtime.counters import counted
 from jetstream.video.demo import scene
-from jetstream.video.sink import VideoSink
 from tests.end_to_end.test_run import lines_of
 from tests.support.command import Command
+from tests.support.defaults import video_sink
 
 CAMERAS = [f"c{number}" for number in range(8)]
 FPS, FRAMES = 15, 75
@@ -27,7 +27,7 @@ LOST = ("late captured.detect", "full captured.detect", "late detected.track", "
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("clip") / "clip.mp4"
-    sink = VideoSink(path, fps=FPS, width=480, height=270)
+    sink = video_sink(path, fps=FPS, width=480, height=270)
     for index in range(FRAMES):
         sink.write(cv2.resize(scene(100 + index), (480, 270)), index / FPS)
     sink.close()

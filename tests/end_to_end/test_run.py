@@ -18,6 +18,7 @@ import zmq
 
 from jetstream.messages import Status
 from tests.support.command import Command, children_of, segments_of
+from tests.support.defaults import video_sink
 from tests.support.repository import REPOSITORY
 
 DEMO = str(REPOSITORY / "configs" / "demo.toml")
@@ -392,9 +393,8 @@ def lines_of(path: Path) -> list[dict]:
 def demo_clip(path: Path, *, frames: int) -> Path:
     """A video of the demo's scene, from where both people are in it."""
     from jetstream.video.demo import scene
-    from jetstream.video.sink import VideoSink
 
-    sink = VideoSink(path, fps=25, width=1280, height=720)
+    sink = video_sink(path, fps=25, width=1280, height=720)
     for index in range(frames):
         sink.write(scene(index), index / 25)
     sink.close()

@@ -31,9 +31,9 @@ from jetstream.gallery import prepare, store, train
 from jetstream.networks.open import open_embedder, open_mtcnn
 from jetstream.runtime import run_dir
 from jetstream.video.demo import scene
-from jetstream.video.sink import VideoSink
 from jetstream.vision.recognition import align
 from tests.faults.harness import wait_until
+from tests.support.defaults import open_source, video_sink
 from tests.support.inside import Inside
 from tests.support.repository import REPOSITORY
 from tests.support.serving import Quiet, serving
@@ -74,7 +74,7 @@ def named(jetstream: Inside, picture: str) -> str:
 
 def film(path: Path, seconds: int) -> str:
     """The beginning of the demo as a video file, with about as many frames as are looked at."""
-    sink = VideoSink(path, fps=6, width=1280, height=720)
+    sink = video_sink(path, fps=6, width=1280, height=720)
     for index in range(6 * seconds):
         sink.write(scene(round(index * 25 / 6)), index / 6)
     sink.close()
@@ -467,12 +467,11 @@ def test_person_of_the_first_half_of_a_clip_is_known_in_the_second(
     data_dir: Path, jetstream: Inside, clip: str
 ) -> None:
     """The second half is pictures that were not enrolled; the other clips' people stay unknown."""
-    from jetstream.video.source import open_source
 
     frames = [frame.image for frame in open_source(str(data_dir / "video" / "singles" / f"{clip}.mp4"), fps_limit=5)]
     half = len(frames) // 2
     height, width = frames[0].shape[:2]
-    sink = VideoSink(jetstream.folder / "half.mp4", fps=5, width=width, height=height)
+    sink = video_sink(jetstream.folder / "half.mp4", fps=5, width=width, height=height)
     for index, image in enumerate(frames[:half]):
         sink.write(image, index / 5)
     sink.close()

@@ -27,6 +27,7 @@ from jetstream.events import Event, EventTrack
 from jetstream.gallery import store, train
 from jetstream.gallery import strangers as background
 from jetstream.vision.recognition.classifier import Answer, Classifier
+from tests.support import defaults
 from tests.support.command import Command
 from tests.support.looks import looks
 from tests.support.repository import REPOSITORY
@@ -188,7 +189,7 @@ def people_around(photos: dict[str, int], seed: int = 0) -> GalleryRows:
 
 
 def plain_fit(embeddings: NDArray[np.float32], people: Sequence[str]) -> Classifier:
-    return Classifier.fit(embeddings, people)
+    return defaults.fit(embeddings, people)
 
 
 @pytest.mark.parametrize("photos", [{"Ada": 5, "Bob": 3, "Cy": 1}, {"Ada": 40, "Bob": 30, "Cy": 2}])
@@ -198,7 +199,7 @@ def test_nobody_is_asked_of_a_gallery_that_saw_the_photo(photos: dict[str, int])
 
     def fit(embeddings: NDArray[np.float32], people: Sequence[str]) -> Classifier:
         learnt.append(({row.tobytes() for row in embeddings}, set(people)))
-        return Classifier.fit(embeddings, people)
+        return defaults.fit(embeddings, people)
 
     parts = [(rows, True) for rows in cross_validation.folds(sample.people)]
     parts += [(rows, False) for rows in cross_validation.groups(sample.people)]
@@ -222,7 +223,7 @@ def test_answers_are_those_of_a_gallery_without_each_photo() -> None:
     for row, name in enumerate(sample.people):
         without_photo = np.arange(len(names)) != row
         for known, kept in ((True, without_photo), (False, names != name)):
-            (answer,) = Classifier.fit(sample.embeddings[kept], names[kept].tolist()).ask(sample.embeddings[[row]])
+            (answer,) = defaults.fit(sample.embeddings[kept], names[kept].tolist()).ask(sample.embeddings[[row]])
             same = [one for one in found if one.file == sample.files[row] and one.known == known]
             assert [one.name for one in same] == ([answer.name] if name != "Di" or not known else [])
     nearest = {one.photo for one in found if one.photo is not None}
@@ -506,7 +507,7 @@ def test_gallery_alone_is_cross_validated(jetstream: Command, faces: Path) -> No
     expected = {}
     for row, name in enumerate(names):
         for known, kept in ((True, np.arange(len(names)) != row), (False, names != name)):
-            classifier = Classifier.fit(embeddings[kept], names[kept].tolist(), background=background.faces())
+            classifier = defaults.fit(embeddings[kept], names[kept].tolist(), background=background.faces())
             (answer,) = classifier.ask(embeddings[[row]])
             expected[stored.manifest.photos[row].file, known] = (answer.name, pytest.approx(answer.distance, abs=1e-5))
     assert {(one["file"], one["known"]): (one["name"], one["distance"]) for one in told["asked"]} == expected
@@ -677,7 +678,7 @@ def test_real_people_are_measured_as_a_plain_loop_measures_them(
     right = named = 0
     for row, name in enumerate(names):
         for known, kept in ((True, np.arange(len(names)) != row), (False, names != name)):
-            classifier = Classifier.fit(embeddings[kept], names[kept].tolist(), background=background.faces())
+            classifier = defaults.fit(embeddings[kept], names[kept].tolist(), background=background.faces())
             (answer,) = classifier.ask(embeddings[[row]])
             right += known and answer.name == name
             named += not known and answer.name is not None

@@ -47,7 +47,7 @@ from jetstream.runtime.run_dir import RINGS, RunDir
 from jetstream.topic import keys, subscriber
 from jetstream.topic.zap import DOMAIN, ZapAuthenticator
 from jetstream.video import ffmpeg, mp4_repair, source
-from jetstream.vision.recognition.classifier import Classifier
+from tests.support import defaults
 from tests.support.repository import REPOSITORY
 
 NOWHERE = Path("fuzz")
@@ -183,7 +183,7 @@ def gallery_decoders() -> Iterator[Decoder]:
     yield Decoder("gallery manifest", [text], lambda data: store.parse_manifest(data, NOWHERE), (JetstreamError,))
     buffer = io.BytesIO()
     photos = np.random.default_rng(1).normal(size=(4, 128)).astype(np.float32)
-    made = Classifier.fit(photos, ["Ada", "Ada", "Bob", "Bob"], background=photos[:2] + 1, negatives=photos[:0])
+    made = defaults.fit(photos, ["Ada", "Ada", "Bob", "Bob"], background=photos[:2] + 1, negatives=photos[:0])
     np.savez(buffer, embeddings=photos, **{k: v for k, v in made.to_arrays().items() if k != "embeddings"})
     yield Decoder("gallery archive", [buffer.getvalue()], _classifier, (JetstreamError,))
     arrays = store.parse_archive(NOWHERE, buffer.getvalue())
@@ -202,13 +202,13 @@ def _with_array(arrays: dict[str, np.ndarray], data: bytes) -> None:
     name, _, content = data.partition(b"\0")
     array = np.load(io.BytesIO(content), allow_pickle=False)
     try:
-        Classifier.from_arrays({**arrays, _text(name): array})
+        defaults.classifier_of({**arrays, _text(name): array})
     except store.DAMAGED as error:
         raise AssertionError("not refused in words") from error
 
 
 def _classifier(data: bytes) -> None:
-    Classifier.from_arrays(store.parse_archive(NOWHERE, data))
+    defaults.classifier_of(store.parse_archive(NOWHERE, data))
 
 
 def recording_decoders(folder: Path) -> Iterator[Decoder]:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from jetstream.gallery.identify import verdict
-from jetstream.vision.recognition.classifier import MARGIN, Answer, Classifier
+from jetstream.vision.recognition.classifier import MARGIN, Answer
+from tests.support import defaults
 
 
 def person(place: int) -> np.ndarray:
@@ -20,7 +21,7 @@ def asked(people: int, face: np.ndarray, negatives: np.ndarray | None = None, ma
     """What is said of `face` where so many people are known."""
     photos = np.stack([person(place) for place in range(people)])
     names = [f"P{place}" for place in range(people)]
-    classifier = Classifier.fit(photos, names, negatives=negatives).with_gate(max_distance)
+    classifier = defaults.fit(photos, names, negatives=negatives).with_gate(max_distance)
     (answer,) = classifier.ask(face[None])
     return verdict(answer, people)
 

@@ -20,7 +20,8 @@ from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.vision.detection.mtcnn import Mtcnn
 from jetstream.vision.recognition import align
 from jetstream.vision.recognition.classifier import Classifier
-from jetstream.vision.recognition.embedder import CpuEmbedder, Embedder
+from jetstream.vision.recognition.embedder import Embedder
+from tests.support import defaults
 from tests.support.looks import looks
 
 COLLINS, HOPPER = "Eileen Collins", "Grace Hopper"
@@ -33,13 +34,13 @@ def detector(models_dir):
         OnnxRunner(models_dir / "rnet.onnx") as rnet,
         OnnxRunner(models_dir / "onet.onnx") as onet,
     ):
-        yield Mtcnn(pnet, rnet, onet, min_face_px=30, thresholds=(0.6, 0.7, 0.7), factor=0.709)
+        yield defaults.mtcnn(pnet, rnet, onet, min_face_px=30, thresholds=(0.6, 0.7, 0.7), factor=0.709)
 
 
 @pytest.fixture(scope="module")
 def embedder(models_dir):
     with OnnxRunner(models_dir / "embedder.onnx") as runner:
-        yield CpuEmbedder(runner)
+        yield defaults.embedder(runner)
 
 
 class Place:

@@ -16,7 +16,7 @@ from jetstream.networks.gpu import settings_of
 from jetstream.runners.base import UnavailableError
 from jetstream.vision.detection import motion
 from jetstream.vision.detection.detector import CpuDetector, DetectorInput
-from jetstream.vision.detection.mtcnn import Mtcnn
+from tests.support import defaults
 from tests.support.gpu_emulation import EmulatedDevice, OnnxNet
 
 NOBODY = np.empty((0, 4), np.float32)
@@ -25,7 +25,7 @@ THRESHOLDS = (0.7, 0.7, 0.5)
 
 @pytest.fixture(scope="module")
 def on_cpu(runners):
-    return CpuDetector(Mtcnn(*runners, thresholds=THRESHOLDS))
+    return CpuDetector(defaults.mtcnn(*runners, thresholds=THRESHOLDS))
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ def test_a_larger_picture_than_before_gets_larger_memory(opened, on_cpu, people)
 
 def test_settings_are_obeyed(opened, runners, people):
     detector = opened(thresholds=(0.6, 0.8, 0.9), factor=0.8, min_face_px=24.0, max_face_px=150.0)
-    mtcnn = Mtcnn(*runners, thresholds=(0.6, 0.8, 0.9), factor=0.8, min_face_px=24.0, max_face_px=150.0)
+    mtcnn = defaults.mtcnn(*runners, thresholds=(0.6, 0.8, 0.9), factor=0.8, min_face_px=24.0, max_face_px=150.0)
     assert_same(answers(detector, [whole(people)])[0].faces, mtcnn.detect([people])[0])
 
 

@@ -22,6 +22,7 @@ from jetstream.runners.tensorrt import bindings, prepare
 from jetstream.vision.recognition import align
 from jetstream.vision.recognition.embedder import CpuEmbedder, Embedder, View
 from jetstream.weights import published
+from tests.support import defaults
 from tests.support.gpu import engines_for, kept_engines, need
 from tests.support.gpu_emulation import COMPILER, EmulatedDevice, OnnxNet, build
 
@@ -273,7 +274,7 @@ def test_batches_of_any_size_answer_every_chip(device, faces, rows, mirror):
 
 @pytest.mark.parametrize("mirror", [False, True])
 def test_embeddings_are_the_cpus(embedder, runner, faces, mirror):
-    expected = CpuEmbedder(runner).embed(faces, mirror=mirror)
+    expected = defaults.embedder(runner).embed(faces, mirror=mirror)
 
     assert np.abs(embedder.embed(faces, mirror=mirror) - expected).max() < 1e-5
     assert np.abs(embedder.embed(faces[:1], mirror=mirror) - expected[:1]).max() < 1e-5
@@ -283,7 +284,7 @@ def test_embeddings_are_the_cpus(embedder, runner, faces, mirror):
 def test_faces_in_a_picture_are_embedded_as_the_cpu_does(embedder, runner, portraits, mirror):
     views = [(portraits["Eileen Collins"], np.stack([COLLINS, COLLINS + 5, COLLINS - 8]))]
 
-    (ours,), (theirs,) = embedder.look(views, mirror=mirror), CpuEmbedder(runner).look(views, mirror=mirror)
+    (ours,), (theirs,) = embedder.look(views, mirror=mirror), defaults.embedder(runner).look(views, mirror=mirror)
 
     assert most_off(ours.chips, theirs.chips)[1] <= 1
     assert np.linalg.norm(ours.embeddings - theirs.embeddings, axis=1).max() < 1e-2
@@ -296,7 +297,7 @@ def test_chips_in_its_room_are_not_copied_again(embedder, runner, faces):
     found = embedder.embed(room)
 
     assert not any(slot.chips_here.any() for slot in embedder._slots)
-    assert np.abs(found - CpuEmbedder(runner).embed(faces)).max() < 1e-5
+    assert np.abs(found - defaults.embedder(runner).embed(faces, mirror=False)).max() < 1e-5
     assert embedder.room(2).shape == (2, 150, 150, 3)
 
 
@@ -354,7 +355,7 @@ def on_the_gpu(models_dir: Path, engines: Path, precision: str) -> Config:
 @pytest.mark.parametrize(("precision", "most"), [("fp32", 1e-3), ("fp16", 2e-2)])
 def test_the_gpu_agrees_with_the_cpu(models_dir, tmp_path_factory, runner, portraits, faces, precision, most):
     config = on_the_gpu(models_dir, kept_engines(tmp_path_factory.getbasetemp() / "engines"), precision)
-    reference = CpuEmbedder(runner)
+    reference = defaults.embedder(runner)
     views = [
         (portraits["Eileen Collins"], np.stack([COLLINS + np.array((n / 3, -n / 4)) for n in range(40)])),
         (noise(1080, 1920), np.stack([placed(20, scale, (900, 500)) for scale in (0.5, 2.5, 6.0)])),

@@ -27,8 +27,8 @@ from jetstream.runners.base import UnavailableError
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.runners.tensorrt import bindings, prepare
 from jetstream.vision.detection.detector import CpuDetector, DetectorInput
-from jetstream.vision.detection.mtcnn import Detections, Mtcnn
-from tests.support import gpu
+from jetstream.vision.detection.mtcnn import Detections
+from tests.support import defaults, gpu
 from tests.support.gpu_emulation import OnnxNet
 
 pytestmark = pytest.mark.gpu
@@ -51,7 +51,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def on_cpu(runners):
-    return CpuDetector(Mtcnn(*runners, thresholds=THRESHOLDS))
+    return CpuDetector(defaults.mtcnn(*runners, thresholds=THRESHOLDS))
 
 
 @pytest.fixture(scope="module")

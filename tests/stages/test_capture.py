@@ -14,14 +14,14 @@ from jetstream.ipc.ring import LocalRing
 from jetstream.ipc.rings import Rings
 from jetstream.messages import Captured, Dropped, Tick
 from jetstream.stages.capture import AnnouncedFrames, capture
-from jetstream.video.sink import VideoSink
+from tests.support.defaults import video_sink
 
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
     """Forty frames at 100 a second; frame i is of grey 5 i."""
     path = tmp_path / "clip.mp4"
-    sink = VideoSink(path, fps=100, width=64, height=48)
+    sink = video_sink(path, fps=100, width=64, height=48)
     for i in range(40):
         sink.write(np.full((48, 64, 3), 5 * i, np.uint8), i / 100)
     sink.close()

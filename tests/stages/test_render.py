@@ -68,7 +68,7 @@ def test_closing_the_window_ends_the_stage_even_when_no_frame_comes(tmp_path: Pa
 def test_cameras_stand_side_by_side_in_one_window() -> None:
     import pygame
 
-    shown = window.Window("test", 2)
+    shown = window.Window("test", 2, 1.0)
     shown.show("a", np.full((360, 640, 3), (0, 0, 255), np.uint8))
     shown.show("b", np.full((360, 640, 3), (255, 0, 0), np.uint8))
     surface = pygame.display.get_surface()
@@ -103,7 +103,7 @@ print(len(list(render(iter([tracked(0)]), rings_for(config), config))))
 
 def test_box_landmarks_and_name_are_drawn_and_the_rest_is_untouched() -> None:
     image = np.full((360, 640, 3), 90, np.uint8)
-    draw.faces(image, [FACE])
+    draw.faces(image, [FACE], landmarks=True)
 
     for where, (x, y) in {"left side of the box": (10, 40), "an eye": (20, 30)}.items():
         assert np.abs(image[y, x].astype(int) - draw.KNOWN).max() < 15, where
@@ -116,7 +116,7 @@ def test_name_of_any_script_is_drawn() -> None:
         from msgspec.structs import replace
 
         image = np.full((360, 640, 3), 90, np.uint8)
-        draw.faces(image, [replace(FACE, name=name, box=(100.0, 100.0, 200.0, 200.0), landmarks=None)])
+        draw.faces(image, [replace(FACE, name=name, box=(100.0, 100.0, 200.0, 200.0), landmarks=None)], landmarks=True)
         return image
 
     assert (label("李明") != label("??")).any()

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from jetstream.config.schema import Config
 from jetstream.messages import Detected, Ended, Face, Message, Named, NamedFace, Tick, Tracked, Wanted
@@ -56,6 +57,19 @@ def test_live_frame_goes_on_at_once_and_its_answer_counts_from_the_next() -> Non
     before, after = (message.faces[0] for message in said if isinstance(message, Tracked))
     assert (before.name, before.votes) == (None, ())
     assert (after.name, after.votes[0].name) == ("Ada", "Ada")
+
+
+@pytest.mark.parametrize(("min_quality", "is_asked"), [(0.0, True), (0.05, False)])
+def test_poorest_face_is_asked_about_where_min_quality_is_zero(min_quality: float, is_asked: bool) -> None:
+    settings = config_of(Path("models"), recognize={"min_quality": min_quality})
+    box = (100.0, 100.0, 121.0, 126.0)  # 21 px wide: of quality 0.01
+    points = ((106, 109), (115, 109), (110.5, 114), (107, 119), (114, 119))
+    landmarks = tuple(float(value) for point in points for value in point)
+    frame = Detected(frame=frame_of(0), faces=(Face(box=box, score=0.999, landmarks=landmarks),))  # type: ignore[arg-type]
+
+    said = list(track(iter([frame]), rings_for(settings), settings))
+
+    assert [type(message) for message in said] == ([Wanted, Tracked] if is_asked else [Tracked])
 
 
 def test_faces_that_no_track_follows_go_on_to_be_hidden() -> None:

@@ -1,4 +1,4 @@
-"""README's config tables, made from `jetstream/config/schema.py`: `python -m tests.support.readme_tables` prints them."""
+"""README's config tables, made from `config/schema.py`: `python -m tests.support.readme_tables` prints them."""
 
 import ast
 import json

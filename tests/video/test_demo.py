@@ -10,7 +10,8 @@ import pytest
 from jetstream.errors import SourceError
 from jetstream.video import demo
 from jetstream.video.images import read_image
-from jetstream.video.source import open_source
+from tests.support import defaults
+from tests.support.defaults import open_source
 
 COLLINS, HOPPER = 0, 1
 
@@ -89,9 +90,8 @@ def test_missing_wheel_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_mtcnn_finds_both_faces_while_apart_and_nothing_else(models_dir: Path) -> None:
     from jetstream.runners.onnxrt import OnnxRunner
-    from jetstream.vision.detection.mtcnn import Mtcnn
 
-    mtcnn = Mtcnn(*(OnnxRunner(models_dir / f"{name}.onnx") for name in ("pnet", "rnet", "onet")))
+    mtcnn = defaults.mtcnn(*(OnnxRunner(models_dir / f"{name}.onnx") for name in ("pnet", "rnet", "onet")))
     for index in (0, 60, 100, 200, 230, 370, 400, 460):
         found = mtcnn.detect([demo.scene(index)])[0].boxes
         middles = sorted((found[:, 0] + found[:, 2]) / 2)

@@ -24,8 +24,9 @@ from jetstream.messages import Captured, Dropped, Tick
 from jetstream.stages.capture import capture
 from jetstream.video import gstreamer, gstreamer_process, nvdec
 from jetstream.video.live import NewestFrame
-from jetstream.video.source import is_live, kind_of, open_source, probe, shown
+from jetstream.video.source import is_live, kind_of, shown
 from tests.conftest import REPOSITORY
+from tests.support.defaults import open_source, probe
 
 SMALL = "video/x-raw,width=64,height=48,framerate=25/1"
 launched = pytest.mark.skipif(
@@ -250,7 +251,7 @@ def test_newest_frame_counts(mark: str) -> None:
 
 @launched
 def test_child_dies_with_a_killed_process(mark: str) -> None:
-    code = f"from jetstream.video.source import open_source; s = open_source('gst: {mark} ! {SMALL}'); next(s); input()"
+    code = f"from tests.support.defaults import open_source; s = open_source('gst: {mark} ! {SMALL}'); next(s); input()"
     child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
     try:
         assert until(lambda: any(pid != child.pid for pid in processes_with(f"-- {mark}")))

@@ -11,7 +11,7 @@ import pytest
 from jetstream.errors import SourceError
 from jetstream.video.frames import Image, LazyFrame, Source
 from jetstream.video.live import Backoff, NewestFrame
-from jetstream.video.source import open_source
+from tests.support.defaults import open_source
 
 
 class Scripted(Source):
@@ -22,7 +22,7 @@ class Scripted(Source):
     def __init__(
         self, count: int, *, gate_at: int | None = None, then: Exception | None = None, fps_limit: float = 0
     ) -> None:
-        super().__init__(fps_limit=fps_limit)
+        super().__init__(fps_limit=fps_limit, loop=False)
         self.gate, self.reached, self.closed = threading.Event(), threading.Event(), threading.Event()
         self._count, self._gate_at, self._then = count, gate_at, then
 
@@ -89,7 +89,10 @@ def test_end_of_the_source_is_an_error_after_its_last_frame() -> None:
 
 
 def test_source_that_cannot_be_opened_is_told() -> None:
-    with NewestFrame(lambda: open_source("99")) as newest, pytest.raises(SourceError, match="no /dev/video99 here"):
+    with (
+        NewestFrame(lambda: open_source("99")) as newest,
+        pytest.raises(SourceError, match="no /dev/video99 here"),
+    ):
         newest.get(5)
 
 

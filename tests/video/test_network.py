@@ -12,7 +12,7 @@ import pytest
 
 from jetstream.errors import SourceError
 from jetstream.video.ffmpeg import within
-from jetstream.video.source import open_source, probe
+from tests.support.defaults import open_source, probe
 
 
 def test_served_video_is_live_and_whole(

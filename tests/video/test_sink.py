@@ -13,8 +13,7 @@ import pytest
 
 from jetstream.errors import SourceError
 from jetstream.video.mp4_repair import cut_to_last_fragment
-from jetstream.video.sink import VideoSink
-from jetstream.video.source import open_source
+from tests.support.defaults import open_source, video_sink
 from tests.support.fulldisk import files_of_at_most
 
 
@@ -37,7 +36,7 @@ def times(path: Path) -> list[float]:
 def test_frames_keep_their_picture_and_their_time(tmp_path: Path, suffix: str, codec: str) -> None:
     path = tmp_path / f"out.{suffix}"
     written_s = [10.0, 10.04, 10.0801, 10.5, 12.25, 12.26]
-    with VideoSink(path, fps=25, width=160, height=120, codec=codec) as sink:
+    with video_sink(path, fps=25, width=160, height=120, codec=codec) as sink:
         assert sink.codec_name == codec
         for index, time_s in enumerate(written_s):
             sink.write(picture(40 * index), time_s)
@@ -48,21 +47,21 @@ def test_frames_keep_their_picture_and_their_time(tmp_path: Path, suffix: str, c
 def test_colours_come_back(tmp_path: Path) -> None:
     image = picture(0)
     image[:] = (30, 60, 200)
-    with VideoSink(tmp_path / "out.mp4", fps=25, width=160, height=120) as sink:
+    with video_sink(tmp_path / "out.mp4", fps=25, width=160, height=120) as sink:
         sink.write(image, 0.0)
     with open_source(str(tmp_path / "out.mp4")) as source:
         assert next(source).image[60, 80] == pytest.approx([30, 60, 200], abs=4)
 
 
 def test_auto_takes_h264_where_it_is(tmp_path: Path) -> None:
-    with VideoSink(tmp_path / "out.mp4", fps=25, width=160, height=120) as sink:
+    with video_sink(tmp_path / "out.mp4", fps=25, width=160, height=120) as sink:
         assert sink.codec_name == ("h264" if "libx264" in av.codecs_available else "mpeg4")
 
 
 @pytest.mark.parametrize("codec", ["h264", "mpeg4"])
 def test_key_frame_comes_about_every_second_whatever_the_rate(tmp_path: Path, codec: str) -> None:
     path = tmp_path / "out.mp4"
-    with VideoSink(path, fps=25, width=160, height=120, codec=codec) as sink:
+    with video_sink(path, fps=25, width=160, height=120, codec=codec) as sink:
         for index in range(50):
             sink.write(picture(index), index / 10)
     with av.open(str(path)) as container:
@@ -72,7 +71,7 @@ def test_key_frame_comes_about_every_second_whatever_the_rate(tmp_path: Path, co
 
 def test_odd_size_gains_a_row_and_a_column(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
-    with VideoSink(path, fps=25, width=161, height=121) as sink:
+    with video_sink(path, fps=25, width=161, height=121) as sink:
         assert (sink.width, sink.height) == (162, 122)
         sink.write(picture(200, 161, 121), 0.0)
     with open_source(str(path)) as source:
@@ -83,7 +82,7 @@ def test_odd_size_gains_a_row_and_a_column(tmp_path: Path) -> None:
 
 def test_other_size_is_letterboxed(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
-    with VideoSink(path, fps=25, width=160, height=120) as sink:
+    with video_sink(path, fps=25, width=160, height=120) as sink:
         sink.write(picture(200), 0.0)
         sink.write(picture(200, 400, 100), 0.04)
         sink.write(picture(200, 30, 60), 0.08)
@@ -98,7 +97,7 @@ def test_other_size_is_letterboxed(tmp_path: Path) -> None:
 
 def test_times_that_stand_still_are_moved_up(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
-    with VideoSink(path, fps=25, width=160, height=120) as sink:
+    with video_sink(path, fps=25, width=160, height=120) as sink:
         for time_s in (0.0, 0.04, 0.04, 0.02, 0.08):
             sink.write(picture(9), time_s)
     got = times(path)
@@ -111,13 +110,13 @@ def test_file_is_private_even_where_one_was_open_to_all(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     path.write_bytes(b"old")
     path.chmod(0o644)
-    with VideoSink(path, fps=25, width=160, height=120) as sink:
+    with video_sink(path, fps=25, width=160, height=120) as sink:
         sink.write(picture(9), 0.0)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_nothing_written_is_closed_without_a_fuss(tmp_path: Path) -> None:
-    sink = VideoSink(tmp_path / "out.mp4", fps=25, width=160, height=120)
+    sink = video_sink(tmp_path / "out.mp4", fps=25, width=160, height=120)
     sink.close()
     sink.close()
 
@@ -132,12 +131,12 @@ def test_nothing_written_is_closed_without_a_fuss(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_opened_is_one_sentence(tmp_path: Path, name: str, codec: str, sentence: str) -> None:
     with pytest.raises(SourceError, match=sentence):
-        VideoSink(tmp_path / name, fps=25, width=160, height=120, codec=codec)
+        video_sink(tmp_path / name, fps=25, width=160, height=120, codec=codec)
 
 
 def test_full_disk_is_one_sentence(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)
-    sink = VideoSink(tmp_path / "out.mp4", fps=25, width=320, height=240)
+    sink = video_sink(tmp_path / "out.mp4", fps=25, width=320, height=240)
 
     def write_much() -> None:
         for index in range(200):
@@ -156,7 +155,7 @@ def test_full_disk_is_one_sentence(tmp_path: Path) -> None:
 def test_video_cut_off_by_a_full_disk_plays_to_its_end_when_it_is_mended(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     noise = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
-    sink = VideoSink(path, fps=25, width=160, height=120, codec="mpeg4")
+    sink = video_sink(path, fps=25, width=160, height=120, codec="mpeg4")
     with files_of_at_most(100_000):
         with suppress(SourceError):
             for index in range(200):

@@ -9,7 +9,8 @@ import pytest
 
 from jetstream.errors import SourceError
 from jetstream.video.ffmpeg import masked
-from jetstream.video.source import is_live, kind_of, open_source, probe
+from jetstream.video.source import is_live, kind_of
+from tests.support.defaults import open_source, probe
 
 
 def write_pictures(folder: Path, sizes: list[tuple[int, int]]) -> None:
@@ -120,7 +121,10 @@ def test_unreadable_picture_is_skipped_and_told(tmp_path: Path) -> None:
 
 def test_no_readable_picture_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "p.png").write_bytes(b"not a picture")
-    with open_source(str(tmp_path)) as source, pytest.raises(SourceError, match="none of its pictures can be read"):
+    with (
+        open_source(str(tmp_path)) as source,
+        pytest.raises(SourceError, match="none of its pictures can be read"),
+    ):
         next(source)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from jetstream.errors import SourceError
-from jetstream.video.source import open_source, probe
+from tests.support.defaults import open_source, probe
 
 Number = Callable[[np.ndarray], int]
 

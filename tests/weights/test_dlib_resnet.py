@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.vision.recognition.embedder import CpuEmbedder
 from jetstream.weights import published
+from tests.support import defaults
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def reference():
 @pytest.fixture(scope="module")
 def embedder(models_dir):
     with OnnxRunner(models_dir / "embedder.onnx") as runner:
-        yield CpuEmbedder(runner)
+        yield defaults.embedder(runner)
 
 
 def chips_of(portraits: dict[str, np.ndarray]) -> np.ndarray:
@@ -43,24 +43,24 @@ def chips_of(portraits: dict[str, np.ndarray]) -> np.ndarray:
 
 def test_embeddings_of_the_portraits_are_those_of_dlib(embedder, reference, portraits):
     chips = chips_of(portraits)
-    np.testing.assert_allclose(embedder.embed(chips), reference(chips), atol=1e-5)
+    np.testing.assert_allclose(embedder.embed(chips, mirror=False), reference(chips), atol=1e-5)
 
 
 def test_embeddings_of_many_people_are_those_of_dlib(embedder, reference, data_dir):
     pictures = sorted((data_dir / "lfw10x10").glob("*/*.jpg"))[::7]
     chips = np.stack([cv2.imread(str(path))[50:200, 50:200] for path in pictures])
-    np.testing.assert_allclose(embedder.embed(chips), reference(chips), atol=1e-5)
+    np.testing.assert_allclose(embedder.embed(chips, mirror=False), reference(chips), atol=1e-5)
 
 
 @pytest.mark.parametrize("value", [0, 255])
 def test_flat_chips_at_the_ends_of_the_range_agree_with_dlib(embedder, reference, value):
     chips = np.full((1, 150, 150, 3), value, np.uint8)
-    np.testing.assert_allclose(embedder.embed(chips), reference(chips), atol=1e-4)
+    np.testing.assert_allclose(embedder.embed(chips, mirror=False), reference(chips), atol=1e-4)
 
 
 def test_noise_agrees_with_dlib(embedder, reference):
     chips = np.random.default_rng(3).integers(0, 256, (3, 150, 150, 3), np.uint8)
-    np.testing.assert_allclose(embedder.embed(chips), reference(chips), atol=1e-4)
+    np.testing.assert_allclose(embedder.embed(chips, mirror=False), reference(chips), atol=1e-4)
 
 
 def test_each_corner_of_a_chip_reaches_the_embedding_as_in_dlib(embedder, reference, portraits):
@@ -69,10 +69,10 @@ def test_each_corner_of_a_chip_reaches_the_embedding_as_in_dlib(embedder, refere
     chips = np.stack([base] * 4)
     for chip, (row, column) in zip(chips, ((0, 0), (0, 1), (1, 0), (1, 1)), strict=True):
         chip[row * 110 : row * 110 + 40, column * 110 : column * 110 + 40] = 255
-    np.testing.assert_allclose(embedder.embed(chips), reference(chips), atol=1e-5)
+    np.testing.assert_allclose(embedder.embed(chips, mirror=False), reference(chips), atol=1e-5)
 
 
 def test_the_export_has_the_colour_order_of_the_file_and_not_the_other(embedder, reference, portraits):
     chips = chips_of(portraits)
     swapped = np.ascontiguousarray(chips[..., ::-1])
-    assert np.abs(embedder.embed(swapped) - reference(chips)).max() > 0.01
+    assert np.abs(embedder.embed(swapped, mirror=False) - reference(chips)).max() > 0.01

@@ -58,19 +58,19 @@ class Mtcnn:
         rnet: Runner,
         onet: Runner,
         *,
-        min_face_px: float = 40.0,
-        max_face_px: float | None = None,
-        thresholds: tuple[float, float, float] = (0.7, 0.7, 0.7),
-        factor: float = 0.709,
+        min_face_px: float,
+        max_face_px: float | None,
+        thresholds: tuple[float, float, float],
+        factor: float,
+        batch: int,
         after_pnet_iou: float = AFTER_PNET_IOU,
         share_batches: bool = True,
-        batch: int = BATCH,
     ) -> None:
         """Takes MTCNN's nets; `thresholds` are the probabilities that pass each, `factor` the step between levels.
 
-        The defaults kept every one of 1473 faces that facenet-pytorch gives more than 0.99, in an eighth of its time.
-        (0.8, 0.7, 0.7) and 0.6 take a third less and lose people in profile. `after_pnet_iou` of 1 is the published
-        cascade.
+        (0.7, 0.7, 0.7) and 0.709 kept every one of 1473 faces that facenet-pytorch gives more than 0.99, in an eighth
+        of its time. (0.8, 0.7, 0.7) and 0.6 take a third less and lose people in profile. `after_pnet_iou` of 1 is the
+        published cascade.
 
         `share_batches`: crops of all pictures of a call go through R-Net and O-Net together. On ONNX Runtime's CPU the
         answers are the same bits either way; a backend that rounds by the size of the batch needs False to make each

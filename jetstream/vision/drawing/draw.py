@@ -36,7 +36,7 @@ class Drawable(Protocol):
     def confidence(self) -> float: ...
 
 
-def faces(image: NDArray[np.uint8], tracks: Sequence[Drawable], *, landmarks: bool = True) -> None:
+def faces(image: NDArray[np.uint8], tracks: Sequence[Drawable], *, landmarks: bool) -> None:
     """Draw every track on `image` (H, W, 3) uint8 BGR."""
     width = max(1, round(min(image.shape[:2]) / 360))
     for track in tracks:

@@ -22,8 +22,6 @@ from jetstream.vision.recognition.log_odds import logistic
 from jetstream.vision.recognition.svm import OneVsRestSvm
 from jetstream.vision.recognition.thresholds import CalibrationFigures
 
-FALSE_ACCEPT_RATE = 0.001
-
 # Distance over which the odds of a known person against a stranger change e-fold (logistic regression, two sets).
 ODDS_STEP = 0.02
 # Two people as near as this can't be told apart by distance; nobody in the sets measured is named right below it.
@@ -69,9 +67,9 @@ class Classifier:
         machine: OneVsRestSvm,
         bars: NDArray[np.float32],
         *,
+        false_accept_rate: float,
+        max_distance: float | None,
         negatives: NDArray[np.float32] | None = None,
-        false_accept_rate: float = FALSE_ACCEPT_RATE,
-        max_distance: float | None = None,
     ) -> None:
         """P different `names`; (N, 128) `photos` and (N,) `owners`, 0..P - 1, at least one a person; (K, 128)
         `negatives`, photos of nobody; a `machine` of these photos; (len(RATES),) `bars`. All finite.
@@ -109,9 +107,9 @@ class Classifier:
         embeddings: NDArray[Any],
         names: Sequence[str],
         *,
+        false_accept_rate: float,
         background: NDArray[np.float32] | None = None,
         negatives: NDArray[np.float32] | None = None,
-        false_accept_rate: float = FALSE_ACCEPT_RATE,
     ) -> "Classifier":
         """Learn from (N, 128) finite embeddings and the person of each; N may be 0, a person may have one photo.
 
@@ -131,7 +129,16 @@ class Classifier:
         machine = svm.train(samples, owners, len(people))
         bars = thresholds.calibrate(centroids, counts, samples, owners, background)
         shown = [str(name) for name in people]
-        return cls(shown, samples, owners, machine, bars, negatives=negatives, false_accept_rate=false_accept_rate)
+        return cls(
+            shown,
+            samples,
+            owners,
+            machine,
+            bars,
+            false_accept_rate=false_accept_rate,
+            max_distance=None,
+            negatives=negatives,
+        )
 
     def ask(self, embeddings: NDArray[Any]) -> list[Answer]:
         """An answer for each of (M, 128) embeddings; M may be 0. An answer depends on the others asked with it by no
@@ -176,7 +183,9 @@ class Classifier:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Classifier":
+    def from_arrays(
+        cls, arrays: Mapping[str, NDArray[Any]], *, false_accept_rate: float, max_distance: float | None
+    ) -> "Classifier":
         """The classifier that `to_arrays` gave. Raises ModelError where an array is missing or not what it must be."""
         try:
             names = arrays["names"]
@@ -185,7 +194,16 @@ class Classifier:
             weights, biases, gamma, how = (arrays[f"svm_{part}"] for part in ("weights", "biases", "gamma", "how"))
             machine = OneVsRestSvm(weights, biases, float(gamma), str(how))
             photos, owners, negatives = arrays["embeddings"], arrays["owners"], arrays["negatives"]
-            return cls([str(n) for n in names], photos, owners, machine, arrays["bars"], negatives=negatives)
+            return cls(
+                [str(name) for name in names],
+                photos,
+                owners,
+                machine,
+                arrays["bars"],
+                false_accept_rate=false_accept_rate,
+                max_distance=max_distance,
+                negatives=negatives,
+            )
         except KeyError as error:
             raise ModelError(f"classifier: {error.args[0]} is missing; run `jetstream train`") from None
         except (ValueError, TypeError, SystemError) as error:  # the last one is numpy's, for letters beyond Unicode

@@ -39,7 +39,7 @@ class Embedder(Protocol):
     reads_in_place: bool
     """Gains from pictures where they lie (`look`): check afterwards that they were still there."""
 
-    def embed(self, chips: NDArray[np.uint8], *, mirror: bool = False) -> NDArray[np.float32]:
+    def embed(self, chips: NDArray[np.uint8], *, mirror: bool) -> NDArray[np.float32]:
         """(N, 150, 150, 3) uint8 BGR to (N, 128) float32; N may be 0. A chip's answer does not depend on the others.
 
         mirror  average each face's embedding with its mirror image's: less noise (on glint24_dev 97.4 % known people
@@ -49,7 +49,7 @@ class Embedder(Protocol):
         """
         ...
 
-    def look(self, views: Sequence[View], *, mirror: bool = False) -> list[EmbedderOutput]:
+    def look(self, views: Sequence[View], *, mirror: bool) -> list[EmbedderOutput]:
         """Cut and embed every face of some pictures."""
         ...
 
@@ -59,7 +59,7 @@ class CpuEmbedder:
 
     reads_in_place = False
 
-    def __init__(self, runner: Runner, *, batch: int = 32) -> None:
+    def __init__(self, runner: Runner, *, batch: int) -> None:
         """`batch`: the most chips in one inference. Raises ModelError unless the runner holds embedder.onnx."""
         if batch < 1:
             raise ValueError(f"batch must be 1 or more, got {batch}")
@@ -67,17 +67,18 @@ class CpuEmbedder:
         self._runner = runner
         self._batch = batch
 
-    def embed(self, chips: NDArray[np.uint8], *, mirror: bool = False) -> NDArray[np.float32]:
+    def embed(self, chips: NDArray[np.uint8], *, mirror: bool) -> NDArray[np.float32]:
         require_chips(chips)
         if mirror:
-            return np.asarray((self.embed(chips) + self.embed(chips[:, :, ::-1])) / 2, np.float32)
+            as_seen, mirrored = (self.embed(views, mirror=False) for views in (chips, chips[:, :, ::-1]))
+            return np.asarray((as_seen + mirrored) / 2, np.float32)
         embeddings = np.empty((len(chips), EMBEDDING_SIZE), np.float32)
         for first in range(0, len(chips), self._batch):
             part = slice(first, first + self._batch)
             embeddings[part] = self._runner.infer({_INPUT.name: _planes(chips[part])})[_OUTPUT.name]
         return embeddings
 
-    def look(self, views: Sequence[View], *, mirror: bool = False) -> list[EmbedderOutput]:
+    def look(self, views: Sequence[View], *, mirror: bool) -> list[EmbedderOutput]:
         cut = [align.chips(image, landmarks) for image, landmarks in views]
         return [EmbedderOutput(chips, self.embed(chips, mirror=mirror)) for chips in cut]
 

@@ -61,13 +61,13 @@ class RecognitionScheduler:
     def __init__(
         self,
         *,
-        budget_per_s: float = 20.0,
-        retry_s: float = 0.15,
-        refresh_s: float = 1.0,
+        budget_per_s: float,
+        retry_s: float,
+        refresh_s: float,
+        min_quality: float,
         better_by: float = 0.2,
         answer_timeout_s: float = 1.0,
         burst_s: float = 0.5,
-        min_quality: float = 0.05,
     ) -> None:
         self._budget_per_s = budget_per_s
         self._retry_s = retry_s

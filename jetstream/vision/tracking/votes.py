@@ -60,7 +60,7 @@ class Votes:
     - Time alone changes nothing: all candidates fade alike.
     """
 
-    def __init__(self, *, half_life_s: float = 4.0, answers: int = 12) -> None:
+    def __init__(self, *, half_life_s: float, answers: int = 12) -> None:
         self._half_life_s = half_life_s
         self._most = answers
         self._answers: list[_TimedAnswer] = []

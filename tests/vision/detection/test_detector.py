@@ -12,6 +12,7 @@ from jetstream import weights
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.vision.detection.detector import CpuDetector, Detector, DetectorInput, DetectorOutput
 from jetstream.vision.detection.mtcnn import Detections, Mtcnn
+from tests.support import defaults
 
 NOTHING = np.empty((0, 4), np.float32)
 
@@ -19,7 +20,7 @@ NOTHING = np.empty((0, 4), np.float32)
 @pytest.fixture(scope="module")
 def mtcnn(models_dir: Path) -> Iterator[Mtcnn]:
     with ExitStack() as stack:
-        yield Mtcnn(*(stack.enter_context(OnnxRunner(path)) for path in weights.paths(models_dir)[:3]))
+        yield defaults.mtcnn(*(stack.enter_context(OnnxRunner(path)) for path in weights.paths(models_dir)[:3]))
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.vision.boxes import iou
 from jetstream.vision.detection.mtcnn import BATCH, Detections, Mtcnn
 from jetstream.vision.detection.pyramid import Pyramid
-from tests.support import reference_cascade
+from tests.support import defaults, reference_cascade
 
 FAST = {"thresholds": (0.7, 0.7, 0.7), "factor": 0.709}
 ACCURATE = {"thresholds": (0.6, 0.7, 0.7), "factor": 0.709}
@@ -66,7 +66,7 @@ def runners(models_dir: Path) -> Iterator[Runners]:
 
 @pytest.fixture(scope="module")
 def detector(runners: Runners) -> Mtcnn:
-    return Mtcnn(*runners)
+    return defaults.mtcnn(*runners, **FAST)
 
 
 @pytest.fixture(scope="module")
@@ -143,9 +143,9 @@ def test_surest_face_comes_first(detector: Mtcnn, crowd: np.ndarray):
 
 def test_smallest_and_largest_face_bound_the_search(runners: Runners, portraits: dict[str, np.ndarray]):
     portrait = portraits["Eileen Collins"]  # its face is about 80 x 105 px
-    assert len(Mtcnn(*runners, min_face_px=60, max_face_px=160).detect([portrait])[0].boxes) == 1
-    assert_none(Mtcnn(*runners, min_face_px=250).detect([portrait])[0])
-    assert_none(Mtcnn(*runners, min_face_px=20, max_face_px=30).detect([portrait])[0])
+    assert len(defaults.mtcnn(*runners, min_face_px=60, max_face_px=160, **FAST).detect([portrait])[0].boxes) == 1
+    assert_none(defaults.mtcnn(*runners, min_face_px=250, **FAST).detect([portrait])[0])
+    assert_none(defaults.mtcnn(*runners, min_face_px=20, max_face_px=30, **FAST).detect([portrait])[0])
 
 
 def test_face_cut_by_the_border_keeps_its_whole_box(detector: Mtcnn, portraits: dict[str, np.ndarray]):
@@ -161,14 +161,14 @@ def test_face_cut_by_the_border_keeps_its_whole_box(detector: Mtcnn, portraits: 
 
 
 def test_published_algorithm_on_portraits(runners: Runners, nets: Nets, portraits: dict[str, np.ndarray]):
-    detector = Mtcnn(*runners, **ACCURATE, after_pnet_iou=1)
+    detector = defaults.mtcnn(*runners, **ACCURATE, after_pnet_iou=1)
     for image in portraits.values():
         assert_as_reference(detector.detect([image])[0], nets, image, None, **ACCURATE)
 
 
 @pytest.mark.parametrize("settings", [FAST, ACCURATE, COARSE], ids=["fast", "accurate", "coarse"])
 def test_crowd_as_in_the_reference(runners: Runners, nets: Nets, crowd: np.ndarray, settings: dict[str, Any]):
-    assert_as_reference(Mtcnn(*runners, **settings).detect([crowd])[0], nets, crowd, 0.6, **settings)
+    assert_as_reference(defaults.mtcnn(*runners, **settings).detect([crowd])[0], nets, crowd, 0.6, **settings)
 
 
 @pytest.mark.parametrize(
@@ -176,8 +176,8 @@ def test_crowd_as_in_the_reference(runners: Runners, nets: Nets, crowd: np.ndarr
 )
 def test_real_pictures_as_in_the_reference(runners: Runners, nets: Nets, data_dir: Path, name: str):
     image = cv2.imread(str(data_dir / name))
-    assert_as_reference(Mtcnn(*runners, **FAST).detect([image])[0], nets, image, 0.6, **FAST)
-    published = Mtcnn(*runners, **ACCURATE, after_pnet_iou=1).detect([image])[0]
+    assert_as_reference(defaults.mtcnn(*runners, **FAST).detect([image])[0], nets, image, 0.6, **FAST)
+    published = defaults.mtcnn(*runners, **ACCURATE, after_pnet_iou=1).detect([image])[0]
     assert_as_reference(published, nets, image, None, **ACCURATE)
 
 
@@ -209,7 +209,7 @@ def test_mirrored_view_is_read_as_it_is_seen(detector: Mtcnn, portraits: dict[st
 def test_noise_with_thousands_of_candidates_goes_in_small_batches(runners: Runners):
     pnet, rnet, onet = runners[0], CountingRunner(runners[1]), CountingRunner(runners[2])
     image = np.random.default_rng(0).integers(0, 256, (540, 960, 3), np.uint8)
-    Mtcnn(pnet, rnet, onet, min_face_px=20, thresholds=(0.02, 0.01, 0.5), after_pnet_iou=1).detect([image])
+    defaults.mtcnn(pnet, rnet, onet, min_face_px=20, thresholds=(0.02, 0.01, 0.5), after_pnet_iou=1).detect([image])
     assert sum(rnet.batches) > 2048  # where the buffers of the system before ended
     assert sum(onet.batches) > 512
     assert max(rnet.batches + onet.batches) <= BATCH
@@ -250,7 +250,7 @@ def test_batch_of_pictures_gives_each_its_own_answer(
     runners: Runners, portraits: dict[str, np.ndarray], crowd: np.ndarray
 ):
     pictures = [crowd, np.zeros((90, 70, 3), np.uint8), *portraits.values(), crowd[:, ::2]]
-    detector = Mtcnn(*runners)
+    detector = defaults.mtcnn(*runners, **FAST)
     for found, picture in zip(detector.detect(pictures), pictures, strict=True):
         alone = detector.detect([picture])[0]
         np.testing.assert_allclose(found.boxes, alone.boxes, atol=1e-2)
@@ -261,7 +261,7 @@ def test_unshared_batches_give_the_same_bits_in_any_company(
     runners: Runners, portraits: dict[str, np.ndarray], crowd: np.ndarray
 ):
     pictures = [crowd, np.zeros((90, 70, 3), np.uint8), *portraits.values()]
-    detector = Mtcnn(*runners, share_batches=False)
+    detector = defaults.mtcnn(*runners, share_batches=False, **FAST)
     together = detector.detect(pictures)
     for found, picture in zip(together, pictures, strict=True):
         assert_same(found, detector.detect([picture])[0])
@@ -272,7 +272,7 @@ def test_unshared_batches_give_the_same_bits_in_any_company(
 
 def test_shared_batches_mix_pictures(runners: Runners, portraits: dict[str, np.ndarray]):
     counting = CountingRunner(runners[1])
-    detector = Mtcnn(runners[0], counting, runners[2])
+    detector = defaults.mtcnn(runners[0], counting, runners[2], **FAST)
     boxes = [np.array([[170, 60, 270, 180]], np.float32)] * 2
     detector.verify(list(portraits.values()), boxes)
     assert counting.batches[0] == 2
@@ -283,8 +283,8 @@ def test_shared_batches_mix_pictures(runners: Runners, portraits: dict[str, np.n
 
 def test_known_face_is_searched_where_pnet_sees_none(runners: Runners, portraits: dict[str, np.ndarray]):
     image = portraits["Grace Hopper"]
-    face = Mtcnn(*runners).detect([image])[0].boxes
-    blind = Mtcnn(*runners, min_face_px=600)  # larger than the picture
+    face = defaults.mtcnn(*runners, **FAST).detect([image])[0].boxes
+    blind = defaults.mtcnn(*runners, min_face_px=600, **FAST)  # larger than the picture
     assert_none(blind.detect([image])[0])
     assert iou(blind.detect([image], [face])[0].boxes, face) > 0.7
 
@@ -330,7 +330,9 @@ def test_two_boxes_on_one_face_become_one(detector: Mtcnn, portraits: dict[str, 
 def test_no_last_faces_cost_no_network(runners: Runners, portraits: dict[str, np.ndarray]):
     counting = CountingRunner(runners[1])
     image = portraits["Grace Hopper"]
-    assert_none(Mtcnn(runners[0], counting, runners[2]).verify([image], [np.empty((0, 4), np.float32)])[0])
+    assert_none(
+        defaults.mtcnn(runners[0], counting, runners[2], **FAST).verify([image], [np.empty((0, 4), np.float32)])[0]
+    )
     assert counting.batches == []
 
 
@@ -362,7 +364,7 @@ def test_background_is_not_verified(detector: Mtcnn, data_dir: Path):
 def test_all_46_faces_of_compreface_and_nothing_else_score_over_095(
     runners: Runners, data_dir: Path, settings: dict[str, Any]
 ):
-    detector = Mtcnn(*runners, **settings)
+    detector = defaults.mtcnn(*runners, **settings)
     missed, false = [], []
     for entry in json.loads((data_dir / "compreface" / "noses.json").read_text())["images"]:
         image = cv2.imread(str(data_dir / "compreface" / entry["image"]))
@@ -378,7 +380,7 @@ def test_all_46_faces_of_compreface_and_nothing_else_score_over_095(
 
 @pytest.mark.parametrize("settings", [FAST, ACCURATE, COARSE], ids=["fast", "accurate", "coarse"])
 def test_42_of_43_faces_of_dlib_are_found(runners: Runners, data_dir: Path, settings: dict[str, Any]):
-    detector = Mtcnn(*runners, **settings)
+    detector = defaults.mtcnn(*runners, **settings)
     found = total = false = 0
     for listing in ("testing.xml", "training.xml"):
         for picture in ElementTree.parse(data_dir / "dlib_faces" / listing).getroot().iter("image"):
@@ -415,10 +417,10 @@ def test_42_of_43_faces_of_dlib_are_found(runners: Runners, data_dir: Path, sett
 )
 def test_setting_out_of_range_is_named(runners: Runners, settings: dict[str, Any], names: str):
     with pytest.raises(UserError, match=names):
-        Mtcnn(*runners, **settings)
+        defaults.mtcnn(*runners, **settings)
 
 
 def test_other_networks_are_refused(runners: Runners):
     pnet, rnet, onet = runners
     with pytest.raises(ModelError, match="rnet"):
-        Mtcnn(pnet, onet, rnet)
+        defaults.mtcnn(pnet, onet, rnet)

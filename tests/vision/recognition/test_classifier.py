@@ -11,6 +11,7 @@ from jetstream.gallery import strangers as background
 from jetstream.vision.recognition import thresholds
 from jetstream.vision.recognition.classifier import NOBODY, Classifier
 from jetstream.vision.recognition.svm import OneVsRestSvm
+from tests.support import defaults
 
 BETWEEN, WITHIN = 0.055, 0.03  # per dimension, about what dlib's network gives: people 0.88 apart, photos 0.48
 
@@ -25,7 +26,7 @@ def fitted(embeddings: np.ndarray, **options) -> Classifier:
     """People named p000, p001, ..."""
     people, photos, _ = embeddings.shape
     owners = [f"p{row:03}" for row in range(people) for _ in range(photos)]
-    return Classifier.fit(embeddings.reshape(-1, 128), owners, **options)
+    return defaults.fit(embeddings.reshape(-1, 128), owners, **options)
 
 
 def names(classifier: Classifier, embeddings: np.ndarray) -> list[str | None]:
@@ -38,7 +39,7 @@ def made(svm_weights: np.ndarray, gate: float = 0.5, **options) -> Classifier:
     photos[1, 0] = 1
     machine = OneVsRestSvm(svm_weights, np.zeros(2, np.float32))
     owners, bars = np.arange(2, dtype=np.int32), np.zeros(len(thresholds.RATES), np.float32)
-    return Classifier(["Ann", "Bob"], photos, owners, machine, bars, **options).with_gate(gate)
+    return defaults.classifier(["Ann", "Bob"], photos, owners, machine, bars, **options).with_gate(gate)
 
 
 def along(*firsts: float) -> np.ndarray:
@@ -52,7 +53,7 @@ BOTH_AGREE = along(-1, 1)  # as weights: Bob from the origin on
 
 
 def test_nobody_enrolled_knows_nobody():
-    classifier = Classifier.fit(np.empty((0, 128)), [])
+    classifier = defaults.fit(np.empty((0, 128)), [])
 
     (answer,) = classifier.ask(faces(1, 1)[0])
 
@@ -84,7 +85,7 @@ def test_five_hundred_people_with_one_photo_each():
 
 def test_person_with_a_hundred_photos_does_not_swallow_one_with_a_single_photo():
     ann, bob = faces(2, 130)
-    classifier = Classifier.fit(np.concatenate([ann[:100], bob[:1]]), ["Ann"] * 100 + ["Bob"])
+    classifier = defaults.fit(np.concatenate([ann[:100], bob[:1]]), ["Ann"] * 100 + ["Bob"])
 
     assert names(classifier, ann[100:]).count("Ann") == 30
     assert "Ann" not in names(classifier, bob[1:])
@@ -151,8 +152,8 @@ def test_same_photos_in_another_order_know_the_same_people():
     embeddings = faces(4, 5)
     order = np.random.default_rng(0).permutation(20)
     people = np.repeat(["Dan", "Ann", "Zoe", "Bob"], 5)
-    straight = Classifier.fit(embeddings.reshape(-1, 128), list(people))
-    shuffled = Classifier.fit(embeddings.reshape(-1, 128)[order], list(people[order]))
+    straight = defaults.fit(embeddings.reshape(-1, 128), list(people))
+    shuffled = defaults.fit(embeddings.reshape(-1, 128)[order], list(people[order]))
     asked = faces(8, 10).reshape(-1, 128)
 
     assert straight.names == shuffled.names == ("Ann", "Bob", "Dan", "Zoe")
@@ -180,8 +181,8 @@ def test_answer_tells_the_nearest_photo_of_the_nearest_person():
 def test_photo_of_nobody_takes_the_name_from_those_like_it():
     ann, lookalike = faces(1, 5)[0], faces(1, 5, seed=7)[0]
     lookalike = ann.mean(axis=0) + 0.45 * (lookalike - ann.mean(axis=0))
-    before = Classifier.fit(ann, ["Ann"] * 5)
-    after = Classifier.fit(ann, ["Ann"] * 5, negatives=lookalike[:1])
+    before = defaults.fit(ann, ["Ann"] * 5)
+    after = defaults.fit(ann, ["Ann"] * 5, negatives=lookalike[:1])
 
     assert set(names(before, lookalike)) == {"Ann"}
     assert set(names(after, lookalike)) == {None}
@@ -205,7 +206,7 @@ def test_so_many_strangers_get_a_name_as_was_asked_for(people, photos, rate):
 
 def test_photo_of_nobody_keeps_its_say_whatever_the_gate():
     ann, stranger = faces(2, 5)
-    classifier = Classifier.fit(ann, ["Ann"] * 5, negatives=stranger[:1])
+    classifier = defaults.fit(ann, ["Ann"] * 5, negatives=stranger[:1])
 
     for gate in (0.3, 0.5, 0.9, 2.0):
         assert set(names(classifier.with_gate(gate), stranger)) == {None}
@@ -220,7 +221,7 @@ def test_one_person_in_two_folders_does_not_lower_the_others_gates():
     split = [f"p{row}" if row > 1 or photo < 3 else f"p{row} again" for row in range(10) for photo in range(6)]
 
     whole = fitted(own, background=strangers).ask(own[5])[0].gate
-    with_two = Classifier.fit(own.reshape(-1, 128), split, background=strangers).ask(own[5])[0].gate
+    with_two = defaults.fit(own.reshape(-1, 128), split, background=strangers).ask(own[5])[0].gate
 
     assert with_two == pytest.approx(whole, abs=0.01)
 
@@ -236,7 +237,7 @@ def test_rate_can_be_changed_after_learning():
 
 def test_gate_is_wider_for_fewer_photos():
     photos = faces(2, 20)
-    classifier = Classifier.fit(np.concatenate([photos[0], photos[1, :1]]), ["Ann"] * 20 + ["Bob"])
+    classifier = defaults.fit(np.concatenate([photos[0], photos[1, :1]]), ["Ann"] * 20 + ["Bob"])
 
     ann, bob = classifier.ask(np.stack([photos[0, 0], photos[1, 0]]))
 
@@ -251,12 +252,12 @@ def test_one_gate_for_all_replaces_the_measured_ones():
 
 @pytest.mark.parametrize("people", [0, 1, 2, 7])
 def test_stored_classifier_answers_the_same(people):
-    classifier = fitted(faces(people, 3)) if people else Classifier.fit(np.empty((0, 128)), [])
+    classifier = fitted(faces(people, 3)) if people else defaults.fit(np.empty((0, 128)), [])
     file = io.BytesIO()
     np.savez(file, **classifier.to_arrays())
     file.seek(0)
     with np.load(file, allow_pickle=False) as stored:
-        read = Classifier.from_arrays(stored)
+        read = defaults.classifier_of(stored)
     asked = faces(9, 2).reshape(-1, 128)
 
     assert read.names == classifier.names
@@ -292,12 +293,12 @@ def test_arrays_of_another_kind_are_refused_with_the_remedy(key, value):
         arrays[key] = value
 
     with pytest.raises(ModelError, match="jetstream train"):
-        Classifier.from_arrays(arrays)
+        defaults.classifier_of(arrays)
 
 
 def test_photo_without_a_finite_embedding_cannot_be_learnt():
     with pytest.raises(ValueError, match="finite"):
-        Classifier.fit(np.full((1, 128), np.nan), ["Ann"])
+        defaults.fit(np.full((1, 128), np.nan), ["Ann"])
 
 
 def test_asking_does_not_load_scikit_learn():
@@ -306,7 +307,9 @@ def test_asking_does_not_load_scikit_learn():
         "from jetstream.vision.recognition.classifier import Classifier, OneVsRestSvm, thresholds\n"
         "ones, bars = np.ones((1, 128), np.float32), np.ones(len(thresholds.RATES), np.float32)\n"
         "machine = OneVsRestSvm(ones, np.ones(1, np.float32))\n"
-        "Classifier(['Ann'], ones, np.zeros(1, np.int32), machine, bars).ask(ones)\n"
+        "people = Classifier(['Ann'], ones, np.zeros(1, np.int32), machine, bars, "
+        "false_accept_rate=0.001, max_distance=None)\n"
+        "people.ask(ones)\n"
         "sys.exit('sklearn' in sys.modules)\n"
     )
 

@@ -6,7 +6,7 @@ import pytest
 
 from jetstream.errors import ModelError
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.vision.recognition.embedder import CpuEmbedder
+from tests.support import defaults
 
 
 @pytest.fixture(scope="module")
@@ -28,43 +28,47 @@ def chips(portraits) -> np.ndarray:
 
 
 def test_one_person_is_nearer_than_another(runner, chips):
-    embeddings = CpuEmbedder(runner).embed(chips)
+    embeddings = defaults.embedder(runner).embed(chips, mirror=False)
     distances = np.linalg.norm(embeddings[:, None] - embeddings[None], axis=2)
     assert distances[:3, :3].max() < 0.6 < distances[:3, 3:].min()
     assert distances[3:, 3:].max() < 0.6
 
 
 def test_embeddings_are_float32_and_not_normalised(runner, chips):
-    embeddings = CpuEmbedder(runner).embed(chips)
+    embeddings = defaults.embedder(runner).embed(chips, mirror=False)
     assert embeddings.dtype == np.float32
     assert embeddings.shape == (6, 128)
     assert (np.linalg.norm(embeddings, axis=1) > 1.1).all()
 
 
 def test_no_chips_give_no_embeddings(runner):
-    embeddings = CpuEmbedder(runner).embed(np.empty((0, 150, 150, 3), np.uint8))
+    embeddings = defaults.embedder(runner).embed(np.empty((0, 150, 150, 3), np.uint8), mirror=False)
     assert embeddings.shape == (0, 128)
     assert embeddings.dtype == np.float32
 
 
 @pytest.mark.parametrize("batch", [1, 4, 6])
 def test_an_embedding_does_not_depend_on_the_batch(runner, chips, batch):
-    alone = np.concatenate([CpuEmbedder(runner).embed(chips[row : row + 1]) for row in range(len(chips))])
-    np.testing.assert_array_equal(CpuEmbedder(runner, batch=batch).embed(chips), alone)
+    alone = np.concatenate(
+        [defaults.embedder(runner).embed(chips[row : row + 1], mirror=False) for row in range(len(chips))]
+    )
+    np.testing.assert_array_equal(defaults.embedder(runner, batch=batch).embed(chips, mirror=False), alone)
 
 
 def test_an_embedding_does_not_depend_on_its_neighbours(runner, chips):
     first, second = chips.copy(), chips.copy()
     second[1:] = 255 - second[1:]
-    embedder = CpuEmbedder(runner)
-    np.testing.assert_array_equal(embedder.embed(first)[0], embedder.embed(second)[0])
+    embedder = defaults.embedder(runner)
+    np.testing.assert_array_equal(embedder.embed(first, mirror=False)[0], embedder.embed(second, mirror=False)[0])
 
 
 def test_chips_may_be_a_view_of_larger_pictures(runner, chips):
     framed = np.zeros((len(chips), 170, 160, 3), np.uint8)
     framed[:, 10:160, 5:155] = chips
-    embedder = CpuEmbedder(runner)
-    np.testing.assert_array_equal(embedder.embed(framed[:, 10:160, 5:155]), embedder.embed(chips))
+    embedder = defaults.embedder(runner)
+    np.testing.assert_array_equal(
+        embedder.embed(framed[:, 10:160, 5:155], mirror=False), embedder.embed(chips, mirror=False)
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,7 +83,7 @@ def test_chips_may_be_a_view_of_larger_pictures(runner, chips):
 )
 def test_anything_but_chips_is_a_value_error(runner, wrong):
     with pytest.raises(ValueError, match=r"chips: expected \(N, 150, 150, 3\) uint8, got"):
-        CpuEmbedder(runner).embed(wrong)
+        defaults.embedder(runner).embed(wrong, mirror=False)
 
 
 def test_another_network_is_refused_at_open(models_dir):
@@ -87,9 +91,9 @@ def test_another_network_is_refused_at_open(models_dir):
         OnnxRunner(models_dir / "onet.onnx") as onet,
         pytest.raises(ModelError, match=r"embedder\.onnx: expected input"),
     ):
-        CpuEmbedder(onet)
+        defaults.embedder(onet)
 
 
 def test_a_batch_of_none_is_a_value_error(runner):
     with pytest.raises(ValueError, match="batch must be 1 or more, got 0"):
-        CpuEmbedder(runner, batch=0)
+        defaults.embedder(runner, batch=0)

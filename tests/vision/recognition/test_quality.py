@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.vision.detection.mtcnn import Mtcnn
 from jetstream.vision.recognition import align, quality
 from jetstream.vision.recognition.quality import NOTHING, measure
+from tests.support import defaults
 
 Face = tuple[np.ndarray, np.ndarray]  # a picture and its landmarks
 
@@ -24,7 +24,7 @@ def faces(models_dir, portraits) -> list[Face]:
         OnnxRunner(models_dir / "rnet.onnx") as rnet,
         OnnxRunner(models_dir / "onet.onnx") as onet,
     ):
-        detector = Mtcnn(pnet, rnet, onet)
+        detector = defaults.mtcnn(pnet, rnet, onet)
         found = [detector.detect([image])[0] for image in portraits.values()]
     return [(image, seen.landmarks[0]) for image, seen in zip(portraits.values(), found, strict=True)]
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from jetstream.vision.tracking.scheduler import RecognitionScheduler, quality
 from jetstream.vision.tracking.tracker import Track
+from tests.support import defaults
 
 # A frontal face on a box of 100 x 100 px: eyes, nose, mouth corners, as fractions of the box.
 FRONTAL = np.array([[0.3, 0.35], [0.7, 0.35], [0.5, 0.58], [0.34, 0.78], [0.66, 0.78]], np.float32)
@@ -53,7 +54,7 @@ def asked_at(
 
 
 def test_new_track_is_asked_about_at_once() -> None:
-    assert RecognitionScheduler().choose([face()], {}, 0.0) == [1]
+    assert defaults.scheduler().choose([face()], {}, 0.0) == [1]
 
 
 @pytest.mark.parametrize(
@@ -62,11 +63,11 @@ def test_new_track_is_asked_about_at_once() -> None:
     ids=["not seen now", "tentative", "lost", "tiny"],
 )
 def test_track_without_a_look_is_not_asked_about(track: Track) -> None:
-    assert RecognitionScheduler().choose([track], {}, 0.0) == []
+    assert defaults.scheduler().choose([track], {}, 0.0) == []
 
 
 def test_track_is_not_asked_about_while_an_answer_is_due() -> None:
-    asking = RecognitionScheduler(retry_s=0.1, answer_timeout_s=1.0)
+    asking = defaults.scheduler(retry_s=0.1, answer_timeout_s=1.0)
     asking.choose([face()], {}, 0.0)
     assert asking.choose([face()], {1: UNSURE}, 0.9) == []
     asking.answered([1])
@@ -74,11 +75,11 @@ def test_track_is_not_asked_about_while_an_answer_is_due() -> None:
 
 
 def test_lost_answer_does_not_block_for_ever() -> None:
-    assert asked_at(RecognitionScheduler(answer_timeout_s=1.0), {1: UNSURE}, 2.5, answer=False) == [0.0, 1.0, 2.0]
+    assert asked_at(defaults.scheduler(answer_timeout_s=1.0), {1: UNSURE}, 2.5, answer=False) == [0.0, 1.0, 2.0]
 
 
 def test_unsure_track_is_asked_about_again_after_ever_longer_waits() -> None:
-    times_s = asked_at(RecognitionScheduler(retry_s=0.2, refresh_s=1.0), {1: UNSURE}, 6.0)
+    times_s = asked_at(defaults.scheduler(retry_s=0.2, refresh_s=1.0), {1: UNSURE}, 6.0)
     waits_s = np.diff(times_s)
     assert waits_s[0] == pytest.approx(0.2, abs=0.011)
     assert (np.diff(waits_s) >= -0.011).all()
@@ -86,13 +87,13 @@ def test_unsure_track_is_asked_about_again_after_ever_longer_waits() -> None:
 
 
 def test_settled_track_is_asked_about_again_after_refresh() -> None:
-    assert asked_at(RecognitionScheduler(retry_s=0.1, refresh_s=1.0), {1: SURE}, 2.5) == pytest.approx(
+    assert asked_at(defaults.scheduler(retry_s=0.1, refresh_s=1.0), {1: SURE}, 2.5) == pytest.approx(
         [0.0, 1.0, 2.0], abs=0.011
     )
 
 
 def test_track_that_was_sure_and_is_in_doubt_is_asked_about_soon() -> None:
-    asking = RecognitionScheduler(retry_s=0.1, refresh_s=2.0)
+    asking = defaults.scheduler(retry_s=0.1, refresh_s=2.0)
     for step in range(20):
         if asking.choose([face()], {1: UNSURE}, step * 1.0):
             asking.answered([1])
@@ -102,7 +103,7 @@ def test_track_that_was_sure_and_is_in_doubt_is_asked_about_soon() -> None:
 
 
 def test_clearly_better_look_is_asked_about_before_refresh() -> None:
-    asking = RecognitionScheduler(retry_s=0.1, refresh_s=10.0, better_by=0.2)
+    asking = defaults.scheduler(retry_s=0.1, refresh_s=10.0, better_by=0.2)
     asking.choose([face(side_px=50.0)], {}, 0.0)
     asking.answered([1])
     assert asking.choose([face(side_px=52.0)], {1: SURE}, 1.0) == []
@@ -112,7 +113,7 @@ def test_clearly_better_look_is_asked_about_before_refresh() -> None:
 
 
 def test_look_that_was_never_answered_is_still_better() -> None:
-    asking = RecognitionScheduler(retry_s=0.1, refresh_s=10.0, answer_timeout_s=1.0)
+    asking = defaults.scheduler(retry_s=0.1, refresh_s=10.0, answer_timeout_s=1.0)
     asking.choose([face(side_px=50.0)], {}, 0.0)
     asking.answered([1])
     assert asking.choose([face()], {1: SURE}, 1.0) == [1]
@@ -120,7 +121,7 @@ def test_look_that_was_never_answered_is_still_better() -> None:
 
 
 def test_budget_is_kept_over_time() -> None:
-    asking, asked = RecognitionScheduler(budget_per_s=10.0, retry_s=0.0, burst_s=0.5), 0
+    asking, asked = defaults.scheduler(budget_per_s=10.0, retry_s=0.0, burst_s=0.5), 0
     crowd = [face(track_id) for track_id in range(50)]
     for step in range(1000):
         chosen = asking.choose(crowd, {}, step / 100)
@@ -130,7 +131,7 @@ def test_budget_is_kept_over_time() -> None:
 
 
 def test_small_budget_serves_everybody_in_turn() -> None:
-    asking = RecognitionScheduler(budget_per_s=1.0, retry_s=0.0)
+    asking = defaults.scheduler(budget_per_s=1.0, retry_s=0.0)
     crowd = [face(track_id) for track_id in range(1, 6)]
     order = []
     for step in range(10):
@@ -141,7 +142,7 @@ def test_small_budget_serves_everybody_in_turn() -> None:
 
 
 def test_never_asked_comes_before_longest_waiting() -> None:
-    asking = RecognitionScheduler(budget_per_s=1.0, retry_s=0.0)
+    asking = defaults.scheduler(budget_per_s=1.0, retry_s=0.0)
     assert asking.choose([face(1)], {}, 0.0) == [1]
     asking.answered([1])
     assert asking.choose([face(1), face(2)], {}, 5.0) == [2]
@@ -149,11 +150,11 @@ def test_never_asked_comes_before_longest_waiting() -> None:
 
 def test_choice_is_the_same_for_any_order_of_tracks() -> None:
     crowd = [face(track_id) for track_id in range(30)]
-    assert RecognitionScheduler().choose(crowd, {}, 0.0) == RecognitionScheduler().choose(crowd[::-1], {}, 0.0)
+    assert defaults.scheduler().choose(crowd, {}, 0.0) == defaults.scheduler().choose(crowd[::-1], {}, 0.0)
 
 
 def test_track_that_is_gone_is_forgotten() -> None:
-    asking = RecognitionScheduler()
+    asking = defaults.scheduler()
     for track_id in range(1000):
         asking.choose([face(track_id)], {}, track_id * 1.0)
     assert len(asking._asked) == 1
@@ -161,20 +162,20 @@ def test_track_that_is_gone_is_forgotten() -> None:
 
 
 def test_answer_for_a_track_that_is_gone_is_passed_over() -> None:
-    asking = RecognitionScheduler()
+    asking = defaults.scheduler()
     asking.answered([17])
     assert asking.choose([face(17)], {}, 0.0) == [17]
 
 
 @pytest.mark.parametrize("time_s", [5.0, 4.0, -1e9, math.nan, math.inf])
 def test_time_that_stands_still_or_runs_back_gives_no_budget(time_s: float) -> None:
-    asking = RecognitionScheduler(budget_per_s=1.0, burst_s=1.0)
+    asking = defaults.scheduler(budget_per_s=1.0, burst_s=1.0)
     asking.choose([face(1)], {}, 5.0)
     assert asking.choose([face(2)], {}, time_s) == []
 
 
 def test_quality_of_the_look_asked_about_is_remembered() -> None:
-    asking = RecognitionScheduler()
+    asking = defaults.scheduler()
     asking.choose([face(side_px=60.0)], {}, 0.0)
     assert asking.quality(1) == pytest.approx(frontal(60.0))
 

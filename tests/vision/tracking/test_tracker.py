@@ -9,6 +9,7 @@ from scipy.optimize import linear_sum_assignment
 
 from jetstream.vision.boxes import iou
 from jetstream.vision.tracking.tracker import Track, Tracker
+from tests.support import defaults
 
 LEFT = (100.0, 100.0, 200.0, 220.0)
 RIGHT = (500.0, 100.0, 600.0, 220.0)
@@ -32,20 +33,20 @@ def ids(tracks: list[Track]) -> list[int]:
 
 
 def test_empty_frame_has_no_tracks() -> None:
-    assert see(Tracker(), 0.0) == []
+    assert see(defaults.tracker(), 0.0) == []
 
 
 def test_two_faces_get_ids_from_one_on() -> None:
-    assert ids(see(Tracker(), 0.0, LEFT, RIGHT)) == [1, 2]
+    assert ids(see(defaults.tracker(), 0.0, LEFT, RIGHT)) == [1, 2]
 
 
 def test_two_trackers_share_no_ids() -> None:
-    see(Tracker(), 0.0, LEFT)
-    assert ids(see(Tracker(), 0.0, LEFT)) == [1]
+    see(defaults.tracker(), 0.0, LEFT)
+    assert ids(see(defaults.tracker(), 0.0, LEFT)) == [1]
 
 
 def test_face_that_moves_keeps_its_id() -> None:
-    tracker = Tracker()
+    tracker = defaults.tracker()
     for step in range(25):
         tracks = see(tracker, step / 25, at(LEFT, 8.0 * step))
     assert ids(tracks) == [1]
@@ -53,7 +54,7 @@ def test_face_that_moves_keeps_its_id() -> None:
 
 
 def test_order_of_detections_does_not_matter() -> None:
-    tracker = Tracker()
+    tracker = defaults.tracker()
     see(tracker, 0.0, LEFT, RIGHT)
     tracks = see(tracker, 0.04, RIGHT, LEFT)
     assert ids(tracks) == [1, 2]
@@ -61,20 +62,20 @@ def test_order_of_detections_does_not_matter() -> None:
 
 
 def test_strong_face_is_confirmed_at_once_in_any_frame() -> None:
-    tracker = Tracker()
+    tracker = defaults.tracker()
     assert see(tracker, 0.0, LEFT, score=0.99)[0].state == "confirmed"
     assert [track.state for track in see(tracker, 0.04, LEFT, RIGHT, score=0.99)] == ["confirmed", "confirmed"]
 
 
 def test_fairly_strong_face_is_tentative_until_found_again() -> None:
-    tracker = Tracker()
+    tracker = defaults.tracker()
     assert see(tracker, 0.0, LEFT, score=0.92)[0].state == "tentative"
     assert see(tracker, 0.04, LEFT, score=0.92)[0].state == "tentative"
     assert see(tracker, 0.08, LEFT, score=0.92)[0].state == "confirmed"
 
 
 def test_confirmation_takes_time_and_not_frames() -> None:
-    fast, slow = Tracker(), Tracker()
+    fast, slow = defaults.tracker(), defaults.tracker()
     fast_states = [see(fast, step / 100, LEFT, score=0.92)[0].state for step in range(8)]
     slow_states = [see(slow, step / 5, LEFT, score=0.92)[0].state for step in range(2)]
     assert fast_states == ["tentative"] * 6 + ["confirmed"] * 2
@@ -82,17 +83,17 @@ def test_confirmation_takes_time_and_not_frames() -> None:
 
 
 def test_false_alarm_is_gone_soon() -> None:
-    tracker = Tracker()
+    tracker = defaults.tracker()
     see(tracker, 0.0, LEFT, score=0.92)
     assert [len(see(tracker, step * 0.05)) for step in range(1, 4)] == [1, 1, 0]
 
 
 def test_weak_detection_makes_no_track() -> None:
-    assert see(Tracker(), 0.0, LEFT, score=0.75) == []
+    assert see(defaults.tracker(), 0.0, LEFT, score=0.75) == []
 
 
 def test_weak_detection_continues_a_track() -> None:
-    tracker = Tracker()
+    tracker = defaults.tracker()
     see(tracker, 0.0, LEFT)
     for step in range(1, 100):
         tracks = see(tracker, step * 0.04, LEFT, score=0.75)
@@ -102,7 +103,7 @@ def test_weak_detection_continues_a_track() -> None:
 
 
 def test_strong_detection_is_preferred_to_a_weak_one_at_the_same_place() -> None:
-    tracker = Tracker()
+    tracker = defaults.tracker()
     see(tracker, 0.0, LEFT)
     boxes = np.array([LEFT, at(LEFT, 20.0)], np.float32)
     tracks = tracker.update(boxes, np.array([0.75, 1.0], np.float32), None, 0.04)
@@ -110,14 +111,14 @@ def test_strong_detection_is_preferred_to_a_weak_one_at_the_same_place() -> None
 
 
 def test_missed_face_is_confirmed_for_a_moment_then_lost_then_forgotten() -> None:
-    tracker = Tracker(hold_s=0.13, max_lost_s=2.0)
+    tracker = defaults.tracker(hold_s=0.13, max_lost_s=2.0)
     see(tracker, 0.0, LEFT)
     states = {time_s: [track.state for track in see(tracker, time_s)] for time_s in (0.04, 0.12, 0.16, 1.96, 2.04)}
     assert states == {0.04: ["confirmed"], 0.12: ["confirmed"], 0.16: ["lost"], 1.96: ["lost"], 2.04: []}
 
 
 def test_face_found_again_keeps_its_id() -> None:
-    tracker = Tracker()
+    tracker = defaults.tracker()
     see(tracker, 0.0, LEFT)
     see(tracker, 1.0)
     tracks = see(tracker, 1.5, LEFT)
@@ -128,13 +129,13 @@ def test_face_found_again_keeps_its_id() -> None:
 
 
 def test_face_after_a_long_gap_in_frames_is_a_new_one() -> None:
-    tracker = Tracker()
+    tracker = defaults.tracker()
     see(tracker, 0.0, LEFT)
     assert ids(see(tracker, 10.0, LEFT)) == [2]
 
 
 def test_walking_face_is_found_again_where_it_was_going() -> None:
-    tracker = Tracker()
+    tracker = defaults.tracker()
     for step in range(25):
         see(tracker, step / 25, at(LEFT, 8.0 * step))
     for step in range(25, 40):
@@ -143,7 +144,7 @@ def test_walking_face_is_found_again_where_it_was_going() -> None:
 
 
 def test_face_that_stopped_unseen_is_found_again_where_it_was_last_seen() -> None:
-    tracker = Tracker()
+    tracker = defaults.tracker()
     for step in range(25):
         see(tracker, step / 25, at(LEFT, 8.0 * step))
     for step in range(25, 50):
@@ -152,7 +153,7 @@ def test_face_that_stopped_unseen_is_found_again_where_it_was_last_seen() -> Non
 
 
 def test_faces_that_cross_keep_their_ids() -> None:
-    tracker = Tracker()
+    tracker = defaults.tracker()
     for step in range(50):
         first, second = at((0.0, 0.0, 80.0, 100.0), 12.0 * step), at((600.0, 30.0, 680.0, 130.0), -12.0 * step)
         tracks = see(tracker, step / 25, first, second)
@@ -161,19 +162,19 @@ def test_faces_that_cross_keep_their_ids() -> None:
 
 
 def test_cut_ends_all_tracks_even_where_a_face_stays_in_place() -> None:
-    tracker = Tracker()
+    tracker = defaults.tracker()
     see(tracker, 0.0, LEFT, RIGHT)
     assert ids(see(tracker, 0.04, LEFT, cut=True)) == [3]
 
 
 def test_cut_to_an_empty_scene_leaves_nothing() -> None:
-    tracker = Tracker()
+    tracker = defaults.tracker()
     see(tracker, 0.0, LEFT)
     assert see(tracker, 0.04, cut=True) == []
 
 
 def test_landmarks_are_only_those_of_this_frame() -> None:
-    tracker = Tracker()
+    tracker = defaults.tracker()
     seen = see(tracker, 0.0, LEFT, RIGHT)
     assert seen[1].landmarks is not None
     np.testing.assert_array_equal(seen[1].landmarks, np.tile(np.float32([500.0, 100.0]), (5, 1)))
@@ -184,7 +185,7 @@ def test_landmarks_are_only_those_of_this_frame() -> None:
 
 @pytest.mark.parametrize("time_s", [1.0, 0.5, -1e9, math.nan, math.inf])
 def test_time_that_stands_still_or_runs_back_keeps_the_tracks(time_s: float) -> None:
-    tracker = Tracker()
+    tracker = defaults.tracker()
     see(tracker, 1.0, LEFT, RIGHT)
     tracks = see(tracker, time_s, LEFT)
     assert ids(tracks) == [1, 2]
@@ -193,7 +194,7 @@ def test_time_that_stands_still_or_runs_back_keeps_the_tracks(time_s: float) -> 
 
 
 def test_tracker_goes_on_after_time_ran_back() -> None:
-    tracker = Tracker()
+    tracker = defaults.tracker()
     see(tracker, 100.0, LEFT)
     see(tracker, 0.0, LEFT)
     assert ids(see(tracker, 1.0, LEFT)) == [1]
@@ -201,7 +202,7 @@ def test_tracker_goes_on_after_time_ran_back() -> None:
 
 
 def test_boxes_that_are_none_are_passed_over() -> None:
-    tracker = Tracker()
+    tracker = defaults.tracker()
     nan_box, inside_out = (math.nan, 0.0, 50.0, 50.0), (50.0, 50.0, 10.0, 10.0)
     tracks = see(tracker, 0.0, nan_box, LEFT, inside_out)
     assert ids(tracks) == [1]
@@ -209,7 +210,7 @@ def test_boxes_that_are_none_are_passed_over() -> None:
 
 
 def test_snapshot_does_not_change_later() -> None:
-    tracker = Tracker()
+    tracker = defaults.tracker()
     before = see(tracker, 0.0, LEFT)[0]
     see(tracker, 0.04, at(LEFT, 20.0))
     np.testing.assert_allclose(before.box, LEFT, atol=1e-3)
@@ -217,14 +218,14 @@ def test_snapshot_does_not_change_later() -> None:
 
 
 def test_best_scores_win_when_there_is_no_room() -> None:
-    tracker = Tracker(max_tracks=2)
+    tracker = defaults.tracker(max_tracks=2)
     boxes = np.array([at(LEFT, 300.0 * place) for place in range(3)], np.float32)
     tracks = tracker.update(boxes, np.array([0.91, 0.99, 0.95], np.float32), None, 0.0)
     assert [round(track.score, 2) for track in tracks] == [0.99, 0.95]
 
 
 def test_noise_of_a_thousand_frames_stays_bounded() -> None:
-    tracker, random = Tracker(max_tracks=32), np.random.default_rng(0)
+    tracker, random = defaults.tracker(max_tracks=32), np.random.default_rng(0)
     most = 0
     for step in range(1000):
         corners = random.uniform(0.0, 1800.0, (20, 2))
@@ -246,7 +247,7 @@ frames = st.lists(
 
 @given(frames)
 def test_ids_are_never_used_again(frames: list[tuple[float, list[tuple[float, float, float]], bool]]) -> None:
-    tracker, time_s = Tracker(), 0.0
+    tracker, time_s = defaults.tracker(), 0.0
     gone: set[int] = set()
     alive: set[int] = set()
     for step_s, faces, cut in frames:
@@ -267,7 +268,7 @@ def test_same_input_gives_the_same_tracks() -> None:
     frames = [random.uniform(0.0, 500.0, (4, 2)).astype(np.float32) for _ in range(50)]
     runs = []
     for _ in range(2):
-        tracker = Tracker()
+        tracker = defaults.tracker()
         for step, corners in enumerate(frames):
             tracks = tracker.update(np.concatenate([corners, corners + 60], axis=1), np.ones(4), None, step / 25)
         runs.append([(track.track_id, track.box.tobytes()) for track in tracks])
@@ -278,7 +279,7 @@ def test_pedestrians_of_a_real_street_keep_their_ids(data_dir: Path) -> None:
     """TUD-Campus of MOT15: 8 people in 71 frames, several behind others for a while."""
     folder = data_dir / "mot15" / "TUD-Campus"
     detections, truth = (np.loadtxt(folder / kind, delimiter=",") for kind in ("det/det.txt", "gt/gt.txt"))
-    tracker = Tracker()
+    tracker = defaults.tracker()
     follower: dict[int, int] = {}
     changes = 0
     for frame in range(1, 72):

@@ -5,6 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from jetstream.vision.tracking.votes import MARGIN, Votes, unique
+from tests.support import defaults
 
 names = st.sampled_from(["Ada", "Grace", "Emmy", None])
 confidences = st.floats(0.0, 1.0)
@@ -14,7 +15,7 @@ answers = st.lists(st.tuples(names, confidences, st.floats(0.0, 2.0)), max_size=
 
 def told(*given: tuple[str | None, float], every_s: float = 0.15) -> Votes:
     """Votes that were given these answers and looked at after each."""
-    votes = Votes()
+    votes = defaults.votes()
     for step, (name, confidence) in enumerate(given):
         votes.add(name, confidence, step * every_s)
         votes.name(step * every_s)
@@ -22,7 +23,7 @@ def told(*given: tuple[str | None, float], every_s: float = 0.15) -> Votes:
 
 
 def told_all(given: list[tuple[str | None, float, float]]) -> tuple[Votes, float]:
-    votes, time_s = Votes(), 0.0
+    votes, time_s = defaults.votes(), 0.0
     for name, confidence, later_s in given:
         time_s += later_s
         votes.add(name, confidence, time_s)
@@ -31,11 +32,11 @@ def told_all(given: list[tuple[str | None, float, float]]) -> tuple[Votes, float
 
 
 def test_nobody_asked_is_unknown_without_confidence() -> None:
-    assert Votes().name(0.0) == (None, 0.0)
+    assert defaults.votes().name(0.0) == (None, 0.0)
 
 
 def test_first_sure_answer_names_at_once() -> None:
-    votes = Votes()
+    votes = defaults.votes()
     votes.add("Ada", 0.95, 0.0)
     name, confidence = votes.name(0.0)
     assert name == "Ada"
@@ -77,7 +78,7 @@ def test_poor_pictures_refuse_less() -> None:
 
 
 def test_look_of_no_quality_counts_nothing() -> None:
-    votes = Votes()
+    votes = defaults.votes()
     votes.add("Ada", 0.99, 0.0, weight=0.0)
     votes.add(None, 0.99, 0.0, weight=0.0)
     assert votes.name(0.0) == (None, 0.0)
@@ -85,7 +86,7 @@ def test_look_of_no_quality_counts_nothing() -> None:
 
 
 def test_candidates_tell_why_a_name_stands() -> None:
-    votes = Votes(half_life_s=4.0)
+    votes = defaults.votes(half_life_s=4.0)
     votes.add("Ada", 0.99, 0.0, photo="Ada/1.jpg", distance=0.4)
     votes.add("Ada", 0.9, 4.0, photo="Ada/2.jpg", distance=0.3)
     votes.add(None, 0.99, 4.0, weight=0.5, photo="Ada/1.jpg", distance=0.6)
@@ -124,7 +125,7 @@ def test_wrong_name_is_corrected_by_as_many_answers_and_one() -> None:
 
 
 def test_answers_fade() -> None:
-    votes = Votes(half_life_s=4.0)
+    votes = defaults.votes(half_life_s=4.0)
     votes.add("Ada", 0.95, 0.0)
     now = votes.name(0.0)[1]
     votes.add("Grace", 0.9, 8.0)
@@ -135,7 +136,7 @@ def test_answers_fade() -> None:
 
 
 def test_late_answer_counts_as_of_its_time() -> None:
-    late, in_order = Votes(), Votes()
+    late, in_order = defaults.votes(), defaults.votes()
     late.name(3.0)
     late.add("Ada", 0.95, 1.0)
     in_order.add("Ada", 0.95, 1.0)
@@ -149,7 +150,7 @@ def test_look_a_little_back_in_time_strengthens_nothing() -> None:
 
 
 def test_votes_go_on_when_the_clock_begins_anew() -> None:
-    votes = Votes()
+    votes = defaults.votes()
     for step in range(12):
         votes.add("Ada", 0.99, 1000.0 + step)
     votes.name(1011.0)

@@ -7,6 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from jetstream.vision.tracking.votes import Candidate, Votes, unique
+from tests.support import defaults
 
 WINDOW = 12
 names = st.sampled_from(["Ada", "Grace", "Emmy", None])
@@ -26,7 +27,7 @@ def add(votes: Votes, look: Look, time_s: float) -> None:
 
 def after(past: list[tuple[Look, float]]) -> tuple[Votes, float]:
     """Votes that got these answers, each so long after the one before, and were looked at after each."""
-    votes, time_s = Votes(answers=WINDOW), 0.0
+    votes, time_s = defaults.votes(answers=WINDOW), 0.0
     for look, later_s in past:
         time_s += later_s
         add(votes, look, time_s)
@@ -95,7 +96,7 @@ def test_whatever_was_settled_a_full_window_overrules(
 def test_after_a_restart_only_new_answers_count(past: list[tuple[Look, float]], new: list[Look]) -> None:
     votes, time_s = after(past)
     votes.restart()
-    fresh = Votes(answers=WINDOW)
+    fresh = defaults.votes(answers=WINDOW)
     for each in (votes, fresh):
         for look in new:
             add(each, look, time_s + 1.0)
@@ -119,7 +120,7 @@ def test_candidates_are_the_answers_that_count_best_first(past: list[tuple[Look,
 def test_no_number_raises_and_all_stays_bounded(
     told: list[tuple[str | None, float, float, float, float]], half_life_s: float
 ) -> None:
-    votes = Votes(half_life_s=half_life_s, answers=WINDOW)
+    votes = defaults.votes(half_life_s=half_life_s, answers=WINDOW)
     for name, confidence, time_s, weight, distance in told:
         votes.add(name, confidence, time_s, weight, photo="Ada/1.jpg", distance=distance)
         shown, certainty = votes.name(time_s)
