@@ -17,7 +17,7 @@ from jetstream.recording.events_file import cut_to_last_line, last_event, open_e
 from jetstream.recording.outage import Outage
 from jetstream.video.mp4_repair import cut_to_last_fragment
 from jetstream.video.sink import VideoSink
-from jetstream.vision.drawing import blur, draw
+from jetstream.vision.drawing.annotate import annotate
 
 log = logging.getLogger("jetstream")
 
@@ -140,9 +140,8 @@ class Recording:
         return image is not None or self._settings.video == "none"
 
     def _write(self, image: NDArray[np.uint8], tracked: Tracked) -> None:
-        blur.hide(image, tracked.faces, self._blur, tracked.others)
-        if self._settings.video == "annotated":
-            draw.faces(image, tracked.faces, landmarks=self._landmarks)
+        boxes = self._settings.video == "annotated"
+        annotate(image, tracked.faces, tracked.others, blur=self._blur, landmarks=self._landmarks, boxes=boxes)
         if self._video is None:
             height, width = image.shape[:2]
             path = self._stem.with_suffix(".mp4")

@@ -25,7 +25,7 @@ from jetstream.recording.writer import FPS
 from jetstream.replay.explain import TrackExplanations
 from jetstream.video import source
 from jetstream.video.sink import CONTAINERS, VideoSink
-from jetstream.vision.drawing import blur, draw
+from jetstream.vision.drawing.annotate import annotate
 
 log = logging.getLogger("jetstream")
 
@@ -90,8 +90,8 @@ def to_files(
                 image = rings.read(tracked.frame.camera, tracked.frame.frame_id)
                 assert image is not None  # it was written a moment ago, in this process
                 sink = sink or _open_sink(stack, video, image, config)
-                blur.hide(image, tracked.faces, config.render.blur, tracked.others)
-                draw.faces(image, tracked.faces, landmarks=config.render.landmarks)
+                shown = config.render
+                annotate(image, tracked.faces, tracked.others, blur=shown.blur, landmarks=shown.landmarks)
                 sink.write(image, tracked.frame.time_s)
     if explain:
         lines = list(stories.lines()) or ["no face was followed, so there is no name to explain"]

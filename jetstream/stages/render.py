@@ -12,7 +12,7 @@ from jetstream.config.schema import Config
 from jetstream.ipc.rings import FrameReader
 from jetstream.messages import Dropped, Finished, Tick, Tracked
 from jetstream.video import window
-from jetstream.vision.drawing import blur, draw
+from jetstream.vision.drawing.annotate import annotate
 
 log = logging.getLogger("jetstream")
 
@@ -43,9 +43,8 @@ def _show(
     if image is None:
         yield Dropped(camera=frame.camera, reason="lapped")
         return
-    blur.hide(image, tracked.faces, config.render.blur, tracked.others)
-    draw.faces(image, tracked.faces, landmarks=config.render.landmarks)
-    draw.caption(image, _caption(tracked, times))
+    settings, caption = config.render, _caption(tracked, times)
+    annotate(image, tracked.faces, tracked.others, blur=settings.blur, landmarks=settings.landmarks, caption=caption)
     screen.show(frame.camera, image)
     yield Finished(frame=frame)
 

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import av
 import cv2
+import msgspec
 import numpy as np
 import pytest
 
@@ -10,7 +12,9 @@ from jetstream import files, startup
 from jetstream.config import load
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
+from jetstream.networks.open import open_mtcnn
 from jetstream.replay import replay
+from jetstream.vision.drawing.blur import Who
 
 
 @pytest.fixture
@@ -63,6 +67,25 @@ def test_folder_made_for_events_is_the_owners_alone(config: Config, tmp_path: Pa
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "new" / "e.jsonl").stat().st_mode & 0o777 == 0o600
     assert len((tmp_path / "new" / "e.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize(("blur", "faces"), [("none", 1), ("unknown", 0), ("all", 0)])
+def test_face_is_hidden_in_the_video_unless_nobody_is(
+    config: Config,
+    tmp_path: Path,
+    portraits: dict[str, np.ndarray],
+    blur: Who,
+    faces: int,
+) -> None:
+    for picture in (tmp_path / "pictures").iterdir():
+        cv2.imwrite(str(picture), portraits["Eileen Collins"])
+    hiding = msgspec.structs.replace(config, render=msgspec.structs.replace(config.render, blur=blur))
+
+    replay.to_files(hiding, tmp_path / "e.jsonl", tmp_path / "v.mp4", lambda what, share: None)
+
+    with av.open(str(tmp_path / "v.mp4")) as container, open_mtcnn(config) as detector:
+        for frame in container.decode(video=0):
+            assert len(detector.detect([frame.to_ndarray(format="bgr24")])[0].boxes) == faces
 
 
 @pytest.mark.parametrize("explain", [True, False])

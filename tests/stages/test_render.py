@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jetstream.messages import Dropped, Finished, Tick
+from jetstream.messages import Dropped, Finished, Tick, Tracked
 from jetstream.stages.render import render
 from jetstream.video import window
 from jetstream.vision.drawing import draw
@@ -47,6 +47,28 @@ def test_frames_are_shown_and_those_that_left_the_ring_counted(tmp_path: Path) -
     messages = list(render((tracked(i, FACE) for i in range(3)), rings, config))
 
     assert messages == [Dropped(camera="a", reason="lapped"), Finished(frame=frame_of(1)), Finished(frame=frame_of(2))]
+
+
+@pytest.mark.usefixtures("screen")
+@pytest.mark.parametrize(("blur", "is_hidden"), [("none", False), ("all", True)])
+def test_window_shows_hidden_faces_only_where_all_are_hidden(tmp_path: Path, blur: str, is_hidden: bool) -> None:
+    import pygame
+
+    config = config_of(tmp_path, render={"blur": blur, "landmarks": False})
+    rings = rings_for(config)
+    rings["a"].write(np.kron(np.indices((23, 40)).sum(0)[:, :, None] % 2 * 255, np.ones((4, 4, 3))).astype(np.uint8))
+    shown = []
+
+    def messages() -> Iterator[Tracked | Tick]:
+        yield tracked(0, FACE)
+        shown.append(pygame.surfarray.array3d(pygame.display.get_surface()))
+        yield Tick()
+
+    list(render(messages(), rings, config))
+
+    x1, y1, x2, y2 = (round(value) for value in FACE.box)
+    inside = shown[0].astype(int)[x1 + 4 : x2 - 4, y1 + 4 : y2 - 4]
+    assert bool(np.abs(np.diff(inside, axis=0)).max() < 10) is is_hidden
 
 
 @pytest.mark.usefixtures("screen")
