@@ -16,28 +16,75 @@ SCHEMA = 1
 
 
 class EventTrack(msgspec.Struct, frozen=True):
+    """One followed face."""
+
     track_id: int
+    """number of the track, unique within its camera and run"""
     state: str
+    """`tentative`: seen once or twice; `confirmed`; `lost`: out of sight for less than `track.max_lost_s`, its box is
+    a prediction"""
     box: tuple[float, ...]
+    """x1, y1, x2, y2 in the frame as captured [px]"""
     score: float
+    """detection score of the newest detection of this track, 0 to 1"""
     landmarks: tuple[tuple[float, float], ...] | None
+    """x, y of left eye, right eye, nose, left and right mouth corner as seen in the picture; null where this frame had
+    no detection of the track [px]"""
     name: str | None
+    """the name that the votes give; null while unknown"""
     confidence: float
+    """probability that the name is right, 0 to 1"""
     age_s: float
+    """time since the track's first detection"""
     votes: tuple[NameCandidate, ...] = ()
+    """candidate names, the likeliest first; empty before the first answer"""
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One frame's line in events.jsonl, and, with `epoch` and `seq`, one message of the detections topic."""
+    """One frame: a line of `events.jsonl`, and, with `epoch` and `seq`, the map of a `detections.<camera>` message."""
 
     schema: int
+    """version of this format"""
     camera: str
+    """`name` of the camera in the config"""
     frame_id: int
+    """number of the frame, counted from 0 within its camera and run"""
     pts_s: float
+    """the source's own time, from its first frame"""
     captured_ns: int
+    """CLOCK_MONOTONIC of the machine when the frame was captured"""
     wall: str
+    """the same moment in UTC, ISO 8601 to the millisecond"""
     tracks: tuple[EventTrack, ...]
-    hops_ms: dict[str, float] | None = None  # since captured_ns
+    """every followed face of the frame"""
+    hops_ms: dict[str, float] | None = None
+    """time from capture until the frame was `detected`, `tracked`, and `recorded` or `published`; null in a replay,
+    which has no clock"""
+
+
+class MessageNumber(msgspec.Struct, frozen=True):
+    """Two more fields of every message of the topic. They show what a subscriber missed."""
+
+    epoch: int
+    """start of the publisher; changes when it starts again [ns]"""
+    seq: int
+    """counts the camera's messages of this epoch from 0, without gaps: a jump is what was missed. In a `gallery`
+    message: counts the galleries"""
+
+
+class GalleryMessage(MessageNumber, frozen=True):
+    """The map of a `gallery` message: which gallery the names come from. It holds no names."""
+
+    schema: int
+    """version of this format"""
+    wall: str
+    """when the message was sent, UTC, ISO 8601 to the millisecond"""
+    hash: str
+    """SHA-256 of the gallery's archive, hexadecimal"""
+    people: int
+    """number of people in the gallery"""
+    photos: int
+    """number of photos that it learnt from"""
 
 
 def event_of(tracked: Tracked, hop: str = "", at_ns: int = 0) -> Event:
@@ -74,20 +121,14 @@ def iso_time(wall_ns: int) -> str:
 
 def topic_of(event: Event, *, epoch: int, seq: int) -> dict[str, Any]:
     """The map of a detections message: an event line, with `epoch` and `seq`, which show a subscriber lost messages."""
-    return {"epoch": epoch, "seq": seq, **msgspec.to_builtins(event)}
+    return {**msgspec.to_builtins(MessageNumber(epoch, seq)), **msgspec.to_builtins(event)}
 
 
 def gallery_topic_of(in_use: InUse, *, epoch: int, seq: int, wall_ns: int) -> dict[str, Any]:
     """The map of a `gallery` message: the hash and the counts of the gallery in use; no names."""
-    return {
-        "epoch": epoch,
-        "seq": seq,
-        "schema": SCHEMA,
-        "wall": iso_time(wall_ns),
-        "hash": in_use.sha256,
-        "people": in_use.people,
-        "photos": in_use.photos,
-    }
+    message = GalleryMessage(epoch, seq, SCHEMA, iso_time(wall_ns), in_use.sha256, in_use.people, in_use.photos)
+    fields: dict[str, Any] = msgspec.to_builtins(message)
+    return fields
 
 
 def _event_track(face: TrackedFace) -> EventTrack:

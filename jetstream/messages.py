@@ -143,11 +143,16 @@ class Named(Framed, frozen=True):
 class NameCandidate(msgspec.Struct, frozen=True):
     """A person whom a track may show, and why."""
 
-    name: str | None  # None: nobody of the gallery
-    log_odds: float  # of all answers that count, faded to now
+    name: str | None
+    """the person; null: unknown, a candidate like any other"""
+    log_odds: float
+    """summed weight of the answers for this candidate, each faded with its age"""
     answers: int
-    photo: str | None  # the photo nearest to the closest answer
-    distance: float | None  # of that answer, in embedding space
+    """how many of the last twelve answers were for this candidate"""
+    photo: str | None
+    """the photo nearest to the closest answer, relative to the faces folder; null for unknown"""
+    distance: float | None
+    """how far the closest answer was from the person, in embedding space; null where no answer told"""
 
 
 class TrackedFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,7 +7,6 @@ import pytest
 from jetstream.config import load
 from jetstream.config import schema as configuration
 from jetstream.errors import UserError
-from tests.support.readme_tables import tables
 from tests.support.repository import REPOSITORY
 
 
@@ -129,9 +128,3 @@ def test_two_sources_of_one_name_get_numbers() -> None:
     cameras = load.cameras_for(["a/clip.mp4", "b/clip.mp4"], configuration.Config())
 
     assert [camera.name for camera in cameras] == ["clip", "clip-2"]
-
-
-def test_readme_lists_every_key_with_its_default_and_meaning() -> None:
-    assert tables() in (REPOSITORY / "README.md").read_text(), (
-        "put what `python -m tests.support.readme_tables` prints there"
-    )
