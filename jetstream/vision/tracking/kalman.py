@@ -7,9 +7,11 @@ import math
 from typing import Any, Final
 
 import numpy as np
-from filterpy.kalman import KalmanFilter
 from numpy.typing import ArrayLike, NDArray
 
+from jetstream.vision.tracking import single_modules
+
+KalmanFilter: Final = single_modules.kalman_filter()
 MIN_SIDE_PX: Final = 1.0
 # A face that isn't seen neither shrinks to a dot nor fills the picture: 2 s of growing is mostly a bad last box.
 MAX_GROWTH_UNSEEN: Final = 1.7

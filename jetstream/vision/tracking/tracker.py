@@ -7,15 +7,16 @@ counted in frames, because live frames drop.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from jetstream.vision.boxes import iou, widen
+from jetstream.vision.tracking import single_modules
 from jetstream.vision.tracking.kalman import BoxFilter
 
+linear_sum_assignment: Final = single_modules.linear_sum_assignment()
 State = Literal["tentative", "confirmed", "lost"]
 
 
