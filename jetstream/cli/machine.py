@@ -5,9 +5,8 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.table import Table
 
-from jetstream.cli.shared import ConfigFile, Json, Sets, app, log_as_run, out, progress_bars, settings_of
+from jetstream.cli.shared import ConfigFile, Json, Sets, app, console, log_as_run, progress_bars, settings_of
 from jetstream.config import schema as configuration
 
 MODELS = Path(configuration.ModelsConfig().dir)
@@ -18,6 +17,8 @@ def models(
     folder: Annotated[Path, typer.Option("--dir", help="Folder for the built networks.")] = MODELS,
 ) -> None:
     """Build the networks from the installed weight packages and check them. `run` does this when needed."""
+    from rich.table import Table
+
     from jetstream import weights
 
     with progress_bars() as progress:
@@ -25,12 +26,14 @@ def models(
     table = Table("file", "MB", title=str(folder))
     for path in weights.paths(folder):
         table.add_row(path.name, f"{path.stat().st_size / 1e6:.1f}")
-    out.print(table)
+    console().print(table)
 
 
 @app.command("build")
 def build_engines(config: ConfigFile, sets: Sets = None) -> None:
     """Build the TensorRT engines of a config and the GPU kernels ahead of time. `run` does this when needed."""
+    from rich.table import Table
+
     from jetstream.networks import build
 
     settings = settings_of(config, sets=sets)
@@ -41,7 +44,7 @@ def build_engines(config: ConfigFile, sets: Sets = None) -> None:
     table = Table(*build.COLUMNS, title=str(configuration.engines_dir(settings)))
     for row in build.rows(built):
         table.add_row(*row)
-    out.print(table)
+    console().print(table)
     if not built.is_whole:
         raise typer.Exit(1)
 

@@ -156,7 +156,7 @@ def forget(
         ) from None
     if remains := erasure.remains(names, where):
         raise PipelineError(f"{who}: erased: {erased}; still in {'; '.join(map(str, remains))}")
-    literal.print(
+    literal().print(
         f"{who}: erased: {erased}, and what was learnt; verified gone from "
         f"{', '.join(map(str, erasure.verified(erased, where)))}. Folders of other configs (--config names one) and "
         "reports of `jetstream evaluate` aren't known here: delete those yourself",
@@ -189,7 +189,7 @@ def _roll_back(settings: Config) -> None:
 
     faces = Path(with_demo_faces(settings).recognize.faces)
     known = roll_back(faces, Path(settings.models.dir))
-    literal.print(f"{faces}: in use: {known.summary}", highlight=False, soft_wrap=True)
+    literal().print(f"{faces}: in use: {known.summary}", highlight=False, soft_wrap=True)
 
 
 def _change_name(

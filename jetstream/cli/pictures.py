@@ -77,9 +77,9 @@ def evaluate(
         print(msgspec.json.encode(result).decode())
         return
     for table in tables.tables(result):
-        literal.print(table)
+        literal().print(table)
     for note in result.notes:
-        literal.print(note, highlight=False)
+        literal().print(note, highlight=False)
 
 
 @app.command()

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
-import tomli_w
 import typer
-from rich.live import Live
 
 from jetstream.cli.shared import (
     ConfigFile,
@@ -20,9 +18,9 @@ from jetstream.cli.shared import (
     Json,
     Sets,
     app,
+    console,
     log_as_run,
     once,
-    out,
     plain,
     progress_bars,
     say,
@@ -122,6 +120,8 @@ def replay(
 @app.command()
 def check(config: ConfigFile, sets: Sets = None) -> None:
     """Validate a config, check its cameras, files and people, and print the effective settings."""
+    import tomli_w
+
     from jetstream import startup
 
     settings = settings_of(config, sets=sets, headless=False)
@@ -140,10 +140,12 @@ def top(
     sets: Sets = None,
 ) -> None:
     """Show the rate, latency, drops by reason and restarts of each process of a running pipeline. Text in a pipe."""
+    from rich.live import Live
+
     from jetstream.monitoring import top as status_table
     from jetstream.monitoring.status import statuses
 
-    settings = settings_of(config, sets=sets, headless=False)
+    settings, out = settings_of(config, sets=sets, headless=False), console()
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
         live = stack.enter_context(Live(console=out, auto_refresh=False)) if out.is_terminal and not once else None
         for status in statuses(configuration.run_dir(settings)):

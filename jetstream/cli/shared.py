@@ -4,19 +4,22 @@ Contains no command.
 """
 
 import contextlib
+import functools
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
 from jetstream.config import load
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
+
+if TYPE_CHECKING:  # `jetstream run` prints no table, and starts sooner without it
+    from rich.console import Console
 
 app = typer.Typer(
     name="jetstream",
@@ -26,9 +29,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-out = Console()
-err = Console(stderr=True)
-literal = Console(markup=False, emoji=False)  # people and folders may be called [red] or :smile:
 WIDEST = 1000
 """characters of a line that isn't shown on a terminal"""
 Faces = Annotated[
@@ -44,6 +44,14 @@ ConfigOption = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Images = Annotated[list[Path], typer.Argument(help="Image files: jpg, png, webp, bmp, tiff.", show_default=False)]
+
+
+@functools.cache
+def console(*, stderr: bool = False, literal: bool = False) -> "Console":
+    """A console for tables; `literal`: it doesn't interpret markup and emoji codes in what it prints."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, markup=not literal, emoji=not literal)
 
 
 def settings_of(
@@ -90,13 +98,21 @@ def plain(settings: Config) -> dict[str, Any]:
 
 def say(line: str) -> None:
     """Print a line for the user on standard error."""
-    err.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    if sys.stderr is not None:  # closed by whoever started this
+        print(line, file=sys.stderr, flush=True)
 
 
-def wide() -> Console:
-    """`literal`, but for a pipe, which has no width of its own: no name is broken there."""
-    has_width = literal.is_terminal or "COLUMNS" in os.environ
-    return literal if has_width else Console(width=WIDEST, markup=False, emoji=False)
+def literal() -> "Console":
+    """The console on standard output that prints [red] and :smile: as they are: people and folders may be called so."""
+    return console(literal=True)
+
+
+def wide() -> "Console":
+    """`literal`, with lines of up to WIDEST characters in a pipe, which has no width: no name is broken there."""
+    from rich.console import Console
+
+    has_width = literal().is_terminal or "COLUMNS" in os.environ
+    return literal() if has_width else Console(width=WIDEST, markup=False, emoji=False)
 
 
 def once(say: Callable[[str], None]) -> Callable[[str], None]:
@@ -121,8 +137,13 @@ def log_as_run(settings: Config) -> None:
 @contextlib.contextmanager
 def progress_bars() -> Iterator[Any]:
     """A callback (task, fraction done 0..1) that draws a bar for each task on standard error, if that is a terminal."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield lambda what, share: None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn
+
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bars:
+    with Progress(*columns, console=console(stderr=True), transient=True) as bars:
         tasks: dict[str, Any] = {}
 
         def report(what: str, share: float) -> None:

@@ -38,9 +38,11 @@ def prepare_gallery(
 
     A version that somebody went back to stays until photos change, unless `stay_rolled_back` is false.
     """
-    with open_mtcnn(for_photos(config)) as detector, open_embedder(config) as embedder:
-        faces, models = Path(config.recognize.faces), Path(config.models.dir)
-        known = train.ensure(faces, models, detector, embedder, progress, stay_rolled_back=stay_rolled_back)
+    faces, models = Path(config.recognize.faces), Path(config.models.dir)
+    known = train.current(faces, models, stay_rolled_back=stay_rolled_back)
+    if known is None:  # only then are networks opened: it takes longer than all else here
+        with open_mtcnn(for_photos(config)) as detector, open_embedder(config) as embedder:
+            known = train.ensure(faces, models, detector, embedder, progress, stay_rolled_back=stay_rolled_back)
     report, rate = known.report, config.recognize.false_accept_rate
     if report.calibration is not None and report.calibration.false_accept_rate != rate:
         report = replace(report, calibration=train.calibration(known.classifier.with_rate(rate)))

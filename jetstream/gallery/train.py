@@ -145,27 +145,39 @@ def ensure(
     stay_rolled_back: bool = True,
 ) -> Gallery:
     """`load` what is there and current, else `train`. Raises what these raise, but nothing for a damaged gallery."""
-    model = embedder_sha256(models_dir)
-    if is_current(faces_dir, models_dir, model, stay_rolled_back=stay_rolled_back):
-        return load(faces_dir, models_dir)
+    known = current(faces_dir, models_dir, stay_rolled_back=stay_rolled_back)
+    if known is not None:
+        return known
     with store.locked(gallery_dir(faces_dir, models_dir)):
         # whoever had the lock may have done it, or gone back
-        if is_current(faces_dir, models_dir, model, stay_rolled_back=stay_rolled_back):
-            return load(faces_dir, models_dir)
-        return _train(faces_dir, models_dir, detector, embedder, progress)
+        known = current(faces_dir, models_dir, stay_rolled_back=stay_rolled_back)
+        return known or _train(faces_dir, models_dir, detector, embedder, progress)
+
+
+def current(faces_dir: Path, models_dir: Path, *, stay_rolled_back: bool = True) -> Gallery | None:
+    """The gallery of `faces_dir` where it is current, so that no network has to be opened; else None.
+
+    Raises UserError where the folder can't be read, ModelError where the embedder isn't built.
+    """
+    model = embedder_sha256(models_dir)
+    stored = _current(faces_dir, models_dir, model, stay_rolled_back=stay_rolled_back)
+    return None if stored is None else _gallery_of(stored, gallery_dir(faces_dir, models_dir))
 
 
 def is_current(faces_dir: Path, models_dir: Path, model_sha256: str, *, stay_rolled_back: bool = True) -> bool:
     """Whether a whole gallery is there that this network made from exactly these photos, or that somebody went back to
     when there were exactly these photos. Raises UserError."""
+    return _current(faces_dir, models_dir, model_sha256, stay_rolled_back=stay_rolled_back) is not None
+
+
+def _current(faces_dir: Path, models_dir: Path, model_sha256: str, *, stay_rolled_back: bool) -> StoredGallery | None:
     folder = gallery_dir(faces_dir, models_dir)
     stored = _usable(folder, model_sha256)
     if stored is None:
-        return False
+        return None
     there = fingerprint.there(faces_dir, folder)
-    return there == fingerprint.made_from(stored.manifest) or (
-        stay_rolled_back and there == stored.manifest.rolled_back_at
-    )
+    is_rolled_back = stay_rolled_back and there == stored.manifest.rolled_back_at
+    return stored if is_rolled_back or there == fingerprint.made_from(stored.manifest) else None
 
 
 def roll_back(faces_dir: Path, models_dir: Path) -> Gallery:

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from jetstream.config.schema import GpuConfig
 from jetstream.errors import UserError
-from jetstream.runners import cuda_context, cuda_driver, onnxrt
+from jetstream.runners import cuda_context, cuda_driver
 from jetstream.runners.base import UnavailableError
 from jetstream.runners.tensorrt import bindings
 
@@ -73,5 +73,7 @@ def _need_tensorrt(settings: GpuConfig) -> None:
 
 def _need_cuda_provider(settings: GpuConfig) -> None:
     cuda_driver.gpu(settings.device)
+    from jetstream.runners import onnxrt  # not on a machine without a GPU: it takes as long as all other imports
+
     if onnxrt.CUDA not in onnxrt.providers():
         raise UnavailableError("this onnxruntime has no CUDA provider (onnxruntime-gpu has)")

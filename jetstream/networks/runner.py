@@ -12,7 +12,6 @@ from jetstream.networks import backends
 from jetstream.networks.profiles import profiles_of
 from jetstream.runners import cuda_driver
 from jetstream.runners.base import Runner, UnavailableError
-from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.runners.tensorrt import bindings, engine_cache
 from jetstream.runners.tensorrt.engine_cache import Engine, EngineRecipe
 from jetstream.runners.tensorrt.runner import TensorRTRunner
@@ -32,6 +31,8 @@ def open_runner(path: Path, config: Config, *, threads: int = 1) -> Runner:
     With `gpu.backend` "auto" the log says once what was taken and why, but not on a machine without an NVIDIA GPU.
     Raises ModelError where the file is missing or damaged, UserError where the backend asked for isn't here.
     """
+    from jetstream.runners.onnxrt import OnnxRunner  # who only asks for a backend doesn't pay for ONNX Runtime
+
     choice = backends.choose(config.gpu)
     for backend, following in zip(choice.order, choice.order[1:], strict=False):
         try:
@@ -54,6 +55,8 @@ def open_runner(path: Path, config: Config, *, threads: int = 1) -> Runner:
 
 def open_tensorrt(path: Path, config: Config, *, threads: int = 1) -> TensorRTRunner:
     """The network's engine, which must be built. Raises UnavailableError, NotBuiltError among them, and ModelError."""
+    from jetstream.runners.onnxrt import OnnxRunner
+
     engine = load_engine_of(path, config)
     outside = functools.partial(OnnxRunner, path, threads=threads)
     return TensorRTRunner(engine, device=config.gpu.device, outside=outside)
