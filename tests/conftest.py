@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.repository import REPOSITORY
 
+pytest_plugins = ["tests.support.commands", "tests.support.peers"]
+
 PIPELINES = frozenset(
     f"test_{name}.py"
     for name in (
@@ -39,16 +41,6 @@ def data_dir() -> Path:
     folder = Path(os.environ.get("JETSTREAM_DATA", REPOSITORY.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"needs the test data in {folder} (set JETSTREAM_DATA)")
-    return folder
-
-
-@pytest.fixture(scope="session")
-def models_dir() -> Path:
-    from jetstream import weights
-
-    folder = REPOSITORY / "models"
-    if not weights.is_built(folder):
-        weights.build(folder)
     return folder
 
 

@@ -13,8 +13,8 @@ from jetstream.runners import cuda_driver
 from jetstream.runners.tensorrt import bindings, engine_cache, prepare
 from jetstream.runners.tensorrt.build_protocol import BindingsProbe
 from jetstream.runners.tensorrt.engine_cache import EngineRecipe, fixed
-from tests.conftest import REPOSITORY
 from tests.support.command import Command
+from tests.support.repository import REPOSITORY
 
 TOPICS = {
     "jetstream",

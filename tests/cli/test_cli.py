@@ -9,10 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.support.clips import demo_clip
 from tests.support.command import Command
-from tests.support.repository import REPOSITORY
-
-DEFAULT = str(REPOSITORY / "configs" / "default.toml")
+from tests.support.repository import DEFAULT, REPOSITORY
 
 
 @pytest.fixture
@@ -236,8 +235,6 @@ def test_replay_that_cannot_write_its_events_says_so(jetstream: Command, tmp_pat
 def test_replay_that_cannot_go_well_leaves_what_was_there(
     jetstream: Command, tmp_path: Path, words: tuple[str, ...], sentence: str
 ) -> None:
-    from tests.end_to_end.test_run import demo_clip
-
     before = demo_clip(tmp_path / "clip.mp4", frames=3).read_bytes()
     (tmp_path / "e.jsonl").write_text("earlier\n")
 
@@ -248,8 +245,6 @@ def test_replay_that_cannot_go_well_leaves_what_was_there(
 
 
 def test_replay_without_a_file_for_its_events_prints_them(jetstream: Command, tmp_path: Path) -> None:
-    from tests.end_to_end.test_run import demo_clip
-
     demo_clip(tmp_path / "clip.mp4", frames=3)
     result = jetstream("replay", "clip.mp4", "--set", f"models.dir={jetstream.models}")
 
@@ -258,8 +253,6 @@ def test_replay_without_a_file_for_its_events_prints_them(jetstream: Command, tm
 
 
 def test_explained_replay_says_why_each_track_bears_its_name(jetstream: Command, tmp_path: Path) -> None:
-    from tests.end_to_end.test_run import demo_clip
-
     demo_clip(tmp_path / "clip.mp4", frames=30)
     models = ("--set", f"models.dir={jetstream.models}", "--faces", "demo")
     to_file = jetstream("replay", "clip.mp4", "--explain", "--out", "e.jsonl", *models)
@@ -333,8 +326,6 @@ def test_help_and_version_read_well(jetstream: Command) -> None:
 
 
 def test_truncated_video_is_processed_up_to_the_damage_and_said(jetstream: Command, tmp_path: Path) -> None:
-    from tests.end_to_end.test_run import demo_clip
-
     whole = demo_clip(tmp_path / "whole.mkv", frames=60)
     (tmp_path / "cut.mkv").write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.6)])
 

@@ -13,9 +13,9 @@ from jetstream.messages import Status
 from jetstream.monitoring.status import statuses
 from jetstream.runtime.counters import counted
 from jetstream.video.demo import scene
-from tests.end_to_end.test_run import lines_of
 from tests.support.command import Command
 from tests.support.defaults import video_sink
+from tests.support.event_lines import lines_of
 
 CAMERAS = [f"c{number}" for number in range(8)]
 FPS, FRAMES = 15, 75

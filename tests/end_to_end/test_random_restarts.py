@@ -11,8 +11,10 @@ import pytest
 
 from jetstream.errors import PipelineError
 from jetstream.messages import Status
-from tests.end_to_end.test_run import REPOSITORY, demo_clip, lines_of
+from tests.support.clips import demo_clip
 from tests.support.command import Command
+from tests.support.event_lines import lines_of
+from tests.support.repository import DEFAULT
 
 FRAMES = 60
 KILLS = 3
@@ -62,7 +64,7 @@ def test_frames_that_died_with_their_reader_and_with_who_remembers_them_are_trac
 def words(*clips: Path) -> tuple[str, ...]:
     """Events of every frame, made slowly enough that there is time to kill."""
     return (
-        *(str(REPOSITORY / "configs/default.toml"), *(word for clip in clips for word in ("--source", str(clip)))),
+        *(DEFAULT, *(word for clip in clips for word in ("--source", str(clip)))),
         *("--pace", "every-frame", "--headless", "--record", "rec", "--set", "record.video=none", "--faces", "demo"),
         *("--set", "pipeline.restarts=100", "--set", "detect.preset=accurate", "--set", "detect.min_face_px=14"),
     )

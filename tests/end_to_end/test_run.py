@@ -5,9 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 import av
 import cv2
@@ -17,21 +15,16 @@ import pytest
 import zmq
 
 from jetstream.messages import Status
+from tests.support.clips import demo_clip
 from tests.support.command import Command, children_of, segments_of
-from tests.support.defaults import video_sink
-from tests.support.repository import REPOSITORY
-
-DEMO = str(REPOSITORY / "configs" / "demo.toml")
+from tests.support.event_lines import events_in, lines_of
+from tests.support.repository import DEFAULT, DEMO, REPOSITORY
+from tests.support.statuses import frames_flow
 
 
 @pytest.fixture
 def jetstream(tmp_path: Path, models_dir: Path) -> Command:
     return Command(tmp_path, models_dir)
-
-
-def events_in(folder: Path) -> list[dict]:
-    (path,) = folder.glob("*.jsonl")
-    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def test_demo_is_found_followed_named_and_recorded(jetstream: Command, tmp_path: Path) -> None:
@@ -57,7 +50,7 @@ def test_run_of_every_frame_writes_the_events_of_replay(jetstream: Command, tmp_
         "replay", str(clip), "--out", "replay.jsonl", "--set", f"models.dir={jetstream.models}", *common
     )
     ran = jetstream(
-        *("run", str(REPOSITORY / "configs/default.toml"), "--source", str(clip), "--pace", "every-frame"),
+        *("run", DEFAULT, "--source", str(clip), "--pace", "every-frame"),
         *("--headless", "--record", "rec", *common),
         sets=True,
     )
@@ -80,7 +73,7 @@ def test_several_files_of_other_lengths_and_sizes_are_each_done_in_full(jetstrea
     sources = [word for source in (long, short, pictures) for word in ("--source", str(source))]
 
     result = jetstream(
-        *("run", str(REPOSITORY / "configs/default.toml"), *sources, "--pace", "every-frame", "--headless"),
+        *("run", DEFAULT, *sources, "--pace", "every-frame", "--headless"),
         *("--record", "rec", "--faces", "demo"),
         sets=True,
     )
@@ -194,7 +187,7 @@ def test_record_folder_that_cannot_be_written_is_one_sentence(jetstream: Command
 
 def test_every_frame_of_a_camera_is_refused(jetstream: Command) -> None:
     words = ("--source", "rtsp://127.0.0.1:9/s", "--pace", "every-frame", "--headless")
-    result = jetstream("run", str(REPOSITORY / "configs/default.toml"), *words, sets=True)
+    result = jetstream("run", DEFAULT, *words, sets=True)
 
     assert result.returncode == 2
     assert "a camera can't wait" in result.stderr
@@ -205,7 +198,7 @@ def test_stage_killed_in_every_frame_pace_loses_no_frame(jetstream: Command, tmp
     clip = demo_clip(tmp_path / "clip.mp4", frames=240)
     slow = ("--set", "detect.preset=accurate", "--set", "detect.min_face_px=14")  # so that there is time to kill
     words = (
-        *(str(REPOSITORY / "configs/default.toml"), "--source", str(clip), "--pace", "every-frame", "--headless"),
+        *(DEFAULT, "--source", str(clip), "--pace", "every-frame", "--headless"),
         *("--record", "rec", "--set", "record.video=none", "--faces", "demo", *slow),
     )
     with jetstream.running(*words) as process:
@@ -375,27 +368,6 @@ def hear_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def frames_flow(status: Status, since: Mapping[str, int] = MappingProxyType({})) -> bool:
-    """Whether every process has handled frames, more than it had; `learn` and `metrics` see none."""
-    at_work = [p for p in status.processes if p.process not in ("learn", "metrics")]
-    return all(p.beat and p.beat.frames > since.get(p.process, 0) for p in at_work)
-
-
 def without_clocks(events: list[dict]) -> list[dict]:
     clocks = ("captured_ns", "wall", "hops_ms")
     return [{key: value for key, value in event.items() if key not in clocks} for event in events]
-
-
-def lines_of(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def demo_clip(path: Path, *, frames: int) -> Path:
-    """A video of the demo's scene, from where both people are in it."""
-    from jetstream.video.demo import scene
-
-    sink = video_sink(path, fps=25, width=1280, height=720)
-    for index in range(frames):
-        sink.write(scene(index), index / 25)
-    sink.close()
-    return path

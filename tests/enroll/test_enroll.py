@@ -32,13 +32,12 @@ from jetstream.networks.open import open_embedder, open_mtcnn
 from jetstream.runtime import run_dir
 from jetstream.video.demo import scene
 from jetstream.vision.recognition import align
-from tests.faults.harness import wait_until
 from tests.support.defaults import open_source, video_sink
 from tests.support.inside import Inside
-from tests.support.repository import REPOSITORY
+from tests.support.repository import DEMO
 from tests.support.serving import Quiet, serving
+from tests.support.waiting import wait_until
 
-DEMO = str(REPOSITORY / "configs" / "demo.toml")
 COLLINS_AT, HOPPER_AT = "330,330", "955,410"  # px in the demo's first second
 
 

@@ -29,10 +29,8 @@ from jetstream.gallery import strangers as background
 from jetstream.vision.recognition.classifier import Answer, Classifier
 from tests.support import defaults
 from tests.support.command import Command
-from tests.support.looks import looks
+from tests.support.photos import COLLINS, HOPPER, looks
 from tests.support.repository import REPOSITORY
-
-COLLINS, HOPPER = "Eileen Collins", "Grace Hopper"
 
 
 def asked(person: str, known: bool, name: str | None, score: float, nearest: str = "Ada") -> ProbeResult:

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.harness import Faulty
-
-Tell = Callable[..., None]
+from tests.faults.harness import Faulty, Tell
 
 
 @pytest.fixture

@@ -18,9 +18,10 @@ import zmq
 from jetstream.messages import Status
 from jetstream.monitoring.status import statuses
 from tests.support.command import Command, children_of, segments_of
+from tests.support.waiting import PATIENCE_S, wait_until
 
-PATIENCE_S = 60.0
-"""for anything that ought to take a few seconds: other work may share the machine"""
+Tell = Callable[..., None]
+"""tell(fault, sees, recovered_s or None, lost): a row of the table that `make faults` prints"""
 
 
 @dataclass(frozen=True)
@@ -90,15 +91,6 @@ class Ear:
                     self.heard.append((time.monotonic(), msgpack.unpackb(socket.recv_multipart()[1])))
 
 
-def wait_until(is_so: Callable[[], bool], timeout_s: float = PATIENCE_S, why: Callable[[], str] = str) -> float:
-    """How long it took."""
-    begun_s = time.monotonic()
-    while not is_so():
-        assert time.monotonic() - begun_s < timeout_s, why()
-        time.sleep(0.02)
-    return time.monotonic() - begun_s
-
-
 def left_behind(jetstream: Command, pid: int) -> list[str]:
     """Processes, shared memory and files that a run whose supervisor was `pid` should have taken with it."""
     found = [f"process {child}" for child in children_of(pid)]
@@ -136,7 +128,7 @@ def played(folder: Path) -> int:
 
 def stop(process: "subprocess.Popen[str]") -> int:
     process.terminate()
-    return process.wait(timeout=30)
+    return process.wait(PATIENCE_S)
 
 
 def is_root() -> bool:

@@ -18,10 +18,10 @@ import cv2
 import pytest
 
 from jetstream.video.demo import scene
-from tests.faults.conftest import Tell
-from tests.faults.harness import Ear, Faulty, left_behind, played, stop, wait_until
+from tests.faults.harness import Ear, Faulty, Tell, left_behind, played, stop
 from tests.support.command import free_port
 from tests.support.serving import Quiet, serving
+from tests.support.waiting import wait_until
 
 CONFIG = """
 [[cameras]]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.test_run import DEMO, frames_flow
-from tests.faults.conftest import Tell
-from tests.faults.harness import Ear, Faulty, left_behind, played, stop
+from tests.faults.harness import Ear, Faulty, Tell, left_behind, played, stop
+from tests.support.repository import DEMO
+from tests.support.statuses import frames_flow
 
 
 @pytest.mark.faults

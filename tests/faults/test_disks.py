@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.test_run import DEMO, frames_flow
-from tests.faults.conftest import Tell
-from tests.faults.harness import Ear, Faulty, is_root, left_behind, played, stop, wait_until
+from tests.faults.harness import Ear, Faulty, Tell, is_root, left_behind, played, stop
+from tests.support.repository import DEMO
+from tests.support.statuses import frames_flow
+from tests.support.waiting import wait_until
 
 Mounted = Callable[..., Path]
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.test_run import DEMO, frames_flow
-from tests.faults.conftest import Tell
-from tests.faults.harness import Ear, Faulty, left_behind, played, stop, wait_until, zombies_of
+from tests.faults.harness import Ear, Faulty, Tell, left_behind, played, stop, zombies_of
 from tests.support.command import children_of, segments_of
+from tests.support.repository import DEMO
+from tests.support.statuses import frames_flow
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.faults
 

@@ -12,9 +12,10 @@ import pytest
 
 from jetstream.errors import PipelineError
 from jetstream.monitoring.status import statuses
-from tests.end_to_end.test_run import DEMO, frames_flow
-from tests.faults.conftest import Tell
-from tests.faults.harness import Ear, Faulty, left_behind, stop, wait_until
+from tests.faults.harness import Ear, Faulty, Tell, left_behind, stop
+from tests.support.repository import DEMO
+from tests.support.statuses import frames_flow
+from tests.support.waiting import wait_until
 
 MOMENTS_S = (0.02, 0.1, 0.3, 0.6, 0.9, 1.2, 1.6, 2.0, 2.5, 3.0, 4.0)
 

@@ -6,9 +6,10 @@ from contextlib import ExitStack
 import pytest
 import zmq
 
-from tests.end_to_end.test_run import DEMO, frames_flow
-from tests.faults.conftest import Tell
-from tests.faults.harness import Ear, Faulty, left_behind, stop, wait_until
+from tests.faults.harness import Ear, Faulty, Tell, left_behind, stop
+from tests.support.repository import DEMO
+from tests.support.statuses import frames_flow
+from tests.support.waiting import wait_until
 
 MANY = 100
 

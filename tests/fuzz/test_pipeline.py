@@ -11,9 +11,7 @@ import zmq
 from jetstream.messages import Status
 from jetstream.runtime.counters import drops_by_reason
 from tests.support.command import Command
-from tests.support.repository import REPOSITORY
-
-DEMO = str(REPOSITORY / "configs" / "demo.toml")
+from tests.support.repository import DEMO
 
 
 def pids(status: Status) -> dict[str, int]:

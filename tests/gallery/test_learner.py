@@ -19,10 +19,9 @@ from jetstream.gallery import photos
 from jetstream.gallery import train as gallery
 from jetstream.stages.learn import PhotoWatcher
 from tests.support.command import Command
-from tests.support.repository import REPOSITORY
+from tests.support.photos import COLLINS, HOPPER
+from tests.support.repository import DEMO
 
-DEMO = str(REPOSITORY / "configs" / "demo.toml")
-COLLINS, HOPPER = "Eileen Collins", "Grace Hopper"
 OFTEN = ("--set", "recognize.watch_s=0.2")
 
 

@@ -17,10 +17,8 @@ from jetstream.gallery.erasure import SearchedFolders
 from jetstream.messages import NameCandidate
 from jetstream.recording import library as recordings
 from jetstream.recording.events_file import open_events
-from tests.conftest import REPOSITORY
 from tests.support.command import Command
-
-DEMO = str(REPOSITORY / "configs" / "demo.toml")
+from tests.support.repository import DEMO
 
 
 @pytest.fixture

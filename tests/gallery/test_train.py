@@ -22,9 +22,7 @@ from jetstream.vision.recognition import align
 from jetstream.vision.recognition.classifier import Classifier
 from jetstream.vision.recognition.embedder import Embedder
 from tests.support import defaults
-from tests.support.looks import looks
-
-COLLINS, HOPPER = "Eileen Collins", "Grace Hopper"
+from tests.support.photos import COLLINS, HOPPER, looks
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from jetstream import weights
-from jetstream.config.schema import CameraConfig, Config, DetectConfig, GpuConfig
 from jetstream.gpu import cubin_cache, pnet
 from jetstream.gpu.cascade import Cascade
 from jetstream.gpu.detector import GpuDetector
@@ -33,7 +32,6 @@ from tests.support.gpu_emulation import OnnxNet
 
 pytestmark = pytest.mark.gpu
 
-THRESHOLDS = (0.7, 0.7, 0.5)
 NOBODY = np.empty((0, 4), np.float32)
 # of fp16: in shares of a face's side, and of a score; measured 0.013 and 0.026
 MOST_HALF_MOVED, MOST_HALF_SCORE = 0.05, 0.1
@@ -51,7 +49,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def on_cpu(runners):
-    return CpuDetector(defaults.mtcnn(*runners, thresholds=THRESHOLDS))
+    return CpuDetector(defaults.mtcnn(*runners, thresholds=gpu.THRESHOLDS))
 
 
 @pytest.fixture(scope="module")
@@ -101,16 +99,6 @@ class EagerDevice(CudaDevice):
         return Again()
 
 
-def config_of(folder: Path, precision: str = "fp32", **detect: Any) -> Config:
-    settings = {"thresholds": THRESHOLDS, "batch": 4, **detect}
-    cameras = tuple(CameraConfig(name=f"c{number}", source="0", max_width=1280, max_height=720) for number in range(4))
-    return Config(
-        cameras=cameras,
-        detect=DetectConfig(**settings),
-        gpu=GpuConfig(backend="tensorrt", precision=precision, engines_dir=str(folder)),
-    )
-
-
 @pytest.fixture
 def with_cpu_nets(folder, runners, models_dir):
     """Opens a cascade whose kernels run on the GPU and whose networks on the CPU."""
@@ -119,7 +107,7 @@ def with_cpu_nets(folder, runners, models_dir):
     device = EagerDevice(0, cubin_cache.load(folder, capability))
 
     def open_one(rnet=(64, 256), onet=(16, 64)) -> GpuDetector:
-        settings = opening.settings_of(config_of(folder), cubin_cache.tile_cells(capability))
+        settings = opening.settings_of(gpu.cascade_config(folder), cubin_cache.tile_cells(capability))
         nets = HostNet(runners[1], rnet, device), HostNet(runners[2], onet, device)
         with device.current():
             return GpuDetector(device, Cascade(device, *nets, pnet.weights(models_dir / "pnet.onnx"), settings))
@@ -134,7 +122,7 @@ def with_engines(folder, models_dir):
     cubin_cache.ensure(folder, cuda_driver.gpu(0).capability)
 
     def open_one(precision: str, **detect: Any):
-        config = config_of(folder, precision, **detect)
+        config = gpu.cascade_config(folder, precision, **detect)
         files = weights.paths(models_dir)
         made = prepare.ensure(
             [recipe_for(path, config, bindings.version()) for path in (files.rnet, files.onet)], folder
@@ -253,9 +241,9 @@ import cv2, numpy as np
 from pathlib import Path
 from jetstream.networks import gpu as opening
 from jetstream.vision.detection.detector import DetectorInput
-from tests.gpu.test_on_gpu import config_of
+from tests.support.gpu import cascade_config
 look = DetectorInput(cv2.imread({str(tmp_path / "people.png")!r}), np.empty((0, 4), np.float32), True)
-with opening.open_gpu_detector(config_of(Path({str(folder)!r}))) as detector:
+with opening.open_gpu_detector(cascade_config(Path({str(folder)!r}))) as detector:
     tickets = [detector.submit([look] * 4)]
     while True:
         tickets.append(detector.submit([look] * 4))

@@ -10,12 +10,8 @@ import pytest
 
 from jetstream.errors import UserError
 from jetstream.ipc.bus import HIGH_WATER, LONG_ABSENCE, Inbox, Outbox, Reader, endpoint
-from jetstream.messages import Captured, Ended, FrameRef, InUse, Named, Tick, Wanted
-
-
-def captured(frame_id: int, camera: str = "a") -> Captured:
-    frame = FrameRef(camera=camera, frame_id=frame_id, captured_ns=1, wall_ns=2, pts_s=frame_id / 25, live=False)
-    return Captured(frame=frame)
+from jetstream.messages import Captured, Ended, InUse, Named, Tick, Wanted
+from tests.support.stage_messages import capture_of
 
 
 def outbox(run_dir: Path, *, lossless: bool = False, ends: bool = True) -> Outbox:
@@ -42,7 +38,7 @@ def ids(messages: list[Captured]) -> list[int]:
 def test_messages_arrive_in_order_and_the_end_ends_the_inbox(tmp_path: Path) -> None:
     reader, sender = inbox(tmp_path, None), outbox(tmp_path, lossless=True)
     for i in range(200):
-        sender.send(captured(i))
+        sender.send(capture_of(i))
     sender.end("capture.a")
 
     assert ids(list(reader)) == list(range(200))
@@ -51,7 +47,7 @@ def test_messages_arrive_in_order_and_the_end_ends_the_inbox(tmp_path: Path) -> 
 
 def test_reader_that_opens_later_misses_nothing(tmp_path: Path) -> None:
     sender = outbox(tmp_path, lossless=True)
-    sender.send(captured(0))
+    sender.send(capture_of(0))
     reader = inbox(tmp_path, None)
     sender.end("capture.a")
 
@@ -64,7 +60,7 @@ def test_message_of_no_frame_passes_beside_the_frames(tmp_path: Path) -> None:
     frames = Outbox(tmp_path, {Captured: [Reader("publish", lossless=False, ends=True)]})
     galleries = Outbox(tmp_path, {InUse: [Reader("publish", lossless=False, ends=False)]})
     galleries.send(InUse(sha256="ab", people=1, photos=2))
-    frames.send(captured(0))
+    frames.send(capture_of(0))
     time.sleep(0.2)
     galleries.close()  # not its end
     frames.end("track")
@@ -73,14 +69,14 @@ def test_message_of_no_frame_passes_beside_the_frames(tmp_path: Path) -> None:
 
     assert len(got) == 2
     assert InUse(sha256="ab", people=1, photos=2) in got
-    assert captured(0) in got
+    assert capture_of(0) in got
     reader.close()
 
 
 def test_late_reader_gets_the_newest_and_the_oldest_are_counted(tmp_path: Path) -> None:
     reader, sender = inbox(tmp_path, 3), outbox(tmp_path)
     for i in range(20):
-        sender.send(captured(i))
+        sender.send(capture_of(i))
     sender.end("capture.a")
     time.sleep(0.2)
 
@@ -92,7 +88,7 @@ def test_late_reader_gets_the_newest_and_the_oldest_are_counted(tmp_path: Path) 
 def test_full_queue_drops_at_the_sender_and_is_counted(tmp_path: Path) -> None:
     sender = outbox(tmp_path)
     for i in range(HIGH_WATER + 10):
-        sender.send(captured(i))
+        sender.send(capture_of(i))
 
     assert sender.full_at == {"captured.detect": 10}
     sender.end("capture.a", timeout_s=0.01)
@@ -102,7 +98,7 @@ def test_inbox_ends_only_when_all_senders_have(tmp_path: Path) -> None:
     reader = inbox(tmp_path, None, senders=("capture.a", "capture.b"))
     first, second = outbox(tmp_path, lossless=True), outbox(tmp_path, lossless=True)
     first.end("capture.a")
-    second.send(captured(5, "b"))
+    second.send(capture_of(5, "b"))
     second.end("capture.b")
 
     assert ids(list(reader)) == [5]
@@ -112,13 +108,13 @@ def test_inbox_ends_only_when_all_senders_have(tmp_path: Path) -> None:
 def test_reader_that_starts_again_is_found_by_its_sender(tmp_path: Path) -> None:
     sender = outbox(tmp_path, lossless=True)
     reader = inbox(tmp_path, None)
-    sender.send(captured(0))
+    sender.send(capture_of(0))
     assert ids([next(reader)]) == [0]
     reader.close()
     time.sleep(0.1)
 
     again = inbox(tmp_path, None)
-    sender.send(captured(1))
+    sender.send(capture_of(1))
     sender.end("capture.a")
 
     assert ids(list(again)) == [1]
@@ -129,7 +125,7 @@ def test_batch_takes_one_message_of_each_camera(tmp_path: Path) -> None:
     reader, sender = inbox(tmp_path, 4), outbox(tmp_path)
     for i in range(2):
         for camera in "abc":
-            sender.send(captured(i, camera))
+            sender.send(capture_of(i, camera))
     time.sleep(0.2)
 
     first = reader.batch(8)
@@ -142,12 +138,12 @@ def test_batch_takes_one_message_of_each_camera(tmp_path: Path) -> None:
 def test_batch_waits_for_the_other_cameras_until_it_is_full(tmp_path: Path) -> None:
     reader, sender = inbox(tmp_path, 4), outbox(tmp_path)
     for i in range(3):
-        sender.send(captured(i, "a"))
+        sender.send(capture_of(i, "a"))
 
     def first(most: int) -> list[tuple[str, int]]:
         return [(m.frame.camera, m.frame.frame_id) for m in reader.batch(most, wait_s=60)]  # type: ignore[attr-defined]
 
-    with later(0.3, lambda: sender.send(captured(7, "b"))):
+    with later(0.3, lambda: sender.send(capture_of(7, "b"))):
         assert first(2) == [("a", 0), ("b", 7)]
     assert first(1) == [("a", 1)], "full with its first"
     reader.close()
@@ -156,7 +152,7 @@ def test_batch_waits_for_the_other_cameras_until_it_is_full(tmp_path: Path) -> N
 def test_batch_that_is_not_filled_comes_after_the_wait_and_beats_go_on(tmp_path: Path) -> None:
     beats: list[float] = []
     reader, sender = inbox(tmp_path, 4, beat=lambda: beats.append(time.monotonic())), outbox(tmp_path)
-    sender.send(captured(0))
+    sender.send(capture_of(0))
     time.sleep(0.2)
 
     began_s = time.monotonic()
@@ -171,7 +167,7 @@ def test_batch_that_is_not_filled_comes_after_the_wait_and_beats_go_on(tmp_path:
 def test_nobody_waits_for_cameras_at_the_end(tmp_path: Path, word: str) -> None:
     told = threading.Event()
     reader, sender = inbox(tmp_path, 4, stop=told.is_set), outbox(tmp_path)
-    sender.send(captured(0))
+    sender.send(capture_of(0))
 
     with later(0.3, told.set if word == "stop" else lambda: sender.end("capture.a")):
         assert ids(reader.batch(8, wait_s=60)) == [0]  # type: ignore[arg-type]
@@ -181,12 +177,12 @@ def test_nobody_waits_for_cameras_at_the_end(tmp_path: Path, word: str) -> None:
 def test_idle_tick_comes_once_as_soon_as_nothing_waits(tmp_path: Path) -> None:
     reader, sender = inbox(tmp_path, None, idle_ticks=True), outbox(tmp_path, lossless=True)
     for i in range(2):
-        sender.send(captured(i))
+        sender.send(capture_of(i))
     time.sleep(0.2)
-    assert [next(reader) for _ in range(3)] == [captured(0), captured(1), Tick()]
+    assert [next(reader) for _ in range(3)] == [capture_of(0), capture_of(1), Tick()]
 
-    with later(0.3, lambda: sender.send(captured(2))):
-        assert reader.batch(8) == [captured(2)], "it waits without a second tick"
+    with later(0.3, lambda: sender.send(capture_of(2))):
+        assert reader.batch(8) == [capture_of(2)], "it waits without a second tick"
     assert reader.batch(8) == [Tick()]
     sender.end("capture.a")
     assert list(reader) == [], "nothing was given since"
@@ -195,18 +191,18 @@ def test_idle_tick_comes_once_as_soon_as_nothing_waits(tmp_path: Path) -> None:
 
 def test_idle_tick_comes_before_the_end(tmp_path: Path) -> None:
     reader, sender = inbox(tmp_path, None, idle_ticks=True), outbox(tmp_path, lossless=True)
-    sender.send(captured(0))
+    sender.send(capture_of(0))
     sender.end("capture.a")
 
-    assert list(reader) == [captured(0), Tick()]
+    assert list(reader) == [capture_of(0), Tick()]
     reader.close()
 
 
 def test_busy_camera_does_not_starve_the_others(tmp_path: Path) -> None:
     reader, sender = inbox(tmp_path, 10), outbox(tmp_path)
     for i in range(8):
-        sender.send(captured(i, "busy"))
-    sender.send(captured(0, "quiet"))
+        sender.send(capture_of(i, "busy"))
+    sender.send(capture_of(0, "quiet"))
     time.sleep(0.2)
 
     assert [next(reader).frame.camera for _ in range(2)] == ["busy", "quiet"]  # type: ignore[attr-defined]
@@ -225,7 +221,7 @@ def test_beat_is_called_while_nothing_comes_and_stop_ends_the_inbox(tmp_path: Pa
 def test_queue_for_a_reader_that_stays_away_has_an_end_and_what_falls_is_counted(tmp_path: Path) -> None:
     sender = Outbox(tmp_path, {Captured: [Reader("publish", lossless=True, ends=True, vital=False)]})
     for i in range(LONG_ABSENCE + 10):
-        sender.send(captured(i))
+        sender.send(capture_of(i))
 
     assert sender.full_at == {"captured.publish": 10}
     sender.end("capture.a", timeout_s=0.01)
@@ -242,9 +238,9 @@ def test_reader_with_answers_to_wait_for_sees_ticks_and_the_end(tmp_path: Path) 
     assert isinstance(seen, Ended)
 
     answers = Outbox(tmp_path, {Named: [Reader("track", lossless=True, ends=False)]})
-    answers.send(Named(frame=captured(3).frame, faces=()))
+    answers.send(Named(frame=capture_of(3).frame, faces=()))
     assert next(message for message in reader if not isinstance(message, Tick)) == Named(
-        frame=captured(3).frame, faces=()
+        frame=capture_of(3).frame, faces=()
     )
     reader.close()
     answers.end("recognize")

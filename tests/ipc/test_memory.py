@@ -5,7 +5,7 @@ from pathlib import Path
 from jetstream.ipc.bus import Inbox, Outbox, Reader
 from jetstream.ipc.memory import AnswerCache
 from jetstream.messages import Captured, Detected, Named
-from tests.ipc.test_bus import captured
+from tests.support.stage_messages import capture_of
 
 
 def answered(message: Captured) -> Detected:
@@ -14,7 +14,7 @@ def answered(message: Captured) -> Detected:
 
 def passed(memory: AnswerCache, outbox: Outbox, *frame_ids: int) -> list[int]:
     found = []
-    for message in memory.new_ones((captured(i) for i in frame_ids), outbox):
+    for message in memory.new_ones((capture_of(i) for i in frame_ids), outbox):
         assert isinstance(message, Captured)
         memory.add(answered(message))
         found.append(message.frame.frame_id)
@@ -36,7 +36,7 @@ def test_frame_told_of_again_is_answered_from_memory(tmp_path: Path) -> None:
     passed(memory, outbox, 1)
     outbox.end("detect")
 
-    assert list(inbox) == [answered(captured(1))]
+    assert list(inbox) == [answered(capture_of(1))]
     inbox.close()
 
 
@@ -51,6 +51,6 @@ def test_frames_that_all_readers_are_done_with_are_not_waited_for(tmp_path: Path
 
 def test_other_messages_pass(tmp_path: Path) -> None:
     memory = AnswerCache(Detected, {"a": 7}, 8, lambda camera: 0)
-    named = Named(frame=captured(3).frame, faces=())
+    named = Named(frame=capture_of(3).frame, faces=())
 
     assert list(memory.new_ones(iter([named]), Outbox(tmp_path, {}))) == [named]

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,20 +18,10 @@ from jetstream.errors import RingError
 from jetstream.ipc.ring import LocalRing, Ring
 from jetstream.ipc.rings import Rings
 from tests.support.repository import REPOSITORY
-
-NAME = "ring"
+from tests.support.rings import NAME, picture, small_ring
+from tests.support.waiting import wait_until
 
 Child = Callable[..., "subprocess.Popen[str]"]
-
-
-def picture(seed: int, height: int = 48, width: int = 64) -> NDArray[np.uint8]:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-
-
-@pytest.fixture
-def ring(tmp_path: Path) -> Iterator[Ring]:
-    with Ring.create(NAME, slots=4, max_width=64, max_height=48, directory=tmp_path) as ring:
-        yield ring
 
 
 @pytest.fixture(params=["shared", "local"])
@@ -41,7 +30,7 @@ def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ring | Lo
     if request.param == "local":
         yield LocalRing(slots=4)
         return
-    with Ring.create(NAME, slots=4, max_width=64, max_height=48, directory=tmp_path) as ring:
+    with small_ring(tmp_path) as ring:
         yield ring
 
 
@@ -72,13 +61,6 @@ def child(tmp_path: Path) -> Iterator[Child]:
 def answer(process: "subprocess.Popen[str]") -> str:
     assert process.stdout is not None
     return process.stdout.readline().strip()
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    end_s = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end_s, "waited 20 s in vain"
-        time.sleep(0.001)
 
 
 def test_frames_are_numbered_from_zero_and_read_back(either: Ring | LocalRing) -> None:

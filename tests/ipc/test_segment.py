@@ -4,29 +4,16 @@ import mmap
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from jetstream.errors import RingError
 from jetstream.ipc.ring import Ring, segment_name, sweep
 from jetstream.ipc.segment import Role, Segment
 from tests.support.fulldisk import files_of_at_most
-
-NAME = "ring"
-
-
-def picture(seed: int, height: int = 48, width: int = 64) -> NDArray[np.uint8]:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-
-
-@pytest.fixture
-def ring(tmp_path: Path) -> Iterator[Ring]:
-    with Ring.create(NAME, slots=4, max_width=64, max_height=48, directory=tmp_path) as ring:
-        yield ring
+from tests.support.rings import NAME, picture
 
 
 def test_too_small_shared_memory_says_what_to_do() -> None:

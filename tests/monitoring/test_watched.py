@@ -21,8 +21,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from jetstream.messages import Status
 from jetstream.monitoring.status import statuses
-from tests.end_to_end.test_run import DEMO, demo_clip, frames_flow, lines_of
+from tests.support.clips import demo_clip
 from tests.support.command import Command
+from tests.support.event_lines import lines_of
+from tests.support.repository import DEMO
+from tests.support.statuses import frames_flow
 
 FRESH_S = 2.0
 

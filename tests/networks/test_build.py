@@ -15,8 +15,8 @@ from jetstream.runners import cuda_driver, onnxrt
 from jetstream.runners.base import UnavailableError
 from jetstream.runners.tensorrt import prepare
 from jetstream.runners.tensorrt.prepare import BuildLimits
-from tests.conftest import REPOSITORY
 from tests.support import fake_build_process
+from tests.support.repository import REPOSITORY
 
 QUICK = BuildLimits(build_s=1.0, test_s=3.0, probe_s=5.0)
 NETWORKS = ("pnet", "rnet", "onet", "embedder")

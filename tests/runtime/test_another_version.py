@@ -20,7 +20,7 @@ from jetstream.monitoring import trace
 from jetstream.monitoring.status import statuses
 from jetstream.runtime import run_dir
 from jetstream.runtime.run_dir import RunDir
-from tests.conftest import REPOSITORY
+from tests.support.repository import REPOSITORY
 
 OTHERS = msgspec.msgpack.encode({"type": "Status", "pid": 1, "new": "unheard of"})
 SENTENCE = "run: another version of jetstream runs here; restart it$"

@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 
 from jetstream.runtime import signals
-from tests.end_to_end.test_run import DEMO
-from tests.service.test_service import REPOSITORY
 from tests.support.command import Command, free_port
+from tests.support.repository import DEMO, REPOSITORY
 
 ASK = "from jetstream.runtime.signals import has_terminal; print(has_terminal())"
 PATIENCE_S = 30.0

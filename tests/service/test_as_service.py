@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.test_run import DEMO, frames_flow
 from tests.support.command import Command
+from tests.support.repository import DEMO
+from tests.support.statuses import frames_flow
 
 CONFIG = """
 [pipeline]

@@ -1,5 +1,10 @@
-"""Peers that the video tests have, too."""
+import numpy as np
+import pytest
 
-from tests.video.conftest import serve, silent_peer
 
-__all__ = ["serve", "silent_peer"]
+@pytest.fixture(scope="session")
+def scene() -> list[np.ndarray]:
+    """Thirty frames in which both people of the demo move."""
+    from jetstream.video.demo import scene
+
+    return [scene(index) for index in range(100, 130)]

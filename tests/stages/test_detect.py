@@ -12,19 +12,7 @@ import pytest
 from jetstream.messages import Captured, Detected, Dropped, Searching, Tick
 from jetstream.stages.detect import detect
 from jetstream.vision.detection.detector import CpuDetector
-from tests.support.stage_messages import captured, config_of, frame_of, rings_for
-
-
-@pytest.fixture(scope="module")
-def scene() -> list[np.ndarray]:
-    """Thirty frames in which both people of the demo move."""
-    from jetstream.video.demo import scene
-
-    return [scene(index) for index in range(100, 130)]
-
-
-def faces_in(messages: list[Detected | Dropped]) -> list[int]:
-    return [len(message.faces) for message in messages if isinstance(message, Detected)]
+from tests.support.stage_messages import captured, config_of, faces_in, frame_of, rings_for
 
 
 @pytest.mark.parametrize("search", ["always", "nth", "motion"])

@@ -21,8 +21,7 @@ from jetstream.stages import detect as stage
 from jetstream.stages.detect import detect
 from jetstream.vision.detection import motion
 from jetstream.vision.detection.detector import Detector, DetectorInput, DetectorOutput
-from tests.stages.test_detect import faces_in
-from tests.support.stage_messages import captured, config_of, rings_for
+from tests.support.stage_messages import captured, config_of, faces_in, rings_for
 
 TICK = [Tick()]
 
@@ -67,14 +66,6 @@ def cards(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> li
 
     monkeypatch.setattr(stage, "open_detector", open_card)
     return made
-
-
-@pytest.fixture(scope="module")
-def scene() -> list[np.ndarray]:
-    """Thirty frames in which both people of the demo move."""
-    from jetstream.video.demo import scene
-
-    return [scene(index) for index in range(100, 130)]
 
 
 @pytest.fixture(scope="module")

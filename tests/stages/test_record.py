@@ -20,26 +20,7 @@ from jetstream.recording.events_file import is_open, open_events, unused, write_
 from jetstream.recording.writer import SILENT_S, Recorder
 from jetstream.stages.record import record
 from tests.support.fulldisk import files_of_at_most
-from tests.support.stage_messages import config_of, frame_of, rings_for
-
-FACE = TrackedFace(
-    track_id=7,
-    state="confirmed",
-    box=(10.123, 20.0, 50.0, 60.0),
-    score=0.98765,
-    landmarks=(20.0, 30.0, 40.0, 30.0, 30.0, 40.0, 22.0, 50.0, 38.0, 50.0),
-    name="Zoë Müller",
-    confidence=0.91239,
-    age_s=1.23456,
-    votes=(
-        NameCandidate(name="Zoë Müller", log_odds=5.12345, answers=4, photo="Zoë Müller/1.jpg", distance=0.31234),
-        NameCandidate(name=None, log_odds=0.5, answers=1, photo="Zoë Müller/2.jpg", distance=0.6),
-    ),
-)
-
-
-def tracked(frame_id: int, *faces: TrackedFace) -> Tracked:
-    return Tracked(frame=frame_of(frame_id), faces=faces)
+from tests.support.stage_messages import FACE, config_of, frame_of, rings_for, tracked
 
 
 def run(folder: Path, n: int, pace: str = "live", **settings: str | float) -> list[Finished | Dropped]:

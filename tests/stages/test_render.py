@@ -12,8 +12,8 @@ from jetstream.messages import Dropped, Finished, Tick, Tracked
 from jetstream.stages.render import render
 from jetstream.video import window
 from jetstream.vision.drawing import draw
-from tests.stages.test_record import FACE, tracked
-from tests.support.stage_messages import config_of, frame_of, rings_for
+from tests.support.stage_messages import FACE, config_of, frame_of, rings_for, tracked
+from tests.support.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -112,12 +112,11 @@ os.environ["DISPLAY"] = ":77"
 logging.basicConfig(level=logging.INFO)
 from pathlib import Path
 from jetstream.stages.render import render
-from tests.support.stage_messages import config_of, rings_for
-from tests.stages.test_record import tracked
+from tests.support.stage_messages import config_of, rings_for, tracked
 config = config_of(Path("."))
 print(len(list(render(iter([tracked(0)]), rings_for(config), config))))
 """
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE_S)
 
     assert (result.returncode, result.stdout) == (0, "1\n"), result.stderr
     assert "no window" in result.stderr

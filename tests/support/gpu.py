@@ -2,15 +2,18 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from jetstream.config.schema import Config, GpuConfig
+from jetstream.config.schema import CameraConfig, Config, DetectConfig, GpuConfig
 from jetstream.errors import ModelError, UserError
 from jetstream.networks import backends
 from jetstream.networks.runner import open_tensorrt, recipe_for
 from jetstream.runners.tensorrt import bindings, prepare
 from jetstream.runners.tensorrt.runner import TensorRTRunner
+
+THRESHOLDS = (0.7, 0.7, 0.5)
 
 
 def need(backend: str) -> None:
@@ -23,6 +26,16 @@ def need(backend: str) -> None:
 
 def engines_for(engines: Path, precision: str = "fp32") -> Config:
     return Config(gpu=GpuConfig(backend="tensorrt", precision=precision, engines_dir=str(engines)))
+
+
+def cascade_config(folder: Path, precision: str = "fp32", **detect: Any) -> Config:
+    """Of four cameras of 1280 x 720 px, whose detection runs on the GPU."""
+    cameras = tuple(CameraConfig(name=f"c{number}", source="0", max_width=1280, max_height=720) for number in range(4))
+    return Config(
+        cameras=cameras,
+        detect=DetectConfig(**{"thresholds": THRESHOLDS, "batch": 4, **detect}),
+        gpu=GpuConfig(backend="tensorrt", precision=precision, engines_dir=str(folder)),
+    )
 
 
 def kept_engines(otherwise: Path) -> Path:

@@ -1,4 +1,7 @@
-"""What a supervisor says, made in sight."""
+"""What a supervisor says: made in sight, and read."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from jetstream.messages import Heartbeat, ProcessStatus, Status
 
@@ -21,3 +24,19 @@ def status(*beats: Heartbeat, turn_ns: int = 0, done: tuple[str, ...] = ()) -> S
         ProcessStatus(one.process, "done" if one.process in done else "running", 0, one, 0.1) for one in beats
     )
     return Status(pid=1, wall_ns=0, turn_ns=turn_ns, processes=processes)
+
+
+def frames_flow(status: Status, since: Mapping[str, int] = MappingProxyType({})) -> bool:
+    """Whether every process has handled frames, more than it had; `learn` and `metrics` see none."""
+    at_work = [p for p in status.processes if p.process not in ("learn", "metrics")]
+    return all(p.beat and p.beat.frames > since.get(p.process, 0) for p in at_work)
+
+
+def pids_in(status: Status) -> dict[str, int]:
+    """Of every process that has beaten."""
+    return {p.process: p.beat.pid for p in status.processes if p.beat}
+
+
+def frames_in(status: Status) -> dict[str, int]:
+    """How many each process that has beaten has handled."""
+    return {p.process: p.beat.frames for p in status.processes if p.beat}

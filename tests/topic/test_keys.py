@@ -30,9 +30,8 @@ from jetstream.topic.publisher import AllowList, Topic, bind, open_topic
 from jetstream.topic.zap import ADDRESS, DOMAIN, ZapAuthenticator
 from tests.support.command import Command, free_port
 from tests.support.inside import Inside
-from tests.support.repository import REPOSITORY
+from tests.support.repository import DEMO
 
-DEMO = str(REPOSITORY / "configs" / "demo.toml")
 PATIENCE_S = 10.0
 
 

@@ -11,8 +11,8 @@ from jetstream import startup
 from jetstream.config import load
 from jetstream.config.schema import Config
 from jetstream.runtime.supervisor import Supervisor
-from tests.faults.harness import wait_until
 from tests.support.command import free_port
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture

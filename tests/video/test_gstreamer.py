@@ -25,8 +25,8 @@ from jetstream.stages.capture import capture
 from jetstream.video import gstreamer, gstreamer_process, nvdec
 from jetstream.video.live import NewestFrame
 from jetstream.video.source import is_live, kind_of, shown
-from tests.conftest import REPOSITORY
 from tests.support.defaults import open_source, probe
+from tests.support.repository import REPOSITORY
 
 SMALL = "video/x-raw,width=64,height=48,framerate=25/1"
 launched = pytest.mark.skipif(

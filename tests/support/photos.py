@@ -1,7 +1,18 @@
-"""Several photos of a person, made of one."""
+"""Photos of the two people whose portraits are there, and several made of one."""
+
+from pathlib import Path
 
 import cv2
 import numpy as np
+
+COLLINS, HOPPER = "Eileen Collins", "Grace Hopper"
+
+
+def write_photo(path: Path, image: np.ndarray) -> Path:
+    """`image`, (H, W, 3) uint8 BGR, as a file of a folder that is made; its ending says of which kind."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
+    return path
 
 
 def looks(image: np.ndarray) -> list[np.ndarray]:
