@@ -8,19 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.support.command import Command
 from tests.support.repository import REPOSITORY
 
 pytest_plugins = ["tests.support.commands", "tests.support.peers"]
-
-PIPELINES = frozenset(
-    f"test_{name}.py"
-    for name in (
-        *("as_service", "enroll", "keys", "learner", "lost_gpu", "lost_port", "many_cameras", "secrets"),
-        *("random_restarts", "run", "soak", "watched", "pipeline"),
-        *("cameras", "clock", "disks", "failing", "killed", "starting", "subscribers"),
-    )
-)
-"""These start whole pipelines, which take all processors that they get."""
 
 # What runs the tests in the background may ignore both, and programs inherit that.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -28,11 +19,21 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `-n`, the tests of pipelines run first and one after the other, beside those of one file at a time."""
-    items.sort(key=lambda item: item.path.name not in PIPELINES)
+    """With `-n`, tests of whole pipelines run first and one after the other, beside those of one file at a time.
+
+    A pipeline takes all processors that it gets.
+    """
+    items.sort(key=lambda item: not runs_pipelines(item))
     for item in items:
-        group = "pipelines" if item.path.name in PIPELINES else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group("pipelines" if runs_pipelines(item) else str(item.path)))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    Command.may_run = runs_pipelines(item)
+
+
+def runs_pipelines(item: pytest.Item) -> bool:
+    return item.get_closest_marker("pipeline") is not None
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,6 @@ from jetstream.runners import cuda_driver
 from jetstream.runners.tensorrt import bindings, engine_cache, prepare
 from jetstream.runners.tensorrt.build_protocol import BindingsProbe
 from jetstream.runners.tensorrt.engine_cache import EngineRecipe, fixed
-from tests.support.command import Command
 from tests.support.repository import REPOSITORY
 
 TOPICS = {
@@ -29,11 +28,6 @@ TOPICS = {
     "encodes",
     "GStreamer",
 }
-
-
-@pytest.fixture
-def jetstream(tmp_path, models_dir) -> Command:
-    return Command(tmp_path, models_dir)
 
 
 def test_doctor_prints_every_topic_and_the_choice(jetstream, tmp_path):

@@ -1,4 +1,4 @@
-"""Commands as a user types them: what they print, what bad input gets, and the exit codes."""
+"""Insides as a user types them: what they print, what bad input gets, and the exit codes."""
 
 import json
 import subprocess
@@ -10,13 +10,9 @@ import numpy as np
 import pytest
 
 from tests.support.clips import demo_clip
-from tests.support.command import Command
+from tests.support.command import fails_with
+from tests.support.inside import Inside
 from tests.support.repository import DEFAULT, REPOSITORY
-
-
-@pytest.fixture
-def jetstream(tmp_path: Path, models_dir: Path) -> Command:
-    return Command(tmp_path, models_dir)
 
 
 @pytest.fixture
@@ -43,16 +39,9 @@ def pictures(tmp_path: Path, portraits: dict[str, np.ndarray]) -> dict[str, Path
     return {path.name: path for path in tmp_path.iterdir()}
 
 
-def fails_with(result: "subprocess.CompletedProcess[str]", code: int, *words: str) -> None:
-    assert result.returncode == code, result.stderr
-    assert "Traceback" not in result.stderr
-    for word in words:
-        assert word in result.stderr
-
-
 @pytest.mark.parametrize("kind", ["colour.png", "grey.png", "rgba.png", "deep.png", "turned.jpg"])
 def test_detect_finds_the_face_in_every_kind_of_picture(
-    jetstream: Command, pictures: dict[str, Path], kind: str
+    jetstream: Inside, pictures: dict[str, Path], kind: str
 ) -> None:
     result = jetstream("detect", kind, "--json", "--set", f"models.dir={jetstream.models}")
 
@@ -67,18 +56,18 @@ def test_detect_finds_the_face_in_every_kind_of_picture(
     assert all(x1 < x < x2 and y1 < y < y2 for x, y in face["landmarks"])
 
 
-def test_detect_reports_what_it_can_and_says_what_it_cannot(jetstream: Command, pictures: dict[str, Path]) -> None:
+def test_detect_reports_what_it_can_and_says_what_it_cannot(jetstream: Inside, pictures: dict[str, Path]) -> None:
     names = ("colour.png", "text.jpg", "one.png", "missing.png")
     result = jetstream("detect", *names, "--json", "--set", f"models.dir={jetstream.models}")
 
-    fails_with(result, 2, "text.jpg", "missing.png")
+    fails_with(result, 2, "text.jpg", "missing.png", sentences=2)
     assert [(seen["image"], len(seen["faces"])) for seen in json.loads(result.stdout)] == [
         ("colour.png", 1),
         ("one.png", 0),
     ]
 
 
-def test_picture_of_20000_pixels_a_side_is_refused_before_it_is_read(jetstream: Command, tmp_path: Path) -> None:
+def test_picture_of_20000_pixels_a_side_is_refused_before_it_is_read(jetstream: Inside, tmp_path: Path) -> None:
     from PIL import Image
 
     Image.new("1", (20000, 20000)).save(tmp_path / "huge.png")
@@ -87,7 +76,7 @@ def test_picture_of_20000_pixels_a_side_is_refused_before_it_is_read(jetstream: 
 
 
 def test_train_then_identify_names_the_enrolled_and_nobody_else(
-    jetstream: Command, tmp_path: Path, portraits: dict[str, np.ndarray]
+    jetstream: Inside, tmp_path: Path, portraits: dict[str, np.ndarray]
 ) -> None:
     for name, image in portraits.items():
         cv2.imwrite(str(tmp_path / f"{name.split()[0]}.png"), image)
@@ -119,7 +108,7 @@ def test_train_then_identify_names_the_enrolled_and_nobody_else(
 
 
 def test_empty_faces_folder_makes_everyone_unknown_and_says_so_once(
-    jetstream: Command, pictures: dict[str, Path], tmp_path: Path
+    jetstream: Inside, pictures: dict[str, Path], tmp_path: Path
 ) -> None:
     (tmp_path / "nobody").mkdir()
     result = jetstream(
@@ -132,7 +121,7 @@ def test_empty_faces_folder_makes_everyone_unknown_and_says_so_once(
 
 
 def test_person_without_a_usable_photo_is_named_and_skipped(
-    jetstream: Command, pictures: dict[str, Path], portraits: dict[str, np.ndarray], tmp_path: Path
+    jetstream: Inside, pictures: dict[str, Path], portraits: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
     for name in ("Ada", "Empty Wall"):
         (tmp_path / "faces" / name).mkdir(parents=True)
@@ -146,7 +135,7 @@ def test_person_without_a_usable_photo_is_named_and_skipped(
 
 
 def test_train_tells_of_each_person_in_a_table_and_in_json(
-    jetstream: Command, portraits: dict[str, np.ndarray], tmp_path: Path
+    jetstream: Inside, portraits: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
     for file, image in (
         ("Ada/1.png", portraits["Eileen Collins"]),
@@ -195,7 +184,7 @@ def test_train_tells_of_each_person_in_a_table_and_in_json(
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_2(
-    jetstream: Command, pictures: dict[str, Path], tmp_path: Path, words: tuple[str, ...], sentence: str
+    jetstream: Inside, pictures: dict[str, Path], tmp_path: Path, words: tuple[str, ...], sentence: str
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "notes.txt").write_text("not a video\n")
@@ -206,17 +195,17 @@ def test_bad_input_is_one_sentence_and_exit_2(
     assert len(result.stderr.strip().splitlines()) == 1, result.stderr
 
 
-def test_config_without_a_camera_points_to_the_demo(jetstream: Command, tmp_path: Path) -> None:
+def test_config_without_a_camera_points_to_the_demo(jetstream: Inside, tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text("[detect]\nmin_face_px = 60\n")
 
     fails_with(jetstream("run", "c.toml", sets=True), 2, "no camera", "make demo")
 
 
-def test_unknown_option_is_exit_2(jetstream: Command) -> None:
+def test_unknown_option_is_exit_2(jetstream: Inside) -> None:
     fails_with(jetstream("run", DEFAULT, "--headles"), 2, "--headles")
 
 
-def test_replay_that_cannot_write_its_events_says_so(jetstream: Command, tmp_path: Path) -> None:
+def test_replay_that_cannot_write_its_events_says_so(jetstream: Inside, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     words = ("replay", "demo", "--out", "file/e.jsonl", "--set", f"models.dir={jetstream.models}")
 
@@ -233,7 +222,7 @@ def test_replay_that_cannot_write_its_events_says_so(jetstream: Command, tmp_pat
     ],
 )
 def test_replay_that_cannot_go_well_leaves_what_was_there(
-    jetstream: Command, tmp_path: Path, words: tuple[str, ...], sentence: str
+    jetstream: Inside, tmp_path: Path, words: tuple[str, ...], sentence: str
 ) -> None:
     before = demo_clip(tmp_path / "clip.mp4", frames=3).read_bytes()
     (tmp_path / "e.jsonl").write_text("earlier\n")
@@ -244,7 +233,7 @@ def test_replay_that_cannot_go_well_leaves_what_was_there(
     assert (tmp_path / "e.jsonl").read_text() == "earlier\n"
 
 
-def test_replay_without_a_file_for_its_events_prints_them(jetstream: Command, tmp_path: Path) -> None:
+def test_replay_without_a_file_for_its_events_prints_them(jetstream: Inside, tmp_path: Path) -> None:
     demo_clip(tmp_path / "clip.mp4", frames=3)
     result = jetstream("replay", "clip.mp4", "--set", f"models.dir={jetstream.models}")
 
@@ -252,7 +241,7 @@ def test_replay_without_a_file_for_its_events_prints_them(jetstream: Command, tm
     assert [json.loads(line)["frame_id"] for line in result.stdout.splitlines()] == [0, 1, 2]
 
 
-def test_explained_replay_says_why_each_track_bears_its_name(jetstream: Command, tmp_path: Path) -> None:
+def test_explained_replay_says_why_each_track_bears_its_name(jetstream: Inside, tmp_path: Path) -> None:
     demo_clip(tmp_path / "clip.mp4", frames=30)
     models = ("--set", f"models.dir={jetstream.models}", "--faces", "demo")
     to_file = jetstream("replay", "clip.mp4", "--explain", "--out", "e.jsonl", *models)
@@ -274,19 +263,19 @@ def test_explained_replay_says_why_each_track_bears_its_name(jetstream: Command,
     assert all(track["votes"][0]["name"] == "Eileen Collins" for track in shown)
 
 
-def test_faces_folder_that_is_not_there_is_a_mistake_when_it_is_named(jetstream: Command) -> None:
+def test_faces_folder_that_is_not_there_is_a_mistake_when_it_is_named(jetstream: Inside) -> None:
     fails_with(jetstream("train", "--faces", "nobody-here"), 2, "--faces nobody-here: no such folder")
     too_long = "x" * 300  # as a folder that may not be entered: Path.is_dir() raises
     fails_with(jetstream("train", "--faces", too_long), 2, f"--faces {too_long}: no such folder")
 
 
-def test_models_folder_that_cannot_be_made_is_one_sentence(jetstream: Command, tmp_path: Path) -> None:
+def test_models_folder_that_cannot_be_made_is_one_sentence(jetstream: Inside, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     fails_with(jetstream("models", "--dir", "file/models"), 2, "file/models")
 
 
-def test_check_prints_what_is_in_effect_without_passwords(jetstream: Command, tmp_path: Path) -> None:
+def test_check_prints_what_is_in_effect_without_passwords(jetstream: Inside, tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text('[[cameras]]\nname = "a"\nsource = "demo"\n[detect]\npreset = "accurate"\n')
     shown = jetstream("check", "c.toml", "--set", "recognize.faces=:cat:", sets=True)
     (tmp_path / "d.toml").write_text(
@@ -302,7 +291,7 @@ def test_check_prints_what_is_in_effect_without_passwords(jetstream: Command, tm
     assert "***@127.0.0.1" in masked.stdout
 
 
-def test_help_and_version_read_well(jetstream: Command) -> None:
+def test_help_and_version_read_well(jetstream: Inside) -> None:
     top = jetstream("--help")
 
     for command in (
@@ -325,7 +314,7 @@ def test_help_and_version_read_well(jetstream: Command) -> None:
     assert jetstream("--version").stdout == "jetstream 0.1.0\n"
 
 
-def test_truncated_video_is_processed_up_to_the_damage_and_said(jetstream: Command, tmp_path: Path) -> None:
+def test_truncated_video_is_processed_up_to_the_damage_and_said(jetstream: Inside, tmp_path: Path) -> None:
     whole = demo_clip(tmp_path / "whole.mkv", frames=60)
     (tmp_path / "cut.mkv").write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.6)])
 
@@ -346,7 +335,7 @@ def test_headless_opencv_is_the_one_in_use() -> None:
     assert "NONE" in shown
 
 
-def test_missing_libgl_is_one_sentence_with_the_remedy(jetstream: Command, tmp_path: Path) -> None:
+def test_missing_libgl_is_one_sentence_with_the_remedy(jetstream: Inside, tmp_path: Path) -> None:
     """The other OpenCV wheel's own words, from a stand-in for it."""
     (tmp_path / "cv2.py").write_text(
         'raise ImportError("libGL.so.1: cannot open shared object file: No such file or directory")'

@@ -79,6 +79,7 @@ def private(path: Path, text: str) -> Path:
     return path
 
 
+@pytest.mark.pipeline
 def test_passwords_are_in_nothing_that_a_real_pipeline_leaves_or_shows(
     tmp_path: Path, models_dir: Path, cameras: Cameras, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +160,7 @@ def commands_of(pid: int) -> list[bytes]:
     return [Path(f"/proc/{p.pid}/{file}").read_bytes() for p in processes for file in ("cmdline", "comm", "stat")]
 
 
+@pytest.mark.pipeline
 def test_password_on_the_command_line_is_warned_of(tmp_path: Path, models_dir: Path, cameras: Cameras) -> None:
     jetstream = Command(tmp_path, models_dir)
     words = ("run", str(REPOSITORY / "configs/demo.toml"), "--headless", "--duration", "0.5")

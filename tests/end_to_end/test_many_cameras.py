@@ -17,6 +17,8 @@ from tests.support.command import Command
 from tests.support.defaults import video_sink
 from tests.support.event_lines import lines_of
 
+pytestmark = pytest.mark.pipeline
+
 CAMERAS = [f"c{number}" for number in range(8)]
 FPS, FRAMES = 15, 75
 QUEUE_FRAMES = 4

@@ -16,6 +16,8 @@ from tests.support.command import Command
 from tests.support.event_lines import lines_of
 from tests.support.repository import DEFAULT
 
+pytestmark = pytest.mark.pipeline
+
 FRAMES = 60
 KILLS = 3
 

@@ -16,18 +16,16 @@ import zmq
 
 from jetstream.messages import Status
 from tests.support.clips import demo_clip
-from tests.support.command import Command, children_of, segments_of
+from tests.support.command import children_of, segments_of
 from tests.support.event_lines import events_in, lines_of
+from tests.support.inside import Inside
 from tests.support.repository import DEFAULT, DEMO, REPOSITORY
 from tests.support.statuses import frames_flow
 
-
-@pytest.fixture
-def jetstream(tmp_path: Path, models_dir: Path) -> Command:
-    return Command(tmp_path, models_dir)
+pytestmark = pytest.mark.pipeline
 
 
-def test_demo_is_found_followed_named_and_recorded(jetstream: Command, tmp_path: Path) -> None:
+def test_demo_is_found_followed_named_and_recorded(jetstream: Inside, tmp_path: Path) -> None:
     words = ("--headless", "--record", "rec", "--duration", "8")
     result = jetstream("run", DEMO, *words, sets=True)
 
@@ -42,7 +40,7 @@ def test_demo_is_found_followed_named_and_recorded(jetstream: Command, tmp_path:
     assert video.stat().st_mode & 0o077 == 0
 
 
-def test_run_of_every_frame_writes_the_events_of_replay(jetstream: Command, tmp_path: Path) -> None:
+def test_run_of_every_frame_writes_the_events_of_replay(jetstream: Inside, tmp_path: Path) -> None:
     clip = demo_clip(tmp_path / "clip.mp4", frames=60)
     common = ("--faces", "demo")
 
@@ -63,7 +61,7 @@ def test_run_of_every_frame_writes_the_events_of_replay(jetstream: Command, tmp_
     assert any(track["name"] == "Eileen Collins" for event in expected for track in event["tracks"])
 
 
-def test_several_files_of_other_lengths_and_sizes_are_each_done_in_full(jetstream: Command, tmp_path: Path) -> None:
+def test_several_files_of_other_lengths_and_sizes_are_each_done_in_full(jetstream: Inside, tmp_path: Path) -> None:
     long = demo_clip(tmp_path / "long.mp4", frames=40)
     short = demo_clip(tmp_path / "short.mp4", frames=12)
     pictures = tmp_path / "pictures"
@@ -85,7 +83,7 @@ def test_several_files_of_other_lengths_and_sizes_are_each_done_in_full(jetstrea
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_stop_signal_ends_all_within_6_s_and_leaves_nothing(
-    jetstream: Command, tmp_path: Path, stop: signal.Signals
+    jetstream: Inside, tmp_path: Path, stop: signal.Signals
 ) -> None:
     with jetstream.running(DEMO, "--headless", "--record", "rec") as process:
         time.sleep(1)
@@ -104,7 +102,7 @@ def test_stop_signal_ends_all_within_6_s_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("stage", ["capture.demo", "detect", "track", "recognize", "record", "publish", "learn"])
-def test_killed_stage_is_back_within_3_s_and_the_others_never_stop(jetstream: Command, stage: str) -> None:
+def test_killed_stage_is_back_within_3_s_and_the_others_never_stop(jetstream: Inside, stage: str) -> None:
     with jetstream.running(DEMO, "--headless", "--record", "rec") as process:
         before = jetstream.wait(lambda status: status.processes[0].beat is not None, process)
         pids = {p.process: p.beat.pid for p in before.processes if p.beat}
@@ -127,7 +125,7 @@ def test_killed_stage_is_back_within_3_s_and_the_others_never_stop(jetstream: Co
         assert all(p.beat and p.beat.pid == pids[p.process] for p in later.processes if p.process != stage)
 
 
-def test_stage_that_ends_by_itself_or_is_told_to_from_outside_is_started_again(jetstream: Command) -> None:
+def test_stage_that_ends_by_itself_or_is_told_to_from_outside_is_started_again(jetstream: Inside) -> None:
     """Its readers must not take it for the end of the run."""
     with jetstream.running(DEMO, "--headless") as process:
         status = jetstream.wait(frames_flow, process)
@@ -143,7 +141,7 @@ def test_stage_that_ends_by_itself_or_is_told_to_from_outside_is_started_again(j
     assert {p.process for p in later.processes if p.restarts} == {"detect"}
 
 
-def test_hung_stage_falls_silent_and_is_replaced(jetstream: Command) -> None:
+def test_hung_stage_falls_silent_and_is_replaced(jetstream: Inside) -> None:
     with jetstream.running(DEMO, "--headless", "--set", "pipeline.heartbeat_timeout_s=1.5") as process:
         status = jetstream.wait(frames_flow, process)
         (pid,) = (p.beat.pid for p in status.processes if p.process == "recognize" and p.beat)
@@ -158,7 +156,7 @@ def test_hung_stage_falls_silent_and_is_replaced(jetstream: Command) -> None:
     assert not Path(f"/proc/{pid}").exists()
 
 
-def test_stage_that_keeps_failing_ends_the_run_with_exit_1(jetstream: Command) -> None:
+def test_stage_that_keeps_failing_ends_the_run_with_exit_1(jetstream: Inside) -> None:
     with jetstream.running(DEMO, "--headless", "--set", "pipeline.restarts=1") as process:
         killed: set[int] = set()
         deadline_s = time.monotonic() + 30
@@ -177,7 +175,7 @@ def test_stage_that_keeps_failing_ends_the_run_with_exit_1(jetstream: Command) -
     assert segments_of(process.pid) == []
 
 
-def test_record_folder_that_cannot_be_written_is_one_sentence(jetstream: Command, tmp_path: Path) -> None:
+def test_record_folder_that_cannot_be_written_is_one_sentence(jetstream: Inside, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     result = jetstream("run", DEMO, "--headless", "--record", "file/rec", sets=True)
 
@@ -185,7 +183,7 @@ def test_record_folder_that_cannot_be_written_is_one_sentence(jetstream: Command
     assert "record.dir: file/rec: Not a directory; name a folder that can be written" in result.stderr
 
 
-def test_every_frame_of_a_camera_is_refused(jetstream: Command) -> None:
+def test_every_frame_of_a_camera_is_refused(jetstream: Inside) -> None:
     words = ("--source", "rtsp://127.0.0.1:9/s", "--pace", "every-frame", "--headless")
     result = jetstream("run", DEFAULT, *words, sets=True)
 
@@ -194,7 +192,7 @@ def test_every_frame_of_a_camera_is_refused(jetstream: Command) -> None:
 
 
 @pytest.mark.faults  # minutes; test_random_restarts kills stages in every run
-def test_stage_killed_in_every_frame_pace_loses_no_frame(jetstream: Command, tmp_path: Path) -> None:
+def test_stage_killed_in_every_frame_pace_loses_no_frame(jetstream: Inside, tmp_path: Path) -> None:
     clip = demo_clip(tmp_path / "clip.mp4", frames=240)
     slow = ("--set", "detect.preset=accurate", "--set", "detect.min_face_px=14")  # so that there is time to kill
     words = (
@@ -216,7 +214,7 @@ def test_stage_killed_in_every_frame_pace_loses_no_frame(jetstream: Command, tmp
 
 
 def test_killed_supervisor_leaves_no_process_and_the_next_run_sweeps_its_memory(
-    jetstream: Command, tmp_path: Path
+    jetstream: Inside, tmp_path: Path
 ) -> None:
     with jetstream.running(DEMO, "--headless", "--record", "rec") as process:
         time.sleep(3)
@@ -236,7 +234,7 @@ def test_killed_supervisor_leaves_no_process_and_the_next_run_sweeps_its_memory(
     assert segments_of(process.pid) == []
 
 
-def test_second_run_in_the_same_folder_is_refused(jetstream: Command) -> None:
+def test_second_run_in_the_same_folder_is_refused(jetstream: Inside) -> None:
     with jetstream.running(DEMO, "--headless", "--set", "publish.enabled=false") as process:
         second = jetstream("run", DEMO, "--headless", "--duration", "1", sets=True)
 
@@ -244,7 +242,7 @@ def test_second_run_in_the_same_folder_is_refused(jetstream: Command) -> None:
     assert f"another jetstream runs here (pid {process.pid}); stop it, or set pipeline.run_dir" in second.stderr
 
 
-def test_endpoint_in_use_is_one_sentence(jetstream: Command) -> None:
+def test_endpoint_in_use_is_one_sentence(jetstream: Inside) -> None:
     with zmq.Context() as context, context.socket(zmq.PUB) as squatter:
         squatter.bind(jetstream.endpoint)
         result = jetstream("run", DEMO, "--headless", "--duration", "1", sets=True)
@@ -255,7 +253,7 @@ def test_endpoint_in_use_is_one_sentence(jetstream: Command) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_full_shared_memory_is_one_sentence_before_anything_starts(jetstream: Command) -> None:
+def test_full_shared_memory_is_one_sentence_before_anything_starts(jetstream: Inside) -> None:
     words = (
         "--set",
         "cameras.demo.max_width=16384",
@@ -271,7 +269,7 @@ def test_full_shared_memory_is_one_sentence_before_anything_starts(jetstream: Co
     assert "Traceback" not in result.stderr
 
 
-def test_subscriber_of_the_readme_works_with_pyzmq_and_msgpack_alone(jetstream: Command, tmp_path: Path) -> None:
+def test_subscriber_of_the_readme_works_with_pyzmq_and_msgpack_alone(jetstream: Inside, tmp_path: Path) -> None:
     readme = (REPOSITORY / "README.md").read_text()
     program = readme.split("<!-- subscriber -->")[1].split("```python\n")[1].split("```")[0]
     assert len(program.strip().splitlines()) == 10
@@ -295,7 +293,7 @@ def first_lines(script: Path) -> list[str]:
     return lines
 
 
-def test_subscriber_with_a_key_of_the_readme_works_too(jetstream: Command, tmp_path: Path) -> None:
+def test_subscriber_with_a_key_of_the_readme_works_too(jetstream: Inside, tmp_path: Path) -> None:
     readme = (REPOSITORY / "README.md").read_text()
     program = readme.split("<!-- subscriber with a key -->")[1].split("```python\n")[1].split("```")[0]
     server = jetstream("keys", "new").stdout.strip()
@@ -310,7 +308,7 @@ def test_subscriber_with_a_key_of_the_readme_works_too(jetstream: Command, tmp_p
     assert any("Eileen Collins" in line for line in lines), lines
 
 
-def test_topic_has_a_gapless_sequence_in_one_epoch(jetstream: Command) -> None:
+def test_topic_has_a_gapless_sequence_in_one_epoch(jetstream: Inside) -> None:
     with jetstream.running(DEMO, "--headless"), zmq.Context() as context, context.socket(zmq.SUB) as socket:
         socket.connect(jetstream.endpoint)
         socket.subscribe(b"detections.demo")
@@ -322,7 +320,7 @@ def test_topic_has_a_gapless_sequence_in_one_epoch(jetstream: Command) -> None:
     assert {"schema", "camera", "frame_id", "pts_s", "captured_ns", "wall", "tracks"} < set(bodies[0])
 
 
-def test_subscribe_and_top_show_a_running_pipeline(jetstream: Command) -> None:
+def test_subscribe_and_top_show_a_running_pipeline(jetstream: Inside) -> None:
     with jetstream.running(DEMO, "--headless"):
         top = jetstream("top", "--once", "--set", f"pipeline.run_dir={jetstream.run_dir}")
         command = [sys.executable, "-m", "jetstream.cli", "subscribe", jetstream.endpoint, "--json"]
@@ -340,7 +338,7 @@ def test_subscribe_and_top_show_a_running_pipeline(jetstream: Command) -> None:
     assert event["camera"] == "demo"
 
 
-def test_one_stage_can_be_run_by_hand_beside_the_others(jetstream: Command) -> None:
+def test_one_stage_can_be_run_by_hand_beside_the_others(jetstream: Inside) -> None:
     settings = ("--headless", "--set", 'pipeline.without=["detect"]', "--set", "publish.enabled=true")
     with jetstream.running(DEMO, *settings) as process:
         command = [sys.executable, "-m", "jetstream.cli", "run", DEMO, "--stage", "detect", *jetstream.sets]

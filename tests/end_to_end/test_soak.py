@@ -57,6 +57,7 @@ def test_slope_is_of_most_pairs() -> None:
     assert slope([1], [5]) == 0
 
 
+@pytest.mark.pipeline
 def test_soak_of_seconds_is_flat_and_drawn(
     tmp_path: Path, models_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

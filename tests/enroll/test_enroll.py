@@ -42,14 +42,11 @@ COLLINS_AT, HOPPER_AT = "330,330", "955,410"  # px in the demo's first second
 
 
 @pytest.fixture
-def jetstream(tmp_path: Path, models_dir: Path, portraits: dict[str, np.ndarray]) -> Inside:
+def jetstream(tmp_path: Path, own_models: Path, portraits: dict[str, np.ndarray]) -> Inside:
     """With models of its own, since a gallery is kept beside them, and both portraits as files."""
-    (tmp_path / "models").mkdir()
-    for path in models_dir.glob("*.onnx"):
-        (tmp_path / "models" / path.name).hardlink_to(path)
     for name, image in portraits.items():
         cv2.imwrite(str(tmp_path / f"{name.split()[1].lower()}.png"), image)
-    return Inside(tmp_path, tmp_path / "models")
+    return Inside(tmp_path, own_models)
 
 
 @pytest.fixture
@@ -406,6 +403,7 @@ def names_until(jetstream: Inside, name: str, timeout_s: float = 40.0) -> bool:
     return any(track.name == name for event in events(jetstream, timeout_s) for track in event.tracks)
 
 
+@pytest.mark.pipeline
 def test_unknown_who_walks_by_is_enrolled_from_the_running_pipeline_which_then_knows_her(jetstream: Inside) -> None:
     """The demo knows Collins; Hopper passes unknown, is enrolled by her track, and is named while it runs."""
     with jetstream.running(DEMO, "--headless"):

@@ -5,7 +5,6 @@ import itertools
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
@@ -28,7 +27,8 @@ from jetstream.gallery import store, train
 from jetstream.gallery import strangers as background
 from jetstream.vision.recognition.classifier import Answer, Classifier
 from tests.support import defaults
-from tests.support.command import Command
+from tests.support.command import fails_with
+from tests.support.inside import Inside
 from tests.support.photos import COLLINS, HOPPER, looks
 from tests.support.repository import REPOSITORY
 
@@ -473,11 +473,8 @@ def test_chart_of_the_same_answers_is_the_same() -> None:
 
 
 @pytest.fixture
-def jetstream(tmp_path: Path, models_dir: Path) -> Command:
-    for name in ("pnet", "rnet", "onet", "embedder"):
-        (tmp_path / "models").mkdir(exist_ok=True)
-        shutil.copy(models_dir / f"{name}.onnx", tmp_path / "models")
-    return Command(tmp_path, tmp_path / "models")
+def jetstream(tmp_path: Path, own_models: Path) -> Inside:
+    return Inside(tmp_path, own_models)
 
 
 @pytest.fixture
@@ -491,13 +488,13 @@ def faces(tmp_path: Path, portraits: dict[str, np.ndarray]) -> Path:
     return tmp_path / "faces"
 
 
-def evaluated(jetstream: Command, *words: str) -> dict:
+def evaluated(jetstream: Inside, *words: str) -> dict:
     result = jetstream("evaluate", "--json", *words, sets=True)
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)
 
 
-def test_gallery_alone_is_cross_validated(jetstream: Command, faces: Path) -> None:
+def test_gallery_alone_is_cross_validated(jetstream: Inside, faces: Path) -> None:
     told = evaluated(jetstream)
 
     stored = store.read(train.gallery_dir(faces, jetstream.models))
@@ -519,7 +516,7 @@ def test_gallery_alone_is_cross_validated(jetstream: Command, faces: Path) -> No
     assert not (jetstream.folder / "evaluation.html").exists()
 
 
-def test_table_and_report_are_made(jetstream: Command, faces: Path) -> None:
+def test_table_and_report_are_made(jetstream: Inside, faces: Path) -> None:
     result = jetstream("evaluate", sets=True)
     report = jetstream.folder / "evaluation.html"
 
@@ -534,7 +531,7 @@ def test_table_and_report_are_made(jetstream: Command, faces: Path) -> None:
 
 
 def test_folder_is_asked_and_enrolled_photos_are_left_out(
-    jetstream: Command, faces: Path, portraits: dict[str, np.ndarray]
+    jetstream: Inside, faces: Path, portraits: dict[str, np.ndarray]
 ) -> None:
     test = faces.parent / "test"
     shutil.rmtree(faces / HOPPER)
@@ -564,7 +561,7 @@ def test_folder_is_asked_and_enrolled_photos_are_left_out(
     assert (jetstream.folder / "report.html").exists()
 
 
-def test_one_person_alone_is_measured_with_invented_strangers(jetstream: Command, faces: Path) -> None:
+def test_one_person_alone_is_measured_with_invented_strangers(jetstream: Inside, faces: Path) -> None:
     shutil.rmtree(faces / HOPPER)
     told = evaluated(jetstream)
 
@@ -574,7 +571,7 @@ def test_one_person_alone_is_measured_with_invented_strangers(jetstream: Command
     assert any("invented" in note for note in told["notes"])
 
 
-def test_video_with_truth_goes_through_the_pipeline(jetstream: Command, faces: Path, portraits: dict) -> None:
+def test_video_with_truth_goes_through_the_pipeline(jetstream: Inside, faces: Path, portraits: dict) -> None:
     write_video(jetstream.folder / "clip.avi", portraits)
     shutil.rmtree(faces / HOPPER)
     shots = {"size": [1024, 512], "shots": [{"first": 0, "last": 19, "left": COLLINS, "right": HOPPER}]}
@@ -604,16 +601,7 @@ def write_video(path: Path, portraits: dict[str, np.ndarray]) -> None:
     writer.release()
 
 
-def fails_with(result: "subprocess.CompletedProcess[str]", *words: str) -> None:
-    assert result.returncode == 2, result.stderr
-    lines = [line for line in result.stderr.splitlines() if line.startswith("jetstream: ")]
-    assert len(lines) == 1
-    assert "Traceback" not in result.stderr
-    for word in words:
-        assert word in lines[0]
-
-
-def test_bad_input_is_one_sentence(jetstream: Command, faces: Path) -> None:
+def test_bad_input_is_one_sentence(jetstream: Inside, faces: Path) -> None:
     folder = jetstream.folder
     (folder / "nobody").mkdir()
     (folder / "hollow" / "Ada").mkdir(parents=True)
@@ -621,47 +609,47 @@ def test_bad_input_is_one_sentence(jetstream: Command, faces: Path) -> None:
     (folder / "clip.avi").write_bytes(b"no video")
     (folder / "truth.json").write_text("{")
 
-    fails_with(jetstream("evaluate", "--faces", "missing", sets=True), "--faces missing: no such folder")
-    fails_with(jetstream("evaluate", "--faces", "nobody", sets=True), "nobody to know")
-    fails_with(jetstream("evaluate", "--test", "missing", sets=True), "--test missing: no such folder or video")
-    fails_with(jetstream("evaluate", "--test", "hollow", sets=True), "--test hollow: no picture in it")
-    fails_with(jetstream("evaluate", "--test", "others", sets=True), "nobody of the gallery", "Somebody")
-    fails_with(jetstream("evaluate", "--test", "clip.avi", sets=True), "a video needs --truth")
-    fails_with(jetstream("evaluate", "--truth", "truth.json", sets=True), "give --test VIDEO")
-    fails_with(jetstream("evaluate", "--test", "clip.avi", "--truth", "truth.json", sets=True), "clip.avi")
-    fails_with(jetstream("evaluate", "--out", "missing/report.html", sets=True), "make it first")
+    fails_with(jetstream("evaluate", "--faces", "missing", sets=True), 2, "--faces missing: no such folder")
+    fails_with(jetstream("evaluate", "--faces", "nobody", sets=True), 2, "nobody to know")
+    fails_with(jetstream("evaluate", "--test", "missing", sets=True), 2, "--test missing: no such folder or video")
+    fails_with(jetstream("evaluate", "--test", "hollow", sets=True), 2, "--test hollow: no picture in it")
+    fails_with(jetstream("evaluate", "--test", "others", sets=True), 2, "nobody of the gallery", "Somebody")
+    fails_with(jetstream("evaluate", "--test", "clip.avi", sets=True), 2, "a video needs --truth")
+    fails_with(jetstream("evaluate", "--truth", "truth.json", sets=True), 2, "give --test VIDEO")
+    fails_with(jetstream("evaluate", "--test", "clip.avi", "--truth", "truth.json", sets=True), 2, "clip.avi")
+    fails_with(jetstream("evaluate", "--out", "missing/report.html", sets=True), 2, "make it first")
     for out in (".", "..", "nobody"):
-        fails_with(jetstream("evaluate", "--out", out, sets=True), f"--out {out}: it is a folder")
+        fails_with(jetstream("evaluate", "--out", out, sets=True), 2, f"--out {out}: it is a folder")
     words = ("evaluate", "--test", "clip.avi", "--truth", "truth.json", "--out", "truth.json")
-    fails_with(jetstream(*words, sets=True), "--out truth.json: the report can't take the place of this")
+    fails_with(jetstream(*words, sets=True), 2, "--out truth.json: the report can't take the place of this")
     assert (folder / "truth.json").read_text() == "{"
     shutil.copy(faces / COLLINS / "0.png", folder / "nobody")
     fails_with(
-        jetstream("evaluate", "--test", "nobody", sets=True), "--test nobody: 1 picture lies in no person's folder"
+        jetstream("evaluate", "--test", "nobody", sets=True), 2, "--test nobody: 1 picture lies in no person's folder"
     )
 
 
-def test_truth_that_does_not_match_is_one_sentence(jetstream: Command, faces: Path, portraits: dict) -> None:
+def test_truth_that_does_not_match_is_one_sentence(jetstream: Inside, faces: Path, portraits: dict) -> None:
     write_video(jetstream.folder / "clip.avi", portraits)
     told = jetstream.folder / "truth.json"
     words = ("evaluate", "--test", "clip.avi", "--truth", "truth.json")
 
-    fails_with(jetstream(*words, sets=True), "truth.json: can't be read")
+    fails_with(jetstream(*words, sets=True), 2, "truth.json: can't be read")
     told.write_text("{")
-    fails_with(jetstream(*words, sets=True), "truth.json", "expected")
+    fails_with(jetstream(*words, sets=True), 2, "truth.json", "expected")
     told.write_text(json.dumps([box_truth(700, **{COLLINS: 50})]))
-    fails_with(jetstream(*words, sets=True), "frames 700 to 700, the video has 0 to 19")
+    fails_with(jetstream(*words, sets=True), 2, "frames 700 to 700, the video has 0 to 19")
     told.write_text(json.dumps([box_truth(1, Ada=50)]))
-    fails_with(jetstream(*words, sets=True), "nobody of the gallery is in it (Ada)")
+    fails_with(jetstream(*words, sets=True), 2, "nobody of the gallery is in it (Ada)")
     told.write_text(json.dumps([box_truth(1, **{COLLINS: 5000})]))
-    fails_with(jetstream(*words, sets=True), "no face of this video lies where")
+    fails_with(jetstream(*words, sets=True), 2, "no face of this video lies where")
 
 
 # ---- on real faces
 
 
 def test_real_people_are_measured_as_a_plain_loop_measures_them(
-    jetstream: Command, data_dir: Path, tmp_path: Path
+    jetstream: Inside, data_dir: Path, tmp_path: Path
 ) -> None:
     people = sorted((data_dir / "lfw10x10").iterdir())
     for number, folder in itertools.product(range(6), people[:4]):
@@ -685,7 +673,7 @@ def test_real_people_are_measured_as_a_plain_loop_measures_them(
     assert right >= 0.9 * len(names)
 
 
-def test_real_video_is_counted_as_a_plain_loop_counts_it(jetstream: Command, data_dir: Path) -> None:
+def test_real_video_is_counted_as_a_plain_loop_counts_it(jetstream: Inside, data_dir: Path) -> None:
     shots = json.loads((data_dir / "video" / "friends_dev.json").read_text()) | {"inside": [60, 1090]}
     (jetstream.folder / "truth.json").write_text(json.dumps(shots))
     clip, refs = str(data_dir / "video" / "friends_dev.mp4"), str(data_dir / "friends_refs")

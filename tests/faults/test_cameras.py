@@ -23,6 +23,8 @@ from tests.support.command import free_port
 from tests.support.serving import Quiet, serving
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.pipeline
+
 CONFIG = """
 [[cameras]]
 name = "street"

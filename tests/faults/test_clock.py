@@ -13,6 +13,8 @@ from tests.faults.harness import Ear, Faulty, Tell, left_behind, played, stop
 from tests.support.repository import DEMO
 from tests.support.statuses import frames_flow
 
+pytestmark = pytest.mark.pipeline
+
 
 @pytest.mark.faults
 @pytest.mark.parametrize("jump_s", [3600, -3600])

@@ -13,6 +13,8 @@ from tests.support.repository import DEMO
 from tests.support.statuses import frames_flow
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.pipeline
+
 INJECT = str(Path(__file__).parent / "inject")
 LIMIT_MB = 600
 

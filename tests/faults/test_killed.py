@@ -14,7 +14,7 @@ from tests.support.repository import DEMO
 from tests.support.statuses import frames_flow
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.pipeline]
 
 TWO = Path(DEMO).read_text() + '[[cameras]]\nname = "second"\nsource = "demo"\nloop = true\n'
 STAGES = [

@@ -17,6 +17,8 @@ from tests.support.repository import DEMO
 from tests.support.statuses import frames_flow
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.pipeline
+
 MOMENTS_S = (0.02, 0.1, 0.3, 0.6, 0.9, 1.2, 1.6, 2.0, 2.5, 3.0, 4.0)
 
 

@@ -11,6 +11,8 @@ from tests.support.repository import DEMO
 from tests.support.statuses import frames_flow
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.pipeline
+
 MANY = 100
 
 

@@ -13,6 +13,8 @@ from jetstream.runtime.counters import drops_by_reason
 from tests.support.command import Command
 from tests.support.repository import DEMO
 
+pytestmark = pytest.mark.pipeline
+
 
 def pids(status: Status) -> dict[str, int]:
     return {process.process: process.beat.pid for process in status.processes if process.beat}

@@ -9,6 +9,7 @@ import pytest
 from jetstream.errors import UserError
 from jetstream.gallery import audit
 from tests.support.inside import Inside
+from tests.support.photos import write_photo
 
 
 def add_many(folder: Path, count: int) -> None:
@@ -64,27 +65,21 @@ def test_file_that_cannot_be_read_is_not_taken_for_nothing_done(tmp_path: Path) 
         list(audit.lines(tmp_path))
 
 
-def test_commands_leave_their_lines(tmp_path: Path, models_dir: Path, portraits: dict) -> None:
-    import cv2
-
-    models = tmp_path / "models"
-    models.mkdir()
-    for path in models_dir.glob("*.onnx"):
-        (models / path.name).symlink_to(path)
-    jetstream = Inside(tmp_path, models)
+def test_commands_leave_their_lines(tmp_path: Path, own_models: Path, portraits: dict) -> None:
+    jetstream = Inside(tmp_path, own_models)
     (tmp_path / "faces").mkdir()
     for name, picture in portraits.items():
-        cv2.imwrite(str(tmp_path / f"{name}.png"), picture)
+        write_photo(tmp_path / f"{name}.png", picture)
         assert jetstream("enroll", name, "--from", f"{name}.png", sets=True).returncode == 0
     assert jetstream("rename", "Grace Hopper", "Amazing Grace", sets=True).returncode == 0
     assert jetstream("evaluate", sets=True).returncode == 0
     assert jetstream("forget", "Amazing Grace", "--yes", sets=True).returncode == 0
 
-    lines = list(audit.lines(models))
+    lines = list(audit.lines(own_models))
     of_grace = [line.what for line in lines if line.is_about("Amazing Grace")]
     assert of_grace == ["rename", "learn", "forget", "unlearn"]
     assert [line.what for line in lines if line.is_about("Grace Hopper")] == ["enroll", "learn", "rename", "unlearn"]
     assert [line.what for line in lines if not line.person] == ["export"]
     shown = jetstream("audit", "Grace Hopper", sets=True).stdout.splitlines()
     assert [line.split()[2] for line in shown] == ["enroll", "learn", "rename", "unlearn"]
-    assert b"Grace" not in (models / audit.FILE).read_bytes()
+    assert b"Grace" not in (own_models / audit.FILE).read_bytes()

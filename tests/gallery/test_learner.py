@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-import cv2
 import msgpack
 import numpy as np
 import psutil
@@ -19,36 +18,23 @@ from jetstream.gallery import photos
 from jetstream.gallery import train as gallery
 from jetstream.stages.learn import PhotoWatcher
 from tests.support.command import Command
-from tests.support.photos import COLLINS, HOPPER
+from tests.support.inside import Inside
+from tests.support.photos import COLLINS, HOPPER, write_photo
 from tests.support.repository import DEMO
+from tests.support.waiting import PATIENCE_S, wait_until
 
 OFTEN = ("--set", "recognize.watch_s=0.2")
 
 
 @pytest.fixture
-def jetstream(tmp_path: Path, models_dir: Path, portraits: dict[str, np.ndarray]) -> Command:
+def jetstream(tmp_path: Path, own_models: Path, portraits: dict[str, np.ndarray]) -> Inside:
     """Models of its own, and a faces folder with one of the demo's two people."""
-    (tmp_path / "models").mkdir()
-    for path in models_dir.glob("*.onnx"):
-        (tmp_path / "models" / path.name).hardlink_to(path)
-    put(tmp_path / "faces" / COLLINS / "1.png", portraits[COLLINS])
-    return Command(tmp_path, tmp_path / "models")
-
-
-def put(path: Path, image: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
+    write_photo(tmp_path / "faces" / COLLINS / "1.png", portraits[COLLINS])
+    return Inside(tmp_path, own_models)
 
 
 def sha256_in_use(jetstream: Command) -> str:
     return gallery.load(jetstream.folder / "faces", jetstream.models).sha256
-
-
-def wait(until: Callable[[], object], timeout_s: float = 30.0) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not until():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.05)
 
 
 @contextmanager
@@ -56,7 +42,7 @@ def subscriber(jetstream: Command, topic: bytes) -> Iterator["zmq.Socket[bytes]"
     with zmq.Context() as context, context.socket(zmq.SUB) as socket:
         socket.connect(jetstream.endpoint)
         socket.subscribe(topic)
-        socket.set(zmq.RCVTIMEO, 30_000)
+        socket.set(zmq.RCVTIMEO, int(PATIENCE_S * 1000))
         yield socket
 
 
@@ -84,17 +70,18 @@ def names_in(body: dict) -> set[str | None]:
     return {track["name"] for track in body["tracks"]}
 
 
+@pytest.mark.pipeline
 def test_photos_put_in_while_it_runs_are_learnt_told_and_named(
     jetstream: Command, portraits: dict[str, np.ndarray]
 ) -> None:
     with subscriber(jetstream, b"gallery") as galleries, run(jetstream, *OFTEN):
         at_start = next_gallery(galleries)
         assert at_start["hash"] == sha256_in_use(jetstream)
-        put(jetstream.folder / "faces" / HOPPER / "1.png", portraits[HOPPER])
+        write_photo(jetstream.folder / "faces" / HOPPER / "1.png", portraits[HOPPER])
         learnt = next_gallery(galleries, at_start)
         assert learnt["hash"] == sha256_in_use(jetstream) != at_start["hash"]
         with subscriber(jetstream, b"detections.") as detections:
-            wait(lambda: HOPPER in names_in(body_of(detections)))
+            wait_until(lambda: HOPPER in names_in(body_of(detections)))
         with subscriber(jetstream, b"gallery") as late:
             assert body_of(late) | {"wall": learnt["wall"]} == learnt
 
@@ -109,6 +96,7 @@ def test_photos_put_in_while_it_runs_are_learnt_told_and_named(
     assert "warning" not in log
 
 
+@pytest.mark.pipeline
 def test_learner_comes_and_goes_with_low_priority_and_dies_with_the_watcher(
     jetstream: Command, portraits: dict[str, np.ndarray]
 ) -> None:
@@ -117,17 +105,18 @@ def test_learner_comes_and_goes_with_low_priority_and_dies_with_the_watcher(
         assert learn is not None
         assert learn.children() == []
         for index in range(60):  # long enough to be seen at work
-            put(jetstream.folder / "faces" / HOPPER / f"{index}.png", portraits[HOPPER][index:])
-        wait(lambda: learn.children())
+            write_photo(jetstream.folder / "faces" / HOPPER / f"{index}.png", portraits[HOPPER][index:])
+        wait_until(lambda: learn.children())
         (learner,) = learn.children()
-        wait(lambda: learner.nice() == 10)
+        wait_until(lambda: learner.nice() == 10)
         learn.kill()
-        wait(lambda: not learner.is_running() or learner.status() == psutil.STATUS_ZOMBIE)
-        wait(lambda: "a new gallery: 2 people" in jetstream.log())
+        wait_until(lambda: not learner.is_running() or learner.status() == psutil.STATUS_ZOMBIE)
+        wait_until(lambda: "a new gallery: 2 people" in jetstream.log())
 
     assert "learn: ended by SIGKILL; starting it again" in jetstream.log()
 
 
+@pytest.mark.pipeline
 def test_learning_that_fails_is_said_once_and_tried_again_when_photos_change(
     jetstream: Command, portraits: dict[str, np.ndarray]
 ) -> None:
@@ -136,22 +125,24 @@ def test_learning_that_fails_is_said_once_and_tried_again_when_photos_change(
         folder = gallery.gallery_dir(jetstream.folder / "faces", jetstream.models)
         (folder / "lock").unlink()
         (folder / "lock").mkdir()  # as root, a mode would keep nobody out
-        put(jetstream.folder / "faces" / HOPPER / "1.png", portraits[HOPPER])
-        wait(lambda: "the people known so far stay" in jetstream.log())
+        write_photo(jetstream.folder / "faces" / HOPPER / "1.png", portraits[HOPPER])
+        wait_until(lambda: "the people known so far stay" in jetstream.log())
         time.sleep(1.5)
         assert jetstream.log().count("warning") == 1, jetstream.log()
         assert sha256_in_use(jetstream) == before
         (folder / "lock").rmdir()
-        put(jetstream.folder / "faces" / HOPPER / "2.png", portraits[HOPPER])
-        wait(lambda: "a new gallery: 2 people" in jetstream.log())
+        write_photo(jetstream.folder / "faces" / HOPPER / "2.png", portraits[HOPPER])
+        wait_until(lambda: "a new gallery: 2 people" in jetstream.log())
 
 
+@pytest.mark.pipeline
 def test_nothing_watches_where_it_is_switched_off_or_every_frame_counts(jetstream: Command) -> None:
     with run(jetstream, "--set", "recognize.watch_s=0") as process:
         assert process_named(process, "recognize")
         assert process_named(process, "learn") is None
 
 
+@pytest.mark.pipeline
 def test_gallery_swapped_100_times_under_load_loses_no_frame_and_no_name_is_from_elsewhere(
     jetstream: Command, portraits: dict[str, np.ndarray]
 ) -> None:
@@ -252,7 +243,7 @@ for index, words in enumerate(eval(sys.argv[1])):
     killed = train(**words)
     after, new = in_use(), tuple(sorted(path.name for path in faces.iterdir()))
     assert after in (before, new), (words, after)
-    assert not train(delay_s=60)
+    assert not train(**{key: 60 if key == "delay_s" else 0 for key in words})
     assert in_use() == new, (words, in_use())
     left = [path.name for path in gallery.gallery_dir(faces, models).iterdir()]
     # where only sweeping was cut short nothing was left to write, and the next write sweeps
@@ -263,10 +254,10 @@ for index, words in enumerate(eval(sys.argv[1])):
 
 def killed_while_training(jetstream: Command, portraits: dict[str, np.ndarray], words: list[dict]) -> list[str]:
     """What became of the gallery at each kill; it was a whole one."""
-    put(jetstream.folder / "faces" / HOPPER / "1.png", portraits[HOPPER])
+    write_photo(jetstream.folder / "faces" / HOPPER / "1.png", portraits[HOPPER])
     command = [sys.executable, "-c", KILLED, repr(words)]
     result = subprocess.run(
-        command, cwd=jetstream.folder, env=jetstream.environment, capture_output=True, text=True, timeout=120
+        command, cwd=jetstream.folder, env=jetstream.environment, capture_output=True, text=True, timeout=2 * PATIENCE_S
     )
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout.splitlines()
@@ -297,7 +288,7 @@ def test_killed_train_command_leaves_a_whole_gallery(
 ) -> None:
     where = ("--set", f"models.dir={jetstream.models}")
     assert jetstream("train", *where).returncode == 0
-    put(jetstream.folder / "faces" / HOPPER / "1.png", portraits[HOPPER])
+    write_photo(jetstream.folder / "faces" / HOPPER / "1.png", portraits[HOPPER])
 
     command = [sys.executable, "-m", "jetstream.cli", "train", *where]
     train = subprocess.Popen(command, cwd=jetstream.folder, env=jetstream.environment, stdout=subprocess.DEVNULL)
@@ -314,7 +305,7 @@ def test_rollback_on_the_command_line_says_what_is_in_use(jetstream: Command, po
     where = ("--set", f"models.dir={jetstream.models}")
     jetstream("train", *where)
     nothing = jetstream("train", "--rollback", *where)
-    put(jetstream.folder / "faces" / HOPPER / "1.png", portraits[HOPPER])
+    write_photo(jetstream.folder / "faces" / HOPPER / "1.png", portraits[HOPPER])
     jetstream("train", *where)
     newer = sha256_in_use(jetstream)
 

@@ -303,6 +303,7 @@ def test_nothing_goes_while_something_is_recorded(tmp_path: Path) -> None:
     assert recordings.of(["Ada"], tmp_path / "rec") == []
 
 
+@pytest.mark.pipeline
 def test_nothing_goes_while_the_pipeline_records(built: Command) -> None:
     def is_recording() -> bool:
         return any((built.folder / "rec").glob("*.jsonl"))

@@ -27,6 +27,8 @@ from tests.support.event_lines import lines_of
 from tests.support.repository import DEMO
 from tests.support.statuses import frames_flow
 
+pytestmark = pytest.mark.pipeline
+
 FRESH_S = 2.0
 
 

@@ -18,12 +18,10 @@ from jetstream.vision.drawing.blur import Who
 
 
 @pytest.fixture
-def config(tmp_path: Path, models_dir: Path) -> Config:
+def config(tmp_path: Path, own_models: Path) -> Config:
     """For three grey pictures; nobody is known."""
-    for folder in ("pictures", "models", "faces"):
+    for folder in ("pictures", "faces"):
         (tmp_path / folder).mkdir()
-    for path in models_dir.glob("*.onnx"):
-        (tmp_path / "models" / path.name).hardlink_to(path)
     for number in range(3):
         cv2.imwrite(str(tmp_path / "pictures" / f"{number}.png"), np.full((120, 160, 3), 128, np.uint8))
     data = {

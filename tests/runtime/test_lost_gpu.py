@@ -19,6 +19,8 @@ from jetstream.runtime.supervisor import Supervisor
 from tests.support.command import free_port
 from tests.support.repository import REPOSITORY
 
+pytestmark = pytest.mark.pipeline
+
 LOST = """
 import sys
 

@@ -17,6 +17,8 @@ from tests.support.command import Command
 from tests.support.repository import DEMO
 from tests.support.statuses import frames_flow
 
+pytestmark = pytest.mark.pipeline
+
 CONFIG = """
 [pipeline]
 log_format = "json"

@@ -20,7 +20,7 @@ from jetstream.service import manage, unit
 from jetstream.service.manage import ServiceError
 from jetstream.service.unit import Installation
 from jetstream.startup import check_sources
-from tests.support.command import Command
+from tests.support.inside import Inside
 from tests.support.repository import REPOSITORY
 
 DEFAULT = REPOSITORY / "configs" / "default.toml"
@@ -160,13 +160,8 @@ def test_a_jetsons_camera_daemon_is_reached() -> None:
     assert "BindPaths=-/tmp/argus_socket" in unit.text(place(settings))
 
 
-@pytest.fixture
-def jetstream(tmp_path: Path, models_dir: Path) -> Command:
-    return Command(tmp_path, models_dir)
-
-
 @needs_systemd
-def test_dry_run_prints_a_unit_that_systemd_takes_and_changes_nothing(jetstream: Command, tmp_path: Path) -> None:
+def test_dry_run_prints_a_unit_that_systemd_takes_and_changes_nothing(jetstream: Inside, tmp_path: Path) -> None:
     result = jetstream("service", "install", str(DEFAULT), "--dry-run")
 
     assert result.returncode == 0, result.stderr
@@ -176,7 +171,7 @@ def test_dry_run_prints_a_unit_that_systemd_takes_and_changes_nothing(jetstream:
     assert "/etc/systemd/system/jetstream.service: would contain the lines above" in result.stderr
 
 
-def test_dry_run_refuses_a_bad_config_and_a_bad_limit(jetstream: Command, tmp_path: Path) -> None:
+def test_dry_run_refuses_a_bad_config_and_a_bad_limit(jetstream: Inside, tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("[detect]\nmin_face = 3\n")
     result = jetstream("service", "install", "bad.toml", "--dry-run")
 
@@ -239,7 +234,7 @@ def test_a_mistyped_limit_of_memory_is_refused(limit: str, tmp_path: Path) -> No
         list(manage.check("", replace(HERE, memory_max=limit), tmp_path, force=False))
 
 
-def test_status_without_a_unit_is_exit_1(jetstream: Command) -> None:
+def test_status_without_a_unit_is_exit_1(jetstream: Inside) -> None:
     if (manage.UNITS / manage.NAME).exists():
         pytest.skip("this machine has the service")
     result = jetstream("service", "status")

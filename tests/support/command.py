@@ -10,19 +10,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 
 from jetstream.messages import Status
 from jetstream.monitoring.status import statuses
 from tests.support.repository import REPOSITORY
+from tests.support.waiting import PATIENCE_S, wait_until
 
-START_S = 60.0
+NO_MARKER = "a test that runs a pipeline needs the marker `pipeline`"
 
 
 @dataclass(frozen=True)
 class Command:
-    """`jetstream` with its working folder, run directory, models and a free port for the topic."""
+    """`jetstream` with its working folder, run directory, models and free ports for the topic and the metrics."""
+
+    may_run: ClassVar[bool] = True
+    """whether the test has the marker `pipeline`, which keeps two pipelines from running at once"""
 
     folder: Path
     models: Path
@@ -51,20 +56,23 @@ class Command:
         )
         return [word for setting in settings for word in ("--set", setting)]
 
-    def __call__(self, *words: str, timeout_s: float = 120, sets: bool = False) -> "subprocess.CompletedProcess[str]":
+    def __call__(self, *words: str, sets: bool = False) -> "subprocess.CompletedProcess[str]":
         """Run to the end; `sets` adds the settings of this test's folders."""
-        return subprocess.run(
+        done = subprocess.run(
             [*_jetstream(), *words, *(self.sets if sets else [])],
             cwd=self.folder,
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=timeout_s,
+            timeout=2 * PATIENCE_S,
         )
+        assert done.returncode or "run" not in words[:1] or self.may_run, NO_MARKER
+        return done
 
     @contextmanager
     def running(self, *words: str) -> Iterator["subprocess.Popen[str]"]:
         """`jetstream run ...` while the block runs, from when all its processes beat; stopped by SIGTERM at the end."""
+        assert self.may_run, NO_MARKER
         with (self.folder / "log").open("w") as log:
             process = subprocess.Popen(
                 [*_jetstream(), "run", *words, *self.sets],
@@ -81,17 +89,16 @@ class Command:
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-            process.wait(timeout=15)
+            process.wait(PATIENCE_S)
 
     def wait(
-        self, until: Callable[[Status], bool], process: "subprocess.Popen[str]", timeout_s: float = START_S
+        self, until: Callable[[Status], bool], process: "subprocess.Popen[str]", timeout_s: float = PATIENCE_S
     ) -> Status:
         """The first status for which `until` holds."""
         deadline_s = time.monotonic() + timeout_s
-        while not (self.run_dir / "status.anyone").exists():
-            assert process.poll() is None, self.log()
-            assert time.monotonic() < deadline_s, self.log()
-            time.sleep(0.05)
+        there = self.run_dir / "status.anyone"
+        wait_until(lambda: there.exists() or process.poll() is not None, timeout_s, self.log)
+        assert there.exists(), self.log()
         for status in statuses(self.run_dir):
             if until(status):
                 return status
@@ -106,6 +113,15 @@ class Command:
     def environment(self) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
         return {**kept, "PYTHONPATH": str(REPOSITORY), "NO_COLOR": "1", "COLUMNS": "200"}
+
+
+def fails_with(result: "subprocess.CompletedProcess[str]", code: int, *words: str, sentences: int = 1) -> None:
+    """With that exit code and at most so many sentences of jetstream's own; all `words` are in what it says."""
+    assert result.returncode == code, result.stderr
+    assert "Traceback" not in result.stderr
+    assert sum(line.startswith("jetstream: ") for line in result.stderr.splitlines()) <= sentences, result.stderr
+    for word in words:
+        assert word in result.stderr
 
 
 def _jetstream() -> list[str]:

@@ -32,7 +32,7 @@ from tests.support.command import Command, free_port
 from tests.support.inside import Inside
 from tests.support.repository import DEMO
 
-PATIENCE_S = 10.0
+PATIENCE_S = 120.0
 
 
 @pytest.fixture
@@ -440,6 +440,7 @@ def test_keys_that_are_missing_end_the_start_with_the_remedy(tmp_path: Path, mod
     assert "keys/publisher.key: No such file or directory; `jetstream keys new` makes keys" in result.stderr
 
 
+@pytest.mark.pipeline
 def test_commands_make_allow_list_and_revoke_keys_for_a_running_pipeline(tmp_path: Path, models_dir: Path) -> None:
     jetstream = Command(tmp_path, models_dir)
     server = jetstream("keys", "new").stdout.strip()

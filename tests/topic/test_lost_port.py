@@ -14,6 +14,8 @@ from jetstream.runtime.supervisor import Supervisor
 from tests.support.command import free_port
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.pipeline
+
 
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
