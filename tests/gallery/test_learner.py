@@ -1,12 +1,10 @@
-"""Photos that change while the pipeline runs, galleries swapped under load, and trainings that are killed."""
+"""Photos that change while the pipeline runs, and galleries swapped under load."""
 
 import json
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 
 import msgpack
 import numpy as np
@@ -14,27 +12,14 @@ import psutil
 import pytest
 import zmq
 
-from jetstream.gallery import photos
 from jetstream.gallery import train as gallery
-from jetstream.stages.learn import PhotoWatcher
 from tests.support.command import Command
-from tests.support.inside import Inside
+from tests.support.galleries import sha256_in_use
 from tests.support.photos import COLLINS, HOPPER, write_photo
 from tests.support.repository import DEMO
 from tests.support.waiting import PATIENCE_S, wait_until
 
 OFTEN = ("--set", "recognize.watch_s=0.2")
-
-
-@pytest.fixture
-def jetstream(tmp_path: Path, own_models: Path, portraits: dict[str, np.ndarray]) -> Inside:
-    """Models of its own, and a faces folder with one of the demo's two people."""
-    write_photo(tmp_path / "faces" / COLLINS / "1.png", portraits[COLLINS])
-    return Inside(tmp_path, own_models)
-
-
-def sha256_in_use(jetstream: Command) -> str:
-    return gallery.load(jetstream.folder / "faces", jetstream.models).sha256
 
 
 @contextmanager
@@ -181,126 +166,6 @@ def test_gallery_swapped_100_times_under_load_loses_no_frame_and_no_name_is_from
     assert "dropped: none" in jetstream.log()
 
 
-KILLED = """
-import os, signal, sys, time
-from pathlib import Path
-from jetstream import startup
-from jetstream.config import load
-from jetstream.gallery import train as gallery
-import sklearn.covariance, sklearn.svm  # once, and not in each child
-
-faces, models = Path("faces"), Path("models")
-config = load.build({"models": {"dir": "models"}}, where="test")
-
-
-def dying_at(step):
-    calls = []
-
-    def counted(call):
-        def dying(*words, **more):
-            calls.append(call)
-            if len(calls) == step:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return call(*words, **more)
-        return dying
-
-    for name in ("open", "replace", "fsync", "unlink"):
-        setattr(os, name, counted(getattr(os, name)))
-
-
-def train(step=0, delay_s=None):
-    child = os.fork()
-    if not child:
-        dying_at(step)
-        if delay_s is None:  # nothing is to be looked at
-            gallery.train(faces, models, None, None)
-        else:
-            startup.prepare_gallery(config)
-        os._exit(0)
-    if delay_s is not None:
-        end_s = time.monotonic() + delay_s
-        while time.monotonic() < end_s:
-            pid, status = os.waitpid(child, os.WNOHANG)
-            if pid:
-                return os.WIFSIGNALED(status)
-            time.sleep(0.005)
-        os.kill(child, signal.SIGKILL)
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
-
-
-def in_use():
-    return gallery.load(faces, models).classifier.names
-
-
-train(delay_s=60)
-for index, words in enumerate(eval(sys.argv[1])):
-    *_, last = sorted(faces.iterdir())
-    last = last.rename(faces / f"P{index:02}")
-    if "delay_s" in words:  # to be looked at again
-        with (last / "1.png").open("ab") as photo:
-            photo.write(b"x")
-    before = in_use()
-    killed = train(**words)
-    after, new = in_use(), tuple(sorted(path.name for path in faces.iterdir()))
-    assert after in (before, new), (words, after)
-    assert not train(**{key: 60 if key == "delay_s" else 0 for key in words})
-    assert in_use() == new, (words, in_use())
-    left = [path.name for path in gallery.gallery_dir(faces, models).iterdir()]
-    # where only sweeping was cut short nothing was left to write, and the next write sweeps
-    assert len(left) == 5 or (killed and after == new), (words, left)
-    print("killed" if killed else "done", "new" if after == new else "old", flush=True)
-"""
-
-
-def killed_while_training(jetstream: Command, portraits: dict[str, np.ndarray], words: list[dict]) -> list[str]:
-    """What became of the gallery at each kill; it was a whole one."""
-    write_photo(jetstream.folder / "faces" / HOPPER / "1.png", portraits[HOPPER])
-    command = [sys.executable, "-c", KILLED, repr(words)]
-    result = subprocess.run(
-        command, cwd=jetstream.folder, env=jetstream.environment, capture_output=True, text=True, timeout=2 * PATIENCE_S
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout.splitlines()
-
-
-def test_kill_at_any_step_of_a_write_leaves_a_whole_gallery(
-    jetstream: Command, portraits: dict[str, np.ndarray]
-) -> None:
-    ends = killed_while_training(jetstream, portraits, [{"step": step} for step in range(1, 36)])
-
-    kills = ends[: ends.index("done new")]
-    assert len(kills) >= 16, "three files, each made, synced and renamed, and a sweep"
-    assert set(ends) == {"killed old", "killed new", "done new"}
-    assert kills == sorted(kills, reverse=True), "old until one step, and new from there"
-
-
-def test_kill_at_any_time_of_a_training_leaves_a_whole_gallery(
-    jetstream: Command, portraits: dict[str, np.ndarray]
-) -> None:
-    delays = [{"delay_s": 0.05 * number} for number in range(12)]
-
-    assert "killed old" in killed_while_training(jetstream, portraits, delays)
-
-
-@pytest.mark.parametrize("delay_s", [0.3, 0.9, 1.5])
-def test_killed_train_command_leaves_a_whole_gallery(
-    jetstream: Command, portraits: dict[str, np.ndarray], delay_s: float
-) -> None:
-    where = ("--set", f"models.dir={jetstream.models}")
-    assert jetstream("train", *where).returncode == 0
-    write_photo(jetstream.folder / "faces" / HOPPER / "1.png", portraits[HOPPER])
-
-    command = [sys.executable, "-m", "jetstream.cli", "train", *where]
-    train = subprocess.Popen(command, cwd=jetstream.folder, env=jetstream.environment, stdout=subprocess.DEVNULL)
-    time.sleep(delay_s)
-    train.kill()
-    train.wait()
-
-    names = gallery.load(jetstream.folder / "faces", jetstream.models).classifier.names
-    assert names in ((COLLINS,), (COLLINS, HOPPER))
-    assert HOPPER in jetstream("train", *where).stdout
-
-
 def test_rollback_on_the_command_line_says_what_is_in_use(jetstream: Command, portraits: dict[str, np.ndarray]) -> None:
     where = ("--set", f"models.dir={jetstream.models}")
     jetstream("train", *where)
@@ -320,67 +185,3 @@ def test_rollback_on_the_command_line_says_what_is_in_use(jetstream: Command, po
     assert HOPPER not in listed.stdout
     assert "stays until photos change" in listed.stderr
     assert forward.stdout == f"faces: in use: 2 people, 2 photos, {newer[:12]}\n"
-
-
-def test_change_is_due_once_photos_stand_still() -> None:
-    change = PhotoWatcher({"A/1.jpg": (10, 1)})
-
-    looks = [
-        {"A/1.jpg": (10, 1)},
-        {"A/1.jpg": (10, 1), "A/2.jpg": (5, 2)},
-        {"A/1.jpg": (10, 1), "A/2.jpg": (9, 3)},
-        {"A/1.jpg": (10, 1), "A/2.jpg": (9, 3)},
-        {"A/1.jpg": (10, 1), "A/2.jpg": (9, 3)},
-        {"A/1.jpg": (10, 1)},
-        {"A/1.jpg": (10, 1)},
-    ]
-
-    assert [change.is_due(look) for look in looks] == [False, False, False, True, False, False, True]
-
-
-def test_faces_folder_that_is_gone_or_empty_forgets_nobody() -> None:
-    """What is left of a disk that went away is the empty folder that it was mounted on."""
-    change = PhotoWatcher({"A/1.jpg": (10, 1)})
-
-    assert not any(change.is_due(look) for look in (None, None, {}, {}, {}))
-
-
-@pytest.mark.parametrize(
-    ("change", "differs"),
-    [
-        (lambda faces: (faces / "A" / "2.jpg").write_bytes(b"2"), True),
-        (lambda faces: (faces / "A" / "1.jpg").unlink(), True),
-        (lambda faces: (faces / "A" / "1.jpg").write_bytes(b"3"), True),
-        (lambda faces: (faces / "A").rename(faces / "B"), True),
-        (lambda faces: (faces / "B").mkdir(), True),
-        (lambda faces: (faces / "_unknown" / "1.jpg").write_bytes(b"2"), True),
-        (lambda faces: (faces / "stray.jpg").write_bytes(b"2"), True),
-        (lambda faces: (faces / "A" / ".1.jpg.part").write_bytes(b"2"), False),
-        (lambda faces: (faces / "A" / "notes.txt").write_bytes(b"2"), False),
-        (lambda faces: (faces / "_drafts" / "1.jpg").write_bytes(b"2"), False),
-    ],
-    ids=["added", "removed", "replaced", "renamed", "person", "stranger", "stray", "partial", "text", "draft"],
-)
-def test_state_of_the_photos_differs_when_a_photo_does(
-    tmp_path: Path, change: Callable[[Path], object], differs: bool
-) -> None:
-    for folder in ("A", "_unknown", "_drafts"):
-        (tmp_path / folder).mkdir()
-    (tmp_path / "A" / "1.jpg").write_bytes(b"1")
-    before = photos.state(tmp_path)
-
-    time.sleep(0.01)  # a tick of the file system's clock
-    change(tmp_path)
-
-    assert (photos.state(tmp_path) != before) is differs
-
-
-def test_link_to_itself_in_the_faces_folder_is_passed_over(tmp_path: Path) -> None:
-    (tmp_path / "A").mkdir()
-    (tmp_path / "loop").symlink_to(tmp_path / "loop")
-
-    assert photos.state(tmp_path) == {"A": (0, 0)}
-
-
-def test_state_of_no_folder_is_none(tmp_path: Path) -> None:
-    assert photos.state(tmp_path / "gone") is None

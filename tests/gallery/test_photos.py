@@ -1,10 +1,13 @@
 import os
+import time
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from jetstream.errors import UserError
+from jetstream.gallery import photos
 from jetstream.gallery.photos import check_name, list_photos, stamp
 
 
@@ -128,3 +131,44 @@ def test_stamp_changes_with_the_content_only(tmp_path):
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
     assert stamp(path, before).sha256 != before.sha256
+
+
+@pytest.mark.parametrize(
+    ("change", "differs"),
+    [
+        (lambda faces: (faces / "A" / "2.jpg").write_bytes(b"2"), True),
+        (lambda faces: (faces / "A" / "1.jpg").unlink(), True),
+        (lambda faces: (faces / "A" / "1.jpg").write_bytes(b"3"), True),
+        (lambda faces: (faces / "A").rename(faces / "B"), True),
+        (lambda faces: (faces / "B").mkdir(), True),
+        (lambda faces: (faces / "_unknown" / "1.jpg").write_bytes(b"2"), True),
+        (lambda faces: (faces / "stray.jpg").write_bytes(b"2"), True),
+        (lambda faces: (faces / "A" / ".1.jpg.part").write_bytes(b"2"), False),
+        (lambda faces: (faces / "A" / "notes.txt").write_bytes(b"2"), False),
+        (lambda faces: (faces / "_drafts" / "1.jpg").write_bytes(b"2"), False),
+    ],
+    ids=["added", "removed", "replaced", "renamed", "person", "stranger", "stray", "partial", "text", "draft"],
+)
+def test_state_of_the_photos_differs_when_a_photo_does(
+    tmp_path: Path, change: Callable[[Path], object], differs: bool
+) -> None:
+    for folder in ("A", "_unknown", "_drafts"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "A" / "1.jpg").write_bytes(b"1")
+    before = photos.state(tmp_path)
+
+    time.sleep(0.01)  # a tick of the file system's clock
+    change(tmp_path)
+
+    assert (photos.state(tmp_path) != before) is differs
+
+
+def test_link_to_itself_in_the_faces_folder_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "A").mkdir()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+
+    assert photos.state(tmp_path) == {"A": (0, 0)}
+
+
+def test_state_of_no_folder_is_none(tmp_path: Path) -> None:
+    assert photos.state(tmp_path / "gone") is None

@@ -1,0 +1,106 @@
+"""What people are enrolled from: pictures, video, a live stream, and what is none of these."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import count
+
+import cv2
+import numpy as np
+import pytest
+
+from jetstream.enroll.sources import stem_of
+from tests.support.enrolling import named, photos_in, refused
+from tests.support.inside import Inside
+from tests.support.serving import Quiet, serving
+
+
+def test_picture_without_a_face_is_refused(jetstream: Inside) -> None:
+    cv2.imwrite(str(jetstream.folder / "wall.png"), np.full((300, 300, 3), 120, np.uint8))
+
+    assert "wall.png: no face found" in refused(jetstream, "Ada", "--from", "wall.png")
+    assert not (jetstream.folder / "faces").exists()
+
+
+def test_source_that_is_not_there_is_refused(jetstream: Inside) -> None:
+    (jetstream.folder / "text.mp4").write_text("no video")
+
+    assert "no such" in refused(jetstream, "Ada", "--from", "nowhere.mp4")
+    assert "text.mp4" in refused(jetstream, "Ada", "--from", "text.mp4")
+
+
+@pytest.fixture
+def mjpeg() -> Iterator[Callable[[Callable[[int], np.ndarray]], str]]:
+    """mjpeg(picture): URL of a camera that sends picture(0), picture(1), ... 12 times a second, without end."""
+    servers = ExitStack()
+    over = threading.Event()
+
+    def start(picture: Callable[[int], np.ndarray]) -> str:
+        class Handler(Quiet):
+            def reply(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+                self.end_headers()
+                try:
+                    for index in count():
+                        data = cv2.imencode(".jpg", picture(index))[1].tobytes()
+                        head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+                        self.wfile.write(head.encode() + data + b"\r\n")
+                        if over.wait(1 / 12):
+                            return
+                except OSError:
+                    return
+
+        port = servers.enter_context(serving(Handler))
+        return f"http://me:secret@127.0.0.1:{port}/live"
+
+    yield start
+    over.set()
+    servers.close()
+
+
+def test_live_camera_is_looked_at_with_guidance_and_a_count(
+    jetstream: Inside, portraits: dict[str, np.ndarray], mjpeg: Callable[..., str]
+) -> None:
+    hopper = cv2.resize(portraits["Grace Hopper"], (480, 560))
+
+    def moving(index: int) -> np.ndarray:
+        matrix = np.array([[1, 0, 80 + 20 * np.sin(index / 9)], [0, 1, -20 + 10 * np.cos(index / 7)]])
+        return cv2.warpAffine(hopper, matrix, (640, 480))
+
+    url = mjpeg(moving)
+    result = jetstream("enroll", "Grace Hopper", "--from", url, "--seconds", "3", sets=True)
+
+    assert result.returncode == 0, result.stderr
+    assert "turn your head slowly, for up to 3 s" in result.stderr
+    assert "1 of 6 different looks" in result.stderr
+    assert "secret" not in result.stdout + result.stderr
+    assert all(photo.startswith("Grace Hopper/stream-") for photo in photos_in(jetstream))
+    assert named(jetstream, "hopper.png").startswith("Grace Hopper")
+
+
+def test_live_camera_is_left_as_soon_as_the_looks_are_enough(
+    jetstream: Inside, portraits: dict[str, np.ndarray], mjpeg: Callable[..., str]
+) -> None:
+    hopper = cv2.resize(portraits["Grace Hopper"], (480, 560))
+    started_s = time.monotonic()
+
+    result = jetstream(
+        "enroll", "Grace Hopper", "--from", mjpeg(lambda _: hopper), "--photos", "1", "--seconds", "60", sets=True
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert time.monotonic() - started_s < 40
+
+
+def test_camera_that_is_not_there_is_said(jetstream: Inside) -> None:
+    assert "no /dev/video99 here" in refused(jetstream, "Ada", "--from", "99")
+
+
+@pytest.mark.parametrize(
+    ("text", "stem"),
+    [("party", "party"), ("../x", "x"), (".hidden", "hidden"), ("_a b", "a-b"), ("/", "photo"), ("Zoë 1", "Zoë-1")],
+)
+def test_source_gives_a_harmless_beginning_of_a_name(text: str, stem: str) -> None:
+    assert stem_of(text) == stem

@@ -1,0 +1,168 @@
+"""The gallery on disk: whole or not at all, and one version back."""
+
+import os
+import shutil
+from pathlib import Path
+
+import cv2
+import pytest
+
+from jetstream.errors import ModelError, UserError
+from jetstream.gallery import train as gallery
+from tests.support.photos import COLLINS, HOPPER
+
+
+def damage_middle(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("pattern", ["manifest.json", "*.npz"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        damage_middle,
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:-20]),
+        lambda path: path.unlink(),
+    ],
+    ids=["a byte turned", "emptied", "cut short", "gone"],
+)
+def test_damaged_gallery_is_said_and_made_again(trained, pattern, damage, caplog):
+    (path,) = trained.stored.glob(pattern)
+    damage(path)
+    is_there = (trained.stored / "manifest.json").exists()
+
+    with pytest.raises(ModelError, match="run `jetstream train`"):
+        trained.load()
+    assert trained.ensure().classifier.names == (COLLINS, HOPPER)
+    assert ("manifest.json: damaged, or made by another version; made again from the photos" in caplog.text) == is_there
+    assert trained.load().classifier.names == (COLLINS, HOPPER)
+
+
+def test_gallery_of_a_later_format_is_said(trained):
+    manifest = trained.stored / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"format": 2', '"format": 3, "new": 0'))
+
+    with pytest.raises(ModelError, match="gallery format 3, expected 2"):
+        trained.load()
+
+
+@pytest.mark.parametrize("step", [0, 1, 2])
+def test_interrupted_write_leaves_the_old_gallery(trained, portraits, monkeypatch, step):
+    trained.put("Later/1.png", cv2.flip(portraits[HOPPER], 1))
+    steps = iter([os.replace] * step)
+
+    def replace_or_fail(source, target):
+        next(steps, fail)(source, target)
+
+    def fail(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", replace_or_fail)
+    with pytest.raises(UserError, match="No space left on device"):
+        trained.train()
+    assert trained.load().classifier.names == (COLLINS, HOPPER)
+
+    monkeypatch.undo()
+    assert trained.train().classifier.names == (COLLINS, HOPPER, "Later")
+    assert len(list(trained.stored.iterdir())) == 5, "a lock, and two versions of two files"
+
+
+def test_rollback_goes_back_and_then_forward(trained, portraits):
+    trained.put("Later/1.png", cv2.flip(portraits[HOPPER], 1))
+    newer = trained.train()
+
+    back = gallery.roll_back(trained.faces, trained.models)
+    in_use = trained.load()
+    forward = gallery.roll_back(trained.faces, trained.models)
+
+    assert back.classifier.names == in_use.classifier.names == (COLLINS, HOPPER)
+    assert forward.classifier.names == (COLLINS, HOPPER, "Later")
+    assert forward.sha256 == newer.sha256 == trained.load().sha256 != back.sha256
+
+
+def test_rolled_back_version_stays_until_photos_change(trained, portraits):
+    trained.put("Later/1.png", cv2.flip(portraits[HOPPER], 1))
+    trained.train()
+    gallery.roll_back(trained.faces, trained.models)
+
+    stayed = trained.ensure()
+    assert stayed.rolled_back
+    assert stayed.classifier.names == (COLLINS, HOPPER)
+
+    trained.put("Latest/1.png", cv2.flip(portraits[COLLINS], 1))
+    changed = trained.ensure()
+    assert not changed.rolled_back
+    assert changed.classifier.names == (COLLINS, HOPPER, "Later", "Latest")
+
+
+def test_rollback_just_before_photos_are_learnt_leaves_them_unlearnt(trained, portraits):
+    trained.put("Later/1.png", cv2.flip(portraits[HOPPER], 1))
+    trained.train()
+    shutil.rmtree(trained.faces / "Later")  # and nobody learnt that yet
+    trained.put("Latest/1.png", portraits[HOPPER])
+
+    gallery.roll_back(trained.faces, trained.models)
+
+    assert trained.ensure().classifier.names == (COLLINS, HOPPER)
+
+
+def test_explicit_training_undoes_a_rollback_without_looking_at_photos_again(trained, portraits):
+    trained.put("Later/1.png", cv2.flip(portraits[HOPPER], 1))
+    trained.train()
+    gallery.roll_back(trained.faces, trained.models)
+
+    made = gallery.ensure(trained.faces, trained.models, trained.detector, trained.embedder, stay_rolled_back=False)
+
+    assert made.classifier.names == (COLLINS, HOPPER, "Later")
+    assert made.report.embedded == 0
+
+
+def test_training_that_changes_nothing_keeps_the_earlier_version(trained, portraits):
+    trained.put("Later/1.png", cv2.flip(portraits[HOPPER], 1))
+    trained.train()
+    trained.train()
+
+    assert gallery.roll_back(trained.faces, trained.models).classifier.names == (COLLINS, HOPPER)
+
+
+def test_only_one_earlier_version_is_kept(trained, portraits):
+    for name in ("A", "B", "C"):
+        trained.put(f"{name}/1.png", cv2.flip(portraits[HOPPER], 1))
+        trained.train()
+
+    assert len(list(trained.stored.glob("*.npz"))) == 2
+    assert gallery.roll_back(trained.faces, trained.models).classifier.names == ("A", "B", COLLINS, HOPPER)
+
+
+def test_rollback_with_nothing_to_go_back_to_is_said(trained):
+    with pytest.raises(UserError, match="no earlier version is kept"):
+        gallery.roll_back(trained.faces, trained.models)
+
+    gallery.drop_previous(trained.faces, trained.models)
+    assert trained.load().classifier.names == (COLLINS, HOPPER)
+
+
+def test_damaged_gallery_can_be_left_for_the_earlier_version(trained, portraits):
+    trained.put("Later/1.png", cv2.flip(portraits[HOPPER], 1))
+    trained.train()
+    (trained.stored / "manifest.json").write_text("{")
+
+    assert gallery.roll_back(trained.faces, trained.models).classifier.names == (COLLINS, HOPPER)
+    assert trained.load().classifier.names == (COLLINS, HOPPER)
+
+
+def test_gallery_is_for_its_owner_only(trained):
+    assert trained.stored.stat().st_mode & 0o777 == 0o700
+    assert trained.stored.parent.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in trained.stored.iterdir()} == {0o600}
+
+
+def test_two_folders_of_one_name_have_two_galleries(tmp_path):
+    first, second = (gallery.gallery_dir(tmp_path / place / "my faces", tmp_path) for place in ("a", "b"))
+
+    assert first != second
+    assert first.name.startswith("my_faces-")
+    assert first.parent == tmp_path / "galleries"
