@@ -158,8 +158,8 @@ def forget(
         raise PipelineError(f"{who}: erased: {erased}; still in {'; '.join(map(str, remains))}")
     literal().print(
         f"{who}: erased: {erased}, and what was learnt; verified gone from "
-        f"{', '.join(map(str, erasure.verified(erased, where)))}. Folders of other configs (--config names one) and "
-        "reports of `jetstream evaluate` aren't known here: delete those yourself",
+        f"{', '.join(map(str, erasure.verified(erased, where)))}. Folders of other configs aren't looked at: --config "
+        "names one. Reports of `jetstream evaluate` aren't known here: delete those yourself",
         highlight=False,
         soft_wrap=True,
     )

@@ -99,9 +99,10 @@ def find(names: Collection[str], where: SearchedFolders) -> PersonTraces:
         recordings.check_finished(recorded)
     heard = {} if recorded is None else recordings.people_in(recorded)
     kept = {folder: found for folder in where.kept_recordings if (found := len(recordings.of(wanted, folder)))}
+    others = elsewhere(wanted, where)  # asked before anything goes, since it raises where a folder can't be read
     known = {*listing.people, *_learnt(where), *(name for who in heard.values() for name in who)}
     for missing in sorted(wanted - known):
-        if elsewhere([missing], where) or any(recordings.of([missing], folder) for folder in kept):
+        if (others and elsewhere([missing], where)) or any(recordings.of([missing], folder) for folder in kept):
             continue
         places = f"{faces_dir}, in what was learnt" + (f", in {recorded}" if recorded is not None else "")
         raise UserError(

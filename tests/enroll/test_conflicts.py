@@ -1,4 +1,4 @@
-"""Whether a new face is taken for somebody known, by the thresholds of the config."""
+"""Whether a new face is taken for somebody known, by the thresholds of the config, and whether a pipeline learns it."""
 
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,10 @@ import pytest
 from jetstream.config import load
 from jetstream.config.schema import Config
 from jetstream.enroll.conflicts import KnownPeople
+from jetstream.enroll.enroll import other_gallery
 from jetstream.errors import UserError
 from jetstream.gallery import train
+from tests.support.other_process import run_dir_held
 
 
 @pytest.fixture
@@ -67,3 +69,18 @@ def test_new_face_is_compared_at_the_rate_and_distance_of_the_config(folders: di
         (near, between_strict_and_default),
     ):
         known(settings).check(face, force=False)
+
+
+def test_pipeline_that_learns_from_another_folder_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders are relative to where each was started."""
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with run_dir_held(tmp_path / "there", {}) as run_dir:
+        pipeline = {"pipeline": {"run_dir": str(run_dir)}}
+        theirs = load.build({**pipeline, "recognize": {"faces": "there/faces"}}, where="test")
+
+        assert other_gallery(theirs) == ""
+        said = other_gallery(load.build(pipeline, where="test"))
+
+    assert said.endswith(f"enroll with --faces {tmp_path / 'there' / 'faces'}")
+    assert other_gallery(load.build(pipeline, where="test")) == ""

@@ -2,22 +2,20 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
-import msgspec
 import numpy as np
 import pytest
 
 from jetstream.errors import UserError
-from jetstream.events import Event, EventTrack
 from jetstream.gallery import erasure, people, train
 from jetstream.gallery.erasure import SearchedFolders
-from jetstream.messages import NameCandidate
 from jetstream.recording import library as recordings
 from jetstream.recording.events_file import open_events
 from tests.support.command import Command
+from tests.support.recordings import recorded
 from tests.support.repository import DEMO
 
 
@@ -42,26 +40,6 @@ def built(jetstream: Command) -> Command:
     for path in jetstream.models.glob("*.onnx"):
         (jetstream.folder / "models" / path.name).hardlink_to(path)
     return jetstream
-
-
-def recorded(folder: Path, stem: str, name: str | None, votes: Sequence[str] = ()) -> None:
-    """A recording of one line."""
-    track = EventTrack(
-        track_id=1,
-        state="confirmed",
-        box=(),
-        score=1.0,
-        landmarks=None,
-        name=name,
-        confidence=1.0,
-        age_s=1.0,
-        votes=tuple(
-            NameCandidate(name=who, log_odds=0.4, answers=1, photo=f"{who}/1.png", distance=0.5) for who in votes
-        ),
-    )
-    event = Event(schema=1, camera="a", frame_id=0, pts_s=0.0, captured_ns=1, wall="", tracks=(track,))
-    folder.mkdir(exist_ok=True)
-    (folder / f"{stem}.jsonl").write_bytes(msgspec.json.encode(event) + b"\n")
 
 
 @pytest.fixture

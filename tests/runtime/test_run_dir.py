@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from jetstream.config.schema import Config
-from jetstream.errors import UserError
+from jetstream.errors import PipelineError, UserError
 from jetstream.runtime.run_dir import RunDir, claim
 from tests.support.fulldisk import files_of_at_most
+from tests.support.other_process import run_dir_held
 
 
 def test_folder_is_private_and_holds_only_the_lock_afterwards(tmp_path: Path) -> None:
@@ -20,6 +21,18 @@ def test_folder_is_private_and_holds_only_the_lock_afterwards(tmp_path: Path) ->
 
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["lock"]
     assert not RunDir(tmp_path / "run").is_running()
+
+
+def test_folders_of_a_running_pipeline_begin_at_its_working_folder(tmp_path: Path) -> None:
+    tables = {"models": {"dir": "m2"}, "record": {"dir": "/rec"}, "publish": {"keys": "keys"}}
+    with run_dir_held(tmp_path, tables) as run_dir:
+        config = RunDir(run_dir).running_config()
+
+    assert (config.models.dir, config.recognize.faces) == (str(tmp_path / "m2"), str(tmp_path / "faces"))
+    assert (config.record.dir, config.publish.keys) == ("/rec", str(tmp_path / "keys"))
+    assert config.gpu.engines_dir == ""
+    with pytest.raises(PipelineError, match="isn't ready yet, or is ending"):
+        RunDir(run_dir).running_config()
 
 
 def test_second_claim_is_refused_with_the_pid(tmp_path: Path) -> None:
