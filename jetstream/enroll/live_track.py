@@ -19,7 +19,7 @@ from jetstream.enroll.sources import Enough
 from jetstream.errors import PipelineError, UserError
 from jetstream.events import Event
 from jetstream.ipc.rings import Rings
-from jetstream.runtime.run_dir import RunDir, heard, not_ready
+from jetstream.runtime.run_dir import RunDir, decoded, not_ready
 from jetstream.topic import keys
 
 LOOK_EVERY_S: Final = 0.1
@@ -114,7 +114,7 @@ def _events(publish: PublishConfig, camera: str, until_s: float, folder: RunDir)
                     return
                 continue
             _, body = socket.recv_multipart()
-            event = heard(body, Event, folder.path)
+            event = decoded(body, Event, folder.path)
             if not camera or event.camera == camera:
                 yield event
     finally:

@@ -1,4 +1,4 @@
-"""What an operator's programs see: `page` in Prometheus's words, `health`, what `meters` read, and the `server` of it.
+"""What an operator's programs read: metrics for Prometheus, health, what `meters` read, and their HTTP server.
 
-Knows no stage and no process of ours but by what `Status` says. Nobody's name is in it.
+Knows stages and processes only from `Status` and the stage table. No person's name is in it.
 """

@@ -1,6 +1,6 @@
-"""How busy NVIDIA's GPUs are, asked of their management library (NVML), which comes with the driver.
+"""Load and memory of NVIDIA's GPUs, from their management library (NVML), which comes with the driver.
 
-Makes no CUDA context. A question can hang with the driver: ask from a process that may be killed.
+Makes no CUDA context. A call can hang with the driver, so call it from a process that may be killed.
 """
 
 import ctypes
@@ -10,11 +10,11 @@ LIBRARY = "libnvidia-ml.so.1"
 
 
 class GpuUse(NamedTuple):
-    """None: this driver doesn't say."""
+    """None: this driver doesn't tell."""
 
-    number: int  # as NVML counts
+    number: int  # NVML's index
     name: str
-    busy: float | None  # 0..1, share of the last moments in which something ran
+    busy: float | None  # 0..1, share of NVML's last sample period in which a kernel ran
     used_bytes: int | None
     memory_bytes: int | None
 
@@ -28,7 +28,7 @@ class _NvmlMemory(ctypes.Structure):
 
 
 class Nvml:
-    """The library, opened once; no GPUs where there is none."""
+    """The library, opened once; without it, no GPUs are found."""
 
     def __init__(self, library: str = LIBRARY) -> None:
         self._devices: list[tuple[str, ctypes.c_void_p]] = []

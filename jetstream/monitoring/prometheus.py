@@ -1,9 +1,10 @@
-"""What the supervisor and the meters said, in Prometheus's words and base units.
+"""The last status and readings as Prometheus metrics, in base units.
 
-The names are public: dashboards and alerts are built on them, `configs/grafana.json` is one. No person's name is here.
+The metrics' names are public: dashboards such as `configs/grafana.json` and alerts are built on them. No person's name
+is in them.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -16,12 +17,12 @@ from jetstream.monitoring.meters import Readings
 from jetstream.runtime.counters import BOUNDS_S, counted, histogram
 
 Rows = Iterable[tuple[tuple[str, ...], float]]
-"""labels' values, and the metric's"""
+"""values of the labels, and the metric's value"""
 BOUND_WORDS = (*(f"{bound:g}" for bound in BOUNDS_S), "+Inf")
 
 
 class MetricsPage(Collector):
-    """`latest` gives what was said last, and the time now in ns of CLOCK_MONOTONIC."""
+    """`latest` gives the last status and readings, and the time now in ns of CLOCK_MONOTONIC."""
 
     def __init__(self, latest: Callable[[], tuple[Status | None, Readings, int]]) -> None:
         self._latest = latest
@@ -31,7 +32,7 @@ class MetricsPage(Collector):
         yield gauge("build_info", "Always 1; which jetstream this is.", [((__version__,), 1)], "version")
         if status is None:
             return
-        yield gauge("status_age_seconds", "Since the supervisor's loop said all this.", [((), age_s(status, now_ns))])
+        yield gauge("status_age_seconds", "Since the supervisor published the status.", [((), age_s(status, now_ns))])
         beats = [(process.process, process.beat) for process in status.processes if process.beat]
         yield from processes(status.processes)
         yield from flow(beats)
@@ -39,7 +40,7 @@ class MetricsPage(Collector):
         ages = ((camera, (now_ns - time_ns) * 1e-9) for camera, time_ns in newest_frames(status).items())
         yield gauge(
             "camera_frame_age_seconds",
-            "Since the newest frame that came through was captured; told once a second.",
+            "Since the newest frame that came through was captured, as of the last status.",
             (((camera,), seconds) for camera, seconds in ages),
             "camera",
         )
@@ -61,19 +62,20 @@ def _filled(family: GaugeMetricFamily | CounterMetricFamily, rows: Rows) -> Metr
     return family
 
 
-def processes(told: Iterable[ProcessStatus]) -> Iterator[Metric]:
-    """Whether each one lives."""
-    told = list(told)
-    up = (((process.process,), float(process.state == "running")) for process in told)
-    yield gauge("process_up", "1 while the process runs and beats.", up, "process")
-    restarts = (((process.process,), process.restarts) for process in told)
+def processes(states: Sequence[ProcessStatus]) -> Iterator[Metric]:
+    """Whether each process runs, and how often it was started again."""
+    up = (((process.process,), float(process.state == "running")) for process in states)
+    yield gauge("process_up", "1 while the process runs and sends heartbeats.", up, "process")
+    restarts = (((process.process,), process.restarts) for process in states)
     yield counter("process_restarts", "Times the process was started again.", restarts, "process")
-    silent = (((process.process,), process.silent_s) for process in told if process.silent_s is not None)
-    yield gauge("heartbeat_age_seconds", "Since the process's last heartbeat, when last told.", silent, "process")
+    silent = (((process.process,), process.silent_s) for process in states if process.silent_s is not None)
+    yield gauge(
+        "heartbeat_age_seconds", "Since the process's last heartbeat, as of the last status.", silent, "process"
+    )
 
 
 def flow(beats: list[tuple[str, Heartbeat]]) -> Iterator[Metric]:
-    """Frames through each process: how many, how fast, how late, how many wait, how many fell."""
+    """Frames through each process: how many, how fast, how late, how many wait, how many were dropped."""
     rates = (((name,), beat.fps) for name, beat in beats)
     yield gauge("frames_per_second", "Frames handled a second, over the last 10 s.", rates, "process")
     yield counter("frames", "Frames handled.", _counts(beats, "frames"), "process", "camera")
@@ -82,13 +84,15 @@ def flow(beats: list[tuple[str, Heartbeat]]) -> Iterator[Metric]:
         "work_seconds", "From taking a frame to this process's answer, waits inside included.", beats, "work"
     )
     waiting = (((name, *words), value) for name, beat in beats for words, value in counted(beat.levels, "queue"))
-    yield gauge("queue_messages", "Messages that wait at a doorway, when last told.", waiting, "process", "edge")
+    yield gauge(
+        "queue_messages", "Messages that wait at an endpoint, as of the last heartbeat.", waiting, "process", "edge"
+    )
     drops = _counts(beats, "drops")
-    yield counter("drops", "Frames that fell, by reason and where.", drops, "process", "reason", "edge")
+    yield counter("drops", "Frames dropped, by reason and place.", drops, "process", "reason", "edge")
 
 
 def faces(beats: list[tuple[str, Heartbeat]]) -> Iterator[Metric]:
-    """What was seen, without names."""
+    """Faces, tracks and answers, without names."""
     yield counter("faces", "Faces detected, a face in each frame.", _sum(beats, "faces"), "camera")
     every = _sum(beats, "search_every", of_levels=True)
     yield gauge("detect_search_every", "One picture in so many is searched whole now, the others are verified.", every)
@@ -98,7 +102,7 @@ def faces(beats: list[tuple[str, Heartbeat]]) -> Iterator[Metric]:
     named = _sum(beats, "named", of_levels=True)
     yield gauge("named_tracks", "Confirmed tracks with a name in the newest frame.", named, "camera")
     votes = _sum(beats, "votes")
-    yield counter("votes", "Answers for a track; poor: not embedded.", votes, "camera", "outcome")
+    yield counter("votes", "Answers for tracks, by outcome; poor: not embedded.", votes, "camera", "outcome")
     gallery = {words[0]: value for words, value in _sum(beats, "gallery", of_levels=True)}
     for what in ("people", "photos"):
         rows = [((), gallery[what])] if what in gallery else []
@@ -109,17 +113,17 @@ def machine(readings: Readings) -> Iterator[Metric]:
     """Memory, processor, GPUs, disk."""
     used = readings.processes.items()
     resident = (((name,), use.memory_bytes) for name, use in used)
-    yield gauge("process_resident_memory_bytes", "Memory, with what is shared.", resident, "process")
+    yield gauge("process_resident_memory_bytes", "Resident memory, with what is shared.", resident, "process")
     cpu = (((name,), use.cpu_s) for name, use in used)
-    yield counter("process_cpu_seconds", "Processor time of this life.", cpu, "process")
+    yield counter("process_cpu_seconds", "Processor time since the process was started.", cpu, "process")
     yield gauge("process_open_fds", "Open descriptors.", (((name,), use.descriptors) for name, use in used), "process")
     gpus = [((str(gpu.number), gpu.name), gpu) for gpu in readings.gpus]
     busy = ((labels, gpu.busy) for labels, gpu in gpus if gpu.busy is not None)
     yield gauge("gpu_utilization_ratio", "Share of time in which the GPU ran something.", busy, "gpu", "name")
     used_bytes = ((labels, gpu.used_bytes) for labels, gpu in gpus if gpu.used_bytes is not None)
-    yield gauge("gpu_memory_used_bytes", "By all programs.", used_bytes, "gpu", "name")
+    yield gauge("gpu_memory_used_bytes", "GPU memory that all programs use.", used_bytes, "gpu", "name")
     memory = ((labels, gpu.memory_bytes) for labels, gpu in gpus if gpu.memory_bytes is not None)
-    yield gauge("gpu_memory_bytes", "That the GPU has.", memory, "gpu", "name")
+    yield gauge("gpu_memory_bytes", "GPU memory.", memory, "gpu", "name")
     disk = [readings.disk] if readings.disk is not None else []
     yield gauge("recordings_bytes", "Files in the folder of recordings.", (((), one.recordings_bytes) for one in disk))
     yield gauge("disk_free_bytes", "Free on the recordings' disk.", (((), one.free_bytes) for one in disk))
@@ -131,7 +135,7 @@ def _counts(beats: list[tuple[str, Heartbeat]], name: str) -> Rows:
 
 
 def _sum(beats: list[tuple[str, Heartbeat]], name: str, *, of_levels: bool = False) -> Rows:
-    """Of things that one process alone tells."""
+    """The counts or levels under `name`, of which each is reported by one process alone."""
     for _, beat in beats:
         yield from counted(beat.levels if of_levels else beat.counts, name)
 

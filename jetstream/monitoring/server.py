@@ -1,6 +1,6 @@
-"""/metrics, /healthz and /readyz over HTTP, answered from what was said last.
+"""/metrics, /healthz and /readyz over HTTP, answered from the supervisor's last status.
 
-A client, however slow, keeps a thread of its own busy and nothing else; beyond MOST_CLIENTS they wait in the kernel.
+Each client has a thread of its own, so a slow one delays no other; beyond MOST_CLIENTS they wait in the kernel.
 """
 
 import http.server
@@ -23,13 +23,13 @@ from jetstream.monitoring.meters import Readings
 from jetstream.monitoring.prometheus import MetricsPage
 
 CLIENT_S = 5.0
-"""a client that says or takes nothing for so long is left"""
+"""a client that sends or reads nothing for so long is disconnected"""
 MOST_CLIENTS = 16
 PLAIN = "text/plain; charset=utf-8"
 
 
 class LastStatus:
-    """What was said last: set by the work loop in one step, read by the threads that answer."""
+    """The last status and readings: set by the work loop in one step, read by the threads that answer."""
 
     def __init__(self, config: Config) -> None:
         self._cameras = [camera.name for camera in config.cameras]
@@ -54,20 +54,20 @@ class LastStatus:
 
 
 def _verdict(troubles: list[str], status: Status | None, now_ns: int) -> tuple[int, str, bytes]:
-    """200 `ok`, or 503 and why not; and how old that is."""
+    """200 and `ok`, or 503 and the reasons; both with the age of the status."""
     age = "" if status is None else f"said {health.age_s(status, now_ns):.1f} s ago\n"
     body = "".join(f"{trouble}\n" for trouble in troubles or ["ok"]) + age
     return (503 if troubles else 200), PLAIN, body.encode()
 
 
 class MetricsServer(socketserver.ThreadingMixIn, http.server.HTTPServer):
-    """Listens from the start on, answers once it serves. Raises UserError when the endpoint can't be had."""
+    """Listens once it is made, answers once it serves. Raises UserError when the endpoint can't be bound."""
 
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, settings: MetricsConfig, told: LastStatus | None = None) -> None:
-        self.told = told
+    def __init__(self, settings: MetricsConfig, latest: LastStatus | None = None) -> None:
+        self.latest = latest
         self._room = threading.BoundedSemaphore(MOST_CLIENTS)
         host, _, port = settings.endpoint.removeprefix("http://").rpartition(":")
         if host.startswith("["):
@@ -81,7 +81,7 @@ class MetricsServer(socketserver.ThreadingMixIn, http.server.HTTPServer):
             ) from None
 
     def server_bind(self) -> None:
-        """As HTTPServer's, without asking a name server who we are."""
+        """As HTTPServer's, without looking up this host's name, which can take long."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
 
@@ -96,7 +96,7 @@ class MetricsServer(socketserver.ThreadingMixIn, http.server.HTTPServer):
             self._room.release()
 
     def handle_error(self, request, client_address) -> None:  # type: ignore[no-untyped-def]
-        """A client that went away is its own affair."""
+        """Ignore errors of clients that disconnected."""
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -105,9 +105,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     server_version, sys_version = "jetstream", ""
 
     def do_GET(self) -> None:
-        assert self.server.told is not None
+        assert self.server.latest is not None
         path = urllib.parse.urlsplit(self.path).path
-        status, kind, body = self.server.told.answer(path, self.headers.get("Accept", ""))
+        status, kind, body = self.server.latest.answer(path, self.headers.get("Accept", ""))
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
@@ -118,13 +118,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815 - http.server's name
 
     def log_message(self, *args: object) -> None:
-        """Each scrape would be a line."""
+        """Log nothing: each scrape would be a line."""
 
 
 @contextmanager
-def serving(settings: MetricsConfig, told: LastStatus) -> Iterator[None]:
-    """Answers meanwhile. Raises UserError."""
-    with MetricsServer(settings, told) as server:
+def serving(settings: MetricsConfig, latest: LastStatus) -> Iterator[None]:
+    """Answer requests within the context. Raises UserError when the endpoint can't be bound."""
+    with MetricsServer(settings, latest) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.5}, daemon=True).start()
         try:
             yield
@@ -133,5 +133,5 @@ def serving(settings: MetricsConfig, told: LastStatus) -> Iterator[None]:
 
 
 def check_endpoint(settings: MetricsConfig) -> None:
-    """Raises UserError when the endpoint can't be had."""
+    """Raises UserError when the endpoint can't be bound."""
     MetricsServer(settings).server_close()

@@ -1,4 +1,4 @@
-"""What the supervisor of a running pipeline says of all its processes, once a second."""
+"""Reads what the supervisor of a running pipeline publishes of all its processes, once a second."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,17 +8,17 @@ import zmq
 from jetstream.errors import PipelineError
 from jetstream.ipc.bus import endpoint
 from jetstream.messages import Status
-from jetstream.runtime.run_dir import RunDir, heard
+from jetstream.runtime.run_dir import RunDir, decoded
 
 SILENCE_S = 5.0
 SILENCES = 3
-"""so many of them, and a supervisor that was never heard is given up"""
+"""after so many of them without any status, give up"""
 
 
 def statuses(run_dir: Path) -> Iterator[Status]:
-    """One a second, while the pipeline in `run_dir` runs; the last one again when its supervisor falls silent.
+    """One status a second, while the pipeline in `run_dir` runs; the last one again while its supervisor is silent.
 
-    Raises PipelineError when none runs, its supervisor says nothing at all, or is of another version.
+    Raises PipelineError when none runs, its supervisor publishes nothing at all, or is of another version.
     """
     last: Status | None = None
     silent = 0
@@ -29,7 +29,7 @@ def statuses(run_dir: Path) -> Iterator[Status]:
         while True:
             RunDir(run_dir).require_running()
             if socket.poll(int(SILENCE_S * 1000)):
-                last = heard(socket.recv(), Status, run_dir)
+                last = decoded(socket.recv(), Status, run_dir)
             elif last is None and (silent := silent + 1) >= SILENCES:
                 raise PipelineError(f"{run_dir}: its supervisor says nothing; it hangs, or is still starting")
             if last is not None:

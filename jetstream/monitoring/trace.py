@@ -1,6 +1,6 @@
-"""What a running pipeline did in some seconds, as a trace for Perfetto (ui.perfetto.dev) or Chrome: a track a process.
+"""Traces what a running pipeline does for some seconds, for Perfetto (ui.perfetto.dev) or Chrome: a track per process.
 
-Knows only the sockets of the run directory; a pipeline keeps and sends spans while this listens.
+Knows only the sockets of the run directory. A pipeline records and sends spans only while this listens.
 """
 
 import contextlib
@@ -16,13 +16,13 @@ import zmq
 from jetstream.errors import GARBLED, UserError
 from jetstream.ipc.bus import endpoint, has_listener
 from jetstream.messages import Span, Spans, Status
-from jetstream.runtime import run_dir as rundir
 from jetstream.runtime.heartbeat import BEAT_EVERY_S
+from jetstream.runtime.run_dir import RunDir, decoded
 from jetstream.runtime.spans import LISTENER, RECONNECT_MS
 
 TURN_MS = 100
 FIND_S = RECONNECT_MS * 1e-3 + 2 * BEAT_EVERY_S
-"""how long it takes until every process has found a listener; and as long to hear the end of what they did"""
+"""how long every process takes to find the listener, and afterwards to send its last spans"""
 
 
 def record(run_dir: Path, seconds: float) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def record(run_dir: Path, seconds: float) -> dict[str, Any]:
 
     Raises PipelineError: none runs, or one of another version; UserError: another trace is being made.
     """
-    rundir.RunDir(run_dir).require_running()
+    RunDir(run_dir).require_running()
     heard: list[Spans] = []
     with _listening(run_dir) as (statuses, spans):
         begin_ns = time.monotonic_ns() + round(FIND_S * 1e9)
@@ -38,18 +38,18 @@ def record(run_dir: Path, seconds: float) -> dict[str, Any]:
         status = None
         while time.monotonic_ns() < end_ns + FIND_S * 1e9:
             if statuses.poll(0):
-                status = rundir.heard(statuses.recv(), Status, run_dir)
+                status = decoded(statuses.recv(), Status, run_dir)
             if spans.poll(TURN_MS):
                 with contextlib.suppress(*GARBLED):
                     heard.append(msgspec.msgpack.decode(spans.recv(), type=Spans))
-            elif not rundir.RunDir(run_dir).is_running():
-                break  # what it did until its end
+            elif not RunDir(run_dir).is_running():
+                break  # the pipeline has ended; what was received is the trace
     return trace(heard, status, begin_ns, end_ns)
 
 
 @contextmanager
 def _listening(run_dir: Path) -> Iterator[tuple["zmq.Socket[bytes]", "zmq.Socket[bytes]"]]:
-    """The sockets of the status and of the spans."""
+    """The sockets that receive the status and the spans. Raises UserError: another trace is being made."""
     address = endpoint(run_dir, Spans, LISTENER)
     path = address.removeprefix("ipc://")
     if has_listener(path):
@@ -68,7 +68,8 @@ def _listening(run_dir: Path) -> Iterator[tuple["zmq.Socket[bytes]", "zmq.Socket
 
 
 def trace(heard: Sequence[Spans], status: Status | None, begin_ns: int, end_ns: int) -> dict[str, Any]:
-    """Spans cut to the time from `begin_ns` to `end_ns`; times in it are microseconds from its begin."""
+    """The Trace Event Format of spans, cut to the time from `begin_ns` to `end_ns`; its times are microseconds from
+    `begin_ns`."""
     beats = [process.beat for process in status.processes if process.beat] if status is not None else []
     names = {beat.pid: beat.process for beat in beats} | {spans.pid: spans.process for spans in heard}
     events: list[dict[str, Any]] = []
@@ -84,7 +85,8 @@ def trace(heard: Sequence[Spans], status: Status | None, begin_ns: int, end_ns: 
 
 
 def _events(pid: int, span: Span, begin_ns: int, end_ns: int) -> Iterator[dict[str, Any]]:
-    """What a work loop does follows one after the other; frames under way overlap, so they are lines of their own."""
+    """One event for a turn of the work loop, of which there is one at a time; begin and end for a frame, since frames
+    under way overlap."""
     first_us = (max(span.begin_ns, begin_ns) - begin_ns) / 1e3
     last_us = (min(span.end_ns, end_ns) - begin_ns) / 1e3
     frame = f"{span.camera} {span.frame_id}"

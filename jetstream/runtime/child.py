@@ -24,6 +24,11 @@ from jetstream.runtime.worker import END_TO_START_AGAIN
 
 UNKILLABLE_S = 2.0
 """a killed process that is still there after this time hangs in the kernel, as a GPU's driver can"""
+STUCK_PAUSE_S = 1.0
+"""before a camera's process that hung is started again, and before the third start of a process that isn't vital"""
+DOUBLINGS = 5
+"""at most so many of that pause, one for each start that ended before its first heartbeat: a port that another program
+has must not write a line a second"""
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +87,16 @@ class StageProcess:
     def is_vital(self) -> bool:
         """The run ends when it keeps failing."""
         return self.stage is not None and self.stage.vital
+
+    @property
+    def is_on_the_way(self) -> bool:
+        """Frames have to come through it."""
+        return self.stage is not None and self.stage.progress
+
+    @property
+    def ends_run(self) -> bool:
+        """The run ends when it ends by itself."""
+        return self.stage is not None and self.stage.ends_run
 
     @property
     def starts_early(self) -> bool:
@@ -159,27 +174,34 @@ class StageProcess:
         self.ending_s = now_s
         self.popen.send_signal(END_TO_START_AGAIN if self.beat_s else signal.SIGKILL)  # it holds nothing yet
 
-    def ended_to_start_again(self, now_s: float) -> None:
+    def ended_to_start_again(self) -> None:
         """It has ended to be started again, which is no failure."""
-        failed_in_a_row = self.failed_in_a_row
-        self.failed(now_s, 0.0)
-        self.restarts.pop()
-        self.restarted -= 1
-        self.failed_in_a_row, self.ending_s = failed_in_a_row, None
+        self.ending_s = None
+        self._forget()
 
-    def failed(self, now_s: float, long_run_s: float) -> None:
-        """It has ended; its counts stay. With heartbeats for less than `long_run_s`, it has failed once more in a
-        row."""
+    def failed(self, now_s: float, window_s: float) -> None:
+        """It has ended by itself. With heartbeats for less than `window_s`, it has failed once more in a row; restarts
+        longer ago don't count any more."""
         ran_s = self.beat_s - self.started_s if self.beat_s else 0.0  # hanging before the first heartbeat doesn't count
-        self.failed_in_a_row = 1 if ran_s > long_run_s else self.failed_in_a_row + 1
+        self.failed_in_a_row = 1 if ran_s > window_s else self.failed_in_a_row + 1
         self.stillborn_in_a_row = 0 if self.beat_s else self.stillborn_in_a_row + 1
+        self.restarted += 1
+        self.restarts.append(now_s)
+        while now_s - self.restarts[0] > window_s:
+            self.restarts.popleft()
+        self._forget()
+
+    def pause(self, now_s: float) -> None:
+        """Wait before the next start: the longer, the more starts in a row ended before their first heartbeat."""
+        self.start_after_s = now_s + STUCK_PAUSE_S * 2 ** min(max(self.stillborn_in_a_row - 2, 0), DOUBLINGS)
+
+    def _forget(self) -> None:
+        """There is no process any more; what it counted stays."""
         if self.beat is not None:
             self.counts_before.update(self.beat.counts)
             self.frames_before += self.beat.frames
             self.beat = msgspec.structs.replace(self.beat, frames=0, counts={}, levels={}, fps=0.0)
         self.popen, self.beat_s = None, None
-        self.restarted += 1
-        self.restarts.append(now_s)
 
     def status(self, now_s: float) -> ProcessStatus:
         beat = self.beat

@@ -61,11 +61,11 @@ class ReloadPlan(NamedTuple):
     def sentence(self) -> str:
         """Which keys were taken, which stages start again for them, and which keys need a restart."""
         if not (self.taken or self.kept):
-            return "config read anew: nothing changed"
+            return "config reloaded: nothing changed"
         again = f" ({', '.join(sorted(self.stages))} started again)" if self.stages else ""
         taken = f"took {', '.join(self.taken)}{again}" if self.taken else "took nothing"
         kept = f"; restart to change {', '.join(self.kept)}" if self.kept else ""
-        return f"config read anew: {taken}{kept}"
+        return f"config reloaded: {taken}{kept}"
 
 
 class Reloader:

@@ -1,6 +1,6 @@
 """The folder in which one running pipeline has its sockets, its effective config and the names of its rings.
 
-One instance a folder, held by a lock that the kernel drops with the process. Knows no stage.
+One instance per folder, held by a lock that the kernel releases when the process ends. Knows no stage.
 """
 
 import fcntl
@@ -24,20 +24,23 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 @dataclass(frozen=True)
 class RunDir:
+    """The folder `path` of one pipeline, which may run or not."""
+
     path: Path
 
     def write(self, config: Config, rings: Mapping[str, str]) -> None:
-        """Leave for the processes: what they run with, and each camera's segment. Raises UserError."""
+        """Write what the processes read: the config, and the name of each camera's ring. Raises UserError."""
         self.write_config(config)
         _write_private(self.path / RINGS, msgspec.json.encode(dict(rings)))
 
     def write_config(self, config: Config) -> None:
-        """In one step: a process may be starting. Raises UserError where it can't be written; the one before stays."""
+        """Replace the config in one step, since a process may be starting. Raises UserError where it can't be written;
+        then the one before stays."""
         _write_private(self.path / NEW_CONFIG, msgspec.json.encode(config))
         os.replace(self.path / NEW_CONFIG, self.path / CONFIG)
 
     def read_config(self) -> Config:
-        """Raises OSError, or PipelineError: another version's."""
+        """Raises OSError; PipelineError: another version of jetstream wrote it."""
         try:
             return msgspec.json.decode((self.path / CONFIG).read_bytes(), type=Config)
         except GARBLED:
@@ -56,6 +59,7 @@ class RunDir:
             raise not_ready(self.path) from None
 
     def read_rings(self) -> dict[str, str]:
+        """Camera to the name of its ring's segment. Raises OSError."""
         return msgspec.json.decode((self.path / RINGS).read_bytes(), type=dict[str, str])
 
     def is_running(self) -> bool:
@@ -74,9 +78,9 @@ class RunDir:
 
 @contextmanager
 def claim(path: Path) -> Iterator[RunDir]:
-    """Hold the folder (made with mode 0700) while the pipeline runs; leaves it empty but for the lock.
+    """Hold the folder (made with mode 0700) while the pipeline runs; leave it empty but for the lock.
 
-    Raises UserError: another instance runs in it, it is someone else's, or it can't be written.
+    Raises UserError: another instance runs in it, it belongs to another user, or it can't be written.
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -96,9 +100,9 @@ def claim(path: Path) -> Iterator[RunDir]:
             )
         _clear(path)
         os.ftruncate(lock, 0)
-        with suppress(OSError):  # the disk is full: only who is refused would read it
+        with suppress(OSError):  # the disk is full; only a second instance, which is refused, would read it
             os.pwrite(lock, str(os.getpid()).encode(), 0)
-        umask = os.umask(0o077)  # sockets too, here and in the processes to come
+        umask = os.umask(0o077)  # for sockets too, here and in the child processes
         try:
             yield RunDir(path)
         finally:
@@ -109,8 +113,8 @@ def claim(path: Path) -> Iterator[RunDir]:
         os.close(lock)
 
 
-def heard(payload: bytes, kind: type[S], run_dir: Path) -> S:
-    """What the pipeline in `run_dir` said. Raises PipelineError: in words that this version doesn't know."""
+def decoded(payload: bytes, kind: type[S], run_dir: Path) -> S:
+    """A message of the pipeline in `run_dir`. Raises PipelineError: it is of another version of jetstream."""
     try:
         return msgspec.msgpack.decode(payload, type=kind)
     except GARBLED:
@@ -151,7 +155,7 @@ def _lock(fd: int) -> bool:
 
 
 def _clear(path: Path) -> None:
-    """Remove what an earlier run left, and nothing else; the lock stays, or two could hold it."""
+    """Remove what an earlier run left, and nothing else. The lock stays, or two instances could hold it."""
     for item in path.iterdir():
         if item.name in (CONFIG, NEW_CONFIG, RINGS) or item.is_socket():
             item.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The signals of the command that runs the pipeline: stop, or, where no terminal hangs up, read the config anew."""
+"""The signals of the command that runs the pipeline: stop, or, where no terminal hangs up, reload the config."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from types import FrameType
 
 
 def has_terminal() -> bool:
-    """Whether this process would be told when a terminal hangs up."""
+    """Whether this process has a controlling terminal, whose hang-up sends it SIGHUP."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:
@@ -17,17 +17,18 @@ def has_terminal() -> bool:
 
 
 def hang_up() -> tuple[signal.Signals, ...]:
-    """SIGHUP; nothing where whoever started this process had it ignored, as `nohup` does."""
+    """SIGHUP; empty where the parent process had it ignored, as `nohup` does."""
     return () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
 
 
 def pass_over(signum: int, frame: FrameType | None) -> None:
-    """A handler in place of SIG_IGN, which is the word of whoever started this process."""
+    """A handler that does nothing. SIG_IGN would look as if the parent process had set it (`hang_up`)."""
 
 
 @contextmanager
 def handled(stop: Callable[[], None], hung_up: Callable[[], None]) -> Iterator[None]:
-    """SIGINT and SIGTERM call `stop` meanwhile, SIGHUP `hung_up` unless it was ignored from the start."""
+    """Within the context SIGINT and SIGTERM call `stop`; SIGHUP calls `hung_up`, unless it was ignored from the
+    start."""
 
     def handle(signum: int, frame: FrameType | None) -> None:
         (hung_up if signum == signal.SIGHUP else stop)()

@@ -32,11 +32,6 @@ TURN_MS = 100
 """longest wait of the supervisor's loop"""
 WEIGHED_EVERY_S = 1.0
 """how often the memory of the processes is checked"""
-STUCK_PAUSE_S = 1.0
-"""before a camera's process that hung is started again, and before the third start of a process that isn't vital"""
-DOUBLINGS = 5
-"""at most so many of that pause, one for each start that ended before its first heartbeat: a port that another program
-has must not write a line a second"""
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +50,7 @@ class Supervisor:
             StageProcess(name, row) for row in pipeline.started(config) for name in pipeline.processes(row, config)
         ]
         self._vital = [child for child in self._children if child.is_vital]  # nothing waits for the others
+        self._ready_s: float | None = None
         self._stopping_since: float | None = None
         self._failure: str | None = None
         self._watchdog = Watchdog(config)
@@ -70,7 +66,6 @@ class Supervisor:
 
         Raises PipelineError, once all have ended in order: a process kept failing, or could not finish its work.
         """
-        ready_s: float | None = None
         with signals.handled(self.stop, self.stop if self._reloader is None else self._ask_reload):
             try:
                 while not all(child.done for child in self._children):
@@ -78,22 +73,16 @@ class Supervisor:
                     self._start_due(now_s)
                     self._hear()
                     self._watch(now_s)
-                    if ready_s is None and all(child.beat_s or child.done for child in self._vital):
-                        ready_s = now_s
-                        log.info("running: %s", ", ".join(child.name for child in self._children if child.beat_s))
-                        notify("READY=1")
-                    if ready_s is not None and self._stopping_since is None:
+                    self._check_ready(now_s)
+                    if self._is_at_work:
                         self._reload(now_s)
-                    if duration_s is not None and ready_s is not None and now_s - ready_s >= duration_s:
+                    if duration_s is not None and self._ready_s is not None and now_s - self._ready_s >= duration_s:
                         self.stop()
-                    self._publish_status(now_s, feeds_watchdog=ready_s is not None and self._stopping_since is None)
+                    self._publish_status(now_s)
                 self._hear()  # their last counts
             finally:
                 self._end()
-        drops = sum((child.drops for child in self._children), Counter[str]())
-        counted = ", ".join(f"{reason} {count}" for reason, count in sorted(drops.items())) or "none"
-        captured, tracked = (sum(child.frames for child in children) for children in self._progress())
-        log.info("ended: %d frames captured, %d tracked; dropped: %s", captured, tracked, counted)
+        self._log_counts()
         if self._failure is not None:
             raise PipelineError(self._failure)
 
@@ -108,6 +97,17 @@ class Supervisor:
         for child in self._children:
             child.done = child.done or child.popen is None
         signal_all(driven if any_started else self._children, END_IN_ORDER)
+
+    @property
+    def _is_at_work(self) -> bool:
+        """All vital processes have been there, and none was told to stop."""
+        return self._ready_s is not None and self._stopping_since is None
+
+    def _check_ready(self, now_s: float) -> None:
+        if self._ready_s is None and all(child.beat_s or child.done for child in self._vital):
+            self._ready_s = now_s
+            log.info("running: %s", ", ".join(child.name for child in self._children if child.beat_s))
+            notify("READY=1")
 
     def _ask_reload(self) -> None:
         self._reload_asked = True
@@ -202,10 +202,10 @@ class Supervisor:
 
     def _ended(self, child: StageProcess, code: int, now_s: float) -> None:
         if child.ending_s is not None and self._stopping_since is None:
-            child.ended_to_start_again(now_s)
+            child.ended_to_start_again()
         elif code == 0:
             first = self._children[0].row  # the ones before it are run by hand
-            if child.stage and child.stage.ends_run and not all(c.done for c in self._children if c.row == first):
+            if child.ends_run and not all(other.done for other in self._children if other.row == first):
                 self.stop()  # the user closed the window
             child.done = True
         elif code == UserError.exit_code and child.is_vital and not child.can_do_without_gpu(self._gpu):
@@ -223,7 +223,7 @@ class Supervisor:
         if code == StuckError.exit_code or not child.is_vital:
             child.restarts.clear()
             if code == StuckError.exit_code or child.failed_in_a_row > 1:
-                child.start_after_s = now_s + STUCK_PAUSE_S * 2 ** min(max(child.stillborn_in_a_row - 2, 0), DOUBLINGS)
+                child.pause(now_s)
         if child.failed_in_a_row > 1 and child.can_do_without_gpu(self._gpu):
             child.restarts.clear()
             child.backend = "cpu"
@@ -231,8 +231,6 @@ class Supervisor:
                 "%s: %s, the second failure; it goes on without the GPU (gpu.when_lost)", child.name, describe(code)
             )
             return
-        while child.restarts and now_s - child.restarts[0] > self._limits.restart_window_s:
-            child.restarts.popleft()
         if len(child.restarts) > self._limits.restarts:
             window_s = self._limits.restart_window_s
             self._fail(child, f"{child.name}: failed {len(child.restarts)} times in {window_s:.0f} s; given up")
@@ -252,7 +250,7 @@ class Supervisor:
         elif since_s > self._limits.stop_timeout_s / 2:
             signal_all(self._children, END_IN_ORDER)
 
-    def _publish_status(self, now_s: float, *, feeds_watchdog: bool) -> None:
+    def _publish_status(self, now_s: float) -> None:
         if now_s - self._status_s < STATUS_EVERY_S:
             return
         self._status_s = now_s
@@ -260,12 +258,11 @@ class Supervisor:
         turn_ns = time.monotonic_ns()
         status = Status(pid=os.getpid(), wall_ns=time.time_ns(), turn_ns=turn_ns, processes=processes)
         self._status.send(msgspec.msgpack.encode(status))
-        if feeds_watchdog:
+        if self._is_at_work:
             self._feed_watchdog(now_s)
 
     def _feed_watchdog(self, now_s: float) -> None:
-        on_the_way = [child for child in self._children if child.stage is not None and child.stage.progress]
-        is_starting = any(child.beat_s is None and not child.done for child in on_the_way)
+        is_starting = any(child.is_on_the_way and child.beat_s is None and not child.done for child in self._children)
         captured, tracked = (
             sum((child.frames_by_camera for child in children), Counter[str]()) for children in self._progress()
         )
@@ -282,6 +279,12 @@ class Supervisor:
         ends = pipeline.FIRST_OF_PROGRESS, pipeline.LAST_OF_PROGRESS
         first, last = ([child for child in self._children if child.row == row] for row in ends)
         return first, last
+
+    def _log_counts(self) -> None:
+        drops = sum((child.drops for child in self._children), Counter[str]())
+        dropped = ", ".join(f"{reason} {count}" for reason, count in sorted(drops.items())) or "none"
+        captured, tracked = (sum(child.frames for child in children) for children in self._progress())
+        log.info("ended: %d frames captured, %d tracked; dropped: %s", captured, tracked, dropped)
 
     def _end(self) -> None:
         """Whatever happened, leave no process of ours behind."""

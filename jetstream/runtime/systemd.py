@@ -11,7 +11,7 @@ STEP_S = 600
 
 
 def notify(state: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Tell systemd, where it asked to be told (sd_notify(3)): a datagram to the socket in NOTIFY_SOCKET."""
+    """Send `state` to systemd (sd_notify(3)), as a datagram to the socket in NOTIFY_SOCKET, where that is set."""
     address = environment.get("NOTIFY_SOCKET")
     if not address:
         return
@@ -20,12 +20,12 @@ def notify(state: str, environment: Mapping[str, str] = os.environ) -> None:
 
 
 def reloading() -> None:
-    """RELOADING=1, which needs the time to tell a late answer from this one's."""
+    """Send RELOADING=1 with the time, by which systemd tells this reload from an earlier one."""
     notify(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
 
 def patient(progress: Callable[[str, float], None]) -> Callable[[str, float], None]:
-    """`progress`, which also asks systemd for time as long as start-up gets on: engines take minutes to build."""
+    """`progress` that also asks systemd for more time with each step of start-up: engines take minutes to build."""
 
     def report(what: str, share: float) -> None:
         progress(what, share)

@@ -1,6 +1,6 @@
-"""What systemd is told, and whether frames make progress: its watchdog is fed only while they do.
+"""Whether frames make progress, and what is sent to systemd: its watchdog is fed only while they do.
 
-Knows cameras by name and what was counted for them; knows no process, and the time is told.
+Knows cameras by name and what was counted for them; knows no process. The time is an argument.
 """
 
 import logging
@@ -12,15 +12,15 @@ from jetstream.config.schema import Config
 from jetstream.runtime.systemd import notify
 
 STALLED_S = 10.0
-"""frames that are captured but not tracked for so long feed the watchdog no more"""
+"""when frames are captured but none is tracked for so long, the watchdog is not fed any more"""
 SILENCE_S = 5.0
-"""frames that come after such a silence have the whole limit to come through"""
+"""after such a silence, frames have the whole limit to come through"""
 
-log = logging.getLogger("jetstream")
+log = logging.getLogger(__name__)
 
 
 def stall_limit_s(environment: Mapping[str, str] = os.environ) -> float:
-    """A third of systemd's patience (WatchdogSec), so that both together are little more than it; else STALLED_S."""
+    """A third of systemd's WatchdogSec, so that both together are little longer; STALLED_S where it isn't set."""
     try:
         return int(environment["WATCHDOG_USEC"]) * 1e-6 / 3
     except (KeyError, ValueError):
@@ -28,8 +28,8 @@ def stall_limit_s(environment: Mapping[str, str] = os.environ) -> float:
 
 
 class Watchdog:
-    """Feeds systemd's while frames make progress; tells it, and the log, of cameras that are silent and of a pipeline
-    that is stuck."""
+    """Feeds systemd's watchdog while frames make progress; reports silent cameras and a stuck pipeline to systemd and
+    to the log."""
 
     def __init__(self, config: Config, *, limit_s: float | None = None) -> None:
         self._patience_s = {camera.name: camera.read_timeout_s for camera in config.cameras}
@@ -38,7 +38,7 @@ class Watchdog:
         self._silent: dict[str, float] = {}
         self._was_stuck = False
         self.extra = ""
-        """what else stands in systemd's status line"""
+        """more text for systemd's status line"""
 
     def turn(
         self,
@@ -49,8 +49,12 @@ class Watchdog:
         grace_s: float = 0.0,
         done: frozenset[str] = frozenset(),
     ) -> None:
-        """What was counted for each camera by now. `grace_s`: how much longer than usual a standstill may take, as
-        long as a process that frames go through is being started. `done`: cameras that give no more, in order."""
+        """Call once a second.
+
+        `captured`, `tracked`: frames of each camera, counted since the beginning. `grace_s`: how much longer than usual
+        a standstill may take, while a process that frames go through is being started. `done`: cameras that have ended
+        in order.
+        """
         self._progress.see(captured, tracked, now_s)
         stuck = self._progress.stuck(now_s, grace_s) - done
         self._tell_silent(now_s, done)
@@ -79,10 +83,10 @@ class Watchdog:
 class FrameProgress:
     """Whether each camera's frames come out at the other end.
 
-    A camera that gives none is told of and stalls nothing: its process is watched by its own time-outs, and no restart
-    of the whole brings it back. One whose frames are captured but not tracked is a pipeline that is stuck, however
-    well others flow. Where nothing may fall (`lossless`), capture waits for the pipeline, so a source that gives no
-    frame is stuck too, until it is done.
+    A camera that gives no frames is reported, but is not stuck: its process has time-outs of its own, and restarting
+    the pipeline would not bring it back. Where frames of one camera are captured but not tracked, the pipeline is
+    stuck, also when frames of others come through. Where no frame may be dropped (`lossless`), capture waits
+    for the pipeline, so a source that gives no frame is stuck too, until it is done.
     """
 
     def __init__(self, cameras: Iterable[str], limit_s: float = STALLED_S, *, lossless: bool = False) -> None:
@@ -90,7 +94,7 @@ class FrameProgress:
         self._limit_s, self._lossless = limit_s, lossless
 
     def see(self, captured: Mapping[str, int], tracked: Mapping[str, int], now_s: float) -> None:
-        """What was counted for each camera by now."""
+        """`captured`, `tracked`: frames of each camera, counted since the beginning."""
         for name, camera in self._cameras.items():
             camera.see(captured.get(name, 0), tracked.get(name, 0), now_s)
 
@@ -117,7 +121,7 @@ class _CameraProgress:
     moved_s: float | None = None  # when either last happened
 
     def see(self, captured: int, tracked: int, now_s: float) -> None:
-        # a new life begins with 0, which is no frame
+        # a restarted process counts from 0, which is no frame
         is_captured, is_tracked = captured not in (0, self.captured), tracked not in (0, self.tracked)
         self.captured, self.tracked = captured, tracked
         before_s = now_s if self.captured_s is None else self.captured_s

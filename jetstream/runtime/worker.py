@@ -36,7 +36,7 @@ END_IN_ORDER = signal.SIGUSR1
 END_TO_START_AGAIN = signal.SIGUSR2
 """the same, but its readers are to wait for its next start"""
 LOG_ANEW = signal.SIGHUP
-"""the config that is in the run directory now says how to log"""
+"""log as the config that is in the run directory now says"""
 
 log = logging.getLogger(__name__)
 

@@ -56,3 +56,20 @@ def test_names_that_come_behind_their_frame_leave_nothing_behind(tmp_path: Path)
     heartbeat.close()
 
     assert heartbeat._taken_ns == {}
+
+
+def test_process_that_ends_before_its_first_heartbeat_sends_none(tmp_path: Path) -> None:
+    """It failed at its start: a heartbeat would look as if it had been at work."""
+    with zmq.Context.instance().socket(zmq.PULL) as supervisor:
+        supervisor.bind(endpoint(tmp_path, Heartbeat, SUPERVISOR))
+        HeartbeatSender("failed", tmp_path).close()
+        at_work = HeartbeatSender("at_work", tmp_path)
+        at_work.beat()
+        at_work.close()
+
+        assert supervisor.poll(5000)
+        beats = []
+        while supervisor.poll(500):
+            beats.append(msgspec.msgpack.decode(supervisor.recv(), type=Heartbeat).process)
+
+    assert beats == ["at_work", "at_work"]

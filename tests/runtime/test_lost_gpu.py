@@ -130,7 +130,7 @@ def test_only_short_lives_in_a_row_are_a_lost_gpu() -> None:
 
     def lives(started_s: float, beat_s: float | None) -> int:
         child.started_s, child.beat_s = started_s, beat_s
-        child.failed(1e6, long_run_s=60.0)
+        child.failed(1e6, window_s=60.0)
         return child.failed_in_a_row
 
     assert lives(0, 3000) == 1

@@ -30,7 +30,7 @@ def test_nothing_changed_starts_nothing() -> None:
     found = plan(config(), config())
 
     assert (found.taken, found.kept, found.stages) == ((), (), frozenset())
-    assert found.sentence() == "config read anew: nothing changed"
+    assert found.sentence() == "config reloaded: nothing changed"
 
 
 def test_a_stages_key_starts_that_stage_again_with_it() -> None:
@@ -39,7 +39,7 @@ def test_a_stages_key_starts_that_stage_again_with_it() -> None:
     assert found.config.track.max_lost_s == 3
     assert found.stages == {"track", "recognize"}
     assert found.sentence() == (
-        "config read anew: took track.max_lost_s, recognize.max_distance (recognize, track started again)"
+        "config reloaded: took track.max_lost_s, recognize.max_distance (recognize, track started again)"
     )
 
 

@@ -1,4 +1,4 @@
-"""Whether a hang-up means the end of a command, a config to read anew, or nothing."""
+"""Whether a hang-up means the end of a command, a config to reload, or nothing."""
 
 import os
 import pty

@@ -16,10 +16,9 @@ import pytest
 
 from jetstream.config import load
 from jetstream.config.schema import Config
-from jetstream.runtime import run_dir as rundir
-from jetstream.runtime import supervisor
+from jetstream.runtime import child
 from jetstream.runtime.reload import Reloader
-from jetstream.runtime.run_dir import RunDir
+from jetstream.runtime.run_dir import RunDir, claim
 from jetstream.runtime.supervisor import Supervisor
 from tests.support.fulldisk import files_of_at_most
 from tests.support.repository import REPOSITORY
@@ -57,7 +56,7 @@ def run_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunDir]
     python.write_text(STAND_IN)
     python.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(python))
-    with rundir.claim(tmp_path / "run") as claimed:
+    with claim(tmp_path / "run") as claimed:
         yield claimed
 
 
@@ -128,13 +127,13 @@ def test_nobody_waits_for_metrics_and_learn(
     assert took_s < PATIENCE_S
     running = next(line for line in caplog.messages if line.startswith("running: ")).split(": ")[1].split(", ")
     assert {"capture.door", "detect", "track", "recognize"} <= set(running) - {"metrics", "learn"} == set(running)
-    assert "config read anew: took track.hold_s (track started again)" in caplog.messages
+    assert "config reloaded: took track.hold_s (track started again)" in caplog.messages
 
 
 def test_what_cannot_start_is_tried_again_less_and_less_often(
     run_dir: RunDir, does: Callable[..., None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(supervisor, "STUCK_PAUSE_S", 0.1)
+    monkeypatch.setattr(child, "STUCK_PAUSE_S", 0.1)
     does({"metrics": "can't start"})
 
     seconds_of(Supervisor(config(), run_dir), duration_s=3.0)
@@ -163,7 +162,7 @@ def test_reload_on_a_full_disk_is_refused_and_can_be_asked_for_again(
         full,
         At("running: ", fill),
         At("the config in use stays", make_room),
-        At("config read anew", kill(signal.SIGTERM)),
+        At("config reloaded", kill(signal.SIGTERM)),
     ):
         took_s = seconds_of(Supervisor(config(), run_dir, reloader))
 
@@ -171,7 +170,7 @@ def test_reload_on_a_full_disk_is_refused_and_can_be_asked_for_again(
     path = run_dir.path / "config.json.new"
     refused = f"{path}: File too large; make room there, or set pipeline.run_dir to another folder"
     assert f"{refused}; the config in use stays" in caplog.messages
-    assert "config read anew: took track.hold_s (track started again)" in caplog.messages
+    assert "config reloaded: took track.hold_s (track started again)" in caplog.messages
     assert run_dir.read_config() == config(hold_s=1.0)
 
 

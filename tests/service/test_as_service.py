@@ -133,7 +133,7 @@ def test_a_service_is_ready_fed_beside_a_dead_camera_reloads_and_stops(service: 
     assert 0 <= time.monotonic() - usec * 1e-6 < 600
     told = [line["message"] for line in lines(service)]
     assert (
-        "config read anew: took detect.min_face_px, recognize.budget_per_s, record.video (detect, record, track "
+        "config reloaded: took detect.min_face_px, recognize.budget_per_s, record.video (detect, record, track "
         "started again); restart to change cameras"
     ) in told
     assert any(re.search(r"detect\.min_face_px: expected a number >= 12.*, got -1; the config in use", t) for t in told)
