@@ -48,9 +48,9 @@ def ours(enrolled: Embeddings, names: Names, asked: Embeddings) -> list[str | No
 
 
 def our_centroids(enrolled: Embeddings, names: Names, asked: Embeddings) -> list[str | None]:
-    """The rival: the nearest centroid within our gates, without the SVM and the margin."""
+    """The rival: the nearest centroid within our thresholds, without the SVM and the margin."""
     classifier = defaults.fit(enrolled, list(names), background=background.faces())
-    return [answer.nearest if answer.distance <= answer.gate else None for answer in classifier.ask(asked)]
+    return [answer.nearest if answer.distance <= answer.threshold else None for answer in classifier.ask(asked)]
 
 
 def pairwise_svm(enrolled: Embeddings, names: Names, asked: Embeddings) -> list[str | None]:
@@ -80,22 +80,22 @@ def svm_alone(enrolled: Embeddings, names: Names, asked: Embeddings) -> list[str
     return list(LinearSVC(class_weight="balanced", dual=False).fit(enrolled, names).predict(asked))
 
 
-def nearest_centroid(gate: float) -> Rule:
+def nearest_centroid(threshold: float) -> Rule:
     def name(enrolled: Embeddings, names: Names, asked: Embeddings) -> list[str | None]:
         people = np.unique(names)
-        return _nearest(np.array([enrolled[names == person].mean(0) for person in people]), people, asked, gate)
+        return _nearest(np.array([enrolled[names == person].mean(0) for person in people]), people, asked, threshold)
 
     return name
 
 
-def nearest_photo(gate: float) -> Rule:
-    return lambda enrolled, names, asked: _nearest(enrolled, names, asked, gate)
+def nearest_photo(threshold: float) -> Rule:
+    return lambda enrolled, names, asked: _nearest(enrolled, names, asked, threshold)
 
 
-def _nearest(rows: Embeddings, names: Names, asked: Embeddings, gate: float) -> list[str | None]:
+def _nearest(rows: Embeddings, names: Names, asked: Embeddings, threshold: float) -> list[str | None]:
     distances = np.linalg.norm(asked[:, None] - rows[None], axis=2)
     return [
-        str(names[row]) if distance <= gate else None
+        str(names[row]) if distance <= threshold else None
         for row, distance in zip(distances.argmin(1), distances.min(1), strict=True)
     ]
 

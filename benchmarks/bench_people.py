@@ -5,7 +5,7 @@
 Identities are drawn like faces of people in general (jetstream/background.npz), their photos around them as far apart
 as lfw10x10's are. Each size runs in a process of its own, so that memory is its own. Asking: batches of 32 new photos,
 median of 200; training and memory include loading scikit-learn from 2 to 200 people (1 to 2 s and 90 MB). Beside it,
-the nearest centroid with the same gates.
+the nearest centroid with the same thresholds.
 """
 
 import argparse
@@ -60,9 +60,9 @@ def row(people: int) -> str:
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     ours = shares([answer.name for answer in classifier.ask(new)], truth)
     named = np.mean([answer.name is not None for answer in classifier.ask(strangers)])
-    # The rival: nearest centroid within its gate, without the other two judges.
-    rival = [a.nearest if a.distance <= a.gate else None for a in classifier.ask(new)]
-    rival_named = np.mean([a.distance <= a.gate for a in classifier.ask(strangers)])
+    # The rival: nearest centroid within its threshold, without the other two decision rules.
+    rival = [a.nearest if a.distance <= a.threshold else None for a in classifier.ask(new)]
+    rival_named = np.mean([a.distance <= a.threshold for a in classifier.ask(strangers)])
     cells = [f"{people:,}", f"{trained_s:.2f}", f"{memory:.0f}", f"{1e3 * ask_s:.2f}", f"{1e6 * ask_s / BATCH:.1f}"]
     figures = (*ours, named, *shares(rival, truth), rival_named)
     return "| " + " | ".join([*cells, *(f"{100 * figure:.2f}" for figure in figures)]) + " |"

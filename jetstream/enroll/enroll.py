@@ -193,7 +193,7 @@ def _keep(
     good: dict[int, photo_writer.NewPhoto] = {}
     failed: dict[int, str] = {}
     while True:
-        candidates = PersonSamples(tuple(i for i in person.looks if i not in failed), person.mean, person.weight)
+        candidates = PersonSamples(tuple(i for i in person.samples if i not in failed), person.mean, person.weight)
         choice = sample_selection.choose(seen.looks, candidates, most, known.embeddings)
         for index in choice.taken:
             piece, embedding = seen.cuts[index], seen.looks[index].embedding

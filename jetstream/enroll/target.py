@@ -55,7 +55,7 @@ def the_one(seen: SampleSet, at: FacePosition | None, specs: Sequence[str]) -> P
 
 def _sources(seen: SampleSet, person: PersonSamples) -> int:
     """In how many sources the person is seen: of several pictures it is the one who is in all of them."""
-    return len({seen.sources[index] for index in person.looks})
+    return len({seen.sources[index] for index in person.samples})
 
 
 def _person_at(at: FacePosition, seen: SampleSet, found: Sequence[PersonSamples]) -> PersonSamples:
@@ -66,14 +66,14 @@ def _person_at(at: FacePosition, seen: SampleSet, found: Sequence[PersonSamples]
         ways = "; ".join(_way(seen, person) for person in found[:6])
         raise UserError(f"{shown}: no face there" + (f"; there are {ways}" if ways else ""))
     for person in found:
-        if first[position] in person.looks:
+        if first[position] in person.samples:
             return person
     raise UserError(f"{shown}: that face is too small, blurred, dark or turned away; take a better look")
 
 
 def _way(seen: SampleSet, person: PersonSamples) -> str:
     """How a person is told apart: `--at 320,180@2.5`."""
-    index = max(person.looks, key=lambda i: (seen.sources[i] == seen.sources[0], seen.looks[i].quality))
+    index = max(person.samples, key=lambda i: (seen.sources[i] == seen.sources[0], seen.looks[i].quality))
     look, source = seen.looks[index], seen.sources[index]
     x, y = (look.box[:2] + look.box[2:]) / 2
     way = f"--at {max(x, 0):.0f},{max(y, 0):.0f}" + (f"@{look.time_s:.1f}" if source.timed else "")

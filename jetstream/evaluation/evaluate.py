@@ -217,12 +217,12 @@ def _open(config: Config) -> _GalleryUnderTest:
 
 
 def _fit(config: Config, negatives: NDArray[np.float32]) -> cross_validation.Fit:
-    """As `jetstream train` learns, with the config's own gates."""
+    """As `jetstream train` learns, with the config's own thresholds."""
     limit = config.recognize.max_distance
 
     def fit(embeddings: NDArray[np.float32], people: Sequence[str]) -> Classifier:
         classifier = train.learn(embeddings, people, negatives, config.recognize.false_accept_rate)
-        return classifier if limit is None else classifier.with_gate(limit)
+        return classifier if limit is None else classifier.with_max_distance(limit)
 
     return fit
 

@@ -92,7 +92,7 @@ def verdict(answer: Answer, people: int) -> str:
     if answer.nearest is None:
         return "refused: there is nobody to compare with"
     objections = []
-    if answer.distance > answer.gate:
+    if answer.distance > answer.threshold:
         objections.append("too far from everybody known")
     if answer.margin < 0.0:  # the nearest person is the nearest of all people, so this can't be another one
         objections.append(f"like a picture in {STRANGERS}/, which is nearer by {-answer.margin:.2f}")
@@ -153,7 +153,7 @@ def _with_names(
             distance=round(answer.distance, 4),
             nearest=answer.nearest,
             photo=None if answer.photo is None else known.files[answer.photo],
-            gate=round(answer.gate, 4),
+            gate=round(answer.threshold, 4),
             margin=round(answer.margin, 4) if math.isfinite(answer.margin) else None,
             quality=round(measure(image, points, chip).overall, 4),
             why=verdict(answer, len(known.classifier.names)),

@@ -209,16 +209,12 @@ def drop_previous(faces_dir: Path, models_dir: Path) -> None:
 
 
 def open_gallery(config: Config) -> Gallery:
-    """The people of `config.recognize.faces`, `with_thresholds` of `config`. Raises what `load` raises."""
+    """The people of `config.recognize.faces`, with thresholds for its `false_accept_rate`, or with its `max_distance`
+    where that is set. Raises what `load` raises."""
     known = load(Path(config.recognize.faces), Path(config.models.dir))
-    return replace(known, classifier=with_thresholds(known.classifier, config))
-
-
-def with_thresholds(classifier: Classifier, config: Config) -> Classifier:
-    """`classifier` with gates for the `false_accept_rate` of `config`, or its `max_distance` where that is set."""
+    classifier = known.classifier.with_rate(config.recognize.false_accept_rate)
     limit = config.recognize.max_distance
-    classifier = classifier.with_rate(config.recognize.false_accept_rate)
-    return classifier if limit is None else classifier.with_gate(limit)
+    return replace(known, classifier=classifier if limit is None else classifier.with_max_distance(limit))
 
 
 def written(config: Config) -> tuple[int, int]:
@@ -302,7 +298,7 @@ def _manifest(model: str, listing: PhotoListing, made: PhotoSelection, calibrate
 
 
 def calibration(classifier: Classifier) -> Calibration:
-    """What the gates of `classifier` do to the photos that it learnt from."""
+    """What the thresholds of `classifier` do to the photos that it learnt from."""
     measured = classifier.measure(background.SIZE)
     shares = (None if math.isnan(share) else round(share, 4) for share in (measured.own_known, measured.own_strangers))
     return Calibration(classifier.how, measured.strangers, classifier.false_accept_rate, *shares)

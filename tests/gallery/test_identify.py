@@ -21,7 +21,7 @@ def asked(people: int, face: np.ndarray, negatives: np.ndarray | None = None, ma
     """What is said of `face` where so many people are known."""
     photos = np.stack([person(place) for place in range(people)])
     names = [f"P{place}" for place in range(people)]
-    classifier = defaults.fit(photos, names, negatives=negatives).with_gate(max_distance)
+    classifier = defaults.fit(photos, names, negatives=negatives).with_max_distance(max_distance)
     (answer,) = classifier.ask(face[None])
     return verdict(answer, people)
 

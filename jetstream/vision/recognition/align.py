@@ -1,10 +1,10 @@
-"""Five landmarks to dlib's 150 x 150 chip: enrolment and live use cut their faces here and nowhere else.
+"""Five landmarks to dlib's 150 x 150 chip. Enrolment and live use both cut faces here and nowhere else.
 
 Knows no detector and no network: a picture and points in, pixels out.
 
-The similarity goes from the template to the picture, weighted least squares over MTCNN's five points, and the chip is
-sampled the way dlib's `get_face_chip` does it, quirks of half a pixel included: the embedding network was trained on
-such chips. Template and weights were fitted so that MTCNN's points land where dlib's own would.
+The similarity transform goes from the template to the picture, fitted by weighted least squares to MTCNN's five points.
+The chip is sampled as dlib's `get_face_chip` does, its offsets of half a pixel included, because the embedding network
+was trained on such chips. Template and weights were fitted so that MTCNN's points land where dlib's own would.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 CHIP_PX = 150
 
-# Part of every gallery's manifest: raise it whenever the same photo would give another chip.
+# Part of every gallery's manifest. Increase it whenever the same photo would give another chip.
 ALIGNMENT_VERSION = 1
 
 # Left eye, right eye, nose, left mouth corner, right mouth corner, as fractions of the chip's side.
@@ -27,12 +27,12 @@ WEIGHTS = np.array([0.429, 0.413, 0.053, 0.053, 0.052])
 TEMPLATE.setflags(write=False)
 WEIGHTS.setflags(write=False)
 
-# A face this much larger than the picture is not a face; it also bounds the work a wild landmark can cause.
+# Picture pixels a chip pixel. A larger face can't be one; this also bounds the work that a wrong landmark can cause.
 _MAX_SCALE = 1000.0
 
 
 class Similarity(NamedTuple):
-    """Template pixel (x, y) lies at `turn * (x + iy) + shift` of the picture, in complex numbers of pixels."""
+    """A transform in complex numbers: template pixel x + iy lies at picture pixel `turn * (x + iy) + shift`."""
 
     turn: complex
     shift: complex
@@ -44,9 +44,9 @@ class Similarity(NamedTuple):
 
 
 class ChipPlace(NamedTuple):
-    """Where a chip is cut: a part of the picture, halved `levels` times by cv2.pyrDown, then warped by `matrix`."""
+    """Where a chip is sampled: a part of the picture, halved `levels` times by cv2.pyrDown, then warped by `matrix`."""
 
-    left: int  # px of the picture; this corner is on the grid of 2**levels
+    left: int  # px of the picture; left and top are multiples of 2**levels
     top: int
     right: int
     bottom: int
@@ -55,11 +55,11 @@ class ChipPlace(NamedTuple):
 
 
 def similarity(landmarks: NDArray[Any]) -> Similarity | None:
-    """The rotation, scale and shift that carry the template nearest to `landmarks` (5, 2), x and y in pixels.
+    """The rotation, scale and shift that bring the template nearest to `landmarks` (5, 2), x and y in pixels.
 
-    Weighted least squares in the picture; in complex numbers, turn = sum(w conj(t) p) / sum(w |t|^2) over centred
-    points, which cannot mirror. None where no face can be meant: a coordinate that is not finite, all points in one
-    place, or a scale beyond reason. Raises ValueError for another number of points.
+    Weighted least squares in the picture: in complex numbers, turn = sum(w conj(t) p) / sum(w |t|^2) over centred
+    points, which can't mirror. None where the landmarks can't be a face: a coordinate isn't finite, all points are in
+    one place, or the scale is over 1000 or under 1/1000. Raises ValueError for another number of points.
     """
     if not np.isfinite(landmarks).all():
         return None
@@ -75,11 +75,11 @@ def similarity(landmarks: NDArray[Any]) -> Similarity | None:
 
 
 def chip(image: NDArray[np.uint8], landmarks: NDArray[Any]) -> NDArray[np.uint8]:
-    """Cut one face upright.
+    """One face, upright: (150, 150, 3) uint8 BGR.
 
     `image` is (H, W, 3) uint8 BGR, `landmarks` (5, 2) in its pixels: left eye, right eye, nose, left and right mouth
-    corner as seen in the picture. Returns (150, 150, 3) uint8 BGR; black where the picture ends, and all black where
-    the landmarks cannot be a face (see `similarity`).
+    corner as seen in the picture. The chip is black outside the picture, and all black where the landmarks can't be a
+    face (see `similarity`).
     """
     found = similarity(landmarks)
     if found is None:
@@ -96,10 +96,10 @@ def chips(image: NDArray[np.uint8], landmarks: NDArray[Any] | Sequence[NDArray[A
 
 
 def place(found: Similarity, height: int, width: int) -> ChipPlace | None:
-    """What `chip` samples, bilinear, of a picture of this size: halved until a chip pixel is at most two wide.
+    """Where `chip` samples a picture of `height` x `width` px: halved until a chip pixel is at most two pixels wide.
 
-    dlib spans the chip's 150 pixels over `150 * scale - 1` picture pixels around the point under chip (75, 75). None
-    where the chip lies outside the picture.
+    dlib spreads the chip's 150 pixels over `150 * scale - 1` picture pixels around the point under chip (75, 75). None
+    where the whole chip lies outside the picture.
     """
     middle = found.turn * complex(CHIP_PX / 2, CHIP_PX / 2) + found.shift
     side_px = CHIP_PX * found.scale
@@ -112,7 +112,7 @@ def place(found: Similarity, height: int, width: int) -> ChipPlace | None:
         return None
     start -= complex(left, top)
     for _ in range(levels):
-        # dlib's own halving drops a border and says its pixels lie half a pixel to the right and up from there.
+        # dlib's own halving drops a border and places its pixels half a pixel to the right and up.
         step, start = step / 2, start / 2 + complex(-0.25, 0.25)
     matrix = np.array([[step.real, -step.imag, start.real], [step.imag, step.real, start.imag]])
     return ChipPlace(left, top, right, bottom, levels, matrix)
@@ -134,9 +134,9 @@ def _sample(image: NDArray[np.uint8], found: Similarity) -> NDArray[np.uint8]:
 
 
 def _levels(side_px: float) -> int:
-    """How often dlib halves the picture: while the face's square, halved again, still has more pixels than the chip.
+    """How often dlib halves the picture: as long as the face's square, halved again, is still larger than the chip.
 
-    A side of n pixels counts as (n + 1) / 2 when halved; found by comparing with dlib at every threshold.
+    A side of n pixels becomes (n + 1) / 2 when halved. Found by comparison with dlib at every threshold.
     """
     levels = 0
     while (side_px + 1) / 2 > CHIP_PX:
@@ -146,11 +146,11 @@ def _levels(side_px: float) -> int:
 
 
 def _part(middle: complex, side_px: float, levels: int, height: int, width: int) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of what the chip can touch: halving a 12-megapixel photo is slow."""
+    """Left, top, right, bottom in px of all that the chip can sample: halving a whole 12-megapixel photo is slow."""
     grid = 2**levels
     # The chip's half diagonal, and room for the halving filters (two pixels at each level).
     reach = side_px * 0.7072 + 4 * grid
-    # The corner keeps to the grid so that the halvings keep the pixels they would have had in the whole picture.
+    # The corner lies on the grid, so that halving gives the same pixels as it would in the whole picture.
     left, top = (int(max(edge - reach, 0) // grid * grid) for edge in (middle.real, middle.imag))
     right, bottom = (int(max(edge + reach, 0)) + 1 for edge in (middle.real, middle.imag))
     return left, top, min(right, width), min(bottom, height)

@@ -1,10 +1,12 @@
-"""Embeddings to names: three judges, who must agree.
+"""Embeddings to names, by three decision rules that must agree.
 
 Knows no file, no picture and no track.
 
-The nearest person's centroid must be within that person's gate (`calibration`: a stranger seldom is), everybody else
-must be clearly farther away, and the SVM (`svm`) must think of the same person. The SVM alone names every stranger;
-distance alone is less sure between two people who look alike.
+1. The distance to the nearest person's centroid is at most that person's threshold (`thresholds`).
+2. Everybody else is clearly farther away.
+3. The SVM (`svm`) ranks the same person first.
+
+The SVM alone would name every stranger; distance alone is less certain between two people who look alike.
 """
 
 import math
@@ -22,13 +24,13 @@ from jetstream.vision.recognition.log_odds import logistic
 from jetstream.vision.recognition.svm import OneVsRestSvm
 from jetstream.vision.recognition.thresholds import CalibrationFigures
 
-# Distance over which the odds of a known person against a stranger change e-fold (logistic regression, two sets).
+# The odds of a known person against a stranger change e-fold over this distance (logistic regression, two sets).
 ODDS_STEP = 0.02
-# Two people as near as this can't be told apart by distance; nobody in the sets measured is named right below it.
+# Two people whose distances differ by less can't be told apart; below it no answer was right in the sets measured.
 MARGIN = 0.03
 MARGIN_STEP = 0.01
 
-# The SVM decides among so many nearest people: farther ones are never likeliest, and 5,000 would cost time.
+# The SVM ranks only so many nearest people: farther ones never come first, and 5,000 would cost time.
 NEAR = 8
 
 _DISAGREED = math.log(0.4 / 0.6)  # keeps every refusal under 0.5
@@ -37,10 +39,10 @@ _DISAGREED = math.log(0.4 / 0.6)  # keeps every refusal under 0.5
 class Answer(NamedTuple):
     """Who a face is.
 
-    `confidence` is the chance that the face is `nearest`, where strangers are met so often that the gate is break-even:
-    1 / (1 + exp(-x)) with x the least that the judges give: (gate - distance) / 0.02, (margin - 0.03) / 0.01, and
-    -0.4 when the SVM thinks of somebody else. A name is given exactly from 0.5 on. `distance` is Euclidean in embedding
-    space, to the centroid of `nearest`'s photos.
+    `confidence` is the probability that the face is `nearest`, if strangers are so frequent that it is 0.5 at the
+    threshold: 1 / (1 + exp(-x)), where x is the least of what the three rules give: (threshold - distance) / 0.02,
+    (margin - 0.03) / 0.01, and -0.4 when the SVM ranks somebody else first. A name is given from 0.5 on. `distance` is
+    Euclidean in embedding space, to the centroid of `nearest`'s photos.
     """
 
     name: str | None  # None: nobody known
@@ -48,16 +50,16 @@ class Answer(NamedTuple):
     distance: float  # inf where nobody is enrolled or the embedding isn't finite
     nearest: str | None  # the nearest person even when refused; None where distance is inf
     photo: int | None = None  # row of `nearest`'s nearest photo, in the order given to `fit`
-    margin: float = math.inf  # how much farther, beyond the own gate, the next person or known stranger is
-    gate: float = 0.0  # the largest distance that may get a name
-    agreed: bool = True  # whether the SVM thinks of `nearest` too
+    margin: float = math.inf  # how much farther the next person or known stranger is, each less its own threshold
+    threshold: float = 0.0  # largest distance at which `nearest`'s name may be given
+    agreed: bool = True  # whether the SVM ranks `nearest` first
 
 
 NOBODY = Answer(name=None, confidence=0.0, distance=math.inf, nearest=None)
 
 
 class Classifier:
-    """People as arrays, row by row, in the order of their names. Nothing changes after construction."""
+    """People as arrays, a row each, in the order of their names. Immutable."""
 
     def __init__(
         self,
@@ -71,8 +73,16 @@ class Classifier:
         max_distance: float | None,
         negatives: NDArray[np.float32] | None = None,
     ) -> None:
-        """P different `names`; (N, 128) `photos` and (N,) `owners`, 0..P - 1, at least one a person; (K, 128)
-        `negatives`, photos of nobody; a `machine` of these photos; (len(RATES),) `bars`. All finite.
+        """All arrays are finite float32.
+
+        names              P different names
+        photos             (N, 128) embeddings, at least one of each person
+        owners             (N,) person of each photo, 0..P - 1
+        machine            trained on these photos
+        bars               (len(RATES),), of `thresholds.calibrate`
+        false_accept_rate  share of strangers' faces that may get a name, 0.00001 to 0.2
+        max_distance       threshold of every person, instead of the calibrated ones; None: the calibrated ones
+        negatives          (K, 128) embeddings of faces that must never get a name
 
         Raises ValueError for anything else.
         """
@@ -95,9 +105,9 @@ class Classifier:
         bar = thresholds.bar_at(bars, false_accept_rate)
         self._all = np.concatenate([self._centroids, self._negatives])
         counts = np.concatenate([self._counts, np.ones(len(self._negatives), np.float32)])
-        self._limits = thresholds.gates(bar, counts)
+        self._thresholds = thresholds.distance_thresholds(bar, counts)
         if max_distance is not None:
-            self._limits = np.full(len(counts), max_distance, np.float32)
+            self._thresholds = np.full(len(counts), max_distance, np.float32)
         self._prepared = thresholds.against(self._all)
         self._max_distance = max_distance
 
@@ -113,12 +123,12 @@ class Classifier:
     ) -> "Classifier":
         """Learn from (N, 128) finite embeddings and the person of each; N may be 0, a person may have one photo.
 
-        background         (S, 128) faces of strangers, to calibrate the gates on; None: usual ones
-        negatives          (K, 128) faces that must never get a name
         false_accept_rate  share of strangers' faces that may get a name, 0.00001 to 0.2
+        background         (S, 128) faces of strangers, to calibrate the thresholds on; None: usual thresholds
+        negatives          (K, 128) faces that must never get a name
 
         Imports scikit-learn, which `ask` doesn't need. The same input gives the same classifier, up to the rounding of
-        matrix products by several threads. Raises ValueError.
+        matrix products by several threads. Raises ValueError where an embedding isn't finite.
         """
         samples = np.asarray(embeddings, np.float32).reshape(len(names), EMBEDDING_SIZE)
         if not np.isfinite(samples).all():
@@ -141,8 +151,10 @@ class Classifier:
         )
 
     def ask(self, embeddings: NDArray[Any]) -> list[Answer]:
-        """An answer for each of (M, 128) embeddings; M may be 0. An answer depends on the others asked with it by no
-        more than the rounding of a matrix product, about 1e-6."""
+        """An answer for each of (M, 128) embeddings; M may be 0.
+
+        An answer depends on the other embeddings only by the rounding of a matrix product, about 1e-6.
+        """
         faces = np.asarray(embeddings, np.float32).reshape(-1, EMBEDDING_SIZE)
         finite = np.asarray(np.isfinite(faces).all(axis=1))
         if not self.names or not finite.any():
@@ -155,21 +167,21 @@ class Classifier:
         """The SVM's kind and settings, in words."""
         return self._machine.how
 
-    def with_gate(self, max_distance: float) -> "Classifier":
-        """The same people, each accepted up to `max_distance`."""
+    def with_max_distance(self, max_distance: float) -> "Classifier":
+        """The same people, each with `max_distance` as threshold."""
         return self._with(self.false_accept_rate, max_distance)
 
     def with_rate(self, false_accept_rate: float) -> "Classifier":
-        """The same people, with gates for another share of strangers, 0.00001 to 0.2."""
+        """The same people, with thresholds for another share of strangers, 0.00001 to 0.2."""
         return self._with(false_accept_rate, self._max_distance)
 
     def measure(self, strangers: int) -> CalibrationFigures:
-        """What the gates do to the photos that were learnt from, each left out; `strangers`: size of the background."""
+        """How the thresholds treat the photos learnt from, each left out; `strangers`: size of the background."""
         bar = thresholds.bar_at(self._bars, self.false_accept_rate)
         return thresholds.measure(bar, self._centroids, self._counts, self._photos, self._owners, strangers)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Everything but the rate, as arrays that `numpy.savez` stores without pickle."""
+        """Everything but the rate and `max_distance`, as arrays that `numpy.savez` stores without pickle."""
         return {
             "names": np.array(self.names, dtype=np.str_),
             "embeddings": self._photos,
@@ -186,7 +198,8 @@ class Classifier:
     def from_arrays(
         cls, arrays: Mapping[str, NDArray[Any]], *, false_accept_rate: float, max_distance: float | None
     ) -> "Classifier":
-        """The classifier that `to_arrays` gave. Raises ModelError where an array is missing or not what it must be."""
+        """The classifier that `to_arrays` gave. Raises ModelError where an array is missing or has another shape or
+        dtype, or isn't finite."""
         try:
             names = arrays["names"]
             if names.ndim != 1 or names.dtype.kind != "U":
@@ -206,7 +219,7 @@ class Classifier:
             )
         except KeyError as error:
             raise ModelError(f"classifier: {error.args[0]} is missing; run `jetstream train`") from None
-        except (ValueError, TypeError, SystemError) as error:  # the last one is numpy's, for letters beyond Unicode
+        except (ValueError, TypeError, SystemError) as error:  # numpy raises SystemError for code points beyond Unicode
             raise ModelError(f"classifier: {error}; run `jetstream train`") from None
 
     def _with(self, false_accept_rate: float, max_distance: float | None) -> "Classifier":
@@ -222,28 +235,28 @@ class Classifier:
         )
 
     def _ask(self, faces: NDArray[np.float32]) -> list[Answer]:
-        over = thresholds.distances(faces, self._prepared) - self._limits  # (M, P + K), below 0 within the gate
+        over = thresholds.distances(faces, self._prepared) - self._thresholds  # (M, P + K), 0 at the threshold
         near = _smallest(over[:, : len(self.names)], NEAR)
         nearest = near[:, 0]
         over[np.arange(len(faces)), nearest] = np.inf
         rivals = over.argmin(axis=1)
-        # Exactly, and with no other face in the sum: the product above is rounded by the batch's size.
+        # Computed face by face: the rounding of the product above depends on the size of the batch.
         distances = _exact(faces, self._all[nearest])
-        apart = _exact(faces, self._all[rivals]) - self._limits[rivals] - (distances - self._limits[nearest])
+        apart = _exact(faces, self._all[rivals]) - self._thresholds[rivals] - (distances - self._thresholds[nearest])
         if len(self._all) == 1:
             apart[:] = math.inf
         agreed = self._machine.scores(faces, self._photos, near).argmax(axis=1) == 0
         rows = zip(faces, nearest.tolist(), distances.tolist(), apart.tolist(), agreed.tolist(), strict=True)
-        return [self._judge(*row) for row in rows]
+        return [self._decide(*row) for row in rows]
 
-    def _judge(self, face: NDArray[np.float32], person: int, distance: float, margin: float, agreed: bool) -> Answer:
-        limit = float(self._limits[person])
+    def _decide(self, face: NDArray[np.float32], person: int, distance: float, margin: float, agreed: bool) -> Answer:
+        threshold = float(self._thresholds[person])
         evidence = min(
-            (limit - distance) / ODDS_STEP, (margin - MARGIN) / MARGIN_STEP, math.inf if agreed else _DISAGREED
+            (threshold - distance) / ODDS_STEP, (margin - MARGIN) / MARGIN_STEP, math.inf if agreed else _DISAGREED
         )
         name = self.names[person] if evidence >= 0.0 else None
         photo = self._nearest_photo(face, person)
-        return Answer(name, logistic(evidence), distance, self.names[person], photo, margin, limit, agreed)
+        return Answer(name, logistic(evidence), distance, self.names[person], photo, margin, threshold, agreed)
 
     def _nearest_photo(self, face: NDArray[np.float32], person: int) -> int:
         mine = self._rows[person]
@@ -263,7 +276,7 @@ def _smallest(values: NDArray[np.float32], count: int) -> NDArray[np.intp]:
     rest = values.copy()
     rows = np.arange(len(rest))
     order = np.empty((len(rest), min(count, rest.shape[1])), np.intp)
-    for place in range(order.shape[1]):  # a few passes are ten times as fast as partitioning the row
+    for place in range(order.shape[1]):  # a few passes take a tenth of the time of partitioning the row
         order[:, place] = rest.argmin(axis=1)
         rest[rows, order[:, place]] = np.inf
     return order

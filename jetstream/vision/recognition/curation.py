@@ -1,9 +1,9 @@
-"""Which of the people's photos to learn from: not the useless ones, not the same twice, none that shows somebody else.
+"""Which of the people's photos to learn from: no poor ones, no duplicates, none that shows somebody else.
 
 Pure: embeddings, qualities and thumbnails in, codes and doubts out. Knows no file and no gallery.
 
-A good photo refused costs more than a bad one kept, so each rule asks for more than one sign, and a person's last photo
-is never refused: what speaks against it becomes a doubt. Thresholds were measured on 690 photos of 32 people.
+To refuse a good photo costs more than to keep a bad one. So each rule needs more than one sign, and a person's last
+photo is never refused but gets a doubt. Thresholds were measured on 690 photos of 32 people.
 """
 
 import math
@@ -34,18 +34,21 @@ SURELY_SAME: Final = 0.1
 MAYBE_SAME: Final = 0.4
 ALIKE: Final = 0.003
 THUMB_PX: Final = 16
-# Distances to centroids, without what the noise of few photos adds. Of 690 right photos the one that is worst lies 0.54
-# from its own person and 0.08 farther than from another; of swapped ones 97 % lie at least 0.12 farther.
+# Distances to centroids, without what the noise of few photos adds. Of 690 correct photos the worst one is 0.54 from
+# its own person and 0.08 farther than from another; of photos in a wrong folder 97 % are at least 0.12 farther.
 NEAR_OTHER: Final = 0.5
 FAR_FROM_OWN: Final = 0.5
 TWO_PEOPLE: Final = 0.6
-NEAR_OTHER_ALONE: Final = 0.42  # for a person's only photo, which nothing of their own speaks for
+NEAR_OTHER_ALONE: Final = 0.42  # for a person's only photo, which can't be compared with their others
 CLEARLY: Final = 0.12
 _AT_ONCE = 1024  # rows of a table of distances
 
 
 class PhotoDoubt(NamedTuple):
-    """What speaks against a photo that is used all the same: `looks_like` a person, `same_picture` as a photo."""
+    """A reason to doubt a photo that is used nevertheless.
+
+    `code` is `looks_like`, `same_picture`, `blurred` or `extreme_pose`.
+    """
 
     photo: int
     code: str
@@ -54,7 +57,7 @@ class PhotoDoubt(NamedTuple):
 
 @dataclass
 class PhotoJudgement:
-    """`refused`: photo to code; a `looks_like` says whom in `like`."""
+    """`refused`: photo to code; `like`: photo refused as `looks_like` to the person it looks like."""
 
     refused: dict[int, str] = field(default_factory=dict)
     like: dict[int, int] = field(default_factory=dict)  # photo to person
@@ -62,16 +65,19 @@ class PhotoJudgement:
 
 
 class PersonSpread(NamedTuple):
-    """A person's photos, and the nearest other person; None where there is no second photo, no other person."""
+    """How far a person's photos spread, and the nearest other person.
 
-    own: float | None  # root mean square distance of the photos to their middle
-    nearest: int | None  # person
-    distance: float | None  # between the middles
-    apart: float | None  # the same without what the noise of few photos adds; negative where that is all there is
+    `own` is None without a second photo, the others without another person.
+    """
+
+    own: float | None  # root mean square distance of the photos to their centroid
+    nearest: int | None  # the nearest other person
+    distance: float | None  # between the two centroids
+    apart: float | None  # the same without what the noise of few photos adds; negative where the noise is larger
 
 
 def thumb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(256,) uint8: the whole of a (H, W, 3) BGR picture in grey, to tell the same picture saved anew."""
+    """(256,) uint8: a (H, W, 3) uint8 BGR picture in grey, 16 x 16 px, to recognise the same picture saved again."""
     grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     return cv2.resize(grey, (THUMB_PX, THUMB_PX), interpolation=cv2.INTER_AREA).astype(np.uint8).ravel()
 
@@ -82,11 +88,12 @@ def judge(
     qualities: Sequence[Quality],
     thumbs: NDArray[np.uint8],
 ) -> PhotoJudgement:
-    """What to do with N photos, given in the order in which they are shown: of two that are the same the first stays.
+    """What to do with N photos, given in the order in which they are shown; the first of two duplicates is kept.
 
-    owners      (N,) whose each is, 0 and up
+    owners      (N,) person of each photo, 0 and up
     embeddings  (N, 128)
-    thumbs      (N, 256), of `thumb`
+    qualities   N
+    thumbs      (N, 256) uint8, of `thumb`
     """
     found = PhotoJudgement()
     if not len(owners):
@@ -110,7 +117,7 @@ def judge(
 
 
 def spreads(owners: NDArray[np.intp], embeddings: NDArray[np.float32], people: int) -> list[PersonSpread]:
-    """One for each of `people`; `owners` and `embeddings` are those of the photos used."""
+    """One for each of `people`; (N,) `owners` and (N, 128) `embeddings` are those of the photos used."""
     samples = np.asarray(embeddings, np.float64)
     sums, counts = sums_by_person(samples, owners, people)
     there = np.flatnonzero(counts)
@@ -135,7 +142,7 @@ def spreads(owners: NDArray[np.intp], embeddings: NDArray[np.float32], people: i
 
 
 def _poor(owners: NDArray[np.intp], qualities: Sequence[Quality], found: PhotoJudgement) -> None:
-    """Blurred photos and profiles; the best of a person who has no others stays, under doubt."""
+    """Refuse blurred photos and profiles; of a person who has no others, the best one is kept with a doubt."""
     poor = {
         photo: BLURRED if quality.sharpness < MIN_SHARPNESS else EXTREME_POSE
         for photo, quality in enumerate(qualities)
@@ -150,7 +157,7 @@ def _poor(owners: NDArray[np.intp], qualities: Sequence[Quality], found: PhotoJu
 
 
 def _same(samples: NDArray[np.float32], thumbs: NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
-    """Pairs of photos, the earlier one first, that are one picture; the same content has the same embedding."""
+    """Pairs of photos that show the same picture, the earlier one first."""
     pictures = thumbs.astype(np.float32) - thumbs.mean(axis=1, keepdims=True, dtype=np.float32)
     pictures /= np.linalg.norm(pictures, axis=1, keepdims=True) + 1e-6
     for first in range(0, len(samples), _AT_ONCE):
@@ -165,10 +172,10 @@ def _same(samples: NDArray[np.float32], thumbs: NDArray[np.uint8]) -> Iterator[t
 def _misplaced(
     owners: NDArray[np.intp], samples: NDArray[np.float64], across: dict[int, set[int]], found: PhotoJudgement
 ) -> None:
-    """Photos that show another person: the worst first, then all are looked at again without it.
+    """Refuse photos that show another person: the worst first, then all are compared again without it.
 
-    At most half of a person's photos are refused: where more of them seem to be another's, the folder's name may be
-    what is wrong.
+    At most half of a person's photos are refused: where more seem to show somebody else, the folder's name may be
+    wrong.
     """
     people = int(owners.max()) + 1
     used = np.array([photo not in found.refused for photo in range(len(owners))])
@@ -201,9 +208,9 @@ def _suspects(
     sums: NDArray[np.float64],
     counts: NDArray[np.intp],
 ) -> Iterator[tuple[float, int, int]]:
-    """Of the photos used, those far from their own person's others and near another's.
+    """Of the photos used, those far from their own person's others and near another person's.
 
-    Each with how much farther it is from its own: that, the photo, the other person.
+    Yields (how much farther it is from its own person, photo, the other person).
     """
     middles, noise = sums / np.maximum(counts, 1)[:, None], PHOTO_NOISE / np.maximum(counts, 1)
     photos = np.flatnonzero(used)
@@ -233,7 +240,7 @@ def _without(
     sums: NDArray[np.float64],
     counts: NDArray[np.intp],
 ) -> float:
-    """Squared distance to a person's middle without one photo, noise off; 0 where that photo is the only one."""
+    """Squared distance to a person's centroid without one photo, less the noise; 0 where that photo is the only one."""
     rest = int(counts[person]) - 1
     if rest < 1:
         return 0.0
@@ -241,6 +248,6 @@ def _without(
 
 
 def _torn(person: int, owners: NDArray[np.intp], samples: NDArray[np.float64], used: NDArray[np.bool_]) -> bool:
-    """Whether a person has two photos, of two people: nobody can tell which one is wrong."""
+    """Whether a person has exactly two photos, of two people: it is unknown which one is wrong."""
     photos = np.flatnonzero(used & (owners == person))
     return len(photos) == 2 and float(np.linalg.norm(samples[photos[0]] - samples[photos[1]])) > TWO_PEOPLE

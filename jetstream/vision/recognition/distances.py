@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 
 def squared_distances(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
-    """(N, M) of (N, D) and (M, D), in their dtype; a small one may be off by the rounding of a matrix product."""
+    """(N, M) squared Euclidean distances between the rows of (N, D) and (M, D), in their dtype.
+
+    Small ones are inexact by the rounding of a matrix product.
+    """
     table = np.square(one).sum(axis=1)[:, None] + np.square(other).sum(axis=1) - 2.0 * (one @ other.T)
     return np.asarray(np.maximum(table, 0.0))
 
@@ -18,7 +21,7 @@ def squared_distances(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
 def sums_by_person(
     samples: NDArray[Any], owners: NDArray[Any], people: int
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """(people, D) sums and (people,) counts of (N, D) `samples`, of which (N,) `owners` says whose each is."""
+    """(people, D) sums and (people,) counts of the rows of (N, D) `samples`, by their person in (N,) `owners`."""
     sums = np.zeros((people, samples.shape[1]))
     np.add.at(sums, owners, samples)
     return sums, np.bincount(owners, minlength=people)

@@ -1,4 +1,4 @@
-"""Faces to embeddings: 128 numbers a face, close for one person and far for two.
+"""Faces to embeddings: 128 numbers a face, near each other for one person and far apart for two.
 
 Knows no frame, no track and no backend.
 """
@@ -20,11 +20,11 @@ _OUTPUT = TensorSpec("embedding", np.dtype(np.float32), (None, EMBEDDING_SIZE))
 
 
 View: TypeAlias = tuple[NDArray[np.uint8], NDArray[Any]]
-"""A picture (H, W, 3) BGR, and the landmarks of its faces, (N, 5, 2) in its pixels."""
+"""A picture (H, W, 3) uint8 BGR, and the landmarks of its faces, (N, 5, 2) in its pixels."""
 
 
 class EmbedderOutput(NamedTuple):
-    """What an embedder makes of one view."""
+    """The faces of one picture, in the order of its landmarks."""
 
     chips: NDArray[np.uint8]  # (N, 150, 150, 3) BGR, as `align.chip` cuts them
     embeddings: NDArray[np.float32]  # (N, 128)
@@ -33,34 +33,35 @@ class EmbedderOutput(NamedTuple):
 class Embedder(Protocol):
     """dlib's face recognition network.
 
-    Two embeddings under 0.6 apart are probably one person (dlib's own threshold). They are not normalised.
+    Two embeddings less than 0.6 apart (Euclidean) are probably of one person: dlib's own threshold. They aren't
+    normalised.
     """
 
     reads_in_place: bool
-    """Gains from pictures where they lie (`look`): check afterwards that they were still there."""
+    """`look` reads pictures where they lie in shared memory: check afterwards that they weren't overwritten."""
 
     def embed(self, chips: NDArray[np.uint8], *, mirror: bool) -> NDArray[np.float32]:
-        """(N, 150, 150, 3) uint8 BGR to (N, 128) float32; N may be 0. A chip's answer does not depend on the others.
+        """(N, 150, 150, 3) uint8 BGR to (N, 128) float32; N may be 0. An embedding doesn't depend on the other chips.
 
-        mirror  average each face's embedding with its mirror image's: less noise (on glint24_dev 97.4 % known people
-                instead of 94.8 % named with 0.5 % of strangers), for twice the time
+        mirror  average each face's embedding with that of its mirror image, for twice the time: on glint24_dev 97.4 %
+                of known people are named instead of 94.8 %, where 0.5 % of strangers are
 
-        Raises ValueError on any other shape or dtype.
+        Raises ValueError for any other shape or dtype.
         """
         ...
 
     def look(self, views: Sequence[View], *, mirror: bool) -> list[EmbedderOutput]:
-        """Cut and embed every face of some pictures."""
+        """Cut and embed every face of some pictures; an output for each, in their order. `mirror` as in `embed`."""
         ...
 
 
 class CpuEmbedder:
-    """An Embedder that cuts chips on the CPU and asks any runner."""
+    """An Embedder that cuts chips on the CPU and runs the network on any runner."""
 
     reads_in_place = False
 
     def __init__(self, runner: Runner, *, batch: int) -> None:
-        """`batch`: the most chips in one inference. Raises ModelError unless the runner holds embedder.onnx."""
+        """`batch`: most chips in one inference. Raises ModelError unless the runner holds embedder.onnx."""
         if batch < 1:
             raise ValueError(f"batch must be 1 or more, got {batch}")
         require(runner, "embedder.onnx", [_INPUT], [_OUTPUT])
@@ -90,5 +91,5 @@ def require_chips(chips: NDArray[np.uint8]) -> None:
 
 
 def _planes(chips: NDArray[np.uint8]) -> NDArray[Any]:
-    """(N, 150, 150, 3) uint8 to (N, 3, 150, 150) float32: mean, scale and colour order are part of the network."""
+    """(N, 150, 150, 3) uint8 to (N, 3, 150, 150) float32. Mean, scale and colour order are part of the network."""
     return np.ascontiguousarray(chips.transpose(0, 3, 1, 2), dtype=np.float32)

@@ -9,6 +9,6 @@ def logistic(log_odds: float) -> float:
 
 
 def log_odds(probability: float) -> float:
-    """log(p / (1 - p)), for p held a hair inside 0..1; NaN is as unlikely as can be."""
+    """log(p / (1 - p)), with p limited to 1e-9..1 - 1e-9; NaN counts as 1e-9."""
     inside = min(max(1e-9, probability), 1.0 - 1e-9)  # in this order NaN becomes 1e-9
     return math.log(inside / (1.0 - inside))

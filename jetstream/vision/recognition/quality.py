@@ -2,10 +2,10 @@
 
 Knows no person, no box and no detector: a picture and five landmarks in, numbers from 0 to 1 out.
 
-Every ramp was set by measurement: 150 good faces of four sets were made smaller, blurred, darkened, over-exposed and
-cut, and turned heads came from video; then the embedding's distance to the person's other photos told the harm. That
-distance is 0.32 for an untouched face. A component is 1 where it grows by less than 0.03, 0.5 near 0.43, and under 0.1
-from 0.53 on, where most looks are refused and a third to a half are nearer to somebody else.
+Every ramp was set by measurement. 150 good faces of four sets were made smaller, blurred, darkened, over-exposed and
+cut; turned heads came from video. The harm is the embedding's distance to the person's other photos, which is 0.32 for
+an untouched face. A component is 1 where the distance grows by less than 0.03, 0.5 where it is about 0.43, and under
+0.1 from 0.53 on, where most samples are refused and a third to a half are nearer to somebody else.
 """
 
 import math
@@ -29,12 +29,12 @@ SHARP: Final = 0.95
 # 0.29 after motion over 13, 19 and 25 chip pixels (embedding at 0.42, 0.47, 0.51).
 SMEARED: Final = 0.25
 STILL: Final = 0.55
-# How far the nose strays from the middle of eyes and mouth, in eye distances. Looks of a profile video lie at 0.36 to
-# one frontal photo under 0.2, at 0.43 to 0.47 from 0.2 to 0.5, and beyond 0.5 more than half are refused.
+# `sideways`, in eye distances. Samples of a profile video lie 0.36 from one frontal photo where it is under 0.2, and
+# 0.43 to 0.47 from 0.2 to 0.5. Beyond 0.5 more than half are refused.
 PROFILE_OFFSET: Final = 0.65
 FRONTAL_OFFSET: Final = 0.1
-# Height of the face, eyes to mouth, in eye distances: about 1.1, and grows as a head turns, also where the detector
-# puts a profile's nose between the eyes. Over 1.6 more than half are refused; small values are heads thrown back.
+# Height of the face, eyes to mouth, in eye distances: about 1.1. It grows as a head turns, even where the detector puts
+# a profile's nose between the eyes. Over 1.6 more than half are refused; small values are heads tilted back.
 PROFILE_HEIGHT: Final = 2.0
 FRONTAL_HEIGHT: Final = 1.3
 THROWN_BACK_HEIGHT: Final = 0.5
@@ -66,7 +66,7 @@ _GRID_COMPLEX = _GRID[:, 0] + 1j * _GRID[:, 1]
 
 
 class Quality(NamedTuple):
-    """Each 0..1: 1 costs recognition nothing, under 0.1 the face says nothing."""
+    """Each 0..1: at 1 recognition loses nothing, under 0.1 the face can't be recognised."""
 
     size: float
     sharpness: float
@@ -76,7 +76,7 @@ class Quality(NamedTuple):
 
     @property
     def overall(self) -> float:
-        """The product: harms that come together add up, and the product follows them closer than the least."""
+        """The product of all five, 0..1: it predicts combined harm better than the minimum does."""
         return self.size * self.sharpness * self.pose * self.exposure * self.border
 
 
@@ -88,7 +88,7 @@ def measure(image: NDArray[np.uint8], landmarks: NDArray[Any], chip: NDArray[np.
 
     image      (H, W, 3) uint8 BGR
     landmarks  (5, 2) in its pixels: left eye, right eye, nose, left and right mouth corner as seen in the picture
-    chip       (150, 150, 3) uint8 BGR: what `align.chip` cut for them, where it is at hand
+    chip       (150, 150, 3) uint8 BGR: what `align.chip` cuts for these landmarks; None: it is cut here
     """
     found = align.similarity(landmarks)
     if found is None:
@@ -125,26 +125,33 @@ def pose(landmarks: NDArray[Any]) -> float:
 
 
 def sideways(landmarks: NDArray[Any]) -> float:
-    """How far the nose strays along the line of the eyes from the middle of eyes and mouth, in eye distances.
+    """How far the head is turned to a side: the first of `nose_offset` without its sign; NaN where that is."""
+    return abs(nose_offset(landmarks)[0])
 
-    (5, 2) landmarks; infinite where the eyes are in one place.
+
+def nose_offset(landmarks: NDArray[Any]) -> tuple[float, float]:
+    """How far the nose lies from the middle of eyes and mouth: along the line of the eyes, and at right angles to it.
+
+    (5, 2) landmarks; in eye distances, positive to the right eye and to the mouth; NaN where the eyes are in one place.
     """
     eyes = landmarks[1] - landmarks[0]
     distance = float(np.hypot(*eyes))
     if not distance > 0.0:
-        return math.inf
+        return math.nan, math.nan
     middle = (landmarks[0] + landmarks[1] + landmarks[3] + landmarks[4]) / 4
-    return abs(float(np.dot(landmarks[2] - middle, eyes))) / distance**2
+    offset, across = landmarks[2] - middle, np.stack([-eyes[1], eyes[0]])
+    return float(np.dot(offset, eyes)) / distance**2, float(np.dot(offset, across)) / distance**2
 
 
 def ramp(value: float, zero: float, one: float) -> float:
-    """0 at `zero` and beyond, 1 at `one` and beyond, straight in between; 0 for NaN."""
+    """0 at `zero` and beyond, 1 at `one` and beyond, linear in between; 0 for NaN."""
     share = float((value - zero) / (one - zero))
     return min(max(share, 0.0), 1.0) if math.isfinite(share) else 0.0
 
 
 def _sharpness(small: NDArray[np.float32]) -> float:
-    """Second over first differences, so that contrast cancels; in the blurrier direction, since motion has one."""
+    """Second over first differences of brightness, so that contrast cancels. Motion blurs one direction, so the more
+    blurred one counts."""
     across, down = (float(np.diff(small, axis=axis).std()) + 0.5 for axis in (1, 0))
     curved_across, curved_down = (float(np.diff(small, 2, axis=axis).std()) for axis in (1, 0))
     blur = min(curved_across / across, curved_down / down)
@@ -153,7 +160,7 @@ def _sharpness(small: NDArray[np.float32]) -> float:
 
 
 def _exposure(grey: NDArray[np.uint8], small: NDArray[np.float32], outside: float) -> float:
-    """Of the inner chip; `outside` is the share of it that is black because the picture ends, which `border` tells."""
+    """Of the inner chip; `outside` is the share of it beyond the picture, which is black and counts in `border`."""
     clipped = (np.count_nonzero(grey >= _WHITE) + np.count_nonzero(grey <= _BLACK)) / grey.size - outside
     return min(ramp(float(small.std()), FLAT, CONTRASTED), ramp(clipped, CLIPPED, UNCLIPPED))
 

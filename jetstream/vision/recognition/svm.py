@@ -1,6 +1,6 @@
-"""One person against all others, for every person: support vector machines trained by scikit-learn, kept as arrays.
+"""One-versus-rest support vector machines, one a person, trained by scikit-learn and kept as arrays.
 
-Knows no file, no threshold and no stranger: it says who of the people a face is likeliest. Asking needs numpy alone.
+Knows no file, no threshold and no stranger: it ranks the people by how likely each is. Scoring needs numpy alone.
 """
 
 import warnings
@@ -14,48 +14,52 @@ from jetstream.vision.recognition.distances import squared_distances, sums_by_pe
 from jetstream.vision.recognition.embedder import EMBEDDING_SIZE
 from jetstream.vision.recognition.thresholds import PHOTO_NOISE
 
-# Cross-validated where that takes seconds. The first is taken unless another is better by more than a standard error
-# (Breiman's rule): with few photos, settings differ by chance.
+# Chosen by cross-validation where that takes seconds. The first is taken unless another is better by more than a
+# standard error (Breiman's rule): with few photos, settings differ by chance.
 LINEAR_C = (1.0, 0.1, 10.0)
 RBF = ((10.0, 1.0), (10.0, 3.0), (1.0, 3.0))  # C, gamma; squared distances are about 0.2 within a person, 0.6 between
 FOLDS = 5
 ALWAYS_LEARNT = 8
-"""photos of each person that are learnt from, however few others have"""
+"""photos of each person that are used, however few others have"""
 MOST_PEOPLE_RBF, MOST_PHOTOS_RBF = 50, 1000
 MOST_PEOPLE_SEARCHED, MOST_PHOTOS_SEARCHED = 100, 4000
-# From here on one machine a person takes minutes; planes from one covariance of all people's photos take a second.
+# For more people, a machine for each takes minutes; hyperplanes from one covariance of all photos take a second.
 MOST_PEOPLE_SVM = 200
 USUAL_PHOTOS = 256
 
 
 class OneVsRestSvm(NamedTuple):
-    """Planes in embedding space, or in the space of the photos' kernel exp(-gamma * distance**2)."""
+    """Hyperplanes in embedding space, or in the space of the photos' kernel exp(-gamma * distance**2)."""
 
     weights: NDArray[np.float32]  # (P, 128), or (P, N) with a kernel
     biases: NDArray[np.float32]  # (P,)
     gamma: float = 0.0  # 0: no kernel
-    how: str = ""  # it was trained, in words
+    how: str = ""  # kind and settings, in words
 
     def scores(
         self, faces: NDArray[np.float32], photos: NDArray[np.float32], people: NDArray[np.intp]
     ) -> NDArray[np.float32]:
-        """(M, K) decision values of (M, 128) faces for (M, K) `people` each, the largest the likeliest; (N, 128)
-        photos that it learnt from."""
+        """(M, K) decision values; the largest is of the likeliest person.
+
+        faces   (M, 128)
+        photos  (N, 128) that it was trained on
+        people  (M, K) whom to score for each face
+        """
         features = faces if not self.gamma else _kernel(faces, photos, self.gamma)
         return np.asarray(np.einsum("mkf,mf->mk", self.weights[people], features) + self.biases[people], np.float32)
 
 
 class SvmSettings(NamedTuple):
-    """What a machine was trained with."""
+    """Hyperparameters of the training; `gamma` 0: linear."""
 
     c: float
     gamma: float = 0.0
 
 
 def train(photos: NDArray[np.float32], owners: NDArray[np.int32], people: int) -> OneVsRestSvm:
-    """From (N, 128) photos and whose each is, 0..people - 1, every one at least once.
+    """Train on (N, 128) photos and the (N,) person of each, 0..people - 1, each at least once.
 
-    Classes are balanced, so that many photos of one person don't swallow another's single one.
+    Classes are balanced, so that many photos of one person don't outweigh another's single one. Imports scikit-learn.
     """
     if people < 2:
         return OneVsRestSvm(
@@ -67,7 +71,7 @@ def train(photos: NDArray[np.float32], owners: NDArray[np.int32], people: int) -
     kept = _evened(owners)
     setting = _search(samples[kept], owners[kept], people)
     machine = _fit(setting, samples[kept], owners[kept], people)
-    if setting.gamma:  # a column a photo, of those left out too
+    if setting.gamma:  # the kernel has a column for each photo, also for those left out
         weights = np.zeros((people, len(owners)), np.float32)
         weights[:, kept] = machine.weights
         machine = machine._replace(weights=weights)
@@ -76,9 +80,10 @@ def train(photos: NDArray[np.float32], owners: NDArray[np.int32], people: int) -
 
 
 def _evened(owners: NDArray[np.int32]) -> NDArray[np.intp]:
-    """Rows to learn from: of each person at most as many as most people have, evenly taken.
+    """Rows to train on: of each person at most the median number of photos, evenly taken.
 
-    Balanced classes alone aren't enough: beside 40 photos of one person, others with 2 to 5 lose up to 8 points.
+    Balanced classes alone aren't enough: beside one person with 40 photos, people with 2 to 5 lose up to 8 points of
+    accuracy.
     """
     counts = np.bincount(owners)
     most = max(ALWAYS_LEARNT, int(np.median(counts)))
@@ -88,7 +93,7 @@ def _evened(owners: NDArray[np.int32]) -> NDArray[np.intp]:
 
 
 def _search(samples: NDArray[np.float64], owners: NDArray[np.int32], people: int) -> SvmSettings:
-    """The first setting that none beats by more than a standard error; folds hold photos of each person."""
+    """The first setting that no other beats by more than a standard error, by stratified cross-validation."""
     settings = [SvmSettings(c) for c in LINEAR_C]
     if people <= MOST_PEOPLE_RBF and len(samples) <= MOST_PHOTOS_RBF:
         settings += [SvmSettings(*values) for values in RBF]
@@ -103,8 +108,8 @@ def _search(samples: NDArray[np.float64], owners: NDArray[np.int32], people: int
 
 
 def _folds(owners: NDArray[np.int32]) -> Iterator[NDArray[np.bool_]]:
-    """Which photos are asked; the rest is learnt from. A person's only photo is always learnt from, and with no more
-    photos than folds each is left out alone."""
+    """(N,) masks of the photos to test; the rest is trained on. A person's only photo is always trained on; of a person
+    with no more photos than folds, each is left out alone."""
     counts = np.bincount(owners)
     place = np.empty(len(owners), np.intp)  # of each photo among its person's
     for person in range(len(counts)):
@@ -113,7 +118,7 @@ def _folds(owners: NDArray[np.int32]) -> Iterator[NDArray[np.bool_]]:
     several = counts[owners] > 1
     folds = min(FOLDS, int(counts.max(initial=0)))
     for fold in range(folds):
-        # where a person has fewer photos than there are folds, some folds ask none of theirs
+        # some folds test no photo of a person with fewer photos than folds
         asked = several & (place % folds == fold)
         if asked.any():
             yield asked
@@ -126,7 +131,7 @@ def _rates(
     people: int,
     folds: list[NDArray[np.bool_]],
 ) -> NDArray[np.float64]:
-    """Each person's share of photos answered right, of those that were asked."""
+    """Each person's share of tested photos that are classified correctly."""
     right = np.zeros(len(samples), bool)
     for asked in folds:
         machine = _fit(setting, samples[~asked], owners[~asked], people)
@@ -141,18 +146,18 @@ def _rates(
 
 def _fit(setting: SvmSettings, samples: NDArray[np.float64], owners: NDArray[np.int32], people: int) -> OneVsRestSvm:
     with warnings.catch_warnings():
-        # One photo a person is a fine gallery, not a regression.
+        # With one photo a person scikit-learn suspects a regression.
         warnings.filterwarnings("ignore", "The number of unique classes")
         return _fit_rbf(setting, samples, owners, people) if setting.gamma else _fit_linear(setting, samples, owners)
 
 
 def _fit_linear(setting: SvmSettings, samples: NDArray[np.float64], owners: NDArray[np.int32]) -> OneVsRestSvm:
-    from sklearn.svm import LinearSVC  # 0.5 s and 60 MB that only training pays
+    from sklearn.svm import LinearSVC  # 0.5 s and 60 MB, needed for training only
 
-    # The primal solver: no random order, and its cost grows with the photos only linearly.
+    # The primal solver has no random order, and its cost is linear in the number of photos.
     svm = LinearSVC(C=setting.c, class_weight="balanced", dual=False).fit(samples, owners)
     weights, biases = svm.coef_, svm.intercept_
-    if len(weights) == 1:  # scikit-learn keeps one plane for two classes
+    if len(weights) == 1:  # scikit-learn keeps one hyperplane for two classes
         weights, biases = np.concatenate([-weights, weights]), np.concatenate([-biases, biases])
     return _machine(weights, biases)
 
@@ -172,10 +177,9 @@ def _fit_rbf(
 
 
 def _common_covariance(samples: NDArray[np.float64], owners: NDArray[np.int32], people: int) -> OneVsRestSvm:
-    """Linear discriminants (Fisher, 1936): w = S^-1 m, b = -m^T S^-1 m / 2, with S what photos of one person differ by.
+    """Linear discriminants (Fisher, 1936): w = S^-1 m, b = -m^T S^-1 m / 2, with S the covariance within a person.
 
-    S is drawn towards a sphere of the usual size as if that many photos more had shown it: there may be no person, or a
-    single one, with two photos.
+    S is shrunk towards a sphere of the usual size, which counts like USUAL_PHOTOS photos: hardly anybody may have two.
     """
     sums, counts = sums_by_person(samples, owners, people)
     centroids = sums / counts[:, None]

@@ -1,10 +1,11 @@
-"""How near is near enough: the bar that lets through a chosen share of strangers, for the people at hand.
+"""Distance thresholds that accept a chosen share of strangers, calibrated for the people of a gallery.
 
 Knows no SVM, no file and no name: embeddings of people and of strangers come in, distances come out.
 
 A face is compared with each person's centroid by its excess: the distance without what the number of photos adds to it,
-sqrt(d**2 - PHOTO_NOISE / photos). A stranger is let in when the smallest excess, over all people, is below the bar. Its
-distribution is measured on faces of strangers, so the bar falls by itself as people are added.
+sqrt(d**2 - PHOTO_NOISE / photos). A stranger is accepted when the smallest excess, over all people, is at most the
+threshold. (Thresholds of the excess are called bars here and in a gallery's file.) The distribution of the smallest
+excess is measured on faces of strangers, so the bar becomes smaller by itself as people are added.
 """
 
 import math
@@ -13,23 +14,28 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-# A centroid of n photos lies off the person's true middle, the squared error being this over n; strangers near the bar
-# come nearer to a centroid of 20 than to a single photo by as much (glint24_dev: 0.33 to 0.25, squared).
+# The squared error of a centroid of n photos is this over n. Strangers near the bar are nearer to a centroid of 20
+# photos than to a single photo by as much (glint24_dev: 0.33 to 0.25, squared).
 PHOTO_NOISE = 0.075
 
 RATES: NDArray[np.float64] = np.geomspace(1e-5, 0.2, 44)
 """Shares of strangers for which bars are kept."""
 
-# Below this share the strangers at hand are too few to count, and their tail is continued: distances fall off at least
-# as fast as an exponential there.
+# Below this share there are too few strangers to count, and their tail is extrapolated: distances fall off at least as
+# fast as an exponential there.
 TAIL = 0.01
-# Other people of the gallery are the strangers that it will really meet, but few: they move the bar by their share of
-# people / (people + this), towards fewer strangers only: their photos can be poorer than strangers will be. Their
-# distance is taken where one in ten is nearer. Closer ones than SAME_PERSON are wrong labels, or one person twice.
+# Two means, or a photo and a mean, that are nearer show one person: distances without the noise of few photos or
+# samples. Means of samples of two people came as near as 0.48 in eight videos; halves of one person's lie 0.10 to 0.21
+# apart.
+SAME_PERSON = 0.42
+# Other people of the gallery are the strangers that it will really meet, but few: they move the bar by their share
+# of people / (people + this), towards fewer strangers only: their photos can be poorer than strangers will be.
+# Their distance is taken where one in ten is nearer. Nearer ones than SAME_PERSON are wrong labels, or one person
+# twice.
 TRUST_PEOPLE = 30
 TRUST_QUANTILE = 0.1
-SAME_PERSON = 0.42
-# Without strangers to measure on: what 6 people of average looks give, and how far it falls e-fold, by people or rate.
+# Without strangers to measure on: what 6 average people give, and by how much the bar decreases when the number of
+# people grows e-fold or the rate shrinks e-fold.
 USUAL_BAR, USUAL_RATE, USUAL_PEOPLE, USUAL_STEP = 0.50, 0.001, 6, 0.025
 
 _CHUNK = 2048  # rows of a distance matrix at a time: 5,000 people then take 40 MB
@@ -37,7 +43,7 @@ _MOST_OWN = 8192  # of the gallery's own photos, evenly taken
 
 
 class CalibrationFigures(NamedTuple):
-    """What the calibration saw. Shares are 0..1; NaN where there was nothing to see it on."""
+    """What the calibration measured. Shares are 0..1; NaN where there was nothing to measure."""
 
     strangers: int  # faces it was calibrated on
     own_known: float  # photos nearest to their own person's other photos, and within the bar
@@ -49,13 +55,13 @@ def excess(distances: NDArray[np.float32], photos: NDArray[np.float32]) -> NDArr
     return np.asarray(np.sqrt(np.maximum(np.square(distances) - PHOTO_NOISE / photos, 0.0)), np.float32)
 
 
-def gates(bar: float, photos: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(P,) largest distances to centroids of (P,) `photos` at which the excess is within `bar`."""
+def distance_thresholds(bar: float, photos: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(P,) largest distances to centroids of (P,) `photos` at which the excess is at most `bar`."""
     return np.asarray(np.sqrt(bar**2 + PHOTO_NOISE / photos), np.float32)
 
 
 def bar_at(bars: NDArray[np.float32], rate: float) -> float:
-    """The bar for a share of strangers, between the kept ones; (len(RATES),) `bars`."""
+    """The bar that accepts the share `rate` of strangers, interpolated between (len(RATES),) `bars` of RATES."""
     return float(np.interp(math.log(rate), np.log(RATES), bars))
 
 
@@ -66,8 +72,14 @@ def calibrate(
     owners: NDArray[np.int32],
     strangers: NDArray[np.float32] | None,
 ) -> NDArray[np.float32]:
-    """A bar for each of RATES: (P, 128) people of (P,) photos each, (N, 128) photos and whose they are, (S, 128) faces
-    of strangers, of which there should be some hundreds at least; none: what is usual."""
+    """A bar for each of RATES: (len(RATES),) float32.
+
+    centroids   (P, 128), a person each
+    photos      (P,) number of photos of each person
+    embeddings  (N, 128) of the photos
+    owners      (N,) person of each photo, 0..P - 1
+    strangers   (S, 128) faces of other people, some hundreds at least; None or empty: usual bars
+    """
     people = len(centroids)
     if strangers is None or not len(strangers) or not people:
         more = math.log(max(people, USUAL_PEOPLE) / USUAL_PEOPLE)
@@ -92,7 +104,10 @@ def measure(
     owners: NDArray[np.int32],
     strangers: int,
 ) -> CalibrationFigures:
-    """What `bar` does to the gallery's own photos, each left out of its person's centroid."""
+    """How many of the gallery's own photos `bar` accepts, each left out of its person's centroid.
+
+    Shapes as in `calibrate`; `strangers` is their number, which is only passed on.
+    """
     some, whose = _some(embeddings, owners)
     others = _nearest(some, centroids, photos, whose) if len(centroids) > 1 else np.empty(0, np.float32)
     is_one_of_several = photos[whose] > 1
@@ -112,7 +127,7 @@ def measure(
 
 
 def against(centroids: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(P, 128) centroids as the (130, P) matrix that `distances` takes: |f|^2 - 2 f.c + |c|^2 as one product."""
+    """(P, 128) centroids as the (130, P) matrix that `distances` takes: |f|^2 - 2 f.c + |c|^2 in one product."""
     squared = np.square(centroids).sum(axis=1)
     return np.concatenate([-2.0 * centroids.T, np.ones((1, len(centroids)), np.float32), squared[None]])
 
@@ -126,7 +141,10 @@ def distances(faces: NDArray[np.float32], prepared: NDArray[np.float32]) -> NDAr
 
 
 def _quantiles(nearest: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The excess that each of RATES of the strangers stays under; peaks over threshold, exponential, below TAIL."""
+    """(len(RATES),) excess below which each of RATES of the strangers lies.
+
+    Below TAIL an exponential tail is fitted (peaks over threshold).
+    """
     start = np.quantile(nearest, TAIL)
     step = float(np.mean(start - nearest[nearest <= start]))
     return np.where(RATES >= TAIL, np.quantile(nearest, RATES), start + step * np.log(RATES / TAIL))
@@ -138,7 +156,7 @@ def _nearest(
     photos: NDArray[np.float32],
     whose: NDArray[np.int32] | None = None,
 ) -> NDArray[np.float32]:
-    """(M,) smallest excess of (M, 128) faces, to anybody but (M,) `whose`."""
+    """(M,) smallest excess of (M, 128) faces to anybody but their own person (M,) `whose`."""
     smallest = np.empty(len(faces), np.float32)
     prepared = against(centroids)
     for first in range(0, len(faces), _CHUNK):

@@ -33,13 +33,13 @@ def names(classifier: Classifier, embeddings: np.ndarray) -> list[str | None]:
     return [answer.name for answer in classifier.ask(embeddings)]
 
 
-def made(svm_weights: np.ndarray, gate: float = 0.5, **options) -> Classifier:
+def made(svm_weights: np.ndarray, threshold: float = 0.5, **options) -> Classifier:
     """Ann at the origin, Bob one away from her along the first axis, a photo each."""
     photos = np.zeros((2, 128), np.float32)
     photos[1, 0] = 1
     machine = OneVsRestSvm(svm_weights, np.zeros(2, np.float32))
     owners, bars = np.arange(2, dtype=np.int32), np.zeros(len(thresholds.RATES), np.float32)
-    return defaults.classifier(["Ann", "Bob"], photos, owners, machine, bars, **options).with_gate(gate)
+    return defaults.classifier(["Ann", "Bob"], photos, owners, machine, bars, **options).with_max_distance(threshold)
 
 
 def along(*firsts: float) -> np.ndarray:
@@ -103,14 +103,14 @@ def test_no_name_is_given_where_the_two_judges_disagree():
 
 
 def test_refused_face_still_tells_who_is_nearest_and_how_far():
-    (answer,) = made(BOTH_AGREE, gate=0.1).ask(along(0.75))
+    (answer,) = made(BOTH_AGREE, threshold=0.1).ask(along(0.75))
 
     assert answer.name is None
     assert answer.nearest == "Bob"
     assert answer.distance == pytest.approx(0.25)
 
 
-def test_confidence_falls_with_distance_and_is_a_half_at_the_gate():
+def test_confidence_falls_with_distance_and_is_a_half_at_the_threshold():
     answers = made(BOTH_AGREE).ask(along(0.0, -0.3, -0.45, -0.5, -0.51, -0.6, -3.0))
     confidences = [answer.confidence for answer in answers]
 
@@ -161,7 +161,7 @@ def test_same_photos_in_another_order_know_the_same_people():
 
 
 def test_two_people_who_are_equally_near_give_no_name():
-    answers = made(np.zeros((2, 128), np.float32), gate=2.0).ask(along(0.2, 0.49, 0.51, 0.8))
+    answers = made(np.zeros((2, 128), np.float32), threshold=2.0).ask(along(0.2, 0.49, 0.51, 0.8))
 
     assert [answer.name for answer in answers] == ["Ann", None, None, "Bob"]
     assert answers[1].margin == pytest.approx(0.02, abs=1e-5)
@@ -193,7 +193,7 @@ def test_photo_of_nobody_takes_the_name_from_those_like_it():
 @pytest.mark.parametrize("rate", [0.001, 0.01, 0.1])
 @pytest.mark.parametrize(("people", "photos"), [(1, 1), (6, 1), (6, 5), (300, 2)])
 def test_so_many_strangers_get_a_name_as_was_asked_for(people, photos, rate):
-    """On strangers of the same kind as the background, but others; the judges beside the gate only refuse more."""
+    """On strangers of the same kind as the background, but others; the other two decision rules only refuse more."""
     middles = background.faces(people, seed=1)[:, None]
     own = (middles + np.random.default_rng(2).normal(0, WITHIN / 2, (people, photos, 128))).astype(np.float32)
     classifier = fitted(own, background=background.faces(5000, seed=3), false_accept_rate=rate)
@@ -204,24 +204,24 @@ def test_so_many_strangers_get_a_name_as_was_asked_for(people, photos, rate):
     assert 0.1 * rate < named < 1.6 * rate
 
 
-def test_photo_of_nobody_keeps_its_say_whatever_the_gate():
+def test_photo_of_nobody_keeps_its_say_whatever_the_threshold():
     ann, stranger = faces(2, 5)
     classifier = defaults.fit(ann, ["Ann"] * 5, negatives=stranger[:1])
 
-    for gate in (0.3, 0.5, 0.9, 2.0):
-        assert set(names(classifier.with_gate(gate), stranger)) == {None}
-    assert set(names(classifier.with_gate(0.9), ann)) == {"Ann"}
+    for threshold in (0.3, 0.5, 0.9, 2.0):
+        assert set(names(classifier.with_max_distance(threshold), stranger)) == {None}
+    assert set(names(classifier.with_max_distance(0.9), ann)) == {"Ann"}
 
 
-def test_one_person_in_two_folders_does_not_lower_the_others_gates():
+def test_one_person_in_two_folders_does_not_lower_the_others_thresholds():
     """Invented people as far from strangers' middle as strangers are from each other."""
     middles = background.faces(10, seed=1)[:, None]
     own = (middles + np.random.default_rng(2).normal(0, WITHIN / 2, (10, 6, 128))).astype(np.float32)
     strangers = background.faces(5000, seed=3)
     split = [f"p{row}" if row > 1 or photo < 3 else f"p{row} again" for row in range(10) for photo in range(6)]
 
-    whole = fitted(own, background=strangers).ask(own[5])[0].gate
-    with_two = defaults.fit(own.reshape(-1, 128), split, background=strangers).ask(own[5])[0].gate
+    whole = fitted(own, background=strangers).ask(own[5])[0].threshold
+    with_two = defaults.fit(own.reshape(-1, 128), split, background=strangers).ask(own[5])[0].threshold
 
     assert with_two == pytest.approx(whole, abs=0.01)
 
@@ -229,23 +229,23 @@ def test_one_person_in_two_folders_does_not_lower_the_others_gates():
 def test_rate_can_be_changed_after_learning():
     classifier = fitted(faces(4, 3), background=faces(200, 5, seed=9).reshape(-1, 128))
 
-    gates = [classifier.with_rate(rate).ask(faces(4, 1)[0])[0].gate for rate in (0.0001, 0.001, 0.01)]
+    found = [classifier.with_rate(rate).ask(faces(4, 1)[0])[0].threshold for rate in (0.0001, 0.001, 0.01)]
 
-    assert gates == sorted(gates)
-    assert len(set(gates)) == 3
+    assert found == sorted(found)
+    assert len(set(found)) == 3
 
 
-def test_gate_is_wider_for_fewer_photos():
+def test_threshold_is_larger_for_fewer_photos():
     photos = faces(2, 20)
     classifier = defaults.fit(np.concatenate([photos[0], photos[1, :1]]), ["Ann"] * 20 + ["Bob"])
 
     ann, bob = classifier.ask(np.stack([photos[0, 0], photos[1, 0]]))
 
-    assert bob.gate > ann.gate
+    assert bob.threshold > ann.threshold
 
 
-def test_one_gate_for_all_replaces_the_measured_ones():
-    classifier = made(BOTH_AGREE).with_gate(0.2)
+def test_one_threshold_for_all_replaces_the_measured_ones():
+    classifier = made(BOTH_AGREE).with_max_distance(0.2)
 
     assert names(classifier, along(-0.19, -0.21)) == ["Ann", None]
 

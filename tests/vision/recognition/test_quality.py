@@ -118,6 +118,19 @@ def test_turned_head_loses_its_pose_and_a_tilted_one_keeps_it():
     assert quality.pose(profile) == 0.0
 
 
+def test_offset_of_the_nose_is_the_same_for_a_tilted_head_and_moves_with_a_turned_one():
+    tilted = FRONTAL @ np.array([[0.8, 0.6], [-0.6, 0.8]])
+    turned = FRONTAL.copy()
+    turned[2] -= 0.3 * (FRONTAL[1] - FRONTAL[0])
+
+    along, across = quality.nose_offset(FRONTAL)
+    assert quality.nose_offset(tilted) == pytest.approx((along, across), abs=1e-6)
+    assert quality.nose_offset(turned) == pytest.approx((along - 0.3, across))
+    assert quality.sideways(turned) == pytest.approx(abs(along - 0.3))
+    assert np.isnan(quality.nose_offset(np.zeros((5, 2)))).all()
+    assert np.isnan(quality.sideways(np.zeros((5, 2))))
+
+
 def test_profile_whose_nose_was_put_between_the_eyes_is_known_by_its_height():
     narrow = FRONTAL * (0.5, 1.0)
 

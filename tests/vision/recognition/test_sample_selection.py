@@ -1,4 +1,4 @@
-"""Looks to people and to the few that are kept, with embeddings made in sight."""
+"""Face samples to people and to the few that are kept, with embeddings made in sight."""
 
 import itertools
 
@@ -10,14 +10,13 @@ from jetstream.vision.recognition.sample_selection import (
     ENOUGH,
     OTHER_PERSON,
     POOR,
-    SAME_PERSON,
     FaceSample,
     at,
     choose,
     limit,
     people_in,
-    pose,
 )
+from jetstream.vision.recognition.thresholds import SAME_PERSON
 
 FRONTAL = np.array([[30, 35], [70, 35], [50, 58], [34, 78], [66, 78]], np.float32)
 NOBODY = np.empty((0, 128), np.float32)
@@ -31,7 +30,7 @@ def embedding(**axes: float) -> np.ndarray:
     return row
 
 
-def look(
+def sample(
     frame: int,
     track: int = 1,
     *,
@@ -52,43 +51,43 @@ def poor(frame: int, track: int = 1) -> FaceSample:
 
 
 def test_tracks_of_near_faces_are_one_person() -> None:
-    looks = [look(0, 1), look(1, 1), look(5, 2, face=embedding(a=0.3)), look(6, 3, face=embedding(b=0.9))]
+    samples = [sample(0, 1), sample(1, 1), sample(5, 2, face=embedding(a=0.3)), sample(6, 3, face=embedding(b=0.9))]
 
-    people = people_in(looks)
+    people = people_in(samples)
 
-    assert [person.looks for person in people] == [(0, 1, 2), (3,)]
+    assert [person.samples for person in people] == [(0, 1, 2), (3,)]
 
 
 def test_faces_seen_at_once_are_two_people_however_alike() -> None:
-    looks = [look(0, 1), look(0, 2, x=300)]
+    samples = [sample(0, 1), sample(0, 2, x=300)]
 
-    assert sorted(person.looks for person in people_in(looks)) == [(0,), (1,)]
+    assert sorted(person.samples for person in people_in(samples)) == [(0,), (1,)]
 
 
 def test_face_alike_both_of_two_seen_at_once_joins_the_nearer_alone() -> None:
-    looks = [look(0, 1), look(0, 2, face=embedding(a=0.4)), look(1, 3, face=embedding(a=0.1))]
+    samples = [sample(0, 1), sample(0, 2, face=embedding(a=0.4)), sample(1, 3, face=embedding(a=0.1))]
 
-    assert sorted(person.looks for person in people_in(looks)) == [(0, 2), (1,)]
+    assert sorted(person.samples for person in people_in(samples)) == [(0, 2), (1,)]
 
 
 def test_track_that_slips_to_another_face_is_two_people() -> None:
-    looks = [look(0), look(1), look(2, face=embedding(a=0.9)), look(3, face=embedding(a=0.9))]
+    samples = [sample(0), sample(1), sample(2, face=embedding(a=0.9)), sample(3, face=embedding(a=0.9))]
 
-    assert sorted(person.looks for person in people_in(looks)) == [(0, 1), (2, 3)]
+    assert sorted(person.samples for person in people_in(samples)) == [(0, 1), (2, 3)]
 
 
 def test_who_is_seen_larger_comes_first() -> None:
-    looks = [look(0, 1, side_px=50), look(0, 2, side_px=120, face=embedding(a=0.9))]
+    samples = [sample(0, 1, side_px=50), sample(0, 2, side_px=120, face=embedding(a=0.9))]
 
-    assert [person.looks for person in people_in(looks)] == [(1,), (0,)]
+    assert [person.samples for person in people_in(samples)] == [(1,), (0,)]
 
 
-def test_poor_looks_count_for_their_person_but_are_nobody_alone() -> None:
-    looks = [poor(0), look(1), poor(2), poor(0, track=9)]
+def test_poor_samples_count_for_their_person_but_are_nobody_alone() -> None:
+    samples = [poor(0), sample(1), poor(2), poor(0, track=9)]
 
-    (person,) = people_in(looks)
+    (person,) = people_in(samples)
 
-    assert person.looks == (0, 1, 2)
+    assert person.samples == (0, 1, 2)
     assert person.weight == pytest.approx(300)
     assert people_in([poor(0)]) == []
     assert people_in([]) == []
@@ -98,12 +97,12 @@ def test_two_single_pictures_may_lie_farther_apart_than_two_long_tracks() -> Non
     assert limit(0.42, 1, 1) > limit(0.42, 50, 50) > 0.42
 
 
-def test_looks_taken_differ_from_each_other_and_near_duplicates_are_not() -> None:
-    faces = [embedding(a=0.2 * (i % 3)) for i in range(9)]  # three looks, three times each
-    looks = [look(i, face=face) for i, face in enumerate(faces)]
-    (person,) = people_in(looks)
+def test_samples_taken_differ_from_each_other_and_near_duplicates_are_not() -> None:
+    faces = [embedding(a=0.2 * (i % 3)) for i in range(9)]  # three samples, three times each
+    samples = [sample(i, face=face) for i, face in enumerate(faces)]
+    (person,) = people_in(samples)
 
-    choice = choose(looks, person, 6, NOBODY)
+    choice = choose(samples, person, 6, NOBODY)
 
     assert sorted(i % 3 for i in choice.taken) == [0, 1, 2]
     assert set(choice.refused.values()) == {DUPLICATED}
@@ -111,85 +110,77 @@ def test_looks_taken_differ_from_each_other_and_near_duplicates_are_not() -> Non
 
 
 def test_most_is_kept_to_and_the_farthest_are_taken() -> None:
-    looks = [look(i, face=embedding(a=0.19 * i)) for i in range(5)]
-    (person,) = people_in(looks)
+    samples = [sample(i, face=embedding(a=0.19 * i)) for i in range(5)]
+    (person,) = people_in(samples)
 
-    choice = choose(looks, person, 3, NOBODY)
+    choice = choose(samples, person, 3, NOBODY)
 
     assert choice.taken == (2, 0, 4)  # the most typical, then both ends
     assert choice.refused == {1: ENOUGH, 3: ENOUGH}
 
 
 def test_turned_head_is_taken_before_a_frontal_one_as_far_away() -> None:
-    looks = [look(0), look(10, face=embedding(a=0.25)), look(20, face=embedding(b=0.25), turned=0.4)]
-    (person,) = people_in(looks)
+    samples = [sample(0), sample(10, face=embedding(a=0.25)), sample(20, face=embedding(b=0.25), turned=0.4)]
+    (person,) = people_in(samples)
 
-    assert choose(looks, person, 2, NOBODY).taken == (0, 2)
+    assert choose(samples, person, 2, NOBODY).taken == (0, 2)
 
 
-def test_blurred_look_is_not_taken_for_being_unlike_the_others() -> None:
-    looks = [look(0), look(1, face=embedding(a=0.2)), look(2, face=embedding(b=0.45), quality=0.3), poor(3)]
-    (person,) = people_in(looks)
+def test_blurred_sample_is_not_taken_for_being_unlike_the_others() -> None:
+    samples = [sample(0), sample(1, face=embedding(a=0.2)), sample(2, face=embedding(b=0.45), quality=0.3), poor(3)]
+    (person,) = people_in(samples)
 
-    choice = choose(looks, person, 3, NOBODY)
+    choice = choose(samples, person, 3, NOBODY)
 
     assert sorted(choice.taken) == [0, 1]
     assert choice.refused == {2: POOR, 3: POOR}
 
 
-def test_look_far_from_the_person_is_never_taken() -> None:
-    looks = [*(look(i, face=embedding(a=0.05 * i)) for i in range(4)), look(4, face=embedding(b=0.6))]
-    (person,) = people_in(looks)  # the track goes on, by less than a jump
+def test_sample_far_from_the_person_is_never_taken() -> None:
+    samples = [*(sample(i, face=embedding(a=0.05 * i)) for i in range(4)), sample(4, face=embedding(b=0.6))]
+    (person,) = people_in(samples)  # the track goes on, by less than a jump
 
-    choice = choose(looks, person, 6, NOBODY)
+    choice = choose(samples, person, 6, NOBODY)
 
     assert 4 not in choice.taken
     assert choice.refused[4] == OTHER_PERSON
 
 
-def test_look_like_a_photo_there_already_is_not_taken() -> None:
-    looks = [look(0), look(1, face=embedding(a=0.3))]
-    (person,) = people_in(looks)
+def test_sample_like_a_photo_there_already_is_not_taken() -> None:
+    samples = [sample(0), sample(1, face=embedding(a=0.3))]
+    (person,) = people_in(samples)
 
-    choice = choose(looks, person, 6, embedding(a=0.35)[None])
+    choice = choose(samples, person, 6, embedding(a=0.35)[None])
 
     assert choice.taken == (0,)
     assert choice.refused == {1: DUPLICATED}
 
 
 def test_pixel_means_the_face_that_holds_it_first() -> None:
-    looks = [look(0, 1), look(0, 2, x=300), look(1, 1, x=300), look(1, 2)]
+    samples = [sample(0, 1), sample(0, 2, x=300), sample(1, 1, x=300), sample(1, 2)]
 
-    assert at(looks, 350, 50) == 1
-    assert at(looks, 350, 50, 0.2) == 2
-    assert at(looks, 450, 50) == 1  # half a face beside it
-    assert at(looks, 900, 50) is None
-    assert at(looks, 350, 50, 7.0) is None  # nobody was seen then
-
-
-def test_pose_is_level_for_a_tilted_head_and_moves_with_a_turned_one() -> None:
-    tilted = FRONTAL @ np.float32([[0.8, 0.6], [-0.6, 0.8]])
-
-    assert pose(tilted) == pytest.approx(pose(FRONTAL), abs=1e-6)
-    assert pose(look(0, turned=0.3).landmarks)[0] == pytest.approx(0.3)
-    assert pose(np.zeros((5, 2), np.float32)).tolist() == [0, 0]
+    assert at(samples, 350, 50) == 1
+    assert at(samples, 350, 50, 0.2) == 2
+    assert at(samples, 450, 50) == 1  # half a face beside it
+    assert at(samples, 900, 50) is None
+    assert at(samples, 350, 50, 7.0) is None  # nobody was seen then
 
 
 def test_many_tracks_are_joined_as_a_plain_loop_joins_them() -> None:
     """The nearest two that may be one, again and again, with every mean taken anew."""
     random = np.random.default_rng(5)
     middles = random.normal(0, 0.9 / 16, (6, 128))
-    looks = [
-        look(int(first) + index, track, face=(middles[track % 6] + random.normal(0, 0.03, 128)).astype(np.float32))
+    samples = [
+        sample(int(first) + index, track, face=(middles[track % 6] + random.normal(0, 0.03, 128)).astype(np.float32))
         for track, first in enumerate(random.integers(0, 60, 40))
         for index in range(1 + track % 4)
     ]
-    groups = [[i for i, one in enumerate(looks) if one.track == track] for track in range(40)]
+    groups = [[i for i, one in enumerate(samples) if one.track == track] for track in range(40)]
     while True:
         ways = []
         for i, j in itertools.combinations(range(len(groups)), 2):
-            a, b = (np.array([looks[k].embedding for k in group], np.float64) for group in (groups[i], groups[j]))
-            if not {looks[k].frame for k in groups[i]} & {looks[k].frame for k in groups[j]}:
+            a, b = (np.array([samples[k].embedding for k in group], np.float64) for group in (groups[i], groups[j]))
+            if not {samples[k].frame for k in groups[i]} & {samples[k].frame for k in groups[j]}:
                 far = np.linalg.norm(a.mean(axis=0) - b.mean(axis=0))
                 ways.append((far - limit(SAME_PERSON, len(a), len(b)), i, j))
         if not ways or min(ways)[0] > 0:
@@ -197,5 +188,5 @@ def test_many_tracks_are_joined_as_a_plain_loop_joins_them() -> None:
         _, i, j = min(ways)
         groups[i] += groups.pop(j)
 
-    assert sorted(person.looks for person in people_in(looks)) == sorted(tuple(sorted(group)) for group in groups)
+    assert sorted(person.samples for person in people_in(samples)) == sorted(tuple(sorted(group)) for group in groups)
     assert 6 <= len(groups) < 40
