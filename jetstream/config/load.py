@@ -1,6 +1,6 @@
-"""A TOML file and `--set` options to a checked Config; every mistake is one sentence with the key and what to do.
+"""A TOML file and `--set` options to a checked Config. An error is one sentence: the key, what is wrong, what to do.
 
-Knows the shape of `config`'s tables, not their meaning.
+Knows the shape of the tables in `schema`, not their meaning.
 """
 
 import difflib
@@ -18,18 +18,19 @@ from jetstream.config.schema import CameraConfig, Config, MetricsConfig, Publish
 from jetstream.errors import UserError
 
 DEEPEST = 8
-"""keys in one `--set`"""
+"""largest number of keys in one `--set`"""
 
 
 def load(path: Path, *, sets: Sequence[str] = (), overrides: Mapping[str, Any] | None = None) -> Config:
-    """The config in a TOML file, with `table.key=value` settings on top.
+    """The config in a TOML file, changed by `sets`, each `table.key=value`, and by `overrides`, keys by table.
 
-    Raises UserError: the file can't be read, isn't TOML, or says something that isn't in the tables above.
+    Raises UserError: the file can't be read, isn't TOML, or doesn't fit the tables of `schema`.
     """
     return build(read_toml(path), where=str(path), sets=sets, overrides=overrides)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
+    """The file as nested maps. Raises UserError: it can't be read or isn't TOML."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -40,9 +41,13 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def parse_toml(content: bytes, where: str) -> dict[str, Any]:
+    """TOML as nested maps; `where` begins the error. Raises UserError: it isn't TOML."""
     try:
         data = msgspec.toml.decode(content)
-    except (ValueError, RecursionError) as error:  # of which msgspec's are kinds; a number may have too many digits
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # msgspec's errors are ValueErrors
         raise UserError(f"{where}: not TOML: {error}") from None
     assert isinstance(data, dict)
     return data
@@ -51,7 +56,10 @@ def parse_toml(content: bytes, where: str) -> dict[str, Any]:
 def build(
     data: Mapping[str, Any], *, where: str, sets: Sequence[str] = (), overrides: Mapping[str, Any] | None = None
 ) -> Config:
-    """Check `data` (nested maps, as TOML gives them) and make it a Config. Raises UserError."""
+    """Convert `data` (nested maps, as TOML gives them) to a Config, checked, with the preset's values filled in.
+
+    `where` begins every error; `sets` and `overrides` as in `load`. Raises UserError.
+    """
     tree = msgspec.to_builtins(dict(data))
     for setting in sets:
         _set(tree, setting)
@@ -70,17 +78,19 @@ def build(
     except msgspec.ValidationError as error:
         raise UserError(f"{where}: {_readable(error, tree)}") from None
     except UnicodeEncodeError:
-        raise UserError(f"{where}: a value of --set isn't UTF-8; write it so") from None
+        raise UserError(f"{where}: a value of --set isn't UTF-8; encode it as UTF-8") from None
     _check_cameras(config, where)
     _check_topic(config.publish, where)
     _check_metrics(config.metrics, where)
     if 0 < config.detect.max_face_px < config.detect.min_face_px:
-        raise UserError(f"{where}: detect.max_face_px: {config.detect.max_face_px} is under min_face_px; 0 is no limit")
+        raise UserError(
+            f"{where}: detect.max_face_px: {config.detect.max_face_px} is under min_face_px; set a larger one, or 0 for no limit"
+        )
     return with_preset(config)
 
 
 def cameras_for(sources: Sequence[str], config: Config) -> tuple[CameraConfig, ...]:
-    """A camera for each source named on the command line, otherwise set like the config's first camera."""
+    """A camera for each of `sources`, with all other keys as in the config's first camera."""
     template = config.cameras[0] if config.cameras else CameraConfig(name="template", source="demo")
     cameras: list[CameraConfig] = []
     for spec in sources:
@@ -94,10 +104,10 @@ def cameras_for(sources: Sequence[str], config: Config) -> tuple[CameraConfig, .
 
 
 def camera_name(spec: str) -> str:
-    """A camera's name from its source: `clip` for videos/clip.mp4, `camera0` for 0, the host for a URL."""
+    """A name for a camera from its source: `clip` for videos/clip.mp4, `camera0` for 0, the host of a URL."""
     if spec.isdigit():
         return f"camera{spec}"
-    if spec.startswith("gst:"):  # a name must not hold a password of it
+    if spec.startswith("gst:"):  # a name must not contain a password
         return "pipeline"
     stem = _host_of(spec) or "stream" if "://" in spec else Path(spec.rstrip("/*")).stem
     return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")[:32] or "camera"
@@ -106,12 +116,12 @@ def camera_name(spec: str) -> str:
 def _host_of(url: str) -> str | None:
     try:
         return urllib.parse.urlsplit(url).hostname
-    except ValueError:  # such as a bracket in a password
+    except ValueError:  # such as for a bracket in a password
         return None
 
 
 def fields_of(table: type[msgspec.Struct]) -> dict[str, Any]:
-    """Key to type of a table, as README and the unknown-key check need them."""
+    """The type of each key of a table."""
     return get_type_hints(table, include_extras=True)
 
 
@@ -141,7 +151,7 @@ def _table(tree: dict[str, Any], key: str, where: str) -> Any:
 
 
 def _item(items: list[Any], key: str, setting: str) -> Any:
-    """`cameras.0.fps` and `cameras.door.fps` both reach into a list of tables."""
+    """The table in a list that `key` names by its index or by its `name`: `cameras.0.fps`, `cameras.door.fps`."""
     named = [item for item in items if isinstance(item, dict) and item.get("name") == key]
     if named:
         return named[0]
@@ -151,7 +161,7 @@ def _item(items: list[Any], key: str, setting: str) -> Any:
 
 
 def _value(text: str) -> Any:
-    """A TOML value; a bare word is a string, so that quotes can be left out in a shell."""
+    """`text` as a TOML value. A bare word is a string, so that a shell command needs no quotes."""
     try:
         return msgspec.toml.decode(f"value = {text}")["value"]
     except (ValueError, RecursionError):
@@ -159,7 +169,7 @@ def _value(text: str) -> Any:
 
 
 def _check_keys(tree: Any, kind: Any, path: str, where: str) -> None:
-    """Refuse unknown keys with the nearest known one; msgspec's own message has no suggestion."""
+    """Raise UserError for an unknown key, with the nearest known one. msgspec's own error suggests none."""
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         if not isinstance(tree, dict):
             return
@@ -189,7 +199,7 @@ _RULES: tuple[tuple[str, str], ...] = (
 
 
 def _readable(error: msgspec.ValidationError, tree: Any) -> str:
-    """`detect.thresholds[1]: expected a number <= 1.0, got 6` from msgspec's sentence and the value in question."""
+    """msgspec's error and the value as one sentence: `detect.thresholds[1]: expected a number <= 1.0, got 6`."""
     text, _, path = str(error).partition(" - at `$")
     path = path.rstrip("`").lstrip(".")
     value: Any = tree
@@ -204,7 +214,7 @@ def _readable(error: msgspec.ValidationError, tree: Any) -> str:
 
 
 def _allowed(path: str) -> str:
-    """The words a key may hold, where it is a choice."""
+    """The values that a key allows, where they are a list; else empty."""
     kind: Any = Config
     for part in re.findall(r"[^.\[\]]+", path):
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
@@ -226,7 +236,7 @@ def _check_finite(tree: Any, path: str, where: str) -> None:
 
 
 def _check_topic(publish: PublishConfig, where: str) -> None:
-    """Names of people stay on this machine, unless who listens shows a key."""
+    """Without keys, only this machine may receive names of people. Raises UserError."""
     host = publish.endpoint.removeprefix("tcp://").rpartition(":")[0]
     if publish.endpoint.startswith("tcp://") and not is_loopback(host) and not publish.keys:
         raise UserError(
@@ -235,11 +245,13 @@ def _check_topic(publish: PublishConfig, where: str) -> None:
             'and set publish.keys="keys"'
         )
     if publish.endpoint.startswith("ipc://") and publish.keys:
-        raise UserError(f"{where}: publish.keys: an ipc:// endpoint is this user's alone and has no keys; leave it out")
+        raise UserError(
+            f"{where}: publish.keys: an ipc:// endpoint has no keys, since only this user can open it; leave keys out"
+        )
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can connect to it; false for every name but localhost, which may mean anything."""
+    """Whether only this machine can connect to `host`. False for every name but localhost, since it may be anywhere."""
     try:
         return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -250,8 +262,8 @@ def _check_metrics(settings: MetricsConfig, where: str) -> None:
     host = settings.endpoint.removeprefix("http://").rpartition(":")[0]
     if not settings.remote and not is_loopback(host):
         raise UserError(
-            f"{where}: metrics.endpoint: {settings.endpoint}: other machines could ask, without a password; use "
-            "http://127.0.0.1:PORT, or set metrics.remote = true if they may"
+            f"{where}: metrics.endpoint: {settings.endpoint}: other machines could read it without a password; "
+            "use http://127.0.0.1:PORT, or set metrics.remote = true to allow it"
         )
     port = int(settings.endpoint.rpartition(":")[2])
     if not 0 < port < 65536:

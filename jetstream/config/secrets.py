@@ -1,7 +1,6 @@
-"""Passwords of cameras' addresses: put in at the last moment, from the environment or from a file.
+"""Passwords in camera addresses, inserted when a camera is opened, from the environment or from a file.
 
-Until then an address holds `${NAME}` or no password at all, and so do the run directory, logs and every message. Opens
-no camera.
+Until then an address has `${NAME}` or no password, and so have the run directory, logs and messages. Opens no camera.
 """
 
 import contextlib
@@ -17,17 +16,21 @@ from jetstream.files import check_private
 
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 LARGEST_BYTES = 4096
-"""of a password file"""
+"""that are read of a password file"""
 
 
 def address(camera: CameraConfig, environment: Mapping[str, str] = os.environ) -> str:
-    """The camera's source with its secrets. Raises UserError: a variable isn't set, or the file isn't private."""
+    """The camera's source with its secrets. Raises UserError: a variable isn't set, or the password file can't be read
+    or isn't private."""
     spec = expanded(camera.source, camera.name, environment)
     return with_password(spec, camera) if camera.password_file else spec
 
 
 def expanded(spec: str, who: str, environment: Mapping[str, str] = os.environ) -> str:
-    """`spec` with the environment's values for `${NAME}`, if it is an address; they may hold any character."""
+    """`spec` with each `${NAME}` replaced by the environment variable, percent-encoded, if `spec` is an address.
+
+    `who` begins the error. Raises UserError: a variable isn't set.
+    """
     if not is_address(spec):
         return spec
 
@@ -42,6 +45,7 @@ def expanded(spec: str, who: str, environment: Mapping[str, str] = os.environ) -
 
 
 def with_password(spec: str, camera: CameraConfig) -> str:
+    """`spec` with the password of `camera.password_file`. Raises UserError: `spec` has no user, or has a password."""
     scheme, mark, rest = spec.partition("://")
     user, at, host = rest.partition("@")
     if not is_address(spec) or not at or not user or ":" in user or "/" in user:
@@ -54,7 +58,7 @@ def with_password(spec: str, camera: CameraConfig) -> str:
 
 
 def read(path: Path, who: str) -> str:
-    """A password file's first line. Raises UserError, which says nothing of what is in it."""
+    """The first line of a password file. Raises UserError, whose text has nothing of the file's content."""
     try:
         with path.open("rb") as file:
             check_private(path, os.fstat(file.fileno()))
@@ -66,16 +70,16 @@ def read(path: Path, who: str) -> str:
     with contextlib.suppress(UnicodeDecodeError):
         if password := line.decode():
             return password
-    raise UserError(f"{who}: password_file: {path}: its first line is no password; write it there, as UTF-8")
+    raise UserError(f"{who}: password_file: {path}: its first line is empty or isn't UTF-8; write the password there")
 
 
 def is_address(spec: str) -> bool:
-    """False for GStreamer's pipelines: their words are seen in `ps`, so no secret is put into them."""
+    """False for GStreamer pipelines: `ps` shows their arguments to every user, so no secret is inserted."""
     return "://" in spec and not spec.startswith("gst:")
 
 
 def is_plain(spec: str) -> bool:
-    """Whether a source holds a password as it stands."""
+    """Whether a source contains a password in plain text."""
     if not is_address(spec):
         return False
     login, at, _ = spec.partition("://")[2].partition("/")[0].rpartition("@")
@@ -83,7 +87,7 @@ def is_plain(spec: str) -> bool:
 
 
 def seen_by_others(config: Path, arguments: Sequence[str], cameras: Sequence[CameraConfig]) -> Iterator[str]:
-    """A warning each for passwords on the command line, and in a config file that others can read."""
+    """A warning for each password on the command line, and for passwords in a config file that others can read."""
     for spec in filter(is_plain, arguments):
         yield (
             f"--source {masked(spec)}: every user of this machine can see the password in it; write it as "
@@ -98,6 +102,6 @@ def seen_by_others(config: Path, arguments: Sequence[str], cameras: Sequence[Cam
 
 
 def masked(spec: str) -> str:
-    """An address without its login."""
+    """An address with `***` instead of user and password."""
     scheme, mark, rest = spec.partition("://")
     return f"{scheme}{mark}***@{rest.rpartition('@')[2]}"

@@ -1,6 +1,6 @@
-"""One camera's frames into its ring. A camera that fails is opened again, later each time; a file ends.
+"""One camera's frames into its ring. A camera that fails is opened again with back-off; a file ends.
 
-In the live pace a file plays at its own rate; in the every-frame pace it waits for the slowest reader instead.
+In the live pace a file is read at its own frame rate; in the every-frame pace it waits for the slowest reader instead.
 """
 
 import logging
@@ -19,17 +19,17 @@ from jetstream.video.live import Backoff, NewestFrame
 from jetstream.video.source import Frame, Source, is_live, open_source
 
 TURN_S = 0.1
-"""longest wait between two ticks"""
+"""longest time between two ticks"""
 TELL_AGAIN_S = 2.0
-"""every-frame pace: standstill after which frames are told of again"""
+"""every-frame pace: time without progress of the slowest reader after which frames are announced again"""
 STUCK_GRACE_S = 2.0
-"""how much longer than its own time-out a native call may hang before the process gives up on it"""
+"""time beyond its own time-out after which a native call counts as hanging"""
 
-log = logging.getLogger("jetstream")
+log = logging.getLogger(__name__)
 
 
 def capture(ticks: Iterator[Tick], rings: Rings, config: Config) -> Iterator[Captured | Dropped]:
-    """Frames of the one camera in `config`, each written to the ring before it is told of.
+    """Frames of the one camera in `config`, each written to the ring before it is announced by Captured.
 
     Raises SourceError: a file can't be read; StuckError: a camera's driver hangs.
     """
@@ -51,14 +51,14 @@ def _file(
     *,
     every_frame: bool,
 ) -> Iterator[Captured]:
-    """A frame's number is its place in the file, so that a process that was started again goes on where it died."""
+    """A frame's number is its index in the file, so that a restarted process continues where the last one died."""
     told = AnnouncedFrames(ring)
     first = (ring.slowest or 0) if every_frame else 0 if camera.loop else ring.cursor
     started_s = None
     with opener(loop=camera.loop and not every_frame) as source:
         for index, frame in enumerate(source):
             if index < first:
-                if next(ticks, None) is None:  # one a frame: a long way back must not look like a hung process
+                if next(ticks, None) is None:  # a tick for each skipped frame, so that the heartbeat goes on
                     return
                 continue
             started_s = started_s or time.monotonic() - frame.pts_s
@@ -84,8 +84,8 @@ def _file(
 
 
 class AnnouncedFrames:
-    """Frames that the next stage was told of, and tells again when the slowest reader stands still: it may have lost
-    them with a stage that died. Every stage knows frames that it has seen before."""
+    """Frames that were announced. They are announced again when the slowest reader makes no progress: they may have been
+    lost with a stage that died. Every stage recognises frames that it has handled before."""
 
     def __init__(self, ring: Ring | LocalRing) -> None:
         self._ring = ring
@@ -139,7 +139,7 @@ def _camera(
 def _newest(
     ticks: Iterator[Tick], ring: Ring | LocalRing, camera: CameraConfig, newest: NewestFrame
 ) -> Iterator[Captured | Dropped]:
-    """Until told to stop. Raises SourceError: the camera failed; StuckError: it hangs."""
+    """Frames until the ticks end. Raises SourceError: the camera failed; StuckError: it hangs."""
     limit_s = max(camera.open_timeout_s, camera.read_timeout_s) + STUCK_GRACE_S
     unread = 0
     for _ in ticks:
@@ -154,7 +154,7 @@ def _newest(
 
 
 def _open(camera: CameraConfig, *, every_frame: bool, cuda_device: int | None, loop: bool = False) -> Source:
-    """Raises SourceError also for a password that can't be read now: it was there at the start, and will be again."""
+    """The opened source. Raises SourceError, also for a password that can't be read: opening is then retried."""
     try:
         address = secrets.address(camera)
     except UserError as error:
@@ -174,7 +174,7 @@ def _open(camera: CameraConfig, *, every_frame: bool, cuda_device: int | None, l
 
 
 def _is_due(time_s: float) -> bool:
-    """Waits for `time_s`, but not longer than a turn."""
+    """Whether `time_s` of time.monotonic() has come; waits for it at most TURN_S."""
     left_s = time_s - time.monotonic()
     if left_s > 0:
         time.sleep(min(left_s, TURN_S))
@@ -184,7 +184,7 @@ def _is_due(time_s: float) -> bool:
 def _captured(
     ring: Ring | LocalRing, camera: CameraConfig, frame: Frame, *, live: bool, frame_id: int | None = None
 ) -> Captured:
-    """Write the frame to the ring, unless it is in there as `frame_id`: then it is told of as it was before."""
+    """Write the frame to the ring and announce it; with `frame_id` it is there already and is only announced again."""
     if frame_id is None:
         captured_ns = frame.captured_ns or time.monotonic_ns()
         frame_id = ring.write(frame.image, captured_ns=captured_ns)

@@ -1,9 +1,9 @@
-"""Frames to faces. All cameras share one detector, and what is waiting goes through it together.
+"""Frames to faces. All cameras share one detector, which gets the waiting frames as one batch.
 
-The whole picture is searched at key frames; in between only the last faces are verified, for a fiftieth of the cost.
-In the live pace key frames become rarer while frames fall (a gap in a camera's numbers), and come back.
-A detector that takes pictures where they lie has two batches under way in the live pace: the next one is handed in
-before the answers to the last one are waited for.
+The whole picture is searched at key frames; between them only the last faces are verified, for a fiftieth of the cost.
+In the live pace there are fewer key frames while frames are dropped (a gap in a camera's frame numbers).
+A detector that reads pictures in place has two batches under way in the live pace: the next one is submitted before the
+answers to the last one are collected.
 """
 
 from collections import deque
@@ -40,59 +40,59 @@ NOTHING = np.empty((0, 4), np.float32)
 
 @dataclass
 class CameraMemory:
-    """What `detect` remembers of one camera: its last faces, its last picture, and how long ago it searched."""
+    """What `detect` remembers of one camera: its last faces, its last thumbnail, and the time since the last search."""
 
     thumbnail: NDArray[np.uint8] | None = None
     boxes: Boxes | None = None  # None: no answer yet to a picture of this scene
     scene: int = 0  # counts hard cuts
     frames_since_search: int = 0
     must_search: bool = False  # a face failed verification (it may have moved away), or a search was lost
-    untold_cut: bool = False  # of a frame that left its ring while it was looked at
-    newest_id: int | None = None  # of the frames that came
+    unreported_cut: bool = False  # of a frame that was overwritten during detection
+    newest_id: int | None = None  # of the frames that arrived
 
-    def fell_before(self, frame: FrameRef) -> int:
-        """Frames of this camera that fell since the last one that came."""
+    def dropped_before(self, frame: FrameRef) -> int:
+        """Frames of this camera that were dropped since the last one that arrived."""
         before, self.newest_id = self.newest_id, frame.frame_id
         return max(0, frame.frame_id - before - 1) if before is not None else 0
 
-    def see(self, thumbnail: NDArray[np.uint8]) -> motion.SceneChange:
-        """What changed since the last picture."""
+    def compare(self, thumbnail: NDArray[np.uint8]) -> motion.SceneChange:
+        """What changed since the last thumbnail, (H, W) uint8 of `motion.thumbnail`, which this one replaces."""
         before, self.thumbnail = self.thumbnail, thumbnail
         return motion.change(before, thumbnail) if before is not None else motion.SceneChange(1.0, cut=False)
 
-    def learn(self, found: Boxes, look: DetectorInput, scene: int) -> None:
-        """Remember the answer to a look of that scene."""
+    def remember(self, found: Boxes, request: DetectorInput, scene: int) -> None:
+        """Keep (N, 4) px boxes as the last faces: the answer to a request that was made in `scene`."""
         if scene != self.scene:
-            return  # it is of the scene before a cut that was seen meanwhile
+            return  # there was a cut since the request
         newer_search = self.frames_since_search == 0
-        if not look.search and len(found) < len(look.known) and not newer_search:
+        if not request.search and len(found) < len(request.known) and not newer_search:
             self.must_search = True
-        if not look.search and self.boxes is not None and self.boxes is not look.known:
-            # other answers came since it was handed in: faces that it wasn't asked for stay known
-            asked = np.concatenate([look.known, found])
+        if not request.search and self.boxes is not None and self.boxes is not request.known:
+            # other answers arrived since the request: faces that it didn't include stay known
+            asked = np.concatenate([request.known, found])
             found = np.concatenate([found, self.boxes[iou(self.boxes, asked).max(axis=1, initial=0) < SAME_FACE_IOU]])
         self.boxes = found
 
 
 @dataclass(frozen=True)
 class FrameTask:
-    """One frame to do, and how."""
+    """A frame, and the detector's request for it."""
 
     captured: Captured
-    look: DetectorInput
-    view: FrameView | None  # where the look's picture lies in the ring; None: it is a copy
+    request: DetectorInput
+    view: FrameView | None  # the request's picture in the ring; None: the picture is a copy
     memory: CameraMemory
     scene: int
-    cut: bool | None  # None: the detector's thumbnail will tell
+    cut: bool | None  # None: unknown until the detector gives its thumbnail
 
 
 def detect(
     batches: Iterator[Sequence[Captured | Tick]], rings: FrameReader, config: Config
 ) -> Iterator[Detected | Dropped | Searching]:
-    """Each frame's faces, in the order of the frames; a frame that has left its ring is Dropped (`lapped`).
+    """Each frame's faces, in the order of the frames; a frame that was overwritten in its ring is Dropped (`lapped`).
 
-    A Tick asks for all answers that are under way: nothing else is waiting. In the live pace Searching says how often
-    whole pictures are searched, after the first second and when that has changed.
+    At a Tick no frame is waiting, and all answers that are under way are collected. In the live pace Searching says how
+    often whole pictures are searched, after the first second and at each change.
     """
     memories = {camera.name: CameraMemory() for camera in config.cameras}
     effort = effort_for(config)
@@ -107,7 +107,7 @@ def detect(
                     continue
                 memory = memories[captured.frame.camera]
                 plan = _plan(captured, rings, memory, config.detect, detector, effort)
-                fell = memory.fell_before(captured.frame) + (plan is None)
+                fell = memory.dropped_before(captured.frame) + (plan is None)
                 effort.took(captured.frame.captured_ns * 1e-9, fell=fell)
                 if plan is None:
                     yield Dropped(camera=captured.frame.camera, reason="lapped")
@@ -116,7 +116,7 @@ def detect(
             if effort.changed() and config.pipeline.pace == "live":
                 yield Searching(every=effort.every)
             if plans:
-                under_way.append((detector.submit([plan.look for plan in plans]), plans))
+                under_way.append((detector.submit([plan.request for plan in plans]), plans))
             while len(under_way) > (ahead if plans else 0):
                 yield from _answers(*under_way.popleft(), detector, config.detect)
         while under_way:
@@ -124,7 +124,8 @@ def detect(
 
 
 def effort_for(config: Config) -> SearchInterval:
-    """It never changes where each picture is to be searched, and where nothing falls, so that a replay repeats."""
+    """The interval between searches. It is constant where every frame is searched, and in the every-frame pace, so that
+    a replay gives the same result."""
     detect = config.detect
     if detect.search == "always":
         return SearchInterval(1, 1)
@@ -139,7 +140,7 @@ def _plan(
     detector: Detector,
     effort: SearchInterval,
 ) -> FrameTask | None:
-    """None: the frame has left its ring."""
+    """The request for a frame; None: the frame was overwritten in its ring."""
     frame = captured.frame
     view = rings.view(frame.camera, frame.frame_id) if detector.reads_in_place else None
     image = rings.read(frame.camera, frame.frame_id) if view is None else view.image
@@ -151,7 +152,7 @@ def _plan(
         thumbnail = motion.thumbnail(image)
         if view is not None and not view.still_valid():
             return None
-        change = memory.see(thumbnail)
+        change = memory.compare(thumbnail)
         if change.cut:
             memory.boxes, memory.scene = None, memory.scene + 1
     memory.frames_since_search += 1
@@ -163,8 +164,8 @@ def _plan(
     )
     if search:
         memory.frames_since_search, memory.must_search = 0, False
-    look = DetectorInput(image, NOTHING if memory.boxes is None else memory.boxes, search)
-    return FrameTask(captured, look, view, memory, memory.scene, None if change is None else change.cut)
+    request = DetectorInput(image, NOTHING if memory.boxes is None else memory.boxes, search)
+    return FrameTask(captured, request, view, memory, memory.scene, None if change is None else change.cut)
 
 
 def _answers(
@@ -178,9 +179,9 @@ def _answers(
 
 
 def _lapped(plan: FrameTask) -> Dropped:
-    """What it alone would have told, the next frame will."""
-    plan.memory.must_search |= plan.look.search
-    plan.memory.untold_cut |= plan.cut is True
+    """Drop the frame; its search and its cut are left to the next frame."""
+    plan.memory.must_search |= plan.request.search
+    plan.memory.unreported_cut |= plan.cut is True
     return Dropped(camera=plan.captured.frame.camera, reason="lapped")
 
 
@@ -188,10 +189,10 @@ def _answer(plan: FrameTask, seen: DetectorOutput, settings: DetectConfig) -> De
     memory, frame = plan.memory, plan.captured.frame
     cut = plan.cut
     if cut is None:
-        assert seen.thumbnail is not None  # the detector said that it gives them
-        cut = memory.see(seen.thumbnail).cut
-    cut, memory.untold_cut = cut or memory.untold_cut, False
-    memory.learn(seen.faces.boxes, plan.look, plan.scene)
+        assert seen.thumbnail is not None  # `gives_thumbnails` says so
+        cut = memory.compare(seen.thumbnail).cut
+    cut, memory.unreported_cut = cut or memory.unreported_cut, False
+    memory.remember(seen.faces.boxes, plan.request, plan.scene)
     faces = faces_of(seen.faces)
     ignored = [_is_ignored(face.box, settings, frame.camera) for face in faces]
     return Detected(
@@ -203,7 +204,7 @@ def _answer(plan: FrameTask, seen: DetectorOutput, settings: DetectConfig) -> De
 
 
 def faces_of(found: Detections) -> list[Face]:
-    """`found` as messages."""
+    """Detections as the Face structs of a message."""
     return [
         Face(box=box_of(box), score=score, landmarks=landmarks_of(points))
         for box, score, points in zip(
@@ -213,7 +214,7 @@ def faces_of(found: Detections) -> list[Face]:
 
 
 def _is_ignored(box: Box, settings: DetectConfig, camera: str) -> bool:
-    """Whether a face is in a region to ignore or over the largest size."""
+    """Whether a face is in a region of `detect.ignore` or larger than `detect.max_face_px`."""
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     if 0 < settings.max_face_px < max(box[2] - box[0], box[3] - box[1]):
         return True

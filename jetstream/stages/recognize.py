@@ -1,7 +1,7 @@
-"""Faces to names. All cameras share one network, and the questions that wait go through it together.
+"""Faces to names. All cameras share one network, which gets the faces of all waiting questions as one batch.
 
-Knows no track but by its id: it is asked, by frame and landmarks, and answers, and remembers for a while what each
-track's face was like.
+A question names a frame, and the id and landmarks of each face. Of a track only its id and its last embeddings are
+known, which show identity switches.
 """
 
 import logging
@@ -26,28 +26,28 @@ from jetstream.vision.recognition.embedder import CHIP_SHAPE, EMBEDDING_SIZE, Em
 from jetstream.vision.recognition.quality import measure
 from jetstream.vision.tracking.id_switches import IdSwitchDetector
 
-LOOK_EVERY_S = 0.1
-"""how often a new gallery is looked for; a look costs a few microseconds"""
+CHECK_EVERY_S = 0.1
+"""time between two checks for a new gallery, which take a few microseconds each"""
 TELL_EVERY_S = 5.0
-"""how often it is told again which gallery is in use: some who listen came later"""
+"""time between two InUse messages, for subscribers that connected later"""
 
-log = logging.getLogger("jetstream")
+log = logging.getLogger(__name__)
 
 
 def recognize(
     batches: Iterator[Sequence[Wanted | Tick]], rings: FrameReader, config: Config
 ) -> Iterator[Named | Dropped | InUse]:
-    """One Named a Wanted, in order; it holds no faces when the frame has left its ring, which is Dropped (`lapped`).
+    """One Named for each Wanted, in order. It has no faces when the frame was overwritten, which is Dropped (`lapped`).
 
-    Before them, and between two batches where there is a new gallery and every TELL_EVERY_S, which one is InUse.
+    InUse names the gallery: first of all, and between two batches when there is a new one and every TELL_EVERY_S.
     """
     known = GalleryWatcher(config)
-    swaps: defaultdict[str, IdSwitchDetector] = defaultdict(IdSwitchDetector)  # by camera
+    switches: defaultdict[str, IdSwitchDetector] = defaultdict(IdSwitchDetector)  # by camera
     with open_embedder(config) as embedder:
         yield known.in_use()
         told_s = time.monotonic()
         for messages in batches:
-            live = config.pipeline.pace == "live"  # in the other one the same input gives the same output
+            live = config.pipeline.pace == "live"  # otherwise the same input must give the same output
             now_s = time.monotonic()
             if live and (known.refresh(now_s) or now_s - told_s > TELL_EVERY_S):
                 yield known.in_use()
@@ -55,18 +55,19 @@ def recognize(
             batch = [message for message in messages if isinstance(message, Wanted)]
             if not batch:
                 continue  # a tick
-            looks = (_looks_in_place if embedder.reads_in_place else _looks)(batch, rings, embedder, config.recognize)
-            fine = [look.embedding for faces in looks for look in faces if look.embedding is not None]
+            embed = _samples_in_place if embedder.reads_in_place else _samples
+            samples = embed(batch, rings, embedder, config.recognize)
+            fine = [sample.embedding for faces in samples for sample in faces if sample.embedding is not None]
             answers = iter(known.classifier.ask(np.array(fine, np.float32).reshape(-1, EMBEDDING_SIZE)))
-            for wanted, faces in zip(batch, looks, strict=True):
+            for wanted, faces in zip(batch, samples, strict=True):
                 if not faces:
                     yield Dropped(camera=wanted.frame.camera, reason="lapped")
-                told = [NOBODY if look.embedding is None else next(answers) for look in faces]
-                yield _named(wanted, faces, told, known.files, swaps[wanted.frame.camera])
+                told = [NOBODY if sample.embedding is None else next(answers) for sample in faces]
+                yield _named(wanted, faces, told, known.files, switches[wanted.frame.camera])
 
 
 class GalleryWatcher:
-    """The people of a config, and whoever `learn` or `jetstream train` makes of them meanwhile."""
+    """The gallery of a config, read again when `learn` or `jetstream train` has written it."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -80,17 +81,20 @@ class GalleryWatcher:
 
     @property
     def files(self) -> Sequence[str]:
-        """The photo of each row, relative to the faces folder."""
+        """The photo of each row of the classifier, relative to the faces folder."""
         return self._gallery.files
 
     def in_use(self) -> InUse:
         return InUse(sha256=self._gallery.sha256, people=len(self.classifier.names), photos=len(self.files))
 
     def refresh(self, now_s: float) -> bool:
-        """Take a new gallery, between two batches; whether there was one. Looks at most every LOOK_EVERY_S."""
+        """Read the gallery if it was written since, at most every CHECK_EVERY_S; whether there is a new one.
+
+        A new one that is damaged is refused with a warning.
+        """
         if now_s < self._next_s:
             return False
-        self._next_s = now_s + LOOK_EVERY_S
+        self._next_s = now_s + CHECK_EVERY_S
         written = train.written(self._config)
         if written == self._written:
             return False
@@ -104,23 +108,26 @@ class GalleryWatcher:
         return True
 
 
-class FaceLook(NamedTuple):
-    """One face: how good its look is and, unless that is too poor to say anything, what it is like."""
+class SampleEmbedding(NamedTuple):
+    """One view of a face: its quality, 0..1, and its embedding; None where the quality is below `min_quality`."""
 
     quality: float
     embedding: NDArray[np.float32] | None  # (128,)
 
 
-def _looks(
+def _samples(
     batch: Sequence[Wanted], rings: FrameReader, embedder: Embedder, settings: RecognizeConfig
-) -> list[list[FaceLook]]:
-    """The wanted faces of each question, or none when its frame is gone."""
+) -> list[list[SampleEmbedding]]:
+    """The samples of each question, none where its frame was overwritten."""
     cut = [_cut(wanted, rings) for wanted in batch]
     fine = [chip for faces in cut for quality, chip in faces if quality >= settings.min_quality]
     chips = np.array(fine, np.uint8).reshape(-1, *CHIP_SHAPE)
     embeddings = iter(embedder.embed(chips, mirror=settings.mirror))
     return [
-        [FaceLook(quality, next(embeddings) if quality >= settings.min_quality else None) for quality, _ in faces]
+        [
+            SampleEmbedding(quality, next(embeddings) if quality >= settings.min_quality else None)
+            for quality, _ in faces
+        ]
         for faces in cut
     ]
 
@@ -134,29 +141,30 @@ def _cut(wanted: Wanted, rings: FrameReader) -> list[tuple[float, NDArray[np.uin
     return [(measure(image, *face).overall, face[1]) for face in zip(landmarks, chips, strict=True)]
 
 
-def _looks_in_place(
+def _samples_in_place(
     batch: Sequence[Wanted], rings: FrameReader, embedder: Embedder, settings: RecognizeConfig
-) -> list[list[FaceLook]]:
-    """As `_looks`, with all faces embedded: a GPU has their embeddings before anybody has seen their chips."""
+) -> list[list[SampleEmbedding]]:
+    """As `_samples`, but all faces are embedded: a GPU returns chips, of which quality is measured, and embeddings
+    together."""
     views = [rings.view(wanted.frame.camera, wanted.frame.frame_id) for wanted in batch]
     pictures = [(view.image, _landmarks(wanted)) for view, wanted in zip(views, batch, strict=True) if view is not None]
-    looked = iter(embedder.look(pictures, mirror=settings.mirror))
+    outputs = iter(embedder.look(pictures, mirror=settings.mirror))
     return [
-        [] if view is None else _judged(view, _landmarks(wanted), next(looked), settings.min_quality)
+        [] if view is None else _measured(view, _landmarks(wanted), next(outputs), settings.min_quality)
         for view, wanted in zip(views, batch, strict=True)
     ]
 
 
-def _judged(
-    view: FrameView, landmarks: NDArray[np.float64], looked: EmbedderOutput, min_quality: float
-) -> list[FaceLook]:
-    """Nothing of a frame that was overwritten meanwhile."""
+def _measured(
+    view: FrameView, landmarks: NDArray[np.float64], output: EmbedderOutput, min_quality: float
+) -> list[SampleEmbedding]:
+    """The samples of one frame; none if it was overwritten meanwhile."""
     if not view.still_valid():
         return []
-    qualities = [measure(view.image, *face).overall for face in zip(landmarks, looked.chips, strict=True)]
+    qualities = [measure(view.image, *face).overall for face in zip(landmarks, output.chips, strict=True)]
     return [
-        FaceLook(quality, embedding if quality >= min_quality else None)
-        for quality, embedding in zip(qualities, looked.embeddings, strict=True)
+        SampleEmbedding(quality, embedding if quality >= min_quality else None)
+        for quality, embedding in zip(qualities, output.embeddings, strict=True)
     ]
 
 
@@ -165,7 +173,11 @@ def _landmarks(wanted: Wanted) -> NDArray[np.float64]:
 
 
 def _named(
-    wanted: Wanted, looks: Sequence[FaceLook], answers: Sequence[Answer], files: Sequence[str], swaps: IdSwitchDetector
+    wanted: Wanted,
+    samples: Sequence[SampleEmbedding],
+    answers: Sequence[Answer],
+    files: Sequence[str],
+    switches: IdSwitchDetector,
 ) -> Named:
     time_s = wanted.frame.time_s
     faces = tuple(
@@ -176,10 +188,10 @@ def _named(
             distance=answer.distance,
             nearest=answer.nearest,
             photo=None if answer.photo is None else files[answer.photo],
-            quality=look.quality,
-            moved=look.embedding is not None
-            and swaps.moved(face.track_id, look.embedding, look.quality, time_s, named=answer.name is not None),
+            quality=sample.quality,
+            moved=sample.embedding is not None
+            and switches.moved(face.track_id, sample.embedding, sample.quality, time_s, named=answer.name is not None),
         )
-        for face, look, answer in zip(wanted.faces, looks, answers, strict=False)
+        for face, sample, answer in zip(wanted.faces, samples, answers, strict=False)
     )
     return Named(frame=wanted.frame, faces=faces)

@@ -1,6 +1,6 @@
-"""Tracked frames to disk: a video a camera, and its events beside it as JSON Lines.
+"""Tracked frames to disk: for each camera a video, and beside it its events as JSON Lines.
 
-Both can be read after the machine lost its power in mid-frame, up to about the last second. Shows nothing on a screen.
+After a power failure both can be read up to about the last second.
 """
 
 import logging
@@ -18,17 +18,17 @@ from jetstream.recording.events_file import is_open
 from jetstream.recording.writer import Recorder
 
 SWEEP_EVERY_S = 60.0
-"""how often old recordings are looked for"""
+"""time between two searches for old recordings"""
 
-log = logging.getLogger("jetstream")
+log = logging.getLogger(__name__)
 
 
 def record(messages: Iterator[Tracked | Tick], rings: FrameReader, config: Config) -> Iterator[Finished | Dropped]:
-    """Every frame's event, and its picture unless it has left the ring, which is Dropped (`lapped`).
+    """Write every frame's event, and its picture unless that was overwritten in the ring: then Dropped (`lapped`).
 
-    Live, a disk that is full or gone stops recordings alone: their frames are Dropped (`disk`) until it is back. In the
-    every-frame pace nothing may be missing, so that raises SourceError. Old recordings go, and those of cameras that
-    have fallen silent are closed, at a Tick too.
+    In the live pace a disk that is full or missing stops only recording: frames are Dropped (`disk`) until it can be
+    written again. In the every-frame pace no frame may be missing, so this raises SourceError. Old recordings are
+    deleted, and those of cameras without frames are closed, also at a Tick.
     """
     folder = Path(config.record.dir)
     recorders: dict[str, Recorder] = {}
@@ -51,7 +51,7 @@ def record(messages: Iterator[Tracked | Tick], rings: FrameReader, config: Confi
                 yield Dropped(camera=camera, reason=lost)
             yield Finished(frame=message.frame)
     finally:
-        with ExitStack() as stack:  # whichever fails, all are closed
+        with ExitStack() as stack:  # all are closed, also if one of them fails
             for recorder in recorders.values():
                 stack.callback(recorder.close)
 

@@ -1,6 +1,6 @@
-"""Tracked frames to a window, where there is a screen; else nothing, said once.
+"""Tracked frames to a window. Without a screen nothing is shown, which is logged once.
 
-May be slow: in every pace its frames are the first to fall, and no other stage waits for it.
+It may be slow: in every pace its frames are dropped first, and no other stage waits for it.
 """
 
 import logging
@@ -14,11 +14,11 @@ from jetstream.messages import Dropped, Finished, Tick, Tracked
 from jetstream.video import window
 from jetstream.vision.drawing.annotate import annotate
 
-log = logging.getLogger("jetstream")
+log = logging.getLogger(__name__)
 
 
 def render(messages: Iterator[Tracked | Tick], rings: FrameReader, config: Config) -> Iterator[Finished | Dropped]:
-    """Ends when the user closes the window."""
+    """Finished for each frame, or Dropped (`lapped`) if it was overwritten in its ring. Ends when the window is closed."""
     screen = _open(config)
     times: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=30))
     try:

@@ -1,7 +1,7 @@
-"""Faces to tracks with names. Asks `recognize` when a track needs it, and counts each answer as a vote.
+"""Faces to tracks with names. Requests recognition when a track needs it, and adds each answer to the track's vote.
 
-Live, a frame goes on at once and an answer counts from when it comes. In the every-frame pace a frame is held until
-its answers are in, so that the same input gives the same output. Reads no picture.
+In the live pace a frame is sent on at once, and an answer counts from its arrival. In the every-frame pace a frame is
+held until its answers have arrived, so that the same input gives the same output. Reads no picture.
 """
 
 import math
@@ -36,7 +36,7 @@ from jetstream.vision.tracking.votes import Votes, unique
 def track(
     messages: Iterator[Detected | Named | Tick | Ended], _: FrameReader, config: Config
 ) -> Iterator[Wanted | Tracked]:
-    """One Tracked a Detected, in order of each camera's frames, with a Wanted before it where a track needs a name."""
+    """One Tracked for each Detected, in the order of each camera's frames, after a Wanted if a track needs a name."""
     cameras = {camera.name: CameraTracks(config) for camera in config.cameras}
     ending = False
     for message in messages:
@@ -54,7 +54,7 @@ def track(
 
 
 class HeldFrame(NamedTuple):
-    """A frame that waits for its answers."""
+    """A frame that waits for the answer to its question."""
 
     question: Wanted
     detected: Detected
@@ -71,7 +71,7 @@ class CameraTracks:
         self._half_life_s = settings.half_life_s
         self._votes: dict[int, Votes] = {}
         self._names: dict[str, int] = {}  # which track showed each name in the frame before
-        self._asking = RecognitionScheduler(
+        self._scheduler = RecognitionScheduler(
             budget_per_s=self._recognize.budget_per_s,
             retry_s=self._recognize.retry_s,
             refresh_s=self._recognize.refresh_s,
@@ -91,7 +91,7 @@ class CameraTracks:
             return
         frame, faces = detected.frame, detected.faces
         if self._tracker is None:
-            # ids go on behind those of a process that died: hardly any video has more faces than frames
+            # Ids continue after those of a process that died: hardly any video has more faces than frames.
             self._tracker = _tracker(self._settings, first_id=frame.frame_id + 1)
         tracks = self._tracker.update(
             np.array([face.box for face in faces], np.float32).reshape(-1, 4),
@@ -112,11 +112,11 @@ class CameraTracks:
 
     def hear(self, named: Named) -> Iterator[Wanted | Tracked]:
         if self._holds and (self._held is None or self._held.question.frame != named.frame):
-            return  # asked twice, answered twice
+            return  # a repeated question was answered again
         for face in named.faces:
             if votes := self._votes.get(face.track_id):
                 self._count(face, votes, named.frame.time_s)
-        self._asking.answered([face.track_id for face in named.faces])
+        self._scheduler.answered([face.track_id for face in named.faces])
         if self._held is None:
             return
         held, self._held = self._held, None
@@ -127,24 +127,23 @@ class CameraTracks:
     def _count(self, face: NamedFace, votes: Votes, time_s: float) -> None:
         if face.quality < self._recognize.min_quality:
             return  # it wasn't embedded
-        # A face that only turned is far from what it was too, but its name stays
+        # The embedding of a face that only turned moves far, too, but its name stays.
         if face.moved and face.name != votes.shown:
             votes.restart()
-        # An answer's confidence is that it is `nearest`, so a refusal is as sure as that is unsure; and it tells only
-        # as much as its look could have shown.
+        # The confidence of an answer is that of `nearest`, so a refusal has its complement. A poor sample says little.
         sure = face.confidence if face.name else 1 - face.confidence
-        # Size and pose count twice, so that a turned head's refusals hardly count: by either alone, one person of
-        # friends_dev loses her name for five seconds.
-        weight = face.quality * self._asking.quality(face.track_id)
+        # Size and pose count twice, so that refusals of a turned head hardly count: with either factor alone, one
+        # person of friends_dev loses her name for five seconds.
+        weight = face.quality * self._scheduler.quality(face.track_id)
         votes.add(face.name, sure, time_s, weight, photo=face.photo, distance=face.distance)
 
     def ask_again(self) -> Iterator[Wanted]:
-        """After a silence: a `recognize` that was started again has forgotten what it was asked."""
+        """Repeat the open question, after a silence: a restarted `recognize` has lost it."""
         if self._held is not None:
             yield self._held.question
 
     def _question(self, frame: FrameRef, tracks: Sequence[Track]) -> Wanted | None:
-        chosen = self._asking.choose(tracks, self._votes, frame.time_s)
+        chosen = self._scheduler.choose(tracks, self._votes, frame.time_s)
         faces = tuple(
             WantedFace(track_id=track.track_id, landmarks=landmarks_of(track.landmarks.ravel().tolist()))
             for track in tracks

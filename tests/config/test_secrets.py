@@ -209,8 +209,8 @@ def test_missing_variable_is_said() -> None:
     ("content", "mode", "said"),
     [
         ("secret", 0o644, "others can read it"),
-        ("", 0o600, "its first line is no password"),
-        ("\nsecret", 0o600, "its first line is no password"),
+        ("", 0o600, "its first line is empty or isn't UTF-8"),
+        ("\nsecret", 0o600, "its first line is empty or isn't UTF-8"),
     ],
 )
 def test_unusable_password_file_is_said(tmp_path: Path, content: str, mode: int, said: str) -> None:

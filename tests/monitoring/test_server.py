@@ -74,7 +74,9 @@ def test_endpoint_that_another_program_has_is_one_sentence(port: int) -> None:
 def test_other_machines_may_ask_only_where_that_is_said(host: str) -> None:
     data = {"metrics": {"endpoint": f"http://{host}:5571"}}
 
-    with pytest.raises(UserError, match=r"other machines could ask, without a password; use http://127\.0\.0\.1:PORT"):
+    with pytest.raises(
+        UserError, match=r"other machines could read it without a password; use http://127\.0\.0\.1:PORT"
+    ):
         load.build(data, where="test")
     data["metrics"]["remote"] = True  # type: ignore[assignment]
     assert load.build(data, where="test").metrics.remote

@@ -18,7 +18,7 @@ from jetstream.messages import Captured, Dropped, InUse, Named, Tick, Wanted, Wa
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.stages import recognize as stage
 from jetstream.stages.detect import detect
-from jetstream.stages.recognize import LOOK_EVERY_S, GalleryWatcher, recognize
+from jetstream.stages.recognize import CHECK_EVERY_S, GalleryWatcher, recognize
 from jetstream.vision.recognition.embedder import CpuEmbedder, EmbedderOutput, View
 from tests.support.gpu_emulation import COMPILER, EmulatedDevice, OnnxNet, build
 from tests.support.stage_messages import captured, config_of, rings_for
@@ -207,7 +207,7 @@ def test_gallery_in_use_is_told_at_the_start_and_when_it_changes(config: Config)
         faces = Path(config.recognize.faces)
         (faces / "Eileen Collins").rename(faces / "Commander Collins")
         prepare.prepare_gallery(config)
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(CHECK_EVERY_S)
         yield [Tick()]
         yield [Tick()]
 

@@ -1,4 +1,4 @@
-"""Whether a track shows another person than before, from the embeddings of its looks.
+"""Identity switches: whether a track shows another person than before, from the embeddings of its samples.
 
 Knows no picture, no name and no clock.
 """
@@ -10,46 +10,46 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-# Distance of a look from the mean of the track's last looks. Measured on 20 video tracks of people who talk and turn,
-# 11,392 looks at eight rates, and 801 swaps made of them: at FAR 94 % of other people are told apart, and 3 times one
-# person is taken for two, which does no harm where the look got the same name.
+# Distance of a sample from the mean of the track's last samples. Measured on 20 video tracks of people who talk and
+# turn, 11,392 samples at eight rates, and 801 identity switches made of them: at FAR 94 % of the switches are found,
+# and 3 times one person is taken for two, which does no harm where the sample got the same name.
 FAR: Final = 0.55
-# The same for a look without a name, which may be the same person seen badly: 84 % are told apart, and never was one
-# person taken for two; at 0.66 one was.
+# The same for a sample without a name, which may be a poor view of the same person: 84 % of the switches are found, and
+# no person is taken for two; at 0.66 one was.
 FAR_UNNAMED: Final = 0.68
-# Two looks closer than this show one face. At 0.5 two poor looks of one person passed for another's.
+# Two samples nearer than this show one face. At 0.5 two poor samples of one person were taken for another's.
 NEAR: Final = 0.45
-# A profile, a blur or a tiny face lies anywhere.
+# The embedding of a profile, a blurred or a tiny face may lie anywhere.
 LEAST_QUALITY: Final = 0.25
 
 
 @dataclass(slots=True)
 class _TrackSamples:
-    """One track's looks; owned by its IdSwitchDetector alone."""
+    """One track's samples; owned by its IdSwitchDetector alone."""
 
     mean: NDArray[np.float64]
-    looks: int
+    count: int  # of the samples in the mean
     time_s: float
-    odd: NDArray[np.float64] | None = None  # the newest look, if it was far from the mean
-    moved: bool = False  # what was said of the newest look
+    odd: NDArray[np.float64] | None = None  # the newest sample, if it was far from the mean
+    moved: bool = False  # the answer for the newest sample
 
 
 class IdSwitchDetector:
-    """The looks of one camera's tracks.
+    """Finds identity switches among the tracks of one camera.
 
-    A track has moved to another person when two looks in a row lie farther than `FAR` from the mean of its looks
-    before, but within `NEAR` of each other, and the second either got a name or lies beyond `FAR_UNNAMED`. One alone
-    doesn't count: motion blur, a hand or badly placed landmarks throw a look far off, but hardly ever twice to the same
-    place. After a swap the mean begins with these two; if it was none, the mean follows, since that face only turned.
+    A track has switched to another person when two samples in a row are farther than `FAR` from the mean of the samples
+    before, but within `NEAR` of each other, and the second one either got a name or is farther than `FAR_UNNAMED`. A
+    single one doesn't count: motion blur, a hand or wrong landmarks move an embedding far, but hardly ever twice to the
+    same place. After a switch the mean is that of these two. Without one the mean follows, since the face only turned.
 
-    Remembers the running mean of about five looks of a track, of `most` tracks, for `forget_s` after the last look.
+    Keeps a running mean of about `samples` samples for each of `most` tracks, until `forget_s` after the last sample.
     """
 
-    def __init__(self, *, forget_s: float = 10.0, most: int = 1024, looks: int = 5) -> None:
+    def __init__(self, *, forget_s: float = 10.0, most: int = 1024, samples: int = 5) -> None:
         self._forget_s = forget_s
         self._most = most
-        self._looks = looks
-        self._seen: dict[int, _TrackSamples] = {}  # the one not looked at for longest first
+        self._samples = samples
+        self._seen: dict[int, _TrackSamples] = {}  # the least recently updated one first
         self._now_s = -math.inf
 
     def __len__(self) -> int:
@@ -58,21 +58,21 @@ class IdSwitchDetector:
     def moved(
         self, track_id: int, embedding: NDArray[Any], quality: float, time_s: float, *, named: bool = False
     ) -> bool:
-        """Take in a look: does it show somebody else than the track's looks before?
+        """Add a sample; whether it shows somebody else than the samples of the track before it.
 
-        embedding  (128,)
-        quality    0..1, of the look; one under `LEAST_QUALITY` is passed over, as is one that isn't finite
-        time_s     of the frame. A step back is a clock that began anew: all is forgotten. The same look may be told of
-                   again, and gets the same answer
-        named      whether somebody known was recognised in it
+        embedding  (128,); one that isn't finite is ignored
+        quality    0..1, of the sample; below `LEAST_QUALITY` it is ignored
+        time_s     of the frame, any origin. After a step back everything is forgotten: the clock was reset. A sample of
+                   the same time as the last one gets the same answer
+        named      whether a known person was recognised in it
         """
-        look = np.asarray(embedding, np.float64)
-        if not (quality >= LEAST_QUALITY and math.isfinite(time_s) and np.isfinite(look).all()):
+        sample = np.asarray(embedding, np.float64)
+        if not (quality >= LEAST_QUALITY and math.isfinite(time_s) and np.isfinite(sample).all()):
             return False
         self._advance(time_s)
-        seen = self._seen.pop(track_id, None) or _TrackSamples(look, 0, -math.inf)
+        seen = self._seen.pop(track_id, None) or _TrackSamples(sample, 0, -math.inf)
         if time_s > seen.time_s:
-            seen.moved, seen.time_s = self._take(seen, look, FAR if named else FAR_UNNAMED), time_s
+            seen.moved, seen.time_s = self._take(seen, sample, FAR if named else FAR_UNNAMED), time_s
         self._seen[track_id] = seen
         while len(self._seen) > self._most:
             del self._seen[next(iter(self._seen))]
@@ -85,17 +85,17 @@ class IdSwitchDetector:
         while self._seen and time_s - next(iter(self._seen.values())).time_s > self._forget_s:
             del self._seen[next(iter(self._seen))]
 
-    def _take(self, seen: _TrackSamples, look: NDArray[np.float64], far: float) -> bool:
-        distance, odd = _distance(look, seen.mean), seen.odd
-        if distance > FAR and (odd is None or _distance(look, odd) > NEAR):
-            seen.odd = look
+    def _take(self, seen: _TrackSamples, sample: NDArray[np.float64], far: float) -> bool:
+        distance, odd = _distance(sample, seen.mean), seen.odd
+        if distance > FAR and (odd is None or _distance(sample, odd) > NEAR):
+            seen.odd = sample
             return False
         seen.odd = None
         if distance > far and odd is not None:
-            seen.mean, seen.looks = (look + odd) / 2, 2
+            seen.mean, seen.count = (sample + odd) / 2, 2
             return True
-        seen.looks = min(seen.looks + 1, self._looks)
-        seen.mean = seen.mean + (look - seen.mean) / seen.looks
+        seen.count = min(seen.count + 1, self._samples)
+        seen.mean = seen.mean + (sample - seen.mean) / seen.count
         return False
 
 

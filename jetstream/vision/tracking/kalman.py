@@ -13,9 +13,9 @@ from jetstream.vision.tracking import single_modules
 
 KalmanFilter: Final = single_modules.kalman_filter()
 MIN_SIDE_PX: Final = 1.0
-# A face that isn't seen neither shrinks to a dot nor fills the picture: 2 s of growing is mostly a bad last box.
+# Limit for a face that isn't detected: 2 s of predicted growth are mostly the error of a bad last box.
 MAX_GROWTH_UNSEEN: Final = 1.7
-# Inflation of the variance in one update; without a limit one absurd box would erase all that was learned.
+# Inflation of the variance in one update; without a limit one absurd box would reset the filter.
 MAX_LOOSENING: Final = 100.0
 PLACES: Final = np.arange(4)
 SPEEDS: Final = np.arange(4, 8)
@@ -25,16 +25,17 @@ class BoxFilter:
     """Kalman filter of one box: centre x, centre y, width, height and the velocity of each.
 
     The model is SORT's (Bewley et al. 2016, "Simple Online and Realtime Tracking", section 3.2): linear, constant
-    velocity, boxes as measurements. Four things differ:
+    velocity, boxes as measurements. It differs in four points:
 
-    - Width and height are states of their own, and every noise is a share of the box's side along that axis, so near
-      and far faces behave alike (Aharon et al. 2022, "BoT-SORT", section 3.1; DeepSORT does it with the height).
+    - Width and height are states of their own, and every noise is a share of the box's side along that axis, so that
+      near and far faces behave alike (Aharon et al. 2022, "BoT-SORT", section 3.1; DeepSORT does it with the height).
     - Time is in seconds and the acceleration is white noise in continuous time (Bar-Shalom, Li, Kirubarajan 2001,
-      "Estimation with Applications to Tracking and Navigation", section 6.2), so dropped frames and odd rates need no
-      special case: two steps of dt / 2 are one step of dt.
-    - A weak detection pulls less: its noise grows as its score falls (the idea of Du et al. 2021, "GIAOTracker", NSA).
-    - Two surprises in a row to the same side are motion and not jitter: the filter then loosens and catches up. With
-      that it may be as calm as a jittery detector needs and doesn't trail behind a face that starts to move.
+      "Estimation with Applications to Tracking and Navigation", section 6.2), so that dropped frames and uneven rates
+      need no special case: two steps of dt / 2 are one step of dt.
+    - A weak detection has less weight: its noise grows as its score decreases (after Du et al. 2021, "GIAOTracker",
+      NSA).
+    - Two large innovations in a row to the same side are motion and not jitter: the variance is then inflated, and the
+      filter catches up. So it can smooth a jittery detector without lagging behind a face that starts to move.
     """
 
     def __init__(
@@ -52,11 +53,11 @@ class BoxFilter:
 
         box            (4,) xyxy px, the first detection
         score          its score, 0..1
-        jitter         how far a perfect-scoring detection scatters around the truth, in sides
-        initial_speed  how fast a new face may move, in sides a second
-        acceleration   by how much the speed of the centre drifts in one second, in sides a second
+        jitter         standard deviation of a detection of score 1 around the truth, in sides
+        initial_speed  standard deviation of a new face's speed, in sides a second
+        acceleration   by how much the speed of the centre changes in one second, in sides a second
         growth         the same for width and height
-        surprise       standard deviations that two measurements in a row may miss the prediction to the same side
+        surprise       standard deviations by which two measurements in a row may miss the prediction to the same side
         """
         self._jitter = jitter
         self._surprise = surprise
@@ -73,12 +74,12 @@ class BoxFilter:
 
     @property
     def box(self) -> NDArray[np.float32]:
-        """(4,) float32 xyxy px; no side is shorter than a pixel."""
+        """(4,) float32 xyxy px; each side is at least a pixel."""
         x, y, width, height = self._filter.x[:4]
         return np.array([x - width / 2, y - height / 2, x + width / 2, y + height / 2], dtype=np.float32)
 
     def predict(self, dt_s: float) -> None:
-        """Move `dt_s` seconds on; a zero or negative step changes nothing."""
+        """Predict `dt_s` seconds ahead; a zero or negative step changes nothing."""
         if dt_s <= 0:
             return
         transition = np.eye(8)
@@ -87,7 +88,7 @@ class BoxFilter:
         self._keep_size(MAX_GROWTH_UNSEEN)
 
     def update(self, box: ArrayLike, score: float = 1.0) -> None:
-        """Take in a detection: box (4,) xyxy px, score 0..1."""
+        """Correct by a detection: box (4,) xyxy px, score 0..1."""
         measured = _measure(box)
         noise = np.diag(self._scatter(score) ** 2)
         self._loosen(measured, noise)
@@ -103,7 +104,7 @@ class BoxFilter:
     def _process_noise(self, dt_s: float) -> NDArray[np.float64]:
         """(8, 8) covariance of integrated white acceleration over dt_s.
 
-        Scaled by the sides at the last detection, so that a prediction can be cut into steps without changing it.
+        Scaled by the sides at the last detection, so that a prediction doesn't depend on its number of steps.
         """
         power = self._drive * self._sides**2
         noise = np.zeros((8, 8))
@@ -113,9 +114,9 @@ class BoxFilter:
         return noise
 
     def _loosen(self, measured: NDArray[np.float64], noise: NDArray[np.float64]) -> None:
-        """Raise the uncertainty along an axis whose last two measurements missed to the same side.
+        """Inflate the variance along an axis whose last two measurements missed to the same side.
 
-        Centre only: a detector's idea of a face's size wavers for many frames at a time without the face growing.
+        Of the centre only: the measured size of a face drifts for many frames although the face doesn't grow.
         """
         for axis in (0, 1):
             spread = math.sqrt(self._filter.P[axis, axis] + noise[axis, axis])
@@ -124,13 +125,13 @@ class BoxFilter:
             lasting = min(abs(missed), abs(before)) if missed * before > 0 else 0.0
             if lasting > self._surprise:
                 gain = min((lasting / self._surprise) ** 2, MAX_LOOSENING)
-                # A centre and its speed are correlated with nothing else: the filter's axes are independent.
+                # Only a centre and its speed are correlated: the filter's axes are independent.
                 self._filter.P[axis :: PLACES.size, axis :: PLACES.size] *= gain
 
     def _keep_size(self, most: float = math.inf) -> None:
-        """Hold width and height above a pixel and within `most` times the last side seen, either way.
+        """Limit width and height to at least a pixel, and to `most` times the side last detected or its inverse.
 
-        The velocities stay: a face that is found again after the limit was met is still growing or shrinking.
+        The velocities stay: a face that is found again after the limit was reached is still growing or shrinking.
         """
         for side in (2, 3):
             seen = float(self._sides[side])

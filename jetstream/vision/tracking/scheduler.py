@@ -1,4 +1,4 @@
-"""Which faces should be recognised now: a fair share of a limited number of questions.
+"""Which tracks to send to recognition now: a fair share of a limited number of requests.
 
 Knows no picture, no name and no clock: tracks and the time come in, track ids come out.
 """
@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 from jetstream.vision.recognition.quality import ramp, sideways
 from jetstream.vision.tracking.tracker import Track
 
-# The embedder's chip is 150 px wide and a face's box nearly fills it: nothing is gained beyond about 100 px, and from
-# 20 px on a chip is mostly interpolation.
+# The embedder's chip is 150 px wide and a face's box nearly fills it: more than about 100 px gain nothing, and at 20 px
+# a chip is mostly interpolation.
 USELESS_PX: Final = 20.0
 FULL_PX: Final = 100.0
-# How far the nose strays from the middle of the eyes and the mouth, in eye distances. Frontal faces stay under 0.1; at
-# 0.5 the nose is under an eye, which is a three-quarter view or more.
+# `quality.sideways`, in eye distances. Frontal faces are under 0.1; at 0.5 the nose is below an eye, which is a
+# three-quarter view or more.
 FRONTAL_OFFSET: Final = 0.1
 PROFILE_OFFSET: Final = 0.5
-# Each question about a track that stays unsure waits longer than the one before: a face that is seen badly for
-# minutes would otherwise take the budget of all others.
+# Each request for a track that isn't settled waits longer than the one before: a face that is seen badly for minutes
+# would otherwise take the budget of all others.
 PATIENCE: Final = 1.5
 
 
 class VoteSummary(Protocol):
-    """What is asked of a track's votes."""
+    """What the scheduler reads of a track's votes."""
 
     @property
     def settled(self) -> bool: ...
@@ -36,26 +36,30 @@ class VoteSummary(Protocol):
 
 @dataclass(slots=True)
 class _TrackRequests:
-    """One track's questions; owned by its RecognitionScheduler alone."""
+    """One track's requests; owned by its RecognitionScheduler alone."""
 
-    since_s: float  # when it could first be asked
-    asked_s: float | None = None
-    quality: float = 0.0  # of the look asked about last
-    best: float = 0.0  # of the looks that were answered
-    open: bool = False
-    wait_s: float = 0.0  # until the next question, while the votes aren't settled
+    since_s: float  # when the track was first seen
+    asked_s: float | None = None  # of the last request
+    quality: float = 0.0  # of the sample requested last
+    best: float = 0.0  # quality of the best sample that was answered
+    open: bool = False  # an answer is due
+    wait_s: float = 0.0  # until the next request, while the votes aren't settled
 
 
 class RecognitionScheduler:
-    """The questions of one camera.
+    """Recognition requests for the tracks of one camera.
 
-    A track is asked about when it is new; while its votes aren't settled, after `retry_s` and then after ever longer
-    waits; after `retry_s` too when its look is better by `better_by` than any that was answered; and in any case after
-    `refresh_s`, since a track can slip from one face to another. Never while an answer is due, unless it is
-    `answer_timeout_s` late.
+    A track is requested
+    - when it is new;
+    - while its votes aren't settled, after `retry_s` and then after ever longer waits;
+    - after `retry_s`, when its sample is better by `better_by` than every one that was answered;
+    - in any case after `refresh_s`, since a track can switch from one face to another.
 
-    Questions are counted by a token bucket: `budget_per_s` on average, `burst_s` of it at once. Never asked tracks come
-    first, then whoever waits longest; so nobody is forgotten, however small the budget.
+    It isn't requested while an answer is due, until that is `answer_timeout_s` late, nor when its sample's `quality` is
+    below `min_quality`.
+
+    A token bucket limits requests: `budget_per_s` on average, those of `burst_s` at once. Tracks that were never
+    requested come first, then the one that waits longest, so that no track starves, however small the budget.
     """
 
     def __init__(
@@ -82,18 +86,19 @@ class RecognitionScheduler:
         self._now_s = 0.0
 
     def choose(self, tracks: Sequence[Track], votes: Mapping[int, VoteSummary], time_s: float) -> list[int]:
-        """The ids of the tracks to ask about now, most urgent first; they then count as asked.
+        """The ids of the tracks to request now, most urgent first; they then count as requested.
 
-        tracks  all tracks of this frame; a track that is missing is forgotten. Asked about are only confirmed ones with
-                landmarks of this very frame
+        tracks  all tracks of this frame; a track that is missing is forgotten. Only confirmed ones with landmarks of
+                this frame are requested
         votes   by track id; a track without votes isn't settled
-        time_s  any origin; time that stands still or runs back counts as no time passed
+        time_s  of the frame, any origin; a step back counts as no time passed
         """
         self._advance(time_s)
         self._asked = {track.track_id: self._record(track.track_id) for track in tracks}
-        looks = {track.track_id: look for track in tracks if (look := _look(track)) >= self._min_quality}
-        settled = {track_id: track_id in votes and votes[track_id].settled for track_id in looks}
-        due = [i for i, look in looks.items() if self._is_due(self._asked[i], look, settled[i])]
+        measured = {track.track_id: _quality_of(track) for track in tracks}
+        usable = {i: quality for i, quality in measured.items() if quality is not None and quality >= self._min_quality}
+        settled = {track_id: track_id in votes and votes[track_id].settled for track_id in usable}
+        due = [i for i, quality in usable.items() if self._is_due(self._asked[i], quality, settled[i])]
         due.sort(key=self._urgency)
         chosen = due[: int(self._tokens)]
         self._tokens -= len(chosen)
@@ -101,11 +106,11 @@ class RecognitionScheduler:
             record = self._asked[track_id]
             longer_s = 0.0 if settled[track_id] else record.wait_s * PATIENCE
             record.wait_s = min(max(longer_s, self._retry_s), self._refresh_s)
-            record.asked_s, record.quality, record.open = self._now_s, looks[track_id], True
+            record.asked_s, record.quality, record.open = self._now_s, usable[track_id], True
         return chosen
 
     def answered(self, track_ids: Iterable[int]) -> None:
-        """Answers came for these tracks; ids that are gone or weren't asked are passed over."""
+        """Answers came for these tracks; ids that are gone or weren't requested are ignored."""
         for track_id in track_ids:
             record = self._asked.get(track_id)
             if record is not None and record.open:
@@ -113,7 +118,7 @@ class RecognitionScheduler:
                 record.best = max(record.best, record.quality)
 
     def quality(self, track_id: int) -> float:
-        """0..1, of the look that was asked about last: a weight for the answer's vote; 0 for a track never asked."""
+        """0..1, of the sample requested last: a weight for the answer's vote; 0 for a track that never was."""
         record = self._asked.get(track_id)
         return 0.0 if record is None else record.quality
 
@@ -128,13 +133,13 @@ class RecognitionScheduler:
     def _record(self, track_id: int) -> _TrackRequests:
         return self._asked.get(track_id) or _TrackRequests(since_s=self._now_s)
 
-    def _is_due(self, record: _TrackRequests, look: float, settled: bool) -> bool:
+    def _is_due(self, record: _TrackRequests, quality: float, settled: bool) -> bool:
         if record.asked_s is None:
             return True
         waited_s = self._now_s - record.asked_s
         if record.open:
             return waited_s >= self._answer_timeout_s
-        if look >= record.best + self._better_by:
+        if quality >= record.best + self._better_by:
             return waited_s >= self._retry_s
         return waited_s >= (self._refresh_s if settled else record.wait_s)
 
@@ -150,16 +155,16 @@ def quality(box: NDArray[np.float32], landmarks: NDArray[np.float32], score: flo
     landmarks  (5, 2) px: left eye, right eye, nose, left and right mouth corner, as seen in the picture
     score      0..1
 
-    A head tilted sideways is as good as an upright one: alignment undoes that. A turned one isn't: the nose moves along
-    the line of the eyes, away from the middle of eyes and mouth.
+    A head tilted to its side is as good as an upright one, since alignment rotates it. A turned head isn't: the nose
+    moves along the line of the eyes, away from the middle of eyes and mouth.
     """
     side_px = float(np.min(box[2:] - box[:2]))
     frontal = ramp(sideways(landmarks), PROFILE_OFFSET, FRONTAL_OFFSET)
     return ramp(side_px, USELESS_PX, FULL_PX) * frontal * ramp(score, 0.0, 1.0)
 
 
-def _look(track: Track) -> float:
-    """Quality of what this frame shows of a track; -1 where it can't be asked about."""
+def _quality_of(track: Track) -> float | None:
+    """`quality` of the track's sample in this frame; None where it can't be requested."""
     if track.state != "confirmed" or not track.detected or track.landmarks is None:
-        return -1.0
+        return None
     return quality(track.box, track.landmarks, track.score)

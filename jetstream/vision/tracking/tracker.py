@@ -1,7 +1,7 @@
 """Detections over time to tracks: which box of this frame is which face of the last one.
 
-Knows no image, no clock, no name and no other camera. Its only time is the one it is handed, in seconds; nothing is
-counted in frames, because live frames drop.
+Knows no image, no clock, no name and no other camera. Time is an argument, in seconds. Nothing is counted in frames,
+because live frames are dropped.
 """
 
 import math
@@ -22,16 +22,16 @@ State = Literal["tentative", "confirmed", "lost"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Track:
-    """What is known of one face at the time of one update.
+    """State of one face after one update.
 
-    track_id   1, 2, 3, ... never given twice by the same Tracker
-    state      tentative: may be a false alarm; confirmed: show it; lost: not found for a while, may come back
-    box        (4,) float32 xyxy px, the filter's, so calmer than the detection; predicted where `detected` is False
+    track_id   1, 2, 3, ... unique in its Tracker
+    state      tentative: may be a false alarm; confirmed: show it; lost: not detected for a while, may come back
+    box        (4,) float32 xyxy px, smoothed by the filter; predicted where `detected` is False
     score      0..1, of the last detection
-    landmarks  (5, 2) float32 px of the detection in this very frame, else None
+    landmarks  (5, 2) float32 px of the detection in this frame, else None
     age_s      since the first detection
     seen_s     since the last detection, 0 where `detected`
-    detected   whether a detection of this frame belongs to it
+    detected   whether a detection of this frame is assigned to it
     """
 
     track_id: int
@@ -46,7 +46,7 @@ class Track:
 
 @dataclass(slots=True)
 class _FollowedFace:
-    """A followed face; owned and changed by its Tracker alone."""
+    """A track; owned and changed by its Tracker alone."""
 
     track_id: int
     filter: BoxFilter
@@ -70,20 +70,20 @@ class _DetectionArrays:
 
 
 class Tracker:
-    """The faces of one camera.
+    """The tracks of one camera.
 
     Four Hungarian assignments by intersection over union (Kuhn 1955; as in SORT, Bewley et al. 2016), each of what the
-    ones before left over:
+    ones before left unassigned:
 
-    1. Strong detections with the predicted boxes of confirmed and lost tracks.
-    2. Weak detections with the same (Zhang et al. 2022, "ByteTrack"): a face that blurs or turns keeps its track, but
-       no track is born of a weak detection.
-    3. Strong detections with the places where confirmed and lost tracks were last seen (Cao et al. 2023, "OC-SORT",
-       observation-centric recovery): a prediction drifts, most faces stay.
-    4. Strong detections with tentative tracks. Those that are left after that are new faces.
+    1. Strong detections to the predicted boxes of confirmed and lost tracks.
+    2. Weak detections to the same boxes (Zhang et al. 2022, "ByteTrack"): a face that blurs or turns keeps its track,
+       but a weak detection starts no track.
+    3. Strong detections to the last detected boxes of confirmed and lost tracks (Cao et al. 2023, "OC-SORT",
+       observation-centric recovery): predictions drift, most faces stay where they are.
+    4. Strong detections to tentative tracks. Those that remain start new tracks.
 
-    A track that misses a frame is called confirmed for `hold_s` longer, so a flickering detector doesn't make
-    the picture flicker: who shows the tracks whose state is "confirmed" does what the benchmark does.
+    A track without a detection stays confirmed for `hold_s`, so that boxes don't flicker when the detector misses
+    single frames. The benchmark counts the tracks whose state is "confirmed".
     """
 
     def __init__(
@@ -102,20 +102,20 @@ class Tracker:
         max_tracks: int = 256,
         first_id: int = 1,
     ) -> None:
-        """The defaults were tuned with `benchmarks/bench_mot.py` and on video of faces.
+        """The config's defaults and those here were tuned with `benchmarks/bench_mot.py` and on video of faces.
 
-        strong_score   detections from here on find and found tracks, weaker ones only continue them
-        instant_score  a new face from here on is confirmed at once
-        min_iou        least overlap of a strong detection with its track
-        min_weak_iou   the same for a weak detection
-        min_return_iou least overlap of a strong detection with the place where a track was last seen
-        widen_boxes    both boxes grow by this share of their sides before the overlap is taken: low frame rates
-        confirm_s      a new face is confirmed when it is found again this long after its first detection, or later
-        tentative_s    a face that isn't confirmed may be missing this long
-        hold_s         a confirmed face is called lost when missing longer than this
-        max_lost_s     and forgotten when missing longer than this
-        max_tracks     no new track is made beyond this many
-        first_id       the first track's id
+        strong_score    detections of at least this score continue and start tracks, weaker ones only continue them
+        instant_score   a new track is confirmed at once if its detection has at least this score
+        min_iou         least overlap of a strong detection with its track, 0..1
+        min_weak_iou    least overlap of a weak detection with its track, 0..1
+        confirm_s       any other new track is confirmed by a detection at least this long after its first one
+        tentative_s     a tentative track is deleted after this long without a detection
+        hold_s          a confirmed track becomes lost after this long without a detection
+        max_lost_s      a track is deleted after this long without a detection
+        min_return_iou  least overlap of a strong detection with the last detected box of a track, 0..1
+        widen_boxes     both boxes grow by this share of their sides before the overlap is computed, for low frame rates
+        max_tracks      no new track is started while there are this many
+        first_id        the first track's id
         """
         self._strong_score = strong_score
         self._instant_score = instant_score
@@ -135,7 +135,7 @@ class Tracker:
 
     @property
     def tracks(self) -> list[Track]:
-        """All tracks as of the last update, in the order of their ids."""
+        """All tracks at the last update, in the order of their ids."""
         return [self._track(face) for face in self._faces]
 
     def update(
@@ -147,7 +147,7 @@ class Tracker:
         *,
         cut: bool = False,
     ) -> list[Track]:
-        """Take in the detections of one frame and say where every face is now, in the order of track ids.
+        """Assign the detections of one frame; all tracks, in the order of their ids.
 
         boxes      (N, 4) float32 xyxy px; empty or non-finite ones are passed over
         scores     (N,) float32, 0..1
@@ -169,7 +169,7 @@ class Tracker:
         return self.tracks
 
     def _advance(self, time_s: float) -> float:
-        """Seconds since the last update; also moves the tracker's own clock, which never runs back."""
+        """Seconds since the last update; advances the tracker's own clock, which never steps back."""
         if not math.isfinite(time_s):
             return 0.0
         elapsed_s = 0.0 if self._time_s is None else max(0.0, time_s - self._time_s)
@@ -178,7 +178,7 @@ class Tracker:
         return elapsed_s
 
     def _associate(self, found: _DetectionArrays) -> list[int]:
-        """Give detections to tracks; answers the strong ones that no track took, best score first."""
+        """Assign detections to tracks. Returns the unassigned strong ones, best score first."""
         strong = found.scores >= self._strong_score
         spare, weak = np.flatnonzero(strong), np.flatnonzero(~strong)
         known = [face for face in self._faces if face.confirmed]
@@ -198,7 +198,7 @@ class Tracker:
         *,
         predicted: bool = True,
     ) -> tuple[NDArray[np.intp], list[_FollowedFace]]:
-        """One Hungarian round; answers the detections and the faces that are left over."""
+        """One Hungarian assignment. Returns the detections and the faces that remain unassigned."""
         if len(candidates) == 0 or not faces:
             return candidates, list(faces)
         places = np.stack([face.filter.box if predicted else face.last_box for face in faces])
@@ -221,15 +221,15 @@ class Tracker:
         face.confirmed = face.confirmed or self._now_s - face.born_s >= self._confirm_s
         if predicted:
             face.filter.update(face.last_box, face.score)
-        else:  # the motion that led the prediction away was wrong
+        else:  # the predicted motion was wrong
             face.filter = BoxFilter(face.last_box, face.score)
 
     def _was_false_alarm(self, face: _FollowedFace) -> bool:
-        """Only after the frame was looked at: at 2 frames a second every gap is longer than `tentative_s`."""
+        """To be asked after the assignment: at 2 frames a second every gap is longer than `tentative_s`."""
         return not face.confirmed and self._now_s - face.seen_s > self._tentative_s
 
     def _found(self, found: _DetectionArrays, fresh: Sequence[int]) -> None:
-        """Make new tracks, as far as there is room."""
+        """Start new tracks, up to `max_tracks` in all."""
         for index in fresh[: max(0, self._max_tracks - len(self._faces))]:
             self._made += 1
             score = float(found.scores[index])
@@ -265,7 +265,7 @@ class Tracker:
 def _usable(
     boxes: NDArray[np.float32], scores: NDArray[np.float32], landmarks: NDArray[np.float32] | None
 ) -> _DetectionArrays:
-    """The detections that are boxes: finite and with an area; a NaN would spread through a filter for good."""
+    """The detections whose boxes are finite and have an area; a NaN would stay in a filter for ever."""
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
     scores = np.asarray(scores, np.float32).reshape(-1)
     fine = np.isfinite(boxes).all(axis=1) & np.isfinite(scores) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)

@@ -1,4 +1,4 @@
-"""Who a track is, from many answers that are sometimes wrong.
+"""Who a track is: a vote over many answers of recognition, some of which are wrong.
 
 Knows no face, no gallery and no clock: answers with a confidence come in, one shown name comes out.
 """
@@ -9,14 +9,14 @@ from typing import Final, NamedTuple
 
 from jetstream.vision.recognition.log_odds import log_odds, logistic
 
-# The most one answer may say, in log odds. A refusal says less than a name: hardly one picture in twenty of a stranger
+# Largest weight of one answer, in log odds. A refusal has less than a name: at most one picture in twenty of a stranger
 # gets a name (log 1 / 0.05 = 3.0), but one in five of a known person is refused, because the head is turned or the
-# picture blurred (log 1 / 0.2 = 1.6), and a turned head is refused many times in a row, so each time says less still.
+# picture blurred (log 1 / 0.2 = 1.6), and a turned head is refused many times in a row, so each counts less still.
 MOST_FOR_A_NAME: Final = 3.0
 MOST_FOR_UNKNOWN: Final = 1.0
-# Lead, in log odds, at which a candidate takes the place of what is shown: a first answer of 0.88 names a track.
+# Lead, in log odds, at which a candidate replaces what is shown: a first answer of confidence 0.88 names a track.
 MARGIN: Final = 2.0
-# Lead at which one more answer can't change what is shown: it adds 3.0 to another and may push out one of 3.0.
+# Lead at which one more answer can't change what is shown: it adds 3.0 to another and may replace an answer of 3.0.
 SETTLED: Final = 4.5
 
 
@@ -24,14 +24,14 @@ class Candidate(NamedTuple):
     """Somebody whom a track may show, and why."""
 
     name: str | None  # None: nobody known
-    log_odds: float  # of all its answers, faded to now
+    log_odds: float  # sum over the answers for this candidate, decayed to now
     answers: int
-    photo: str | None  # nearest photo of its answer with the least distance
-    distance: float  # of that answer; inf where no answer told any
+    photo: str | None  # nearest photo of the answer with the least distance
+    distance: float  # of that answer; inf where no answer has one
 
 
 class _TimedAnswer(NamedTuple):
-    """Ordered by all fields, so that answers of one time lie in one order however they came."""
+    """Ordered by all fields, so that the order of answers of one time doesn't depend on how they arrived."""
 
     time_s: float
     gain: float  # log odds
@@ -48,16 +48,17 @@ class _TimedAnswer(NamedTuple):
 class Votes:
     """The rolling vote of one track.
 
-    Each answer adds its log-likelihood ratio, log(c / (1 - c)) for an answer of confidence c, to its candidate; unknown
-    is a candidate like any other. An answer fades to half in `half_life_s`, and only the newest `answers` count.
-    What is shown changes when another candidate leads it by `MARGIN`, not before. From this follows:
+    Each answer adds its log-likelihood ratio, log(c / (1 - c)) for confidence c, to its candidate; unknown is a
+    candidate like any other. An answer decays to half in `half_life_s`, and only the newest `answers` count. What is
+    shown changes when another candidate leads it by `MARGIN`, not before. It follows that
 
-    - Answers that come between two looks count together, in whatever order they came.
-    - One answer of confidence 0.88 or more names a new track at once, one below doesn't.
-    - Once settled, no single answer changes what is shown.
-    - A wrong name goes after `answers` // 2 + 1 answers for another that are as strong as those that made it (0.75 or
-      more), and at the latest after `answers` of any strength that add up to `MARGIN`: by then the old ones have left.
-    - Time alone changes nothing: all candidates fade alike.
+    - answers that arrive between two frames count together, in any order;
+    - one answer of confidence 0.88 or more names a new track at once, a weaker one doesn't;
+    - once settled, no single answer changes what is shown;
+    - a wrong name is replaced after `answers` // 2 + 1 answers for another that are as strong as those that made it
+      (0.75 or more), and at the latest after `answers` of any strength that add up to `MARGIN`: the old ones are then
+      outside the window;
+    - time alone changes nothing, because all candidates decay alike.
     """
 
     def __init__(self, *, half_life_s: float, answers: int = 12) -> None:
@@ -69,9 +70,9 @@ class Votes:
 
     @property
     def settled(self) -> bool:
-        """Whether what was last shown leads by so much that no single answer can change it, as of the latest time.
+        """Whether what was last shown leads by so much that no single answer can change it, at the latest time.
 
-        Not while the newest answer names somebody else: the track may have slipped to another face.
+        False while the newest answer names somebody else: the track may have switched to another face.
         """
         if not self._answers or self._lead(self._scores()) < SETTLED:
             return False
@@ -87,17 +88,18 @@ class Votes:
         photo: str | None = None,
         distance: float = math.inf,
     ) -> None:
-        """Count an answer.
+        """Add an answer.
 
         name        None: nobody known
-        confidence  0..1, the chance that the answer is right; up to 0.5 it says nothing
-        time_s      when the face was seen; may be a little older than the last look
-        weight      0..1, how good the picture was; at 0 the answer says nothing. Scales refusals only: a poor picture
-                    of a known person is refused for being poor, but hardly ever named for it
-        photo       nearest photo, and
-        distance    how far it is: kept for `candidates`
+        confidence  0..1, the probability that the answer is right; up to 0.5 it is ignored
+        time_s      of the frame; may be a little older than the latest
+        weight      0..1, quality of the sample; at 0 the answer is ignored. It scales refusals only: a poor sample of a
+                    known person is refused for being poor, but hardly ever named wrongly for it
+        photo       the nearest photo, for `candidates`
+        distance    embedding distance, for `candidates`
 
-        Takes any number: a confidence or weight that is NaN says nothing, a time that isn't finite is the latest time.
+        Any number is accepted: a NaN as confidence or weight means that the answer is ignored, a time that isn't finite
+        is the latest time.
         """
         self._advance(time_s)
         when_s = time_s if math.isfinite(time_s) else self._now_s
@@ -111,19 +113,19 @@ class Votes:
         self._answers = sorted([*self._answers, answer])[-self._most :]
 
     def restart(self) -> None:
-        """Forget all answers, and show unknown until the next ones: the track shows another person now."""
+        """Forget all answers and show unknown until the next ones, because the track shows another person now."""
         self._answers = []
         self._shown = None
 
     def name(self, time_s: float) -> tuple[str | None, float]:
-        """The name to show, None for unknown, and how sure that is against the next likely candidate, 0..1.
+        """The name to show at `time_s` (None: unknown), and its confidence against the next likely candidate, 0..1.
 
-        The confidence is 0 before the first answer, and under 0.5 while another candidate is ahead, but not clearly.
+        The confidence is 0 before the first answer, and below 0.5 while another candidate leads by less than `MARGIN`.
         """
         self._advance(time_s)
         scores = self._scores()
         if scores:
-            # Ties go by name, so that the answer is a function of the votes alone.
+            # Ties are broken by name, so that the result depends on the answers alone.
             best = min(scores, key=lambda name: (-scores[name], name or ""))
             if scores[best] - scores.get(self._shown, 0.0) >= MARGIN:
                 self._shown = best
@@ -135,7 +137,7 @@ class Votes:
         return self._shown
 
     def candidates(self) -> tuple[Candidate, ...]:
-        """Whoever has an answer that counts, as of the latest time, the likeliest first; at most `answers` of them."""
+        """The candidates of the answers that count, at the latest time, the likeliest first; at most `answers`."""
         found: dict[str | None, list[_TimedAnswer]] = {}
         for answer in self._answers:
             found.setdefault(answer.candidate, []).append(answer)
@@ -147,7 +149,7 @@ class Votes:
         return tuple(candidates)
 
     def _advance(self, time_s: float) -> None:
-        """A step back by more than a half-life is a clock that began anew, by less a late answer."""
+        """A step back by more than a half-life means that the clock was reset, a smaller one a late answer."""
         if not math.isfinite(time_s):
             return
         if time_s < self._now_s - self._half_life_s:
@@ -157,16 +159,16 @@ class Votes:
         self._now_s = max(self._now_s, time_s)
 
     def _scores(self) -> dict[str | None, float]:
-        """Log odds of each candidate, faded to now."""
+        """Log odds of each candidate, decayed to now."""
         scores: dict[str | None, float] = {}
         for answer in self._answers:
-            # After a step back, rounding may leave an answer a hair in the future
+            # After a step back, rounding may leave an answer slightly in the future.
             faded = answer.gain * 0.5 ** (max(0.0, self._now_s - answer.time_s) / self._half_life_s)
             scores[answer.candidate] = scores.get(answer.candidate, 0.0) + faded
         return scores
 
     def _lead(self, scores: Mapping[str | None, float]) -> float:
-        """Of what is shown over the best other candidate."""
+        """Log odds of what is shown less those of the best other candidate."""
         others = (score for name, score in scores.items() if name != self._shown)
         return scores.get(self._shown, 0.0) - max(others, default=0.0)
 
@@ -177,11 +179,13 @@ def unique(
     held: Mapping[str, int] | None = None,
     lost: Container[int] = (),
 ) -> list[tuple[int, str | None, float]]:
-    """The same (track_id, name, confidence) in the same order, each name left to one track; the others are unknown.
+    """The same (track_id, name, confidence) in the same order, with each name for one track only; others are unknown.
 
-    The strongest keeps it, of equals the oldest. `held` says which track had the name in the frame before: it only
-    loses it to one whose log odds are better by `MARGIN`. Tracks in `lost` yield to any that is seen, so somebody
-    who comes back as a new track isn't unknown for as long as the old one is remembered.
+    The track of the highest confidence keeps the name, of equals the oldest.
+
+    held  the track of each name in the frame before, which loses it only to one whose log odds are larger by `MARGIN`
+    lost  tracks that yield to every other, so that somebody who comes back as a new track is named before the old track
+          is deleted
     """
     keepers: dict[str, tuple[bool, float, int]] = {}
     for track_id, name, confidence in names:
@@ -196,7 +200,7 @@ def unique(
 
 
 def _gain(name: str | None, confidence: float) -> float:
-    """Log odds of an answer, capped; 0 for one that says nothing, and for NaN."""
+    """Log odds of an answer, capped; 0 for one that is ignored, and for NaN."""
     if not confidence > 0.5:
         return 0.0
     return min(log_odds(confidence), MOST_FOR_UNKNOWN if name is None else MOST_FOR_A_NAME)

@@ -14,33 +14,33 @@ def face(x: float = 0.0, y: float = 0.0) -> np.ndarray:
 
 
 ADA, GRACE, EMMY = face(), face(FAR_UNNAMED + 0.1), face(0.0, FAR_UNNAMED + 0.1)
-TURNED = face(0.0, (FAR + FAR_UNNAMED) / 2)  # as far as Ada's own profile, or a friend who looks like her
+TURNED = face(0.0, (FAR + FAR_UNNAMED) / 2)  # as far as Ada's own profile, or a friend who samples like her
 
 
-def told(*looks: np.ndarray, quality: float = 1.0, every_s: float = 0.15) -> list[bool]:
-    swaps = IdSwitchDetector()
-    return [swaps.moved(1, look, quality, step * every_s) for step, look in enumerate(looks)]
+def told(*samples: np.ndarray, quality: float = 1.0, every_s: float = 0.15) -> list[bool]:
+    switches = IdSwitchDetector()
+    return [switches.moved(1, sample, quality, step * every_s) for step, sample in enumerate(samples)]
 
 
-def test_two_looks_at_another_face_are_a_swap() -> None:
+def test_two_samples_at_another_face_are_a_switch() -> None:
     assert told(ADA, ADA, ADA, GRACE, GRACE, GRACE) == [False, False, False, False, True, False]
 
 
-def test_one_odd_look_is_not_a_swap() -> None:
+def test_one_odd_sample_is_not_a_switch() -> None:
     assert not any(told(ADA, ADA, GRACE, ADA, GRACE, ADA))
 
 
-def test_two_odd_looks_that_differ_are_not_a_swap() -> None:
+def test_two_odd_samples_that_differ_are_not_a_switch() -> None:
     assert np.linalg.norm(GRACE - EMMY) > NEAR
     assert not any(told(ADA, ADA, GRACE, EMMY, GRACE, EMMY))
 
 
-def test_turned_head_is_not_a_swap_unless_it_got_a_name() -> None:
+def test_turned_head_is_not_a_switch_unless_it_got_a_name() -> None:
     unnamed, named = IdSwitchDetector(), IdSwitchDetector()
-    looks = [ADA, ADA, TURNED, TURNED, TURNED, TURNED]
+    samples = [ADA, ADA, TURNED, TURNED, TURNED, TURNED]
 
-    assert not any(unnamed.moved(1, look, 1.0, step) for step, look in enumerate(looks))
-    said = [named.moved(1, look, 1.0, step, named=True) for step, look in enumerate(looks)]
+    assert not any(unnamed.moved(1, sample, 1.0, step) for step, sample in enumerate(samples))
+    said = [named.moved(1, sample, 1.0, step, named=True) for step, sample in enumerate(samples)]
     assert said == [False, False, False, True, False, False]
 
 
@@ -48,61 +48,63 @@ def test_mean_follows_a_head_that_stays_turned() -> None:
     assert not any(told(ADA, ADA, *[TURNED] * 8, *[face(0.0, 1.1)] * 2))
 
 
-def test_swap_back_is_a_swap_too() -> None:
+def test_switch_back_is_a_switch_too() -> None:
     assert told(ADA, GRACE, GRACE, ADA, ADA) == [False, False, True, False, True]
 
 
-def test_face_that_turns_slowly_is_not_a_swap() -> None:
+def test_face_that_turns_slowly_is_not_a_switch() -> None:
     assert not any(told(*[face(step * 0.1) for step in range(30)]))
 
 
-def test_poor_looks_are_passed_over() -> None:
-    swaps = IdSwitchDetector()
-    swaps.moved(1, ADA, 1.0, 0.0)
-    poor = [swaps.moved(1, GRACE, LEAST_QUALITY * 0.9, 0.1 * step) for step in range(1, 9)]
+def test_poor_samples_are_passed_over() -> None:
+    switches = IdSwitchDetector()
+    switches.moved(1, ADA, 1.0, 0.0)
+    poor = [switches.moved(1, GRACE, LEAST_QUALITY * 0.9, 0.1 * step) for step in range(1, 9)]
 
     assert not any(poor)
-    assert [swaps.moved(1, GRACE, 1.0, 1.0 + step) for step in range(2)] == [False, True]
+    assert [switches.moved(1, GRACE, 1.0, 1.0 + step) for step in range(2)] == [False, True]
 
 
-def test_look_told_of_again_counts_once_and_gets_the_same_answer() -> None:
-    swaps = IdSwitchDetector()
-    swaps.moved(1, ADA, 1.0, 0.0)
+def test_sample_told_of_again_counts_once_and_gets_the_same_answer() -> None:
+    switches = IdSwitchDetector()
+    switches.moved(1, ADA, 1.0, 0.0)
 
-    assert [swaps.moved(1, GRACE, 1.0, 0.1) for _ in range(3)] == [False] * 3
-    assert [swaps.moved(1, GRACE, 1.0, 0.2) for _ in range(3)] == [True] * 3
+    assert [switches.moved(1, GRACE, 1.0, 0.1) for _ in range(3)] == [False] * 3
+    assert [switches.moved(1, GRACE, 1.0, 0.2) for _ in range(3)] == [True] * 3
 
 
-def test_tracks_do_not_share_looks() -> None:
-    swaps = IdSwitchDetector()
-    said = [swaps.moved(track_id, look, 1.0, step) for step in range(3) for track_id, look in ((1, ADA), (2, GRACE))]
+def test_tracks_do_not_share_samples() -> None:
+    switches = IdSwitchDetector()
+    said = [
+        switches.moved(track_id, sample, 1.0, step) for step in range(3) for track_id, sample in ((1, ADA), (2, GRACE))
+    ]
 
     assert not any(said)
 
 
 def test_track_is_forgotten_after_a_while() -> None:
-    swaps = IdSwitchDetector(forget_s=10.0)
-    swaps.moved(1, ADA, 1.0, 0.0)
-    swaps.moved(2, EMMY, 1.0, 10.5)
+    switches = IdSwitchDetector(forget_s=10.0)
+    switches.moved(1, ADA, 1.0, 0.0)
+    switches.moved(2, EMMY, 1.0, 10.5)
 
-    assert len(swaps) == 1
-    assert [swaps.moved(1, GRACE, 1.0, 11.0 + step) for step in range(3)] == [False] * 3
+    assert len(switches) == 1
+    assert [switches.moved(1, GRACE, 1.0, 11.0 + step) for step in range(3)] == [False] * 3
 
 
 def test_clock_that_begins_anew_forgets_all() -> None:
-    swaps = IdSwitchDetector()
-    swaps.moved(1, ADA, 1.0, 100.0)
+    switches = IdSwitchDetector()
+    switches.moved(1, ADA, 1.0, 100.0)
 
-    assert [swaps.moved(1, GRACE, 1.0, step) for step in range(3)] == [False] * 3
-    assert [swaps.moved(1, ADA, 1.0, 3.0 + step) for step in range(2)] == [False, True]
+    assert [switches.moved(1, GRACE, 1.0, step) for step in range(3)] == [False] * 3
+    assert [switches.moved(1, ADA, 1.0, 3.0 + step) for step in range(2)] == [False, True]
 
 
 def test_oldest_of_too_many_tracks_is_forgotten() -> None:
-    swaps = IdSwitchDetector(most=8)
+    switches = IdSwitchDetector(most=8)
     for track_id in range(20):
-        swaps.moved(track_id, ADA, 1.0, 0.001 * track_id)
+        switches.moved(track_id, ADA, 1.0, 0.001 * track_id)
 
-    assert len(swaps) == 8
+    assert len(switches) == 8
 
 
 @given(
@@ -113,11 +115,11 @@ def test_oldest_of_too_many_tracks_is_forgotten() -> None:
         max_size=40,
     )
 )
-def test_no_number_breaks_it_and_memory_is_bounded(looks: list[tuple[int, float, float, float]]) -> None:
-    swaps = IdSwitchDetector(most=3)
-    for track_id, x, quality, time_s in looks:
-        assert swaps.moved(track_id, face(x), quality, time_s) in (True, False)
-        assert len(swaps) <= 3
+def test_no_number_breaks_it_and_memory_is_bounded(samples: list[tuple[int, float, float, float]]) -> None:
+    switches = IdSwitchDetector(most=3)
+    for track_id, x, quality, time_s in samples:
+        assert switches.moved(track_id, face(x), quality, time_s) in (True, False)
+        assert len(switches) <= 3
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
