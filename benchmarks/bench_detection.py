@@ -29,7 +29,8 @@ from jetstream import weights
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.vision import boxes as rectangles
 from jetstream.vision.detection import mtcnn, proposals, pyramid
-from jetstream.vision.detection.mtcnn import Detections, Mtcnn
+from jetstream.vision.detection.detections import Detections
+from jetstream.vision.detection.mtcnn import Mtcnn
 from tests.support import defaults
 
 REPOSITORY = Path(__file__).resolve().parents[1]

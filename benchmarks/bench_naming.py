@@ -22,6 +22,7 @@ from jetstream.gallery import strangers as background
 from jetstream.gallery.photo_faces import look_at
 from jetstream.gallery.photos import list_photos
 from jetstream.runners.onnxrt import OnnxRunner
+from jetstream.vision.detection.mtcnn import MtcnnDetector
 from tests.support import defaults
 
 Embeddings = NDArray[np.float32]  # (N, 128)
@@ -145,7 +146,7 @@ def embed(folder: Path, models_dir: Path) -> tuple[Embeddings, Names]:
     """Every photo with a face, as `jetstream train` sees it; none is left out for its quality or its label."""
     paths = weights.paths(models_dir)
     nets = (OnnxRunner(paths.pnet), OnnxRunner(paths.rnet), OnnxRunner(paths.onet))
-    detector = defaults.mtcnn(*nets, thresholds=(0.6, 0.7, 0.7), factor=0.709)
+    detector = MtcnnDetector(defaults.mtcnn(*nets, thresholds=(0.6, 0.7, 0.7), factor=0.709))
     photos = {photo.file: photo for photo in list_photos(folder).photos}
     looks = look_at(photos, detector, defaults.embedder(OnnxRunner(paths.embedder)))
     seen = [(look.embedding, photos[file].person) for file, look in looks.items() if look.embedding is not None]

@@ -25,8 +25,9 @@ from jetstream.events import event_of
 from jetstream.ipc.ring import Ring, segment_name
 from jetstream.messages import FrameRef, Tracked, TrackedFace, box_of, landmarks_of
 from jetstream.networks import build
-from jetstream.networks.open import open_embedder, open_mtcnn
+from jetstream.networks.open import open_detector, open_embedder
 from jetstream.vision.detection import motion
+from jetstream.vision.detection.detector import DetectorInput
 from jetstream.vision.drawing import draw
 from jetstream.vision.recognition import align
 from tests.support import defaults
@@ -83,7 +84,7 @@ def walk(video: Path, frames: int, clock: Clock) -> None:
     tracker, before, known = defaults.tracker(), None, np.empty((0, 4), np.float32)
     with (
         open_source(str(video)) as source,
-        open_mtcnn(config) as detector,
+        open_detector(config) as detector,
         open_embedder(config) as embedder,
         Ring.create(segment_name("bench"), slots=16, max_width=1920, max_height=1080) as ring,
         tempfile.TemporaryDirectory() as folder,
@@ -97,10 +98,11 @@ def walk(video: Path, frames: int, clock: Clock) -> None:
                 thumbnail = motion.thumbnail(image)
                 motion.change(before if before is not None else thumbnail, thumbnail)
             before = thumbnail
-            timed(clock, "verify the last faces", lambda image=image, known=known: detector.verify([image], [known]))
-            (found,) = timed(
-                clock, "search the whole picture", lambda image=image, known=known: detector.detect([image], [known])
-            )
+            answers = {}
+            for name, search in (("verify the last faces", False), ("search the whole picture", True)):
+                look = DetectorInput(image, known, search)
+                answers[search] = timed(clock, name, lambda look=look: detector.collect(detector.submit([look])))
+            found = answers[True][0].faces
             known = found.boxes
             with clock.time("track"):
                 tracks = tracker.update(found.boxes, found.scores, found.landmarks, index / 25)

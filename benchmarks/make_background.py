@@ -18,7 +18,8 @@ from jetstream import weights
 from jetstream.gallery import strangers
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.video.images import read_image
-from jetstream.vision.detection.mtcnn import Mtcnn
+from jetstream.vision.detection.detector import Detector, faces_in
+from jetstream.vision.detection.mtcnn import MtcnnDetector
 from jetstream.vision.recognition import align
 from tests.support import defaults
 from tests.support.defaults import open_source
@@ -37,7 +38,7 @@ def main() -> None:
     options = parser.parse_args()
     paths = weights.paths(options.models)
     nets = (OnnxRunner(paths.pnet), OnnxRunner(paths.rnet), OnnxRunner(paths.onet))
-    detector = defaults.mtcnn(*nets, thresholds=(0.6, 0.7, 0.93), factor=0.709)
+    detector = MtcnnDetector(defaults.mtcnn(*nets, thresholds=(0.6, 0.7, 0.93), factor=0.709))
     chips = [chip for image in images(options.data) for chip in faces(image, detector)]
     embeddings = defaults.embedder(OnnxRunner(paths.embedder)).embed(np.stack(chips), mirror=True).astype(np.float64)
     fitted = LedoitWolf().fit(embeddings)
@@ -60,8 +61,8 @@ def images(data: Path) -> list[NDArray[np.uint8]]:
     return found
 
 
-def faces(image: NDArray[np.uint8], detector: Mtcnn) -> list[NDArray[np.uint8]]:
-    found = detector.detect([image])[0]
+def faces(image: NDArray[np.uint8], detector: Detector) -> list[NDArray[np.uint8]]:
+    found = faces_in(detector, image)
     sides = (found.boxes[:, 2:] - found.boxes[:, :2]).min(axis=1)
     return [align.chip(image, found.landmarks[row]) for row in np.flatnonzero(sides >= SMALLEST_PX)]
 

@@ -13,8 +13,8 @@ from benchmarks.gpu.inputs import NOTHING, Options, config_of, in_ring, pictures
 from jetstream.gpu.detector import GpuDetector
 from jetstream.networks.gpu import open_gpu_detector
 from jetstream.vision.boxes import iou
+from jetstream.vision.detection.detections import Detections, Picture
 from jetstream.vision.detection.detector import DetectorInput, Ticket
-from jetstream.vision.detection.mtcnn import Detections, Picture
 
 SAME_IOU = 0.5
 FRAMES = 10_000

@@ -17,8 +17,9 @@ from jetstream.errors import RingError
 from jetstream.ipc.ring import Ring, segment_name
 from jetstream.ipc.segment import SHARED_MEMORY
 from jetstream.runners.onnxrt import OnnxRunner
+from jetstream.vision.detection.detections import Detections, Picture
 from jetstream.vision.detection.detector import DetectorInput
-from jetstream.vision.detection.mtcnn import Detections, Mtcnn, Picture
+from jetstream.vision.detection.mtcnn import Mtcnn
 from tests.support import defaults
 
 REPOSITORY = Path(__file__).resolve().parents[2]

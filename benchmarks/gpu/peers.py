@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.gpu.inputs import REPOSITORY, Options
-from jetstream.vision.detection.mtcnn import Picture
+from jetstream.vision.detection.detections import Picture
 
 TIMEOUT_S = 150
 

@@ -20,9 +20,11 @@ from jetstream.gallery import train
 from jetstream.ipc.ring import Ring, segment_name
 from jetstream.ipc.rings import Rings
 from jetstream.messages import Captured, Detected, Ended, FrameRef, Message, Named, Tick, Tracked, Wanted
+from jetstream.networks.open import photo_detector_identity
 from jetstream.networks.runner import load_engine_of
 from jetstream.runners.base import UnavailableError
 from jetstream.runners.onnxrt import OnnxRunner
+from jetstream.vision.detection.mtcnn import MtcnnDetector
 from tests.support import defaults
 
 FPS = 30.0
@@ -130,7 +132,8 @@ def make_people(data: Path, folder: Path) -> int:
         (faces / file.stem).mkdir()
         (faces / file.stem / file.name).write_bytes(file.read_bytes())
     with reference() as mtcnn, OnnxRunner(weights.paths(MODELS).embedder, threads=8) as runner:
-        known = train.ensure(faces, models, mtcnn, defaults.embedder(runner))
+        found_by = photo_detector_identity(Config(models=ModelsConfig(dir=str(models))))
+        known = train.ensure(faces, models, MtcnnDetector(mtcnn), defaults.embedder(runner), found_by)
     return len(known.classifier.names)
 
 

@@ -186,9 +186,10 @@ def _learn(settings: Config, *, stay_rolled_back: bool = False, as_json: bool = 
 def _roll_back(settings: Config) -> None:
     from jetstream.gallery.prepare import with_demo_faces
     from jetstream.gallery.train import roll_back
+    from jetstream.networks.open import photo_detector_identity
 
     faces = Path(with_demo_faces(settings).recognize.faces)
-    known = roll_back(faces, Path(settings.models.dir))
+    known = roll_back(faces, Path(settings.models.dir), photo_detector_identity(settings))
     literal().print(f"{faces}: in use: {known.summary}", highlight=False, soft_wrap=True)
 
 

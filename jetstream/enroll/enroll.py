@@ -20,11 +20,11 @@ from jetstream.enroll.conflicts import KnownPeople
 from jetstream.enroll.samples import SampleSet
 from jetstream.enroll.target import FacePosition, the_one
 from jetstream.errors import JetstreamError, SourceError, UserError
-from jetstream.gallery import photos, prepare
+from jetstream.gallery import photos
 from jetstream.gallery.people import faces_folder
-from jetstream.networks.open import open_embedder, open_mtcnn
+from jetstream.networks.open import for_photos, open_embedder, open_picture_detector
 from jetstream.video.source import pictures_of
-from jetstream.vision.detection.mtcnn import Mtcnn
+from jetstream.vision.detection.detector import Detector
 from jetstream.vision.recognition import sample_selection
 from jetstream.vision.recognition.embedder import Embedder
 from jetstream.vision.recognition.sample_selection import PersonSamples
@@ -74,17 +74,17 @@ def enroll(request: EnrollRequest, config: Config, progress: Progress, say: Say)
     """
     name = photos.check_name(request.name)
     with ExitStack() as stack:
-        detector = stack.enter_context(open_mtcnn(config))
-        for_photos = stack.enter_context(open_mtcnn(prepare.for_photos(config)))
+        detector = stack.enter_context(open_picture_detector(config))
+        photo_detector = stack.enter_context(open_picture_detector(for_photos(config)))
         embedder = stack.enter_context(open_embedder(config))
         seen = SampleSet(embedder, min_quality=config.recognize.min_quality)
         known = KnownPeople(name, config, progress)
         most = request.photos or max(PHOTOS, sum(_pictures(spec) for spec in request.sources))
         count = _SampleCounter(seen, request, known, most, say)
         for spec in request.sources:
-            _look_at(spec, seen, detector, for_photos, config, progress, count)
+            _look_at(spec, seen, detector, photo_detector, config, progress, count)
         person = the_one(seen, request.at, request.sources)
-        kept, refused = _keep(seen, person, most, known, for_photos, embedder)
+        kept, refused = _keep(seen, person, most, known, photo_detector, embedder)
     embeddings = np.array([photo.embedding for photo in kept.values()])
     known.check(embeddings, force=request.force)
     stems = [_stem(seen, index) for index in kept]
@@ -162,8 +162,8 @@ class _SampleCounter:
 def _look_at(
     spec: str,
     seen: SampleSet,
-    detector: Mtcnn,
-    for_photos: Mtcnn,
+    detector: Detector,
+    photo_detector: Detector,
     config: Config,
     progress: Progress,
     count: _SampleCounter,
@@ -176,7 +176,7 @@ def _look_at(
         elif footage.is_live(spec):
             footage.from_camera(spec, seen, detector, config, seconds, count.enough, lambda: count.guide(spec))
         elif footage.is_pictures(spec):
-            footage.from_pictures(spec, seen, for_photos)
+            footage.from_pictures(spec, seen, photo_detector)
         else:
             footage.from_video(spec, seen, detector, config, progress)
     except SourceError as error:
@@ -184,7 +184,7 @@ def _look_at(
 
 
 def _keep(
-    seen: SampleSet, person: PersonSamples, most: int, known: KnownPeople, detector: Mtcnn, embedder: Embedder
+    seen: SampleSet, person: PersonSamples, most: int, known: KnownPeople, detector: Detector, embedder: Embedder
 ) -> tuple[dict[int, photo_writer.NewPhoto], dict[int, str]]:
     """The photos of the chosen looks, by look, in order of time; and why each other look isn't one. Raises UserError.
 

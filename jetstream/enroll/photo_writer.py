@@ -19,7 +19,7 @@ from jetstream.errors import UserError
 from jetstream.gallery import people, photos
 from jetstream.gallery.photo_faces import NO_FACE, look_at
 from jetstream.gallery.photos import Photo
-from jetstream.vision.detection.mtcnn import Mtcnn
+from jetstream.vision.detection.detector import Detector
 from jetstream.vision.recognition.embedder import Embedder
 
 MARGINS: Final = (MARGIN, 0.5, 0.3)
@@ -36,7 +36,7 @@ class NewPhoto(NamedTuple):
     embedding: NDArray[np.float32]  # (128,)
 
 
-def photo_of(piece: FaceCrop, embedding: NDArray[np.float32], detector: Mtcnn, embedder: Embedder) -> NewPhoto | str:
+def photo_of(piece: FaceCrop, embedding: NDArray[np.float32], detector: Detector, embedder: Embedder) -> NewPhoto | str:
     """The widest photo in which training finds this face alone, or at least first; else why there is none."""
     image = np.asarray(cv2.imdecode(np.frombuffer(piece.jpeg, np.uint8), cv2.IMREAD_COLOR), np.uint8)
     refused, crowded = NO_FACE, None

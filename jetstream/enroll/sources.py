@@ -26,7 +26,7 @@ from jetstream.video.images import read_image
 from jetstream.video.live import NewestFrame
 from jetstream.video.source import kind_of, open_source, pictures_of
 from jetstream.vision.detection import motion
-from jetstream.vision.detection.mtcnn import Mtcnn
+from jetstream.vision.detection.detector import Detector, faces_in
 from jetstream.vision.tracking.tracker import Tracker
 
 LOOKS_PER_S: Final = 6.0
@@ -43,7 +43,7 @@ Progress = Callable[[str, float], None]
 Enough = Callable[[], bool]
 
 
-def from_pictures(spec: str, seen: SampleSet, detector: Mtcnn) -> None:
+def from_pictures(spec: str, seen: SampleSet, detector: Detector) -> None:
     """Every face of one picture, or of the pictures of a folder or glob. Raises UserError."""
     for path in pictures_of(spec):
         try:
@@ -54,7 +54,7 @@ def from_pictures(spec: str, seen: SampleSet, detector: Mtcnn) -> None:
         seen.add(image, _faces_of_picture(image, detector), source, 0.0)
 
 
-def from_video(spec: str, seen: SampleSet, detector: Mtcnn, config: Config, progress: Progress) -> None:
+def from_video(spec: str, seen: SampleSet, detector: Detector, config: Config, progress: Progress) -> None:
     """The faces of a video file, or of the demo, followed from its beginning to its end. Raises SourceError."""
     name = Path(spec).name
     with _open(spec, config) as video:
@@ -71,7 +71,7 @@ def from_video(spec: str, seen: SampleSet, detector: Mtcnn, config: Config, prog
 def from_camera(
     spec: str,
     seen: SampleSet,
-    detector: Mtcnn,
+    detector: Detector,
     config: Config,
     seconds: float,
     enough: Enough,
@@ -109,7 +109,7 @@ def from_camera(
 class Follower:
     """The faces of one source's frames, each with a number that stays with it while it can be followed."""
 
-    def __init__(self, detector: Mtcnn, settings: TrackConfig) -> None:
+    def __init__(self, detector: Detector, settings: TrackConfig) -> None:
         self._detector = detector
         self._tracker = Tracker(
             strong_score=settings.strong_score,
@@ -126,7 +126,7 @@ class Follower:
     def faces(self, image: Image, time_s: float) -> Iterator[SourceFace]:
         before, self._thumbnail = self._thumbnail, motion.thumbnail(image)
         cut = before is not None and motion.change(before, self._thumbnail).cut
-        found = self._detector.detect([image])[0]
+        found = faces_in(self._detector, image)
         for track in self._tracker.update(*found, time_s, cut=cut):
             if track.state == "confirmed" and track.landmarks is not None:
                 yield SourceFace(track.track_id, track.box, track.landmarks, track.score)
@@ -185,15 +185,15 @@ def _kind(spec: str) -> str:
         raise UserError(f"--from {error}") from None
 
 
-def _faces_of_picture(image: Image, detector: Mtcnn) -> Iterator[SourceFace]:
+def _faces_of_picture(image: Image, detector: Detector) -> Iterator[SourceFace]:
     small = shrunk(image, LONGEST_PX, LONGEST_PX)
     scale = np.float32(image.shape[1] / small.shape[1])
-    found = detector.detect([small])[0]
+    found = faces_in(detector, small)
     shift = np.float32(0)
     if not len(found.boxes):  # cut so tight that the networks see no head: as `enrol` does
         border = max(small.shape[:2]) // 3
         wider = cv2.copyMakeBorder(small, border, border, border, border, cv2.BORDER_REPLICATE)
-        found, shift = detector.detect([np.asarray(wider, np.uint8)])[0], np.float32(border)
+        found, shift = faces_in(detector, np.asarray(wider, np.uint8)), np.float32(border)
     sure = found.scores >= SURE_SCORE
     for number, index in enumerate(np.flatnonzero(sure if sure.any() else found.scores >= 0)):
         box, landmarks = ((points[index] - shift) * scale for points in (found.boxes, found.landmarks))

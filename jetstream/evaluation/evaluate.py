@@ -22,10 +22,10 @@ from jetstream.evaluation.ground_truth import JudgedTrack, Truth
 from jetstream.evaluation.metrics import Figures, ProbeResult
 from jetstream.evaluation.video import TimedBox, VideoFigures
 from jetstream.events import Event, event_of
-from jetstream.gallery import photos, prepare, store, strangers, train
+from jetstream.gallery import photos, store, strangers, train
 from jetstream.ipc.rings import Rings
 from jetstream.messages import Tracked
-from jetstream.networks.open import open_embedder, open_mtcnn
+from jetstream.networks.open import for_photos, open_embedder, open_picture_detector
 from jetstream.replay.replay import expected_frames, replay
 from jetstream.vision.recognition.classifier import Classifier
 
@@ -121,7 +121,7 @@ def by_photos(config: Config, test: Path, progress: Progress) -> tuple[Evaluatio
     """The gallery asked about a folder of photos. Raises UserError where that can't be done."""
     known = _open(config)
     found = photo_set.find(test, known.classifier.names)
-    with open_mtcnn(prepare.for_photos(config)) as detector, open_embedder(config) as embedder:
+    with open_picture_detector(for_photos(config)) as detector, open_embedder(config) as embedder:
         networks = (detector, embedder)
         asked, left_out = photo_set.ask(found, known.classifier, known.sample.files, known.sha256, networks, progress)
     if not asked:

@@ -16,7 +16,7 @@ from jetstream.gallery import photos
 from jetstream.gallery.photo_faces import PhotoFace, Progress, look_at
 from jetstream.gallery.photos import STRANGERS, Photo
 from jetstream.video.images import list_images
-from jetstream.vision.detection.mtcnn import Mtcnn
+from jetstream.vision.detection.detector import Detector
 from jetstream.vision.recognition.classifier import Classifier
 from jetstream.vision.recognition.embedder import Embedder
 
@@ -65,7 +65,7 @@ def ask(
     classifier: Classifier,
     files: tuple[str, ...],
     enrolled_sha256: Container[str],
-    networks: tuple[Mtcnn, Embedder],
+    networks: tuple[Detector, Embedder],
     progress: Progress | None = None,
 ) -> tuple[list[ProbeResult], list[SkippedPhoto]]:
     """The answer to each photo's largest face, and the photos left out: without a usable face, or enrolled themselves.

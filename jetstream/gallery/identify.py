@@ -15,9 +15,10 @@ from jetstream.events import pairs
 from jetstream.gallery import train
 from jetstream.gallery.photos import STRANGERS
 from jetstream.gallery.train import Gallery
-from jetstream.networks.open import open_embedder, open_mtcnn
+from jetstream.networks.open import open_embedder, open_picture_detector
 from jetstream.video.images import read_image
-from jetstream.vision.detection.mtcnn import Detections
+from jetstream.vision.detection.detections import Detections
+from jetstream.vision.detection.detector import faces_in
 from jetstream.vision.recognition import align
 from jetstream.vision.recognition.classifier import MARGIN, Answer
 from jetstream.vision.recognition.embedder import Embedder
@@ -50,7 +51,7 @@ class PictureResult(msgspec.Struct, frozen=True):
 def look(images: Sequence[Path], config: Config, *, names: bool) -> Iterator[PictureResult | SourceError]:
     """Each picture's faces, left to right; with their names if `names`. A picture that can't be read is its error."""
     with ExitStack() as stack:
-        detector = stack.enter_context(open_mtcnn(config))
+        detector = stack.enter_context(open_picture_detector(config))
         embedder = stack.enter_context(open_embedder(config)) if names else None
         known = train.open_gallery(config) if names else None
         for path in images:
@@ -59,7 +60,7 @@ def look(images: Sequence[Path], config: Config, *, names: bool) -> Iterator[Pic
             except SourceError as error:
                 yield error
                 continue
-            found = _left_to_right(detector.detect([image])[0])
+            found = _left_to_right(faces_in(detector, image))
             faces: list[DetectedFace] = list(_faces(found))
             if embedder is not None and known is not None:
                 faces = _with_names(faces, found, image, embedder, known, mirror=config.recognize.mirror)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from jetstream.errors import SourceError
 from jetstream.gallery.photos import Photo
 from jetstream.video.images import read_image
-from jetstream.vision.detection.mtcnn import Detections, Mtcnn
+from jetstream.vision.detection.detections import Detections
+from jetstream.vision.detection.detector import Detector, faces_in
 from jetstream.vision.recognition import align, curation, quality
 from jetstream.vision.recognition.embedder import Embedder
 from jetstream.vision.recognition.quality import Quality
@@ -45,7 +46,7 @@ class PhotoFace(NamedTuple):
 
 
 def look_at(
-    photos: Mapping[str, Photo], detector: Mtcnn, embedder: Embedder, progress: Progress | None = None
+    photos: Mapping[str, Photo], detector: Detector, embedder: Embedder, progress: Progress | None = None
 ) -> dict[str, PhotoFace]:
     """A look at each photo, by the keys given. `progress` hears the photo at work and the fraction done."""
     report = progress or (lambda file, fraction: None)
@@ -75,17 +76,17 @@ def _embed(waiting: dict[str, NDArray[np.uint8]], looks: dict[str, PhotoFace], e
         waiting.clear()
 
 
-def _find_face(path: Path, detector: Mtcnn) -> tuple[PhotoFace, NDArray[np.uint8] | None]:
+def _find_face(path: Path, detector: Detector) -> tuple[PhotoFace, NDArray[np.uint8] | None]:
     """The photo's largest face as a chip, or why there is none."""
     try:
         image = _shrunk(read_image(path))
     except SourceError:
         return PhotoFace(0, refused=UNREADABLE), None
     wider, border = image, 0
-    found = detector.detect([image])[0]
+    found = faces_in(detector, image)
     if not len(found.boxes):
         wider, border = _bordered(image)
-        found = detector.detect([wider])[0]
+        found = faces_in(detector, wider)
     if not len(found.boxes):
         return PhotoFace(0, refused=NO_FACE), None
     largest = _largest(found)

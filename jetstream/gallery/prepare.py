@@ -1,4 +1,4 @@
-"""Train the gallery of a config where photos, model or alignment changed, before the stages start."""
+"""Train the gallery of a config where photos, networks or alignment changed, before the stages start."""
 
 import logging
 from collections.abc import Callable
@@ -11,12 +11,12 @@ from jetstream.config.schema import Config
 from jetstream.errors import UserError
 from jetstream.gallery import train
 from jetstream.gallery.report import GalleryReport, PersonReport
-from jetstream.networks.open import open_embedder, open_mtcnn
+from jetstream.networks.open import for_photos, open_embedder, open_picture_detector, photo_detector_identity
 from jetstream.video import demo
 
 Progress = Callable[[str, float], None]
 
-log = logging.getLogger("jetstream")
+log = logging.getLogger(__name__)
 
 
 def with_demo_faces(config: Config) -> Config:
@@ -34,15 +34,17 @@ def with_demo_faces(config: Config) -> Config:
 def prepare_gallery(
     config: Config, progress: Progress | None = None, *, stay_rolled_back: bool = True
 ) -> GalleryReport:
-    """Train if photos, model or alignment changed; what is there now. Says once who can't be known.
+    """Train if photos, networks or alignment changed; what is there now. Logs once who can't be known.
 
     A version that somebody went back to stays until photos change, unless `stay_rolled_back` is false.
     """
-    faces, models = Path(config.recognize.faces), Path(config.models.dir)
-    known = train.current(faces, models, stay_rolled_back=stay_rolled_back)
+    faces, models, found_by = Path(config.recognize.faces), Path(config.models.dir), photo_detector_identity(config)
+    known = train.current(faces, models, found_by, stay_rolled_back=stay_rolled_back)
     if known is None:  # only then are networks opened: it takes longer than all else here
-        with open_mtcnn(for_photos(config)) as detector, open_embedder(config) as embedder:
-            known = train.ensure(faces, models, detector, embedder, progress, stay_rolled_back=stay_rolled_back)
+        with open_picture_detector(for_photos(config)) as detector, open_embedder(config) as embedder:
+            known = train.ensure(
+                faces, models, detector, embedder, found_by, progress, stay_rolled_back=stay_rolled_back
+            )
     report, rate = known.report, config.recognize.false_accept_rate
     if report.calibration is not None and report.calibration.false_accept_rate != rate:
         report = replace(report, calibration=train.calibration(known.classifier.with_rate(rate)))
@@ -66,9 +68,3 @@ def prepare_gallery(
 def refusals(person: PersonReport) -> str:
     """`no_face a.jpg, too_small b.jpg`"""
     return ", ".join(f"{refused.code} {refused.file}" for refused in person.refused) or "no photo"
-
-
-def for_photos(config: Config) -> Config:
-    """The same detector with the published cascade's thresholds: a photo is seen once, a missed face costs a person."""
-    detect = msgspec.structs.replace(config.detect, thresholds=(0.6, 0.7, 0.7), max_face_px=0.0)
-    return msgspec.structs.replace(config, detect=detect)

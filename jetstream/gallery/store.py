@@ -92,7 +92,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     format: int
     alignment: int  # align.ALIGNMENT_VERSION
-    model_sha256: str  # of the embedder
+    model_sha256: str  # of the embedder's network
     people: dict[str, int]  # photos used
     photos: tuple[PhotoRecord, ...]
     bad_names: tuple[str, ...]
@@ -102,7 +102,10 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     calibration: Calibration | None = None
     archive: str = ""  # `write` fills in these two
     archive_sha256: str = ""
-    rolled_back_at: str = ""  # what the photos were when somebody went back to this version, `gallery`'s to tell
+    rolled_back_at: str = ""  # what the photos were when somebody went back to this version, `train`'s to tell
+    # manifests of before 2026-11-28 name no detector: MTCNN was the only one
+    detector: str = "mtcnn"
+    detector_sha256: str = ""  # DetectorIdentity.sha256; "": not recorded, any of this name
 
 
 class _GalleryVersion(msgspec.Struct, frozen=True):

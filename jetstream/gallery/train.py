@@ -2,8 +2,8 @@
 
 Knows no camera, no track, no process, and no pixel.
 
-A gallery belongs to one faces folder, one embedding network and one alignment. It is made again when any of them
-changes; only photos with new content are embedded.
+A gallery belongs to one faces folder, one detector, one embedding network and one alignment. It is made again when any
+of them changes; only photos with new content are embedded.
 """
 
 import hashlib
@@ -19,22 +19,22 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream import weights
 from jetstream.config.schema import Config, RecognizeConfig
 from jetstream.errors import ModelError, UserError
 from jetstream.gallery import audit, fingerprint, photos, selection, store
 from jetstream.gallery import strangers as background
+from jetstream.gallery.origin import GalleryOrigin, origin_of, warn_unusable
 from jetstream.gallery.photo_faces import PhotoFace, Progress, look_at
 from jetstream.gallery.photos import PhotoListing, PhotoStamp
 from jetstream.gallery.report import GalleryReport, report_of
 from jetstream.gallery.selection import PhotoSelection
 from jetstream.gallery.store import Calibration, Manifest, StoredGallery
-from jetstream.vision.detection.mtcnn import Mtcnn
+from jetstream.vision.detection.detector import Detector, DetectorIdentity
 from jetstream.vision.recognition import align
 from jetstream.vision.recognition.classifier import Classifier
 from jetstream.vision.recognition.embedder import Embedder
 
-log = logging.getLogger("jetstream")
+log = logging.getLogger(__name__)
 
 TRAINED_RATE = RecognizeConfig().false_accept_rate
 """of the calibration that a manifest keeps: a gallery is the same whatever the config that opens it says"""
@@ -57,37 +57,46 @@ class Gallery:
 
 
 def train(
-    faces_dir: Path, models_dir: Path, detector: Mtcnn, embedder: Embedder, progress: Progress | None = None
+    faces_dir: Path,
+    models_dir: Path,
+    detector: Detector,
+    embedder: Embedder,
+    found_by: DetectorIdentity,
+    progress: Progress | None = None,
 ) -> Gallery:
     """Make the gallery of `faces_dir` and keep it under `models_dir`; a missing folder makes an empty one.
 
-    `progress` hears the photo at work and the fraction done. Raises UserError where folders can't be read or written,
-    ModelError where the embedder isn't built.
+    `found_by` is the detector's identity. `progress` gets the photo at work and the fraction done. Raises UserError
+    where folders can't be read or written, ModelError where the embedder isn't built.
     """
     with store.locked(gallery_dir(faces_dir, models_dir)):
-        return _train(faces_dir, models_dir, detector, embedder, progress)
+        return _train(faces_dir, models_dir, detector, embedder, origin_of(models_dir, found_by), progress)
 
 
 def _train(
-    faces_dir: Path, models_dir: Path, detector: Mtcnn, embedder: Embedder, progress: Progress | None
+    faces_dir: Path,
+    models_dir: Path,
+    detector: Detector,
+    embedder: Embedder,
+    origin: GalleryOrigin,
+    progress: Progress | None,
 ) -> Gallery:
-    model = embedder_sha256(models_dir)
     listing = photos.list_photos(faces_dir)
     folder = gallery_dir(faces_dir, models_dir)
     known: dict[str, PhotoStamp] = {}
     looks: dict[str, PhotoFace] = {}
     for name in (store.PREVIOUS, store.MANIFEST):
-        if old := _usable(folder, model, name):
+        if old := _usable(folder, origin, name):
             known |= fingerprint.stamps_of(old.manifest)
             looks |= selection.known(old)
         elif (folder / name).exists():
-            log.warning("%s: damaged, or made by another version; made again from the photos", folder / name)
+            warn_unusable(folder, origin, name)
     stamps = fingerprint.stamps(listing, known)
     new = {stamp.sha256: photo for photo, stamp in zip(listing.everything, stamps, strict=True) if stamp.sha256}
     fresh = look_at({sha: photo for sha, photo in new.items() if sha not in looks}, detector, embedder, progress)
     made = selection.curated(listing, stamps, looks | fresh)
     classifier = learn(made.arrays["embeddings"], made.persons, made.negatives, TRAINED_RATE)
-    manifest = _manifest(model, listing, made, calibration(classifier))
+    manifest = _manifest(origin, listing, made, calibration(classifier))
     before = _people(folder)
     manifest = store.write(folder, manifest, {**made.arrays, **classifier.to_arrays()})
     _audit(models_dir, before, manifest.people)
@@ -123,56 +132,61 @@ def learn(
     )
 
 
-def load(faces_dir: Path, models_dir: Path) -> Gallery:
+def load(faces_dir: Path, models_dir: Path, found_by: DetectorIdentity) -> Gallery:
     """The gallery that `train` made, whether or not photos changed since.
 
-    Raises ModelError where there is none, it is damaged, or another network or alignment made it.
+    Raises ModelError where there is none, it is damaged, or another detector, embedding network or alignment made it.
     """
     folder = gallery_dir(faces_dir, models_dir)
     stored = store.read(folder)
-    if not _is_made_by(stored.manifest, embedder_sha256(models_dir)):
-        raise ModelError(f"{folder}: made by another network or alignment; run `jetstream train`")
+    if not origin_of(models_dir, found_by).has_made(stored.manifest):
+        raise ModelError(f"{folder}: made by another detector, embedding network or alignment; run `jetstream train`")
     return _gallery_of(stored, folder)
 
 
 def ensure(
     faces_dir: Path,
     models_dir: Path,
-    detector: Mtcnn,
+    detector: Detector,
     embedder: Embedder,
+    found_by: DetectorIdentity,
     progress: Progress | None = None,
     *,
     stay_rolled_back: bool = True,
 ) -> Gallery:
     """`load` what is there and current, else `train`. Raises what these raise, but nothing for a damaged gallery."""
-    known = current(faces_dir, models_dir, stay_rolled_back=stay_rolled_back)
+    known = current(faces_dir, models_dir, found_by, stay_rolled_back=stay_rolled_back)
     if known is not None:
         return known
     with store.locked(gallery_dir(faces_dir, models_dir)):
         # whoever had the lock may have done it, or gone back
-        known = current(faces_dir, models_dir, stay_rolled_back=stay_rolled_back)
-        return known or _train(faces_dir, models_dir, detector, embedder, progress)
+        known = current(faces_dir, models_dir, found_by, stay_rolled_back=stay_rolled_back)
+        return known or _train(faces_dir, models_dir, detector, embedder, origin_of(models_dir, found_by), progress)
 
 
-def current(faces_dir: Path, models_dir: Path, *, stay_rolled_back: bool = True) -> Gallery | None:
+def current(
+    faces_dir: Path, models_dir: Path, found_by: DetectorIdentity, *, stay_rolled_back: bool = True
+) -> Gallery | None:
     """The gallery of `faces_dir` where it is current, so that no network has to be opened; else None.
 
-    Raises UserError where the folder can't be read, ModelError where the embedder isn't built.
+    Raises UserError where the folder can't be read, ModelError where the networks aren't built.
     """
-    model = embedder_sha256(models_dir)
-    stored = _current(faces_dir, models_dir, model, stay_rolled_back=stay_rolled_back)
+    origin = origin_of(models_dir, found_by)
+    stored = _current(faces_dir, models_dir, origin, stay_rolled_back=stay_rolled_back)
     return None if stored is None else _gallery_of(stored, gallery_dir(faces_dir, models_dir))
 
 
-def is_current(faces_dir: Path, models_dir: Path, model_sha256: str, *, stay_rolled_back: bool = True) -> bool:
-    """Whether a whole gallery is there that this network made from exactly these photos, or that somebody went back to
-    when there were exactly these photos. Raises UserError."""
-    return _current(faces_dir, models_dir, model_sha256, stay_rolled_back=stay_rolled_back) is not None
+def is_current(faces_dir: Path, models_dir: Path, origin: GalleryOrigin, *, stay_rolled_back: bool = True) -> bool:
+    """Whether a whole gallery is there that these networks made from exactly these photos, or that somebody went back
+    to when there were exactly these photos. Raises UserError."""
+    return _current(faces_dir, models_dir, origin, stay_rolled_back=stay_rolled_back) is not None
 
 
-def _current(faces_dir: Path, models_dir: Path, model_sha256: str, *, stay_rolled_back: bool) -> StoredGallery | None:
+def _current(
+    faces_dir: Path, models_dir: Path, origin: GalleryOrigin, *, stay_rolled_back: bool
+) -> StoredGallery | None:
     folder = gallery_dir(faces_dir, models_dir)
-    stored = _usable(folder, model_sha256)
+    stored = _usable(folder, origin)
     if stored is None:
         return None
     there = fingerprint.there(faces_dir, folder)
@@ -180,15 +194,15 @@ def _current(faces_dir: Path, models_dir: Path, model_sha256: str, *, stay_rolle
     return stored if is_rolled_back or there == fingerprint.made_from(stored.manifest) else None
 
 
-def roll_back(faces_dir: Path, models_dir: Path) -> Gallery:
+def roll_back(faces_dir: Path, models_dir: Path, found_by: DetectorIdentity) -> Gallery:
     """Go back to the version before the one in use, which becomes the one to go back to. It stays until photos change.
 
-    Raises UserError where there is none that this network made.
+    Raises UserError where there is none that today's networks made.
     """
     folder = gallery_dir(faces_dir, models_dir)
     with store.locked(folder):
-        model = embedder_sha256(models_dir)
-        current, stored = _usable(folder, model), _usable(folder, model, store.PREVIOUS)
+        origin = origin_of(models_dir, found_by)
+        current, stored = _usable(folder, origin), _usable(folder, origin, store.PREVIOUS)
         # a training that was killed may have left one version under both names
         if stored is None or (current and current.manifest.archive == stored.manifest.archive):
             raise UserError(
@@ -211,7 +225,9 @@ def drop_previous(faces_dir: Path, models_dir: Path) -> None:
 def open_gallery(config: Config) -> Gallery:
     """The people of `config.recognize.faces`, with thresholds for its `false_accept_rate`, or with its `max_distance`
     where that is set. Raises what `load` raises."""
-    known = load(Path(config.recognize.faces), Path(config.models.dir))
+    from jetstream.networks.open import photo_detector_identity  # the stage `learn` needs no ONNX Runtime
+
+    known = load(Path(config.recognize.faces), Path(config.models.dir), photo_detector_identity(config))
     classifier = known.classifier.with_rate(config.recognize.false_accept_rate)
     limit = config.recognize.max_distance
     return replace(known, classifier=classifier if limit is None else classifier.with_max_distance(limit))
@@ -247,15 +263,6 @@ def gallery_dir(faces_dir: Path, models_dir: Path) -> Path:
     return models_dir / "galleries" / f"{name[:40] or 'root'}-{digest}"
 
 
-def embedder_sha256(models_dir: Path) -> str:
-    """The embedding network's content hash. Raises ModelError where it isn't built."""
-    path = weights.paths(models_dir).embedder
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise ModelError(f"{path}: can't be read ({error.strerror}); run `jetstream models`") from None
-
-
 def _gallery_of(stored: StoredGallery, folder: Path) -> Gallery:
     manifest = stored.manifest
     classifier = _classifier(stored)
@@ -267,26 +274,22 @@ def _classifier(stored: StoredGallery) -> Classifier:
     return Classifier.from_arrays(stored.arrays, false_accept_rate=TRAINED_RATE, max_distance=None)
 
 
-def _usable(folder: Path, model: str, name: str = store.MANIFEST) -> StoredGallery | None:
-    """The gallery in `folder` if it is whole and this network made it."""
+def _usable(folder: Path, origin: GalleryOrigin, name: str = store.MANIFEST) -> StoredGallery | None:
+    """The gallery in `folder` if it is whole and these networks made it."""
     try:
         stored = store.read(folder, name)
         _classifier(stored)
     except ModelError:
         return None
-    return stored if selection.is_whole(stored) and _is_made_by(stored.manifest, model) else None
+    return stored if selection.is_whole(stored) and origin.has_made(stored.manifest) else None
 
 
-def _is_made_by(manifest: Manifest, model: str) -> bool:
-    return manifest.model_sha256 == model and manifest.alignment == align.ALIGNMENT_VERSION
-
-
-def _manifest(model: str, listing: PhotoListing, made: PhotoSelection, calibrated: Calibration) -> Manifest:
+def _manifest(origin: GalleryOrigin, listing: PhotoListing, made: PhotoSelection, calibrated: Calibration) -> Manifest:
     used = Counter(made.persons)
     return Manifest(
         format=store.FORMAT,
         alignment=align.ALIGNMENT_VERSION,
-        model_sha256=model,
+        model_sha256=origin.embedder_sha256,
         people={name: used[name] for name in listing.people},
         photos=made.records,
         bad_names=listing.bad_names,
@@ -294,6 +297,8 @@ def _manifest(model: str, listing: PhotoListing, made: PhotoSelection, calibrate
         notes=made.notes,
         unknown=listing.unknown is not None,
         calibration=calibrated,
+        detector=origin.detector.name,
+        detector_sha256=origin.detector.sha256,
     )
 
 

@@ -12,8 +12,9 @@ from jetstream.gpu.cascade import BatchTicket, Cascade
 from jetstream.gpu.device import Device, in_use
 from jetstream.gpu.results import CascadeResult
 from jetstream.vision.boxes import square
+from jetstream.vision.detection.detections import Detections
 from jetstream.vision.detection.detector import DetectorInput, DetectorOutput
-from jetstream.vision.detection.mtcnn import Detections, beside, joined, not_found
+from jetstream.vision.detection.mtcnn import beside, joined, not_found
 
 log = logging.getLogger("jetstream")
 

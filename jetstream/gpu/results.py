@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.gpu.structs import FACE_FLOATS, THUMBNAIL_STRIDE
-from jetstream.vision.detection.mtcnn import Detections
+from jetstream.vision.detection.detections import Detections
 
 TOTALS_BYTES = 16  # a picture
 

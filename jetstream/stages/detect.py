@@ -31,8 +31,8 @@ from jetstream.messages import (
 from jetstream.networks.open import open_detector
 from jetstream.vision.boxes import Boxes, iou
 from jetstream.vision.detection import motion
+from jetstream.vision.detection.detections import SAME_FACE_IOU, Detections
 from jetstream.vision.detection.detector import Detector, DetectorInput, DetectorOutput, Ticket
-from jetstream.vision.detection.mtcnn import SAME_FACE_IOU, Detections
 from jetstream.vision.detection.search_interval import SearchInterval
 
 NOTHING = np.empty((0, 4), np.float32)

@@ -11,8 +11,8 @@ from jetstream.config import load
 from jetstream.enroll import photo_writer
 from jetstream.enroll.samples import SampleSource, cut
 from jetstream.errors import UserError
-from jetstream.gallery import prepare
-from jetstream.networks.open import open_embedder, open_mtcnn
+from jetstream.networks.open import for_photos, open_embedder, open_picture_detector
+from jetstream.vision.detection.detector import faces_in
 from jetstream.vision.recognition import align
 from tests.support.enrolling import photos_in
 from tests.support.inside import Inside
@@ -53,18 +53,18 @@ def test_photo_leaves_a_larger_neighbour_out(models_dir: Path, portraits: dict[s
     small = cv2.copyMakeBorder(portraits["Grace Hopper"][20:320, 130:400], 150, 150, 0, 0, cv2.BORDER_REPLICATE)
     large = cv2.resize(portraits["Eileen Collins"][20:260, 165:305], (350, 600))
     image = np.hstack([small, large])
-    config = prepare.for_photos(load.build({"models": {"dir": str(models_dir)}}, where="test"))
-    with open_mtcnn(config) as detector, open_embedder(config) as embedder:
-        found = detector.detect([image])[0]
+    config = for_photos(load.build({"models": {"dir": str(models_dir)}}, where="test"))
+    with open_picture_detector(config) as detector, open_embedder(config) as embedder:
+        found = faces_in(detector, image)
         hopper = int(found.boxes[:, 0].argmin())
         widest = cut(image, found.boxes[hopper], SampleSource("both", "both", timed=False))
         wide = cv2.imdecode(np.frombuffer(widest.jpeg, np.uint8), cv2.IMREAD_COLOR)
         embedding = embedder.embed(align.chips(image, found.landmarks[[hopper]]), mirror=True)[0]
         kept = photo_writer.photo_of(widest, embedding, detector, embedder)
-        assert len(detector.detect([wide])[0].boxes) == 2
+        assert len(faces_in(detector, wide).boxes) == 2
         assert isinstance(kept, photo_writer.NewPhoto)
         photo = cv2.imdecode(np.frombuffer(kept.jpeg, np.uint8), cv2.IMREAD_COLOR)
-        assert len(detector.detect([photo])[0].boxes) == 1
+        assert len(faces_in(detector, photo).boxes) == 1
         assert np.linalg.norm(kept.embedding - embedding) < photo_writer.SAME_FACE
 
         stranger = embedding + np.float32(0.1)  # 1.1 away

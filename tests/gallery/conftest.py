@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jetstream.runners.onnxrt import OnnxRunner
+from jetstream.vision.detection.mtcnn import MtcnnDetector
 from tests.support import defaults
 from tests.support.galleries import Place
 from tests.support.inside import Inside
@@ -19,7 +20,7 @@ def detector(models_dir):
         OnnxRunner(models_dir / "rnet.onnx") as rnet,
         OnnxRunner(models_dir / "onet.onnx") as onet,
     ):
-        yield defaults.mtcnn(pnet, rnet, onet, min_face_px=30, thresholds=(0.6, 0.7, 0.7), factor=0.709)
+        yield MtcnnDetector(defaults.mtcnn(pnet, rnet, onet, min_face_px=30, thresholds=(0.6, 0.7, 0.7), factor=0.709))
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from jetstream.gallery import train as gallery
 from tests.support.command import Command
+from tests.support.galleries import loaded
 from tests.support.photos import COLLINS, HOPPER, write_photo
 from tests.support.waiting import PATIENCE_S
 
@@ -17,10 +17,12 @@ import os, signal, sys, time
 from pathlib import Path
 from jetstream.config import load
 from jetstream.gallery import train as gallery
+from jetstream.networks.open import photo_detector_identity
 import sklearn.covariance, sklearn.svm  # once, and not in each child
 
 faces, models = Path("faces"), Path("models")
 config = load.build({"models": {"dir": "models"}}, where="test")
+found_by = photo_detector_identity(config)
 
 
 def dying_at(step):
@@ -43,7 +45,7 @@ def train(step=0, delay_s=None):
     if not child:
         dying_at(step)
         if delay_s is None:  # nothing is to be looked at
-            gallery.train(faces, models, None, None)
+            gallery.train(faces, models, None, None, found_by)
         else:
             startup.prepare_gallery(config)
         os._exit(0)
@@ -59,7 +61,7 @@ def train(step=0, delay_s=None):
 
 
 def in_use():
-    return gallery.load(faces, models).classifier.names
+    return gallery.load(faces, models, found_by).classifier.names
 
 
 train(delay_s=60)
@@ -126,6 +128,6 @@ def test_killed_train_command_leaves_a_whole_gallery(
     train.kill()
     train.wait()
 
-    names = gallery.load(jetstream.folder / "faces", jetstream.models).classifier.names
+    names = loaded(jetstream).classifier.names
     assert names in ((COLLINS,), (COLLINS, HOPPER))
     assert HOPPER in jetstream("train", *where).stdout

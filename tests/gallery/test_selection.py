@@ -10,6 +10,8 @@ import pytest
 from jetstream.gallery import train as gallery
 from jetstream.gallery.report import RefusedPhoto
 from jetstream.gallery.store import PhotoWarning
+from jetstream.vision.detection.detector import faces_in
+from tests.support.galleries import FOUND_BY
 from tests.support.photos import COLLINS, HOPPER, looks
 
 
@@ -93,7 +95,7 @@ def test_swapped_and_planted_photos_of_politicians_are_named_and_nothing_else(pl
 )
 def test_good_photos_of_real_people_are_learnt_from(place, data_dir, folder, refused):
     """Looked at one by one: the duplicates are duplicates, and the poses are profiles."""
-    report = gallery.train(data_dir / folder, place.models, place.detector, place.embedder).report
+    report = gallery.train(data_dir / folder, place.models, place.detector, place.embedder, FOUND_BY).report
 
     counts = Counter(refused.code for person in report.people for refused in person.refused)
     assert all(person.used for person in report.people)
@@ -102,7 +104,7 @@ def test_good_photos_of_real_people_are_learnt_from(place, data_dir, folder, ref
 
 def test_blurred_photo_is_refused_beside_a_sharp_one_and_kept_alone(place, portraits):
     blurred = cv2.GaussianBlur(portraits[COLLINS], (0, 0), 7)
-    assert len(place.detector.detect([blurred])[0].boxes) == 1
+    assert len(faces_in(place.detector, blurred).boxes) == 1
     place.put("Ann/blurred.png", blurred)
     alone = place.train().report.people[0]
     place.put("Ann/sharp.png", portraits[COLLINS])

@@ -1,14 +1,18 @@
 """The gallery on disk: whole or not at all, and one version back."""
 
+import json
 import os
 import shutil
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from jetstream.errors import ModelError, UserError
 from jetstream.gallery import train as gallery
+from jetstream.vision.detection.detector import DetectorIdentity
+from tests.support.galleries import FOUND_BY
 from tests.support.photos import COLLINS, HOPPER
 
 
@@ -70,13 +74,64 @@ def test_interrupted_write_leaves_the_old_gallery(trained, portraits, monkeypatc
     assert len(list(trained.stored.iterdir())) == 5, "a lock, and two versions of two files"
 
 
+@pytest.mark.parametrize("other", [DetectorIdentity("retina", 64 * "0"), DetectorIdentity("mtcnn", 64 * "1")])
+def test_gallery_of_another_detector_is_trained_again_and_the_log_says_so_once(trained, caplog, other):
+    trained.put("Later/1.png", np.full((200, 200, 3), 90, np.uint8))
+    trained.train()  # now there is an earlier version, too
+    (trained.stored / "manifest.previous.json").write_bytes((trained.stored / "manifest.json").read_bytes())
+
+    assert not trained.is_current(other)
+    with pytest.raises(ModelError, match="another detector, embedding network or alignment"):
+        trained.load(other)
+    made = trained.ensure(other)
+
+    assert made.report.embedded == 2, "no embedding of the other detector's faces is used again"
+    assert [record.message for record in caplog.records] == [
+        f"{trained.stored}: made with another face detector (mtcnn {12 * '0'}, now {other.name} {other.sha256[:12]}); "
+        "trained again from the photos"
+    ]
+    assert trained.is_current(other)
+    assert not trained.is_current()
+    with pytest.raises(UserError, match="no earlier version is kept that can be gone back to"):
+        trained.roll_back(other)
+
+
+def without_detector(path: Path) -> None:
+    """As manifests were before they named the detector."""
+    fields = json.loads(path.read_text())
+    assert fields.pop("detector") == "mtcnn"
+    assert fields.pop("detector_sha256") == FOUND_BY.sha256
+    path.write_text(json.dumps(fields))
+
+
+def test_gallery_that_names_no_detector_counts_as_made_by_mtcnn(trained, caplog):
+    without_detector(trained.stored / "manifest.json")
+    before = {path.name: path.read_bytes() for path in trained.stored.iterdir()}
+
+    assert trained.ensure().report.embedded == 0
+    assert {path.name: path.read_bytes() for path in trained.stored.iterdir()} == before
+    assert not caplog.records
+    assert not trained.is_current(DetectorIdentity("retina", FOUND_BY.sha256))
+
+
+def test_rollback_works_between_versions_that_name_their_detector_and_that_do_not(trained, portraits):
+    without_detector(trained.stored / "manifest.json")
+    trained.put("Later/1.png", cv2.flip(portraits[HOPPER], 1))
+    newer = trained.ensure()
+    assert newer.report.embedded == 1, "the embeddings of before are used again"
+
+    assert trained.roll_back().classifier.names == (COLLINS, HOPPER)
+    assert trained.ensure().classifier.names == (COLLINS, HOPPER)
+    assert trained.roll_back().sha256 == newer.sha256 == trained.ensure().sha256
+
+
 def test_rollback_goes_back_and_then_forward(trained, portraits):
     trained.put("Later/1.png", cv2.flip(portraits[HOPPER], 1))
     newer = trained.train()
 
-    back = gallery.roll_back(trained.faces, trained.models)
+    back = trained.roll_back()
     in_use = trained.load()
-    forward = gallery.roll_back(trained.faces, trained.models)
+    forward = trained.roll_back()
 
     assert back.classifier.names == in_use.classifier.names == (COLLINS, HOPPER)
     assert forward.classifier.names == (COLLINS, HOPPER, "Later")
@@ -86,7 +141,7 @@ def test_rollback_goes_back_and_then_forward(trained, portraits):
 def test_rolled_back_version_stays_until_photos_change(trained, portraits):
     trained.put("Later/1.png", cv2.flip(portraits[HOPPER], 1))
     trained.train()
-    gallery.roll_back(trained.faces, trained.models)
+    trained.roll_back()
 
     stayed = trained.ensure()
     assert stayed.rolled_back
@@ -104,7 +159,7 @@ def test_rollback_just_before_photos_are_learnt_leaves_them_unlearnt(trained, po
     shutil.rmtree(trained.faces / "Later")  # and nobody learnt that yet
     trained.put("Latest/1.png", portraits[HOPPER])
 
-    gallery.roll_back(trained.faces, trained.models)
+    trained.roll_back()
 
     assert trained.ensure().classifier.names == (COLLINS, HOPPER)
 
@@ -112,9 +167,11 @@ def test_rollback_just_before_photos_are_learnt_leaves_them_unlearnt(trained, po
 def test_explicit_training_undoes_a_rollback_without_looking_at_photos_again(trained, portraits):
     trained.put("Later/1.png", cv2.flip(portraits[HOPPER], 1))
     trained.train()
-    gallery.roll_back(trained.faces, trained.models)
+    trained.roll_back()
 
-    made = gallery.ensure(trained.faces, trained.models, trained.detector, trained.embedder, stay_rolled_back=False)
+    made = gallery.ensure(
+        trained.faces, trained.models, trained.detector, trained.embedder, FOUND_BY, stay_rolled_back=False
+    )
 
     assert made.classifier.names == (COLLINS, HOPPER, "Later")
     assert made.report.embedded == 0
@@ -125,7 +182,7 @@ def test_training_that_changes_nothing_keeps_the_earlier_version(trained, portra
     trained.train()
     trained.train()
 
-    assert gallery.roll_back(trained.faces, trained.models).classifier.names == (COLLINS, HOPPER)
+    assert trained.roll_back().classifier.names == (COLLINS, HOPPER)
 
 
 def test_only_one_earlier_version_is_kept(trained, portraits):
@@ -134,12 +191,12 @@ def test_only_one_earlier_version_is_kept(trained, portraits):
         trained.train()
 
     assert len(list(trained.stored.glob("*.npz"))) == 2
-    assert gallery.roll_back(trained.faces, trained.models).classifier.names == ("A", "B", COLLINS, HOPPER)
+    assert trained.roll_back().classifier.names == ("A", "B", COLLINS, HOPPER)
 
 
 def test_rollback_with_nothing_to_go_back_to_is_said(trained):
     with pytest.raises(UserError, match="no earlier version is kept"):
-        gallery.roll_back(trained.faces, trained.models)
+        trained.roll_back()
 
     gallery.drop_previous(trained.faces, trained.models)
     assert trained.load().classifier.names == (COLLINS, HOPPER)
@@ -150,7 +207,7 @@ def test_damaged_gallery_can_be_left_for_the_earlier_version(trained, portraits)
     trained.train()
     (trained.stored / "manifest.json").write_text("{")
 
-    assert gallery.roll_back(trained.faces, trained.models).classifier.names == (COLLINS, HOPPER)
+    assert trained.roll_back().classifier.names == (COLLINS, HOPPER)
     assert trained.load().classifier.names == (COLLINS, HOPPER)
 
 

@@ -13,8 +13,9 @@ from jetstream.gallery import photos
 from jetstream.gallery import train as gallery
 from jetstream.gallery.photo_faces import look_at
 from jetstream.gallery.photos import list_photos
+from jetstream.networks.open import photo_detector_identity
 from jetstream.vision.recognition import align
-from tests.support.galleries import only
+from tests.support.galleries import FOUND_BY, only
 from tests.support.photos import COLLINS, HOPPER, looks
 
 
@@ -102,7 +103,7 @@ def test_gallery_of_another_network_is_not_used(trained):
     with (trained.models / "embedder.onnx").open("ab") as model:
         model.write(b"another")
 
-    with pytest.raises(ModelError, match="another network or alignment; run `jetstream train`"):
+    with pytest.raises(ModelError, match="another detector, embedding network or alignment; run `jetstream train`"):
         trained.load()
     assert trained.ensure().report.embedded == 2
 
@@ -110,7 +111,7 @@ def test_gallery_of_another_network_is_not_used(trained):
 def test_gallery_of_another_alignment_is_not_used(trained, monkeypatch):
     monkeypatch.setattr(align, "ALIGNMENT_VERSION", align.ALIGNMENT_VERSION + 1)
 
-    with pytest.raises(ModelError, match="another network or alignment; run `jetstream train`"):
+    with pytest.raises(ModelError, match="another detector, embedding network or alignment; run `jetstream train`"):
         trained.load()
     assert trained.ensure().report.embedded == 2
 
@@ -140,7 +141,7 @@ def test_photos_look_unchanged_to_the_watcher_right_after_training(trained, port
     assert photos.state(trained.faces) != gallery.learnt_from(config)
 
     trained.train()
-    gallery.roll_back(trained.faces, trained.models)
+    trained.roll_back()
     assert photos.state(trained.faces) == gallery.learnt_from(config)
 
 
@@ -148,7 +149,9 @@ def test_progress_tells_each_photo_and_the_end(trained, portraits):
     heard = []
     trained.put("Later/1.png", portraits[HOPPER][:, ::-1])
 
-    gallery.train(trained.faces, trained.models, trained.detector, trained.embedder, lambda *told: heard.append(told))
+    gallery.train(
+        trained.faces, trained.models, trained.detector, trained.embedder, FOUND_BY, lambda *told: heard.append(told)
+    )
 
     assert heard == [("Later/1.png", 0.0), ("gallery", 1.0)]
 
@@ -160,6 +163,7 @@ def test_config_names_the_folder_and_may_set_the_gate(trained, portraits, max_di
         models=ModelsConfig(dir=str(trained.models)),
     )
     smaller = cv2.resize(portraits[COLLINS], None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
+    trained.train(photo_detector_identity(config))
 
     assert only(gallery.open_gallery(config).classifier, trained.embed(smaller)) == name
 

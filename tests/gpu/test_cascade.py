@@ -15,7 +15,8 @@ from jetstream.gpu.structs import BUDGET
 from jetstream.networks.gpu import settings_of
 from jetstream.runners.base import UnavailableError
 from jetstream.vision.detection import motion
-from jetstream.vision.detection.detector import CpuDetector, DetectorInput
+from jetstream.vision.detection.detector import DetectorInput
+from jetstream.vision.detection.mtcnn import MtcnnDetector
 from tests.support import defaults
 from tests.support.gpu_emulation import EmulatedDevice, OnnxNet
 
@@ -25,7 +26,7 @@ THRESHOLDS = (0.7, 0.7, 0.5)
 
 @pytest.fixture(scope="module")
 def on_cpu(runners):
-    return CpuDetector(defaults.mtcnn(*runners, thresholds=THRESHOLDS))
+    return MtcnnDetector(defaults.mtcnn(*runners, thresholds=THRESHOLDS))
 
 
 @pytest.fixture

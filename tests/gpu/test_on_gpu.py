@@ -25,8 +25,9 @@ from jetstream.runners import cuda_driver
 from jetstream.runners.base import UnavailableError
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.runners.tensorrt import bindings, prepare
-from jetstream.vision.detection.detector import CpuDetector, DetectorInput
-from jetstream.vision.detection.mtcnn import Detections
+from jetstream.vision.detection.detections import Detections
+from jetstream.vision.detection.detector import DetectorInput
+from jetstream.vision.detection.mtcnn import MtcnnDetector
 from tests.support import defaults, gpu
 from tests.support.gpu_emulation import OnnxNet
 
@@ -49,7 +50,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def on_cpu(runners):
-    return CpuDetector(defaults.mtcnn(*runners, thresholds=gpu.THRESHOLDS))
+    return MtcnnDetector(defaults.mtcnn(*runners, thresholds=gpu.THRESHOLDS))
 
 
 @pytest.fixture(scope="module")

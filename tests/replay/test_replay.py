@@ -12,8 +12,9 @@ from jetstream import files, startup
 from jetstream.config import load
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
-from jetstream.networks.open import open_mtcnn
+from jetstream.networks.open import open_picture_detector
 from jetstream.replay import replay
+from jetstream.vision.detection.detector import faces_in
 from jetstream.vision.drawing.blur import Who
 
 
@@ -81,9 +82,9 @@ def test_face_is_hidden_in_the_video_unless_nobody_is(
 
     replay.to_files(hiding, tmp_path / "e.jsonl", tmp_path / "v.mp4", lambda what, share: None)
 
-    with av.open(str(tmp_path / "v.mp4")) as container, open_mtcnn(config) as detector:
+    with av.open(str(tmp_path / "v.mp4")) as container, open_picture_detector(config) as detector:
         for frame in container.decode(video=0):
-            assert len(detector.detect([frame.to_ndarray(format="bgr24")])[0].boxes) == faces
+            assert len(faces_in(detector, frame.to_ndarray(format="bgr24")).boxes) == faces
 
 
 @pytest.mark.parametrize("explain", [True, False])

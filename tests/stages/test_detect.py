@@ -11,7 +11,7 @@ import pytest
 
 from jetstream.messages import Captured, Detected, Dropped, Searching, Tick
 from jetstream.stages.detect import detect
-from jetstream.vision.detection.detector import CpuDetector
+from jetstream.vision.detection.mtcnn import MtcnnDetector
 from tests.support.stage_messages import captured, config_of, faces_in, frame_of, rings_for
 
 
@@ -184,9 +184,9 @@ def test_rate_stays_where_nothing_may_fall_or_it_is_told_to(
 
 def test_under_load_a_moving_scene_is_searched_less_too(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     searched: list[bool] = []
-    plain = CpuDetector.submit
+    plain = MtcnnDetector.submit
     monkeypatch.setattr(
-        CpuDetector, "submit", lambda self, looks: searched.extend(k.search for k in looks) or plain(self, looks)
+        MtcnnDetector, "submit", lambda self, looks: searched.extend(k.search for k in looks) or plain(self, looks)
     )
     config = config_of(models_dir, detect={"search": "motion", "search_every": 2, "search_every_most": 12})
     rings = rings_for(config, slots=400)

@@ -43,7 +43,7 @@ def scheduler(**changes: Any) -> RecognitionScheduler:
 
 
 def mtcnn(pnet: Runner, rnet: Runner, onet: Runner, **changes: Any) -> Mtcnn:
-    """On the CPU, as `networks.open_mtcnn` makes it: `batch` counts crops there, and no largest face is None."""
+    """On the CPU, as `networks.open` makes it: `batch` counts crops there, and no largest face is None."""
     cpu = {"batch": BATCH, "max_face_px": CONFIG.detect.max_face_px or None}
     return Mtcnn(pnet, rnet, onet, **{**keywords(Mtcnn, CONFIG.detect), **cpu, **changes})
 

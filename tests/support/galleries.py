@@ -6,22 +6,29 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from jetstream import weights
+from jetstream.config.schema import Config, ModelsConfig
 from jetstream.gallery import train as gallery
-from jetstream.vision.detection.mtcnn import Mtcnn
+from jetstream.gallery.origin import origin_of
+from jetstream.networks.open import photo_detector_identity
+from jetstream.vision.detection.detector import Detector, DetectorIdentity, faces_in
 from jetstream.vision.recognition import align
 from jetstream.vision.recognition.classifier import Classifier
 from jetstream.vision.recognition.embedder import Embedder
 from tests.support.command import Command
 
+FOUND_BY = DetectorIdentity("mtcnn", 64 * "0")
+
 
 class Place:
     """A faces folder and a models folder of a test's own, and the networks."""
 
-    def __init__(self, folder: Path, models_dir: Path, detector: Mtcnn, embedder: Embedder) -> None:
+    def __init__(self, folder: Path, models_dir: Path, detector: Detector, embedder: Embedder) -> None:
         self.faces, self.models = folder / "faces", folder / "models"
         self.faces.mkdir()
         self.models.mkdir()
-        shutil.copy(models_dir / "embedder.onnx", self.models)
+        for path in weights.paths(models_dir):
+            shutil.copy(path, self.models)
         self.detector, self.embedder = detector, embedder
 
     def put(self, file: str, image: np.ndarray) -> Path:
@@ -30,17 +37,20 @@ class Place:
         path.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
         return path
 
-    def train(self) -> gallery.Gallery:
-        return gallery.train(self.faces, self.models, self.detector, self.embedder)
+    def train(self, found_by: DetectorIdentity = FOUND_BY) -> gallery.Gallery:
+        return gallery.train(self.faces, self.models, self.detector, self.embedder, found_by)
 
-    def ensure(self) -> gallery.Gallery:
-        return gallery.ensure(self.faces, self.models, self.detector, self.embedder)
+    def ensure(self, found_by: DetectorIdentity = FOUND_BY) -> gallery.Gallery:
+        return gallery.ensure(self.faces, self.models, self.detector, self.embedder, found_by)
 
-    def load(self) -> gallery.Gallery:
-        return gallery.load(self.faces, self.models)
+    def load(self, found_by: DetectorIdentity = FOUND_BY) -> gallery.Gallery:
+        return gallery.load(self.faces, self.models, found_by)
 
-    def is_current(self) -> bool:
-        return gallery.is_current(self.faces, self.models, gallery.embedder_sha256(self.models))
+    def roll_back(self, found_by: DetectorIdentity = FOUND_BY) -> gallery.Gallery:
+        return gallery.roll_back(self.faces, self.models, found_by)
+
+    def is_current(self, found_by: DetectorIdentity = FOUND_BY) -> bool:
+        return gallery.is_current(self.faces, self.models, origin_of(self.models, found_by))
 
     @property
     def stored(self) -> Path:
@@ -48,7 +58,7 @@ class Place:
 
     def embed(self, image: np.ndarray) -> np.ndarray:
         """(1, 128): the live path, from a frame with one face."""
-        (landmarks,) = self.detector.detect([image])[0].landmarks
+        (landmarks,) = faces_in(self.detector, image).landmarks
         return self.embedder.embed(align.chips(image, landmarks[None]), mirror=True)
 
 
@@ -57,5 +67,13 @@ def only(classifier: Classifier, embedding: np.ndarray) -> str | None:
     return answer.name
 
 
+def loaded(jetstream: Command) -> gallery.Gallery:
+    return gallery.load(jetstream.folder / "faces", jetstream.models, found_by(jetstream.models))
+
+
+def found_by(models: Path) -> DetectorIdentity:
+    return photo_detector_identity(Config(models=ModelsConfig(dir=str(models))))
+
+
 def sha256_in_use(jetstream: Command) -> str:
-    return gallery.load(jetstream.folder / "faces", jetstream.models).sha256
+    return loaded(jetstream).sha256

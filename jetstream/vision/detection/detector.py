@@ -1,6 +1,6 @@
-"""What the detect stage asks of a detector: batches of pictures in, their faces out, two batches under way at most.
+"""The contract of a face detector: batches of pictures in, their faces out, at most two batches under way.
 
-Knows no camera and no device. `CpuDetector` is Mtcnn in this form.
+Knows no camera, no device and no network. tests/vision/detection/test_detector.py holds every detector to it.
 """
 
 from collections.abc import Sequence
@@ -10,59 +10,58 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.vision.boxes import Boxes
-from jetstream.vision.detection.mtcnn import Detections, Mtcnn, Picture
+from jetstream.vision.detection.detections import Detections, Picture
 
 Ticket: TypeAlias = Any
-"""a batch under way, as its detector knows it"""
+"""A batch under way, as its detector represents it."""
+
+_NO_BOXES = np.empty((0, 4), np.float32)
+
+
+class DetectorIdentity(NamedTuple):
+    """Which detector it is. Two with the same identity find the same faces in a photo."""
+
+    name: str
+    sha256: str  # of its networks and of the settings that decide which faces it finds in photos
 
 
 class DetectorInput(NamedTuple):
-    """One picture to look at."""
+    """One picture of a batch."""
 
     image: Picture  # (H, W, 3) uint8 BGR; may lie in a ring, when the detector `reads_in_place`
     known: Boxes  # (N, 4) float32 xyxy px: where faces were last
-    search: bool  # the whole picture, or only `known`
+    search: bool  # True: search the whole picture; False: check only `known`
 
 
 class DetectorOutput(NamedTuple):
-    """What a detector says of one picture."""
+    """The answer to one picture."""
 
     faces: Detections
-    thumbnail: NDArray[np.uint8] | None = None  # motion.thumbnail(image), where the detector made it on its way
+    thumbnail: NDArray[np.uint8] | None = None  # motion.thumbnail(image), where the detector `gives_thumbnails`
 
 
 class Detector(Protocol):
-    """For one thread; each ticket is collected once, oldest first."""
+    """Finds faces. For one thread; each ticket is collected once, oldest first."""
 
     reads_in_place: bool
-    """Takes pictures where they lie, at once or until `collect`: check after `collect` that they were still there."""
+    """Reads pictures where they lie until `collect` returns: check then that they have not been overwritten."""
     gives_thumbnails: bool
-    """Each DetectorOutput has its thumbnail."""
+    """Every DetectorOutput has its thumbnail."""
 
-    def submit(self, looks: Sequence[DetectorInput]) -> Ticket:
-        """Begin; at most two batches may be under way (submit, submit, collect, submit, collect ...)."""
+    def submit(self, inputs: Sequence[DetectorInput]) -> Ticket:
+        """Begin a batch of pictures of any sizes; at most two may be under way (submit, submit, collect, submit ...).
 
-    def collect(self, ticket: Ticket) -> list[DetectorOutput]:
-        """Wait for the oldest batch; its answers in the order of its looks."""
-
-
-class CpuDetector:
-    """Mtcnn as a Detector. Whoever collects waits for all of the work, so two batches gain nothing."""
-
-    reads_in_place = False  # the picture is sampled again and again until the end
-    gives_thumbnails = False
-
-    def __init__(self, mtcnn: Mtcnn) -> None:
-        self._mtcnn = mtcnn
-
-    def submit(self, looks: Sequence[DetectorInput]) -> Ticket:
-        """Only remembers."""
-        return looks
+        Without `search` no face is found that overlaps none of `known`. May raise what `collect` raises.
+        """
 
     def collect(self, ticket: Ticket) -> list[DetectorOutput]:
-        """Searches the ones together and verifies the others together."""
-        looks: Sequence[DetectorInput] = ticket
-        wide, kept = ([look for look in looks if look.search == search] for search in (True, False))
-        searched = iter(self._mtcnn.detect([look.image for look in wide], [look.known for look in wide]))
-        verified = iter(self._mtcnn.verify([look.image for look in kept], [look.known for look in kept]))
-        return [DetectorOutput(next(searched if look.search else verified)) for look in looks]
+        """Wait for the oldest batch; one answer an input, in their order.
+
+        Raises ModelError where a picture needs more memory than the device has, RuntimeError where the device failed.
+        """
+
+
+def faces_in(detector: Detector, image: Picture) -> Detections:
+    """The faces of one whole picture, (H, W, 3) uint8 BGR. No batch may be under way. Raises what `collect` raises."""
+    (found,) = detector.collect(detector.submit([DetectorInput(image, _NO_BOXES, search=True)]))
+    return found.faces

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from jetstream.errors import UserError
 from jetstream.runners.base import Arrays, Runner, TensorSpec, require
 from jetstream.vision.boxes import Boxes, iou, nms, nms_min, square
+from jetstream.vision.detection.detections import SAME_FACE_IOU, Detections, Picture
+from jetstream.vision.detection.detector import DetectorInput, DetectorOutput, Ticket
 from jetstream.vision.detection.proposals import CELL_PX, propose, scales_of
 from jetstream.vision.detection.pyramid import Pyramid
 
@@ -29,17 +31,6 @@ AFTER_ONET_SHARE = 0.7  # of the smaller box
 BATCH = 16  # crops in one call: the activations of more don't stay in a core's cache
 CROPS_AT_ONCE = 512  # bounds the memory that a crowd or noise takes: 14 MB for O-Net
 STEP_ASIDE = np.array([[-1, 0], [1, 0], [0, -1], [0, 1]], np.float32) * np.float32(0.2)  # of the side of a square
-SAME_FACE_IOU = 0.3  # of a face's last box and its next
-
-Picture = NDArray[np.uint8]  # (H, W, 3) uint8 BGR
-
-
-class Detections(NamedTuple):
-    """Faces of one picture, surest first, in its pixels; a box may reach over the border, as far as the face would."""
-
-    boxes: Boxes  # (N, 4) float32 xyxy px, right and bottom exclusive
-    scores: NDArray[np.float32]  # (N,) 0..1: O-Net's probability that this is a face
-    landmarks: NDArray[np.float32]  # (N, 5, 2) px: left eye, right eye, nose, left and right mouth corner as seen
 
 
 class _Candidates(NamedTuple):
@@ -153,6 +144,28 @@ class Mtcnn:
             best = ours[nms_min(faces[ours], logits[ours], AFTER_ONET_SHARE)]
             found.append(Detections(faces[best], _probability(logits[best]), landmarks[best]))
         return found
+
+
+class MtcnnDetector:
+    """An Mtcnn as a Detector. `collect` does all of the work, so two batches under way gain nothing."""
+
+    reads_in_place = False  # the picture is sampled until the end of the cascade
+    gives_thumbnails = False
+
+    def __init__(self, mtcnn: Mtcnn) -> None:
+        self._mtcnn = mtcnn
+
+    def submit(self, inputs: Sequence[DetectorInput]) -> Ticket:
+        """Only keep the inputs for `collect`."""
+        return inputs
+
+    def collect(self, ticket: Ticket) -> list[DetectorOutput]:
+        """Search the ones together and verify the others together."""
+        inputs: Sequence[DetectorInput] = ticket
+        wide, kept = ([one for one in inputs if one.search == search] for search in (True, False))
+        searched = iter(self._mtcnn.detect([one.image for one in wide], [one.known for one in wide]))
+        verified = iter(self._mtcnn.verify([one.image for one in kept], [one.known for one in kept]))
+        return [DetectorOutput(next(searched if one.search else verified)) for one in inputs]
 
 
 def not_found(last: Boxes, now: Detections) -> Boxes:

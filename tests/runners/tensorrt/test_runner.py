@@ -18,7 +18,7 @@ import pytest
 
 from jetstream.config.schema import Config, GpuConfig, ModelsConfig, with_preset
 from jetstream.networks import build
-from jetstream.networks.open import open_embedder, open_mtcnn
+from jetstream.networks.open import open_embedder, open_picture_detector
 from jetstream.networks.runner import open_runner, open_tensorrt, recipe_for
 from jetstream.runners import cuda_context
 from jetstream.runners.base import UnavailableError
@@ -27,6 +27,7 @@ from jetstream.runners.tensorrt import bindings, engine_cache, prepare
 from jetstream.runners.tensorrt.build_protocol import TOLERANCE
 from jetstream.runners.tensorrt.prepare import BuildLimits, PreparedEngine
 from jetstream.runners.tensorrt.runner import TensorRTRunner
+from jetstream.vision.detection.detector import faces_in
 from tests.support.gpu import kept_engines, need
 
 pytestmark = pytest.mark.gpu
@@ -269,10 +270,10 @@ def test_a_gpu_that_is_not_there_is_said(made, folder, models_dir):
 def test_the_cascade_finds_the_cpus_faces(made, folder, models_dir, precision, px):
     portrait = cv2.imread(str(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"))
     images = [portrait, cv2.resize(portrait, None, fx=0.6, fy=0.6)]
-    with open_mtcnn(config_of(folder, models_dir, precision, backend="cpu")) as detector:
-        expected = detector.detect(images)
-    with open_mtcnn(config_of(folder, models_dir, precision)) as detector:
-        found = detector.detect(images)
+    with open_picture_detector(config_of(folder, models_dir, precision, backend="cpu")) as detector:
+        expected = [faces_in(detector, image) for image in images]
+    with open_picture_detector(config_of(folder, models_dir, precision)) as detector:
+        found = [faces_in(detector, image) for image in images]
     for ours, theirs in zip(found, expected, strict=True):
         assert len(ours.boxes) == len(theirs.boxes) > 0
         assert np.abs(ours.boxes - theirs.boxes).max() < px

@@ -16,7 +16,8 @@ from jetstream import weights
 from jetstream.errors import ModelError, UserError
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.vision.boxes import iou
-from jetstream.vision.detection.mtcnn import BATCH, Detections, Mtcnn
+from jetstream.vision.detection.detections import Detections
+from jetstream.vision.detection.mtcnn import BATCH, Mtcnn
 from jetstream.vision.detection.pyramid import Pyramid
 from tests.support import defaults, reference_cascade
 

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 from jetstream.config import load
-from jetstream.networks.open import open_mtcnn
-from jetstream.vision.detection.mtcnn import Mtcnn
+from jetstream.networks.open import open_picture_detector
+from jetstream.vision.detection.detector import Detector, faces_in
 from jetstream.vision.drawing import draw
 from jetstream.vision.drawing.annotate import annotate
 from tests.vision.drawing.test_blur import Track
 
 
 @pytest.fixture(scope="module")
-def detector(models_dir: Path) -> Iterator[Mtcnn]:
+def detector(models_dir: Path) -> Iterator[Detector]:
     data = {"models": {"dir": str(models_dir)}, "detect": {"preset": "accurate", "min_face_px": 20}}
-    with open_mtcnn(load.build(data, where="test")) as detector:
+    with open_picture_detector(load.build(data, where="test")) as detector:
         yield detector
 
 
@@ -25,17 +25,17 @@ def detector(models_dir: Path) -> Iterator[Mtcnn]:
 @pytest.mark.parametrize("landmarks", [True, False])
 @pytest.mark.parametrize("followed", [True, False])
 def test_hidden_face_is_not_found_again_whatever_is_drawn(
-    portraits: dict[str, np.ndarray], detector: Mtcnn, boxes: bool, landmarks: bool, followed: bool
+    portraits: dict[str, np.ndarray], detector: Detector, boxes: bool, landmarks: bool, followed: bool
 ) -> None:
     for name, portrait in portraits.items():
         image = portrait.copy()
-        found = detector.detect([image])[0]
+        found = faces_in(detector, image)
         box, points = tuple(found.boxes[0].tolist()), tuple(found.landmarks[0].ravel().tolist())
         tracks, others = ([Track(box, landmarks=points)], []) if followed else ([], [box])
 
         annotate(image, tracks, others, blur="unknown", landmarks=landmarks, boxes=boxes, caption="a  25 fps")
 
-        assert len(detector.detect([image])[0].boxes) == 0, name
+        assert len(faces_in(detector, image).boxes) == 0, name
 
 
 def test_box_and_landmarks_are_drawn_over_what_was_hidden() -> None:

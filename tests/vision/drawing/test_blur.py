@@ -10,8 +10,8 @@ import pytest
 
 from jetstream.config import load
 from jetstream.config.schema import Config
-from jetstream.networks.open import open_embedder, open_mtcnn
-from jetstream.vision.detection.mtcnn import Mtcnn
+from jetstream.networks.open import open_embedder, open_picture_detector
+from jetstream.vision.detection.detector import Detector, faces_in
 from jetstream.vision.drawing import blur
 from jetstream.vision.recognition import align
 
@@ -33,28 +33,28 @@ def config(models_dir: Path) -> Config:
 
 
 @pytest.fixture(scope="module")
-def detector(config: Config) -> Iterator[Mtcnn]:
-    with open_mtcnn(config) as detector:
+def detector(config: Config) -> Iterator[Detector]:
+    with open_picture_detector(config) as detector:
         yield detector
 
 
 @pytest.mark.parametrize("scale", [0.4, 1.0, 2.0])
 @pytest.mark.parametrize("state", ["tentative", "confirmed", "lost"])
-def test_hidden_face_is_not_found_again(portraits: dict, detector: Mtcnn, scale: float, state: str) -> None:
+def test_hidden_face_is_not_found_again(portraits: dict, detector: Detector, scale: float, state: str) -> None:
     for name, portrait in portraits.items():
         image = cv2.resize(portrait, None, fx=scale, fy=scale)
-        (box, *others) = detector.detect([image])[0].boxes.tolist()
+        (box, *others) = faces_in(detector, image).boxes.tolist()
         assert not others, name
         blur.hide(image, [Track(tuple(box), state=state)], "all")
-        assert len(detector.detect([image])[0].boxes) == 0, name
+        assert len(faces_in(detector, image).boxes) == 0, name
 
 
-def test_hidden_face_is_near_nobody(portraits: dict, detector: Mtcnn, config: Config) -> None:
+def test_hidden_face_is_near_nobody(portraits: dict, detector: Detector, config: Config) -> None:
     """Even to who knows where its eyes and mouth are, which events tell."""
     with open_embedder(config) as embedder:
         clear, hidden = [], []
         for portrait in portraits.values():
-            found = detector.detect([portrait])[0]
+            found = faces_in(detector, portrait)
             clear.append(embedder.embed(align.chips(portrait, found.landmarks), mirror=True))
             image = portrait.copy()
             blur.hide(image, [Track(tuple(found.boxes[0].tolist()))], "all")
