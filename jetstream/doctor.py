@@ -21,8 +21,7 @@ from jetstream.networks import backends, build
 from jetstream.networks.runner import NAMES
 from jetstream.runners import cuda_driver, onnxrt
 from jetstream.runners.base import UnavailableError
-from jetstream.runners.tensorrt import bindings, prepare
-from jetstream.runners.tensorrt import engine_cache as engines
+from jetstream.runners.tensorrt import bindings, engine_cache, prepare
 from jetstream.runners.tensorrt.build_protocol import BindingsProbe
 from jetstream.runners.tensorrt.engine_cache import EngineFile
 from jetstream.video import gstreamer_process
@@ -196,10 +195,10 @@ def _cameras() -> Iterator[MachineFact]:
 
 def _engines(config: Config, probe: BindingsProbe) -> list[EngineFile]:
     folder = engines_dir(config)
-    wanted: tuple[engines.EngineRecipe, ...] = ()
+    wanted: tuple[engine_cache.EngineRecipe, ...] = ()
     with contextlib.suppress(UnavailableError, JetstreamError):
         wanted = build.recipes(config, probe.tensorrt) if probe.tensorrt else ()
-    return engines.scan(folder, wanted) if folder.is_dir() else []
+    return engine_cache.scan(folder, wanted) if folder.is_dir() else []
 
 
 def _kernels(config: Config, probe: BindingsProbe) -> Iterator[EngineFile]:

@@ -1,4 +1,4 @@
-"""A cascade's walk taken apart: every kernel and network of a batch, and how long each takes in its place.
+"""A cascade's steps one by one: every kernel and network of a batch, and how long each takes in its place.
 
 A step alone would find its input changed by the run before, so the walk is timed up to each step; a step is what it
 adds.
@@ -37,7 +37,7 @@ def steps_of(detector: GpuDetector, batch: Sequence[DetectorInput]) -> list[Step
         detector.collect(ticket)
     cascade = detector._cascade
     with detector._device.current(), _recorded(cascade) as steps:
-        cascade._walk(ticket.rows)
+        cascade._graphs.enqueue(ticket.capacity)
     return steps
 
 
@@ -67,7 +67,7 @@ def copies(detector: GpuDetector, batch: Sequence[DetectorInput]) -> Copies:
         for look, address in zip(batch, ticket.addresses, strict=True):
             device.upload(address, look.image, cascade._compute)
 
-    n_bytes = thumbnails_at(cascade._settings.pictures, ticket.rows.onet) + ticket.plan.thumbnail_bytes
+    n_bytes = thumbnails_at(cascade._settings.pictures, ticket.capacity.onet) + ticket.plan.thumbnail_bytes
 
     def down() -> None:
         device.download(slot.answers[:n_bytes], memory.answers, cascade._compute)
@@ -80,7 +80,7 @@ def copies(detector: GpuDetector, batch: Sequence[DetectorInput]) -> Copies:
 def _recorded(cascade: Any) -> Iterator[list[Step]]:
     """What the cascade puts into its stream meanwhile, run as usual."""
     steps: list[Step] = []
-    device, nets = cascade._device, {"R-Net": cascade._rnet, "O-Net": cascade._onet}
+    device, nets = cascade._device, {"R-Net": cascade._nets["rnet"], "O-Net": cascade._nets["onet"]}
 
     def launch(kernel: str, *arguments: Any, **named: Any) -> None:
         before(kernel, *arguments, **named)

@@ -1,1 +1,1 @@
-"""Faces found on the GPU from the frame to the answer: CUDA kernels around TensorRT's networks."""
+"""The device-resident path: frames are copied to the GPU, where kernels and TensorRT's networks do all the rest."""

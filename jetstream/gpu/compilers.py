@@ -1,4 +1,4 @@
-"""CUDA source to a cubin, by whichever compiler is there: nvcc, or else NVRTC, each in a process with a time limit.
+"""CUDA source to a cubin, by nvcc or else NVRTC, each in a process with a time limit.
 
 Knows no kernel, no cache and no GPU.
 """
@@ -33,7 +33,7 @@ class Compiler(NamedTuple):
 
 
 def found() -> Iterator[Compiler]:
-    """Every compiler here, nvcc first; NVRTC is not looked for until it is its turn."""
+    """Every compiler of this machine, nvcc first. NVRTC is searched for only when the caller asks for the next one."""
     nvcc = shutil.which("nvcc") or shutil.which("nvcc", path=str(nvrtc.TOOLKITS / "cuda" / "bin"))
     if nvcc:
         yield Compiler(f"nvcc {_release(nvcc)}".strip(), nvcc, (nvcc, "-cubin", "-O3"))
@@ -54,7 +54,7 @@ def compile_by(compiler: Compiler, source: str, options: Sequence[str], limit_s:
 
 
 def _run(command: Sequence[str], compiler: Compiler, limit_s: float) -> tuple[int, str]:
-    """Exit code and all it says. In a session of its own, because nvcc's own children do the work, and the hanging."""
+    """Exit code and output. In a session of its own: nvcc's child processes do the work, and are killed with it."""
     try:
         child = subprocess.Popen(
             command,

@@ -1,7 +1,8 @@
 """The GPU's kernels, compiled once for a compute capability and kept beside the engines.
 
-A file's name says what made it (source, options, GPU), and it is `sealed`: a changed source is a new file, and damage
-is noticed before the driver sees it. `jetstream build`, `run` and `replay` compile; stages only `load`.
+A file's name has a hash of all that made it (source, options, GPU), so a changed source makes a new file. It is a
+`sealed_file`, so damage is noticed before the driver reads it. `jetstream build`, `run` and `replay` compile; stages
+only `load`.
 """
 
 import contextlib
@@ -27,7 +28,7 @@ BIG_TILE, TURING = (7, 0), (7, 5)
 
 
 def sources() -> str:
-    """All kernels in one text; compilers name file and line of each. Raises UnavailableError: a file is missing."""
+    """All kernels in one text; compilers report the file's own lines. Raises UnavailableError: a file is missing."""
     try:
         return "".join(f'#line 1 "{name}"\n{(KERNELS / name).read_text()}\n' for name in NAMES)
     except OSError as error:
@@ -89,7 +90,7 @@ def load(folder: Path, capability: str, source: str | None = None) -> bytes:
 
 
 def is_there(folder: Path, capability: str, source: str | None = None) -> bool:
-    """Whether `ensure` has nothing to do. Raises UnavailableError where the kernels aren't made for the GPU."""
+    """Whether the kernels are there and whole. Raises UnavailableError where the kernels don't support the GPU."""
     return _is_whole(folder / file_name(source or sources(), capability))
 
 
@@ -132,7 +133,7 @@ def _is_whole(path: Path) -> bool:
 
 
 def _options(capability: str) -> tuple[str, ...]:
-    """What both compilers are told."""
+    """Options of both compilers."""
     if not OLDEST <= _number(capability) <= NEWEST:
         raise UnavailableError(f"compute capability {capability}: the GPU kernels are made for 5.3 to 12")
     tile = f"-DJETSTREAM_TILE={tile_cells(capability)}"
@@ -140,7 +141,7 @@ def _options(capability: str) -> tuple[str, ...]:
 
 
 def tile_cells(capability: str) -> int:
-    """P-Net's cells a side of what one block does."""
+    """Side of the tile that one block of P-Net's kernel computes, in P-Net's cells."""
     number = _number(capability)
     return 16 if number >= BIG_TILE and number != TURING else 8
 

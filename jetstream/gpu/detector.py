@@ -1,4 +1,4 @@
-"""The cascade on the GPU as the detect stage asks it.
+"""The cascade on the GPU as a Detector.
 
 Knows no frame and no ring: pictures are copied from where they lie, while the batch before them is computed.
 """
@@ -16,11 +16,11 @@ from jetstream.vision.detection.detections import Detections
 from jetstream.vision.detection.detector import DetectorInput, DetectorOutput
 from jetstream.vision.detection.mtcnn import beside, joined, not_found
 
-log = logging.getLogger("jetstream")
+log = logging.getLogger(__name__)
 
 
 class GpuDetector:
-    """A `vision.detector.Detector`."""
+    """A `vision.detection.detector.Detector`."""
 
     reads_in_place = True
     gives_thumbnails = True
@@ -29,31 +29,34 @@ class GpuDetector:
         """Both stay the caller's to close."""
         self._device, self._cascade = device, cascade
         self.clipped = 0
-        """Candidates so far that were over the budget of their picture, whose worst were left out."""
+        """Candidates left out so far, because their picture had more than the kernels take."""
 
-    def submit(self, looks: Sequence[DetectorInput]) -> BatchTicket:
+    def submit(self, inputs: Sequence[DetectorInput]) -> BatchTicket:
         """Begin. Raises ModelError where the GPU has too little memory for pictures of this size."""
         with in_use(self._device, "detect"):
-            return self._cascade.submit(looks)
+            return self._cascade.submit(inputs)
 
     def collect(self, ticket: BatchTicket) -> list[DetectorOutput]:
-        """Wait. Raises as `submit`, and RuntimeError where the GPU failed: this process can't use it any more."""
+        """Wait for the batch. Raises what `submit` raises, and RuntimeError where the GPU failed.
+
+        After a RuntimeError this process can't use the GPU any more.
+        """
         with in_use(self._device, "detect"):
             results = self._cascade.collect(ticket)
             self._count(results)
-            faces = self._tried_again(ticket.looks, [result.faces for result in results])
+            faces = self._tried_again(ticket.inputs, [result.faces for result in results])
         return [DetectorOutput(found, result.thumbnail) for found, result in zip(faces, results, strict=True)]
 
-    def _tried_again(self, looks: Sequence[DetectorInput], found: list[Detections]) -> list[Detections]:
-        """As `Mtcnn.verify`: faces that are not where they were are looked for a step to each side."""
+    def _tried_again(self, inputs: Sequence[DetectorInput], found: list[Detections]) -> list[Detections]:
+        """As `Mtcnn.verify`: faces that are not where they were are searched for a step to each side."""
         lost = [
-            not_found(look.known, now) if not look.search else look.known[:0]
-            for look, now in zip(looks, found, strict=True)
+            not_found(one.known, now) if not one.search else one.known[:0]
+            for one, now in zip(inputs, found, strict=True)
         ]
         again = [number for number, some in enumerate(lost) if len(some)]
         if not again:
             return found
-        steps = [DetectorInput(looks[number].image, beside(square(lost[number])), search=False) for number in again]
+        steps = [DetectorInput(inputs[number].image, beside(square(lost[number])), search=False) for number in again]
         for number, result in zip(again, self._cascade.collect(self._cascade.submit(steps)), strict=True):
             found[number] = joined(found[number], result.faces)
         return found
@@ -61,5 +64,7 @@ class GpuDetector:
     def _count(self, results: Sequence[CascadeResult]) -> None:
         clipped = int(np.sum([result.clipped for result in results]))
         if clipped and not self.clipped:
-            log.warning("detect: a picture has %d more candidates than are looked at; the surest are", clipped)
+            log.warning(
+                "detect: a picture has %d candidates too many; those with the lowest scores are left out", clipped
+            )
         self.clipped += clipped

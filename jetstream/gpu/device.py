@@ -1,7 +1,7 @@
 """One NVIDIA GPU for a process: memory, copies, kernels and graphs, on the process's one context.
 
-Knows no picture and no network. PyCUDA does what it can; page-locking memory that exists and CUDA graphs are asked of
-the driver by ctypes (`driver`), since PyCUDA has no graphs and crashes on a numpy view of shared memory.
+Knows no picture and no network. PyCUDA is used where it can be. CUDA graphs, and page-locking of memory that exists, go
+to the driver by ctypes (`driver`): PyCUDA has no graphs and crashes on a numpy view of shared memory.
 """
 
 import contextlib
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from jetstream.errors import ModelError
 from jetstream.gpu import driver
-from jetstream.runners import cuda_context as contexts
+from jetstream.runners import cuda_context
 from jetstream.runners.base import UnavailableError
 
-log = logging.getLogger("jetstream")
+log = logging.getLogger(__name__)
 
 Bytes = NDArray[np.uint8]
 Size = tuple[int, int]
@@ -32,11 +32,11 @@ class Graph(Protocol):
 
 
 class Device(Protocol):
-    """What the cascade asks of a GPU. Addresses are numbers; all calls but `close` happen inside `current`."""
+    """A GPU. Addresses are numbers; all calls but `close` happen inside `current`."""
 
     multiprocessors: int
     reads_host_memory: bool
-    """Shares the CPU's memory (a Jetson): pictures in registered memory need no copy."""
+    """The GPU shares the CPU's memory (a Jetson), so pictures in registered memory need no copy."""
 
     def current(self) -> contextlib.AbstractContextManager[Any]: ...
 
@@ -51,11 +51,11 @@ class Device(Protocol):
     def free(self, address: int) -> None: ...
 
     def pinned(self, n_bytes: int) -> Bytes:
-        """Page-locked memory here."""
+        """Page-locked memory of the host, (n_bytes,) uint8."""
         ...
 
     def pin(self, source: NDArray[Any]) -> None:
-        """Page-lock, once, the shared memory that an array is a view of."""
+        """Page-lock the shared memory that an array is a view of; later calls for the same memory do nothing."""
         ...
 
     def upload(self, address: int, source: NDArray[Any], stream: Any) -> None: ...
@@ -63,7 +63,7 @@ class Device(Protocol):
     def download(self, target: NDArray[Any], address: int, stream: Any) -> None: ...
 
     def address_on_gpu(self, source: NDArray[Any]) -> int | None:
-        """Where the GPU reads an array of registered memory; None where it isn't or the GPU can't."""
+        """The GPU's address of an array in registered memory; None where the GPU can't read it."""
         ...
 
     def launch(
@@ -73,28 +73,28 @@ class Device(Protocol):
     def record(self, event: Any, stream: Any) -> None: ...
 
     def wait_on_gpu(self, stream: Any, event: Any) -> None:
-        """What is put into `stream` from now on begins after `event`."""
+        """Work put into `stream` from now on begins after `event`."""
         ...
 
     def wait(self, event: Any) -> None:
-        """Here, until the GPU is there. Raises RuntimeError where the GPU failed meanwhile."""
+        """Block the calling thread until `event` has completed. Raises RuntimeError where the GPU failed."""
         ...
 
     def finish(self) -> None:
-        """Wait for everything."""
+        """Block until the GPU has completed all work."""
         ...
 
     def graph(self, stream: Any, work: Callable[[], None]) -> Graph:
-        """What `work` puts into `stream`, recorded and not run; whoever asked for it closes it."""
+        """Record what `work` puts into `stream`, without running it. The caller closes the graph."""
         ...
 
 
 class CudaDevice:
-    """A Device with our kernels loaded. A context manager; everything it made is freed with it."""
+    """A Device with jetstream's kernels loaded. `close` frees all that it allocated, except graphs."""
 
     def __init__(self, number: int, kernels: bytes) -> None:
         """`kernels` is a cubin. Raises UnavailableError: no PyCUDA, GPU or memory, or a cubin for another GPU."""
-        self._context = contexts.use(number)
+        self._context = cuda_context.use(number)
         self._memory: dict[int, Any] = {}
         self._pinned: dict[int, int] = {}  # address of registered memory to its size; 0: it can't be
         self._to_unpin: list[int] = []
@@ -143,7 +143,7 @@ class CudaDevice:
 
     def pin(self, source: NDArray[Any]) -> None:
         whole = source.base
-        # a numpy array that owns its memory may free it at any time; a ring's lies in a buffer that stays
+        # an array that owns its memory may free it at any time; a ring's array is a view of a buffer that stays
         if not isinstance(whole, np.ndarray) or whole.base is None or whole.ctypes.data in self._pinned:
             return
         address, n_bytes = whole.ctypes.data, whole.nbytes
@@ -194,7 +194,7 @@ class CudaDevice:
         return driver.CudaGraph(stream.handle, work)
 
     def close(self) -> None:
-        """Free everything but graphs, in order; may be called twice."""
+        """Free everything but graphs; may be called twice."""
         if not self._is_open:
             return
         self._is_open = False
@@ -221,7 +221,7 @@ def _module(cuda: Any, kernels: bytes) -> Any:
 
 @contextlib.contextmanager
 def in_use(device: Device, stage: str) -> Iterator[None]:
-    """Inside `device.current`, when no other backend can take over any more: what is missing is a ModelError."""
+    """`device.current` for a running stage: UnavailableError becomes ModelError, as no other backend can take over."""
     try:
         with device.current():
             yield

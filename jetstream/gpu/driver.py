@@ -1,6 +1,6 @@
-"""What PyCUDA lacks, asked of the CUDA driver by ctypes: page-locking memory that exists, and graphs.
+"""Calls of the CUDA driver that PyCUDA lacks, by ctypes: page-locking of memory that exists, and graphs.
 
-All calls want a current context. Knows no kernel and no picture.
+All calls need a current context. Knows no kernel and no picture.
 """
 
 import ctypes
@@ -18,10 +18,10 @@ _ALREADY_REGISTERED = 712  # CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED
 
 
 class CudaGraph:
-    """What a function puts into a stream, recorded once."""
+    """A CUDA graph of what a function puts into a stream."""
 
     def __init__(self, stream: int, work: Callable[[], None]) -> None:
-        """`work` is called once, and nothing of it runs. Raises RuntimeError where the driver refuses."""
+        """Calls `work` once and records it without running it. Raises RuntimeError where the driver refuses."""
         cuda = _cuda()
         _ask(cuda.cuStreamBeginCapture_v2(ctypes.c_void_p(stream), _RELAXED))
         graph = ctypes.c_void_p()
@@ -38,7 +38,7 @@ class CudaGraph:
                 cuda.cuGraphDestroy(graph)
 
     def launch(self, stream: Any) -> None:
-        """Into a PyCUDA stream."""
+        """Put the graph into a PyCUDA stream."""
         _ask(_cuda().cuGraphLaunch(self._executable, ctypes.c_void_p(stream.handle)))
 
     def close(self) -> None:
@@ -50,7 +50,7 @@ class CudaGraph:
 def register(address: int, n_bytes: int) -> bool:
     """Page-lock memory, so that copies from it run at full speed beside everything else. Raises RuntimeError.
 
-    False: somebody else in this process did, who will also let go of it.
+    False: it is page-locked already, by other code of this process, which will also unregister it.
     """
     status = _cuda().cuMemHostRegister_v2(ctypes.c_void_p(address), ctypes.c_size_t(n_bytes), _REGISTER_MAPPED)
     if status == _ALREADY_REGISTERED:
@@ -64,7 +64,7 @@ def unregister(address: int) -> None:
 
 
 def address_on_gpu(address: int) -> int:
-    """Where the GPU reads a byte of registered memory."""
+    """The GPU's address of a byte of registered memory."""
     found = ctypes.c_ulonglong()
     _ask(_cuda().cuMemHostGetDevicePointer_v2(ctypes.byref(found), ctypes.c_void_p(address), 0))
     return found.value
@@ -82,7 +82,7 @@ def require() -> None:
 
 
 def no_memory(said: object) -> UnavailableError:
-    """The one sentence for it, with what CUDA said."""
+    """The error for too little memory, with CUDA's own message."""
     return UnavailableError(f"the GPU has too little memory ({said}); lower detect.batch, gpu.batch or recognize.batch")
 
 

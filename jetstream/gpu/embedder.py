@@ -1,7 +1,7 @@
-"""The embedder on the GPU: chips cut there, or copied up, and their embeddings, one graph a batch.
+"""The embedder on the GPU: chips are cut there or copied up, and embedded, one graph a batch.
 
-While a batch is computed, the chips of the next are copied up and those of the last come down. Knows no frame, no ring
-and no backend; `vision.embedder` defines every answer.
+While a batch is computed, the chips of the next are copied up and those of the last are copied down. Knows no frame, no
+ring and no backend; `vision.recognition.embedder` defines every answer.
 """
 
 from collections import deque
@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.gpu.cascade import RefinementNet
+from jetstream.gpu.cascade_graph import RefinementNet
 from jetstream.gpu.device import Device, Graph, in_use
 from jetstream.gpu.face_crops import FACE, FaceBuffer
 from jetstream.gpu.memory import SLOTS
@@ -22,7 +22,7 @@ _BLOCKS_A_CHIP = 22  # of 256 threads: four pixels each
 
 
 class _ChipSlot:
-    """What one batch under way needs to itself."""
+    """Events and memory of one batch under way."""
 
     def __init__(self, device: Device, rows: int) -> None:
         self.cut, self.copied, self.done = device.event(), device.event(), device.event()
@@ -38,11 +38,11 @@ class _ChipBatch(NamedTuple):
 
 
 _Bring: TypeAlias = Callable[[_ChipSlot, slice], None]
-"""puts some of a call's chips into a slot's memory on the GPU, before what `compute` does next"""
+"""Puts a slice of a call's chips into a slot's memory on the GPU, before the next work in the compute stream."""
 
 
 class GpuEmbedder:
-    """A `vision.embedder.Embedder`, for one thread. Close it before its device."""
+    """A `vision.recognition.embedder.Embedder`, for one thread. Close it before its device."""
 
     reads_in_place = True
 
@@ -60,16 +60,13 @@ class GpuEmbedder:
         device.finish()
 
     def embed(self, chips: NDArray[np.uint8], *, mirror: bool = False) -> NDArray[np.float32]:
-        """As `vision.embedder.Embedder` says. Chips in `room` are copied once, others twice.
-
-        Raises as `look`.
-        """
+        """As the Embedder contract. Chips in `room` are copied once, others twice. Raises what `look` raises."""
         require_chips(chips)
         with in_use(self._device, "recognize"):
             return self._run(len(chips), mirror, lambda slot, part: self._copy_up(slot, chips[part]))
 
     def room(self, count: int) -> NDArray[np.uint8]:
-        """Page-locked memory for (count, 150, 150, 3) chips, to be filled and embedded; good until the next call."""
+        """(count, 150, 150, 3) uint8 of page-locked memory to fill with chips and embed; valid until the next call."""
         n_bytes = count * _CHIP_BYTES
         if n_bytes > self._room.nbytes:
             with self._device.current():
@@ -77,7 +74,7 @@ class GpuEmbedder:
         return self._room[:n_bytes].reshape(count, *CHIP_SHAPE)
 
     def look(self, views: Sequence[View], *, mirror: bool = False) -> list[EmbedderOutput]:
-        """As `vision.embedder.Embedder` says, from one copy of each picture.
+        """As the Embedder contract, from one copy of each picture.
 
         Raises ModelError where the GPU has too little memory for them, RuntimeError where it failed.
         """
@@ -101,7 +98,7 @@ class GpuEmbedder:
     def _run(
         self, count: int, mirror: bool, bring: _Bring, chips: NDArray[np.uint8] | None = None
     ) -> NDArray[np.float32]:
-        """The embeddings of so many chips; `chips` is filled where `bring` has them copied down."""
+        """(count, 128) float32. `chips`, (count, 150, 150, 3), is filled where `bring` copies the chips down."""
         copies = 2 if mirror else 1
         answers = np.empty((count * copies, EMBEDDING_SIZE), np.float32)
         under_way: deque[_ChipBatch] = deque()
@@ -136,7 +133,7 @@ class GpuEmbedder:
         self._device.wait_on_gpu(self._compute, slot.copied)
 
     def _cut(self, slot: _ChipSlot, faces: int, part: slice) -> None:
-        """Chips from faces; they come down while the network looks at them."""
+        """Cut chips from faces, and copy them down while the network computes."""
         count = part.stop - part.start
         arguments = np.array((faces + part.start * FACE.itemsize, slot.chips), np.uint64).tobytes()  # Cut
         self._device.launch("chips", (count, _BLOCKS_A_CHIP), 256, 0, arguments, self._compute)
@@ -148,12 +145,12 @@ class GpuEmbedder:
     def _graph(self, slot: int, rows: int, copies: int, first: int) -> Graph:
         key = slot, rows, copies, first
         if key not in self._graphs:
-            self._walk(*key)  # once for real: the first launch of a kernel or an engine may allocate
-            self._graphs[key] = self._device.graph(self._compute, lambda: self._walk(*key))
+            self._enqueue(*key)  # once without a graph: the first launch of a kernel or an engine may allocate
+            self._graphs[key] = self._device.graph(self._compute, lambda: self._enqueue(*key))
         return self._graphs[key]
 
-    def _walk(self, slot: int, rows: int, copies: int, first: int) -> None:
-        """A batch of a slot's chips; rows beyond the last of them compute on what was there before."""
+    def _enqueue(self, slot: int, rows: int, copies: int, first: int) -> None:
+        """Put a batch of a slot's chips into the stream; rows beyond the last chip compute on older contents."""
         addresses = np.array((self._slots[slot].chips, self._input), np.uint64)  # Input of kernels/chips.cu
         arguments = addresses.tobytes() + np.array((copies, first), np.int32).tobytes()
         self._device.launch("planes", (rows, _BLOCKS_A_CHIP), 256, 0, arguments, self._compute)

@@ -1,6 +1,6 @@
-"""A TensorRT engine between two addresses on the GPU: nothing is copied, nothing is waited for.
+"""A TensorRT engine from GPU memory to GPU memory, asynchronously and without copies.
 
-Knows no picture. `runners.tensorrt_` is the same engine behind the plain contract, from numpy to numpy.
+Knows no picture. `runners.tensorrt.runner` runs the same engine behind the Runner contract, from numpy to numpy.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ class EngineNet:
             execution = self._engine.create_execution_context()
             if execution is None or not execution.set_optimization_profile_async(number, stream.handle):
                 execution = None
-                self.close()  # now: the traceback holds this object past the end of the context
+                self.close()  # here: the traceback keeps this object past the end of the CUDA context
                 raise UnavailableError(f"TensorRT can't open the engine ({self._log.reason})")
             execution.set_input_shape(self._input, rows)
             self._executions[rows[0]] = execution

@@ -1,6 +1,6 @@
-"""Faces in pictures on the GPU: the rows that chips touch, copied up and halved, and where each chip lies in them.
+"""Faces in pictures on the GPU: the rows that chips touch, copied up and halved, and each chip's place in them.
 
-Knows no network. `vision.align` says where a chip is cut; the structs are those of kernels/chips.cu.
+Knows no network. `vision.recognition.align` defines where a chip is cut; the structs are those of kernels/chips.cu.
 """
 
 from collections.abc import Sequence
@@ -52,14 +52,14 @@ class RowStrip(NamedTuple):
 
 
 class GrowingBuffer:
-    """Memory on the GPU that grows; what was in it is lost then."""
+    """Memory on the GPU that grows and loses its contents when it does."""
 
     def __init__(self, device: Device) -> None:
         self._device = device
         self._address = self._n_bytes = 0
 
     def fit(self, n_bytes: int) -> int:
-        """The address of at least so much. Raises UnavailableError where the GPU has too little memory."""
+        """The address of at least `n_bytes`. Raises UnavailableError where the GPU has too little memory."""
         if n_bytes > self._n_bytes:
             self.free()
             self._address = self._device.allocate(n_bytes)
@@ -76,14 +76,14 @@ class FaceBuffer:
     """Memory for the faces of one call at a time. Call inside `device.current()`."""
 
     def __init__(self, device: Device, copies: Any, compute: Any) -> None:
-        """`copies` and `compute` are streams: what must be copied up, and what reads it."""
+        """`copies` is the stream of uploads, `compute` the one of the kernels that read them."""
         self._device, self._copies, self._compute = device, copies, compute
         self._pictures, self._faces = GrowingBuffer(device), GrowingBuffer(device)
         self._described = device.pinned(0)
         self._arrived = device.event()
 
     def bring(self, views: Sequence[View]) -> int:
-        """The address of a Face for every face of the views, in order; good until the next call.
+        """Copy the views up; the address of their FACE structs, in order. Valid until the next call.
 
         Raises UnavailableError where the GPU has too little memory.
         """
@@ -113,7 +113,7 @@ class FaceBuffer:
         return self._described[:n_bytes]
 
     def _levels(self, image: NDArray[np.uint8], strip: RowStrip, address: int) -> list[int]:
-        """Where each level of the strip lies; the first is copied up, unless the GPU reads it where it is."""
+        """The address of each level of the strip; the first is copied up, unless the GPU can read it in place."""
         ends = np.cumsum([_n_bytes(shape) for shape in strip.shapes[:-1]], dtype=np.int64)
         addresses = [address, *(address + ends).tolist()]
         if strip.pixels.size:
@@ -134,7 +134,7 @@ class FaceBuffer:
 
 
 def strip_of(image: NDArray[np.uint8], landmarks: NDArray[Any]) -> RowStrip:
-    """`image` (H, W, 3), `landmarks` (N, 5, 2) in its pixels."""
+    """The rows that the faces' chips touch. `image` (H, W, 3) uint8 BGR, `landmarks` (N, 5, 2) in its pixels."""
     height, width = image.shape[:2]
     similarities = [align.similarity(points) for points in landmarks]
     places = [None if found is None else align.place(found, height, width) for found in similarities]

@@ -18,7 +18,7 @@ _LEVELS_APIECE = 16  # to begin with
 
 
 class Capacity(NamedTuple):
-    """How much of everything there is place for."""
+    """Sizes of the cascade's arrays: numbers of items and bytes."""
 
     pictures: int
     levels: int
@@ -46,13 +46,14 @@ def _needs(plan: PyramidPlan) -> Capacity:
 
 
 class CascadeMemory:
-    """Made for one Room. `work` is the kernels' argument."""
+    """All arrays for one Capacity. `work` is the kernels' argument."""
 
     def __init__(
         self, device: Device, room: Capacity, pnet: NDArray[np.float32], spare_rows: int, crop_floats: int
     ) -> None:
-        """`spare_rows`: those of a network's batch beyond the last candidate, whose answers nobody reads. Raises
-        UnavailableError where the GPU has too little memory.
+        """`spare_rows`: rows of a network's batch beyond the last candidate, whose answers are not read.
+
+        Raises UnavailableError where the GPU has too little memory.
         """
         self.room = room
         self._device = device
@@ -67,14 +68,14 @@ class CascadeMemory:
         self.work = self._work(pnet, rows, crop_floats)
 
     def address(self, name: str) -> int:
-        """Of an array of Work."""
+        """The address of an array of Work."""
         return int(self.work[name])
 
     def free(self) -> None:
         for address in self._addresses:
             self._device.free(address)
         self._addresses.clear()
-        self.room = Capacity(0, 0, 0, 0, 0, 0)  # so that nothing fits in what is gone
+        self.room = Capacity(0, 0, 0, 0, 0, 0)  # no plan fits any more
 
     def _new(self, n_bytes: int) -> int:
         try:
@@ -125,14 +126,14 @@ class CascadeMemory:
 
 
 class BatchDescription:
-    """Where the structs of a batch lie in the one block that travels with it."""
+    """Offsets of a batch's structs in the one block that is copied up with it."""
 
     def __init__(self, room: Capacity) -> None:
         sizes = {
             "batch": BATCH.itemsize,
             "pictures": PICTURE.itemsize * room.pictures,
             "levels": LEVEL.itemsize * room.levels,
-            "known": 16 * MOST_KNOWN * room.pictures,  # last: what isn't there needn't travel
+            "known": 16 * MOST_KNOWN * room.pictures,  # last, so that its unused end is not copied
         }
         self.offsets: dict[str, int] = {}
         self.n_bytes = 0
@@ -141,7 +142,7 @@ class BatchDescription:
             self.n_bytes += -(-size // 16) * 16
 
     def view(self, block: NDArray[np.uint8], name: str, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
-        """`count` structs of a block, in place."""
+        """A view of `count` structs of a block."""
         first = self.offsets[name]
         return block[first : first + dtype.itemsize * count].view(dtype)
 

@@ -1,7 +1,7 @@
 """NVRTC as a command, for machines without nvcc: `python -m jetstream.gpu.nvrtc LIBRARY OPTIONS -o CUBIN SOURCE`.
 
-Without words it lists the libraries, "12.9 /folder/libnvrtc.so.12" a line. A process of its own: a native call that
-hangs or crashes takes its process with it, and a library that is loaded already hides where another lies.
+Without arguments it lists the libraries, one a line, such as "12.9 /folder/libnvrtc.so.12". It runs as a process of its
+own: a native call may hang or crash, and a library that is loaded already hides where another lies.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ NAMES = ("libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2")
 
 
 def libraries() -> Iterator[tuple[str, str]]:
-    """Version and path of every NVRTC that can be loaded, one a version: the loader's own, CUDA toolkits', pip's."""
+    """(version, path) of every NVRTC that can be loaded, one a version: the loader's own, CUDA toolkits', pip's."""
     versions = set()
     for folder in ("", *(str(path) for path in sorted(TOOLKITS.glob("cuda*/lib64"), reverse=True)), *_wheels()):
         for name in NAMES:
@@ -28,13 +28,13 @@ def libraries() -> Iterator[tuple[str, str]]:
                     yield version, path
 
 
-def main(words: Sequence[str]) -> int:
-    """Takes what nvcc takes; 1, with the log on standard error, where the source doesn't compile."""
-    if not words:
+def main(arguments: Sequence[str]) -> int:
+    """Exit code: 1, with the compiler's log on standard error, where the source doesn't compile."""
+    if not arguments:
         for found in libraries():
             print(*found)
         return 0
-    path, *options, _, cubin, source = words
+    path, *options, _, cubin, source = arguments
     nvrtc = ctypes.CDLL(path)
     if not hasattr(nvrtc, "nvrtcGetCUBIN"):
         print("it makes no cubin; 11.1 and newer do", file=sys.stderr)

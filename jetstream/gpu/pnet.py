@@ -34,7 +34,7 @@ def weights(path: Path) -> NDArray[np.float32]:
 
 
 def _parts(*c: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """Layer by layer, channels of the answer last, so that a thread loads neighbouring ones at once.
+    """Layer by layer, output channels last, so that a thread loads neighbouring ones at once.
 
     The model pools before its first PReLU (`weights.mtcnn._pooled_prelu`), with a convolution of its own for channels
     whose slope is negative, and with the sign turned where the slope is over 1. Here both are undone.

@@ -1,4 +1,4 @@
-"""The block of bytes in which a batch's answers come down from the GPU: totals, then faces, then thumbnails.
+"""The block of bytes that holds a batch's answers, copied down from the GPU: totals, then faces, then thumbnails.
 
 Knows no GPU; kernels/cascade.cu writes it.
 """
@@ -15,15 +15,15 @@ TOTALS_BYTES = 16  # a picture
 
 
 class CascadeResult(NamedTuple):
-    """One picture's."""
+    """The answer to one picture."""
 
     faces: Detections
     thumbnail: NDArray[np.uint8]
-    clipped: int  # candidates over the budget, whose worst were left out
+    clipped: int  # candidates over BUDGET; those with the lowest scores were left out
 
 
 def thumbnails_at(pictures: int, face_rows: int) -> int:
-    """Where they begin, behind totals and as many faces as there can be."""
+    """Offset of the thumbnails in bytes, behind totals and as many faces as there can be."""
     return -(-(TOTALS_BYTES * pictures + 4 * FACE_FLOATS * face_rows) // 16) * 16
 
 
@@ -35,13 +35,13 @@ def totals_of(block: NDArray[np.uint8], pictures: int) -> NDArray[np.int32]:
 def results(
     block: NDArray[np.uint8], pictures: NDArray[Any], most_pictures: int, face_rows: int
 ) -> list[CascadeResult]:
-    """Of the batch's `pictures` (words.PICTURE, as planned), copied out of the block."""
+    """One result for each of the batch's `pictures` (structs.PICTURE, as planned), copied out of the block."""
     first = TOTALS_BYTES * most_pictures
     faces = block[first : first + 4 * FACE_FLOATS * face_rows].view(np.float32).reshape(-1, FACE_FLOATS)
     thumbnails = block[thumbnails_at(most_pictures, face_rows) :]
     totals = totals_of(block, len(pictures)).tolist()
     found = []
-    row = 0  # of O-Net: a picture's faces stand from its first one
+    row = 0  # of O-Net: a picture's faces begin at its first row
     for (count, _, asked, clipped), picture in zip(totals, pictures, strict=True):
         found.append(CascadeResult(_detections(faces[row : row + count]), _thumbnail(thumbnails, picture), clipped))
         row += asked

@@ -1,4 +1,4 @@
-"""The structs of kernels/common.cu for numpy, field by field, and a batch of picture sizes written in them.
+"""The structs of kernels/common.cu as numpy dtypes, field by field, and a batch's picture sizes in them.
 
 Knows no GPU: addresses are numbers.
 """
@@ -80,16 +80,16 @@ WORK = np.dtype(
 
 
 class SearchSettings(NamedTuple):
-    """Which faces P-Net looks for, as `vision.mtcnn.Mtcnn` means them."""
+    """Which faces P-Net searches for: the scales of `vision.detection.proposals.scales_of`."""
 
     largest_scale: float
     smallest_scale: float
     factor: float
-    tile_cells: int  # a side, of what one block of P-Net's kernel does
+    tile_cells: int  # side of the tile that one block of P-Net's kernel computes
 
 
 class PyramidPlan(NamedTuple):
-    """Pictures of some sizes as structs: what is where, but for the addresses and the known faces."""
+    """Pictures of given sizes as structs, all but addresses and known faces."""
 
     pictures: NDArray[Any]  # PICTURE; `pixels` and `thumbnail` hold offsets in their arenas
     levels: NDArray[Any]  # LEVEL
@@ -102,7 +102,7 @@ class PyramidPlan(NamedTuple):
 
 
 def plan(sizes: Sequence[tuple[int, int, bool]], search: SearchSettings) -> PyramidPlan:
-    """`sizes` are (rows, columns, whether to search) a picture."""
+    """The plan of a batch. `sizes` are (rows, columns, whether to search the whole picture), one a picture."""
     pictures = np.zeros(len(sizes), PICTURE)
     levels: list[NDArray[Any]] = []
     picture_bytes = halving_bytes = thumbnail_bytes = picture_tiles = level_tiles = cells = 0
@@ -147,7 +147,7 @@ def _levels(rows: int, columns: int, picture: int, search: SearchSettings) -> li
 
 
 def _cells(side_px: Any) -> int:
-    """Of P-Net's answer to a side of so many pixels: its pooling's last window may be half empty."""
+    """P-Net's output cells for a side in pixels; the last window of its pooling may be half empty."""
     return math.ceil((int(side_px) - 2) / 2) - 4
 
 

@@ -1,6 +1,6 @@
 """Which backend runs the networks, and why: the order of preference, and what each needs.
 
-Knows no engine and no model. On a machine without an NVIDIA driver the answer costs one failed `dlopen`.
+Knows no engine and no model. On a machine without an NVIDIA driver the choice costs one failed `dlopen`.
 """
 
 from collections.abc import Callable
@@ -17,10 +17,10 @@ ORDER: tuple[Backend, ...] = ("tensorrt", "onnxruntime", "cpu")
 
 
 class BackendChoice(NamedTuple):
-    """`order`: what to open a network with, best first; the later ones take over where the first can't."""
+    """The backends that work here, best first. Where one can't run a network, the next in `order` does."""
 
     order: tuple[Backend, ...]
-    missing: dict[Backend, str]  # why each of the others isn't there, as a clause
+    missing: dict[Backend, str]  # a clause for each of the others: why it can't run
     has_gpu: bool
 
     @property
@@ -29,14 +29,14 @@ class BackendChoice(NamedTuple):
 
     @property
     def why(self) -> str:
-        """What is missing for a better one, if there is a better one."""
+        """What is missing for a better backend, or "the best there is"."""
         before = ORDER[: ORDER.index(self.best)]
         better = [self.missing[backend] for backend in before if backend in self.missing]
         return "; ".join(dict.fromkeys(better)) if better else "the best there is"
 
 
 def choose(settings: GpuConfig) -> BackendChoice:
-    """What works here for `gpu.backend`. Raises UserError where one was asked for that doesn't."""
+    """The choice for `gpu.backend`. Raises UserError where the config names a backend that can't run here."""
     if settings.backend == "cpu":
         return BackendChoice(("cpu",), {}, has_gpu=False)
     missing: dict[Backend, str] = {}

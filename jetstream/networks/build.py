@@ -1,4 +1,4 @@
-"""The engines and kernels that a config needs, ahead of time: which backend it will be, what is built, what is missing.
+"""Chooses the backend of a config, and builds the engines and kernels that it needs ahead of time.
 
 Knows the files of `weights` and the backends of `runners`; opens no network itself.
 """
@@ -20,17 +20,17 @@ from jetstream.networks import backends
 from jetstream.networks.runner import NAMES, recipe_for, said
 from jetstream.runners import cuda_driver
 from jetstream.runners.base import UnavailableError
-from jetstream.runners.tensorrt import prepare as supply
+from jetstream.runners.tensorrt import prepare as engine_preparation
 from jetstream.runners.tensorrt.engine_cache import EngineRecipe
 from jetstream.runners.tensorrt.prepare import PreparedEngine, Progress
 
 COLUMNS = ("network", "precision", "sizes", "state", "s", "largest difference")
 
-log = logging.getLogger("jetstream")
+log = logging.getLogger(__name__)
 
 
 class KernelBuild(NamedTuple):
-    """The compiled kernels of `gpu`: how long it took, or why there are none."""
+    """The compiled kernels of `gpu`: how long compiling took, or the reason why there are none."""
 
     capability: str
     seconds: float = 0.0  # 0: they were there
@@ -38,7 +38,7 @@ class KernelBuild(NamedTuple):
 
 
 class BuildReport(NamedTuple):
-    """All that TensorRT's path needs."""
+    """The engines and kernels of a config."""
 
     folder: Path
     engines: list[PreparedEngine]
@@ -52,8 +52,8 @@ class BuildReport(NamedTuple):
 def prepare(config: Config, progress: Progress | None = None) -> Config:
     """The config to run: `gpu.backend` decided, the engines it needs built and tested, so that stages only load.
 
-    Says which backend and why, except on a machine without an NVIDIA GPU. Raises UserError where the backend asked for
-    isn't here.
+    Logs which backend and why, except on a machine without an NVIDIA GPU. Raises UserError where the backend that the
+    config names can't run here.
     """
     choice = backends.choose(config.gpu)
     if choice.best != "tensorrt":
@@ -62,7 +62,7 @@ def prepare(config: Config, progress: Progress | None = None) -> Config:
         return _with_gpu(config, backend=choice.best)
     following = choice.order[1]
     try:
-        built = _supply(config, progress)
+        built = _prepare_all(config, progress)
     except UnavailableError as reason:
         if config.gpu.backend == "tensorrt":
             raise UserError(f'gpu.backend: "tensorrt" can\'t run here: {reason}; set it to "auto"') from None
@@ -78,13 +78,13 @@ def prepare(config: Config, progress: Progress | None = None) -> Config:
 def build(config: Config, progress: Progress | None = None) -> BuildReport:
     """Build and test every engine that the config needs, and compile the kernels.
 
-    Raises ModelError where nothing can be built here, and why.
+    Raises ModelError, with the reason, where nothing can be built here.
     """
     try:
         choice = backends.choose(_with_gpu(config, backend="auto").gpu)
         if "tensorrt" in choice.missing:
             raise UnavailableError(choice.missing["tensorrt"])
-        built = _supply(config, progress)
+        built = _prepare_all(config, progress)
     except UnavailableError as reason:
         raise ModelError(f"no engines can be built here: {reason}; the networks run without them") from None
     _warn(built, choice.order[1])
@@ -92,7 +92,7 @@ def build(config: Config, progress: Progress | None = None) -> BuildReport:
 
 
 def rows(built: BuildReport) -> Iterator[tuple[str, ...]]:
-    """A line of `jetstream build`'s table for each engine and one for the kernels, under COLUMNS."""
+    """Rows of `jetstream build`'s table, in the order of COLUMNS: one for each engine and one for the kernels."""
     for one in built.engines:
         sizes = ", ".join(map(str, one.recipe.profiles))
         error = f"{one.error:.1e}" if one.path else ""
@@ -108,20 +108,20 @@ def _state(has_failed: bool, seconds: float) -> tuple[str, str]:
 
 
 def recipes(config: Config, tensorrt: str) -> tuple[EngineRecipe, ...]:
-    """What each network's engine is made of. Raises ModelError without models, UnavailableError without a GPU."""
+    """The recipe of each network's engine. Raises ModelError without models, UnavailableError without a GPU."""
     return tuple(recipe_for(path, config, tensorrt) for path in weights.paths(Path(config.models.dir)))
 
 
-def _supply(config: Config, progress: Progress | None) -> BuildReport:
+def _prepare_all(config: Config, progress: Progress | None) -> BuildReport:
     gpu = cuda_driver.gpu(config.gpu.device)
-    found = supply.probe()
+    found = engine_preparation.probe()
     if missing := found.tensorrt_missing or found.pycuda_missing:
         raise UnavailableError(missing)
     wanted = recipes(config, found.tensorrt)
-    folder, trouble = supply.writable(engines_dir(config))
+    folder, trouble = engine_preparation.writable(engines_dir(config))
     if trouble:
         folder = _without_writing(engines_dir(config), wanted, gpu.capability, folder, trouble)
-    supplied = supply.ensure(wanted, folder, device=config.gpu.device, progress=progress)
+    supplied = engine_preparation.ensure(wanted, folder, device=config.gpu.device, progress=progress)
     return BuildReport(folder, supplied, _kernels(folder, gpu.capability))
 
 
@@ -137,7 +137,7 @@ def _kernels(folder: Path, capability: str) -> KernelBuild:
 
 
 def _has_kernels(folder: Path, capability: str) -> bool:
-    """Also where none are made for such a GPU."""
+    """Whether no kernels are missing; also true where there are none for such a GPU."""
     try:
         return cubin_cache.is_there(folder, capability)
     except UnavailableError:
@@ -147,8 +147,10 @@ def _has_kernels(folder: Path, capability: str) -> bool:
 def _without_writing(
     folder: Path, wanted: Sequence[EngineRecipe], capability: str, temporary: Path, trouble: str
 ) -> Path:
-    """A folder that can't be written serves where it holds all engines and the kernels, else one in the temporary files
-    does, which gets what there is."""
+    """The folder to use where `folder` can't be written: itself if it holds all engines and the kernels.
+
+    Else `temporary`, with a copy of the engines if all are there.
+    """
     has_engines = all((folder / one.file).exists() for one in wanted)
     if has_engines and _has_kernels(folder, capability):
         return folder

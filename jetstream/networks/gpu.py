@@ -1,4 +1,4 @@
-"""A config to the device-resident path: the GPU with our kernels, the engines on it, and what asks both.
+"""Opens a config's device-resident path: the GPU with jetstream's kernels, the engines, detector and embedder.
 
 Builds and compiles nothing: `jetstream build`, `run` and `replay` do, ahead of time.
 """
@@ -10,7 +10,8 @@ from pathlib import Path
 from jetstream import weights
 from jetstream.config.schema import CameraConfig, Config, engines_dir
 from jetstream.gpu import cubin_cache, pnet
-from jetstream.gpu.cascade import Cascade, CascadeSettings, logit
+from jetstream.gpu.cascade import Cascade, logit
+from jetstream.gpu.cascade_graph import CascadeSettings
 from jetstream.gpu.detector import GpuDetector
 from jetstream.gpu.device import CudaDevice, Device
 from jetstream.gpu.embedder import GpuEmbedder
@@ -25,7 +26,7 @@ from jetstream.vision.detection.proposals import CELL_PX
 
 @contextmanager
 def open_device(config: Config) -> Iterator[CudaDevice]:
-    """The GPU of this config. Raises UnavailableError where it, PyCUDA or its kernels are missing."""
+    """The GPU of this config. Raises UnavailableError where the GPU, PyCUDA or the kernels are missing."""
     capability = cuda_driver.gpu(config.gpu.device).capability
     device = CudaDevice(config.gpu.device, cubin_cache.load(engines_dir(config), capability))
     try:
@@ -36,7 +37,7 @@ def open_device(config: Config) -> Iterator[CudaDevice]:
 
 @contextmanager
 def open_net(path: Path, config: Config, device: Device) -> Iterator[EngineNet]:
-    """A network's engine on the device. Raises UnavailableError, where it isn't built too, and ModelError."""
+    """A network's engine on the device. Raises UnavailableError, also where it isn't built, and ModelError."""
     engine = load_engine_of(path, config)
     with device.current():
         net = EngineNet(engine, device)
@@ -49,7 +50,7 @@ def open_net(path: Path, config: Config, device: Device) -> Iterator[EngineNet]:
 
 @contextmanager
 def open_gpu_detector(config: Config) -> Iterator[GpuDetector]:
-    """The cascade for `detect.batch` pictures of the largest camera. Raises UnavailableError: something is missing."""
+    """The cascade, with memory for `detect.batch` pictures of the largest cameras. Raises UnavailableError."""
     files = weights.paths(Path(config.models.dir))
     with ExitStack() as stack:
         device = stack.enter_context(open_device(config))
@@ -67,7 +68,7 @@ def open_gpu_detector(config: Config) -> Iterator[GpuDetector]:
 
 @contextmanager
 def open_gpu_embedder(config: Config) -> Iterator[GpuEmbedder]:
-    """The embedder that cuts its own chips. Raises UnavailableError where anything is missing, and ModelError."""
+    """The embedder that cuts its own chips. Raises UnavailableError, also where it isn't built, and ModelError."""
     with ExitStack() as stack:
         device = stack.enter_context(open_device(config))
         net = stack.enter_context(open_net(weights.paths(Path(config.models.dir)).embedder, config, device))
@@ -78,7 +79,7 @@ def open_gpu_embedder(config: Config) -> Iterator[GpuEmbedder]:
 
 
 def settings_of(config: Config, tile_cells: int) -> CascadeSettings:
-    """What the cascade looks for under this config."""
+    """The cascade's settings for this config."""
     detect = config.detect
     assert detect.thresholds is not None  # config.with_preset filled it
     smallest = CELL_PX / detect.max_face_px if detect.max_face_px else 0.0
@@ -88,7 +89,7 @@ def settings_of(config: Config, tile_cells: int) -> CascadeSettings:
 
 
 def _largest(config: Config) -> list[CameraConfig]:
-    """A batch holds one frame a camera at most."""
+    """The largest cameras, as many as a batch has pictures: it holds at most one frame of each camera."""
     by_size = sorted(config.cameras, key=lambda camera: camera.max_width * camera.max_height, reverse=True)
     return by_size[: config.detect.batch]
 

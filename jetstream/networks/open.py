@@ -144,7 +144,7 @@ def _file_sha256(path: Path) -> str:
 
 
 def _entered(stack: ExitStack, on_gpu: AbstractContextManager[T], otherwise: str) -> T | None:
-    """What runs on the GPU, or None after the warning `otherwise`; of engines not built open_runner tells."""
+    """What `on_gpu` opens, or None after the warning `otherwise`. `open_runner` logs that an engine isn't built."""
     try:
         return stack.enter_context(on_gpu)
     except NotBuiltError:

@@ -23,7 +23,7 @@ STEP = 4  # from one batch size to the next
 
 
 def profiles_of(network: str, config: Config) -> tuple[Profile, ...]:
-    """The sizes that `pnet`, `rnet`, `onet` or `embedder` meets under this config."""
+    """The input sizes of `pnet`, `rnet`, `onet` or `embedder` under this config."""
     if network == "pnet":
         return (_levels(config),)
     if network == "embedder":

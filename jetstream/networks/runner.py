@@ -1,4 +1,4 @@
-"""A network and a config to a runner: the best backend that works, and the next where it can't.
+"""Opens a network with the best backend that works for a config, or with the next where that one can't run it.
 
 Builds nothing: `jetstream build`, `run` and `replay` do, ahead of time, since it takes minutes.
 """
@@ -18,18 +18,18 @@ from jetstream.runners.tensorrt.runner import TensorRTRunner
 
 NAMES = {"tensorrt": "TensorRT", "onnxruntime": "ONNX Runtime's CUDA provider", "cpu": "ONNX Runtime on the CPU"}
 
-log = logging.getLogger("jetstream")
+log = logging.getLogger(__name__)
 
 
 class NotBuiltError(UnavailableError):
-    """No engine yet, which is nobody's fault."""
+    """No engine is built yet."""
 
 
 def open_runner(path: Path, config: Config, *, threads: int = 1) -> Runner:
     """The network in `path` (pnet.onnx, rnet.onnx, onet.onnx or embedder.onnx); `threads` are a CPU's.
 
-    With `gpu.backend` "auto" the log says once what was taken and why, but not on a machine without an NVIDIA GPU.
-    Raises ModelError where the file is missing or damaged, UserError where the backend asked for isn't here.
+    With `gpu.backend` "auto" the log says once which backend is used and why, but not on a machine without an NVIDIA
+    GPU. Raises ModelError where the file is missing or damaged, UserError where the config's backend can't run here.
     """
     from jetstream.runners.onnxrt import OnnxRunner  # who only asks for a backend doesn't pay for ONNX Runtime
 
@@ -63,7 +63,7 @@ def open_tensorrt(path: Path, config: Config, *, threads: int = 1) -> TensorRTRu
 
 
 def load_engine_of(path: Path, config: Config) -> Engine:
-    """The network's engine as it lies in its file; a damaged one is set aside. Raises as `open_tensorrt`."""
+    """The network's engine from its file; a damaged file is set aside. Raises as `open_tensorrt`."""
     folder = engines_dir(config)
     if not any(folder.glob(f"{path.stem}-*{engine_cache.SUFFIX}")):  # spares the import of TensorRT
         raise NotBuiltError(f"no engines for TensorRT in {folder} yet (`jetstream build` makes them)")
@@ -81,7 +81,7 @@ def load_engine_of(path: Path, config: Config) -> Engine:
 
 
 def recipe_for(path: Path, config: Config, tensorrt: str) -> EngineRecipe:
-    """What this config's engine of the network is made of. Raises ModelError, and UnavailableError without a GPU."""
+    """The recipe of this config's engine of the network. Raises ModelError, and UnavailableError without a GPU."""
     return engine_cache.recipe(
         path,
         tensorrt=tensorrt,
@@ -92,11 +92,11 @@ def recipe_for(path: Path, config: Config, tensorrt: str) -> EngineRecipe:
 
 
 def said(choice: backends.BackendChoice, backend: backends.Backend) -> str:
-    """The log's one line."""
+    """The log line about `backend`."""
     return f"gpu.backend auto: {NAMES[backend]} ({choice.why if backend == choice.best else 'the best that works'})"
 
 
 @functools.cache
 def _say(level: int, line: str) -> None:
-    """Once a process: four networks meet the same reason."""
+    """Log a line once a process: four networks have the same reason."""
     log.log(level, "%s", line)

@@ -1,4 +1,4 @@
-"""Networks behind one contract: `base.Runner`, one module a backend.
+"""Inference backends behind one contract, `base.Runner`.
 
 Knows no picture, no stage and no process.
 """

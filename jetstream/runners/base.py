@@ -1,4 +1,4 @@
-"""What a network looks like to the rest of the program: named arrays in, named arrays out, checked once at open.
+"""The contract of a loaded network: named arrays in, named arrays out, checked once when it is opened.
 
 Knows no backend, no file format and no picture.
 """
@@ -18,7 +18,7 @@ _REMEDY = "run `jetstream models` to rebuild it"
 
 
 class UnavailableError(Exception):
-    """A backend that can't run here, or not this network; the text is a clause that says why."""
+    """The backend can't run on this machine, or can't run this network; the message is a clause that says why."""
 
 
 class TensorSpec(NamedTuple):
@@ -43,7 +43,7 @@ class Runner(Protocol):
     def outputs(self) -> tuple[TensorSpec, ...]: ...
 
     def infer(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
-        """Every output by name; the arrays are the caller's and no later call writes to them.
+        """Every output by name; no later call writes to these arrays.
 
         Raises ValueError where feeds are not the inputs (name, dtype, shape; every size 1 or more) or the runner is
         closed.

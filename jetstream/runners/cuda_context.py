@@ -1,7 +1,7 @@
-"""The one CUDA context of a process: made by hand, shared by its runners, released after the last of them.
+"""The one CUDA context of a process, shared by its runners and released after the last of them.
 
-It is the device's primary context, which ONNX Runtime and the CUDA runtime inside TensorRT use too: a second context
-would take memory again and turns with the first. `pycuda.autoinit` is not used; it makes one of its own at import.
+It is the device's primary context, which ONNX Runtime and the CUDA runtime inside TensorRT use too. A second context
+would take more memory and share the GPU in time slices. `pycuda.autoinit` is not used: it makes a second one at import.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ _open: dict[int, "CudaContext"] = {}
 
 
 class CudaContext:
-    """A device's primary context. Get one from `use`; whoever got it calls `close` once."""
+    """A device's primary context. `use` returns it; each caller of `use` calls `close` once."""
 
     def __init__(self, device: int) -> None:
         cuda = driver()

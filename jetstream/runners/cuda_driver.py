@@ -1,4 +1,4 @@
-"""Which NVIDIA GPUs the driver sees, asked of the driver itself, so that a machine without one pays nothing.
+"""The NVIDIA GPUs that the driver reports, by ctypes, which costs nothing on a machine without one.
 
 Knows no backend, makes no context and imports no package.
 """
@@ -15,7 +15,7 @@ _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
 
 
 class GpuInfo(NamedTuple):
-    """One GPU; its place in `gpus` is its `gpu.device`."""
+    """One GPU; its index in `gpus` is its `gpu.device`."""
 
     name: str
     capability: str  # "9.0"
@@ -26,7 +26,7 @@ class GpuInfo(NamedTuple):
 
 
 def gpu(device: int) -> GpuInfo:
-    """The GPU with this number. Raises UnavailableError, saying what is missing."""
+    """The GPU with this index. Raises UnavailableError, which says what is missing."""
     found = gpus()
     if device >= len(found):
         raise UnavailableError(f"this machine has {len(found)} GPUs, so there is no gpu.device {device}")

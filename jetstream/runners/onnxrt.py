@@ -1,4 +1,4 @@
-"""ONNX Runtime: on the CPU, the backend that works everywhere, or on an NVIDIA GPU by its CUDA provider.
+"""ONNX Runtime: on the CPU, which works everywhere, or on an NVIDIA GPU through its CUDA provider.
 
 Knows no picture and no stage.
 """
@@ -81,7 +81,7 @@ def _options(threads: int) -> ort.SessionOptions:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    # Workers that spin between calls take the cores of the other stages: two threads were slower than one.
+    # Threads that spin between calls take CPU time from the other stages: two threads were slower than one.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors only: they come back as exceptions
     return options
@@ -92,7 +92,7 @@ def version() -> str:
 
 
 def providers() -> tuple[str, ...]:
-    """What this build of ONNX Runtime has; whether a GPU's one runs, only opening a network tells."""
+    """Execution providers of this build of ONNX Runtime. Whether the CUDA one works is known when a network opens."""
     return tuple(ort.get_available_providers())
 
 
@@ -103,7 +103,7 @@ def _open(path: Path, options: ort.SessionOptions, device: int | None) -> ort.In
         raise UnavailableError("this onnxruntime has no CUDA provider (onnxruntime-gpu has)")
     try:
         session = ort.InferenceSession(str(path), options, providers=_wanted(device))
-        if device is not None and CUDA not in session.get_providers():  # it went to the CPU in silence
+        if device is not None and CUDA not in session.get_providers():  # it fell back to the CPU without an error
             raise UnavailableError("onnxruntime's CUDA provider can't be loaded (its CUDA or cuDNN is missing)")
         return session
     except _LOAD_ERRORS as error:

@@ -9,7 +9,8 @@ import pytest
 from jetstream.config.schema import CameraConfig, Config, DetectConfig
 from jetstream.errors import ModelError
 from jetstream.gpu import cubin_cache, pnet
-from jetstream.gpu.cascade import PNET_SHARED_FLOATS, Cascade
+from jetstream.gpu.cascade import Cascade
+from jetstream.gpu.cascade_graph import PNET_SHARED_FLOATS
 from jetstream.gpu.detector import GpuDetector
 from jetstream.gpu.structs import BUDGET
 from jetstream.networks.gpu import settings_of

@@ -338,7 +338,7 @@ def test_embedder_without_kernels_cuts_on_the_cpu_and_says_why(models_dir, tmp_p
         assert isinstance(embedder, CpuEmbedder)
         assert not embedder.reads_in_place
 
-    assert "recognize: chips aren't cut on the GPU (no kernels for this GPU); the CPU does" in caplog.text
+    assert "recognize: chips are cut on the CPU, not on the GPU (no kernels for this GPU)" in caplog.text
 
 
 def on_the_gpu(models_dir: Path, engines: Path, precision: str) -> Config:

@@ -1,5 +1,5 @@
-// The walk of the candidates, from P-Net's cells to faces: sorted, suppressed, moved, and handed to the next network.
-// vision/mtcnn.py and vision/proposals.py define each step.
+// The candidates from P-Net's cells to faces: sorted, suppressed, moved, and given to the next network.
+// vision/detection/mtcnn.py and vision/detection/proposals.py define each step.
 
 #define WITHIN_REACH 256  // keys that a block compares at once
 
@@ -20,6 +20,21 @@ __device__ int rank_of(u64 mine, int count, Key key, int* passed) {
     }
     __syncthreads();
     return better;
+}
+
+// What `mask` left of a list of boxes, each moved by its offsets and made square, goes to the list `boxes` with its
+// `counts`. `shorter` is that of `moved`. Grid: (pictures).
+template <bool ON_WHOLE_PIXELS>
+__device__ void keep_moved(const Work& work, const List& list, float4* boxes, int* counts, float shorter) {
+    int p = blockIdx.x, count = list.counts[p];
+    int kept = resolve(count, work.masks, work.places);
+    if (threadIdx.x == 0) counts[p] = kept;
+    for (int i = threadIdx.x; i < count; i += blockDim.x) {
+        int at = p * BUDGET + i, place = work.places[at];
+        if (place < 0) continue;
+        float4 b = squared(moved(list.boxes[at], list.offsets[at], shorter));
+        boxes[p * BUDGET + place] = ON_WHOLE_PIXELS ? on_whole_pixels(b) : b;
+    }
 }
 
 // The survivors of all levels, best first. Grid: (pictures, any).
@@ -53,26 +68,17 @@ extern "C" __global__ void mask_levels(Work work) {
     if (blockIdx.x < work.batch->pictures) mask(work.levels_list, work.masks, 0.7f, false);
 }
 
-// Who is kept across levels moves to where P-Net says, squared.
+// Boxes kept across levels move by P-Net's offsets, which count from the first pixel to the last.
 extern "C" __global__ void keep_levels(Work work) {
-    int p = blockIdx.x;
-    if (p >= work.batch->pictures) return;
-    int count = work.levels_list.counts[p];
-    int kept = resolve(count, work.masks, work.places);
-    if (threadIdx.x == 0) work.proposals.counts[p] = kept;
-    for (int i = threadIdx.x; i < count; i += blockDim.x) {
-        int at = p * BUDGET + i, place = work.places[at];
-        if (place >= 0)
-            work.proposals.boxes[p * BUDGET + place] =
-                squared(moved(work.levels_list.boxes[at], work.levels_list.offsets[at], 1.0f));
-    }
+    if (blockIdx.x < work.batch->pictures)
+        keep_moved<false>(work, work.levels_list, work.proposals.boxes, work.proposals.counts, 1.0f);
 }
 
 extern "C" __global__ void mask_proposals(Work work) {
     if (blockIdx.x < work.batch->pictures) mask(work.proposals, work.masks, work.batch->proposals_iou, false);
 }
 
-// Who is kept again goes to R-Net, and with them the squares of where faces were last.
+// Boxes kept a second time go to R-Net, followed by the squares of where faces were last.
 extern "C" __global__ void keep_proposals(Work work) {
     int p = blockIdx.x;
     if (p >= work.batch->pictures) return;
@@ -94,7 +100,7 @@ extern "C" __global__ void keep_proposals(Work work) {
         to[room + i] = on_whole_pixels(squared(work.known[picture.first_known + i]));
 }
 
-// What R-Net or O-Net let pass, surest first: `boxes` are what they were asked. Grid: (pictures, any).
+// The boxes that R-Net or O-Net let pass, highest logit first: `boxes` were its inputs. Grid: (pictures, any).
 __device__ void order(const Work& work, const List& list, const float4* boxes, const int* counts, const float* logits,
                       const float4* offsets, float min_logit, bool moves) {
     int p = blockIdx.x, count = counts[p], first = first_row(counts, p);
@@ -125,19 +131,10 @@ extern "C" __global__ void mask_rnet(Work work) {
     if (blockIdx.x < work.batch->pictures) mask(work.rnet_list, work.masks, 0.7f, false);
 }
 
-// Who is kept after R-Net moves to where it says, squared, and goes to O-Net.
+// Boxes kept after R-Net move by its offsets and go to O-Net.
 extern "C" __global__ void keep_rnet(Work work) {
-    int p = blockIdx.x;
-    if (p >= work.batch->pictures) return;
-    int count = work.rnet_list.counts[p];
-    int kept = resolve(count, work.masks, work.places);
-    if (threadIdx.x == 0) work.onet_counts[p] = kept;
-    for (int i = threadIdx.x; i < count; i += blockDim.x) {
-        int at = p * BUDGET + i, place = work.places[at];
-        if (place >= 0)
-            work.onet_boxes[p * BUDGET + place] =
-                on_whole_pixels(squared(moved(work.rnet_list.boxes[at], work.rnet_list.offsets[at], 0.0f)));
-    }
+    if (blockIdx.x < work.batch->pictures)
+        keep_moved<true>(work, work.rnet_list, work.onet_boxes, work.onet_counts, 0.0f);
 }
 
 extern "C" __global__ void order_onet(Work work) {
@@ -150,7 +147,7 @@ extern "C" __global__ void mask_onet(Work work) {
     if (blockIdx.x < work.batch->pictures) mask(work.onet_list, work.masks, 0.7f, true);
 }
 
-// Who is kept after O-Net is a face.
+// Boxes kept after O-Net are faces.
 extern "C" __global__ void keep_onet(Work work) {
     int p = blockIdx.x;
     if (p >= work.batch->pictures) return;

@@ -1,6 +1,6 @@
-// Faces upright, and as the embedder's input. vision/align.py defines the chips; the bits are those of cv2 5.0.
+// Faces upright, and as the embedder's input. vision/recognition/align.py defines the chips; the bits are those of cv2 5.0.
 //
-// The structs are mirrored by gpu/faces.py and gpu/embedder.py.
+// The structs are mirrored by gpu/face_crops.py and gpu/embedder.py.
 
 #define CHIP_PX 150
 #define CHIP_PIXELS (CHIP_PX * CHIP_PX)

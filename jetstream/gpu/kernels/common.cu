@@ -1,8 +1,8 @@
-// What all kernels share: the words of a batch, its memory, and arithmetic that rounds as numpy and OpenCV do.
+// What all kernels share: the structs of a batch, its memory, and arithmetic that rounds as numpy and OpenCV do.
 //
-// Knows no host. The structs are mirrored, field by field, by gpu/words.py. All files are one translation unit, in the order of gpu/compiling.py;
-// they include nothing, so that NVRTC takes them. Every answer is a function of the input alone: lists that threads fill in
-// any order are sorted before anything depends on their order.
+// Knows no host. gpu/structs.py mirrors the structs field by field. All files are one translation unit, in the order of
+// gpu/cubin_cache.py. They include nothing, so that NVRTC takes them. Every answer is a function of the input alone:
+// lists that threads fill in any order are sorted before anything depends on their order.
 
 typedef unsigned char u8;
 typedef unsigned int u32;
@@ -136,14 +136,14 @@ __device__ float4 squared(float4 b) {
     return box(left, top, __fadd_rn(left, longer), __fadd_rn(top, longer));
 }
 
-// Each edge moved by its offset times the side's length, less `shorter`.
+// Each edge moved by its offset times the side's length minus `shorter`.
 __device__ float4 moved(float4 b, float4 by, float shorter) {
     float width = __fsub_rn(__fsub_rn(b.z, b.x), shorter), height = __fsub_rn(__fsub_rn(b.w, b.y), shorter);
     return box(__fadd_rn(b.x, __fmul_rn(by.x, width)), __fadd_rn(b.y, __fmul_rn(by.y, height)),
                __fadd_rn(b.z, __fmul_rn(by.z, width)), __fadd_rn(b.w, __fmul_rn(by.w, height)));
 }
 
-// vision.mtcnn._on_whole_pixels
+// vision.detection.mtcnn._on_whole_pixels
 __device__ float4 on_whole_pixels(float4 b) {
     return box(__fsub_rn(truncf(__fadd_rn(b.x, 1.0f)), 1.0f), __fsub_rn(truncf(__fadd_rn(b.y, 1.0f)), 1.0f),
                truncf(b.z), truncf(b.w));

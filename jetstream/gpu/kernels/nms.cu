@@ -1,13 +1,13 @@
-// Non-maximum suppression, greedy as on the CPU, without its one-by-one walk.
+// Greedy non-maximum suppression as on the CPU, in parallel.
 //
-// A box is kept exactly when no better box that it overlaps is kept. So all boxes are asked at once, again and again:
-// one with a kept better rival falls, one whose better rivals all fell is kept. The answer is that of the walk, after
-// as many rounds as the longest chain of rivals, mostly under ten.
+// A box is kept exactly when no better box that it overlaps (a rival) is kept. So all boxes are decided in rounds: one
+// with a kept rival is dropped, one whose rivals are all dropped is kept. The result is that of the sequential
+// algorithm, after as many rounds as the longest chain of rivals, mostly under ten.
 
 #define CLOSE 2  // cells away that a box of the same level can overlap by more than half
 #define AROUND (2 * CLOSE + 1)
 #define NEAR 4096  // cells of a level whose states fit into shared memory
-#define MINE 16    // words of a row of rivals that a thread keeps at hand
+#define MINE 16    // words of a row of rivals that a thread keeps in registers
 
 // One edge of a cell's box in picture pixels; `first` and `last` pixel count from 1 in the published code.
 __device__ double first_px(int cell, double scale) {
@@ -58,7 +58,7 @@ extern "C" __global__ void within_levels(Work work) {
             __syncthreads();
             bool open_one = false;
             for (int start = 0; start < count; start += 32 * blockDim.x) {
-                // what each thread judges by what all knew before, then what it says
+                // each thread decides from the states before this round, then writes its own
                 u32 keeps = 0, falls = 0;
                 int end = min(start + 32 * (int)blockDim.x, count);
                 for (int i = start + threadIdx.x, turn = 0; i < end; i += blockDim.x, turn++) {
@@ -106,7 +106,7 @@ __device__ void mask(const List& list, u32* masks, float share, bool smaller) {
     u8* rows = (u8*)(masks + (size_t)blockIdx.x * BUDGET * WORDS);
     for (int at = blockIdx.y * blockDim.x + threadIdx.x; at < count * eighths; at += gridDim.y * blockDim.x) {
         int i = at / eighths, eighth = at % eighths;
-        if (eighth / 4 * 32 >= i) continue;  // a word that nobody reads
+        if (eighth / 4 * 32 >= i) continue;  // a word that is never read
         float4 mine = boxes[i];
         double my_px = area(mine);
         u32 bits = 0;
@@ -124,7 +124,8 @@ __device__ void mask(const List& list, u32* masks, float share, bool smaller) {
     }
 }
 
-// Who is kept: places[i] is the place of box i among them, or -1. Returns how many. One block of 32 * MINE threads a picture.
+// The boxes kept: places[i] is the place of box i among them, or -1. Returns how many. One block of 32 * MINE threads a
+// picture.
 __device__ int resolve(int count, const u32* masks, int* places) {
     __shared__ u32 kept[WORDS], open[WORDS];
     __shared__ int before[WORDS + 1], undecided;
@@ -141,7 +142,7 @@ __device__ int resolve(int count, const u32* masks, int* places) {
     for (int word = 0; word < MINE; word++)
         mine[word] = threadIdx.x < count && word * 32 < threadIdx.x ? masks[(size_t)threadIdx.x * WORDS + word] : 0;
     do {
-        // each thread judges its boxes by what all knew before this round
+        // each thread decides its boxes from the states before this round
         u32 keeps = 0, falls = 0;
         for (int i = threadIdx.x, turn = 0; i < count; i += blockDim.x, turn++) {
             if (!(open[i / 32] >> i % 32 & 1)) continue;

@@ -1,4 +1,5 @@
-// Pictures at every size: halvings, thumbnails, samples of levels and crops. vision/pyramid.py defines them; the bits are the same.
+// Pictures at every size: halvings, thumbnails, samples of levels and crops. vision/detection/pyramid.py defines them;
+// the bits are the same.
 
 #define TILE_PX 32
 

@@ -175,7 +175,7 @@ __device__ void last_layers(const float* weights, const float* second, float* pa
     }
 }
 
-// Notes what P-Net says of one cell.
+// Stores P-Net's output for one cell.
 __device__ void note(const Work& work, int index, const Level& level, int row, int column, const float* heads) {
     int cell = row * level.cell_columns + column, entry = -1;
     if (heads[0] >= work.batch->min_logit[0]) {

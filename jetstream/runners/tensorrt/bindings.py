@@ -17,7 +17,7 @@ ERROR, WARNING = 1, 2  # severities; 0 is an internal error
 
 
 def is_installed() -> bool:
-    """Whether there is one to import; whether it works only `load` finds out."""
+    """Whether there is a module to import; `load` finds out whether it works."""
     return any(importlib.util.find_spec(name) for name in MODULES)
 
 
@@ -29,7 +29,7 @@ def load() -> Any:
         if importlib.util.find_spec(name) is None:
             continue
         before = sys.getdlopenflags()
-        # its plugin library asks for every symbol of cuDNN and cuBLAS, which nothing here calls
+        # its plugin library links every symbol of cuDNN and cuBLAS, which jetstream doesn't call
         sys.setdlopenflags(os.RTLD_LAZY)
         try:
             return importlib.import_module(name)
@@ -47,7 +47,7 @@ def version() -> str:
 
 
 def logger() -> Any:
-    """A logger for TensorRT that keeps what went wrong, its `reason`, and prints nothing."""
+    """A logger for TensorRT that prints nothing and keeps the first error, or else the last warning, as `reason`."""
     base = load().ILogger
 
     class TensorRTLog(base):  # type: ignore[misc, valid-type]

@@ -1,8 +1,8 @@
-"""A process that builds and tests engines, since TensorRT may hang or crash.
+"""A process that builds and tests engines, because TensorRT may hang or crash.
 
-Started as `python -m jetstream.runners.tensorrt.build_process`. Knows its jobs from standard input, one
-JSON list, and answers on standard output, one JSON line an event; `prepare` starts it, listens, and ends it when it
-stays silent. With `probe` as argument it says instead which TensorRT and PyCUDA can be imported.
+Started by `prepare` as `python -m jetstream.runners.tensorrt.build_process`. Reads its jobs, one JSON list, from
+standard input and writes events to standard output, one JSON line each; `prepare` kills it when it is silent for too
+long. With the argument `probe` it prints instead which TensorRT and PyCUDA can be imported.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from jetstream.runners.tensorrt.build_protocol import TOLERANCE, BindingsProbe, 
 from jetstream.runners.tensorrt.engine_cache import EngineRecipe
 from jetstream.runners.tensorrt.runner import TensorRTRunner
 
-BLOCK_PX = 8  # of the test's pictures: noise alone is nothing that a network answers to
+BLOCK_PX = 8  # side of the test pictures' blocks: a network hardly responds to noise alone
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def probe() -> BindingsProbe:
-    """Imports both: a version or a reason for each."""
+    """Import both; a version or a reason for each."""
     found = {}
     try:
         found["tensorrt"] = bindings.version()
@@ -65,7 +65,7 @@ def probe() -> BindingsProbe:
 
 
 def self_test(path: Path, recipe: EngineRecipe, device: int, reference: OnnxRunner) -> float:
-    """The largest difference, as TOLERANCE counts it. Raises UnavailableError: it is too large, or nothing runs."""
+    """The largest difference, in TOLERANCE's unit. Raises UnavailableError: too large, or the engine can't run."""
     with TensorRTRunner(engine_cache.read(path, recipe), device=device, outside=_nothing_outside) as runner:
         differences: dict[str, float] = {}
         largest: dict[str, float] = {}
@@ -85,7 +85,7 @@ def self_test(path: Path, recipe: EngineRecipe, device: int, reference: OnnxRunn
 
 
 def pictures(recipe: EngineRecipe) -> Iterator[NDArray[np.float32]]:
-    """The same for every engine of these sizes: blocks of grey with noise, 0..255."""
+    """Test pictures of each size, the same in every run: blocks of grey with noise, 0..255."""
     random = np.random.default_rng(20)
     sizes = {size: None for profile in recipe.profiles for size in profile}
     for count, planes, rows, columns in sizes:
@@ -140,7 +140,7 @@ def _nothing_outside() -> OnnxRunner:
 
 
 def _private_output() -> int:
-    """A descriptor for events alone: what libraries print goes to standard error."""
+    """A descriptor for events alone; standard output of libraries is redirected to standard error."""
     answers = os.dup(1)
     os.dup2(2, 1)
     return answers

@@ -1,6 +1,6 @@
-"""What `supply` and the process that it starts say to each other, as JSON.
+"""The JSON messages between `prepare` and the build process that it starts.
 
-Knows no TensorRT, so that `supply` need not import any.
+Knows no TensorRT, so that `prepare` does not import it.
 """
 
 from typing import Literal
@@ -27,14 +27,14 @@ class BuildEvent(msgspec.Struct, frozen=True):
     job: int
     state: Literal["building", "testing", "done", "failed"]
     text: str = ""  # of "failed": a clause; of "testing": the file under test
-    failed_at: str = ""  # what it was at: "building" or "testing"
+    failed_at: str = ""  # the state it failed in: "building" or "testing"
     is_model: bool = False  # of "failed": the network's file is at fault, and `text` a sentence
     seconds: float = 0.0  # that the build took
-    error: float = 0.0  # of "done": as TOLERANCE counts it
+    error: float = 0.0  # of "done": largest difference, in TOLERANCE's unit
 
 
 class BindingsProbe(msgspec.Struct, frozen=True):
-    """What can be imported here: a version, or why not."""
+    """Which of the bindings can be imported: a version, or the reason why not."""
 
     tensorrt: str = ""
     tensorrt_missing: str = ""

@@ -1,6 +1,6 @@
 """An ONNX network to the bytes of a TensorRT engine, with any TensorRT from 8.5 on.
 
-Knows no cache and no GPU memory. Runs in `workshop`'s process: TensorRT may hang or crash here.
+Knows no cache and no GPU memory. Runs in `build_process`, because TensorRT may hang or crash.
 """
 
 import ctypes
@@ -13,8 +13,8 @@ from jetstream.runners.base import UnavailableError
 from jetstream.runners.tensorrt import bindings
 from jetstream.runners.tensorrt.engine_cache import Precision, Profile
 
-WORKSPACE_BYTES = 512 * 2**20  # most that a kernel may borrow: the networks are small, a Jetson's memory is too
-# a stand-in that only satisfies the linker has no such function
+WORKSPACE_BYTES = 512 * 2**20  # scratch memory of a kernel at most: a Jetson has little, and the networks need little
+# a stub library that only satisfies the linker has no such function
 _OWN_VERSION = {"libcudnn.so.8": "cudnnGetVersion", "libcublas.so.11": "cublasGetVersion_v2"}
 
 
@@ -48,7 +48,7 @@ def is_strongly_typed(tensorrt: Any) -> bool:
 def _made(make: Any, log: Any) -> Any:
     try:
         return make()
-    except TypeError:  # pybind11's words for a null pointer
+    except TypeError:  # raised by pybind11 for a null pointer
         raise UnavailableError(f"TensorRT can't begin ({log.reason})") from None
 
 
@@ -67,7 +67,7 @@ def _parse(builder: Any, tensorrt: Any, log: Any, onnx: Path, precision: Precisi
 
 
 def _creation_flags(tensorrt: Any) -> int:
-    """8.x must be told that the batch is a dimension; later ones know no other, and 11 drops the flag."""
+    """TensorRT 8 needs EXPLICIT_BATCH; later versions have no other mode, and 11 has no such flag."""
     flags = tensorrt.NetworkDefinitionCreationFlag
     wanted = ["EXPLICIT_BATCH"] if _major(tensorrt) < 10 and hasattr(flags, "EXPLICIT_BATCH") else []
     if is_strongly_typed(tensorrt) and hasattr(flags, "STRONGLY_TYPED"):
@@ -88,7 +88,7 @@ def _configure(builder: Any, tensorrt: Any, precision: Precision) -> Any:
     if precision == "fp32":
         config.clear_flag(tensorrt.BuilderFlag.TF32)  # on by default, and no better than fp16
     if _major(tensorrt) < 10 and not _has_cuda_libraries():
-        config.set_tactic_sources(0)  # else it asks cuDNN and cuBLAS for kernels, and crashes on a stand-in
+        config.set_tactic_sources(0)  # else it takes kernels from cuDNN and cuBLAS, and crashes on stub libraries
     return config
 
 
@@ -111,12 +111,12 @@ def _keep_timing_cache(config: Any, tensorrt: Any, path: Path | None) -> None:
     if path is None or _has_no_timings(tensorrt):
         return
     kept = config.create_timing_cache(bytes(config.get_timing_cache().serialize()))
-    kept.combine(_timings(config, path), False)  # a build beside this one may have written meanwhile
+    kept.combine(_timings(config, path), False)  # another build may have written meanwhile
     files.replace(path, bytes(kept.serialize()))
 
 
 def _timings(config: Any, path: Path) -> Any:
-    """What the file holds; one of another version or GPU, or a damaged one, is read as an empty one."""
+    """The timing cache in the file; empty where it is damaged or of another version or GPU."""
     try:
         timings = path.read_bytes()
     except OSError:
@@ -125,4 +125,4 @@ def _timings(config: Any, path: Path) -> Any:
 
 
 def _has_no_timings(tensorrt: Any) -> bool:
-    return str(tensorrt.__name__) != "tensorrt"  # RTX chooses kernels without a clock
+    return str(tensorrt.__name__) != "tensorrt"  # RTX does not time kernels

@@ -1,8 +1,8 @@
-"""The cache of built engines: what a file is called, what is in it, and what becomes of a bad one.
+"""The cache of built engines: the name and content of their files, and what happens to a bad one.
 
-Knows no TensorRT: an engine is bytes. A file's name says everything that made it (network, its content, TensorRT, GPU,
-precision, sizes), so a changed one is a new file, and a stale one is never loaded. It is `sealed`, and its seal also
-tells the network's inputs and outputs.
+Knows no TensorRT: an engine is bytes. A file's name has a hash of everything that made it (network, its content,
+TensorRT, GPU, precision, sizes), so a change makes a new file and a stale one is never loaded. It is a `sealed_file`
+whose header also holds the network's inputs and outputs.
 """
 
 import contextlib
@@ -49,7 +49,7 @@ def fixed(*shape: int) -> Profile:
 
 
 class EngineRecipe(msgspec.Struct, frozen=True):
-    """Everything that makes an engine what it is."""
+    """Everything that an engine depends on."""
 
     network: str
     onnx: str  # path; moving a model makes no other engine, so it is not part of `key`
@@ -61,7 +61,7 @@ class EngineRecipe(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        """sha256 of all that counts, 16 hexadecimal digits of it."""
+        """The first 16 hexadecimal digits of the sha256 of all fields but `network` and `onnx`."""
         parts = (MAGIC.decode(), self.onnx_sha256, self.tensorrt, self.gpu, self.precision, self.profiles)
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
 
@@ -83,7 +83,7 @@ class EngineTensor(msgspec.Struct, frozen=True):
 
 
 class EngineHeader(sealed_file.Seal, frozen=True, kw_only=True):
-    """Whose engine this is, and what it takes and gives."""
+    """What the engine was made of, and its inputs and outputs."""
 
     made_by: EngineRecipe
     inputs: tuple[EngineTensor, ...]
@@ -91,9 +91,9 @@ class EngineHeader(sealed_file.Seal, frozen=True, kw_only=True):
 
 
 class Engine(NamedTuple):
-    """What TensorRT loads, and the inputs and outputs of the network that it was built from.
+    """The bytes that TensorRT loads, and the inputs and outputs of the network that they were built from.
 
-    The engine itself tells sizes that its profiles fix, "embedding (2, 128)", where the network has any.
+    The loaded engine reports sizes that its profiles fix, "embedding (2, 128)", where the network takes any.
     """
 
     plan: bytes
@@ -111,7 +111,7 @@ class EngineFile(NamedTuple):
 
 
 def recipe(onnx: Path, *, tensorrt: str, gpu: str, precision: Precision, profiles: tuple[Profile, ...]) -> EngineRecipe:
-    """Raises ModelError where the model is missing."""
+    """The recipe for an ONNX file. Raises ModelError where the file is missing."""
     try:
         content = onnx.read_bytes()
     except OSError:
@@ -147,7 +147,7 @@ def read(path: Path, wanted: EngineRecipe) -> Engine:
 
 
 def set_aside(path: Path) -> Path | None:
-    """Rename a bad file to *.bad, for whoever wants to know why; one is kept. None where the folder is read-only."""
+    """Rename a bad file to *.bad, to examine it; one is kept a network. None where the folder is read-only."""
     bad = path.parent / f"{path.name.partition(SUFFIX)[0]}{SUFFIX}{BAD}"
     try:
         os.replace(path, bad)
@@ -157,12 +157,12 @@ def set_aside(path: Path) -> Path | None:
 
 
 def new_path(path: Path) -> Path:
-    """Where an engine lies until it passed its test."""
+    """The path of an engine until it has passed its test."""
     return path.with_name(f"{path.name}.{os.getpid()}{NEW}")
 
 
 def sweep(folder: Path) -> None:
-    """Remove what builds that were killed left behind."""
+    """Remove files that killed builds left, after a day."""
     with contextlib.suppress(OSError):
         for left in folder.glob(f"*{NEW}"):
             if time.time() - left.stat().st_mtime > OLD_S:

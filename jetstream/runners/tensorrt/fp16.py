@@ -11,7 +11,7 @@ LARGEST = float(np.finfo(np.float16).max)
 
 
 def convert(model: bytes) -> bytes:
-    """The same network in float16: weights rounded, a cast behind each input and before each output."""
+    """The same network in float16: weights rounded, a cast after each input and before each output."""
     network = onnx.load_from_string(model)
     graph = network.graph
     for weights in graph.initializer:

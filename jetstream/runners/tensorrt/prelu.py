@@ -1,7 +1,7 @@
 """A network's PReLUs, written as a x + (1 - a) relu(x) for ONNX Runtime, back to PReLU nodes for TensorRT.
 
-There each of the four nodes is a pass over memory, or at best one more kernel. Knows no backend; needs `onnx`, so no
-running stage imports it.
+In TensorRT each of the four nodes would be a pass over memory, or at best one more kernel. Knows no backend; needs
+`onnx`, so no running stage imports it.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 
 
 def fuse(model: bytes) -> bytes:
-    """The same network. One without such PReLUs, or what is no network at all, comes back as it is."""
+    """The same network. Bytes without such PReLUs, or that are no network, are returned as they are."""
     try:
         network = onnx.load_from_string(model)
     except DecodeError:
@@ -21,7 +21,7 @@ def fuse(model: bytes) -> bytes:
     graph = network.graph
     fused = dict(_fused(graph))
     nodes = [fused.get(node.output[0], node) for node in graph.node]
-    # from the end: who wants only what a PReLU replaces is wanted no more
+    # from the end, so that nodes whose only readers were replaced are dropped
     wanted = {one.name for one in graph.output}
     kept = []
     for node in reversed(nodes):

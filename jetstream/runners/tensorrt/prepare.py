@@ -1,6 +1,7 @@
-"""Engines that are there, whole and tested, before anybody opens them; what can't be had is said in one clause each.
+"""Builds and tests engines ahead of time; an engine that can't be had has a reason, one clause.
 
-Knows the cache (`engines`) and who builds (`workshop`, a child process with a time limit); imports no TensorRT itself.
+Knows the cache (`engine_cache`) and the child process that builds (`build_process`), which has a time limit; imports no
+TensorRT.
 """
 
 import contextlib
@@ -27,7 +28,7 @@ from jetstream.runners.tensorrt.engine_cache import EngineRecipe
 COMMAND = (sys.executable, "-m", "jetstream.runners.tensorrt.build_process")
 POLL_S = 0.5
 Progress = Callable[[str, float], None]
-HALF_BUILT_S = 40.0  # after so long half of a build's bar is full: how long it takes is not known before
+HALF_BUILT_S = 40.0  # after this time the progress bar of a build is half full: its duration is not known before
 
 
 class BuildLimits(NamedTuple):
@@ -39,7 +40,7 @@ class BuildLimits(NamedTuple):
 
 
 class PreparedEngine(NamedTuple):
-    """One engine: where it is, or why there is none."""
+    """One engine: its file, or the reason why there is none."""
 
     recipe: EngineRecipe
     path: Path | None
@@ -53,7 +54,7 @@ PATIENT = BuildLimits()
 
 
 def probe(limits: BuildLimits = PATIENT, command: Sequence[str] = COMMAND) -> BindingsProbe:
-    """Which TensorRT and PyCUDA can be imported here, found out by a process that may crash."""
+    """Which TensorRT and PyCUDA can be imported, tried in a child process because it may crash."""
     try:
         done = subprocess.run([*command, "probe"], capture_output=True, timeout=limits.probe_s, check=False)
         return msgspec.json.decode(done.stdout, type=BindingsProbe)
@@ -104,7 +105,7 @@ def writable(folder: Path) -> tuple[Path, str]:
 
 
 def _temporary() -> Path:
-    """Nobody else's: an engine is code."""
+    """A folder that no other user can write to: an engine is code."""
     folder = Path(tempfile.gettempdir()) / f"jetstream-engines-{os.getuid()}"
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
@@ -148,7 +149,7 @@ class _BuildWorker:
         self._progress, self._limits, self._command = progress, limits, command
 
     def work(self, jobs: Sequence[BuildJob]) -> dict[str, BuildEvent]:
-        """The last word on each job, by its path: "done" or "failed"."""
+        """The last event of each job, "done" or "failed", by the job's path."""
         results: dict[str, BuildEvent] = {}
         while left := [job for job in jobs if job.path not in results]:
             for number, event in self._one_child(left):
@@ -158,7 +159,7 @@ class _BuildWorker:
 
     def _one_child(self, jobs: list[BuildJob]) -> Iterator[tuple[int, BuildEvent]]:
         with tempfile.TemporaryFile() as errors, _started(self._command, jobs, errors) as child:
-            doing = BuildEvent(0, "testing")  # the first thing a child does takes as long as a test
+            doing = BuildEvent(0, "testing")  # starting the child takes as long as a test
             began_s = time.monotonic()
             for event in _events(child):
                 if event is None:
@@ -202,7 +203,7 @@ def _started(command: Sequence[str], jobs: list[BuildJob], errors: IO[bytes]) ->
 
 
 def _events(child: "subprocess.Popen[bytes]") -> Iterator[BuildEvent | None]:
-    """What the child says; None at each poll that brings nothing. Ends when it ends."""
+    """The child's events; None after each POLL_S without one. Ends with the child."""
     assert child.stdout is not None
     rest = b""
     with child.stdout as stream:
@@ -220,7 +221,7 @@ def _events(child: "subprocess.Popen[bytes]") -> Iterator[BuildEvent | None]:
 
 
 def _failed(doing: BuildEvent, text: str, is_model: bool = False) -> BuildEvent:
-    """The end of a job; what it was testing is set aside."""
+    """The event of a failed job; the file that was under test is set aside."""
     if doing.state == "testing" and doing.text:
         engine_cache.set_aside(Path(doing.text))
     return BuildEvent(doing.job, "failed", text, is_model=is_model, failed_at=doing.state)

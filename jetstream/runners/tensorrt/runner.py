@@ -1,7 +1,7 @@
 """TensorRT on an NVIDIA GPU: a built engine behind the contract of `base`.
 
-Knows no picture and no stage, and builds nothing (`supply` does). Memory, copies and the stream go through PyCUDA; both
-packages are imported when the first runner opens.
+Knows no picture and no stage, and builds nothing (`prepare` does). Memory, copies and the stream go through PyCUDA.
+Both packages are imported when the first runner opens.
 """
 
 import math
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.runners import cuda_context as contexts
+from jetstream.runners import cuda_context
 from jetstream.runners.base import Arrays, Runner, UnavailableError, require_feeds
 from jetstream.runners.tensorrt import bindings
 from jetstream.runners.tensorrt.engine_cache import Engine, Profile
@@ -47,7 +47,7 @@ class TensorRTRunner:
         self._log = bindings.logger()
         self.inputs, self.outputs = engine.inputs, engine.outputs
         with ExitStack() as stack:
-            self._context = contexts.use(device)
+            self._context = cuda_context.use(device)
             stack.callback(self._context.close)
             stack.callback(self._free)
             with self._context.current() as cuda:
@@ -97,7 +97,7 @@ class TensorRTRunner:
         self.close()
 
     def _open_lanes(self, cuda: Any) -> str:
-        """What CUDA says where it fails, else nothing."""
+        """CUDA's error message, or "" where all went well."""
         try:
             self._stream = cuda.Stream()
             for number in range(self._engine.num_optimization_profiles):
@@ -108,14 +108,14 @@ class TensorRTRunner:
 
     def _free(self) -> None:
         with self._context.current():
-            # backwards: an execution context that outlives its engine is a crash
+            # in this order: an execution context that outlives its engine crashes
             self._lanes.clear()
             self._engine = None
             self._runtime = None
             self._stream = None
 
     def _lane_for(self, shape: tuple[int, ...]) -> "_ProfileContext | None":
-        """The smallest batch that takes all rows, else the largest; None for another picture size."""
+        """The context of the smallest batch that takes all rows, else of the largest; None for another picture size."""
         fitting = [lane for lane in self._lanes if lane.takes(shape[1:])]
         return min((lane for lane in fitting if lane.most >= shape[0]), key=_most, default=None) or max(
             fitting, key=_most, default=None
@@ -128,7 +128,7 @@ class TensorRTRunner:
 
 
 class _ProfileContext:
-    """One optimisation profile: its execution context, and room for its largest batch here and on the GPU."""
+    """One optimisation profile: its execution context, and buffers for its largest batch on host and GPU."""
 
     def __init__(self, runner: TensorRTRunner, cuda: Any, number: int) -> None:
         engine, self._stream, self._log = runner._engine, runner._stream, runner._log
@@ -157,7 +157,7 @@ class _ProfileContext:
         return all(low <= size <= high for low, size, high in zip(smallest[1:], picture, largest[1:], strict=True))
 
     def run(self, cuda: Any, rows: NDArray[Any]) -> Arrays:
-        """Answers to `rows`, at most `most`; with a fixed batch the rest of it computes on what was there before."""
+        """Outputs for `rows`, at most `most`; the rest of a fixed batch computes on older contents."""
         self._into.upload(cuda, rows, self._stream)
         if not self._sizes.is_fixed:
             count = max(len(rows), self._sizes.smallest[0])
@@ -172,14 +172,14 @@ class _ProfileContext:
 
 
 class _TensorBuffer:
-    """Memory for one tensor, twice: page-locked here, and on the GPU."""
+    """Memory for one tensor, page-locked on the host and on the GPU."""
 
     def __init__(self, cuda: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         count = math.prod(shape)
         self._here = cuda.pagelocked_empty(count, dtype)
         self._here[:] = 0
         self.device = cuda.mem_alloc(self._here.nbytes)
-        cuda.memcpy_htod(self.device, self._here)  # rows nobody filled must hold numbers, and not one that traps
+        cuda.memcpy_htod(self.device, self._here)  # rows that are never filled must hold finite numbers
 
     def upload(self, cuda: Any, rows: NDArray[Any], stream: Any) -> None:
         here = self._here[: rows.size]
@@ -201,7 +201,7 @@ def load_engine(content: bytes, log: Any) -> tuple[Any, Any]:
     """TensorRT's runtime, which must outlive the engine, and the engine."""
     try:
         runtime = bindings.load().Runtime(log)
-    except TypeError:  # pybind11's words for a null pointer
+    except TypeError:  # raised by pybind11 for a null pointer
         raise UnavailableError(f"TensorRT can't begin ({log.reason})") from None
     engine = runtime.deserialize_cuda_engine(content)
     if engine is None:

@@ -1,6 +1,6 @@
-"""Files that say what is in them and whether they are whole: a line of magic, a line of JSON, and the content.
+"""Files with a checksum: a line of magic, a line of JSON (the seal), and the content.
 
-Damage is noticed here, since a driver or TensorRT may crash on it. Knows neither.
+Damage is noticed here, because a driver or TensorRT may crash on it. Knows neither.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ HEADER_BYTES = 4096  # at most
 
 
 class Seal(msgspec.Struct, frozen=True, kw_only=True):
-    """The second line; a kind of file that says more of itself adds fields."""
+    """The second line. A kind of file that stores more in it adds fields."""
 
     length: int
     sha256: str
@@ -36,7 +36,7 @@ def write(path: Path, magic: bytes, seal: Seal, content: bytes) -> None:
 
 
 def parts(path: Path, magic: bytes, kind: type[AnySeal], what: str) -> tuple[AnySeal, bytes]:
-    """Seal and content, not compared yet. Raises UnavailableError where the file isn't `what` ("an engine")."""
+    """Seal and content, not checked yet. Raises UnavailableError where the file isn't `what` ("an engine")."""
     try:
         whole = path.read_bytes()
     except OSError as error:
@@ -51,7 +51,7 @@ def parts(path: Path, magic: bytes, kind: type[AnySeal], what: str) -> tuple[Any
 
 
 def check(path: Path, seal: Seal, content: bytes) -> None:
-    """Raise UnavailableError unless the content is what was written."""
+    """Raise UnavailableError unless the content has the seal's length and checksum."""
     if len(content) != seal.length:
         raise UnavailableError(f"{path}: cut off: {len(content)} of {seal.length} bytes")
     if checksum(content) != seal.sha256:

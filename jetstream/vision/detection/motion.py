@@ -1,4 +1,4 @@
-"""What changed between two pictures of one camera: where to search again, and whether the scene was cut.
+"""How much changed between two pictures of one camera, and whether the scene was cut.
 
 Pure: pictures in, numbers out. Knows no face.
 """
@@ -29,7 +29,7 @@ def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def change(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> SceneChange:
-    """How much two thumbnails differ. Another size is another scene."""
+    """How much two thumbnails differ. Thumbnails of two sizes are two scenes: share 1, cut."""
     if before.shape != after.shape:
         return SceneChange(1.0, cut=True)
     difference = np.abs(before.astype(np.int16) - after)

@@ -1,11 +1,11 @@
-"""Pictures to faces by MTCNN's cascade: P-Net proposes, R-Net refuses, O-Net decides and finds five landmarks.
+"""MTCNN's cascade: P-Net proposes boxes, R-Net rejects most, O-Net decides and finds five landmarks.
 
 Knows no file, no time and no identity, and keeps nothing between calls: where faces were last is an argument.
 
 The cascade is that of Zhang, Zhang, Li and Qiao, "Joint Face Detection and Alignment Using Multitask Cascaded
 Convolutional Networks" (2016), with the arithmetic of its published Matlab code. Pictures are sampled as `pyramid`
-defines. P-Net's proposals meet once more after they moved, at `AFTER_PNET_IOU`: the same faces for a sixth less time.
-Candidates are never cut down to a number, which would cost faces in a crowd.
+defines. P-Net's proposals are suppressed once more after they moved, at `AFTER_PNET_IOU`: the same faces in a sixth
+less time. The number of candidates has no limit, which would cost faces in a crowd.
 """
 
 import math
@@ -34,7 +34,7 @@ STEP_ASIDE = np.array([[-1, 0], [1, 0], [0, -1], [0, 1]], np.float32) * np.float
 
 
 class _Candidates(NamedTuple):
-    """Boxes of some pictures on their way through R-Net and O-Net."""
+    """Boxes of some pictures between two networks."""
 
     owners: NDArray[np.intp]  # (N,) index of the picture
     boxes: Boxes  # (N, 4) px
@@ -57,7 +57,7 @@ class Mtcnn:
         after_pnet_iou: float = AFTER_PNET_IOU,
         share_batches: bool = True,
     ) -> None:
-        """Takes MTCNN's nets; `thresholds` are the probabilities that pass each, `factor` the step between levels.
+        """`thresholds` are the least probabilities that pass each network, `factor` the step between levels.
 
         (0.7, 0.7, 0.7) and 0.709 kept every one of 1473 faces that facenet-pytorch gives more than 0.99, in an eighth
         of its time. (0.8, 0.7, 0.7) and 0.6 take a third less and lose people in profile. `after_pnet_iou` of 1 is the
@@ -80,7 +80,7 @@ class Mtcnn:
         self._batch = batch
 
     def detect(self, images: Sequence[Picture], known: Sequence[Boxes] | None = None) -> list[Detections]:
-        """Searches whole pictures, each of any size; one smaller than the smallest face has none.
+        """Search whole pictures, each of any size; one smaller than the smallest face has no faces.
 
         `known` are (N, 4) px a picture, where faces were last: proposals beside P-Net's. P-Net, the smallest net, loses
         a face that turns aside long before the other two do.
@@ -92,11 +92,11 @@ class Mtcnn:
         return self._refine(pictures, proposals)
 
     def verify(self, images: Sequence[Picture], boxes: Sequence[Boxes]) -> list[Detections]:
-        """Looks only where faces were last: `boxes` are (N, 4) px a picture, from an earlier `detect` or `verify`.
+        """Check only where faces were last: `boxes` are (N, 4) px a picture, from an earlier `detect` or `verify`.
 
-        Each box goes through R-Net and O-Net as it is; a face not found so is tried again a step to each side, which
-        finds half of those that moved by half of their width. Nothing is found where a face left, and no new face;
-        two boxes that moved onto one face come back as one.
+        Each box goes through R-Net and O-Net as it is. A face that is not found there is searched a step to each side,
+        which finds half of those that moved by half of their width. New faces are not found. Two boxes that moved onto
+        one face become one.
         """
         pictures = [Pyramid(image) for image in images]
         found = self._refine(pictures, [square(last) for last in boxes])
@@ -169,19 +169,19 @@ class MtcnnDetector:
 
 
 def not_found(last: Boxes, now: Detections) -> Boxes:
-    """Those of the (N, 4) last faces that are none of these."""
+    """Those of the (N, 4) px last faces that overlap none of the faces found now."""
     return np.asarray(last[iou(last, now.boxes).max(axis=1, initial=0) < SAME_FACE_IOU], np.float32)
 
 
 def beside(squares: Boxes) -> Boxes:
-    """(4 N, 4): each square moved to the left, right, up and down."""
+    """(4 N, 4) px: each square moved to the left, right, up and down."""
     sides = squares[:, 2:] - squares[:, :2]
     steps = sides[:, None] * STEP_ASIDE
     return np.asarray(squares[:, None] + np.tile(steps, 2), np.float32).reshape(-1, 4)
 
 
 def joined(first: Detections, second: Detections) -> Detections:
-    """Both, where a face that both found is one."""
+    """The faces of both; one that is in both stands once."""
     if not len(second.boxes):
         return first
     boxes, scores, landmarks = (np.concatenate(parts) for parts in zip(first, second, strict=True))
@@ -190,7 +190,7 @@ def joined(first: Detections, second: Detections) -> Detections:
 
 
 def _infer(net: Runner, side_px: int, pictures: list[Pyramid], candidates: _Candidates, batch: int) -> Arrays:
-    """The net's answers to every candidate, in their order."""
+    """The network's outputs for every candidate, in their order."""
     answers = [{spec.name: np.empty((0, *(size or 0 for size in spec.shape[1:])), np.float32) for spec in net.outputs}]
     for start in range(0, len(candidates.boxes), CROPS_AT_ONCE):
         some = slice(start, start + CROPS_AT_ONCE)

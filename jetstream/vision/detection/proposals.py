@@ -1,6 +1,6 @@
-"""MTCNN's first net over a whole picture: where could a face be, at which size?
+"""P-Net, MTCNN's first network, over a whole picture: squares that may hold a face, at every size.
 
-Knows one picture at a time and nothing of the nets that check its answers.
+Knows one picture at a time, and not the networks that check its proposals.
 
 P-Net looks at every second 12 x 12 cell of a level. Its boxes follow the published Matlab code, which counts pixels
 from 1 and includes the last; here they are half-open, so the left and top are one less.
@@ -22,9 +22,9 @@ Found = tuple[Boxes, NDArray[np.float32], NDArray[np.float32]]  # (N, 4) px, (N,
 
 
 def propose(pnet: Runner, picture: Pyramid, scales: list[float], min_logit: float, max_iou: float) -> Boxes:
-    """(N, 4) squares in pixels of the picture that may hold a face, surest first; as many as there are.
+    """(N, 4) squares in pixels of the picture that may hold a face, highest score first, without a limit.
 
-    Squares that overlap a surer one by more than `max_iou` are left out.
+    Squares that overlap a better one by more than `max_iou` are left out.
     """
     found = [_propose_at(pnet, picture, scale, min_logit) for scale in scales]
     if not found:
@@ -39,7 +39,7 @@ def propose(pnet: Runner, picture: Pyramid, scales: list[float], min_logit: floa
 
 
 def scales_of(height_px: int, width_px: int, largest: float, smallest: float, factor: float) -> list[float]:
-    """From the smallest face's scale, `factor` by `factor`, to the largest face's or while a cell fits in the level."""
+    """From `largest`, each `factor` times the one before, while they are at least `smallest` and a cell fits."""
     scales: list[float] = []
     scale = largest
     while scale >= smallest and min(level_shape(height_px, width_px, scale)) >= CELL_PX:
@@ -49,7 +49,7 @@ def scales_of(height_px: int, width_px: int, largest: float, smallest: float, fa
 
 
 def _propose_at(pnet: Runner, picture: Pyramid, scale: float, min_logit: float) -> Found:
-    """What one level yields; the boxes are whole cells, their offsets not yet applied."""
+    """The proposals of one level; the boxes are whole cells, their offsets not yet applied."""
     answer = pnet.infer({"image": picture.level(scale)})
     logits = answer["logit"][0, 0]
     rows, columns = np.nonzero(logits >= min_logit)

@@ -1,6 +1,6 @@
-"""One picture at every size the networks ask for: whole levels and square crops, float32 BGR planes 0..255.
+"""One picture at every size that the networks need: whole levels and square crops, float32 BGR planes 0..255.
 
-Knows no network and no face. This page is the definition of how pictures are sampled; the tests' reference repeats it:
+Knows no network and no face. This is the definition of how pictures are sampled; the tests' reference repeats it:
 
 1. Halvings: halving k + 1 is halving k, less its last row or column where that is odd, averaged 2 x 2 and rounded.
    So pixel (x, y) of halving k covers the square [x, x + 1) * 2^k of the picture, exactly.
@@ -27,7 +27,7 @@ CROPS_AT_ONCE = 512  # bounds the memory of a crowd or of noise, and the rows of
 
 
 class Pyramid:
-    """The sizes of one picture, made when first asked for; `image` is (H, W, 3) uint8 BGR and isn't copied."""
+    """The halvings of one picture, computed when first needed; `image` is (H, W, 3) uint8 BGR and isn't copied."""
 
     def __init__(self, image: NDArray[np.uint8]) -> None:
         self.height_px, self.width_px = image.shape[:2]
@@ -44,7 +44,7 @@ class Pyramid:
         return _planes(cv2.resize(self._halving(k), None, fx=shrink, fy=shrink, interpolation=cv2.INTER_LINEAR), 1)
 
     def crops(self, boxes: Boxes, side_px: int) -> Planes:
-        """What is in each of the (N, 4) boxes: (N, 3, side_px, side_px)."""
+        """The contents of the (N, 4) px boxes: (N, 3, side_px, side_px)."""
         chosen = self._halvings_for_crops(boxes, side_px)
         crops = np.empty((len(boxes), 3, side_px, side_px), np.float32)
         for k in np.unique(chosen).tolist():

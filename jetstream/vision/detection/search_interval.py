@@ -1,23 +1,23 @@
-"""How rarely whole pictures are searched, chosen by whether the work keeps up. Knows no picture, no clock and no queue.
+"""How often whole pictures are searched, adapted to the load. Knows no picture, no clock and no queue.
 
-It grows at once while frames fall, and comes back a step at a time. A step back that was one too many is taken again
-after twice as long, so that a load which is steady doesn't make it swing.
+The interval grows at once while frames are dropped, and shrinks one step at a time. A step back that led to drops again
+is repeated only after twice as long, so that the interval does not swing under a steady load.
 """
 
 WINDOW_S = 1.0
-"""frames that fell are counted for so long before anything changes"""
+"""Dropped frames are counted for so long before anything changes."""
 TOO_MANY = 0.02
-"""share of frames that may fall: a hiccup of the machine is no load"""
+"""Share of frames that may be dropped: a short stall of the machine is no load."""
 FACTOR = 1.5
-"""of one step"""
+"""Of one step."""
 CALM_S = 5.0
-"""without a loss, before a step back"""
+"""Without a drop, before a step back."""
 MOST_CALM_S = 60.0
-"""the same after steps back that failed"""
+"""The same, at most, after steps back that failed."""
 
 
 class SearchInterval:
-    """`every`: one picture in so many is searched whole, from `least` to `most`; it stays where `most` is no more.
+    """`every`: one picture in so many is searched whole, from `least` to `most`; constant where `most` is not larger.
 
     Times are seconds of one clock, in any order that frames of several cameras have.
     """
@@ -35,7 +35,7 @@ class SearchInterval:
         self._back_s: float | None = None  # when the last step back was taken
 
     def took(self, time_s: float, *, fell: int) -> None:
-        """A frame of `time_s`, and that so many of its camera fell before it."""
+        """Count a frame of `time_s`, and the `fell` frames of its camera that were dropped before it."""
         if self._now_s is None:
             self._now_s = self._window_s = self._calm_since_s = time_s
         self._now_s = max(self._now_s, time_s)
@@ -43,16 +43,16 @@ class SearchInterval:
         self._fell += fell
 
     def emptied(self) -> None:
-        """Nothing is waiting."""
+        """Note that no frame is waiting."""
         self._emptied = True
 
     @property
     def share(self) -> int:
-        """How many times rarer than `least`: pictures apart that other reasons for a search must be."""
+        """`every` as a multiple of `least`: how many pictures apart searches for other reasons must be."""
         return self.every // self._least
 
     def changed(self) -> bool:
-        """Looks at what happened, once a window; whether `every` is another than the last time, or known at all."""
+        """Adapt `every`, once a window; True where it has changed, and at the end of the first window."""
         now_s = self._now_s
         if now_s is None or now_s - self._window_s < WINDOW_S:
             return False
