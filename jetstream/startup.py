@@ -21,7 +21,7 @@ from jetstream.gallery import photos
 from jetstream.gallery.prepare import prepare_gallery, with_demo_faces
 from jetstream.ipc.ring import Ring
 from jetstream.ipc.segment import segment_name, sweep
-from jetstream.monitoring.server import check_endpoint
+from jetstream.monitoring.address import check_endpoint
 from jetstream.networks import build
 from jetstream.networks.build import prepare_models
 from jetstream.runtime import run_dir

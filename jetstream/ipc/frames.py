@@ -3,11 +3,14 @@
 Knows nothing of a ring's memory.
 """
 
-from dataclasses import dataclass
-from typing import Protocol
+from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class FrameHolder(Protocol):
@@ -34,7 +37,7 @@ class FrameView:
 
 def check_image(image: NDArray[np.uint8]) -> tuple[int, int]:
     """Height and width, px. Raises ValueError unless `image` is (H, W, 3) uint8 with at least one pixel."""
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+    if image.dtype != "uint8" or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
         raise ValueError(f"frame of shape {image.shape} {image.dtype}: expected (H, W, 3) uint8 BGR")
     return image.shape[0], image.shape[1]
 
@@ -44,6 +47,8 @@ def copy_image(image: NDArray[np.uint8], out: NDArray[np.uint8] | None) -> NDArr
 
     Raises ValueError when `out` is too small, not uint8 or not contiguous.
     """
+    import numpy as np  # processes that touch no pixel start without it
+
     if out is None:
         out = np.empty(image.shape, np.uint8)
     if out.dtype != np.uint8 or not out.flags.c_contiguous or out.size < image.size:

@@ -3,11 +3,16 @@
 Uses no shared memory and never blocks.
 """
 
-import numpy as np
-from numpy.typing import NDArray
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from jetstream.ipc.cells import CELL_WORDS, Cell, Cells, Fence
 from jetstream.ipc.frames import FrameView, check_image, copy_image
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class LocalRing:

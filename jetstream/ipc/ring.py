@@ -35,13 +35,12 @@ all of it comes from the fences (by reasoning; stress-tested on x86-64 only so f
 made of: 0.3 us each, beside the 100 to 1,000 us of a 1080p copy.
 """
 
+from __future__ import annotations
+
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from jetstream.errors import RingError
 from jetstream.ipc.cells import LINE_WORDS, Cell, Cells, Fence
@@ -49,6 +48,10 @@ from jetstream.ipc.frames import FrameView, check_image, copy_image
 from jetstream.ipc.layout import BEGUN, CELLS, CURSOR, SLOTS, Layout, checked_layout
 from jetstream.ipc.local import LocalRing
 from jetstream.ipc.segment import SHARED_MEMORY, Role, Segment, segment_name, sweep
+
+if TYPE_CHECKING:  # processes that only count frames start without numpy
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["Cell", "FrameView", "LocalRing", "Ring", "segment_name", "sweep"]
 
@@ -71,12 +74,10 @@ class Ring:
         self._fence = Fence()
         self._words = segment.memory[: layout.header_bytes].cast("Q")
         self._cells = Cells(self._words[CELLS:SLOTS], self._fence)
-        self._memory: NDArray[np.uint8] = np.frombuffer(segment.memory, np.uint8)
+        self._pixel_bytes: NDArray[np.uint8] | None = None  # of the whole segment, once somebody needs it
 
     @classmethod
-    def create(
-        cls, name: str, *, slots: int, max_width: int, max_height: int, directory: Path = SHARED_MEMORY
-    ) -> "Ring":
+    def create(cls, name: str, *, slots: int, max_width: int, max_height: int, directory: Path = SHARED_MEMORY) -> Ring:
         """Reserve the memory of a new ring. Take `name` from `segment_name`, so that `sweep` finds the owner.
 
         Sizes are in px. Raises RingError when the ring doesn't fit into `directory` or exists already, ValueError for
@@ -95,7 +96,7 @@ class Ring:
         return ring
 
     @classmethod
-    def attach(cls, name: str, *, directory: Path = SHARED_MEMORY) -> "Ring":
+    def attach(cls, name: str, *, directory: Path = SHARED_MEMORY) -> Ring:
         """Open a ring that exists. Raises RingError when there is none, or the file is no ring of this version."""
         segment = Segment.attach(name, directory=directory)
         try:
@@ -125,7 +126,7 @@ class Ring:
 
         Unpin and drop it before `close`.
         """
-        return _read_only(self._memory[:])
+        return _read_only(self._array()[:])
 
     def write(self, image: NDArray[np.uint8], *, captured_ns: int = 0) -> int:
         """Copy `image`, (H, W, 3) uint8 BGR of any strides, into the next slot without waiting; return its number.
@@ -148,7 +149,7 @@ class Ring:
         words[BEGUN] = frame_id + 1
         self._fence()
         words[slot], words[slot + 1], words[slot + 2], words[slot + 3] = frame_id, height, width, captured_ns
-        np.copyto(self._pixels(frame_id, height, width), image)
+        self._pixels(frame_id, height, width)[...] = image
         self._fence()
         words[CURSOR] = frame_id + 1
         return frame_id
@@ -221,14 +222,14 @@ class Ring:
         """Release the memory. Views and cells handed out stay valid: the last of them unmaps it."""
         self._cells.close()
         self._words.release()
-        self._memory = np.empty(0, np.uint8)
+        self._pixel_bytes = None
         self._segment.close()
 
     def unlink(self) -> None:
         """Remove the ring's name; processes that have it open keep it."""
         self._segment.unlink()
 
-    def __enter__(self) -> "Ring":
+    def __enter__(self) -> Ring:
         return self
 
     def __exit__(
@@ -252,7 +253,14 @@ class Ring:
 
     def _pixels(self, frame_id: int, height: int, width: int) -> NDArray[np.uint8]:
         start = self.layout.header_bytes + frame_id % self.slots * self.layout.slot_bytes
-        return self._memory[start : start + height * width * 3].reshape(height, width, 3)
+        return self._array()[start : start + height * width * 3].reshape(height, width, 3)
+
+    def _array(self) -> NDArray[np.uint8]:
+        if self._pixel_bytes is None:
+            import numpy as np
+
+            self._pixel_bytes = np.frombuffer(self._segment.memory, np.uint8)
+        return self._pixel_bytes
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:

@@ -3,19 +3,22 @@
 Knows no messages and no stages.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Protocol
 
 from jetstream.ipc.frames import FrameView
 from jetstream.ipc.local import LocalRing
 from jetstream.ipc.ring import Ring
 from jetstream.ipc.segment import SHARED_MEMORY
+
+if TYPE_CHECKING:  # processes that touch no pixel start without numpy
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class FrameReader(Protocol):
@@ -37,7 +40,7 @@ class Rings(Mapping[str, Ring | LocalRing]):
         self._rings = dict(rings)
 
     @classmethod
-    def attach_all(cls, names: Mapping[str, str], *, directory: Path = SHARED_MEMORY) -> "Rings":
+    def attach_all(cls, names: Mapping[str, str], *, directory: Path = SHARED_MEMORY) -> Rings:
         """Open each camera's ring; `names` maps a camera to its segment's name.
 
         Raises RingError if one can't be opened; the others are closed then.
@@ -76,7 +79,7 @@ class Rings(Mapping[str, Ring | LocalRing]):
     def __len__(self) -> int:
         return len(self._rings)
 
-    def __enter__(self) -> "Rings":
+    def __enter__(self) -> Rings:
         return self
 
     def __exit__(

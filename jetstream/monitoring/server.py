@@ -4,7 +4,6 @@ Each client has a thread of its own, so a slow one delays no other; beyond MOST_
 """
 
 import http.server
-import socket
 import socketserver
 import threading
 import time
@@ -16,9 +15,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from jetstream.config.schema import Config, MetricsConfig
-from jetstream.errors import UserError
 from jetstream.messages import Status
-from jetstream.monitoring import health
+from jetstream.monitoring import address, health
 from jetstream.monitoring.meters import Readings
 from jetstream.monitoring.prometheus import MetricsPage
 
@@ -66,19 +64,14 @@ class MetricsServer(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, settings: MetricsConfig, latest: LastStatus | None = None) -> None:
+    def __init__(self, settings: MetricsConfig, latest: LastStatus) -> None:
         self.latest = latest
         self._room = threading.BoundedSemaphore(MOST_CLIENTS)
-        host, _, port = settings.endpoint.removeprefix("http://").rpartition(":")
-        if host.startswith("["):
-            self.address_family = socket.AF_INET6
+        self.address_family, where = address.of_endpoint(settings)
         try:
-            super().__init__((host.strip("[]"), int(port)), _Handler)
+            super().__init__(where, _Handler)
         except OSError as error:
-            raise UserError(
-                f"metrics.endpoint: {settings.endpoint}: {error.strerror or error}; choose another, stop who has it, "
-                "or set metrics.enabled = false"
-            ) from None
+            raise address.refusal(settings, error) from None
 
     def server_bind(self) -> None:
         """As HTTPServer's, without looking up this host's name, which can take long."""
@@ -105,7 +98,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     server_version, sys_version = "jetstream", ""
 
     def do_GET(self) -> None:
-        assert self.server.latest is not None
         path = urllib.parse.urlsplit(self.path).path
         status, kind, body = self.server.latest.answer(path, self.headers.get("Accept", ""))
         self.send_response(status)
@@ -130,8 +122,3 @@ def serving(settings: MetricsConfig, latest: LastStatus) -> Iterator[None]:
             yield
         finally:
             server.shutdown()
-
-
-def check_endpoint(settings: MetricsConfig) -> None:
-    """Raises UserError when the endpoint can't be bound."""
-    MetricsServer(settings).server_close()

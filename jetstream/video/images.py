@@ -10,7 +10,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image as Header
 from PIL import UnidentifiedImageError
 
 from jetstream.errors import SourceError
@@ -51,6 +50,8 @@ def read_image(path: str | Path) -> Image:
 
 def refuse_oversized(path: Path) -> None:
     """Raises SourceError if the picture's header names more pixels than MOST_PIXELS. Reads the header only."""
+    from PIL import Image as Header  # video needs none of it
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Header.DecompressionBombWarning)

@@ -4,7 +4,6 @@ Knows no runner, no stage and no network connection.
 """
 
 import hashlib
-import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -135,6 +134,8 @@ def _source(model: ModelSpec) -> bytes:
 
 
 def _published(model: ModelSpec) -> Path:
+    import importlib.metadata  # what it imports for reading wheels' records takes longer than all else here
+
     try:
         package = importlib.metadata.distribution(model.package)
     except importlib.metadata.PackageNotFoundError as error:

@@ -12,8 +12,9 @@ import pytest
 from jetstream.config import load
 from jetstream.errors import UserError
 from jetstream.monitoring import server
+from jetstream.monitoring.address import check_endpoint
 from jetstream.monitoring.meters import Readings
-from jetstream.monitoring.server import MOST_CLIENTS, LastStatus, check_endpoint, serving
+from jetstream.monitoring.server import MOST_CLIENTS, LastStatus, serving
 from tests.support.command import free_port
 from tests.support.statuses import beat, status
 
