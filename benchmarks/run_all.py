@@ -11,7 +11,15 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("JETSTREAM_DATA", FOLDER.parent.parent / "shared" / "data"))
-WITHOUT_DATA = ("bench_detection", "bench_embedding", "bench_engines", "bench_gpu", "bench_people", "bench_ring")
+WITHOUT_DATA = (
+    "bench_detection",
+    "bench_embedding",
+    "bench_engines",
+    "bench_gpu",
+    "bench_people",
+    "bench_ring",
+    "bench_startup",
+)
 OPTIONS = {
     "bench_gpu": [os.environ.get("JETSTREAM_GPU_DATA", ""), str(FOLDER.parent / "models" / "engines")],
     "bench_memory": ["--seconds", "60"],

@@ -25,6 +25,7 @@ from jetstream.monitoring.address import check_endpoint
 from jetstream.networks import build
 from jetstream.networks.build import prepare_models
 from jetstream.runtime import run_dir
+from jetstream.runtime.prestart import HeldProcesses
 from jetstream.runtime.reload import Reloader, ReloadPlan
 from jetstream.runtime.supervisor import Supervisor
 from jetstream.runtime.worker import run_process
@@ -39,10 +40,16 @@ E = TypeVar("E", PublishConfig, MetricsConfig)
 log = logging.getLogger("jetstream")
 
 
-def run(config: Config, *, duration_s: float | None = None, reloader: Reloader | None = None) -> None:
+def run(
+    config: Config,
+    *,
+    duration_s: float | None = None,
+    reloader: Reloader | None = None,
+    held: HeldProcesses | None = None,
+) -> None:
     """Run the pipeline of a prepared config until it ends. Raises UserError, RingError, PipelineError.
 
-    `reloader` says what SIGHUP does, where no terminal hangs up.
+    `reloader` says what SIGHUP does, where no terminal hangs up; `held` are processes of it that wait to begin.
     """
     if pipeline.starts("publish", config):
         with open_topic(config.publish):
@@ -50,7 +57,7 @@ def run(config: Config, *, duration_s: float | None = None, reloader: Reloader |
     with serve(config) as folder:
         if pipeline.starts("metrics", config):
             check_endpoint(config.metrics)
-        Supervisor(config, folder, reloader).run(duration_s=duration_s)
+        Supervisor(config, folder, reloader, held).run(duration_s=duration_s)
 
 
 def check_reload(plan: ReloadPlan) -> None:

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -62,10 +63,7 @@ def run(
     ] = None,
 ) -> None:
     """Run the pipeline: track and identify faces in cameras or files, until they end or Ctrl-C."""
-    from jetstream import startup
     from jetstream.config import secrets
-    from jetstream.runtime.reload import Reloader
-    from jetstream.runtime.systemd import patient
 
     def read() -> Config:
         return settings_of(config, sets=sets, sources=source, faces=faces, record=record, pace=pace, headless=headless)
@@ -78,12 +76,26 @@ def run(
     for warning in secrets.seen_by_others(config, source or (), written.cameras):
         logging.getLogger("jetstream").warning("%s", warning)
     if stage is not None:
+        from jetstream import startup
+
         startup.run_alone(stage, written)
         return
-    with progress_bars() as progress:
-        settings = startup.prepare(written, patient(progress))
-    reloader = None if in_terminal else Reloader(read, written, startup.check_reload)
-    startup.run(settings, duration_s=duration, reloader=reloader)
+    _run(written, None if in_terminal else read, duration)
+
+
+def _run(written: Config, read: Callable[[], Config] | None, duration_s: float | None) -> None:
+    """`read`: the config anew, at SIGHUP."""
+    from jetstream.runtime.prestart import held_processes
+
+    with held_processes(written) as held:
+        from jetstream import startup  # what it imports takes as long as the stages' own imports, beside which it runs
+        from jetstream.runtime.reload import Reloader
+        from jetstream.runtime.systemd import patient
+
+        with progress_bars() as progress:
+            settings = startup.prepare(written, patient(progress))
+        reloader = None if read is None else Reloader(read, written, startup.check_reload)
+        startup.run(settings, duration_s=duration_s, reloader=reloader, held=held)
 
 
 @app.command()

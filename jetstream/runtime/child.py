@@ -4,10 +4,8 @@ Decides nothing (`supervisor` does).
 """
 
 import logging
-import os
 import signal
 import subprocess
-import sys
 from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,6 +17,7 @@ from jetstream.config.schema import GpuConfig, PipelineConfig
 from jetstream.messages import Heartbeat, ProcessStatus
 from jetstream.pipeline import Row, Sidecar, Stage, camera_of
 from jetstream.runtime.counters import counted, drops_by_reason
+from jetstream.runtime.prestart import release, spawn
 from jetstream.runtime.proc import MACHINE_BYTES, process_memory
 from jetstream.runtime.worker import END_TO_START_AGAIN
 
@@ -53,6 +52,7 @@ class StageProcess:
     frames_before: int = 0
     input_ended_s: float | None = None
     ending_s: float | None = None  # since when it has been ending to be started again, with another config
+    held: "subprocess.Popen[bytes] | None" = None  # for its first start: it has imported what it needs
     done: bool = False
 
     @property
@@ -122,11 +122,9 @@ class StageProcess:
         return drops_by_reason(self.counts)
 
     def start(self, run_dir: Path, now_s: float) -> None:
-        command = [sys.executable, "-m", "jetstream.runtime.worker", str(run_dir), self.name, str(os.getpid())]
-        command += [self.backend] if self.backend else []
-        # numpy's own thread pools would take the cores from the other stages, for matrices of a few numbers
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        self.popen = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL, env=environment)
+        """Start it. At its first start a process may be held for that."""
+        self.popen, self.held = self.held or spawn(run_dir, self.name, backend=self.backend), None
+        release(self.popen)
         self.started_s = now_s
         self.beat_s = None
 

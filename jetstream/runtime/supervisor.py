@@ -21,6 +21,7 @@ from jetstream.messages import Heartbeat, Status
 from jetstream.runtime import signals
 from jetstream.runtime.child import StageProcess, describe, signal_all
 from jetstream.runtime.heartbeat import SUPERVISOR
+from jetstream.runtime.prestart import HeldProcesses
 from jetstream.runtime.reload import LOGGING, Reloader
 from jetstream.runtime.run_dir import RunDir
 from jetstream.runtime.systemd import notify, reloading
@@ -32,6 +33,8 @@ TURN_MS = 100
 """longest wait of the supervisor's loop"""
 WEIGHED_EVERY_S = 1.0
 """how often the memory of the processes is checked"""
+SETTLE_S = 2.0
+"""from when all vital processes run until the sidecars start: the first frames have the processor to themselves"""
 
 log = logging.getLogger(__name__)
 
@@ -39,15 +42,20 @@ log = logging.getLogger(__name__)
 class Supervisor:
     """Runs the pipeline of `config` in `run_dir` (already claimed, its rings made).
 
-    SIGHUP is for `reloader`; without one it ends the run, as the hang-up of a terminal ends any command.
+    SIGHUP is for `reloader`; without one it ends the run, as the hang-up of a terminal ends any command. Processes of
+    this config that are `held` are taken from there.
     """
 
-    def __init__(self, config: Config, run_dir: RunDir, reloader: Reloader | None = None) -> None:
+    def __init__(
+        self, config: Config, run_dir: RunDir, reloader: Reloader | None = None, held: HeldProcesses | None = None
+    ) -> None:
         self._config, self._limits, self._gpu = config, config.pipeline, config.gpu
         self._reloader, self._reload_asked, self._reload_answered = reloader, False, True
         self._run_dir = run_dir
         self._children = [
-            StageProcess(name, row) for row in pipeline.started(config) for name in pipeline.processes(row, config)
+            StageProcess(name, row, held=(held or {}).pop(name, None))
+            for row in pipeline.started(config)
+            for name in pipeline.processes(row, config)
         ]
         self._vital = [child for child in self._children if child.is_vital]  # nothing waits for the others
         self._ready_s: float | None = None
@@ -143,12 +151,19 @@ class Supervisor:
         log.log(logging.WARNING if plan.kept else logging.INFO, "%s", plan.sentence())
 
     def _start_due(self, now_s: float) -> None:
-        """Readers first: no frame is to wait for a model to load, nor for the second start of what isn't vital."""
+        """Readers first: no frame is to wait for a model to load, nor for the second start of what isn't vital. What
+        no frame needs comes last, and not at all where the captures are over by then."""
         readers = [child for child in self._children if not child.is_driven]
         readers_ready = all(c.beat_s or c.done or (c.restarted and not c.is_vital) for c in readers)
+        settled = self._ready_s is not None and now_s - self._ready_s > SETTLE_S
+        captures = [child for child in self._children if child.is_capture]
+        is_over = bool(captures) and all(child.done for child in captures)
         for child in self._children:
             is_due = child.popen is None and not child.done and now_s >= child.start_after_s
-            if is_due and (readers_ready or child.restarted or child.starts_early):
+            is_turn = readers_ready if child.is_capture else settled
+            if is_due and is_over and child.is_driven and not child.restarted:
+                child.done = True
+            elif is_due and (is_turn or child.restarted or child.starts_early):
                 child.start(self._run_dir.path, now_s)
 
     def _hear(self) -> None:
@@ -292,6 +307,8 @@ class Supervisor:
             notify("STOPPING=1")
         signal_all(self._children, signal.SIGKILL)
         for child in self._children:
+            if child.held is not None:
+                child.popen, child.held = child.held, None
             if child.popen is not None:
                 child.kill()
         self._beats.close(linger=0)

@@ -4,6 +4,7 @@ Knows the supervisor only as the reader of heartbeats. Started as `python -m jet
 PARENT_PID [BACKEND]`.
 """
 
+import importlib
 import logging
 import os
 import signal
@@ -207,6 +208,18 @@ def _stop_flag(parent: int | None) -> StopFlag:
     return flag
 
 
+def _wait_to_begin(name: str) -> None:
+    """Import what the stage needs, then wait for the end of standard input, which has come unless the process is held.
+
+    Nothing is open yet, so a signal may end the process here as it ends any process.
+    """
+    row = pipeline.row_of(name)
+    row.load()
+    if isinstance(row, pipeline.Stage) and row.infers:
+        importlib.import_module("jetstream.runners.onnxrt")  # half of what opening a network takes
+    os.read(0, 1)
+
+
 def _log_anew_at_signal(name: str, run_dir: RunDir) -> None:
     """At LOG_ANEW, log as the config then says."""
 
@@ -222,6 +235,9 @@ def main(arguments: list[str]) -> int:
     run_dir, name, parent = Path(arguments[0]), arguments[1], int(arguments[2])
     set_up_logging(name, "info")  # until the config can be read
     try:
+        _wait_to_begin(name)
+        if os.getppid() != parent:
+            return 1
         config = RunDir(run_dir).read_config()
         set_up_logging(name, config.pipeline.log_level, config.pipeline.log_format)
         _log_anew_at_signal(name, RunDir(run_dir))

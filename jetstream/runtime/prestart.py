@@ -1,0 +1,56 @@
+"""Processes that import what they need while the supervisor still checks and prepares, and begin when they are told.
+
+A process that has not begun has opened nothing and read no config.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+from jetstream import pipeline
+from jetstream.config import schema as configuration
+from jetstream.config.schema import Config
+
+HeldProcesses: TypeAlias = dict[str, "subprocess.Popen[bytes]"]
+"""by name; each begins when its standard input is closed"""
+
+
+def spawn(run_dir: Path, name: str, *, backend: str | None = None, held: bool = False) -> "subprocess.Popen[bytes]":
+    """A process of the pipeline, `python -m jetstream.runtime.worker`; the calling process is its supervisor."""
+    command = [sys.executable, "-m", "jetstream.runtime.worker", str(run_dir), name, str(os.getpid())]
+    command += [backend] if backend else []
+    # numpy's own thread pools would take the cores from the other stages, for matrices of a few numbers
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    stdin = subprocess.PIPE if held else subprocess.DEVNULL
+    # the umask of whoever claims the run directory, which a held process is started before
+    return subprocess.Popen(command, start_new_session=True, stdin=stdin, env=environment, umask=0o077)
+
+
+@contextmanager
+def held_processes(config: Config) -> Iterator[HeldProcesses]:
+    """The processes of all stages, held. A process that is taken out of the answer belongs to who took it; the others
+    are killed at the end.
+
+    Sidecars are not among them: no frame waits for them, and they would take processor time from the stages.
+    """
+    held: HeldProcesses = {}
+    try:
+        stages = [row for row in pipeline.started(config) if isinstance(row, pipeline.Stage)]
+        for name in (name for stage in stages for name in pipeline.processes(stage, config)):
+            held[name] = spawn(configuration.run_dir(config), name, held=True)
+        yield held
+    finally:
+        for popen in held.values():
+            popen.kill()
+        for popen in held.values():
+            popen.communicate()
+
+
+def release(popen: "subprocess.Popen[bytes]") -> None:
+    """Let it begin; nothing where it has begun."""
+    if popen.stdin is not None:
+        popen.stdin.close()
