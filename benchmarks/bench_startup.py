@@ -10,7 +10,6 @@ those of all processes together, which say more where other work takes most of t
 
 import argparse
 import os
-import shutil
 import signal
 import socket
 import statistics
@@ -25,6 +24,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import zmq
+from PIL import Image
 
 from jetstream import pipeline
 from jetstream.video import demo
@@ -32,9 +32,12 @@ from jetstream.video import demo
 REPOSITORY = Path(__file__).resolve().parent.parent
 DEMO = REPOSITORY / "configs" / "demo.toml"
 LIMIT_S = 300.0
-IMPORT = (
-    "import sys, jetstream.runtime.worker; from jetstream import pipeline; pipeline.stage_named(sys.argv[1]).load()"
-)
+IMPORT = """
+import sys
+import jetstream.runtime.worker
+from jetstream import pipeline
+pipeline.stage_named(sys.argv[1]).load()
+"""
 PEER = "from face_recognition.face_recognition_cli import main; main()"
 
 
@@ -84,7 +87,7 @@ def main() -> None:
                 for what, cost in measured(tree, known, asked):
                     found[what][name].append(cost)
             if options.peer_python:
-                words = [str(options.peer_python), "-c", PEER, str(known / "Eileen_Collins"), str(asked)]
+                words = [str(options.peer_python), "-c", PEER, str(known / demo.ENROLLED), str(asked)]
                 found["face_recognition KNOWN one.jpg"]["now"].append(cost_of(words, dict(os.environ), REPOSITORY))
         show(found, options.rounds, paired=bool(options.before))
 
@@ -93,11 +96,9 @@ def portraits(folder: Path) -> tuple[Path, Path]:
     """A faces folder with the demo's one known person, and a picture of her that isn't in it."""
     known = folder / "faces"
     demo.write_faces(known)
-    (photo,) = (path for path in known.rglob("*") if path.is_file())
-    asked = folder / f"one{photo.suffix}"
-    shutil.copy(photo, asked)
-    if photo.parent.name != "Eileen_Collins":  # face_recognition names a person by the file
-        (known / "Eileen_Collins").symlink_to(photo.parent)
+    asked = folder / "one.jpg"
+    with Image.open(demo.collins_path()) as photo:
+        photo.convert("RGB").save(asked)
     return known, asked
 
 
@@ -105,8 +106,8 @@ def first_runs(tree: Tree, known: Path, asked: Path) -> dict[str, Cost]:
     """Once a tree, with nothing compiled, built or learnt; then it is warm."""
     tree.cost("--help")
     first = tree.cost(*identify(tree, known, asked))
-    for stage in pipeline.STAGES:
-        cost_of([sys.executable, "-c", IMPORT, stage.name], tree.environment, tree.folder)
+    for stage in ("render", "record"):  # the run below compiles the others
+        cost_of([sys.executable, "-c", IMPORT, stage], tree.environment, tree.folder)
     first_name(tree)
     return {"the very first `identify`: builds models, learns": first}
 
@@ -122,8 +123,7 @@ def measured(tree: Tree, known: Path, asked: Path) -> Iterator[tuple[str, Cost]]
 
 
 def identify(tree: Tree, known: Path, asked: Path) -> list[str]:
-    faces = str(next(path for path in known.iterdir() if not path.is_symlink()).parent)
-    return ["identify", str(asked), "--faces", faces, "--set", f"models.dir={tree.models}"]
+    return ["identify", str(asked), "--faces", str(known), "--set", f"models.dir={tree.models}"]
 
 
 def cost_of(words: list[str], environment: dict[str, str], folder: Path) -> Cost:
@@ -136,9 +136,7 @@ def cost_of(words: list[str], environment: dict[str, str], folder: Path) -> Cost
 
 def first_name(tree: Tree) -> tuple[Cost, Cost]:
     """From the start of `jetstream run` to the first message on the topic, and to the first with a name."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        endpoint = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    endpoint = f"tcp://127.0.0.1:{free_port()}"
     subscriber = zmq.Context.instance().socket(zmq.SUB)
     subscriber.set(zmq.RECONNECT_IVL, 5)  # ms: it asks from before the start on
     subscriber.subscribe(b"detections")
@@ -147,12 +145,12 @@ def first_name(tree: Tree) -> tuple[Cost, Cost]:
         "publish.endpoint": endpoint,
         "pipeline.run_dir": str(tree.scratch / "run"),
         "models.dir": str(tree.models),
-        "metrics.endpoint": "http://127.0.0.1:0",
+        "metrics.endpoint": f"http://127.0.0.1:{free_port()}",
     }
     sets = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     began_s = time.monotonic()
     command = tree.command("run", str(DEMO), "--headless", *sets)
-    process = subprocess.Popen(command, env=tree.environment, cwd=tree.folder, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, env=tree.environment, cwd=tree.folder, stderr=subprocess.DEVNULL)
     try:
         frame = wait_for(subscriber, process, began_s, lambda event: True)
         name = wait_for(subscriber, process, began_s, lambda event: any(track["name"] for track in event["tracks"]))
@@ -160,20 +158,25 @@ def first_name(tree: Tree) -> tuple[Cost, Cost]:
     finally:
         subscriber.close(linger=0)
         process.send_signal(signal.SIGINT)
-        process.communicate()
+        process.wait(LIMIT_S)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def wait_for(
     subscriber: "zmq.Socket[bytes]",
-    process: "subprocess.Popen[str]",
+    process: "subprocess.Popen[bytes]",
     began_s: float,
     is_it: Callable[[dict[str, Any]], bool],
 ) -> Cost:
     while subscriber.poll(200) or (process.poll() is None and time.monotonic() - began_s < LIMIT_S):
         if subscriber.poll(0) and is_it(msgspec.msgpack.decode(subscriber.recv_multipart()[-1])):
             return Cost(time.monotonic() - began_s, cpu_of_family(process.pid))
-    process.kill()
-    sys.exit(f"`jetstream run` told of nothing: {process.communicate()[1]}")
+    sys.exit("`jetstream run` told of nothing; run it by hand to see why")
 
 
 def cpu_of_family(parent: int) -> float:
