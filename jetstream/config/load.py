@@ -83,10 +83,7 @@ def build(
     _check_topic(config.publish, where)
     _check_metrics(config.metrics, where)
     if 0 < config.detect.max_face_px < config.detect.min_face_px:
-        raise UserError(
-            f"{where}: detect.max_face_px: {config.detect.max_face_px} is under min_face_px; "
-            "set a larger one, or 0 for no limit"
-        )
+        raise UserError(f"{where}: detect.max_face_px: {config.detect.max_face_px} is under min_face_px; 0 is no limit")
     return with_preset(config)
 
 

@@ -1,4 +1,4 @@
-"""Event lines on disk: a file of JSON Lines that is locked while it is written, and what its end says."""
+"""Event files: JSON Lines that are locked while they are written, and how to read and repair their end."""
 
 import contextlib
 import fcntl
@@ -15,9 +15,9 @@ from jetstream.recording import retention
 
 
 def open_events(path: Path) -> TextIO:
-    """A new file of event lines, readable by its owner only; each line leaves the process as soon as it is written.
+    """A new event file, readable by its owner only and line-buffered.
 
-    `is_open` until it is closed. Raises UserError when it can't be written.
+    `is_open` is true of it until it is closed. Raises UserError when it can't be written.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -30,54 +30,55 @@ def open_events(path: Path) -> TextIO:
 
 
 def is_open(path: Path) -> bool:
-    """Whether these events, or the video beside them, are still written. Raises OSError where that can't be seen."""
+    """Whether a recording of these events is still being written. Raises OSError where the file can't be opened."""
     with path.open("rb+") as events:
         try:
             fcntl.flock(events, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
         except OSError:
-            return False  # no locks here, so nobody can tell
+            return False  # the file system has no locks, so it is unknown
     return False
 
 
 def write_event(events: TextIO, tracked: Tracked, hop: str = "", at_ns: int = 0) -> None:
+    """Append the event of a frame as a line; `hop` and `at_ns` (CLOCK_MONOTONIC) add the time of a last hop."""
     events.write(msgspec.json.encode(event_of(tracked, hop, at_ns)).decode() + "\n")
 
 
 def last_event(folder: Path, camera: str) -> Event | None:
-    """In the last whole line of the camera's newest events; None without any that can be read."""
+    """The event in the last complete line of the camera's newest event file; None if none can be read."""
     try:
         found = [path for path in folder.glob(f"{camera}-*.jsonl") if path.is_file()]
         for path in sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True):
             with path.open("rb") as events, contextlib.suppress(*GARBLED):
                 _, whole = _whole_lines_at_the_end(events)
                 event = msgspec.json.decode(whole[whole.rfind(b"\n", 0, -1) + 1 :], type=Event)
-                if event.camera == camera:  # and not `a-b` for `a`
+                if event.camera == camera:  # the pattern for `a` also finds files of `a-b`
                     return event
     except OSError:
-        pass  # what can't be read here can't be written: `open_events` says so
+        pass  # `open_events` reports it, since the folder can't be written either
     return None
 
 
 def cut_to_last_line(events: Path) -> None:
-    """Take away a line that a full disk left unfinished. Raises OSError."""
+    """Remove an incomplete last line, which a full disk leaves. Raises OSError."""
     with events.open("rb+") as file:
         begin, whole = _whole_lines_at_the_end(file)
         file.truncate(begin + len(whole))
 
 
 def _whole_lines_at_the_end(events: BinaryIO) -> tuple[int, bytes]:
-    """Where they begin, and they."""
+    """(offset, bytes) of the file's last LONGEST_LINE bytes, cut behind the last newline."""
     begin = events.seek(max(0, events.seek(0, os.SEEK_END) - retention.LONGEST_LINE))
     tail = events.read()
     return begin, tail[: tail.rfind(b"\n") + 1]
 
 
 def unused(folder: Path, stem: str) -> Path:
-    """`folder/stem`, or with a number behind it, so that nothing recorded before is overwritten."""
+    """`folder/stem`, with a number appended if a recording has that name, so that none is overwritten."""
     candidate, number = folder / stem, 1
     while any(candidate.with_suffix(suffix).exists() for suffix in (".mp4", ".jsonl")):
         number += 1
-        candidate = folder / f"{stem}_{number}"  # sorts behind `stem.jsonl`, which `-` does not
+        candidate = folder / f"{stem}_{number}"  # `_` sorts behind `stem.jsonl`, `-` does not
     return candidate

@@ -1,6 +1,6 @@
-"""A folder of recordings: whom each one holds, and which files belong to it.
+"""A folder of recordings: the people in each one, and the files that belong to it.
 
-Reads the names in events and no picture; removes nothing.
+Reads the names in event files and no video; deletes nothing.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ class _TrackNames(msgspec.Struct):
 
 
 class _EventNames(msgspec.Struct):
-    """What of an event says who is in it, in every version of its schema."""
+    """The part of an event that names people, in every version of its schema."""
 
     tracks: tuple[_TrackNames, ...] = ()
 
@@ -34,8 +34,8 @@ _DECODER = msgspec.json.Decoder(_EventNames)
 
 
 def check_finished(folder: Path) -> None:
-    """Raises UserError where there is no such folder, or a recording in it is still being made: its files can't go, and
-    its next line may name anybody."""
+    """Raises UserError if there is no such folder, or a recording in it is being written: its files can't be deleted,
+    and its next line may name anybody."""
     if not os.path.isdir(folder):  # Path's raises in a folder that may not be entered
         raise UserError(f"{folder}: no such folder of recordings; nothing was erased, name the one of record.dir")
     with _reading(folder):
@@ -45,26 +45,26 @@ def check_finished(folder: Path) -> None:
 
 
 def people_in(folder: Path) -> dict[Path, set[str]]:
-    """Each event file of a folder, and the `normal` names in it. Raises UserError where one can't be read."""
+    """Each event file of a folder with the `normal` names in it. Raises UserError if one can't be read."""
     with _reading(folder):
         return {events: _names_in(events) for events in _events_in(folder)}
 
 
 def of(names: Collection[str], folder: Path) -> list[Path]:
-    """Event files that hold one of these people. Raises what `people_in` raises."""
+    """The event files that name one of these people. Raises UserError if one can't be read."""
     wanted = set(map(normal, names))
     return [events for events, who in people_in(folder).items() if who & wanted]
 
 
 def beside(events: Path) -> list[Path]:
-    """A recording's other files: whatever has the name of its events and another suffix."""
+    """The other files of a recording: those with the name of its event file and another suffix."""
     return sorted(
         path for path in events.parent.iterdir() if path.stem == events.stem and path != events and not path.is_dir()
     )
 
 
 def normal(name: str) -> str:
-    """A name as `photos.check_name` makes it, for names that are only looked for."""
+    """A name in the form of `photos.check_name`, for searching."""
     return unicodedata.normalize("NFC", name).strip()
 
 
@@ -83,7 +83,7 @@ def _events_in(folder: Path) -> list[Path]:
 
 
 def _names_in(events: Path) -> set[str]:
-    """Who is shown, and whoever had a vote."""
+    """All names that were shown or were a candidate of a vote."""
     names: set[str] = set()
     with events.open("rb") as file:
         for line in file:
@@ -92,7 +92,7 @@ def _names_in(events: Path) -> set[str]:
 
 
 def names_in_line(line: bytes) -> set[str]:
-    """Nobody in a line that is none, such as one that a kill cut off."""
+    """The names in an event line; none in an invalid line, such as an incomplete last one."""
     try:
         tracks = _DECODER.decode(line).tracks
     except GARBLED:

@@ -1,6 +1,6 @@
-"""A disk that can't be written now: said once, tried again later, said when it is over.
+"""Outage of a disk that can't be written: logged at its begin and end, with retries between.
 
-Knows no file: whoever writes tells what happened. Time is an argument.
+Knows no file: the writer reports what happened. Time is an argument.
 """
 
 import logging
@@ -8,15 +8,15 @@ import shutil
 from pathlib import Path
 
 RETRY_S = 5.0
-"""between two attempts, so that a disk with trouble doesn't fill with empty files"""
+"""time between two attempts, so that a failing disk doesn't fill with empty files"""
 ROOM_BYTES = 32_000_000
-"""free space from which on it is worth trying: some seconds of a few cameras"""
+"""least free space for an attempt: some seconds of a few cameras"""
 
-log = logging.getLogger("jetstream")
+log = logging.getLogger(__name__)
 
 
 class Outage:
-    """Whether `camera`'s recording in `folder` stands still. Times are of time.monotonic()."""
+    """Whether `camera` can't be recorded in `folder` now. Times are of time.monotonic()."""
 
     def __init__(self, camera: str, folder: Path) -> None:
         self._camera, self._folder = camera, folder
@@ -24,7 +24,7 @@ class Outage:
         self._retry_s = 0.0
 
     def begin(self, error: Exception, now_s: float) -> None:
-        """It failed, now or again."""
+        """Writing failed: the outage begins or goes on."""
         if self._since_s is None:
             self._since_s = now_s
             why = (isinstance(error, OSError) and error.strerror) or str(error)
@@ -35,7 +35,7 @@ class Outage:
         self._retry_s = now_s + RETRY_S
 
     def is_on(self, now_s: float) -> bool:
-        """False also when it is time for another attempt, whose success `end` tells."""
+        """Whether to skip writing. False also when it is time for another attempt."""
         if self._since_s is None:
             return False
         if now_s < self._retry_s:
@@ -44,7 +44,7 @@ class Outage:
         return not self._has_room()
 
     def end(self, now_s: float) -> None:
-        """A frame was written."""
+        """A frame was written: the outage is over."""
         if self._since_s is not None:
             log.info("%s: recording goes on after %.0f s", self._camera, now_s - self._since_s)
             self._since_s = None

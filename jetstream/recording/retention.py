@@ -1,7 +1,7 @@
-"""Old recordings go: by age, and the oldest where they take too much room together.
+"""Deletion of old recordings: by age, and the oldest ones when all together take too much space.
 
-A recording is ours when its name is one that `record` gives and the first line of its events names that camera; nothing
-else in the folder is ever touched. It goes as a whole, and never while it is written.
+A recording is ours if its name has the form that `record` gives and the first line of its events names that camera.
+Nothing else in the folder is touched. A recording is deleted as a whole, and never while it is being written.
 """
 
 import logging
@@ -16,15 +16,15 @@ import msgspec
 
 from jetstream.errors import GARBLED
 
-log = logging.getLogger("jetstream")
+log = logging.getLogger(__name__)
 
 STILL_S = 60.0
-"""a recording that changed so lately may be another process's, on a disk that has no locks"""
+"""a recording that changed within this time is kept: on a disk without locks another process may be writing it"""
 DAY_S = 86400.0
 _STEM = re.compile(r"(?P<camera>[A-Za-z0-9][A-Za-z0-9_-]{0,39})-\d{8}T\d{6}(_\d+)?")
 _SUFFIXES = (".mp4", ".jsonl")
 LONGEST_LINE = 1 << 20
-"""bytes of an event line, and more; what is longer is no event"""
+"""bytes; a longer line is no event"""
 
 
 class _EventHead(msgspec.Struct):
@@ -33,11 +33,11 @@ class _EventHead(msgspec.Struct):
 
 
 class StoredRecording(NamedTuple):
-    """One recording: its events last, since without them nobody knows that the video is ours."""
+    """One recording. The event file is last, since without it the video isn't known to be ours."""
 
     files: tuple[Path, ...]
     n_bytes: int
-    ended_s: float  # wall clock, of its last change
+    ended_s: float  # time of the last change, wall clock
 
     @property
     def events(self) -> Path:
@@ -47,10 +47,10 @@ class StoredRecording(NamedTuple):
 def sweep(
     folder: Path, *, keep_days: float, keep_gb: float, now_s: float, in_use: Callable[[Path], bool]
 ) -> list[Path]:
-    """Delete what is too old, then the oldest until all take at most `keep_gb` (1e9 bytes); the events' paths.
+    """Delete recordings older than `keep_days`, then the oldest until all take at most `keep_gb` (1e9 bytes).
 
-    0 is no limit. `now_s` is the wall clock. `in_use` tells of event files whether they are being written. What can't
-    be deleted stays, with a warning.
+    Returns the event files of those deleted. 0 is no limit. `now_s` is the wall clock. `in_use` says whether an event
+    file is being written. A recording that can't be deleted stays, with a warning.
     """
     found = sorted(recordings(folder), key=lambda kept: kept.ended_s)
     total = sum(kept.n_bytes for kept in found)
@@ -67,11 +67,11 @@ def sweep(
 
 
 def recordings(folder: Path) -> Iterator[StoredRecording]:
-    """Those that `record` made in `folder`."""
+    """The recordings in `folder` that `record` made."""
     try:
         names = sorted(os.listdir(folder))
     except OSError:
-        return  # a disk that went away has nothing to delete
+        return  # the disk was removed
     for name in names:
         match = _STEM.fullmatch(Path(name).stem)
         if match is None or not name.endswith(".jsonl"):
@@ -87,7 +87,7 @@ def recordings(folder: Path) -> Iterator[StoredRecording]:
 
 
 def is_ours(line: bytes, camera: str) -> bool:
-    """Whether it is an event line of that camera."""
+    """Whether a line is an event of that camera."""
     try:
         return msgspec.json.decode(line, type=_EventHead).camera == camera
     except GARBLED:

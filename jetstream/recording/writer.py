@@ -1,4 +1,4 @@
-"""One camera's recordings: pairs of a video and its events, and none while the disk can't be written."""
+"""One camera's recordings, each a video and its event file. None is written while the disk fails."""
 
 import contextlib
 import logging
@@ -19,18 +19,18 @@ from jetstream.video.mp4_repair import cut_to_last_fragment
 from jetstream.video.sink import VideoSink
 from jetstream.vision.drawing.annotate import annotate
 
-log = logging.getLogger("jetstream")
+log = logging.getLogger(__name__)
 
 FPS = 25.0
 """Nominal rate of a recording; frames carry their own times."""
 SYNC_EVERY_S = 1.0
-"""how often events are on disk for sure, like the video"""
+"""time between two syncs of the events to disk; the video has the same"""
 SILENT_S = 60.0
-"""a live camera's recording is over after so long without a frame: while it is open it can't be deleted or forgotten"""
+"""time without a frame after which a live camera's recording is closed: an open one can't be deleted or forgotten"""
 
 
 class Recorder:
-    """One camera's recordings, one after the other, and none while the disk can't be written.
+    """One camera's recordings, one after the other. In the live pace nothing is recorded while the disk fails.
 
     Times are of time.monotonic().
     """
@@ -41,14 +41,17 @@ class Recorder:
         self._outage = Outage(camera, folder)
         self._is_live = config.pipeline.pace == "live"
         self._newest_s = 0.0
-        self._last = None if self._is_live else last_event(folder, camera)  # live, nothing is told of again
+        self._last = None if self._is_live else last_event(folder, camera)  # live, no frame is announced twice
 
     def add(self, tracked: Tracked, rings: FrameReader, now_s: float) -> str | None:
-        """Why the frame, or its picture, was lost; None where it wasn't."""
+        """Write a frame. Returns why it or its picture was lost, "disk" or "lapped"; None if neither was.
+
+        Raises SourceError in the every-frame pace, where no frame may be missing.
+        """
         self._newest_s = now_s
         last, self._last, frame = self._last, None, tracked.frame
         if last is not None and (last.frame_id, last.captured_ns) == (frame.frame_id, frame.captured_ns):
-            return None  # this process's last life wrote it, and died before it could say so
+            return None  # written by this process before it was restarted, which died before it said Finished
         if self._outage.is_on(now_s):
             return "disk"
         try:
@@ -63,9 +66,9 @@ class Recorder:
         return None if is_whole else "lapped"
 
     def end_if_silent(self, now_s: float) -> None:
-        """Close the recording when no frame has come for SILENT_S; the next one begins another.
+        """Close the recording when no frame has arrived for SILENT_S; the next frame begins another one.
 
-        Only live: in the every-frame pace a slow machine must not change what is recorded.
+        In the live pace only: in the every-frame pace a slow machine must not change what is recorded.
         """
         if not self._is_live or self._recording is None or now_s - self._newest_s <= SILENT_S:
             return
@@ -89,9 +92,10 @@ class Recorder:
         return self._recording
 
     def _give_up(self) -> None:
-        """What is on the disk stays, up to its last whole line and the last second of video that is whole.
+        """Close the recording and cut its files behind the last complete event and the last complete video fragment.
 
-        Without a line all of it goes: nothing would tell whose the video is, so nobody would ever delete it.
+        Without any event both files are deleted: retention doesn't know a video without events, and would keep it for
+        ever.
         """
         if self._recording is None:
             return
@@ -121,12 +125,13 @@ class Recording:
         self._first_s: float | None = None
 
     def is_long(self, tracked: Tracked) -> bool:
-        """Whether it is time for a new one."""
+        """Whether the recording is as long as `record.file_hours` allows."""
         limit_s = self._settings.file_hours * 3600
         return limit_s > 0 and self._first_s is not None and tracked.frame.time_s - self._first_s >= limit_s
 
     def add(self, tracked: Tracked, rings: FrameReader) -> bool:
-        """False when the picture was gone; its event is written all the same, and last: then the frame is done."""
+        """Write a frame's picture, then its event, which marks the frame as done. False if the picture was overwritten
+        in the ring; its event is written nevertheless."""
         self._first_s = tracked.frame.time_s if self._first_s is None else self._first_s
         image = None
         if self._settings.video != "none":

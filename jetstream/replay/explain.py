@@ -1,6 +1,6 @@
-"""Why each track bears its name: its story over a replay, told at the end.
+"""Why each track has its name: an explanation of each track, printed at the end of a replay.
 
-Knows no file, no stage and no vote but those in the messages.
+Knows no file and no stage; reads the candidates in Tracked messages.
 """
 
 from collections.abc import Iterator
@@ -11,40 +11,40 @@ from jetstream.messages import NameCandidate, Tracked, TrackedFace
 
 @dataclass
 class _TrackExplanation:
-    """One track's; owned by its TrackExplanations alone."""
+    """One track's history; owned by its TrackExplanations alone."""
 
     first_s: float
     last: TrackedFace
     last_s: float
-    names: list[tuple[float, str | None]] = field(default_factory=list)  # since when each was shown
+    names: list[tuple[float, str | None]] = field(default_factory=list)  # (time, name) of each change of the shown name
 
 
 class TrackExplanations:
     """The tracks of a replay, in order of appearance."""
 
     def __init__(self) -> None:
-        self._stories: dict[tuple[str, int], _TrackExplanation] = {}
+        self._tracks: dict[tuple[str, int], _TrackExplanation] = {}
 
     def add(self, tracked: Tracked) -> None:
         camera, time_s = tracked.frame.camera, tracked.frame.pts_s
         for face in tracked.faces:
-            story = self._stories.setdefault((camera, face.track_id), _TrackExplanation(time_s, face, time_s))
-            story.last, story.last_s = face, time_s
-            if not story.names or story.names[-1][1] != face.name:
-                story.names.append((time_s, face.name))
+            track = self._tracks.setdefault((camera, face.track_id), _TrackExplanation(time_s, face, time_s))
+            track.last, track.last_s = face, time_s
+            if not track.names or track.names[-1][1] != face.name:
+                track.names.append((time_s, face.name))
 
     def lines(self) -> Iterator[str]:
-        """For each track: camera, id, when it was seen, what was shown; then who it may be at its end, likeliest first.
+        """For each track: camera, id, time and shown names; then its candidates at its end, the likeliest first.
 
-        The number behind a candidate is its weight: the log odds of its answers, each fading with time.
+        The number behind a candidate is its weight: the sum of the log odds of its answers, each decayed with time.
         """
-        for (camera, track_id), story in self._stories.items():
-            yield f"{camera} #{track_id}: {story.first_s:.2f} to {story.last_s:.2f} s, {_shown(story.names)}"
-            votes = story.last.votes
+        for (camera, track_id), track in self._tracks.items():
+            yield f"{camera} #{track_id}: {track.first_s:.2f} to {track.last_s:.2f} s, {_shown(track.names)}"
+            votes = track.last.votes
             widest = max((len(_who(vote.name)) for vote in votes), default=0)
             yield from (f"  {_who(vote.name):{widest}}  {_reason(vote)}" for vote in votes)
             if not votes:
-                yield "  no answer: no look was good enough, or it was in sight too shortly"
+                yield "  no answer: no sample of the face was good enough, or the track was too short"
 
 
 def _shown(names: list[tuple[float, str | None]]) -> str:

@@ -1,7 +1,7 @@
-"""The same stages in one process, in walking order: every frame, no socket, and the same answers every time.
+"""The stages in one process, in order: every frame, no socket, and the same result every time.
 
-The stages are pulled from the end: `track` asks for faces, `detect` for frames, `capture` reads them; a question of
-`track` is answered by `recognize` before the next frame. Knows no process.
+The stages are generators and are pulled from the end: `track` pulls faces, `detect` frames, and `capture` reads them. A
+question of `track` is answered by `recognize` before the next frame. Knows no process.
 """
 
 import logging
@@ -27,11 +27,11 @@ from jetstream.video import source
 from jetstream.video.sink import CONTAINERS, VideoSink
 from jetstream.vision.drawing.annotate import annotate
 
-log = logging.getLogger("jetstream")
+log = logging.getLogger(__name__)
 
 
 def replay(config: Config) -> Iterator[tuple[Tracked, Rings]]:
-    """Each frame's tracks, and the rings in which its picture still is. `config.pipeline.pace` must be every-frame."""
+    """Each frame's tracks, and the rings that still hold its picture. `config.pipeline.pace` must be every-frame."""
     rings = Rings({camera.name: LocalRing(slots=config.pipeline.slots) for camera in config.cameras})
     capture, detect, track, recognize = (
         pipeline.stage_named(name).load() for name in ("capture", "detect", "track", "recognize")
@@ -68,33 +68,33 @@ def to_files(
     *,
     explain: bool = False,
 ) -> None:
-    """Replay into `events` (None: standard output), one line a frame, and draw it into `video`.
+    """Replay into `events` (None: standard output), a line a frame, and with boxes and names into `video`.
 
-    Files appear under their names when they are whole. `explain` prints at the end why each track bears its name, on
-    standard error where the events have standard output.
+    A file gets its name only when it is complete. `explain` prints at the end why each track has its name; on standard
+    error if the events go to standard output. `progress` is called with a label and the fraction done.
 
-    Raises UserError when they can't be written, or would overwrite what is read.
+    Raises UserError when a file can't be written, or would overwrite the input.
     """
     check_outputs(config.cameras[0].source, events, video)
     expected = expected_frames(config.cameras[0])
-    stories = TrackExplanations()
+    explanations = TrackExplanations()
     with ExitStack() as stack:
         file = stack.enter_context(open_events(stack.enter_context(whole(events)))) if events else sys.stdout
         sink = None
         for done, (tracked, rings) in enumerate(replay(config), start=1):
             write_event(file, tracked)
             if explain:
-                stories.add(tracked)
+                explanations.add(tracked)
             progress("replay", done / expected if expected else 0.0)
             if video is not None:
                 image = rings.read(tracked.frame.camera, tracked.frame.frame_id)
-                assert image is not None  # it was written a moment ago, in this process
+                assert image is not None  # `replay` keeps the picture until its next frame
                 sink = sink or _open_sink(stack, video, image, config)
                 shown = config.render
                 annotate(image, tracked.faces, tracked.others, blur=shown.blur, landmarks=shown.landmarks)
                 sink.write(image, tracked.frame.time_s)
     if explain:
-        lines = list(stories.lines()) or ["no face was followed, so there is no name to explain"]
+        lines = list(explanations.lines()) or ["no face was tracked, so there is no name to explain"]
         print(*lines, sep="\n", file=sys.stdout if events else sys.stderr)
 
 
@@ -112,7 +112,7 @@ def expected_frames(camera: CameraConfig) -> int | None:
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Where a file grows; it appears as `path` once all is in it, and never when something fails. Raises UserError."""
+    """A temporary path to write to, renamed to `path` at the end and deleted after a failure. Raises UserError."""
     part = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -127,7 +127,7 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def check_outputs(read: str, events: Path | None, video: Path | None) -> None:
-    """Raises UserError where an output can't take its name, or would overwrite the source `read` or the other one."""
+    """Raises UserError if an output can't be written, or would overwrite the source `read` or the other output."""
     for option, path in (("--out", events), ("--video", video)):
         if path is not None and path.exists() and not path.is_file():
             kind = "a folder" if path.is_dir() else "no file"
@@ -149,7 +149,7 @@ def _open_sink(stack: ExitStack, path: Path, image: NDArray[np.uint8], config: C
 
 
 class FeedIterator(Iterator[Message]):
-    """An iterator that is filled from outside, just before it is asked."""
+    """An iterator over messages that are added just before each `next`."""
 
     def __init__(self) -> None:
         self._waiting: deque[Message] = deque()
@@ -167,5 +167,5 @@ def _endless_ticks() -> Iterator[Tick]:
 
 
 def _only(kind: type[Message], messages: Iterator[Message]) -> Iterator[Message]:
-    """`messages` of one kind. None is Dropped here: one process, and a ring that holds what is under way."""
+    """The `messages` of one kind. Nothing is Dropped in a replay: the ring holds all frames under way."""
     return (message for message in messages if isinstance(message, kind))

@@ -84,8 +84,8 @@ def _file(
 
 
 class AnnouncedFrames:
-    """Frames that were announced. They are announced again when the slowest reader makes no progress: they may have
-    been lost with a stage that died. Every stage recognises frames that it has handled before."""
+    """Frames that were announced. They are announced again when the slowest reader makes no progress, since they may be
+    lost with a stage that died. Every stage recognises frames that it has handled before."""
 
     def __init__(self, ring: Ring | LocalRing) -> None:
         self._ring = ring

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def render(messages: Iterator[Tracked | Tick], rings: FrameReader, config: Config) -> Iterator[Finished | Dropped]:
-    """Finished for each frame, or Dropped (`lapped`) if it was overwritten in its ring. Ends with the window."""
+    """Finished for each frame; Dropped (`lapped`) if it was overwritten in its ring. Ends when the window is closed."""
     screen = _open(config)
     times: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=30))
     try:

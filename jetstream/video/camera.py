@@ -1,6 +1,6 @@
-"""V4L2 cameras: which device a name means, how one is opened, and whether it has a frame ready.
+"""V4L2 cameras: the device of a name, options to open it, and whether it has a frame ready.
 
-Decodes nothing. FFmpeg's V4L2 reader waits for a frame without end, so `wait_for_frame` must come before each read.
+Decodes nothing. FFmpeg's V4L2 reader waits for a frame without a time limit, so call `wait_for_frame` before each read.
 """
 
 import os
@@ -19,11 +19,11 @@ FORMAT = "video4linux2,v4l2"
 
 class CaptureDevice(NamedTuple):
     path: Path
-    shown: str
+    shown: str  # name for messages
 
 
 def camera_of(spec: str) -> CaptureDevice | None:
-    """The camera that an index, a /dev path or a by-id name means, there or not; None if `spec` is none of these."""
+    """The camera of an index, a /dev path or a by-id name, connected or not; None if `spec` is none of these."""
     if re.fullmatch(r"[0-9]{1,3}", spec):
         return CaptureDevice(Path(f"/dev/video{int(spec)}"), f"camera {int(spec)}")
     if spec.startswith("/dev/"):
@@ -34,15 +34,15 @@ def camera_of(spec: str) -> CaptureDevice | None:
 
 
 def refuse_missing(camera: CaptureDevice) -> None:
-    """Raises SourceError where there is no such device."""
+    """Raises SourceError if there is no such device."""
     if not camera.path.exists():
         raise SourceError(f"{camera.shown}: no {camera.path} here; plug a camera in, or try `make demo`")
 
 
 def ways_to_open(max_width: int, max_height: int) -> Iterator[dict[str, str]]:
-    """FFmpeg options, best first. The driver takes the nearest size that it has.
+    """FFmpeg options to try, best first. The driver uses the nearest size that it supports.
 
-    MJPEG first: most USB cameras reach their full size and 30 frames a second only with it.
+    MJPEG comes first: most USB cameras reach their full size and 30 frames a second only with it.
     """
     size = f"{max_width}x{max_height}"
     yield {"input_format": "mjpeg", "video_size": size}
@@ -61,13 +61,13 @@ def descriptors(path: Path) -> set[int]:
         try:
             if os.path.samestat(os.fstat(int(name)), device):
                 found.add(int(name))
-        except OSError:  # closed since it was listed: the listing's own, or another thread's
+        except OSError:  # closed since: the descriptor of the listing itself, or of another thread
             continue
     return found
 
 
 def wait_for_frame(descriptor: int, timeout_s: float) -> bool:
-    """False if nothing came in time. True also when the device is gone: the read that follows says so."""
+    """False if no frame is ready in time. True also if the device was removed: the next read then fails."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN | select.POLLPRI)
     return bool(poll.poll(timeout_s * 1000))

@@ -1,7 +1,7 @@
-"""The demo: a small film of two public-domain portraits that walk past each other, made without a camera.
+"""The demo: a short synthetic film of two public-domain portraits that pass each other, made without a camera.
 
 Rear Admiral Grace Hopper (U.S. Navy) from the matplotlib wheel, Eileen Collins (NASA) from the scikit-image wheel.
-Finds no face: where they are stands in the script.
+Detects no face: the script below defines their positions.
 """
 
 import importlib.util
@@ -26,7 +26,7 @@ FPS = 25
 FRAMES = 20 * FPS
 PERIOD_S = FRAMES / FPS
 COUNTER_Y = 600
-"""px; everything below hides behind a counter"""
+"""px; a counter covers everything below"""
 ENROLLED = "Eileen Collins"
 FEATHER_PX = 2.0
 
@@ -55,13 +55,13 @@ HOPPER_WALK = (
 
 
 class Actor(NamedTuple):
-    """A cut-out portrait and how large and near it comes."""
+    """A cut-out portrait, its path and its sizes."""
 
     cutout: Image  # (H, W, 4) uint8 BGRA, colours already times alpha
     face_x: float  # px in the portrait of the face's middle
     face_width: float  # px in the portrait
     walk: tuple[tuple[float, int], ...]
-    nearest_s: float
+    nearest_s: float  # time at which it is largest
     face_px: tuple[float, float]  # width in the frame, farthest and nearest
 
 
@@ -79,7 +79,7 @@ class Scene(NamedTuple):
 
 
 def portrait_path(package: str, *parts: str) -> Path:
-    """A file inside an installed package, found without importing it. Raises SourceError where it's missing."""
+    """A file in an installed package, found without importing it. Raises SourceError if it is missing."""
     spec = importlib.util.find_spec(package)
     for root in (spec.submodule_search_locations or []) if spec else []:
         path = Path(root, *parts)
@@ -100,24 +100,24 @@ def hopper_path() -> Path:
 def write_faces(folder: str | Path) -> None:
     """Enrol the demo's known person: her photo as <folder>/Eileen Collins/astronaut.png. Grace Hopper stays unknown.
 
-    Raises SourceError without scikit-image, OSError where `folder` can't be written.
+    Raises SourceError without scikit-image, OSError if `folder` can't be written.
     """
     person = Path(folder) / ENROLLED
     person.mkdir(parents=True, exist_ok=True)
     photo, content = person / "astronaut.png", collins_path().read_bytes()
-    if not photo.exists() or photo.read_bytes() != content:  # what is there may be read-only
+    if not photo.exists() or photo.read_bytes() != content:  # an existing photo may be read-only
         photo.write_bytes(content)
 
 
 def scene(index: int) -> Image:
-    """Frame `index` of the film, (720, 1280, 3) uint8 BGR; the same for the same index, and again after FRAMES.
+    """Frame `index` of the film, (720, 1280, 3) uint8 BGR: a function of the index, periodic after FRAMES.
 
-    Raises SourceError where a portrait's wheel isn't installed.
+    Raises SourceError if a portrait's wheel isn't installed.
     """
     stage, time_s = set_stage(), index % FRAMES / FPS
     image: Image = stage.wall.copy()
     posed = [(pose_at(actor, time_s), actor) for actor in stage.actors]
-    for pose, actor in sorted(posed, key=lambda pair: pair[0].face_px):  # the nearer one in front
+    for pose, actor in sorted(posed, key=lambda pair: pair[0].face_px):  # the nearer one last, in front
         draw(image, actor, pose)
     image[COUNTER_Y:] = stage.counter
     light = 0.86 + 0.2 * math.sin(2 * math.pi * time_s / (PERIOD_S / 2))
@@ -133,7 +133,7 @@ def pose_at(actor: Actor, time_s: float) -> Pose:
 
 
 def along(walk: tuple[tuple[float, int], ...], time_s: float) -> float:
-    """Where a walk is at a time, starting and stopping gently at each of its points."""
+    """x in px at a time, interpolated between the points of a walk with zero speed at each point (smoothstep)."""
     for (start_s, start), (end_s, end) in pairwise(walk):
         if time_s <= end_s:
             part = (time_s - start_s) / (end_s - start_s)
@@ -142,7 +142,7 @@ def along(walk: tuple[tuple[float, int], ...], time_s: float) -> float:
 
 
 def draw(image: Image, actor: Actor, pose: Pose) -> None:
-    """Blend a scaled portrait into `image` (720, 1280, 3), above the counter only."""
+    """Blend a scaled portrait into `image` (720, 1280, 3) uint8 BGR in place, above the counter only."""
     height, width = actor.cutout.shape[:2]
     left, top = pose.x - actor.face_x * pose.scale, pose.bottom - height * pose.scale
     x1, y1 = max(0, math.floor(left)), max(0, math.floor(top))
@@ -158,14 +158,14 @@ def draw(image: Image, actor: Actor, pose: Pose) -> None:
 
 @cache
 def set_stage() -> Scene:
-    """Everything that doesn't move, painted once."""
+    """Everything that doesn't change, made once."""
     collins = Actor(cut_out(collins_path(), COLLINS_OUTLINE), 224, 105, COLLINS_WALK, 6.0, (88, 155))
     hopper = Actor(cut_out(hopper_path(), HOPPER_OUTLINE), 265, 205, HOPPER_WALK, 17.0, (112, 200))
     return Scene(paint_wall(), paint_counter(), (collins, hopper))
 
 
 def cut_out(path: Path, outline: tuple[tuple[int, int], ...]) -> Image:
-    """(H, W, 4) uint8 BGRA, colours times alpha, of what lies inside the outline, its edge feathered inwards."""
+    """(H, W, 4) uint8 BGRA, premultiplied, of the area inside the outline, its edge feathered inwards."""
     portrait = read_image(path)
     inside = np.zeros(portrait.shape[:2], np.uint8)
     cv2.fillPoly(inside, [np.array(outline, np.int32)], 255)
@@ -219,7 +219,7 @@ class DemoSource(Source):
     def __init__(self, *, max_width: int, max_height: int, fps_limit: float, loop: bool) -> None:
         super().__init__(fps_limit=fps_limit, loop=loop)
         self._limits = (max_width, max_height)
-        set_stage()  # a missing wheel is told now, not at the first frame
+        set_stage()  # raises for a missing wheel now, not at the first frame
 
     def describe(self) -> str:
         return f"demo ({WIDTH}x{HEIGHT}, {FPS} fps, {FRAMES} frames)"

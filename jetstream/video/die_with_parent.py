@@ -1,7 +1,7 @@
-"""Becomes another program that the kernel ends with whoever started it: `python tether.py PID PROGRAM WORDS...`.
+"""Executes a program that the kernel kills when its parent dies: `python die_with_parent.py PID PROGRAM WORDS...`.
 
-Knows nothing of jetstream, so that it starts in a few hundredths of a second. A thread's end counts as its process's:
-whoever starts it must be the thread that also ends it.
+Imports nothing of jetstream, so that it starts within some hundredths of a second. The end of the parent's thread
+counts as the parent's death: start it from a thread that lives as long as the program.
 """
 
 import ctypes
@@ -9,13 +9,13 @@ import os
 import signal
 import sys
 
-PR_SET_PDEATHSIG = 1  # prctl(2); it stays through execv
+PR_SET_PDEATHSIG = 1  # prctl(2); kept by execv
 
 
 def main() -> None:
     parent, *command = sys.argv[1:]
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() == int(parent):  # else it was gone before the kernel knew
+    if os.getppid() == int(parent):  # else the parent died before prctl
         os.execv(command[0], command)
 
 

@@ -1,6 +1,6 @@
-"""Opens a video file, a stream or a camera with FFmpeg (PyAV) within a time limit, or says in words why it can't.
+"""Opens a video file, a stream or a camera with FFmpeg (PyAV) within a time limit, or says why it can't be opened.
 
-Decodes nothing. No password in an address ever reaches a message.
+Decodes nothing. No message contains a password of an address.
 """
 
 import errno
@@ -23,16 +23,16 @@ from jetstream.video.camera import FORMAT, CaptureDevice, descriptors, refuse_mi
 T = TypeVar("T")
 
 TELLING_KEYS = {"channel", "subtype", "stream", "profile", "camera", "cam"}
-"""Query keys of camera addresses whose values tell one camera from another; all other values are masked."""
+"""Query keys of camera addresses that distinguish cameras; the values of all others are masked."""
 GRACE_S = 1.0
-"""FFmpeg gets this much longer to interrupt itself before the thread it blocks is given up."""
+"""time for FFmpeg to interrupt itself after its time-out, before its blocked thread is abandoned"""
 ATTACHED_PICTURE = 0x400
-"""FFmpeg's AV_DISPOSITION_ATTACHED_PIC: the cover of a piece of music."""
+"""FFmpeg's AV_DISPOSITION_ATTACHED_PIC: the cover picture of a music file"""
 NO_VIDEO = "not a video that can be read; name a video, a folder of images, a camera or an address"
 
 
 class WriterProcess(Protocol):
-    """A program that writes what a container holds. `failure`: why it stopped writing, where it shouldn't have."""
+    """A program whose output a container reads. `failure`: why it stopped too early; None if it didn't."""
 
     @property
     def failure(self) -> SourceError | None: ...
@@ -43,12 +43,12 @@ class WriterProcess(Protocol):
 class OpenVideo(NamedTuple):
     container: InputContainer
     stream: VideoStream
-    descriptor: int | None = None  # of a camera, to wait on
-    cut_off: bool = False  # a file that is shorter than its own boxes say
+    descriptor: int | None = None  # file descriptor of a camera, to wait on
+    cut_off: bool = False  # the file is shorter than its boxes say
     child: WriterProcess | None = None
 
     def refuse_failure(self) -> None:
-        """Raises SourceError where the end isn't one."""
+        """Raises SourceError if the program that writes it failed."""
         if self.child is not None and self.child.failure is not None:
             raise self.child.failure
 
@@ -59,11 +59,11 @@ class OpenVideo(NamedTuple):
 
 
 def masked(url: str) -> str:
-    """The URL without what may be secret: user, password, and all query values but the telling ones."""
+    """The URL with `***` for what may be secret: user, password, and query values of keys not in TELLING_KEYS."""
     scheme, _, rest = url.partition("://")
     rest, mark, query = rest.partition("?")
     authority = rest.partition("/")[0]
-    # A password with an unescaped "/" leaves its "@" outside the authority, whose "port" is then no number.
+    # With an unescaped "/" in the password the "@" is outside the authority, whose "port" is then no number.
     if "@" in authority or ("@" in rest and re.search(r":(?![0-9]*$)", authority)):
         rest = "***@" + rest.rpartition("@")[2]
     return f"{scheme}://{rest}{mark}{re.sub(r'[^&]+', _masked_pair, query)}"
@@ -77,7 +77,7 @@ def _masked_pair(pair: re.Match[str]) -> str:
 
 
 def within(timeout_s: float, call: Callable[[], T]) -> T:
-    """`call()`, or TimeoutError after `timeout_s` although it can't be interrupted: its thread is left behind."""
+    """The result of `call()`, run in a thread. Raises TimeoutError after `timeout_s`; the blocked thread remains."""
     outcome: list[T | BaseException] = []
 
     def run() -> None:
@@ -97,7 +97,7 @@ def within(timeout_s: float, call: Callable[[], T]) -> T:
 
 
 def open_file(path: Path, *, cuda_device: int | None = None) -> OpenVideo:
-    """Raises SourceError if `path` isn't a video."""
+    """Open a video file. Raises SourceError if `path` isn't one."""
     try:
         if path.stat().st_size == 0:
             raise SourceError(f"{path}: the file is empty; name a video")
@@ -116,7 +116,7 @@ def open_file(path: Path, *, cuda_device: int | None = None) -> OpenVideo:
 
 
 def boxes_exceed(path: Path) -> bool:
-    """Whether an MP4's last top-level box (ISO/IEC 14496-12, 4.2) ends behind the file: fragments tell no duration."""
+    """Whether an MP4's last top-level box (ISO/IEC 14496-12, 4.2) ends beyond the file; fragments have no duration."""
     size, at = path.stat().st_size, 0
     with path.open("rb") as file:
         while at < size:
@@ -125,7 +125,7 @@ def boxes_exceed(path: Path) -> bool:
             length = int.from_bytes(header[:4], "big")
             if length == 1:
                 length = int.from_bytes(header[8:16], "big")
-            if length < 8:  # 0: to the end, wherever that is; else no box, but damage
+            if length < 8:  # 0: up to the end of the file; else it is damaged
                 return False
             at += length
     return at > size
@@ -134,19 +134,19 @@ def boxes_exceed(path: Path) -> bool:
 def open_network(
     url: str, *, open_timeout_s: float, read_timeout_s: float, cuda_device: int | None = None
 ) -> OpenVideo:
-    """Raises SourceError if nothing answers in time or what answers is no video."""
+    """Open a network stream. Raises SourceError if there is no answer in time, or the answer is no video."""
     options = {"rtsp_transport": "tcp"} if url.startswith("rtsp") else {}
     limits_s = (open_timeout_s, read_timeout_s)
     asked_s = time.monotonic()
     try:
         with nvdec.decoder(cuda_device, masked(url)) as hwaccel:
-            # FFmpeg interrupts itself, except in a name look-up.
+            # FFmpeg has a time-out of its own, but not for name resolution.
             container = within(
                 open_timeout_s + GRACE_S,
                 lambda: av.open(url, container_options=options, timeout=limits_s, hwaccel=hwaccel),
             )
     except (av.FFmpegError, TimeoutError) as error:
-        # Without the cause: FFmpeg's error holds the whole URL.
+        # Without the cause: FFmpeg's error contains the whole URL.
         late = time.monotonic() - asked_s >= open_timeout_s
         raise SourceError(f"{masked(url)}: {network_trouble(error, open_timeout_s, late=late)}") from None
     return OpenVideo(container, video_stream(container, masked(url), cuda_device))
@@ -155,7 +155,7 @@ def open_network(
 def open_camera(
     camera: CaptureDevice, *, max_width: int, max_height: int, open_timeout_s: float, cuda_device: int | None = None
 ) -> OpenVideo:
-    """Raises SourceError if there is no such camera, it's in use, or it gives no picture in time."""
+    """Open a V4L2 camera. Raises SourceError if it is missing or in use, or gives no picture in time."""
     refuse_missing(camera)
     if FORMAT not in av.formats_available:
         raise SourceError(f"{camera.shown}: this PyAV has no V4L2; install `av` as a wheel from PyPI")
@@ -181,7 +181,7 @@ def _open_best(camera: CaptureDevice, max_width: int, max_height: int, hwaccel: 
 
 
 def _open_device(path: Path, options: dict[str, str], hwaccel: HWAccel | None) -> InputContainer:
-    # Not `options`: PyAV gives those to the decoder too, which would take the wanted size for the real one.
+    # Not `options`: PyAV also gives those to the decoder, which would use the requested size instead of the real one.
     container: InputContainer = av.open(str(path), format=FORMAT, container_options=options, hwaccel=hwaccel)
     return container
 
@@ -189,7 +189,7 @@ def _open_device(path: Path, options: dict[str, str], hwaccel: HWAccel | None) -
 def video_stream(container: InputContainer, shown: str, cuda_device: int | None = None) -> VideoStream:
     """The first video stream that isn't a cover picture. Raises SourceError, and closes, if there is none to decode."""
     streams = container.streams.video
-    # PyAV 14 doesn't tell dispositions.
+    # PyAV 14 has no dispositions.
     moving = [s for s in streams if not int(getattr(s, "disposition", 0)) & ATTACHED_PICTURE]
     context = moving[0].codec_context if moving else None
     if context is not None and (cuda_device is None or context.is_hwaccel):
@@ -211,9 +211,9 @@ def file_trouble(error: Exception) -> str:
 
 
 def network_trouble(error: Exception, timeout_s: float, *, late: bool) -> str:
-    """What a stream's failure means and what to do, without the address.
+    """The reason for a stream's failure and what to do, without the address.
 
-    `late`: the time-out had passed. What FFmpeg raises when it's interrupted depends on where it was.
+    `late`: the time-out had passed. FFmpeg's error after its time-out depends on where it was interrupted.
     """
     if late or isinstance(error, (av.error.ExitError, TimeoutError)):
         return silence(timeout_s)
@@ -243,5 +243,5 @@ def camera_trouble(error: Exception, timeout_s: float) -> str:
 
 
 def reason_of(error: Exception) -> str:
-    """FFmpeg's words for an error, without the address that its full message holds."""
+    """FFmpeg's text for an error, without the address that its full message contains."""
     return getattr(error, "strerror", None) or type(error).__name__

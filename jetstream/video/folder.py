@@ -1,6 +1,6 @@
-"""A folder, a glob or a list of pictures as a video of `image_fps`.
+"""A folder, a glob or a list of pictures as a video of `image_fps` frames a second.
 
-Knows no decoder of its own (`images` reads them) and nothing of what is in a picture.
+Decodes nothing itself (`images` does).
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from jetstream.video.images import read_image
 
 
 class FolderSource(Source):
-    """Pictures in the order given; sizes may differ. One that can't be read is skipped, counted and told at the end."""
+    """Pictures in the given order, of any sizes. Those that can't be read are skipped, counted and named at the end."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class FolderSource(Source):
 
 
 def shrunk(image: Image, max_width: int, max_height: int) -> Image:
-    """Inside the limits, keeping the aspect ratio; the same array if it was already."""
+    """(H, W, 3) uint8 scaled down to the limits in px, keeping the aspect ratio; the same array if it fits already."""
     height, width = image.shape[:2]
     size = fitted(width, height, max_width, max_height)
     if size == (width, height):

@@ -1,6 +1,6 @@
-"""What every source yields, when, and how large.
+"""The frames of a source: their times, rate and size.
 
-Knows no file, no network and no camera: those produce `LazyFrame`s, this turns them into `Frame`s.
+Knows no file, no network and no camera: sources yield `LazyFrame`s, which become `Frame`s here.
 """
 
 import math
@@ -16,41 +16,41 @@ Image: TypeAlias = NDArray[np.uint8]
 """(H, W, 3) uint8, BGR."""
 
 USUAL_FPS = 25.0
-"""Assumed where a source doesn't say."""
+"""frame rate of a source that doesn't state one"""
 LONGEST_STEP_BACK_S = 1.0
-"""A larger step back is a clock set anew, not two frames out of order."""
+"""A larger step back means that the clock was reset, not that two frames are out of order."""
 LONGEST_LIVE_GAP_S = 60.0
-"""A larger step ahead in a live stream is one too: FFmpeg takes MPEG-TS's clock set back for its overflow after 26.5 h,
-and a camera that is silent for so long is opened again."""
+"""A larger step ahead in a live stream means the same: FFmpeg mistakes a reset of the MPEG-TS clock for its overflow
+after 26.5 h. A camera that sends nothing for so long is opened again anyway."""
 
 
 class Frame(NamedTuple):
     """One picture of a source."""
 
     image: Image  # (H, W, 3) uint8 BGR
-    pts_s: float  # seconds since the source's start, strictly rising
-    captured_ns: int = 0  # CLOCK_MONOTONIC when a live reader had it in hand; 0 from anything else
+    pts_s: float  # seconds since the start of the source, strictly increasing
+    captured_ns: int = 0  # CLOCK_MONOTONIC when a live reader got it; 0 from other sources
 
 
 class LazyFrame(NamedTuple):
-    """A picture a source could make, at a time: the pixels are converted only if it's wanted."""
+    """A picture that isn't converted yet, and its time: it is converted only if the frame is wanted."""
 
-    pts_s: float | None
-    picture: Callable[[], Image | None]  # None: damaged, and counted by the source
+    pts_s: float | None  # None: the source states no time
+    picture: Callable[[], Image | None]  # returns None if it is damaged, which the source counts
 
 
 def fitted(width: int, height: int, max_width: int, max_height: int) -> tuple[int, int]:
-    """The largest (width, height) px of the same aspect ratio inside the limits; never larger than it was."""
+    """(width, height) px scaled down to the limits, keeping the aspect ratio; never scaled up."""
     scale = min(1.0, max_width / width, max_height / height)
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 SAME_S = 1e-6
-"""times that are nearer are the same one, rounded another way"""
+"""times that differ by less are equal but for rounding"""
 
 
 class Timeline:
-    """Makes presentation times strictly rising, from 0, through gaps, steps back and loops."""
+    """Makes presentation times strictly increasing from 0, across gaps, steps back and loops."""
 
     def __init__(self, frame_s: float, longest_gap_s: float = math.inf) -> None:
         self._frame_s, self._longest_gap_s = frame_s, longest_gap_s
@@ -58,7 +58,7 @@ class Timeline:
         self._last_s: float | None = None
 
     def place(self, pts_s: float | None) -> float:
-        """`pts_s` (seconds since the start of this pass, None if the stream doesn't say) as a time to hand out."""
+        """The presentation time in s for `pts_s`: seconds since the start of this pass, None if the stream has none."""
         if self._last_s is None:
             self._last_s = max(0.0, pts_s or 0.0)
             return self._last_s
@@ -72,7 +72,7 @@ class Timeline:
         return self._last_s
 
     def start_again(self) -> None:
-        """The next times count from 0 again: put them after what was handed out."""
+        """A new pass begins, whose times start at 0: place them after the last one."""
         if self._last_s is not None:
             self._shift_s = self._last_s + self._frame_s
 
@@ -98,14 +98,14 @@ class RateLimiter:
 
 
 class Source(ABC):
-    """Frames of one camera, file, folder or the demo: a context manager and an iterator.
+    """Frames of one camera, stream, file, folder or the demo: a context manager and an iterator.
 
-    `live`: a camera or a network stream, which doesn't wait for us.
-    `fps`: nominal frames a second of the source, None if it doesn't say.
+    `live`: a camera or a network stream, which doesn't wait for its reader.
+    `fps`: nominal frames a second of the source; None if it states none.
     `frames_expected`: frames in one pass, before `fps_limit`; None if unknown or endless.
     `skipped`: damaged frames or unreadable pictures left out so far.
-    `warning`: set at the end (of a pass, when looping) if something was left out, one sentence; else None.
-    `heard`: called whenever the source gave anything, also what isn't wanted or no whole picture yet.
+    `warning`: at the end of each pass a sentence about what was left out; None if nothing was.
+    `heard`: called whenever the source delivers data, also for frames that aren't wanted and parts of frames.
 
     Iterating raises SourceError when the source can't go on.
     """
@@ -124,15 +124,15 @@ class Source(ABC):
 
     @abstractmethod
     def describe(self) -> str:
-        """A few words for people: name, size, rate; never a password."""
+        """A short description for messages: name, size, rate; no password."""
 
     @abstractmethod
     def close(self) -> None:
-        """Release what is held; harmless when repeated."""
+        """Release all resources; may be called again."""
 
     @abstractmethod
     def _shots(self) -> Iterator[LazyFrame]:
-        """One pass from the start. Called again for each loop."""
+        """The frames of one pass from the start. Called for each pass."""
 
     @abstractmethod
     def _pass_ended(self, yielded: int) -> None:

@@ -1,7 +1,7 @@
-"""A GStreamer pipeline that the user wrote (`gst: PIPELINE`), as a source: its words, how it's shown, how it's opened.
+"""A GStreamer pipeline that the user wrote (`gst: PIPELINE`) as a source: parsing, masking, opening.
 
-Runs nothing itself (`gstchild` does) and decodes nothing. No password in a pipeline ever reaches a message; other users
-of the machine see it in `ps`.
+`gstreamer_process` runs it. Decodes nothing. No message contains a password of a pipeline, but other users of the
+machine see it in `ps`.
 """
 
 import re
@@ -16,7 +16,7 @@ from jetstream.video.gstreamer_process import BUFFER_BYTES, GStreamerProcess
 PREFIX = "gst:"
 LONGEST_SHOWN = 100
 AT_ONCE = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0"}
-"""FFmpeg would look at five seconds of frames first"""
+"""without these FFmpeg would analyse five seconds of frames first"""
 SECRET = re.compile(r"([\w-]*(?:pass|pw|pwd|secret|token|credential|user|user-id|username)[\w-]*)=(.+)", re.IGNORECASE)
 
 
@@ -25,7 +25,7 @@ def is_pipeline(spec: str) -> bool:
 
 
 def shown(spec: str) -> str:
-    """The pipeline as it may be printed: without what may be secret, and not too long."""
+    """The pipeline for messages: secrets masked, at most LONGEST_SHOWN characters."""
     try:
         words = shlex.split(spec.removeprefix(PREFIX))
     except ValueError:
@@ -43,7 +43,7 @@ def masked_word(word: str) -> str:
 
 
 def words_of(spec: str) -> list[str]:
-    """The pipeline's words, as a shell would make them of it. Raises SourceError for what can't be a pipeline."""
+    """The pipeline split like shell words. Raises SourceError if it is empty, has an open quote or ends with a sink."""
     try:
         words = shlex.split(spec.removeprefix(PREFIX))
     except ValueError:
@@ -51,16 +51,18 @@ def words_of(spec: str) -> list[str]:
     while words[-1:] == ["!"]:
         words.pop()
     if not words:
-        raise SourceError(f"{PREFIX} no pipeline; write one behind it, such as `{PREFIX} videotestsrc`")
+        raise SourceError(f"{PREFIX} no pipeline; write one after it, such as `{PREFIX} videotestsrc`")
     last = words[-words[::-1].index("!")] if "!" in words else words[0]
     if last.endswith("sink"):
-        raise SourceError(f"{shown(spec)}: leave {last} out at its end, jetstream adds a sink of its own")
+        raise SourceError(f"{shown(spec)}: remove {last} at its end; jetstream adds a sink of its own")
     return words
 
 
 def open_pipeline(spec: str, *, open_timeout_s: float, read_timeout_s: float) -> OpenVideo:
-    """Raises SourceError if the pipeline doesn't start, or gives no frame in time. The thread that calls it must live
-    as long as what it opened (`tether`)."""
+    """Start and open a pipeline. Raises SourceError if it doesn't start, or gives no frame in time.
+
+    The calling thread must live as long as the pipeline (see `die_with_parent`).
+    """
     words = words_of(spec)
     limits = {"open_timeout_s": open_timeout_s, "read_timeout_s": read_timeout_s}
     child = GStreamerProcess(words, shown(spec), secrets=secrets_in(words), **limits)
@@ -73,7 +75,7 @@ def open_pipeline(spec: str, *, open_timeout_s: float, read_timeout_s: float) ->
         child.close()
         if child.failure is not None:
             raise child.failure from None
-        what = "it ended before its first frame" if child.ended else f"no video comes of it ({reason_of(error)})"
+        what = "it ended before its first frame" if child.ended else f"it gives no video ({reason_of(error)})"
         raise SourceError(f"{shown(spec)}: {what}; check the pipeline") from None
     except BaseException:
         child.close()
@@ -83,7 +85,7 @@ def open_pipeline(spec: str, *, open_timeout_s: float, read_timeout_s: float) ->
 
 
 def secrets_in(words: list[str]) -> list[str]:
-    """What GStreamer's own words must not tell either: addresses whole, since it prints them so."""
+    """What to mask in GStreamer's messages, the longest first: values of secret keys, and whole addresses."""
     values = [found[2] for word in words if (found := SECRET.fullmatch(word))]
     urls = [word.partition("=")[2] or word for word in words if "://" in word and masked_word(word) != word]
     inside = [part for url in urls for part in re.findall(r"://([^@/]*)@", url)]

@@ -1,8 +1,8 @@
-"""`gst-launch-1.0` as a child: runs a GStreamer pipeline, and hands its frames over through a pipe.
+"""A GStreamer pipeline in a child process, `gst-launch-1.0`, whose frames arrive through a pipe.
 
-What comes is Matroska with raw BGR inside. It says size, rate and times itself, also where the user's caps don't; its
-muxer refuses pictures that change on the way, where a bare stream of pixels would go on askew; and FFmpeg, which reads
-it, knows that GStreamer pads rows to 4 bytes. The pipe is one of its own: NVIDIA's elements write to standard output.
+The format is Matroska with raw BGR. It contains size, rate and times even if the user's caps don't. Its muxer refuses
+frames whose size changes, which would corrupt a raw stream of pixels. FFmpeg, which reads it, knows that GStreamer pads
+rows to 4 bytes. The pipe isn't standard output, because NVIDIA's elements write there.
 """
 
 import contextlib
@@ -23,18 +23,18 @@ from jetstream.video import die_with_parent
 PROGRAM = "gst-launch-1.0"
 ENDING = "! videoconvert ! video/x-raw,format=BGR ! matroskamux streamable=true ! fdsink"
 BUFFER_BYTES = 1 << 20
-"""of the pipe and of FFmpeg: with Linux's 64 KiB a frame of 1920x1080 takes twice the time"""
+"""size of the pipe and of FFmpeg's buffer: with Linux's 64 KiB a frame of 1920x1080 takes twice the time"""
 END_S = 2.0
-"""time for the pipeline to let go of its camera, then SIGKILL; and to end after an error, where it can stand still"""
+"""time for the pipeline to release its camera before SIGKILL, and to end after an error"""
 TURN_S = 0.1
-"""longest wait between two looks at what the child says"""
+"""longest time between two checks for messages of the child"""
 
 
 class GStreamerProcess:
-    """The child, and what it writes as the file that FFmpeg reads, which ends when it hangs or fails as well: FFmpeg
-    reads again after an error, and PyAV would print the one before.
+    """The child process as a file object that FFmpeg reads.
 
-    `ended`: no more will come. `failure`: why not, if it didn't just end well.
+    The file also ends when the child hangs or fails, instead of raising: FFmpeg would read again after an error, and
+    PyAV would print it. `ended`: no more data. `failure`: the reason, unless the child ended normally.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class GStreamerProcess:
         self.ended = False
         self.failure: SourceError | None = None
         self._file, writer = os.pipe()
-        with contextlib.suppress(OSError):  # above what this user may have
+        with contextlib.suppress(OSError):  # over this user's limit
             fcntl.fcntl(self._file, fcntl.F_SETPIPE_SZ, BUFFER_BYTES)
         command = [program, "-q", "--", *words, *ENDING.split(), f"fd={writer}"]
         self._popen = subprocess.Popen(
@@ -58,12 +58,12 @@ class GStreamerProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=[writer],
-            start_new_session=True,  # Ctrl-C is for us
+            start_new_session=True,  # Ctrl-C must not reach the child
             env={
                 **os.environ,
                 "LC_ALL": "C.UTF-8",
                 "LANGUAGE": "",
-            },  # errors in the language that `ComplaintReader` reads
+            },  # English messages, which `ComplaintReader` parses
         )
         os.close(writer)
         self._said = ComplaintReader(self._popen)
@@ -71,11 +71,11 @@ class GStreamerProcess:
         self._poll.register(self._file, select.POLLIN)
 
     def opened(self) -> None:
-        """From here on each read has the time-out of reads."""
+        """The first frame arrived: from now on each read has the time-out of reads."""
         self._until_s, self._limit_s = None, self._read_timeout_s
 
     def read(self, size: int) -> bytes:
-        """What is there, at most `size` bytes; nothing at its end."""
+        """At most `size` bytes, as soon as there are some; none at the end, after a failure or a time-out."""
         if self.ended:
             return b""
         begun_s = now_s = time.monotonic()
@@ -87,11 +87,11 @@ class GStreamerProcess:
         return os.read(self._file, size) or self._end(self._why())
 
     def close(self) -> None:
-        """Ask it to end, make it end."""
+        """End the child: SIGINT, then SIGKILL after END_S."""
         if self._file < 0:
             return
         self._popen.send_signal(signal.SIGINT)
-        os.close(self._file)  # what it writes now fails, so that it doesn't wait for us
+        os.close(self._file)  # its writes now fail, so that it doesn't block
         self._file = -1
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(END_S)
@@ -105,18 +105,18 @@ class GStreamerProcess:
         return b""
 
     def _why(self) -> str:
-        """Why it ended; empty where it meant to."""
+        """Why the child ended; empty if it ended normally."""
         try:
             code = self._popen.wait(END_S)
         except subprocess.TimeoutExpired:
-            return f"{PROGRAM} hangs at its end; check the pipeline"
+            return f"{PROGRAM} doesn't end; check the pipeline"
         if not code:
             return ""
         self._said.close()
         return self._trouble() or f"{PROGRAM} {ending(code)}; run the pipeline by hand to see why"
 
     def _trouble(self) -> str:
-        """What it complained of, without secrets."""
+        """The child's first error message with its remedy, secrets masked; empty if there is none."""
         trouble = self._said.trouble()
         for secret in self._secrets:
             trouble = trouble.replace(secret, "***")
@@ -124,7 +124,7 @@ class GStreamerProcess:
 
 
 class ComplaintReader:
-    """A thread that reads what the child prints, for as long as it does: the first complaint counts."""
+    """A thread that reads the child's messages until they end. The first error counts."""
 
     def __init__(self, child: "subprocess.Popen[bytes]") -> None:
         self._child = child
@@ -138,11 +138,11 @@ class ComplaintReader:
         self._thread.join(END_S)
 
     def trouble(self) -> str:
-        """What is wrong and what to do; empty where it said nothing."""
+        """What is wrong and what to do; empty if there was no error."""
         if self._has_changed:
             return (
-                "its pictures changed their size or format on the way; "
-                "give them one, with videoscale ! video/x-raw,width=1280,height=720 at the pipeline's end"
+                "its frames changed their size or format; "
+                "make both constant, with videoscale ! video/x-raw,width=1280,height=720 at the pipeline's end"
             )
         if not self._complaint:
             return ""
@@ -176,7 +176,7 @@ def ending(code: int) -> str:
 
 
 def version() -> str | None:
-    """GStreamer's version and where it is; None where there is no gst-launch-1.0, or it doesn't say."""
+    """GStreamer's version and the path of gst-launch-1.0; None if it is missing or states no version."""
     program = shutil.which(PROGRAM)
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         if program is not None:

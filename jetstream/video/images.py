@@ -1,4 +1,4 @@
-"""Pictures from disk as people see them: upright, 8 bit, three channels, whatever the file holds.
+"""Pictures from disk: upright, 8 bit, three channels, whatever the file's format.
 
 Knows no video and no face.
 """
@@ -17,26 +17,26 @@ from jetstream.video.frames import Image
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff")
 MOST_PIXELS = 100_000_000
-"""Far past any camera; decoded it takes 300 MB."""
+"""more than any camera has; decoded it takes 300 MB"""
 DAMAGED = "the picture is damaged or of an unusual kind; save it again as JPEG or PNG"
 
 
 def read_image(path: str | Path) -> Image:
-    """(H, W, 3) uint8 BGR, upright by its EXIF orientation. Transparency is dropped, 16 bit become 8.
+    """(H, W, 3) uint8 BGR, rotated by its EXIF orientation. Transparency is removed, 16 bit become 8.
 
-    Raises SourceError for a file that is missing, unreadable, damaged, no picture, or over 100 megapixels.
+    Raises SourceError if the file is missing, unreadable, damaged, no picture, or over 100 megapixels.
     """
     path = Path(path)
     try:
         refuse_oversized(path)
-        # Decoded from bytes, not by OpenCV's own file access, which loses some characters of a path.
+        # OpenCV decodes bytes, since its own file access fails for some characters in a path.
         data = np.frombuffer(path.read_bytes(), np.uint8)
     except FileNotFoundError:
         raise SourceError(f"{path}: no such picture; check the path") from None
     except UnidentifiedImageError:
         raise SourceError(f"{path}: not a picture that can be read; convert it to JPEG or PNG") from None
     except OSError as error:
-        if error.errno is None:  # Pillow's own, on a header cut off
+        if error.errno is None:  # raised by Pillow for an incomplete header
             raise SourceError(f"{path}: {DAMAGED}") from None
         raise SourceError(f"{path}: can't be read ({error.strerror}); check the file") from None
     try:
@@ -49,7 +49,7 @@ def read_image(path: str | Path) -> Image:
 
 
 def refuse_oversized(path: Path) -> None:
-    """Raises SourceError if the picture's header names more pixels than MOST_PIXELS. Reads the header only."""
+    """Raises SourceError if the picture has more than MOST_PIXELS by its header. Reads the header only."""
     from PIL import Image as Header  # video needs none of it
 
     try:
@@ -59,7 +59,7 @@ def refuse_oversized(path: Path) -> None:
                 width, height = header.size
     except Header.DecompressionBombError:
         raise SourceError(f"{path}: far over {MOST_PIXELS // 10**6} megapixels; scale it down first") from None
-    except (ValueError, SyntaxError):  # what Pillow's plugins raise on some broken headers
+    except (ValueError, SyntaxError):  # raised by Pillow's plugins for some damaged headers
         raise UnidentifiedImageError(str(path)) from None
     if width * height > MOST_PIXELS:
         limit = MOST_PIXELS // 10**6
@@ -67,9 +67,9 @@ def refuse_oversized(path: Path) -> None:
 
 
 def list_images(folder_or_glob: str | Path) -> list[Path]:
-    """The pictures of a folder (not of folders in it) or those that a glob names, img2 before img10.
+    """The pictures in a folder (not in its subfolders) or of a glob, in natural order: img2 before img10.
 
-    Chosen by suffix; names that start with a dot are left out. Empty if there are none.
+    Chosen by suffix; hidden files are left out. Empty if there are none.
     """
     text = str(folder_or_glob)
     found = Path(text).iterdir() if Path(text).is_dir() else (Path(name) for name in glob.glob(text, recursive=True))
@@ -78,7 +78,7 @@ def list_images(folder_or_glob: str | Path) -> list[Path]:
 
 
 def natural_order(path: Path) -> list[tuple[int, int, str]]:
-    """A key that sorts numbers in names by value and letters without regard to case, ties by the exact name."""
+    """A sort key: numbers in names by value, letters case-insensitively, ties by the exact name."""
     pieces = re.split(r"([0-9]+)", str(path))
     key = [(0, int(piece), "") if piece.isdecimal() else (1, 0, piece.casefold()) for piece in pieces]
     return [*key, (2, 0, str(path))]

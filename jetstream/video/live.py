@@ -1,6 +1,6 @@
-"""For sources that don't wait: only the newest frame counts, a read may hang, a lost source is tried again.
+"""For live sources: the newest frame alone, reads that may hang, and back-off for a lost source.
 
-Knows no process and no camera: it drains any `Source`, and whoever holds it decides when to give up.
+Knows no process and no camera: it reads any `Source`, and its owner decides when to give up.
 """
 
 import random
@@ -17,10 +17,10 @@ T = TypeVar("T")
 
 
 class NewestFrame:
-    """A thread that opens a source, drains it and keeps its newest frame; a context manager. It closes the source.
+    """A thread that opens a source, reads it all the time and keeps its newest frame. A context manager.
 
-    `opener` runs in the thread too, since opening may hang as well. `unread`: frames that were replaced before anybody
-    took them. `ended`: no more will come.
+    `opener` runs in the thread, too, since opening may hang; the thread also closes the source. `unread`: number of
+    frames that were replaced before `get` took them. `ended`: no more frames.
     """
 
     def __init__(self, opener: Callable[[], Source]) -> None:
@@ -36,9 +36,9 @@ class NewestFrame:
         self._thread.start()
 
     def get(self, timeout_s: float) -> Frame | None:
-        """The newest frame, once; waits for one up to `timeout_s`. None: none came in time.
+        """The newest frame, once; waits for one up to `timeout_s`. None: no frame arrived in time.
 
-        After the last frame raises what stopped the reader: SourceError, also where the source just ended.
+        After the last frame it raises what stopped the thread: SourceError, also if the source just ended.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._frame is not None or self.ended, timeout_s)
@@ -48,15 +48,15 @@ class NewestFrame:
             return frame
 
     def stuck_s(self) -> float:
-        """How long the call that opens, reads or closes the source gave no sign; 0 between calls and after the end.
+        """Seconds since the running call (open, read, close) began or last received data; 0 between calls.
 
-        Past every time-out the thread is lost in a native call: only ending the process frees the device.
+        Beyond every time-out the thread hangs in a native call, and only the end of the process frees the device.
         """
         since_s = self._busy_since_s
         return 0.0 if since_s is None else time.monotonic() - since_s
 
     def close(self, timeout_s: float = 1.0) -> bool:
-        """Stop, and close the source. False if its call didn't return in time: it can't be closed then."""
+        """Stop the thread, which closes the source. False if its call didn't return in time: the source stays open."""
         with self._changed:
             self._stopping = True
         self._thread.join(timeout_s)
@@ -81,7 +81,7 @@ class NewestFrame:
             finally:
                 self._timed(source.close)
             error = SourceError(f"{source.describe()}: the stream has ended; it can be opened again")
-        except BaseException as raised:  # handed over by `get` to the thread that can act
+        except BaseException as raised:  # raised again by `get`, in the caller's thread
             error = raised
         with self._changed:
             self._error, self.ended = error, True
@@ -95,7 +95,7 @@ class NewestFrame:
             self._busy_since_s = None
 
     def _heard(self) -> None:
-        """The source lives, though the frame that is waited for may be far off."""
+        """The source received data, though maybe no whole frame."""
         self._busy_since_s = time.monotonic()
 
     def _offer(self, frame: Frame) -> None:
@@ -106,7 +106,10 @@ class NewestFrame:
 
 
 class Backoff:
-    """Waits between attempts to open a lost source: growing, bounded, and a little different for each camera."""
+    """Exponential back-off with jitter between attempts to open a lost source.
+
+    The first wait is `first_s`; each further one is `growth` times the one before, up to `longest_s`.
+    """
 
     def __init__(
         self,
@@ -121,7 +124,7 @@ class Backoff:
         self._wait_s = first_s
 
     def next_s(self) -> float:
-        """Seconds to wait before the next attempt, varied by up to `jitter` of itself either way."""
+        """Seconds to wait before the next attempt, varied at random by up to the share `jitter`."""
         wait_s = self._wait_s
         self._wait_s = min(wait_s * self._growth, self._longest_s)
         return min(wait_s, self._longest_s) * self._rng.uniform(1 - self._jitter, 1 + self._jitter)

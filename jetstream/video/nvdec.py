@@ -1,6 +1,6 @@
-"""Decoding by an NVIDIA GPU's NVDEC, through FFmpeg: asked for by name, and never quietly done by the CPU instead.
+"""Decoding by an NVIDIA GPU's NVDEC, through FFmpeg. It never falls back to the CPU.
 
-Decodes nothing itself. Frames come down to host memory, where the pipeline's ring is.
+Decodes nothing itself. Frames are copied to host memory, where the pipeline's ring is.
 """
 
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ REMEDY = 'set the camera\'s decoder to "cpu"'
 
 @contextmanager
 def decoder(cuda_device: int | None, shown: str) -> Iterator[HWAccel | None]:
-    """What `av.open`, in the block, takes as `hwaccel`; None for the CPU.
+    """The `hwaccel` argument for an `av.open` in the block; None for the CPU.
 
-    Raises SourceError where FFmpeg can't use that GPU, or the GPU decodes none of the streams.
+    `shown` begins errors. Raises SourceError if FFmpeg can't use that GPU, or the GPU decodes none of the streams.
     """
     if cuda_device is None:
         yield None
@@ -38,7 +38,7 @@ def decoder(cuda_device: int | None, shown: str) -> Iterator[HWAccel | None]:
 
 @cache
 def refuse_missing(cuda_device: int) -> None:
-    """Raises SourceError without FFmpeg's CUDA or without this GPU. Looks anew only after it failed."""
+    """Raises SourceError if FFmpeg has no CUDA or the GPU can't be used. A success is cached."""
     if "cuda" not in hwdevices_available():
         raise SourceError(f"this PyAV has no CUDA; {REMEDY}, or decode in a `gst:` pipeline")
     try:
@@ -50,5 +50,5 @@ def refuse_missing(cuda_device: int) -> None:
 
 
 def unable(shown: str, codec: str) -> str:
-    """The sentence for video of a kind that NVDEC doesn't decode."""
+    """The error for video that NVDEC doesn't decode."""
     return f"{shown}: the GPU doesn't decode {codec}; {REMEDY}"

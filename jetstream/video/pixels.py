@@ -1,6 +1,6 @@
-"""Decoded frames to BGR arrays: upright, in their own colours, no larger than asked.
+"""Decoded frames to BGR arrays: upright, with correct colours, scaled down to a limit.
 
-Knows no file and no time; one conversion step does size and colours together.
+Knows no file and no time. One conversion does size and colours together.
 """
 
 import struct
@@ -13,18 +13,18 @@ from av.video.reformatter import VideoReformatter
 from jetstream.video.frames import Image, fitted
 
 BT709 = 1
-"""FFmpeg's AVCOL_SPC_BT709. Frames that don't say are taken as BT.601, as OpenCV does."""
-# swscale would start a thread a core for each source. PyAV before 17 starts none and has no such argument.
+"""FFmpeg's AVCOL_SPC_BT709. Frames without a colour space are read as BT.601, as OpenCV does."""
+# Otherwise swscale starts a thread a core for each source. PyAV before 17 starts none and has no such argument.
 ONE_THREAD = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
 
 
 class Orientation:
-    """How a decoded picture must be turned or mirrored to stand upright: transposed first, then mirrored."""
+    """How to transpose, then mirror a decoded picture so that it is upright; `display_matrix` as in FFmpeg, or None."""
 
     def __init__(self, display_matrix: bytes | None) -> None:
         self.transposed = self.mirror_x = self.mirror_y = False
         if display_matrix is not None and len(display_matrix) >= 36:
-            # FFmpeg's av_display_matrix, native int32: the picture's (x, y) is shown at (a x + c y, b x + d y).
+            # FFmpeg's av_display_matrix, native int32: pixel (x, y) is displayed at (a x + c y, b x + d y).
             a, b, _, c, d = struct.unpack_from("=5i", display_matrix)
             self.transposed = abs(b) + abs(c) > abs(a) + abs(d)
             self.mirror_x = (c if self.transposed else a) < 0
@@ -40,11 +40,11 @@ class Orientation:
 
 
 class FrameConverter:
-    """Call it with decoded frames of one stream, whose size may change on the way."""
+    """A callable for the decoded frames of one stream, whose size may change."""
 
     def __init__(self, max_width: int, max_height: int) -> None:
         self._limits = (max_width, max_height)
-        self._reformatter = VideoReformatter()  # kept: it holds swscale's tables
+        self._reformatter = VideoReformatter()  # kept because it caches swscale's tables
         self._shape = (0, 0)
         self._size = (0, 0)
         self._turn = Orientation(None)
@@ -59,7 +59,7 @@ class FrameConverter:
             width,
             height,
             "bgr24",
-            # Names: PyAV 14.0 takes no numbers.
+            # Given by name: PyAV 14.0 accepts no numbers.
             src_colorspace="ITU709" if frame.colorspace == BT709 else "ITU601",  # type: ignore[arg-type]
             dst_colorspace="ITU601",  # type: ignore[arg-type]
             interpolation="AREA",
@@ -68,7 +68,7 @@ class FrameConverter:
         return self._turn.apply(np.ascontiguousarray(bgr.to_ndarray(), np.uint8))
 
     def _look_at(self, frame: av.VideoFrame) -> None:
-        # Once a size, not once a frame: asking for side data makes a reference cycle that keeps the frame's memory.
+        # Once for each size, not for each frame: reading side data makes a reference cycle that holds the frame.
         matrix = frame.side_data.get("DISPLAYMATRIX")
         self._turn = Orientation(None if matrix is None else bytes(matrix))  # type: ignore[call-overload]
         self._shape = (frame.width, frame.height)

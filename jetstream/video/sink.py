@@ -1,6 +1,6 @@
-"""Pictures with their times into a video file that plays even if the writer was killed while writing.
+"""Pictures with their times to a video file that can be played even if the writer was killed.
 
-Knows no frame rate but what the times say, and no camera.
+Frames have the times they are written with; there is no fixed frame rate.
 """
 
 import os
@@ -22,16 +22,16 @@ from jetstream.video.frames import Image
 
 ENCODERS = {"h264": "libx264", "mpeg4": "mpeg4"}
 CLOCK_HZ = {"h264": 90_000, "mpeg4": 60_000}
-"""Ticks a second of frame times. MPEG-4 counts a second in at most 65,535 steps."""
+"""ticks a second of frame times; MPEG-4 allows at most 65,535"""
 KEY_FRAME_EVERY_S = 1.0
-"""Also how much a kill may cost: a fragment goes to disk when the next key frame comes."""
+"""also the loss when the writer is killed: a fragment is written at the next key frame"""
 # 720p on one Zen 4 core, at equal quality: superfast 4.7 ms and 2.3 Mbit/s, veryfast 6.9 and 1.9, ultrafast 3.1, 3.7.
-# No B-frames and no look-ahead: each picture leaves the encoder at once.
+# No B-frames and no look-ahead, so that the encoder outputs each picture at once.
 OPTIONS: Mapping[str, Mapping[str, str]] = {
     "h264": {"preset": "superfast", "crf": "23", "bf": "0", "rc-lookahead": "0"},
     "mpeg4": {"flags": "+qscale", "global_quality": str(5 * 118)},  # 118: FFmpeg's FF_QP2LAMBDA
 }
-# As cv2's COLOR_BGR2YUV_I420 makes it: three times as fast as swscale, so the file says BT.601 whatever its size.
+# The colours of cv2's COLOR_BGR2YUV_I420, which is three times as fast as swscale: BT.601 at every size.
 COLOURS = {"colorspace": "smpte170m", "color_range": "tv"}
 CONTAINERS: Mapping[str, Mapping[str, str]] = {
     ".mp4": {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"},
@@ -40,15 +40,16 @@ CONTAINERS: Mapping[str, Mapping[str, str]] = {
 
 
 class VideoSink:
-    """One video file, MP4 (fragmented) or Matroska by its suffix. A context manager.
+    """One video file, fragmented MP4 or Matroska by its suffix. A context manager.
 
-    `width`, `height`: px of the pictures; odd sizes gain a column or row, a copy of the last. `codec`: "h264"
-    (libx264), "mpeg4", or "auto", the first of these that is there; `codec_name` says which it is. `fps` only guides
-    the encoder: frames keep the times they are written with. `durable`: about every second, wait until the disk has it,
-    so that a power cut costs no more than a kill.
+    width, height    px of the pictures; an odd size gets a column or row more, a copy of the last
+    fps              nominal rate for the encoder; frames keep the times they are written with
+    codec            "h264" (libx264), "mpeg4", or "auto": the first of these that is installed, see `codec_name`
+    encoder_threads  of the encoder
+    durable          sync to disk about every second, so that a power failure loses no more than a kill
 
     The file is readable by its owner only. An existing one is overwritten. Raises SourceError if it can't be written,
-    at opening as at any later time; after that only `close` may be called.
+    at opening or later; after that only `close` may be called.
     """
 
     def __init__(
@@ -77,9 +78,9 @@ class VideoSink:
             raise self._trouble(error) from None
 
     def write(self, image: Image, time_s: float) -> None:
-        """Append a (H, W, 3) uint8 BGR picture shown from `time_s` on; the first one's time becomes 0.
+        """Append a (H, W, 3) uint8 BGR picture that is shown from `time_s` on; the time of the first one becomes 0.
 
-        Another size than the video's is scaled into it, with black bars. A time that doesn't rise moves up by a tick.
+        A picture of another size is scaled to fit, with black bars. A time that doesn't increase becomes the next tick.
         """
         i420 = cv2.cvtColor(self._fitted(image), cv2.COLOR_BGR2YUV_I420)
         frame = av.VideoFrame.from_ndarray(np.asarray(i420, np.uint8), "yuv420p")
@@ -95,7 +96,7 @@ class VideoSink:
             raise self._trouble(error) from None
 
     def close(self) -> None:
-        """Write what is left and finish the file; harmless when repeated. Raises SourceError if the disk is full."""
+        """Write the rest and finish the file; may be called again. Raises SourceError if the disk is full."""
         if self._descriptor < 0:
             return
         try:
@@ -127,14 +128,14 @@ class VideoSink:
         assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = self.width, self.height, "yuv420p"
         stream.time_base = stream.codec_context.time_base = Fraction(1, self._clock_hz)
-        # Key frames are asked for by time; this is for a stream whose times stand still.
+        # Key frames are forced by time; this limit is for a stream whose times don't advance.
         stream.codec_context.gop_size = 600
         stream.codec_context.thread_count = threads
-        stream.thread_type = "SLICE"  # frame threads would hold pictures back
+        stream.thread_type = "SLICE"  # frame threads would delay pictures
         return stream
 
     def _place(self, time_s: float) -> tuple[int, bool]:
-        """The tick to show a picture at, and whether it's to be a key frame."""
+        """The tick of a picture, and whether it is a key frame."""
         if self._first_s is None:
             self._first_s = time_s
             return 0, True
@@ -161,7 +162,7 @@ class VideoSink:
 
 
 def grown(image: Image, width: int, height: int, left: int, top: int, border: int) -> Image:
-    """`image` at (left, top) of a picture of the given size; the rest is filled as `border` (cv2.BORDER_*) says."""
+    """`image` at (left, top) px of a picture of the given size; `border` (cv2.BORDER_*) says how to fill the rest."""
     bottom, right = height - top - image.shape[0], width - left - image.shape[1]
     if not (left or top or bottom or right):
         return image
@@ -169,7 +170,7 @@ def grown(image: Image, width: int, height: int, left: int, top: int, border: in
 
 
 def chosen_codec(codec: str, path: Path) -> str:
-    """ "h264" or "mpeg4". Raises SourceError where the wanted one, or every one, isn't in this PyAV."""
+    """ "h264" or "mpeg4". Raises SourceError if this PyAV has no encoder for it, or for "auto" none at all."""
     wanted = list(ENCODERS) if codec == "auto" else [codec]
     for name in wanted:
         if ENCODERS.get(name) in av.codecs_available:
@@ -178,7 +179,7 @@ def chosen_codec(codec: str, path: Path) -> str:
 
 
 def container_options(path: Path) -> Mapping[str, str]:
-    """Raises SourceError for a suffix that's neither .mp4 nor .mkv."""
+    """FFmpeg options for the container. Raises SourceError if the suffix is neither .mp4 nor .mkv."""
     try:
         return CONTAINERS[path.suffix.lower()]
     except KeyError:
@@ -186,12 +187,12 @@ def container_options(path: Path) -> Mapping[str, str]:
 
 
 def create_private(path: Path) -> int:
-    """A descriptor of an empty file that only its owner can read. Raises SourceError if it can't be created."""
+    """The descriptor of an empty file that only its owner can read. Raises SourceError if it can't be created."""
     container_options(path)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.fchmod(descriptor, 0o600)  # one that was there may have been open to all
+            os.fchmod(descriptor, 0o600)  # an existing file may be readable by others
         return descriptor
     except OSError as error:
         raise SourceError(f"{path}: can't be written ({error.strerror}); name a folder that can be written") from None

@@ -1,6 +1,6 @@
-"""Opens whatever a user names as a source: camera, stream, video file, pictures, or the demo.
+"""Opens a source by its name: camera, stream, GStreamer pipeline, video file, pictures, or the demo.
 
-Decodes nothing itself, and reconnects nothing: `live` has what a capture process needs for that.
+Decodes nothing itself and doesn't reconnect; `live` has the parts for that.
 """
 
 import glob
@@ -26,13 +26,13 @@ NETWORK = ("rtsp", "rtsps", "http", "https")
 
 
 class SourceProbe(NamedTuple):
-    """What a source gives, found by taking its first frame."""
+    """Properties of a source, found by reading its first frame."""
 
-    kind: str  # what `kind_of` says
-    width: int  # px of the first frame as delivered
+    kind: str  # of `kind_of`
+    width: int  # px of the first frame, after scaling
     height: int
-    fps: float | None
-    frames: int | None
+    fps: float | None  # nominal; None: not stated
+    frames: int | None  # in one pass; None: not stated, or endless
     live: bool
     described: str
 
@@ -42,9 +42,9 @@ class SourceProbe(NamedTuple):
 
 
 def kind_of(spec: str) -> str:
-    """ "camera", "network", "pipeline", "video", "images" or "demo", from the name and what lies at it.
+    """ "camera", "network", "pipeline", "video", "images" or "demo", from the name and the file at it.
 
-    Raises SourceError for an address of an unknown kind, and a path with nothing at it.
+    Raises SourceError for a URL of an unknown scheme, and for a path that doesn't exist.
     """
     if spec == "demo":
         return "demo"
@@ -56,7 +56,7 @@ def kind_of(spec: str) -> str:
         raise SourceError(f"{masked(spec)}: addresses start with {', '.join(NETWORK)}; for a file give its path")
     try:
         return _local_kind(spec)
-    except (OSError, ValueError) as error:  # no file can have such a name, or nobody may look
+    except (OSError, ValueError) as error:  # an impossible file name, or no permission
         raise SourceError(f"{spec[:100]!r}: {getattr(error, 'strerror', None) or error}; check the path") from None
 
 
@@ -72,16 +72,16 @@ def _local_kind(spec: str) -> str:
 
 
 def is_live(spec: str, *, every_frame: bool = False) -> bool:
-    """Whether it is a camera or a stream, which doesn't wait for us. Raises what `kind_of` raises.
+    """Whether it is a camera or a stream, which doesn't wait for its reader. Raises SourceError as `kind_of` does.
 
-    A GStreamer pipeline may be either: it waits where `every_frame` is wanted.
+    A GStreamer pipeline counts as live unless `every_frame`, where it is read like a file.
     """
     kind = kind_of(spec)
     return kind in ("camera", "network") or (kind == "pipeline" and not every_frame)
 
 
 def shown(spec: str) -> str:
-    """A source as it may be printed: without passwords."""
+    """A source for messages, with passwords masked."""
     if gstreamer.is_pipeline(spec):
         return gstreamer.shown(spec)
     return masked(spec) if "://" in spec else spec
@@ -101,18 +101,22 @@ def open_source(
     cuda_device: int | None = None,
     every_frame: bool = False,
 ) -> Source:
-    """A source of frames, opened. Use it in a `with`.
+    """Open a source of frames. Use it in a `with`.
 
-    `spec`: camera index ("0"), /dev path or by-id name; rtsp(s):// or http(s):// address; "gst: PIPELINE"; path of a
-    video; folder or glob of pictures; "demo". Frames over `max_width` x `max_height` px are scaled down, keeping their
-    shape.
-    `fps_limit` thins by time, 0 keeps all. `loop`: files, pictures and the demo start again, their times going on.
-    `decode_threads` over 1 decodes files faster, but then damaged ones may differ from run to run. `cuda_device`: this
-    GPU decodes videos, streams and cameras (NVDEC), or they are refused; None: the CPU. `every_frame`: what `is_live`
-    says of pipelines.
+    spec                    camera index ("0"), /dev path or by-id name; rtsp(s):// or http(s):// URL; "gst: PIPELINE";
+                            path of a video; folder or glob of pictures; "demo"
+    max_width, max_height   px; larger frames are scaled down, keeping their aspect ratio
+    open_timeout_s          time limit to open a camera, stream or pipeline
+    read_timeout_s          time limit for the next frame of a camera, stream or pipeline
+    image_fps               frame rate of pictures
+    loop                    files, pictures and the demo start again at their end; times continue to increase
+    fps_limit               largest number of frames a second, others are left out; 0: all frames
+    decode_threads          more than 1 decode files faster, but then damaged files may differ from run to run
+    cuda_device             GPU that decodes videos, streams and cameras (NVDEC), or they are refused; None: the CPU
+    every_frame             see `is_live`
 
-    Raises SourceError: missing, not readable, of no known kind, or silent for longer than `open_timeout_s`. Reading
-    raises it as well, for a live source when it is lost or silent for longer than `read_timeout_s`.
+    Raises SourceError if the source is missing, not readable, of no known kind, or exceeds `open_timeout_s`. So does
+    reading, for a live source also when it is lost or exceeds `read_timeout_s`.
     """
     kind = kind_of(spec)
     if kind == "demo":
@@ -155,7 +159,7 @@ def open_source(
 
 
 def pictures_of(spec: str) -> list[Path]:
-    """Raises SourceError if there are none."""
+    """The pictures of a path, folder or glob, in natural order. Raises SourceError if there are none."""
     path = Path(spec)
     if path.suffix.lower() in SUFFIXES and not path.is_dir() and not (glob.has_magic(spec) and not path.exists()):
         if not path.exists():
@@ -178,7 +182,7 @@ def probe(
     image_fps: float,
     cuda_device: int | None = None,
 ) -> SourceProbe:
-    """Open a source, take its first frame, close it. Raises SourceError like `open_source` and reading would."""
+    """Open a source, read its first frame and close it. Parameters and errors as of `open_source`."""
     with open_source(
         spec,
         max_width=max_width,

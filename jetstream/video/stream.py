@@ -1,6 +1,6 @@
-"""Frames of whatever FFmpeg can read: video files, network streams, V4L2 cameras. Damage is skipped, counted and told.
+"""Frames of video files, network streams and V4L2 cameras, by FFmpeg. Damaged frames are skipped, counted and reported.
 
-Knows no reconnecting: a live source that fails raises, and whoever captures opens it again.
+It doesn't reconnect: a live source that fails raises SourceError, and `capture` opens it again.
 """
 
 import time
@@ -19,11 +19,11 @@ from jetstream.video.frames import USUAL_FPS, Image, LazyFrame, Source
 from jetstream.video.pixels import FrameConverter
 
 MOST_FAILED_READS = 64
-"""In a row; then the rest of a file is given up."""
+"""largest number of failed reads in a row; after more, the rest of a file is left out"""
 
 
 class StreamSource(Source):
-    """`opener` opens the container anew for each pass and raises SourceError if it can't."""
+    """`opener` opens the container for each pass and raises SourceError if it can't; `shown` names it in messages."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class StreamSource(Source):
         self._opened = opened
         self._start_pass()
         stream = opened.stream
-        # Frame threads make damaged files decode differently from run to run; slices don't wait for later frames.
+        # With frame threads, damaged files decode differently from run to run. Slices don't delay frames.
         stream.thread_type = "AUTO" if self._decode_threads > 1 and not self.live else "SLICE"
         stream.codec_context.thread_count = self._decode_threads
         if not self.live and stream.start_time is not None and stream.time_base is not None:
@@ -87,9 +87,9 @@ class StreamSource(Source):
         self.close()
 
     def _whole_packets(self, opened: OpenVideo) -> "Iterator[Packet[VideoStream] | None]":
-        """Packets in order, at the end one that flushes the decoder.
+        """Packets in order, then one that flushes the decoder.
 
-        A damaged last packet is left out: together with the flush it would cost frames before it that are whole.
+        A damaged last packet is left out: followed by the flush it would make the decoder drop undamaged frames.
         """
         held: Packet[VideoStream] | None = None
         for packet in self._read(opened):
@@ -124,14 +124,14 @@ class StreamSource(Source):
                     self._cut = True
                     yield None
                     return
-                packets = opened.container.demux(opened.stream)  # a generator that raised has ended
+                packets = opened.container.demux(opened.stream)  # the generator ended when it raised
                 continue
             failed = 0
             late = self.live and self._late(asked_s)
             self._packets += packet.size > 0
             self.heard()
             yield packet
-            # On a time-out FFmpeg first hands out what its parser holds, and would then wait as long again.
+            # After a time-out FFmpeg first returns what its parser holds, and would then wait as long again.
             if late and packet.size:
                 raise SourceError(f"{self._shown}: {silence(self._read_timeout_s)}")
 
@@ -167,7 +167,7 @@ class StreamSource(Source):
         self._damaged += 1
         self.skipped += 1
         context = self._opened.stream.codec_context if self._opened else None
-        # NVDEC refuses what it can't decode frame by frame; a stream would stay silent for ever
+        # NVDEC refuses each frame that it can't decode, so a stream would never give a frame
         if context is not None and context.is_hwaccel and self._good == 0 and self._damaged > MOST_FAILED_READS:
             raise SourceError(nvdec.unable(self._shown, f"this {context.name}"))
 
@@ -200,7 +200,7 @@ class StreamSource(Source):
 
 
 def expected_frames(opened: OpenVideo) -> int | None:
-    """Frames that a file says it has, or that its duration means."""
+    """Number of frames that a file states, or that follows from its duration; None if it states neither."""
     stream, duration_s = opened.stream, stated_duration_s(opened)
     if stream.frames:
         return stream.frames
@@ -208,7 +208,7 @@ def expected_frames(opened: OpenVideo) -> int | None:
 
 
 def stated_duration_s(opened: OpenVideo) -> float | None:
-    """How long a file's header says that its video is; None if it doesn't, or means the sound as well."""
+    """Duration of the video in s by the file's header; None if it states none, or only one for video and sound."""
     container, stream = opened.container, opened.stream
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
@@ -222,12 +222,12 @@ def stated_duration_s(opened: OpenVideo) -> float | None:
 
 
 def ends_early(opened: OpenVideo, packets: int, end_s: float) -> bool:
-    """Whether a file whose last frame ended at `end_s` stops before the time that its header states."""
+    """Whether a file whose last frame ended at `end_s` is shorter than its header states."""
     duration_s = stated_duration_s(opened)
     if duration_s is None:
         return False
-    # AVI may state a rate of 1000; frames then come less often.
+    # AVI may state a rate of 1000 although it has fewer frames.
     frame_s = max(1 / float(opened.stream.average_rate or USUAL_FPS), end_s / max(1, packets))
-    # Headers are roughly right; where a frame count is short as well, a missing frame or two is enough.
+    # Headers are approximate. Where frames are missing by the stated count, too, a frame or two are enough.
     tolerance_s = 1.5 * frame_s if packets < opened.stream.frames else max(0.5, 2 * frame_s)
     return duration_s - end_s > tolerance_s

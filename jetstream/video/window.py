@@ -1,6 +1,6 @@
 """A window that shows the cameras side by side, where there is a screen.
 
-SDL by way of pygame, an optional extra: OpenCV's own window would need libGL on every server. Knows no face.
+Uses SDL through pygame, an optional extra, because OpenCV's window needs libGL on every server. Knows no face.
 """
 
 import math
@@ -11,16 +11,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # standard output is the user's
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # pygame would print to standard output
 
 LARGEST = (1600, 900)
-"""px; a window starts no larger than this"""
+"""px; largest initial size of a window"""
 INVISIBLE = ("offscreen", "dummy")
-"""SDL's drivers for no screen, which it takes by itself when nothing else works"""
+"""SDL's drivers without a screen, which it uses when no other works"""
 
 
 def why_not() -> str | None:
-    """Why no window can be shown here, in words for the user; None where one can."""
+    """Why no window can be shown, for a message; None if one can."""
     if not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")):
         return "there is no screen here"
     try:
@@ -31,9 +31,10 @@ def why_not() -> str | None:
 
 
 class Window:
-    """Call `show` with each camera's newest picture and `closed` now and then. Only where `why_not()` is None.
+    """Call `show` with each camera's newest picture, and `closed` regularly. Only if `why_not()` is None.
 
-    Raises OSError when the screen can't be opened after all.
+    `cameras` is their number, `scale` the size of the window relative to the pictures. Raises OSError when the screen
+    can't be opened.
     """
 
     def __init__(self, title: str, cameras: int, scale: float) -> None:
@@ -56,7 +57,7 @@ class Window:
         self._is_fitted = False
 
     def show(self, camera: str, image: NDArray[np.uint8]) -> None:
-        """Put `image` (H, W, 3) uint8 BGR in its camera's place, keeping its shape."""
+        """Show `image` (H, W, 3) uint8 BGR in its camera's place, keeping its aspect ratio."""
         if not self._is_fitted:
             self._fit(image.shape[1], image.shape[0])
         place = self._places.setdefault(camera, len(self._places))
@@ -72,7 +73,7 @@ class Window:
         self._pygame.display.flip()
 
     def closed(self) -> bool:
-        """Whether the user closed the window or pressed q or Escape."""
+        """Whether the user closed the window or pressed q or Escape since the last call."""
         keys = (self._pygame.K_q, self._pygame.K_ESCAPE)
         return any(
             event.type == self._pygame.QUIT or (event.type == self._pygame.KEYDOWN and event.key in keys)
@@ -83,12 +84,12 @@ class Window:
         self._pygame.display.quit()
 
     def _fit(self, width: int, height: int) -> None:
-        """Size the window for pictures of the first one's size."""
+        """Set the window's size for pictures of this size, px."""
         self._is_fitted = True
         wanted = (width * self._columns * self._scale, height * self._rows * self._scale)
         fit = min(1.0, LARGEST[0] / wanted[0], LARGEST[1] / wanted[1])
         size = (max(1, int(wanted[0] * fit)), max(1, int(wanted[1] * fit)))
-        self._pygame.display.quit()  # a window that only grows would keep its corner and leave the screen
+        self._pygame.display.quit()  # a window that is only enlarged keeps its corner and may leave the screen
         self._open(size)
 
     def _open(self, size: tuple[int, int]) -> None:

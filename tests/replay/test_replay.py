@@ -93,7 +93,7 @@ def test_nobody_to_explain_is_said(
 ) -> None:
     replay.to_files(config, tmp_path / "e.jsonl", None, lambda what, share: None, explain=explain)
 
-    assert capsys.readouterr().out == ("no face was followed, so there is no name to explain\n" if explain else "")
+    assert capsys.readouterr().out == ("no face was tracked, so there is no name to explain\n" if explain else "")
 
 
 def test_file_without_a_name_is_an_os_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,11 +162,11 @@ def test_pipeline_that_stands_still_after_an_error_is_not_waited_for(
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
-        ("gst:", "no pipeline; write one behind it"),
+        ("gst:", "no pipeline; write one after it"),
         ("gst: ! !", "no pipeline"),
         ("gst: videotestsrc name='x", "a quotation mark isn't closed"),
-        ("gst: videotestsrc ! autovideosink", "leave autovideosink out at its end"),
-        ("gst: videotestsrc ! appsink drop=true", "leave appsink out at its end"),
+        ("gst: videotestsrc ! autovideosink", "remove autovideosink at its end"),
+        ("gst: videotestsrc ! appsink drop=true", "remove appsink at its end"),
     ],
 )
 def test_what_is_no_pipeline_is_said_before_anything_runs(spec: str, sentence: str) -> None:
@@ -189,7 +189,7 @@ def test_pictures_that_change_their_size_are_refused_after_the_whole_ones(clip: 
     got = []
     with (
         open_source(f"gst: filesrc location={path} ! tsdemux ! h264parse ! avdec_h264", every_frame=True) as source,
-        pytest.raises(SourceError, match="its pictures changed their size or format on the way; give them one"),
+        pytest.raises(SourceError, match="its frames changed their size or format; make both constant"),
     ):
         got.extend(frame.image.shape for frame in source)
     assert len(got) >= 18

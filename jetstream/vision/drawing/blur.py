@@ -1,6 +1,6 @@
-"""Faces made unrecognisable in a picture, in place.
+"""Blurs faces in a picture beyond recognition, in place.
 
-Knows no window and no file. Nothing of a face's features is left to be sharpened again: a few averages stay of it.
+Knows no window and no file. A face is replaced by a few averages, so that sharpening can't restore its features.
 """
 
 from collections.abc import Sequence
@@ -14,19 +14,23 @@ from jetstream.vision.drawing.draw import Drawable
 
 Who = Literal["none", "unknown", "all"]
 CELLS = 4
-"""averages along each side of what is hidden. Of 100 pictures of 10 people MTCNN finds none again (with 8 cells: 56),
-and the nearest clear picture is the same person's for 8 of them, as chance has it"""
+"""averages along each side of the hidden area. Of 100 pictures of 10 people MTCNN finds no face again (with 8 cells:
+56), and the nearest clear picture is of the same person for 8 of them, as by chance"""
 MARGIN = 0.25
-"""of the box's sides, more on each side: MTCNN's boxes leave out hair and chin"""
+"""share of the box's sides that is added at each side, since MTCNN's boxes exclude hair and chin"""
 LOST_MARGIN = 0.6
-"""the same where the box is a guess"""
+"""the same for a lost track, whose box is predicted"""
 
 
 def hide(
     image: NDArray[np.uint8], tracks: Sequence[Drawable], who: Who, others: Sequence[Sequence[float]] = ()
 ) -> None:
-    """Hide `who` of the tracks on `image` (H, W, 3) uint8 BGR; `unknown` are those without a name, and the `others`,
-    boxes (x1, y1, x2, y2) px of faces that no track follows."""
+    """Blur faces on `image` (H, W, 3) uint8 BGR, in place.
+
+    tracks  faces with their names
+    who     "all" tracks, those without a name ("unknown"), or "none"
+    others  boxes (x1, y1, x2, y2) px of faces without a track; hidden unless `who` is "none"
+    """
     if who == "none":
         return
     for box in others:

@@ -1,6 +1,6 @@
-"""Boxes, landmarks and names on a picture, in place.
+"""Draws boxes, landmarks and names on a picture, in place.
 
-Knows no window and no file; sizes follow the picture's.
+Knows no window and no file. Line widths and text are proportional to the picture.
 """
 
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 Colour = tuple[int, int, int]  # BGR
 KNOWN: Colour = (96, 200, 60)
 UNKNOWN: Colour = (60, 160, 250)
-FAINT: Colour = (170, 170, 170)  # seen once, or out of sight
+FAINT: Colour = (170, 170, 170)  # tentative or lost tracks, and captions
 INK: Colour = (20, 20, 20)
 WEIGHT = 500  # between regular and bold
 _FONT = cv2.FontFace("sans")  # built into OpenCV 5, with all of Unicode's common scripts
 
 
 class Drawable(Protocol):
-    """A face as it is drawn: what a track says of itself."""
+    """A track, as far as it is drawn: box (x1, y1, x2, y2) px, landmarks x1, y1, ... x5, y5 px, confidence 0..1."""
 
     @property
     def track_id(self) -> int: ...
@@ -37,7 +37,7 @@ class Drawable(Protocol):
 
 
 def faces(image: NDArray[np.uint8], tracks: Sequence[Drawable], *, landmarks: bool) -> None:
-    """Draw every track on `image` (H, W, 3) uint8 BGR."""
+    """Draw the box and the name of every track, and with `landmarks` its points, on `image` (H, W, 3) uint8 BGR."""
     width = max(1, round(min(image.shape[:2]) / 360))
     for track in tracks:
         colour = FAINT if track.state != "confirmed" else KNOWN if track.name else UNKNOWN
@@ -52,12 +52,12 @@ def faces(image: NDArray[np.uint8], tracks: Sequence[Drawable], *, landmarks: bo
 
 
 def caption(image: NDArray[np.uint8], text: str) -> None:
-    """One line in the picture's upper left corner."""
+    """Write one line in the upper left corner of `image` (H, W, 3) uint8 BGR."""
     _label(image, text, (4, 0), FAINT)
 
 
 def _label(image: NDArray[np.uint8], text: str, anchor: tuple[int, int], colour: Colour) -> None:
-    """`text` (any script) on a plate above `anchor` (x, y), or below it at the picture's upper border."""
+    """`text` of any script on a coloured plate above `anchor` (x, y) px, or below it at the upper border."""
     height, width = image.shape[:2]
     size = max(9, min(height, width) // 36)
     x, y = max(0, anchor[0]), anchor[1]
