@@ -95,7 +95,7 @@ def detect(
     often whole pictures are searched, after the first second and at each change.
     """
     memories = {camera.name: CameraMemory() for camera in config.cameras}
-    effort = effort_for(config)
+    interval = interval_for(config)
     under_way: deque[tuple[Ticket, list[FrameTask]]] = deque()
     with open_detector(config) as detector:
         ahead = 1 if detector.reads_in_place and config.pipeline.pace == "live" else 0
@@ -103,18 +103,18 @@ def detect(
             plans = []
             for captured in batch:
                 if isinstance(captured, Tick):
-                    effort.emptied()
+                    interval.emptied()
                     continue
                 memory = memories[captured.frame.camera]
-                plan = _plan(captured, rings, memory, config.detect, detector, effort)
+                plan = _plan(captured, rings, memory, config.detect, detector, interval)
                 fell = memory.dropped_before(captured.frame) + (plan is None)
-                effort.took(captured.frame.captured_ns * 1e-9, fell=fell)
+                interval.took(captured.frame.captured_ns * 1e-9, fell=fell)
                 if plan is None:
                     yield Dropped(camera=captured.frame.camera, reason="lapped")
                 else:
                     plans.append(plan)
-            if effort.changed() and config.pipeline.pace == "live":
-                yield Searching(every=effort.every)
+            if interval.changed() and config.pipeline.pace == "live":
+                yield Searching(every=interval.every)
             if plans:
                 under_way.append((detector.submit([plan.request for plan in plans]), plans))
             while len(under_way) > (ahead if plans else 0):
@@ -123,7 +123,7 @@ def detect(
             yield from _answers(*under_way.popleft(), detector, config.detect)
 
 
-def effort_for(config: Config) -> SearchInterval:
+def interval_for(config: Config) -> SearchInterval:
     """The interval between searches. It is constant where every frame is searched, and in the every-frame pace, so that
     a replay gives the same result."""
     detect = config.detect
@@ -138,7 +138,7 @@ def _plan(
     memory: CameraMemory,
     settings: DetectConfig,
     detector: Detector,
-    effort: SearchInterval,
+    interval: SearchInterval,
 ) -> FrameTask | None:
     """The request for a frame; None: the frame was overwritten in its ring."""
     frame = captured.frame
@@ -159,8 +159,8 @@ def _plan(
     moved = settings.search == "motion" and change is not None and change.share >= settings.motion_threshold
     search = (
         memory.boxes is None
-        or memory.frames_since_search >= effort.every
-        or ((memory.must_search or moved) and memory.frames_since_search >= effort.share)
+        or memory.frames_since_search >= interval.every
+        or ((memory.must_search or moved) and memory.frames_since_search >= interval.share)
     )
     if search:
         memory.frames_since_search, memory.must_search = 0, False
