@@ -150,7 +150,7 @@ class TrackConfig(ConfigTable, frozen=True):
 
 class RecognizeConfig(ConfigTable, frozen=True):
     faces: str = "faces"
-    """folder of photos, <name>/*.jpg. `demo`: the one known person of the demo"""
+    """folder of photos, `<name>/*.jpg`. `demo`: the one known person of the demo"""
     max_distance: Annotated[float, Meta(gt=0, le=2)] | None = None
     """largest embedding distance at which a face gets a name. Unset: calibrated by false_accept_rate"""
     false_accept_rate: Annotated[float, Meta(ge=0.00001, le=0.2)] = 0.001
