@@ -190,7 +190,7 @@ def _faces_of_picture(image: Image, detector: Detector) -> Iterator[SourceFace]:
     scale = np.float32(image.shape[1] / small.shape[1])
     found = faces_in(detector, small)
     shift = np.float32(0)
-    if not len(found.boxes):  # cut so tight that the networks see no head: as `enrol` does
+    if not len(found.boxes):  # cut so tight that the networks see no head: as `photo_faces` does
         border = max(small.shape[:2]) // 3
         wider = cv2.copyMakeBorder(small, border, border, border, border, cv2.BORDER_REPLICATE)
         found, shift = faces_in(detector, np.asarray(wider, np.uint8)), np.float32(border)

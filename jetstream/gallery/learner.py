@@ -1,4 +1,4 @@
-"""Learns the photos of a running pipeline, once, beside it: `python -m jetstream.gallery.learner PARENT_PID`.
+"""Trains the gallery of a running pipeline once, beside it: `python -m jetstream.gallery.learner PARENT_PID`.
 
 Its config comes as JSON on standard input. Started by the stage `learn`.
 

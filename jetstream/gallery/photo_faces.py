@@ -1,6 +1,6 @@
-"""Photos to embeddings: the face that each photo is about, cut by the same `align.chip` as live faces.
+"""Embeddings of photos: the face that each photo is about, cut by the same `align.chip` as live faces.
 
-Knows no gallery and no person; a photo is its path and its content's hash.
+Knows no gallery and no person; a photo is a path.
 """
 
 from collections.abc import Callable, Mapping
@@ -36,19 +36,19 @@ Progress = Callable[[str, float], None]
 
 
 class PhotoFace(NamedTuple):
-    """What one photo shows: an embedding or a reason why there is none."""
+    """The face of one photo: an embedding, or the reason why there is none."""
 
     faces: int  # found in it; the largest counts
     embedding: NDArray[np.float32] | None = None  # (128,)
     refused: str | None = None  # no_face, unreadable, too_small, many_faces
     quality: Quality | None = None  # these two where there is an embedding
-    thumb: NDArray[np.uint8] | None = None  # (256,), of `curate.thumb`
+    thumb: NDArray[np.uint8] | None = None  # (256,), of `curation.thumb`
 
 
 def look_at(
     photos: Mapping[str, Photo], detector: Detector, embedder: Embedder, progress: Progress | None = None
 ) -> dict[str, PhotoFace]:
-    """A look at each photo, by the keys given. `progress` hears the photo at work and the fraction done."""
+    """Each photo's face, by the keys given. `progress` gets the photo at work and the fraction done."""
     report = progress or (lambda file, fraction: None)
     looks: dict[str, PhotoFace] = {}
     waiting: dict[str, NDArray[np.uint8]] = {}

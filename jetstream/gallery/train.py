@@ -1,4 +1,4 @@
-"""faces/ to a classifier and back: enrol each photo once, learn the people, keep the result on disk.
+"""Trains the gallery of a faces folder, loads it and rolls it back. Each photo is embedded once.
 
 Knows no camera, no track, no process, and no pixel.
 
@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 
 from jetstream.config.schema import Config, RecognizeConfig
 from jetstream.errors import ModelError, UserError
-from jetstream.gallery import audit, fingerprint, photos, selection, store
-from jetstream.gallery import strangers as background
+from jetstream.gallery import audit, fingerprint, photos, selection, store, strangers
 from jetstream.gallery.origin import GalleryOrigin, origin_of, warn_unusable
 from jetstream.gallery.photo_faces import PhotoFace, Progress, look_at
 from jetstream.gallery.photos import PhotoListing, PhotoStamp
@@ -125,10 +124,9 @@ def learn(
     negatives: NDArray[np.float32],
     false_accept_rate: float,
 ) -> Classifier:
-    """The classifier of (N, 128) photos, whose they are, and (K, 128) photos of nobody; calibrated on `background`."""
-    strangers = background.faces()
+    """The classifier of (N, 128) embeddings, their N persons and (K, 128) of nobody; calibrated on `strangers`."""
     return Classifier.fit(
-        embeddings, persons, background=strangers, negatives=negatives, false_accept_rate=false_accept_rate
+        embeddings, persons, background=strangers.faces(), negatives=negatives, false_accept_rate=false_accept_rate
     )
 
 
@@ -304,7 +302,7 @@ def _manifest(origin: GalleryOrigin, listing: PhotoListing, made: PhotoSelection
 
 def calibration(classifier: Classifier) -> Calibration:
     """What the thresholds of `classifier` do to the photos that it learnt from."""
-    measured = classifier.measure(background.SIZE)
+    measured = classifier.measure(strangers.SIZE)
     shares = (None if math.isnan(share) else round(share, 4) for share in (measured.own_known, measured.own_strangers))
     return Calibration(classifier.how, measured.strangers, classifier.false_accept_rate, *shares)
 

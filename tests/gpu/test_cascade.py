@@ -1,4 +1,4 @@
-"""The cascade's kernels, compiled for the CPU: the answers are those of `vision.mtcnn`, bit for bit in float32."""
+"""The cascade's kernels, compiled for the CPU: their answers are those of `Mtcnn`, bit for bit in float32."""
 
 from pathlib import Path
 

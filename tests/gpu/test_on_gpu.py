@@ -19,7 +19,7 @@ from jetstream.gpu.cascade import Cascade
 from jetstream.gpu.detector import GpuDetector
 from jetstream.gpu.device import CudaDevice
 from jetstream.ipc.ring import Ring, segment_name
-from jetstream.networks import gpu as opening
+from jetstream.networks import gpu as gpu_networks
 from jetstream.networks.runner import recipe_for
 from jetstream.runners import cuda_driver
 from jetstream.runners.base import UnavailableError
@@ -108,7 +108,7 @@ def with_cpu_nets(folder, runners, models_dir):
     device = EagerDevice(0, cubin_cache.load(folder, capability))
 
     def open_one(rnet=(64, 256), onet=(16, 64)) -> GpuDetector:
-        settings = opening.settings_of(gpu.cascade_config(folder), cubin_cache.tile_cells(capability))
+        settings = gpu_networks.settings_of(gpu.cascade_config(folder), cubin_cache.tile_cells(capability))
         nets = HostNet(runners[1], rnet, device), HostNet(runners[2], onet, device)
         with device.current():
             return GpuDetector(device, Cascade(device, *nets, pnet.weights(models_dir / "pnet.onnx"), settings))
@@ -129,7 +129,7 @@ def with_engines(folder, models_dir):
             [recipe_for(path, config, bindings.version()) for path in (files.rnet, files.onet)], folder
         )
         assert all(one.path for one in made), [one.reason for one in made]
-        return opening.open_gpu_detector(config)
+        return gpu_networks.open_gpu_detector(config)
 
     return open_one
 
@@ -240,11 +240,11 @@ def test_a_process_killed_amid_a_graph_leaves_the_gpu_to_the_next(
     program = f"""
 import cv2, numpy as np
 from pathlib import Path
-from jetstream.networks import gpu as opening
+from jetstream.networks import gpu as gpu_networks
 from jetstream.vision.detection.detector import DetectorInput
 from tests.support.gpu import cascade_config
 look = DetectorInput(cv2.imread({str(tmp_path / "people.png")!r}), np.empty((0, 4), np.float32), True)
-with opening.open_gpu_detector(cascade_config(Path({str(folder)!r}))) as detector:
+with gpu_networks.open_gpu_detector(cascade_config(Path({str(folder)!r}))) as detector:
     tickets = [detector.submit([look] * 4)]
     while True:
         tickets.append(detector.submit([look] * 4))

@@ -9,7 +9,7 @@ import pytest
 from jetstream.config.schema import Config, GpuConfig
 from jetstream.errors import UserError
 from jetstream.networks import backends
-from jetstream.networks import runner as opening
+from jetstream.networks.runner import open_runner
 from jetstream.runners import cuda_driver
 from jetstream.runners.base import UnavailableError
 from jetstream.runners.onnxrt import CUDA, OnnxRunner, providers
@@ -22,7 +22,7 @@ def test_without_a_gpu_auto_is_the_cpu(no_gpu):
 
 
 def test_without_a_gpu_auto_opens_in_silence(no_gpu, models_dir, caplog):
-    with caplog.at_level(logging.DEBUG), opening.open_runner(models_dir / "rnet.onnx", Config()) as runner:
+    with caplog.at_level(logging.DEBUG), open_runner(models_dir / "rnet.onnx", Config()) as runner:
         assert isinstance(runner, OnnxRunner)
     assert caplog.records == []
 
@@ -30,7 +30,7 @@ def test_without_a_gpu_auto_opens_in_silence(no_gpu, models_dir, caplog):
 @pytest.mark.parametrize("backend", ["tensorrt", "onnxruntime"])
 def test_a_backend_that_is_not_here_is_a_sentence_when_it_was_asked_for(no_gpu, models_dir, backend):
     with pytest.raises(UserError, match=f'gpu.backend: "{backend}" can\'t run here: .*; see `jetstream doctor`'):
-        opening.open_runner(models_dir / "rnet.onnx", Config(gpu=GpuConfig(backend=backend)))
+        open_runner(models_dir / "rnet.onnx", Config(gpu=GpuConfig(backend=backend)))
 
 
 def test_the_cpu_asks_nobody(monkeypatch):

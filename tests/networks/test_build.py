@@ -1,4 +1,4 @@
-"""Which backend a run gets and what is said, with a workshop that only pretends: no GPU is needed here."""
+"""Which backend a run gets and what is logged, with a build process that only pretends: no GPU is needed."""
 
 import functools
 import os

@@ -150,7 +150,7 @@ def test_an_import_that_hangs_or_crashes_is_a_clause(act, reason):
     assert reason in prepare.probe(QUICK, command(f"probe={act}")).tensorrt_missing
 
 
-def test_the_real_workshop_says_what_is_missing_here():
+def test_the_real_build_process_says_what_is_missing_here():
     found = prepare.probe()
     assert found.tensorrt or found.tensorrt_missing
     assert found.pycuda or found.pycuda_missing
