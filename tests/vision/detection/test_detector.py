@@ -118,9 +118,9 @@ def test_answers_come_in_the_order_of_the_inputs_whatever_is_asked(
     found = answers(detector, whole(images[0]), only(images[1], known), whole(images[3]), whole(images[2]))
 
     assert counts(found) == [1, 1, 0, 1]
-    np.testing.assert_allclose(found[0].faces.boxes, faces_in(detector, images[0]).boxes, atol=1)
+    np.testing.assert_allclose(found[0].faces.boxes, faces_in(detector, images[0]).boxes, atol=4)
     np.testing.assert_allclose(found[1].faces.boxes, known, atol=known[0, 2] / 10)
-    np.testing.assert_allclose(found[3].faces.boxes, faces_in(detector, images[2]).boxes, atol=1)
+    np.testing.assert_allclose(found[3].faces.boxes, faces_in(detector, images[2]).boxes, atol=4)
 
 
 def test_without_search_only_known_faces_are_found(detector: Detector, images: list[np.ndarray]) -> None:
