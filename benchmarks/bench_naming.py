@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from jetstream import weights
 from jetstream.gallery import strangers as background
-from jetstream.gallery.photo_faces import look_at
+from jetstream.gallery.photo_faces import find_faces
 from jetstream.gallery.photos import list_photos
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.vision.detection.mtcnn import MtcnnDetector
@@ -148,7 +148,7 @@ def embed(folder: Path, models_dir: Path) -> tuple[Embeddings, Names]:
     nets = (OnnxRunner(paths.pnet), OnnxRunner(paths.rnet), OnnxRunner(paths.onet))
     detector = MtcnnDetector(defaults.mtcnn(*nets, thresholds=(0.6, 0.7, 0.7), factor=0.709))
     photos = {photo.file: photo for photo in list_photos(folder).photos}
-    looks = look_at(photos, detector, defaults.embedder(OnnxRunner(paths.embedder)))
+    looks = find_faces(photos, detector, defaults.embedder(OnnxRunner(paths.embedder)))
     seen = [(look.embedding, photos[file].person) for file, look in looks.items() if look.embedding is not None]
     print(f"{folder.name}: {len(photos)} photos, a face in {len(seen)}")
     return np.array([embedding for embedding, _ in seen]), np.array([person for _, person in seen])

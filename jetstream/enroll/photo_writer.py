@@ -17,7 +17,7 @@ from jetstream import files
 from jetstream.enroll.samples import MARGIN, FaceCrop, cut
 from jetstream.errors import UserError
 from jetstream.gallery import people, photos
-from jetstream.gallery.photo_faces import NO_FACE, look_at
+from jetstream.gallery.photo_faces import NO_FACE, find_faces
 from jetstream.gallery.photos import Photo
 from jetstream.vision.detection.detector import Detector
 from jetstream.vision.recognition.embedder import Embedder
@@ -45,7 +45,7 @@ def photo_of(piece: FaceCrop, embedding: NDArray[np.float32], detector: Detector
         for margin in MARGINS:
             photo = piece if margin == MARGIN else cut(image, piece.box, piece.source, margin)
             path.write_bytes(photo.jpeg)
-            look = look_at({"": Photo("", path.name, path)}, detector, embedder)[""]
+            look = find_faces({"": Photo("", path.name, path)}, detector, embedder)[""]
             if look.embedding is None:
                 refused = look.refused or NO_FACE
             elif np.linalg.norm(look.embedding - embedding) > SAME_FACE:

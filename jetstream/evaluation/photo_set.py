@@ -13,7 +13,7 @@ import numpy as np
 from jetstream.errors import UserError
 from jetstream.evaluation.metrics import ProbeResult, asked_of
 from jetstream.gallery import photos
-from jetstream.gallery.photo_faces import PhotoFace, Progress, look_at
+from jetstream.gallery.photo_faces import PhotoFace, Progress, find_faces
 from jetstream.gallery.photos import STRANGERS, Photo
 from jetstream.video.images import list_images
 from jetstream.vision.detection.detector import Detector
@@ -75,7 +75,7 @@ def ask(
     left_out = [SkippedPhoto(photo.file, ENROLLED) for photo in found if _sha256(photo.path) in enrolled_sha256]
     enrolled = {file for file, _ in left_out}
     asked_for = {photo.file: photo for photo in found if photo.file not in enrolled}
-    looks = look_at(asked_for, *networks, progress)
+    looks = find_faces(asked_for, *networks, progress)
     left_out += [
         SkippedPhoto(file, look.refused or "no_face") for file, look in looks.items() if look.embedding is None
     ]
@@ -113,7 +113,7 @@ def _sha256(path: Path) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
-        return ""  # `look_at` will say that it can't be read
+        return ""  # `find_faces` will say that it can't be read
 
 
 def _some(names: Iterable[str]) -> str:

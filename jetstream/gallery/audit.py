@@ -1,7 +1,7 @@
-"""Who did what with people's data, and when: one line each, added to a file that only its owner can read.
+"""The audit log: a line for each change to people's data, in a file that only its owner can read.
 
-Holds no face, no photo's name and no person's name: a line has a digest of the name, salted anew each time, so that who
-knows a name finds its lines, and whoever was forgotten is named nowhere. Lines are only ever added.
+Contains no face, no photo's name and no person's name. A line has a digest of the name with a new salt each time: who
+knows a name can find its lines, and a forgotten person is named nowhere. Lines are only appended.
 """
 
 import datetime
@@ -22,24 +22,29 @@ from jetstream.errors import GARBLED, UserError
 FILE = "audit.jsonl"
 What = Literal["enroll", "learn", "unlearn", "rename", "merge", "forget", "export"]
 
-log = logging.getLogger("jetstream")
+log = logging.getLogger(__name__)
 
 
 class AuditLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One change to people's data."""
+
     wall: str  # ISO 8601, UTC
-    who: str  # the user of this machine, and who became it by sudo
+    who: str  # the user of this machine, and in brackets the user who ran sudo
     what: What
-    salt: str
-    person: str  # the first 16 digits of SHA-256 of the salt and the name; empty: nobody in particular
-    count: int | None = None  # photos, recordings or pictures that it was about
+    salt: str  # hexadecimal
+    person: str  # the first 16 hexadecimal digits of SHA-256 of the salt and the name; empty: no single person
+    count: int | None = None  # number of photos, recordings or pictures concerned
 
     def is_about(self, name: str) -> bool:
+        """Whether this line is about the person `name`."""
         return bool(self.person) and self.person == _digest(self.salt, name)
 
 
 def add(models_dir: Path, what: What, name: str = "", count: int | None = None) -> None:
-    """Add a line to the file in `models_dir`, and have it on the disk. Where that fails the log has a warning: nobody
-    shall stay known because a disk is full."""
+    """Append a line to the file in `models_dir` and flush it to the disk.
+
+    A failure is logged as a warning, not raised: a full disk must not prevent forgetting a person.
+    """
     salt = secrets.token_hex(8)
     wall = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
     line = AuditLine(wall, _who(), what, salt, _digest(salt, name) if name else "", count)
@@ -50,8 +55,8 @@ def add(models_dir: Path, what: What, name: str = "", count: int | None = None) 
         try:
             os.fchmod(descriptor, 0o600)
             size = os.fstat(descriptor).st_size
-            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"  # by a power cut
-            # in one piece: others may add at the same time
+            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"  # a power failure cut the last line
+            # in one write: other processes may append at the same time
             os.write(descriptor, b"\n" * torn + msgspec.json.encode(line) + b"\n")
             os.fsync(descriptor)
         finally:
@@ -61,19 +66,24 @@ def add(models_dir: Path, what: What, name: str = "", count: int | None = None) 
 
 
 def lines(models_dir: Path) -> Iterator[AuditLine]:
-    """All lines, the oldest first; one that is none, such as one that a power cut ended, is passed over. Raises
-    UserError when the file is there and can't be read."""
+    """All lines, the oldest first; none where there is no file. Raises UserError when the file can't be read.
+
+    Skips what is no line, such as one cut by a power failure.
+    """
     path = models_dir / FILE
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         return
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; ask as the user who runs jetstream, or mend its mode") from None
+        raise UserError(
+            f"{path}: {error.strerror}; run this as the user who runs jetstream, or mend its mode"
+        ) from None
     yield from parse(content)
 
 
 def parse(content: bytes) -> Iterator[AuditLine]:
+    """The lines in a file's content; skips what is no line."""
     for text in content.splitlines():
         try:
             yield msgspec.json.decode(text, type=AuditLine)

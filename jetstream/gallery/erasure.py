@@ -104,7 +104,7 @@ def find(names: Collection[str], where: SearchedFolders) -> PersonTraces:
     for missing in sorted(wanted - known):
         if (others and elsewhere([missing], where)) or any(recordings.of([missing], folder) for folder in kept):
             continue
-        places = f"{faces_dir}, in what was learnt" + (f", in {recorded}" if recorded is not None else "")
+        places = f"{faces_dir}, in the gallery" + (f", in {recorded}" if recorded is not None else "")
         raise UserError(
             f"{missing}: there is no such person in {places}; there are: {', '.join(listing.people) or 'nobody'}"
         )

@@ -1,6 +1,6 @@
-"""The photos that a gallery was made from, and those that are there: the same or not?
+"""Digests of photos: whether the photos in a folder are those that a gallery was made from.
 
-Opens photos only to hash them, and only those whose size or time is new.
+Opens a photo only to hash it, and only if its size or change time is new.
 """
 
 import contextlib
@@ -16,8 +16,11 @@ from jetstream.gallery.photos import PhotoListing, PhotoStamp
 from jetstream.gallery.store import Manifest
 
 
-def there(faces_dir: Path, folder: Path) -> str:
-    """A digest of who and what is in `faces_dir`; `folder` is its gallery, which spares most photos the reading."""
+def current_digest(faces_dir: Path, folder: Path) -> str:
+    """A digest of the people and photos in `faces_dir` now.
+
+    `folder` is its gallery, whose stamps save reading most photos. Raises UserError where `faces_dir` can't be read.
+    """
     known: dict[str, PhotoStamp] = {}
     for name in (store.PREVIOUS, store.MANIFEST):
         with contextlib.suppress(OSError, ModelError):
@@ -30,15 +33,15 @@ def there(faces_dir: Path, folder: Path) -> str:
     )
 
 
-def made_from(manifest: Manifest) -> str:
-    """The digest of those that the gallery was made from."""
+def manifest_digest(manifest: Manifest) -> str:
+    """The digest of the people and photos that the gallery was made from."""
     found = [(record.person, record.file, record.sha256) for record in manifest.photos]
     return _digest(_folders(manifest), manifest.bad_names, manifest.strays, found)
 
 
-def state_of(manifest: Manifest) -> photos.State:
-    """What `photos.state` told of the photos that the gallery was made from."""
-    folders = {record.file.partition("/")[0] for record in manifest.photos}  # as spelt there, by Unicode's other forms
+def manifest_state(manifest: Manifest) -> photos.State:
+    """The value of `photos.state` for the photos that the gallery was made from."""
+    folders = {record.file.partition("/")[0] for record in manifest.photos}  # as spelt on disk: perhaps not in NFC
     folders |= {name for name, used in manifest.people.items() if not used} | (_folders(manifest) - {*manifest.people})
     return {
         **dict.fromkeys((*folders, *manifest.bad_names, *manifest.strays), (0, 0)),
@@ -47,12 +50,15 @@ def state_of(manifest: Manifest) -> photos.State:
 
 
 def stamps_of(manifest: Manifest) -> dict[str, PhotoStamp]:
-    """The photos' stamps when the gallery was made, by file."""
+    """The stamps of the photos when the gallery was made, by file."""
     return {record.file: PhotoStamp(record.size, record.changed_ns, record.sha256) for record in manifest.photos}
 
 
 def stamps(listing: PhotoListing, known: Mapping[str, PhotoStamp]) -> list[PhotoStamp]:
-    """One a photo; an empty hash where the photo can't be read."""
+    """A stamp for each photo in `listing.everything`; its hash is empty where the photo can't be read.
+
+    `known` has earlier stamps by file: a photo with the same size and change time isn't read again.
+    """
     found = []
     for photo in listing.everything:
         try:

@@ -36,11 +36,11 @@ class IdentifiedFace(DetectedFace, frozen=True):
     confidence: float
     distance: float
     nearest: str | None
-    photo: str | None  # the nearest of `nearest`'s, relative to the faces folder
-    gate: float  # the largest distance at which `nearest`'s name may be given
-    margin: float | None  # how much farther the next person or picture of nobody is; None where there is no other
+    photo: str | None  # the nearest photo of `nearest`, relative to the faces folder
+    gate: float  # the threshold: the largest distance at which the name of `nearest` may be given
+    margin: float | None  # how much farther the next person or stranger's picture is; None where there is none
     quality: float  # 0..1
-    why: str  # the name was given or refused
+    why: str  # why the name was given or refused
 
 
 class PictureResult(msgspec.Struct, frozen=True):
@@ -49,7 +49,7 @@ class PictureResult(msgspec.Struct, frozen=True):
 
 
 def look(images: Sequence[Path], config: Config, *, names: bool) -> Iterator[PictureResult | SourceError]:
-    """Each picture's faces, left to right; with their names if `names`. A picture that can't be read is its error."""
+    """The faces of each picture, left to right, with their names if `names`; an error where it can't be read."""
     with ExitStack() as stack:
         detector = stack.enter_context(open_picture_detector(config))
         embedder = stack.enter_context(open_embedder(config)) if names else None
@@ -68,27 +68,27 @@ def look(images: Sequence[Path], config: Config, *, names: bool) -> Iterator[Pic
 
 
 def line(seen: PictureResult) -> str:
-    """A picture's faces for people: `party.jpg: Ada 97% (96x120 at 40,50, nearest Ada at 0.31), unknown (...)`."""
+    """A picture's faces as text: `party.jpg: Ada 97% (96x120 at 40,50, nearest Ada at 0.31), unknown (...)`."""
     faces = ", ".join(_words(face) for face in seen.faces)
     return f"{seen.image}: {faces or 'no face'}"
 
 
 def explanation(seen: PictureResult) -> Iterator[str]:
-    """A line a named or refused face, for people: how near to whom, and why that was or wasn't enough."""
+    """A line for each face: its distance to the nearest person, and why it got a name or not."""
     for number, face in enumerate((face for face in seen.faces if isinstance(face, IdentifiedFace)), start=1):
         if face.nearest is None:
             yield f"  {number}. {face.name or 'unknown'}: quality {face.quality:.2f}; {face.why}"
             continue
-        near = f"nearest {face.nearest} at {face.distance:.2f} (gate {face.gate:.2f})"
+        near = f"nearest {face.nearest} at {face.distance:.2f} (threshold {face.gate:.2f})"
         next_one = "" if face.margin is None else f", the next {face.margin:+.2f}"
         photo = f", nearest photo {face.photo}" if face.photo else ""
         yield f"  {number}. {face.name or 'unknown'}: {near}{next_one}{photo}, quality {face.quality:.2f}; {face.why}"
 
 
 def verdict(answer: Answer, people: int) -> str:
-    """Why a name was given or refused, in words: what each of the three judges said, as far as there was one.
+    """Why a name was given or refused: the result of each of the three decision rules that apply.
 
-    `people` is how many are known. One alone has no other person beside, and no SVM.
+    `people` is the number of known people. With one person there is no margin to another person and no SVM.
     """
     if answer.nearest is None:
         return "refused: there is nobody to compare with"
@@ -101,7 +101,7 @@ def verdict(answer: Answer, people: int) -> str:
         other = "somebody else" if people > 1 else f"a picture in {STRANGERS}/"
         objections.append(f"{other} is nearly as near: farther by {answer.margin:.2f}, of at least {MARGIN:.2f}")
     if not answer.agreed:
-        objections.append("the SVM thinks of somebody else")
+        objections.append("the SVM prefers somebody else")
     if objections:
         return f"refused: {'; '.join(objections)}"
     if not math.isfinite(answer.margin):

@@ -1,8 +1,8 @@
-"""Trains the gallery of a running pipeline once, beside it: `python -m jetstream.gallery.learner PARENT_PID`.
+"""Trains the gallery once, in a process of its own beside a running pipeline: `python -m jetstream.gallery.learner PID`
 
-Its config comes as JSON on standard input. Started by the stage `learn`.
+PID is the parent's. The config comes as JSON on standard input. The stage `learn` starts this process.
 
-Knows no stage. Whatever ends it, the gallery on disk is a whole one.
+Knows no stage. Whenever it is killed, the gallery on disk is a whole one.
 """
 
 import contextlib
@@ -21,15 +21,15 @@ from jetstream.gallery import prepare
 from jetstream.logs import set_up_logging
 
 NICENESS = 10
-"""of 19: video comes first, and yet a busy machine learns"""
+"""Niceness, of at most 19: video has priority, and training still proceeds on a busy machine."""
 SILENT_S = 600
-"""no photo takes so long, nor does the classifier; what hangs ends by SIGALRM"""
+"""SIGALRM ends the process after so long without progress, in seconds; no photo and no classifier takes this long."""
 
-log = logging.getLogger("jetstream")
+log = logging.getLogger(__name__)
 
 
 def main(arguments: list[str]) -> int:
-    """0 where the photos are learnt, or where a line says why they can't be."""
+    """Train; returns the exit code: 0 also where training fails and a log line says why, 1 without the parent."""
     die_with_parent()
     if os.getppid() != int(arguments[0]):
         return 1
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
 
 
 def give_way() -> None:
-    """Leave the processor to video. Where the kernel groups a session's processes, the group's share counts."""
+    """Lower this process's priority, and that of its session where the kernel schedules by session (autogroup)."""
     os.nice(NICENESS)
     with contextlib.suppress(OSError):
         Path("/proc/self/autogroup").write_text(str(NICENESS))

@@ -1,6 +1,6 @@
-"""People of a faces folder get other names, or become one.
+"""Renames and merges people: moves files of a faces folder.
 
-Moves files of that folder; learns nothing (`train` does, afterwards).
+Doesn't train: the caller does that afterwards.
 """
 
 import contextlib
@@ -22,36 +22,39 @@ def faces_folder(config: Config) -> Path:
 
 
 def folders_of(name: str, faces_dir: Path) -> list[Path]:
-    """A person's folders: one, or two where the name is spelt with composed and with decomposed accents.
+    """A person's folders: one, or two if the name is spelt with composed and with decomposed accents.
 
-    Raises UserError when nobody has that name.
+    Raises UserError when there is no such person or the folder can't be read.
     """
     wanted = photos.check_name(name)
-    there = photos.list_photos(faces_dir).people  # it says why a folder can't be read
+    people = photos.list_photos(faces_dir).people  # raises with a clear sentence where a folder can't be read
     found = [folder for folder in person_folders(faces_dir) if normal(folder.name) == wanted]
     if not found:
-        raise UserError(f"{name}: there is no such person in {faces_dir}; there are: {', '.join(there) or 'nobody'}")
+        raise UserError(f"{name}: there is no such person in {faces_dir}; there are: {', '.join(people) or 'nobody'}")
     return found
 
 
 def rename(old: str, new: str, faces_dir: Path) -> None:
-    """Give a person another name. Raises UserError when `new` is taken or no name, or nothing can be written."""
+    """Give a person another name. Raises UserError when `new` is taken or not valid, or a file can't be changed."""
     target = faces_dir / photos.check_name(new)
     sources = folders_of(old, faces_dir)
     with changing(faces_dir):
         if not target.exists():
             os.rename(sources.pop(0), target)  # in one step
         elif not any(target.samefile(source) for source in sources):
-            raise UserError(f"{new}: there is a person of that name; to make one of both, use merge")
+            raise UserError(f"{new}: there is a person with that name; to make the two one person, use merge")
         _move_all(sources, target)
 
 
 def merge(source: str, target: str, faces_dir: Path) -> None:
-    """Give all photos of `source` to `target`; `source` is no person any more. Raises UserError."""
+    """Move all photos of `source` to `target`, and remove `source`.
+
+    Raises UserError when either doesn't exist, both are one, or a file can't be changed.
+    """
     (into, *_), sources = folders_of(target, faces_dir), folders_of(source, faces_dir)
     with changing(faces_dir):
         if any(into.samefile(folder) for folder in sources):
-            raise UserError(f"{source}: is that person already")
+            raise UserError(f"{source}: is the same person already; name two people")
         _move_all(sources, into)
 
 
@@ -65,19 +68,19 @@ def person_folders(faces_dir: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def changing(folder: Path) -> Iterator[None]:
-    """OSErrors of what is moved and removed in `folder` become UserErrors."""
+    """Turns an OSError into a UserError that names the file."""
     try:
         yield
     except OSError as error:
         where = os.fsdecode(error.filename) if error.filename else folder
         raise UserError(
-            f"{where}: can't be changed ({error.strerror}); mend that, such as by making {folder} writable, "
+            f"{where}: can't be changed ({error.strerror}); mend that, for example make {folder} writable, "
             "and run it again"
         ) from None
 
 
 def _move_all(sources: list[Path], target: Path) -> None:
-    """Every file of `sources` into `target`, under a name that is free there; empty sources go."""
+    """Move every file of `sources` into `target`, under a name that is free there, and remove the empty folders."""
     for source in sources:
         if source.samefile(target):
             continue
@@ -91,5 +94,5 @@ def _move_all(sources: list[Path], target: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """A file, a link, or an empty folder."""
+    """Remove a file, a link, or an empty folder."""
     path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()

@@ -1,6 +1,6 @@
-"""Embeddings of photos: the face that each photo is about, cut by the same `align.chip` as live faces.
+"""Embeddings of photos: finds the face that each photo shows and aligns it with `align.chip`, as live faces are.
 
-Knows no gallery and no person; a photo is a path.
+Knows no gallery and no classifier.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,12 +22,12 @@ from jetstream.vision.recognition.quality import Quality
 
 NO_FACE, UNREADABLE, TOO_SMALL, MANY_FACES = "no_face", "unreadable", "too_small", "many_faces"
 
-MIN_FACE_PX = 40.0  # under it a chip is mostly interpolation
-LONGEST_PX = 1920  # larger photos are scaled down to it: a chip is 150 pixels
-SURE_SCORE = 0.9  # a doubtful large "face" must not win over a certain smaller one
+MIN_FACE_PX = 40.0  # the chip of a smaller face is mostly interpolation
+LONGEST_PX = 1920  # larger photos are scaled down to this longer side: a chip has 150 pixels
+SURE_SCORE = 0.9  # a large detection with a lower score must not replace a smaller sure one
 EMBED_TOGETHER = 32
-# A photo is about its largest face, unless another one of half its area is as near the middle, or a smaller one much
-# nearer. Bystanders in 700 portraits have up to 0.7 of the area, and are 0.24 and more of a side farther out.
+# A photo shows its largest face, unless another face of half its area is as near the centre, or a smaller one is much
+# nearer. Bystanders in 700 portraits have up to 0.7 of the area, and are at least 0.24 of a side farther out.
 AS_LARGE = 0.5
 NEARLY_AS_LARGE = 0.35
 FARTHER_OUT = 0.15
@@ -36,48 +36,51 @@ Progress = Callable[[str, float], None]
 
 
 class PhotoFace(NamedTuple):
-    """The face of one photo: an embedding, or the reason why there is none."""
+    """The face that one photo shows: an embedding, or the reason why there is none."""
 
-    faces: int  # found in it; the largest counts
+    faces: int  # number of faces found; the largest is used
     embedding: NDArray[np.float32] | None = None  # (128,)
     refused: str | None = None  # no_face, unreadable, too_small, many_faces
-    quality: Quality | None = None  # these two where there is an embedding
+    quality: Quality | None = None  # this and `thumb` only with an embedding
     thumb: NDArray[np.uint8] | None = None  # (256,), of `curation.thumb`
 
 
-def look_at(
+def find_faces(
     photos: Mapping[str, Photo], detector: Detector, embedder: Embedder, progress: Progress | None = None
 ) -> dict[str, PhotoFace]:
-    """Each photo's face, by the keys given. `progress` gets the photo at work and the fraction done."""
+    """The face of each photo, under the photo's key. `progress` gets the current file and the fraction done.
+
+    A photo that can't be used has a `refused` code; nothing is raised for it.
+    """
     report = progress or (lambda file, fraction: None)
-    looks: dict[str, PhotoFace] = {}
+    faces: dict[str, PhotoFace] = {}
     waiting: dict[str, NDArray[np.uint8]] = {}
     for done, (key, photo) in enumerate(photos.items()):
         report(photo.file, done / len(photos))
-        looks[key], chip = _find_face(photo.path, detector)
+        faces[key], chip = _find_face(photo.path, detector)
         if chip is not None:
             waiting[key] = chip
         if len(waiting) == EMBED_TOGETHER:
-            _embed(waiting, looks, embedder)
-    _embed(waiting, looks, embedder)
+            _embed(waiting, faces, embedder)
+    _embed(waiting, faces, embedder)
     report("gallery", 1.0)
-    return looks
+    return faces
 
 
-def _embed(waiting: dict[str, NDArray[np.uint8]], looks: dict[str, PhotoFace], embedder: Embedder) -> None:
-    """Move what waits, (150, 150, 3) uint8 BGR each, through the network into `looks`."""
+def _embed(waiting: dict[str, NDArray[np.uint8]], faces: dict[str, PhotoFace], embedder: Embedder) -> None:
+    """Embed the chips in `waiting`, (150, 150, 3) uint8 BGR each, into `faces`, and empty `waiting`."""
     if waiting:
         embeddings = embedder.embed(np.stack(list(waiting.values())), mirror=True)
         for key, row in zip(waiting, embeddings, strict=True):
-            whole = np.isfinite(row).all()  # in half precision a network may overflow
-            looks[key] = (
-                looks[key]._replace(embedding=row) if whole else PhotoFace(looks[key].faces, refused=UNREADABLE)
+            finite = np.isfinite(row).all()  # in half precision a network may overflow
+            faces[key] = (
+                faces[key]._replace(embedding=row) if finite else PhotoFace(faces[key].faces, refused=UNREADABLE)
             )
         waiting.clear()
 
 
 def _find_face(path: Path, detector: Detector) -> tuple[PhotoFace, NDArray[np.uint8] | None]:
-    """The photo's largest face as a chip, or why there is none."""
+    """The photo's largest face, and its chip (150, 150, 3) uint8 BGR; without a usable face the reason, and None."""
     try:
         image = _shrunk(read_image(path))
     except SourceError:
@@ -107,7 +110,7 @@ def _largest(found: Detections) -> int:
 
 
 def _is_ambiguous(found: Detections, largest: int, width: int, height: int) -> bool:
-    """Whether another face may be the one that is meant."""
+    """Whether the photo may be of another face than the largest."""
     areas = np.prod(found.boxes[:, 2:] - found.boxes[:, :2], axis=1) / np.prod(
         found.boxes[largest, 2:] - found.boxes[largest, :2]
     )
@@ -129,7 +132,10 @@ def _shrunk(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _bordered(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
-    """With a third added on each side: a photo cut tight around a face leaves the networks no head to see."""
+    """`image` with a border of a third of its longer side, and that border in px.
+
+    The networks need to see the whole head, which a photo cropped tightly to the face doesn't show.
+    """
     border = max(image.shape[:2]) // 3
     wider = cv2.copyMakeBorder(image, border, border, border, border, cv2.BORDER_REPLICATE)
     return wider.astype(np.uint8, copy=False), border

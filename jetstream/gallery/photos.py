@@ -1,4 +1,4 @@
-"""The folder of known people, <name>/<photo>, as a list: who is in it, which photos, and whether they changed.
+"""The faces folder, <name>/<photo>: lists its people and photos, and detects changes.
 
 Knows no face and no gallery; opens photos only to hash them.
 """
@@ -15,38 +15,39 @@ from typing import NamedTuple, TypeAlias
 from jetstream.errors import UserError
 from jetstream.video.images import SUFFIXES, natural_order
 
-# Kinds that can't be read are listed all the same, so that somebody is told.
+# Formats that can't be read are listed too, so that the report names those photos.
 _PICTURES = frozenset({*SUFFIXES, ".heic", ".heif", ".avif", ".gif", ".jxl"})
 
 # Joiners are format characters too, and belong to names in Persian, Hindi and others.
 _JOINERS = "\u200c\u200d"
-# Control, format (which turn text around on a screen), unpaired surrogates, line and paragraph separators.
+# Control characters, format characters (which can reverse text on a screen), unpaired surrogates, line and paragraph
+# separators.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 STRANGERS = "_unknown"
-"""folder of faces that are nobody's, the one folder with a `_` in front that is looked into"""
+"""The folder of strangers' faces. It is the only folder that starts with `_` and is read."""
 
 State: TypeAlias = dict[str, tuple[int, int]]
-"""Each person's folder, photo and stray picture by its name, and of a photo its size and st_ctime_ns"""
+"""Each person's folder, photo and stray picture, by name; the values are a photo's size and st_ctime_ns, else zeros."""
 
 
 class Photo(NamedTuple):
     """One photo of one person."""
 
     person: str
-    file: str  # as shown: relative to the folder, unprintable characters escaped
+    file: str  # for display: relative to the faces folder, unprintable characters escaped
     path: Path
 
 
 class PhotoListing(NamedTuple):
-    """What a folder of known people holds."""
+    """The content of a faces folder."""
 
-    people: tuple[str, ...]  # every person's folder, by name, with photos or without
+    people: tuple[str, ...]  # sorted names of all people, with photos or without
     photos: tuple[Photo, ...]  # by person, then img2 before img10
-    bad_names: tuple[str, ...]  # folders that can't be a person, as shown
-    strays: tuple[str, ...]  # pictures beside the folders instead of in one
-    unknown: tuple[Photo, ...] | None = None  # of strangers, person ""; None where there is no folder for them
+    bad_names: tuple[str, ...]  # folders whose name can't be a person's, for display
+    strays: tuple[str, ...]  # pictures beside the people's folders
+    unknown: tuple[Photo, ...] | None = None  # the strangers', with person ""; None where there is no STRANGERS folder
 
     @property
     def everything(self) -> tuple[Photo, ...]:
@@ -55,19 +56,19 @@ class PhotoListing(NamedTuple):
 
 
 class PhotoStamp(NamedTuple):
-    """A photo's content, and what tells without reading that it's still the same."""
+    """A photo's content hash, and its size and change time, which show without reading that it is unchanged."""
 
     size: int
-    changed_ns: int  # st_ctime_ns: unlike the modification time nobody can set it back
+    changed_ns: int  # st_ctime_ns: unlike the modification time, a program can't set it back
     sha256: str
 
 
 def list_photos(faces_dir: Path) -> PhotoListing:
-    """Everybody in `faces_dir`; nobody where it is missing. Folders that start with `.` or `_` are left out, but for
-    STRANGERS.
+    """The people and photos in `faces_dir`; empty where it is missing.
 
-    Only <name>/<photo> counts, so folders in folders and loops of links are never walked. Two spellings of one name
-    (composed and decomposed accents) are one person. Raises UserError where the folder can't be read.
+    Leaves out folders that start with `.` or `_`, except STRANGERS. Only <name>/<photo> counts: nested folders and
+    loops of links are not followed. Two spellings of one name (composed and decomposed accents) are one person. Raises
+    UserError where the folder can't be read.
     """
     people: dict[str, list[Photo]] = {}
     bad_names = []
@@ -97,10 +98,10 @@ def list_photos(faces_dir: Path) -> PhotoListing:
 
 
 def state(faces_dir: Path, each: Callable[[], object] = lambda: None) -> State | None:
-    """What tells without opening a photo whether anything changed; None where there is no such folder.
+    """Names, sizes and change times in `faces_dir`, to detect changes without opening photos; None where it is missing.
 
-    `each` is called once a folder, since a walk over a network takes its time. What can't be read is told like what
-    is not there: whoever learns from it says why.
+    `each` is called for each folder, because a network folder can be slow. What can't be read is left out: training
+    reports why.
     """
     try:
         with os.scandir(faces_dir) as entries:
@@ -110,7 +111,7 @@ def state(faces_dir: Path, each: Callable[[], object] = lambda: None) -> State |
     seen: State = {}
     for name, entry in found.items():
         each()
-        with contextlib.suppress(OSError):  # a link to itself
+        with contextlib.suppress(OSError):  # such as a link to itself
             if entry.is_dir():
                 if not name.startswith("_") or name == STRANGERS:
                     seen[_shown(name)] = (0, 0)
@@ -121,21 +122,21 @@ def state(faces_dir: Path, each: Callable[[], object] = lambda: None) -> State |
 
 
 def check_name(name: str) -> str:
-    """A person's name in composed Unicode (NFC), without blanks around it; it is also a folder's name.
+    """`name` in composed Unicode (NFC), without blanks around it; it is also the name of the person's folder.
 
-    Raises UserError for what can't be both: nothing, a path separator, a leading `.` or `_`, control characters.
+    Raises UserError for an empty name, a path separator, a leading `.` or `_`, and control characters.
     """
     checked = unicodedata.normalize("NFC", name).strip()
     if not checked or checked.startswith((".", "_")) or any(_is_unsafe(character) for character in checked):
         raise UserError(
-            f"{_shown(name)!r} can't be a person's name: use letters, spaces and the like, "
-            "no / or \\, no control characters, and no . or _ in front"
+            f"{_shown(name)!r} can't be a person's name: use letters, spaces and similar characters, "
+            "no / or \\, no control characters, and no . or _ at the beginning"
         )
     return checked
 
 
 def stamp(path: Path, known: PhotoStamp | None = None) -> PhotoStamp:
-    """The photo's content hash, taken from `known` where size and change time say nothing changed. Raises OSError."""
+    """The photo's stamp: `known` if its size and change time are the same, else with a new hash. Raises OSError."""
     status = path.stat()
     if known and (known.size, known.changed_ns) == (status.st_size, status.st_ctime_ns):
         return known
@@ -157,7 +158,7 @@ def _photos_in(folder: "os.DirEntry[str]") -> State:
         for entry in entries:
             if not _is_picture(entry.name):
                 continue
-            with contextlib.suppress(OSError):  # it went away between the two looks
+            with contextlib.suppress(OSError):  # removed meanwhile
                 status = entry.stat()
                 if stat.S_ISREG(status.st_mode):
                     seen[_shown(f"{folder.name}/{entry.name}")] = (status.st_size, status.st_ctime_ns)
@@ -175,8 +176,8 @@ def _is_unsafe(character: str) -> bool:
 
 
 def _shown(text: str) -> str:
-    """`text` as it can be printed and stored: bytes that are no UTF-8 and control characters as escapes."""
-    if text.isascii() and text.isprintable():  # nearly all, and there may be many
+    """`text` in a form that can be printed and stored: bytes that are no UTF-8 and control characters as escapes."""
+    if text.isascii() and text.isprintable():  # the fast path for nearly all of perhaps many names
         return text
     escaped = (c.encode("unicode_escape").decode() if unicodedata.category(c) in _UNSAFE else c for c in text)
     return "".join(escaped)

@@ -34,9 +34,10 @@ def with_demo_faces(config: Config) -> Config:
 def prepare_gallery(
     config: Config, progress: Progress | None = None, *, stay_rolled_back: bool = True
 ) -> GalleryReport:
-    """Train if photos, networks or alignment changed; what is there now. Logs once who can't be known.
+    """Train if photos, networks or alignment changed, and report on the gallery. Logs people that can't be recognised.
 
-    A version that somebody went back to stays until photos change, unless `stay_rolled_back` is false.
+    A version that was rolled back to stays until photos change, unless `stay_rolled_back` is false. Raises what
+    `train.ensure` raises.
     """
     faces, models, found_by = Path(config.recognize.faces), Path(config.models.dir), photo_detector_identity(config)
     known = train.current(faces, models, found_by, stay_rolled_back=stay_rolled_back)
@@ -49,9 +50,9 @@ def prepare_gallery(
     if report.calibration is not None and report.calibration.false_accept_rate != rate:
         report = replace(report, calibration=train.calibration(known.classifier.with_rate(rate)))
     if known.rolled_back:
-        log.info("%s: the version that was gone back to stays until photos change, or `jetstream train`", faces)
+        log.info("%s: the version rolled back to stays in use until photos change, or `jetstream train`", faces)
     if not any(person.used for person in report.people):
-        log.warning("%s: nobody to know, so everyone will be unknown; put photos into %s/<name>/", faces, faces)
+        log.warning("%s: no known people, so everyone will be unknown; put photos into %s/<name>/", faces, faces)
     for person in report.people:
         if not person.used:
             log.warning("%s: no usable photo (%s); left out", person.name, refusals(person))
@@ -59,9 +60,9 @@ def prepare_gallery(
     if report.embedded and left_out:
         log.info("%s: %d photos are not learnt from; `jetstream people` says which and why", faces, left_out)
     for name in report.strays:
-        log.warning("%s: lies in no person's folder; left out", name)
+        log.warning("%s: is in no person's folder; ignored", name)
     for name in report.bad_names:
-        log.warning("%s: not a name for a person; left out, rename the folder", name)
+        log.warning("%s: not a valid name for a person; ignored, rename the folder", name)
     return report
 
 

@@ -1,4 +1,4 @@
-"""What became of a faces folder: a manifest, told by person.
+"""The report on a trained gallery, by person, made from its manifest.
 
 Knows no file and no embedding.
 """
@@ -11,8 +11,8 @@ from jetstream.gallery.store import Calibration, Manifest, PersonNotes, PhotoWar
 
 @dataclass(frozen=True)
 class RefusedPhoto:
-    """A photo that isn't learnt from: `no_face`, `unreadable`, `too_small`, `many_faces`, `blurred`, `extreme_pose`,
-    `duplicate` of one of the same person, or `looks_like:<other person>`."""
+    """A photo that the gallery doesn't learn from. `code` is `no_face`, `unreadable`, `too_small`, `many_faces`,
+    `blurred`, `extreme_pose`, `duplicate` (of a photo of the same person), or `looks_like:<other person>`."""
 
     code: str
     file: str
@@ -20,32 +20,32 @@ class RefusedPhoto:
 
 @dataclass(frozen=True)
 class PersonReport:
-    """What a person's photos gave; `used` 0 means that this person can't be recognised."""
+    """The result of training for one person; with `used` 0 this person can't be recognised."""
 
     name: str
-    used: int
+    used: int  # photos
     refused: tuple[RefusedPhoto, ...]
     several: tuple[str, ...]  # used photos with more than one face, of which the largest was taken
-    spread: float | None = None  # root mean square distance of the photos to their middle; None with one photo
+    spread: float | None = None  # root mean square distance of the embeddings to their mean; None with one photo
     nearest: str | None = None  # the nearest other person
-    distance: float | None = None  # between both middles
+    distance: float | None = None  # between the mean embeddings of both
     warnings: tuple[PhotoWarning, ...] = ()
 
 
 @dataclass(frozen=True)
 class GalleryReport:
-    """What became of a faces folder."""
+    """The result of training on a faces folder."""
 
     people: tuple[PersonReport, ...]
     bad_names: tuple[str, ...]  # folders that can't be a person's name
-    strays: tuple[str, ...]  # pictures that lie in no person's folder
-    embedded: int  # photos that went through the network this time
-    unknown: PersonReport | None = None  # the strangers of `_unknown`; None where there is no such folder
+    strays: tuple[str, ...]  # pictures that are in no person's folder
+    embedded: int  # photos that were embedded in this training
+    unknown: PersonReport | None = None  # the strangers in `_unknown`; None where there is no such folder
     calibration: Calibration | None = None
 
 
 def report_of(manifest: Manifest, embedded: int) -> GalleryReport:
-    """`embedded`: photos that went through the network this time."""
+    """The report on a manifest. `embedded` is the number of photos that were embedded in this training."""
     refused: defaultdict[str, list[RefusedPhoto]] = defaultdict(list)
     several: defaultdict[str, list[str]] = defaultdict(list)
     for record in manifest.photos:

@@ -1,6 +1,6 @@
-"""Looks at photos to a gallery's records: which photos are learnt from, why others aren't, what is odd about a person.
+"""The choice of the photos that a gallery learns from: a record for each photo, and notes on each person.
 
-Knows no classifier and no folder of a gallery. What speaks for and against a photo is `vision/curate.py`'s to say.
+Knows no classifier and no file. `vision.recognition.curation` has the rules that refuse a photo.
 """
 
 from collections import defaultdict
@@ -20,19 +20,20 @@ from jetstream.vision.recognition.quality import NOTHING
 
 ONE_PHOTO, WIDE, ALIKE, CLOSE = "one_photo", "wide", "alike", "close"
 
-# 99 of 100 people spread over less than this, plus the second over the photos: 0.46 with two, 0.42 with many. Of two
-# people's photos in one folder more than nine in ten spread wider; half do over 0.5.
+# The spread of 99 of 100 people is less than WIDE_SPREAD + WIDER_WITH_FEW / photos: 0.46 with two, 0.42 with many. With
+# two people's photos in one folder, more than nine of ten have a wider spread; half have over 0.5.
 WIDE_SPREAD: Final = 0.41
 WIDER_WITH_FEW: Final = 0.1
-# Five clips of a talking head, each from one camera, spread over 0.16 to 0.2: more photos of that kind add nothing.
+# Five clips of a talking head, each from one camera, have a spread of 0.16 to 0.2: more such photos add nothing.
 ALIKE_SPREAD: Final = 0.13
 ALIKE_FROM: Final = 3
-# Middles of different people are 0.46 and more apart, those of looks at one person up to 0.4 (see `vision/looks.py`).
+# Mean embeddings of different people are 0.46 and more apart, those of samples of one person up to 0.4 (see
+# `vision.recognition.sample_selection`).
 CLOSE_BY: Final = 0.4
 
 
 class PhotoSelection(NamedTuple):
-    """A record a photo, the people's first; a note a person with a usable photo; what their rows count."""
+    """A record for each photo, the people's first; a note for each person with a usable photo; the arrays of rows."""
 
     records: tuple[PhotoRecord, ...]
     notes: tuple[PersonNotes, ...]
@@ -40,60 +41,67 @@ class PhotoSelection(NamedTuple):
 
     @property
     def persons(self) -> list[str]:
-        """Whose each row of `embeddings` is."""
+        """The person of each row of `embeddings`."""
         return [record.person for record in self.records if record.row is not None]
 
     @property
     def negatives(self) -> NDArray[np.float32]:
-        """(K, 128): strangers."""
+        """(K, 128) float32 embeddings of the strangers' photos."""
         rows = [r.spare for r in self.records if not r.person and r.refused is None and r.spare is not None]
         return np.asarray(self.arrays["spare"][rows], np.float32)
 
 
-def curated(listing: PhotoListing, stamps: Sequence[PhotoStamp], looks: Mapping[str, PhotoFace]) -> PhotoSelection:
-    """What to make of `listing.everything`, whose stamps are given, from looks by content hash."""
+def select(listing: PhotoListing, stamps: Sequence[PhotoStamp], by_sha256: Mapping[str, PhotoFace]) -> PhotoSelection:
+    """Choose the photos to learn from.
+
+    `stamps` has one for each photo in `listing.everything`; `by_sha256` maps a photo's content hash to its face.
+    """
     photos = listing.everything
-    seen = [looks.get(stamp.sha256, PhotoFace(0, refused=UNREADABLE)) for stamp in stamps]
-    usable = [i for i, (photo, look) in enumerate(zip(photos, seen, strict=True)) if photo.person and _is_whole(look)]
+    faces = [by_sha256.get(stamp.sha256, PhotoFace(0, refused=UNREADABLE)) for stamp in stamps]
+    usable = [
+        i for i, (photo, face) in enumerate(zip(photos, faces, strict=True)) if photo.person and _is_embedded(face)
+    ]
     people = sorted({photos[i].person for i in usable})
     number = {name: index for index, name in enumerate(people)}
     owners = np.array([number[photos[i].person] for i in usable], np.intp)
-    embeddings = _stacked([seen[i] for i in usable])
-    thumbs = _thumbs([seen[i] for i in usable])
-    judged = curation.judge(owners, embeddings, [seen[i].quality or NOTHING for i in usable], thumbs)
+    embeddings = _stacked([faces[i] for i in usable])
+    thumbs = _thumbs([faces[i] for i in usable])
+    judgement = curation.judge(owners, embeddings, [faces[i].quality or NOTHING for i in usable], thumbs)
     codes = {
-        usable[photo]: f"{code}:{people[judged.like[photo]]}" if code == LOOKS_LIKE else code
-        for photo, code in judged.refused.items()
+        usable[photo]: f"{code}:{people[judgement.like[photo]]}" if code == LOOKS_LIKE else code
+        for photo, code in judgement.refused.items()
     }
-    used = [row for row in range(len(usable)) if row not in judged.refused]
+    used = [row for row in range(len(usable)) if row not in judgement.refused]
     spreads = curation.spreads(owners[used], embeddings[used], len(people))
-    warned = _warned(judged, [photos[i] for i in usable], people)
+    warnings = _warnings_by_person(judgement, [photos[i] for i in usable], people)
     counts = np.bincount(owners[used], minlength=len(people)).tolist()
     notes = tuple(
-        _notes(name, spread, count, warned[name], people)
+        _notes(name, spread, count, warnings[name], people)
         for name, spread, count in zip(people, spreads, counts, strict=True)
     )
-    codes |= _known_strangers(photos, seen, [usable[row] for row in used], embeddings[used])
-    return _with_rows(photos, stamps, seen, codes, notes)
+    codes |= _known_strangers(photos, faces, [usable[row] for row in used], embeddings[used])
+    return _with_rows(photos, stamps, faces, codes, notes)
 
 
-def known(stored: StoredGallery) -> dict[str, PhotoFace]:
-    """Content hash to look. Photos without an embedding are looked at again: that costs little, and detectors get
-    better."""
+def stored_faces(stored: StoredGallery) -> dict[str, PhotoFace]:
+    """The faces stored in a gallery, by the photo's content hash.
+
+    Leaves out photos without an embedding, so that they are tried again: that costs little, and detectors get better.
+    """
     arrays = stored.arrays
     rows = np.concatenate([arrays["embeddings"], arrays["spare"]])
-    looks = {}
+    faces = {}
     for record in stored.manifest.photos:
         row = _row(record, len(arrays["embeddings"]))
         if row is not None:
-            looks[record.sha256] = PhotoFace(
+            faces[record.sha256] = PhotoFace(
                 record.faces, rows[row], quality=record.quality, thumb=np.asarray(arrays["thumbs"][row], np.uint8)
             )
-    return looks
+    return faces
 
 
 def is_whole(stored: StoredGallery) -> bool:
-    """Whether every row that a record names is there, and no other."""
+    """Whether the arrays have exactly the rows that the records name."""
     arrays, records = stored.arrays, stored.manifest.photos
     if not {"embeddings", "spare", "thumbs"} <= arrays.keys():
         return False
@@ -107,32 +115,32 @@ def is_whole(stored: StoredGallery) -> bool:
 
 
 def _row(record: PhotoRecord, rows: int) -> int | None:
-    """Of the thumbnails: those of the `rows` photos learnt from come first."""
+    """A record's row in `thumbs`, where those of the `rows` photos learnt from come first; None without one."""
     return record.row if record.spare is None else rows + record.spare
 
 
-def _is_whole(look: PhotoFace) -> bool:
-    return look.embedding is not None
+def _is_embedded(face: PhotoFace) -> bool:
+    return face.embedding is not None
 
 
 def _known_strangers(
-    photos: Sequence[Photo], seen: Sequence[PhotoFace], used: Sequence[int], embeddings: NDArray[np.float32]
+    photos: Sequence[Photo], faces: Sequence[PhotoFace], used: Sequence[int], embeddings: NDArray[np.float32]
 ) -> dict[int, str]:
-    """Strangers' pictures that are a known person's, too: learnt as nobody they would cost that person the name."""
+    """Codes of the strangers' pictures that show a known person: as negatives they would make that person unknown."""
     codes = {}
-    for index, (photo, look) in enumerate(zip(photos, seen, strict=True)):
-        if not photo.person and look.embedding is not None and len(used):
-            distances = np.linalg.norm(embeddings - look.embedding, axis=1)
+    for index, (photo, face) in enumerate(zip(photos, faces, strict=True)):
+        if not photo.person and face.embedding is not None and len(used):
+            distances = np.linalg.norm(embeddings - face.embedding, axis=1)
             if distances.min() <= curation.SURELY_SAME:
                 codes[index] = f"{LOOKS_LIKE}:{photos[used[int(distances.argmin())]].person}"
     return codes
 
 
-def _warned(
-    judged: PhotoJudgement, photos: Sequence[Photo], people: Sequence[str]
+def _warnings_by_person(
+    judgement: PhotoJudgement, photos: Sequence[Photo], people: Sequence[str]
 ) -> defaultdict[str, list[PhotoWarning]]:
     found: defaultdict[str, list[PhotoWarning]] = defaultdict(list)
-    for doubt in judged.doubts:
+    for doubt in judgement.doubts:
         code = doubt.code
         if code == LOOKS_LIKE:
             code += f":{people[doubt.other]}"
@@ -143,10 +151,10 @@ def _warned(
 
 
 def _notes(
-    name: str, spread: PersonSpread, used: int, warned: Sequence[PhotoWarning], people: Sequence[str]
+    name: str, spread: PersonSpread, used: int, photo_warnings: Sequence[PhotoWarning], people: Sequence[str]
 ) -> PersonNotes:
     other = None if spread.nearest is None else people[spread.nearest]
-    warnings = list(warned)
+    warnings = list(photo_warnings)
     if used == 1:
         warnings.append(PhotoWarning(ONE_PHOTO))
     if spread.own is not None and spread.own > WIDE_SPREAD + WIDER_WITH_FEW / used:
@@ -162,29 +170,29 @@ def _notes(
 def _with_rows(
     photos: Sequence[Photo],
     stamps: Sequence[PhotoStamp],
-    seen: Sequence[PhotoFace],
+    faces: Sequence[PhotoFace],
     codes: Mapping[int, str],
     notes: tuple[PersonNotes, ...],
 ) -> PhotoSelection:
     learnt: list[PhotoFace] = []
     spare: list[PhotoFace] = []
     records = []
-    for index, (photo, stamp, look) in enumerate(zip(photos, stamps, seen, strict=True)):
+    for index, (photo, stamp, face) in enumerate(zip(photos, stamps, faces, strict=True)):
         rows = learnt if photo.person and index not in codes else spare
         row = None
-        if look.embedding is not None:
+        if face.embedding is not None:
             row = len(rows)
-            rows.append(look)
+            rows.append(face)
         records.append(
             PhotoRecord(
                 photo.person,
                 photo.file,
                 *stamp,
-                faces=look.faces,
+                faces=face.faces,
                 row=row if rows is learnt else None,
-                refused=codes.get(index, look.refused),
+                refused=codes.get(index, face.refused),
                 spare=row if rows is spare else None,
-                quality=look.quality,
+                quality=face.quality,
             )
         )
     arrays: dict[str, NDArray[Any]] = {
@@ -195,9 +203,9 @@ def _with_rows(
     return PhotoSelection(tuple(records), notes, arrays)
 
 
-def _stacked(looks: Sequence[PhotoFace]) -> NDArray[np.float32]:
-    return np.array([look.embedding for look in looks], np.float32).reshape(len(looks), EMBEDDING_SIZE)
+def _stacked(faces: Sequence[PhotoFace]) -> NDArray[np.float32]:
+    return np.array([face.embedding for face in faces], np.float32).reshape(len(faces), EMBEDDING_SIZE)
 
 
-def _thumbs(looks: Sequence[PhotoFace]) -> NDArray[np.uint8]:
-    return np.array([look.thumb for look in looks], np.uint8).reshape(len(looks), curation.THUMB_PX**2)
+def _thumbs(faces: Sequence[PhotoFace]) -> NDArray[np.uint8]:
+    return np.array([face.thumb for face in faces], np.uint8).reshape(len(faces), curation.THUMB_PX**2)

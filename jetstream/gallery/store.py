@@ -1,11 +1,10 @@
-"""A gallery on disk: one .npz of arrays and one manifest.json that names it, written so that one whole gallery is there
-at any moment.
+"""A gallery on disk: one .npz of arrays and one manifest.json that names it. There is one whole gallery at any moment.
 
 Knows no photo, no network and no classifier.
 
-The archive's name carries its content's hash; the manifest, replaced last and in one step, names the archive. Whatever
-interrupts a write leaves the old manifest with its old archive. The version before is kept, with a manifest of its own,
-until the next one comes or somebody is forgotten. Personal data: files are 0600, folders 0700.
+The archive's name contains its content's hash. The manifest names the archive, and is replaced last and in one step, so
+an interrupted write leaves the old manifest with its old archive. The version before is kept, with its own manifest,
+until the next one is written or a person is forgotten. Personal data: files have mode 0600, folders 0700.
 """
 
 import contextlib
@@ -67,24 +66,24 @@ class PhotoWarning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PersonNotes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a person's photos lie to each other and to others'."""
+    """Distances among a person's photos and to other people."""
 
     name: str
-    spread: float | None  # root mean square distance to their middle; None with one photo
+    spread: float | None  # root mean square distance of the embeddings to their mean; None with one photo
     nearest: str | None  # the nearest other person
-    distance: float | None  # between the middles
+    distance: float | None  # between the mean embeddings
     warnings: tuple[PhotoWarning, ...]
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the gates were set on, and what they do to the gallery's own photos. Shares are 0..1, None where there was
-    nothing to see them on."""
+    """How the thresholds were calibrated, and their effect on the gallery's own photos. Shares are 0..1, or None where
+    there was nothing to measure."""
 
     svm: str  # kind and settings
-    strangers: int  # invented faces that the gates were calibrated on
-    false_accept_rate: float  # for which the shares were measured
-    own_known: float | None  # of photos left out: nearest to their person and within the gate
-    own_strangers: float | None  # of photos, as if their person weren't known: within the gate of somebody else
+    strangers: int  # number of invented faces that the thresholds were calibrated on
+    false_accept_rate: float  # FPIR for which the shares were measured
+    own_known: float | None  # share of photos, each left out, nearest to their person and within the threshold
+    own_strangers: float | None  # share of photos within another person's threshold, with their person left out
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,4 +1,7 @@
-"""What training made of each person's photos, as a table for people and in words."""
+"""The report on a gallery as a table for a terminal, and its notes as text.
+
+Knows no file and no embedding.
+"""
 
 from rich.table import Table
 from rich.text import Text
@@ -9,11 +12,11 @@ from jetstream.gallery.store import PhotoWarning
 from jetstream.vision.recognition.curation import BLURRED, EXTREME_POSE, LOOKS_LIKE, SAME_PICTURE
 
 UNKNOWN = "(unknown)"
-"""the strangers' line"""
+"""Heading of the strangers' line."""
 
 
 def table(report: GalleryReport, title: str) -> Table:
-    """A line a person: photos used, spread, the nearest other person, and what was left out or is odd, if anything."""
+    """A line for each person: photos used, spread, the nearest other person, and refused photos and notes, if any."""
     made = Table("person", title=Text(title, style="table.title"), title_justify="left")
     made.add_column("photos", justify="right", no_wrap=True)
     made.add_column("spread", justify="right", no_wrap=True)
@@ -37,16 +40,19 @@ def _calibration(report: GalleryReport) -> str | None:
     found = report.calibration
     if found is None or not any(person.used for person in report.people):
         return None
-    parts = [f"{found.svm}; gates for {found.false_accept_rate:.2g} of strangers, on {found.strangers} invented ones"]
+    parts = [
+        f"{found.svm}; thresholds name {found.false_accept_rate:.2g} of strangers, measured on {found.strangers} "
+        "invented ones"
+    ]
     if found.own_known is not None:
-        parts.append(f"photos left out in turn: {found.own_known:.1%} known")
+        parts.append(f"each photo tested without itself: {found.own_known:.1%} recognised")
     if found.own_strangers is not None:
-        parts.append(f"{found.own_strangers:.1%} taken for somebody else if their person weren't enrolled")
+        parts.append(f"{found.own_strangers:.1%} would get another name if their person were not enrolled")
     return "; ".join(parts)
 
 
 def left_out(person: PersonReport) -> str:
-    """`blurred: a.jpg, b.jpg`, a line a code; the files without the person's folder."""
+    """The refused photos, a line for each code: `blurred: a.jpg, b.jpg`; file names without the person's folder."""
     codes: dict[str, list[str]] = {}
     for refused in person.refused:
         codes.setdefault(refused.code, []).append(_within(refused.file))
@@ -56,27 +62,27 @@ def left_out(person: PersonReport) -> str:
 
 
 def notes(person: PersonReport) -> str:
-    """Warnings in words, a line each."""
-    lines = [words(warned) for warned in person.warnings]
+    """The warnings as text, a line for each."""
+    lines = [words(warning) for warning in person.warnings]
     if person.several:
         lines.append(f"several faces, the largest taken: {', '.join(map(_within, person.several))}")
     return "\n".join(lines)
 
 
-def words(warned: PhotoWarning) -> str:
-    """`1.jpg: the same picture is Bob/2.jpg`"""
-    code, _, about = warned.code.partition(":")
+def words(warning: PhotoWarning) -> str:
+    """A warning as text, such as `1.jpg: the same picture as Bob/2.jpg`."""
+    code, _, about = warning.code.partition(":")
     text = {
-        ONE_PHOTO: "one photo only",
+        ONE_PHOTO: "only one photo",
         WIDE: "photos differ much: two people, or wrong photos?",
-        ALIKE: "photos all look alike: add other light, other days",
-        CLOSE: f"hard to tell from {about}",
+        ALIKE: "photos are all alike: add photos in other light, from other days",
+        CLOSE: f"hard to distinguish from {about}",
         LOOKS_LIKE: f"looks like {about}",
-        SAME_PICTURE: f"the same picture is {about}",
-        BLURRED: "blurred, but there is no better one",
-        EXTREME_POSE: "a profile, but there is no better one",
-    }.get(code, warned.code)
-    return text if warned.file is None else f"{_within(warned.file)}: {text}"
+        SAME_PICTURE: f"the same picture as {about}",
+        BLURRED: "blurred, but there is no better photo",
+        EXTREME_POSE: "a profile, but there is no better photo",
+    }.get(code, warning.code)
+    return text if warning.file is None else f"{_within(warning.file)}: {text}"
 
 
 def _within(file: str) -> str:

@@ -1,6 +1,6 @@
-"""Trains the gallery of a faces folder, loads it and rolls it back. Each photo is embedded once.
+"""Trains a classifier from a faces folder and stores it as a gallery; loads a gallery and rolls back to the one before.
 
-Knows no camera, no track, no process, and no pixel.
+Knows no camera, no track, no process and no pixel.
 
 A gallery belongs to one faces folder, one detector, one embedding network and one alignment. It is made again when any
 of them changes; only photos with new content are embedded.
@@ -23,7 +23,7 @@ from jetstream.config.schema import Config, RecognizeConfig
 from jetstream.errors import ModelError, UserError
 from jetstream.gallery import audit, fingerprint, photos, selection, store, strangers
 from jetstream.gallery.origin import GalleryOrigin, origin_of, warn_unusable
-from jetstream.gallery.photo_faces import PhotoFace, Progress, look_at
+from jetstream.gallery.photo_faces import PhotoFace, Progress, find_faces
 from jetstream.gallery.photos import PhotoListing, PhotoStamp
 from jetstream.gallery.report import GalleryReport, report_of
 from jetstream.gallery.selection import PhotoSelection
@@ -87,13 +87,13 @@ def _train(
     for name in (store.PREVIOUS, store.MANIFEST):
         if old := _usable(folder, origin, name):
             known |= fingerprint.stamps_of(old.manifest)
-            looks |= selection.known(old)
+            looks |= selection.stored_faces(old)
         elif (folder / name).exists():
             warn_unusable(folder, origin, name)
     stamps = fingerprint.stamps(listing, known)
     new = {stamp.sha256: photo for photo, stamp in zip(listing.everything, stamps, strict=True) if stamp.sha256}
-    fresh = look_at({sha: photo for sha, photo in new.items() if sha not in looks}, detector, embedder, progress)
-    made = selection.curated(listing, stamps, looks | fresh)
+    fresh = find_faces({sha: photo for sha, photo in new.items() if sha not in looks}, detector, embedder, progress)
+    made = selection.select(listing, stamps, looks | fresh)
     classifier = learn(made.arrays["embeddings"], made.persons, made.negatives, TRAINED_RATE)
     manifest = _manifest(origin, listing, made, calibration(classifier))
     before = _people(folder)
@@ -124,7 +124,10 @@ def learn(
     negatives: NDArray[np.float32],
     false_accept_rate: float,
 ) -> Classifier:
-    """The classifier of (N, 128) embeddings, their N persons and (K, 128) of nobody; calibrated on `strangers`."""
+    """A classifier of (N, 128) embeddings of photos, their N `persons`, and (K, 128) embeddings of strangers' photos.
+
+    The thresholds are calibrated on invented strangers, for `false_accept_rate` (FPIR).
+    """
     return Classifier.fit(
         embeddings, persons, background=strangers.faces(), negatives=negatives, false_accept_rate=false_accept_rate
     )
@@ -187,9 +190,9 @@ def _current(
     stored = _usable(folder, origin)
     if stored is None:
         return None
-    there = fingerprint.there(faces_dir, folder)
-    is_rolled_back = stay_rolled_back and there == stored.manifest.rolled_back_at
-    return stored if is_rolled_back or there == fingerprint.made_from(stored.manifest) else None
+    current_digest = fingerprint.current_digest(faces_dir, folder)
+    is_rolled_back = stay_rolled_back and current_digest == stored.manifest.rolled_back_at
+    return stored if is_rolled_back or current_digest == fingerprint.manifest_digest(stored.manifest) else None
 
 
 def roll_back(faces_dir: Path, models_dir: Path, found_by: DetectorIdentity) -> Gallery:
@@ -206,8 +209,8 @@ def roll_back(faces_dir: Path, models_dir: Path, found_by: DetectorIdentity) -> 
             raise UserError(
                 f"{faces_dir}: no earlier version is kept that can be gone back to; `jetstream train` makes one"
             )
-        there = fingerprint.there(faces_dir, folder)
-        at = "" if there == fingerprint.made_from(stored.manifest) else there
+        digest = fingerprint.current_digest(faces_dir, folder)
+        at = "" if digest == fingerprint.manifest_digest(stored.manifest) else digest
         manifest = msgspec.structs.replace(stored.manifest, rolled_back_at=at)
         store.swap(folder, manifest)
     return _gallery_of(StoredGallery(manifest, stored.arrays), folder)
@@ -250,7 +253,7 @@ def learnt_from(config: Config) -> photos.State | None:
             manifest = store.read_manifest(folder, store.PREVIOUS)
     except (OSError, ModelError):
         return None
-    return fingerprint.state_of(manifest)
+    return fingerprint.manifest_state(manifest)
 
 
 def gallery_dir(faces_dir: Path, models_dir: Path) -> Path:
@@ -301,7 +304,7 @@ def _manifest(origin: GalleryOrigin, listing: PhotoListing, made: PhotoSelection
 
 
 def calibration(classifier: Classifier) -> Calibration:
-    """What the thresholds of `classifier` do to the photos that it learnt from."""
+    """The effect of the thresholds of `classifier` on the photos that it was trained on."""
     measured = classifier.measure(strangers.SIZE)
     shares = (None if math.isnan(share) else round(share, 4) for share in (measured.own_known, measured.own_strangers))
     return Calibration(classifier.how, measured.strangers, classifier.false_accept_rate, *shares)

@@ -1,6 +1,6 @@
-"""The four networks as files: from the published packages to models/*.onnx, checked at both ends.
+"""The four networks as files: converts the published packages to models/*.onnx, with checksums of input and output.
 
-Knows no runner, no stage and no network connection.
+Knows no runner and no stage, and opens no network connection.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from jetstream.errors import ModelError, UserError
 
 
 class ModelPaths(NamedTuple):
-    """Where the built networks lie."""
+    """The files of the four networks."""
 
     pnet: Path
     rnet: Path
@@ -22,10 +22,10 @@ class ModelPaths(NamedTuple):
 
 
 class ModelSpec(NamedTuple):
-    """One row of the table: the same source gives the same output, byte for byte, on every machine."""
+    """One network. The same source gives the same output, byte for byte, on every machine."""
 
     name: str
-    package: str  # as pip calls it
+    package: str  # its name on PyPI
     source: str  # path inside the package's folder
     source_sha256: str
     sha256: str
@@ -68,25 +68,28 @@ MODELS = (
 
 
 def paths(models_dir: Path) -> ModelPaths:
-    """Where the four networks lie once built."""
+    """The files of the four built networks in `models_dir`, whether or not they exist."""
     return ModelPaths(*(models_dir / model.file for model in MODELS))
 
 
 def published() -> ModelPaths:
-    """The published files, in their packages, that are not imported. Raises ModelError where one is not installed."""
+    """The published files in their installed packages. Raises ModelError where a package is not installed.
+
+    Doesn't import the packages.
+    """
     return ModelPaths(*(_published(model) for model in MODELS))
 
 
 def is_built(models_dir: Path) -> bool:
-    """Whether all four files are there with the right content."""
+    """Whether all four files exist with the expected checksums."""
     return all(_is_right(models_dir, model) for model in MODELS)
 
 
 def build(models_dir: Path, progress: Callable[[str, float], None] | None = None) -> None:
-    """Make whatever is missing or damaged. Several processes may build at once: each file appears whole or not at all.
+    """Build every network that is missing or damaged. Several processes may do so at once: writes are atomic.
 
-    `progress` hears the file at work and which fraction of all work lies behind it, 1.0 at the end. Raises ModelError
-    where a package is missing or not the expected one, UserError where models_dir cannot be written.
+    `progress` gets the current file and the fraction of all work done, 1.0 at the end. Raises ModelError where a
+    package is missing or not the expected one, UserError where `models_dir` can't be written.
     """
     report = progress or (lambda file, fraction: None)
     for done, model in enumerate(MODELS):
@@ -106,7 +109,7 @@ def _is_right(models_dir: Path, model: ModelSpec) -> bool:
 
 def _built(model: ModelSpec) -> bytes:
     source = _source(model)
-    # The converters import onnx: the stages, which only ask for paths, shall not pay for it.
+    # The converters import onnx; the stages, which only need paths, must not load it.
     from jetstream.weights import dlib_resnet, mtcnn
 
     converted = dlib_resnet.convert(source) if model.name == "embedder" else mtcnn.convert(source, model.name)
@@ -124,7 +127,7 @@ def _source(model: ModelSpec) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ModelError(f"{model.file}: {model.package} holds no {model.source}; reinstall it") from error
+        raise ModelError(f"{model.file}: {model.package} has no file {model.source}; reinstall it") from error
     if _sha256(content) != model.source_sha256:
         raise ModelError(
             f"{model.file}: {model.source} has sha256 {_sha256(content)}, expected {model.source_sha256}; "

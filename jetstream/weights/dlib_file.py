@@ -1,6 +1,6 @@
-"""dlib's serialised face recognition network to plain arrays, every byte accounted for.
+"""Reads dlib's serialised face recognition network into arrays, and checks every byte.
 
-Knows no ONNX, no runner and nothing of where the file lies.
+Knows no ONNX, no runner and no path.
 """
 
 import math
@@ -11,17 +11,19 @@ from numpy.typing import NDArray
 
 from jetstream.errors import ModelError
 
-# The file does not describe its own shape: it is dlib's face recognition network, in walking order.
-BLOCKS = "===" + ">===" + ">==" + ">==" + ">"  # = a residual block that keeps the picture's size, > one that halves it
+# The file doesn't describe its structure: it is dlib's face recognition network (dlib's dnn_face_recognition_ex.cpp),
+# from input to output.
+BLOCKS = "===" + ">===" + ">==" + ">==" + ">"  # = a residual block that keeps the image's size, > one that halves it
 
-# Every layer's version stands at the start of the file, innermost last. 1: tags and skips, which store nothing else.
+# The file starts with the version of every layer, the one next to the input last. 1: tags and skips, which store
+# nothing else.
 _STEM_VERSIONS = (3, 2, 2, 2)  # 3: the convolution that also holds the input
 _BLOCK_VERSIONS = {"=": (1, 2, 2, 2, 2, 2, 2, 2), ">": (1, 2, 2, 2, 2, 2, 1, 1, 2, 2, 2)}
 _HEAD_VERSIONS = (2, 2)
 
 
 class Convolution(NamedTuple):
-    """A convolution and the per-channel `y * gamma + beta` behind it; padding is zeros on all four sides."""
+    """A convolution and the per-channel `y * gamma + beta` after it; padding is zeros on all four sides."""
 
     weights: NDArray[np.float32]  # (out, in, height, width)
     bias: NDArray[np.float32]  # (out,)
@@ -32,10 +34,10 @@ class Convolution(NamedTuple):
 
 
 class DlibNetwork(NamedTuple):
-    """The whole content. The first convolution sees (x - mean) / 256, x RGB in 0..255."""
+    """The file's whole content. The input of the first convolution is (x - mean_rgb) / 256, x RGB in 0..255."""
 
     mean_rgb: tuple[float, ...]
-    convolutions: tuple[Convolution, ...]  # in walking order: the stem, then two a block
+    convolutions: tuple[Convolution, ...]  # from input to output: the stem, then two for each block
     projection: NDArray[np.float32]  # (256, 128): embedding = pooled @ projection
 
 
@@ -59,7 +61,7 @@ def read(source: bytes) -> DlibNetwork:
 
 
 class _DlibReader:
-    """A cursor over dlib's serialisation of numbers, strings, tensors and the ends of layers."""
+    """A cursor over dlib's serialisation of numbers, strings, tensors and layer ends (dlib/serialize.h)."""
 
     def __init__(self, source: bytes) -> None:
         self._source = source
@@ -95,7 +97,7 @@ class _DlibReader:
         return self.take(self.integer()).decode("latin-1")
 
     def view(self, tensor: NDArray[np.float32], first: int = 0) -> NDArray[np.float32]:
-        """The shape the file gives for a part of the flat tensor, and that part in it, from element `first`."""
+        """The part of the flat `tensor` from element `first` on, in the shape that the file gives for it."""
         self.expect("view version", self.integer(), 1)
         shape = self.integers(4)
         part = tensor[first : first + max(math.prod(shape), 0)]
@@ -103,7 +105,7 @@ class _DlibReader:
         return part.reshape(shape)
 
     def tensor(self) -> NDArray[np.float32]:
-        """Flat float32; its own shape says no more than its length."""
+        """A tensor as flat float32; only the product of its stored shape matters."""
         self.expect("tensor version", self.integer(), 2)
         count = math.prod(self.integers(4))
         return np.frombuffer(self.take(4 * count), "<f4").astype(np.float32)
@@ -143,7 +145,7 @@ def _read_block(reader: _DlibReader, *, halving: bool) -> list[Convolution]:
 
 
 def _read_convolution(reader: _DlibReader, *, innermost: bool = False) -> Convolution:
-    """A convolution layer and the affine layer behind it."""
+    """A convolution layer and the affine layer after it."""
     reader.expect("layer", reader.text(), "con_4")
     values = reader.tensor()
     filters, rows, columns, stride, stride_x, padding, padding_x = reader.integers(7)
@@ -154,7 +156,7 @@ def _read_convolution(reader: _DlibReader, *, innermost: bool = False) -> Convol
     reader.reals(4)  # learning rates and weight decays
     reader.end_of_layer()
     if innermost:
-        reader.integer()  # how many pictures made one sample
+        reader.integer()  # number of images in one sample
     reader.expect("layer", reader.text(), "affine_")
     values = reader.tensor()
     gamma = reader.view(values).ravel()

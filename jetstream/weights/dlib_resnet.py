@@ -1,10 +1,11 @@
-"""dlib's face recognition network as an ONNX graph: raw BGR chips in, embeddings out, the same numbers to float noise.
+"""dlib's face recognition network as an ONNX graph: raw BGR chips in, embeddings out, equal to dlib's up to rounding.
 
 Knows no runner, no package and no path.
 
-Measured on ONNX Runtime's CPU provider (one thread): the graph runs near the core's peak, so its shape matters little.
-Within 3 % of each other, kept the fastest: `Pad` operators; the average pool and the widening as one 2 x 2 convolution;
-`Concat` with zeros; chips as (N, 150, 150, 3) floats or bytes with `Transpose` and `Cast` inside; `Gemm` at the end.
+Measured on ONNX Runtime's CPU provider (one thread): the graph runs near the core's peak, so its form matters little.
+These alternatives were within 3 % of each other and none was faster: `Pad` operators; the average pool and the widening
+as one 2 x 2 convolution; `Concat` with zeros; chips as (N, 150, 150, 3) floats or bytes with `Transpose` and `Cast`
+inside; `Gemm` at the end.
 """
 
 import math
@@ -22,10 +23,10 @@ EMBEDDING_SIZE = 128
 
 
 def convert(source: bytes) -> onnx.ModelProto:
-    """dlib_face_recognition_resnet_model_v1.dat to ONNX.
+    """The ONNX model of `source`, the content of dlib_face_recognition_resnet_model_v1.dat.
 
     Input `chip` (N, 3, 150, 150) float32, BGR planes of raw 0..255. Output `embedding` (N, 128) float32, unnormalised.
-    Raises ModelError where source is any other file.
+    Raises ModelError for any other content.
     """
     network = read(source)
     graph = _ResnetGraph()
@@ -34,7 +35,7 @@ def convert(source: bytes) -> onnx.ModelProto:
 
 
 class _ResnetGraph:
-    """Nodes and weights in the order they are added."""
+    """Collects nodes and weights in the order in which they are added."""
 
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
@@ -86,7 +87,7 @@ def _network(graph: _ResnetGraph, chip: str, network: DlibNetwork) -> str:
         else:
             image = _block(graph, image, first, second)
     pooled = graph.add("GlobalAveragePool", image)
-    # A convolution and not a matrix product: it is computed chip by chip, so no chip's answer depends on its batch.
+    # A convolution, not a matrix product: it is computed chip by chip, so an embedding doesn't depend on its batch.
     return graph.convolve(pooled, network.projection.T[:, :, None, None].astype(np.float64))
 
 
@@ -96,14 +97,14 @@ def _block(graph: _ResnetGraph, image: str, first: Convolution, second: Convolut
 
 
 def _halving_block(graph: _ResnetGraph, image: str, first: Convolution, second: Convolution, size_px: int) -> str:
-    """The convolutions at half size, plus the averaged picture; dlib fills the smaller of both with zeros at its end.
+    """The convolutions at half size, plus the averaged input; dlib pads the smaller of both with zeros at its end.
 
     `Pad` would leave the blocked layout that ONNX Runtime keeps between convolutions; convolving with ones does not.
     """
     branch = _conv_relu(graph, image, first)
     branch_px = (size_px - 3) // 2 + 1
     weights, bias = _folded(second)
-    if branch_px == 1:  # only the kernel's centre ever meets the picture
+    if branch_px == 1:  # only the kernel's centre covers the image
         branch = graph.convolve(branch, weights[:, :, 1:2, 1:2], bias)
     else:
         branch = graph.convolve(branch, weights, bias, pads=[1, 1, 1, 1])
@@ -124,7 +125,7 @@ def _conv_relu(graph: _ResnetGraph, image: str, layer: Convolution) -> str:
 
 
 def _folded(layer: Convolution) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weights and bias that do the convolution and its affine layer in one."""
+    """The convolution and its affine layer as the weights and the bias of one convolution."""
     gamma = layer.gamma.astype(np.float64)
     return layer.weights * gamma[:, None, None, None], layer.bias * gamma + layer.beta
 

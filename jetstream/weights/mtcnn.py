@@ -1,14 +1,14 @@
 """MTCNN's published networks rewritten: the same functions, two to three times as fast in ONNX Runtime.
 
-Knows no file and no package: bytes of one ONNX file in, a model out, the same bytes for the same input every time.
+Knows no file and no package: the bytes of one ONNX file in, a model out. The same input gives the same bytes.
 
-What changes, exactly in real numbers and by less than 1e-4 in float32:
+These changes are exact in real numbers, and change float32 results by less than 1e-4:
 
-- The picture is raw: BGR planes, 0..255. (x - 127.5) / 128 and the colour order are folded into the first convolution,
-  which is exact because it is unpadded.
+- The input is the raw image: BGR planes, 0..255. (x - 127.5) / 128 and the colour order are folded into the first
+  convolution, which is exact because it is unpadded.
 - PReLU becomes a*x + (1 - a)*relu(x): ONNX Runtime's own PReLU is slow and breaks its fast channel layout. The last one
-  of each network disappears into the heads: H(prelu(x)) = (H a)(x) + (H (1 - a))(relu(x)).
-- P-Net's first PReLU moves behind its max-pooling, where there are a quarter of the values (`_pooled_prelu`).
+  of each network is folded into the heads: H(prelu(x)) = (H a)(x) + (H (1 - a))(relu(x)).
+- P-Net's first PReLU comes after its max-pooling, where a quarter of the values are left (`_pooled_prelu`).
 - The heads are one matrix. Softmax over (no face, face) becomes their difference, the logit: p = 1 / (1 + exp(-logit)).
 - The fully connected layers read channel, row, column; the source's read channel, column, row.
 
@@ -35,9 +35,9 @@ BLOCK = 16  # channels in one block of ONNX Runtime's layout on AVX-512; 8 elsew
 
 class _NetSpec(NamedTuple):
     side_px: int | None  # of the input; None: any
-    pools: tuple[int, ...]  # window of the max-pooling behind the 1st, 2nd.. convolution; its step is always 2
-    layers: int  # that end in a PReLU
-    heads: tuple[int, ...]  # outputs of the heads, which tell them apart: the published files order them differently
+    pools: tuple[int, ...]  # window of the max-pooling after the 1st, 2nd.. convolution; its stride is always 2
+    layers: int  # number of layers that end in a PReLU
+    heads: tuple[int, ...]  # outputs of the heads, which identify them: the published files order them differently
 
 
 _NETS = {
@@ -50,11 +50,11 @@ _NETS = {
 class _Layer(NamedTuple):
     weight: Weights  # (out, in, rows, columns), or (out, in) of a fully connected layer
     bias: Weights  # (out,)
-    slope: Weights  # (out,) of the PReLU behind it; empty for a head
+    slope: Weights  # (out,) of the PReLU after it; empty for a head
 
 
 class _MtcnnGraph:
-    """Collects nodes and constants and names them in the order they come."""
+    """Collects nodes and constants, and names them by their order."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -85,7 +85,7 @@ class _MtcnnGraph:
 
 
 def convert(source: bytes, net: str) -> onnx.ModelProto:
-    """The fast form of one published network; `net` is "pnet", "rnet" or "onet".
+    """The fast form of one published network: `source` is its ONNX file's content, `net` "pnet", "rnet" or "onet".
 
     Input `image` (N, 3, H, W) float32, BGR planes, 0..255; H = W = 24 for rnet and 48 for onet. Outputs, float32:
     `logit` (N, 1, h, w) and `offsets` (N, 4, h, w) of pnet; `logit` (N,) and `offsets` (N, 4) of the others (left, top,
@@ -103,7 +103,7 @@ def convert(source: bytes, net: str) -> onnx.ModelProto:
 
 
 def _read(source: bytes, net: str) -> tuple[list[_Layer], _Layer]:
-    """The layers that end in a PReLU, in order, and the heads as one: logit, offsets and, of onet, landmarks."""
+    """The layers that end in a PReLU, in order, and the heads as one layer: logit, offsets and, of onet, landmarks."""
     model = onnx.load_from_string(source)
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     values = {name: array.astype(np.float64) for name, array in constants.items()}
@@ -134,7 +134,7 @@ def _read(source: bytes, net: str) -> tuple[list[_Layer], _Layer]:
 
 def _take_raw_bgr(first: _Layer) -> _Layer:
     """Folds (x - 127.5) / 128 and the source's RGB order into the first convolution."""
-    # fsum: a plain sum's rounding depends on the machine's vector width, and the file must not
+    # fsum: the rounding of a plain sum depends on the machine's vector width, and the file's bytes must not
     sums = np.array([math.fsum(kernel.ravel()) for kernel in first.weight])
     return _Layer(first.weight[:, ::-1] / 128, first.bias - sums * (127.5 / 128), first.slope)
 
@@ -156,12 +156,12 @@ def _write_pnet(graph: _MtcnnGraph, layers: list[_Layer], heads: _Layer) -> None
 
 
 def _pooled_prelu(graph: _MtcnnGraph, x: str, layer: _Layer, window: int) -> tuple[str, Weights]:
-    """Convolution, PReLU, max-pooling, in the cheaper order: convolution, max-pooling, PReLU.
+    """Convolution, PReLU and max-pooling, in the cheaper order: convolution, max-pooling, PReLU.
 
     With slopes a <= 1, prelu(x) = max(x, a*x), and a maximum may be taken in any order: with p = pool(x) and
-    q = pool(a*x) the answer is max(p, q) = q + relu(p - q). For a >= 0, q = a*p; for a < 0 the convolution gets one
+    q = pool(a*x) the result is max(p, q) = q + relu(p - q). For a >= 0, q = a*p; for a < 0 the convolution gets one
     more output, a*x (P-Net: 10 + 6 outputs, which fills a block). For a > 1 it is min(p, a*p) = -max(-p, -a*p): the
-    channel comes out negated, and the returned (out,) signs are for the next layer's weights to undo that.
+    channel comes out negated, and the next layer's weights must be multiplied by the returned signs, (out,).
     """
     falling = np.flatnonzero(layer.slope < 0)
     extra = layer.slope[falling]

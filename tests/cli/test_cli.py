@@ -156,7 +156,7 @@ def test_train_tells_of_each_person_in_a_table_and_in_json(
     assert shown.returncode == told.returncode == 0, shown.stderr + told.stderr
     (ada,) = (line for line in shown.stdout.splitlines() if line.startswith("│ Ada"))
     assert "duplicate: a copy with quite a long name, as cameras and people like to give to their files.png" in ada
-    assert "one photo only" in ada
+    assert "only one photo" in ada
     assert "[b]Grace 0." in ada, "the nearest other person, whatever the name"
     (unknown,) = (line for line in shown.stdout.splitlines() if "(unknown)" in line)
     assert "no_face: 1.png" in unknown

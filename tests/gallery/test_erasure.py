@@ -182,7 +182,7 @@ def test_person_in_no_folder_in_use_is_no_person(jetstream: Inside) -> None:
     result = jetstream("forget", "Ada", "--yes", "--config", "site.toml")
 
     assert result.returncode == 2
-    assert "Ada: there is no such person in faces, in what was learnt; there are: Eileen" in result.stderr
+    assert "Ada: there is no such person in faces, in the gallery; there are: Eileen" in result.stderr
 
 
 def test_what_a_running_pipeline_uses_is_said_until_it_is_named(

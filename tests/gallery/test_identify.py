@@ -66,6 +66,6 @@ def test_each_judge_who_objects_is_heard() -> None:
 
     assert said == (
         "refused: too far from everybody known; somebody else is nearly as near: farther by 0.01, of at least 0.03; "
-        "the SVM thinks of somebody else"
+        "the SVM prefers somebody else"
     )
     assert verdict(Answer(None, 0.0, math.inf, None), 0) == "refused: there is nobody to compare with"

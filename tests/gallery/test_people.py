@@ -236,7 +236,7 @@ def test_one_unknown_name_of_several_leaves_all(tmp_path: Path) -> None:
     (tmp_path / "faces" / "Ada").mkdir(parents=True)
     recorded(tmp_path / "rec", "a-1", "Ada")
 
-    with pytest.raises(UserError, match=r"Bob: there is no such person in .*, in what was learnt, in .*rec; there are"):
+    with pytest.raises(UserError, match=r"Bob: there is no such person in .*, in the gallery, in .*rec; there are"):
         erasure.forget(["Ada", "Bob"], SearchedFolders(tmp_path / "faces", tmp_path / "models", tmp_path / "rec"))
 
     assert (tmp_path / "faces" / "Ada").is_dir()

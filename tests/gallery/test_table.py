@@ -44,14 +44,14 @@ def test_person_without_a_photo_and_strangers_have_their_lines():
 @pytest.mark.parametrize(
     ("warned", "sentence"),
     [
-        (PhotoWarning("one_photo"), "one photo only"),
+        (PhotoWarning("one_photo"), "only one photo"),
         (PhotoWarning("wide"), "photos differ much: two people, or wrong photos?"),
-        (PhotoWarning("alike"), "photos all look alike: add other light, other days"),
-        (PhotoWarning("close:Bob: the second"), "hard to tell from Bob: the second"),
+        (PhotoWarning("alike"), "photos are all alike: add photos in other light, from other days"),
+        (PhotoWarning("close:Bob: the second"), "hard to distinguish from Bob: the second"),
         (PhotoWarning("looks_like:Bob", "Ada/1.jpg"), "1.jpg: looks like Bob"),
-        (PhotoWarning("same_picture:Bob/2.jpg", "Ada/1.jpg"), "1.jpg: the same picture is Bob/2.jpg"),
-        (PhotoWarning("blurred", "Ada/1.jpg"), "1.jpg: blurred, but there is no better one"),
-        (PhotoWarning("extreme_pose", "Ada/1.jpg"), "1.jpg: a profile, but there is no better one"),
+        (PhotoWarning("same_picture:Bob/2.jpg", "Ada/1.jpg"), "1.jpg: the same picture as Bob/2.jpg"),
+        (PhotoWarning("blurred", "Ada/1.jpg"), "1.jpg: blurred, but there is no better photo"),
+        (PhotoWarning("extreme_pose", "Ada/1.jpg"), "1.jpg: a profile, but there is no better photo"),
     ],
 )
 def test_each_warning_has_words(warned, sentence):

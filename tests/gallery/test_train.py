@@ -11,7 +11,7 @@ from jetstream.config.schema import Config, ModelsConfig, RecognizeConfig
 from jetstream.errors import ModelError
 from jetstream.gallery import photos
 from jetstream.gallery import train as gallery
-from jetstream.gallery.photo_faces import look_at
+from jetstream.gallery.photo_faces import find_faces
 from jetstream.gallery.photos import list_photos
 from jetstream.networks.open import photo_detector_identity
 from jetstream.vision.recognition import align
@@ -177,7 +177,7 @@ def test_politicians_are_told_apart_and_from_strangers(place, data_dir):
     classifier = place.train().classifier
 
     photos = {photo.file: photo for photo in list_photos(data_dir / "lfw10x10").photos}
-    looks = look_at(photos, place.detector, place.embedder)
+    looks = find_faces(photos, place.detector, place.embedder)
     named = {file: only(classifier, look.embedding[None]) for file, look in looks.items()}
 
     assert [file for file, name in named.items() if name not in (None, photos[file].person)] == []

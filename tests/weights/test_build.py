@@ -112,7 +112,7 @@ def test_a_package_with_other_content_is_refused(tmp_path, monkeypatch):
 def test_a_package_without_the_file_is_refused(tmp_path, monkeypatch):
     forged = weights.MODELS[0]._replace(source="mtcnnruntime/weights/qnet.onnx")
     monkeypatch.setattr(weights, "MODELS", (forged,))
-    with pytest.raises(ModelError, match=r"mtcnn-runtime holds no mtcnnruntime/weights/qnet\.onnx; reinstall it"):
+    with pytest.raises(ModelError, match=r"mtcnn-runtime has no file mtcnnruntime/weights/qnet\.onnx; reinstall it"):
         weights.build(tmp_path)
 
 
