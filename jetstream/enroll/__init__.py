@@ -1,1 +1,1 @@
-"""From pictures, video, a camera or a track of a running pipeline to photos in a person's folder."""
+"""Enrolment: takes photos of a person from pictures, video, a camera, or a track of a running pipeline."""

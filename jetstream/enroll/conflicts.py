@@ -1,6 +1,6 @@
-"""The people known before: whether a new face is the one its name says, or somebody else.
+"""Checks new samples against the known people: are they the named person, and not somebody else?
 
-Reads a gallery, learning first what changed in the folder; writes nothing else.
+Brings the gallery up to date first; writes nothing else.
 """
 
 from collections import Counter
@@ -19,13 +19,13 @@ from jetstream.vision.recognition.classifier import Classifier
 from jetstream.vision.recognition.embedder import EMBEDDING_SIZE
 
 THE_SAME: Final = 0.5
-"""Largest distance between a person's new looks and photos, were there very many of both."""
+"""Largest distance between the mean embeddings of a person's new samples and photos, for very many of both."""
 
 Progress = Callable[[str, float], None]
 
 
 class KnownPeople:
-    """`name`'s photos as `embeddings`, (N, 128), N 0 for somebody new; and a classifier of everybody."""
+    """The embeddings of `name`'s photos, (N, 128) float32 with N = 0 for a new person, and everybody's classifier."""
 
     def __init__(self, name: str, config: Config, progress: Progress) -> None:
         self.name = name
@@ -45,14 +45,17 @@ class KnownPeople:
         )
 
     def check(self, new: NDArray[np.float32], *, force: bool) -> None:
-        """Raises UserError, unless `force`, where (M, 128) new looks are not this person's, or are somebody else's."""
+        """Raises UserError when the (M, 128) new embeddings are not this person's, or are somebody else's.
+
+        With `force` it checks nothing.
+        """
         if force:
             return
         other, share = self._taken_for(new)
         if share >= 0.5:
             raise UserError(
-                f"{self.name}: looks like {other}; if that is who it is, enroll {other}; "
-                "if they are two people, go on with --force. Nothing was changed"
+                f"{self.name}: looks like {other}; if it is {other}, enroll {other}; "
+                "if they are two people, use --force. Nothing was changed"
             )
         if not len(self.embeddings):
             return
@@ -60,14 +63,14 @@ class KnownPeople:
         most = sample_selection.limit(THE_SAME, len(new), len(self.embeddings))
         if distance > most:
             count = len(self.embeddings)
-            there = "the one photo there is" if count == 1 else f"the {count} photos there are"
+            enrolled = "the enrolled photo" if count == 1 else f"the {count} enrolled photos"
             raise UserError(
-                f"{self.name}: doesn't look like {there} (distance {distance:.2f}, expected at most {most:.2f}); "
-                "if it is the same person, go on with --force. Nothing was changed"
+                f"{self.name}: doesn't look like {enrolled} (distance {distance:.2f}, expected at most {most:.2f}); "
+                "if it is the same person, use --force. Nothing was changed"
             )
 
     def _taken_for(self, new: NDArray[np.float32]) -> tuple[str, float]:
-        """Whom, but for this person, most of the looks are taken for, and the share of them."""
+        """The other person whose name most of the new embeddings get, and the share that do."""
         answers = self._classifier.ask(new) if self._classifier is not None else []
         names = Counter(answer.name for answer in answers if answer.name not in (None, self.name))
         return max(

@@ -1,6 +1,6 @@
-"""The looks of one track of the pipeline that runs now: told by the detections topic, read from the frame rings.
+"""Face samples of one track of a running pipeline: boxes from the detections topic, pixels from the frame rings.
 
-Touches nothing of the pipeline: it is one more subscriber, and a reader that no writer waits for.
+Doesn't affect the pipeline: it is one more subscriber, and a reader that no writer waits for.
 """
 
 import re
@@ -23,16 +23,16 @@ from jetstream.runtime.run_dir import RunDir, decoded, not_ready
 from jetstream.topic import keys
 
 LOOK_EVERY_S: Final = 0.1
-"""More often the same look would come again."""
+"""Shorter intervals would give nearly equal samples."""
 
 
-def from_track(spec: str, seen: SampleSet, config: Config, seconds: float, enough: Enough) -> None:
-    """Looks at `<id>` or `<camera>/<id>`, for at most `seconds` in all or until `enough`.
+def from_track(spec: str, samples: SampleSet, config: Config, seconds: float, enough: Enough) -> None:
+    """Add samples of the track `<id>` or `<camera>/<id>`, for at most `seconds` or until `enough()`.
 
-    Frames that left their ring before they were read are passed over. Raises UserError for what is no track, is on
-    several cameras, or isn't told by this pipeline; PipelineError where none runs or the track wasn't seen.
+    Skips frames that left their ring before they were read. Raises UserError when `spec` is no track, the track is on
+    several cameras, or the pipeline doesn't publish; PipelineError when no pipeline runs or the track wasn't seen.
     """
-    camera, track_id = parsed(spec)
+    camera, track_id = parse_track(spec)
     folder = RunDir(configuration.run_dir(config))
     running = running_config(config)
     if camera and camera not in (known := [one.name for one in running.cameras]):
@@ -49,8 +49,8 @@ def from_track(spec: str, seen: SampleSet, config: Config, seconds: float, enoug
                 continue
             cameras.add(event.camera)
             if len(cameras) > 1:
-                ways = " or ".join(f"track:{name}/{track_id}" for name in sorted(cameras))
-                raise UserError(f"--from track:{spec}: on several cameras; say which: {ways}")
+                options = " or ".join(f"track:{name}/{track_id}" for name in sorted(cameras))
+                raise UserError(f"--from track:{spec}: on several cameras; say which: {options}")
             faces = list(_faces(event, track_id))
             if not faces or time_s - last_s < LOOK_EVERY_S:
                 continue
@@ -58,19 +58,22 @@ def from_track(spec: str, seen: SampleSet, config: Config, seconds: float, enoug
             if image is None:
                 continue
             last_s = time_s
-            seen.add(image, faces, source, time_s)
+            samples.add(image, faces, source, time_s)
             if enough():
                 return
     if not cameras:
-        there = ", ".join(str(number) for number in sorted(others))
+        visible = ", ".join(str(number) for number in sorted(others))
         raise PipelineError(
             f"track {spec}: not seen within {seconds:g} s; "
-            + (f"seen were: {there}" if there else "no face was seen at all; see `jetstream subscribe`")
+            + (f"visible tracks: {visible}" if visible else "no face was seen at all; see `jetstream subscribe`")
         )
 
 
 def running_config(config: Config) -> Config:
-    """What the pipeline in this run directory runs with, its folders absolute. Raises PipelineError, UserError."""
+    """The config of the running pipeline in the run directory of `config`, with absolute folders.
+
+    Raises PipelineError when none runs or it isn't ready, UserError when it doesn't publish.
+    """
     path = configuration.run_dir(config)
     folder = RunDir(path)
     if not folder.is_running():
@@ -79,7 +82,7 @@ def running_config(config: Config) -> Config:
         )
     running = folder.running_config()
     if not running.publish.enabled:
-        raise UserError(f"{path}: this pipeline tells nobody of its tracks; run it with publish.enabled=true")
+        raise UserError(f"{path}: this pipeline doesn't publish its tracks; run it with publish.enabled=true")
     return running
 
 
@@ -90,8 +93,8 @@ def _rings(folder: RunDir) -> dict[str, str]:
         raise not_ready(folder.path) from None
 
 
-def parsed(spec: str) -> tuple[str, int]:
-    """Camera (empty: any) and track. Raises UserError."""
+def parse_track(spec: str) -> tuple[str, int]:
+    """The camera (empty: any) and the number in `<id>` or `<camera>/<id>`. Raises UserError for other text."""
     camera, _, number = spec.rpartition("/")
     if not number.isascii() or not number.isdecimal():
         raise UserError(f"--from track:{spec}: expected track:<id> or track:<camera>/<id>, such as track:7")
@@ -99,7 +102,7 @@ def parsed(spec: str) -> tuple[str, int]:
 
 
 def _events(publish: PublishConfig, camera: str, until_s: float, folder: RunDir) -> Iterator[Event]:
-    """The topic's events, until a time of the monotonic clock or the pipeline's end. Raises PipelineError."""
+    """The topic's events until `until_s` (CLOCK_MONOTONIC) or the pipeline's end. Raises PipelineError."""
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
     if publish.keys:
         own = keys.publisher(Path(publish.keys))
@@ -122,7 +125,7 @@ def _events(publish: PublishConfig, camera: str, until_s: float, folder: RunDir)
 
 
 def _faces(event: Event, track_id: int) -> Iterator[SourceFace]:
-    """The track where this very frame shows it."""
+    """The track's face, if it was detected in this very frame."""
     for track in event.tracks:
         if track.track_id == track_id and track.landmarks is not None:
             landmarks = np.array(track.landmarks, np.float32).reshape(5, 2)

@@ -1,4 +1,4 @@
-"""Pieces of pictures to photos in a person's folder: only such that training finds the same face in, all or none.
+"""Writes face crops as photos into a person's folder, all or none; only crops in which training finds the same face.
 
 Knows no source and no gallery.
 """
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream import files
-from jetstream.enroll.samples import MARGIN, FaceCrop, cut
+from jetstream.enroll.samples import MARGIN, FaceCrop, crop
 from jetstream.errors import UserError
 from jetstream.gallery import people, photos
 from jetstream.gallery.photo_faces import NO_FACE, find_faces
@@ -23,44 +23,50 @@ from jetstream.vision.detection.detector import Detector
 from jetstream.vision.recognition.embedder import Embedder
 
 MARGINS: Final = (MARGIN, 0.5, 0.3)
-"""The narrower ones leave neighbours out."""
+"""Margins to try, in face widths; the narrower ones leave neighbours out."""
 SAME_FACE: Final = 0.4
-"""Between a look in its frame and in its photo; half are under 0.1, the worst of eight videos was 0.34."""
+"""Largest embedding distance between a face in its frame and in its photo. Half are under 0.1; the largest in eight
+videos was 0.34."""
 ANOTHER_FACE: Final = "another_face"
 
 
 class NewPhoto(NamedTuple):
-    """A photo as it will be stored, and what training will make of it."""
+    """A photo as it will be stored, and the embedding that training will compute for it."""
 
     jpeg: bytes
     embedding: NDArray[np.float32]  # (128,)
 
 
-def photo_of(piece: FaceCrop, embedding: NDArray[np.float32], detector: Detector, embedder: Embedder) -> NewPhoto | str:
-    """The widest photo in which training finds this face alone, or at least first; else why there is none."""
-    image = np.asarray(cv2.imdecode(np.frombuffer(piece.jpeg, np.uint8), cv2.IMREAD_COLOR), np.uint8)
+def photo_of(
+    sample: FaceCrop, embedding: NDArray[np.float32], detector: Detector, embedder: Embedder
+) -> NewPhoto | str:
+    """The widest photo in which training finds only this face, or this face as the largest; else a refusal code.
+
+    `embedding` is (128,) float32, of the face in its frame.
+    """
+    image = np.asarray(cv2.imdecode(np.frombuffer(sample.jpeg, np.uint8), cv2.IMREAD_COLOR), np.uint8)
     refused, crowded = NO_FACE, None
     with tempfile.TemporaryDirectory(prefix="jetstream-") as folder:
         path = Path(folder, "photo.jpg")
         for margin in MARGINS:
-            photo = piece if margin == MARGIN else cut(image, piece.box, piece.source, margin)
+            photo = sample if margin == MARGIN else crop(image, sample.box, sample.source, margin)
             path.write_bytes(photo.jpeg)
-            look = find_faces({"": Photo("", path.name, path)}, detector, embedder)[""]
-            if look.embedding is None:
-                refused = look.refused or NO_FACE
-            elif np.linalg.norm(look.embedding - embedding) > SAME_FACE:
+            face = find_faces({"": Photo("", path.name, path)}, detector, embedder)[""]
+            if face.embedding is None:
+                refused = face.refused or NO_FACE
+            elif np.linalg.norm(face.embedding - embedding) > SAME_FACE:
                 refused = ANOTHER_FACE
-            elif look.faces == 1:
-                return NewPhoto(photo.jpeg, look.embedding)
+            elif face.faces == 1:
+                return NewPhoto(photo.jpeg, face.embedding)
             else:
-                crowded = crowded or NewPhoto(photo.jpeg, look.embedding)
+                crowded = crowded or NewPhoto(photo.jpeg, face.embedding)
     return crowded or refused
 
 
 def write(name: str, faces_dir: Path, stems: Sequence[str], contents: Sequence[bytes]) -> list[Path]:
-    """Each of `contents` as <stem>-<n>.jpg in the person's folder, readable by the owner alone; nothing is overwritten.
+    """Write each of `contents` (JPEG) as <stem>-<n>.jpg into the person's folder, mode 0600, overwriting nothing.
 
-    Raises UserError where that can't be; then nothing is left.
+    Raises UserError on failure; all photos are removed then.
     """
     folder = folder_of(name, faces_dir)
     written = []
@@ -76,15 +82,15 @@ def write(name: str, faces_dir: Path, stems: Sequence[str], contents: Sequence[b
                 written.append(path)
             undo.pop_all()
     except OSError as error:
-        raise UserError(f"{folder}: can't be written ({error.strerror}); nothing was kept") from None
+        raise UserError(f"{folder}: can't be written ({error.strerror}); no photo was stored") from None
     return written
 
 
 def folder_of(name: str, faces_dir: Path) -> Path:
-    """Where this person's photos are, or will be. Raises UserError for what can't be a name."""
+    """The folder of this person's photos, whether or not it exists. Raises UserError for an invalid name."""
     checked = photos.check_name(name)
-    there = checked in photos.list_photos(faces_dir).people
-    return people.folders_of(checked, faces_dir)[0] if there else faces_dir / checked
+    exists = checked in photos.list_photos(faces_dir).people
+    return people.folders_of(checked, faces_dir)[0] if exists else faces_dir / checked
 
 
 def _free(folder: Path, stem: str) -> Path:

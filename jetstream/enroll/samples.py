@@ -1,6 +1,6 @@
-"""What was seen of faces while enrolling: a look each, and the piece of picture that would become a photo.
+"""The face samples collected during enrolment, each with the crop that would become a photo.
 
-Knows no source and no person: whoever reads frames adds them here, and `enroll` chooses.
+Knows no source and no person: the modules that read frames add samples, and `enroll` chooses among them.
 """
 
 from collections.abc import Iterable
@@ -18,24 +18,24 @@ from jetstream.vision.recognition.embedder import Embedder
 from jetstream.vision.recognition.sample_selection import FaceSample
 
 MARGIN: Final = 1.0
-"""Face widths around a face, so that it is found again."""
+"""Margin of a crop, in face widths on each side, so that training detects the face again."""
 MOST_PX: Final = 1080
-"""of a photo's longer side; its face then has 360, and the network looks at 150"""
+"""Longest side of a photo; its face then has 360 px, of which the network uses 150."""
 JPEG: Final = (cv2.IMWRITE_JPEG_QUALITY, 95)
 
 
 class SampleSource(NamedTuple):
-    """Where looks come from: as shown, and as the beginning of a photo's name; `timed`: not a single picture."""
+    """A source of samples."""
 
-    shown: str
-    stem: str
-    timed: bool
+    shown: str  # for display, without passwords
+    stem: str  # beginning of its photos' file names
+    timed: bool  # False: a single picture
 
 
 class SourceFace(NamedTuple):
-    """A face in a frame, by the number that follows it through one source."""
+    """A face in a frame."""
 
-    track: int
+    track: int  # number of its track in this source
     box: NDArray[np.float32]  # (4,) xyxy px
     landmarks: NDArray[np.float32]  # (5, 2) px
     score: float  # 0..1
@@ -43,42 +43,45 @@ class SourceFace(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class FaceCrop:
-    """A piece of a frame around a face, as JPEG, and where the face is in it."""
+    """A part of a frame around a face, as JPEG, and the face's box in it."""
 
     source: SampleSource
     jpeg: bytes
-    box: NDArray[np.float32]  # (4,) xyxy px of the piece
+    box: NDArray[np.float32]  # (4,) xyxy px of the crop
 
 
 class SampleSet:
-    """All looks so far; `cuts[i]` belongs to `looks[i]` and is None where the look is too poor to be kept."""
+    """All samples so far: `faces[i]`, its crop `crops[i]` (None where the quality is too low), and its `sources[i]`."""
 
     def __init__(self, embedder: Embedder, *, min_quality: float) -> None:
         self._embedder = embedder
         self._min_quality = min_quality
         self._tracks: dict[tuple[SampleSource, int], int] = {}
         self._frames = 0
-        self.looks: list[FaceSample] = []
-        self.cuts: list[FaceCrop | None] = []
-        self.sources: list[SampleSource] = []  # of each look
+        self.faces: list[FaceSample] = []
+        self.crops: list[FaceCrop | None] = []
+        self.sources: list[SampleSource] = []
 
     def add(self, image: Image, faces: Iterable[SourceFace], source: SampleSource, time_s: float) -> None:
-        """The faces of one frame, (H, W, 3) uint8 BGR, `time_s` from the start of its source."""
+        """Add the faces of one frame, (H, W, 3) uint8 BGR, at `time_s` from the start of its source."""
         self._frames += 1
         for face in faces:
             track = self._tracks.setdefault((source, face.track), len(self._tracks))
             chip = align.chip(image, face.landmarks)
             good = quality.measure(image, face.landmarks, chip).overall * face.score
             fine = good >= self._min_quality
-            # mirrored too, as `enrol` does, so that looks and photos compare
+            # averaged with the mirror image as in training, so that distances to photos are comparable
             embedding = self._embedder.embed(chip[None], mirror=True)[0] if fine else None
-            self.looks.append(FaceSample(self._frames, track, time_s, face.box, face.landmarks, good, embedding))
-            self.cuts.append(cut(image, face.box, source) if fine else None)
+            self.faces.append(FaceSample(self._frames, track, time_s, face.box, face.landmarks, good, embedding))
+            self.crops.append(crop(image, face.box, source) if fine else None)
             self.sources.append(source)
 
 
-def cut(image: Image, box: NDArray[np.float32], source: SampleSource, margin: float = MARGIN) -> FaceCrop:
-    """The face with `margin` face widths on each side, as far as the picture goes, at most MOST_PX large."""
+def crop(image: Image, box: NDArray[np.float32], source: SampleSource, margin: float = MARGIN) -> FaceCrop:
+    """The face in `box` (xyxy px) with `margin` face widths on each side, within the image, at most MOST_PX large.
+
+    `image` is (H, W, 3) uint8 BGR.
+    """
     side = float(np.max(box[2:] - box[:2]))
     middle = (box[:2] + box[2:]) / 2
     height, width = image.shape[:2]

@@ -1,6 +1,6 @@
-"""Faces of pictures, video files and cameras, each followed through its source.
+"""Collects face samples from pictures, video files and cameras; tracks each face through its source.
 
-Knows no person: every face of every frame is added to what was seen.
+Knows no person: every face of every frame becomes a sample.
 """
 
 import re
@@ -18,7 +18,7 @@ from jetstream.config.schema import Config, TrackConfig
 from jetstream.config.secrets import expanded
 from jetstream.enroll.samples import SampleSet, SampleSource, SourceFace
 from jetstream.errors import SourceError, UserError
-from jetstream.video import source as sources
+from jetstream.video import source as video_source
 from jetstream.video.folder import shrunk
 from jetstream.video.frames import Image, Source
 from jetstream.video.gstreamer import is_pipeline
@@ -30,32 +30,36 @@ from jetstream.vision.detection.detector import Detector, faces_in
 from jetstream.vision.tracking.tracker import Tracker
 
 LOOKS_PER_S: Final = 6.0
-"""Frames of a video to look at, a second: a minute of two people at 1280x720 takes 15 s of one core."""
+"""Frames of a video to process for each second of it: a minute of two people at 1280x720 takes 15 s of one core."""
 MOST_FRAMES: Final = 900
-"""of one video; a longer one is looked at less often"""
+"""Most frames of one video; a longer video is sampled less often."""
 LONGEST_PX: Final = 1920
+"""A picture's longer side is scaled down to this."""
 SURE_SCORE: Final = 0.9
-"""of a face in a single picture, where no track confirms it"""
+"""Detection score required in a single picture, where no track confirms a face."""
 FIRST_FRAME_S: Final = 15.0
-"""A camera may take so long to give its first frame."""
+"""Longest wait for a camera's first frame, in seconds."""
 
 Progress = Callable[[str, float], None]
 Enough = Callable[[], bool]
 
 
-def from_pictures(spec: str, seen: SampleSet, detector: Detector) -> None:
-    """Every face of one picture, or of the pictures of a folder or glob. Raises UserError."""
+def from_pictures(spec: str, samples: SampleSet, detector: Detector) -> None:
+    """Add every face of a picture, or of the pictures of a folder or glob. Raises UserError for one it can't read."""
     for path in pictures_of(spec):
         try:
             image = read_image(path)
         except SourceError as error:
             raise UserError(str(error)) from None
         source = SampleSource(str(path), stem_of(path.stem), timed=False)
-        seen.add(image, _faces_of_picture(image, detector), source, 0.0)
+        samples.add(image, _faces_of_picture(image, detector), source, 0.0)
 
 
-def from_video(spec: str, seen: SampleSet, detector: Detector, config: Config, progress: Progress) -> None:
-    """The faces of a video file, or of the demo, followed from its beginning to its end. Raises SourceError."""
+def from_video(spec: str, samples: SampleSet, detector: Detector, config: Config, progress: Progress) -> None:
+    """Add the faces of a whole video file, or of the demo. `progress` gets its name and the fraction done.
+
+    Raises SourceError when it can't be opened or read.
+    """
     name = Path(spec).name
     with _open(spec, config) as video:
         expected_s = (video.frames_expected or 0) / (video.fps or 25.0)
@@ -64,23 +68,23 @@ def from_video(spec: str, seen: SampleSet, detector: Detector, config: Config, p
     with _open(spec, config, fps_limit=fps_limit) as video:
         for frame in video:
             progress(name, min(frame.pts_s / expected_s, 1.0) if expected_s else 0.0)
-            seen.add(frame.image, follower.faces(frame.image, frame.pts_s), source, frame.pts_s)
+            samples.add(frame.image, follower.faces(frame.image, frame.pts_s), source, frame.pts_s)
     progress(name, 1.0)
 
 
 def from_camera(
     spec: str,
-    seen: SampleSet,
+    samples: SampleSet,
     detector: Detector,
     config: Config,
     seconds: float,
     enough: Enough,
     opened: Callable[[], None],
 ) -> None:
-    """The faces before a camera or in a stream, for `seconds` from its first frame or until `enough`.
+    """Add the faces of a camera or stream, for `seconds` from its first frame or until `enough()`.
 
-    `opened` is called at the first frame. A source that ends or breaks has given what it gave. Raises SourceError
-    where it gives no frame at all.
+    `opened` is called at the first frame. If the source ends or fails later, the samples so far are kept. Raises
+    SourceError when it gives no frame at all.
     """
     source, follower = SampleSource(shown(spec), camera_stem(spec), timed=True), Follower(detector, config.track)
     start_ns: int | None = None
@@ -101,13 +105,13 @@ def from_camera(
                 start_ns = frame.captured_ns
                 opened()
             time_s = (frame.captured_ns - start_ns) * 1e-9
-            seen.add(frame.image, follower.faces(frame.image, time_s), source, time_s)
+            samples.add(frame.image, follower.faces(frame.image, time_s), source, time_s)
             if enough():
                 return
 
 
 class Follower:
-    """The faces of one source's frames, each with a number that stays with it while it can be followed."""
+    """Detects and tracks the faces of one source's frames."""
 
     def __init__(self, detector: Detector, settings: TrackConfig) -> None:
         self._detector = detector
@@ -124,6 +128,7 @@ class Follower:
         self._thumbnail: Image | None = None
 
     def faces(self, image: Image, time_s: float) -> Iterator[SourceFace]:
+        """The confirmed tracks in the next frame, (H, W, 3) uint8 BGR, at `time_s`."""
         before, self._thumbnail = self._thumbnail, motion.thumbnail(image)
         cut = before is not None and motion.change(before, self._thumbnail).cut
         found = faces_in(self._detector, image)
@@ -133,29 +138,30 @@ class Follower:
 
 
 def is_live(spec: str) -> bool:
-    """Raises UserError for what is no source."""
+    """Whether `spec` is a camera, stream or GStreamer pipeline. Raises UserError if it is no source."""
     return _kind(spec) in ("camera", "network", "pipeline")
 
 
 def is_pictures(spec: str) -> bool:
-    """Raises UserError for what is no source."""
+    """Whether `spec` is a picture, a folder or a glob. Raises UserError if it is no source."""
     return _kind(spec) == "images"
 
 
 def stem_of(text: str) -> str:
-    """`text` as the beginning of a file's name: letters, digits, `-` and `_`, at most 40, none hidden or left out."""
+    """`text` as the beginning of a file name: at most 40 letters, digits, `-` and `_`, starting with neither of these,
+    so that the file is not hidden and not ignored by training."""
     kept = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in text)
     return re.sub("-{2,}", "-", kept).lstrip("-_")[:40].rstrip("-") or "photo"
 
 
 def shown(spec: str) -> str:
-    """A camera or stream as it may be printed: without passwords."""
-    return sources.shown(spec) if _may_tell(spec) else f"camera {spec}"
+    """A camera or stream for display, without passwords."""
+    return video_source.shown(spec) if _may_contain_password(spec) else f"camera {spec}"
 
 
 def camera_stem(spec: str) -> str:
-    """Without an address: a password must not become part of a file's name."""
-    return "stream" if _may_tell(spec) else f"camera-{stem_of(Path(spec).name)}"
+    """The beginning of a camera's photos' file names, without its address, which may contain a password."""
+    return "stream" if _may_contain_password(spec) else f"camera-{stem_of(Path(spec).name)}"
 
 
 def _open(spec: str, config: Config, *, fps_limit: float = 0) -> Source:
@@ -173,8 +179,8 @@ def _open(spec: str, config: Config, *, fps_limit: float = 0) -> Source:
     )
 
 
-def _may_tell(spec: str) -> bool:
-    """Whether a password may be in it."""
+def _may_contain_password(spec: str) -> bool:
+    """Whether `spec` may contain a password."""
     return "://" in spec or is_pipeline(spec)
 
 
@@ -190,7 +196,7 @@ def _faces_of_picture(image: Image, detector: Detector) -> Iterator[SourceFace]:
     scale = np.float32(image.shape[1] / small.shape[1])
     found = faces_in(detector, small)
     shift = np.float32(0)
-    if not len(found.boxes):  # cut so tight that the networks see no head: as `photo_faces` does
+    if not len(found.boxes):  # cropped too tightly for the networks: add a border, as `photo_faces` does
         border = max(small.shape[:2]) // 3
         wider = cv2.copyMakeBorder(small, border, border, border, border, cv2.BORDER_REPLICATE)
         found, shift = faces_in(detector, np.asarray(wider, np.uint8)), np.float32(border)

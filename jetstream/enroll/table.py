@@ -1,4 +1,4 @@
-"""What `jetstream enroll` took, for a terminal.
+"""The result of `jetstream enroll` as a table and as sentences.
 
 Knows no picture and no gallery.
 """
@@ -15,13 +15,13 @@ from jetstream.enroll.enroll import Enrollment
 
 COLUMNS: Final = ("photo", "from", "when", "face px", "quality", "distance")
 BESIDE: Final = 48
-"""Characters of a line that are neither the photo's nor of where it comes from: frames and numbers"""
+"""Characters of a line outside the columns `photo` and `from`: borders and numbers."""
 LEAST: Final = 6
-"""characters of where it comes from"""
+"""Least characters of the column `from`."""
 
 
 def table(name: str, enrolled: Enrollment, width: int) -> Table:
-    """The looks taken, under COLUMNS; what `width` characters don't hold is cut from where a photo comes from."""
+    """The photos taken, under COLUMNS, in at most `width` characters: the column `from` is shortened."""
     cells = list(rows(enrolled))
     room = max(LEAST, width - BESIDE - max(cell_len(photo) for photo, *_ in cells))
     made = Table(title=Text(name, style="table.title"))
@@ -35,23 +35,23 @@ def table(name: str, enrolled: Enrollment, width: int) -> Table:
 
 
 def rows(enrolled: Enrollment) -> Iterator[tuple[str, ...]]:
-    """The looks taken, in words, under COLUMNS; the photos' names without the person's folder."""
-    for look in enrolled.taken:
-        when = "" if look.time_s is None else f"{look.time_s:.1f} s"
-        photo = Path(look.file).name
-        yield photo, look.source, when, f"{look.side_px:.0f}", f"{look.quality:.2f}", f"{look.distance:.2f}"
+    """A row of texts for each photo taken, under COLUMNS; file names without the person's folder."""
+    for photo in enrolled.taken:
+        when = "" if photo.time_s is None else f"{photo.time_s:.1f} s"
+        numbers = (f"{photo.side_px:.0f}", f"{photo.quality:.2f}", f"{photo.distance:.2f}")
+        yield Path(photo.file).name, photo.source, when, *numbers
 
 
 def summary(enrolled: Enrollment) -> str:
-    """`6 of 75 looks taken; not taken: enough 40, duplicate 29`"""
+    """A sentence such as `6 of 75 face samples taken; not taken: enough 40, duplicate 29`."""
     refused = ", ".join(f"{reason} {count}" for reason, count in enrolled.refused.items())
-    looks = "1 look" if enrolled.seen == 1 else f"{enrolled.seen} looks"
-    return f"{len(enrolled.taken)} of {looks} taken" + (f"; not taken: {refused}" if refused else "")
+    samples = "1 face sample" if enrolled.seen == 1 else f"{enrolled.seen} face samples"
+    return f"{len(enrolled.taken)} of {samples} taken" + (f"; not taken: {refused}" if refused else "")
 
 
 def kept(enrolled: Enrollment, faces: Path) -> str:
-    """What is left of an enrolment that was interrupted before its photos were learnt."""
+    """A sentence for an enrolment that was interrupted before training."""
     count = len(enrolled.taken)
     photos, are = ("1 photo", "is") if count == 1 else (f"{count} photos", "are")
     folder = faces / Path(enrolled.taken[0].file).parent
-    return f"{photos} {are} kept in {folder}; the next `jetstream train` or `run` learns what is there"
+    return f"{photos} {are} stored in {folder}; the next `jetstream train` or `run` learns from that folder"

@@ -1,4 +1,5 @@
-"""How well the people of a gallery are known: asked, counted, shown.
+"""Measures how well a gallery recognises its people.
 
-`measure` counts, `crossval`, `photoset` and `video` ask, `charts`, `sheets` and `page` show, `run` is the whole.
+`cross_validation`, `photo_set` and `video` (with `ground_truth`) test the gallery, `metrics` computes the figures,
+`charts`, `tables`, `error_sheets` and `html_report` present them, and `evaluate` runs one evaluation.
 """

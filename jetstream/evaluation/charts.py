@@ -1,7 +1,7 @@
-"""Figures as pictures: curves, histograms and a video's timeline, each an SVG of its own.
+"""Charts: curves, a histogram and a video's timeline, each as an SVG.
 
-Knows no page and no file. Colours are Okabe and Ito's, told apart by colour-blind readers; lines and
-hatches also differ in print.
+Knows no HTML and no file. Colours are from Okabe and Ito's palette, which colour-blind readers can distinguish; lines
+and hatches also differ in black and white print.
 """
 
 import io
@@ -27,15 +27,15 @@ _STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "hatch.linewidth": 0.6,
-    "svg.fonttype": "none",  # the reader's own fonts: small files, and names in every script
+    "svg.fonttype": "none",  # text uses the reader's fonts: small files, and names in every script
     "svg.hashsalt": "jetstream",  # the same figures give the same file
     "text.parse_math": False,  # a `$` in a name is a `$`
 }
 
 
-def roc(asked: Sequence[ProbeResult], figures: Figures) -> str | None:
-    """Known faces right over strangers named; None where there are too few to draw it."""
-    accepted, right = curve(asked)
+def roc(results: Sequence[ProbeResult], figures: Figures) -> str | None:
+    """The ROC curve (open set): known faces named right over strangers named; None with too few of either."""
+    accepted, right = curve(results)
     if not len(accepted):
         return None
 
@@ -43,21 +43,19 @@ def roc(asked: Sequence[ProbeResult], figures: Figures) -> str | None:
         _steps(axes, accepted, 100 * right)
         own = figures.strangers_named.share or 0.0
         axes.plot(max(100 * own, axes.get_xlim()[0]), 100 * (figures.right.share or 0.0), "o", color=VERMILION)
-        axes.annotate(
-            "the gallery's own thresholds", (0.97, 0.06), xycoords="axes fraction", ha="right", color=VERMILION
-        )
+        axes.annotate("the gallery's thresholds", (0.97, 0.06), xycoords="axes fraction", ha="right", color=VERMILION)
         axes.set_ylim(max(0.0, 10 * (100 * float(right.min()) // 10) - 10), 101)
         axes.set(title="ROC: the higher, and the further left, the better", ylabel="known faces right, %")
 
     return _svg(plot)
 
 
-def det(asked: Sequence[ProbeResult]) -> str | None:
-    """Known faces not right over strangers named, both as logarithms; None where there are too few to draw it."""
-    accepted, right = curve(asked)
+def det(results: Sequence[ProbeResult]) -> str | None:
+    """The DET curve: known faces not named right over strangers named, on logarithmic axes; None with too few."""
+    accepted, right = curve(results)
     if not len(accepted):
         return None
-    known = sum(one.known for one in asked)
+    known = sum(one.known for one in results)
 
     def plot(axes: "Axes") -> None:
         _steps(axes, accepted, 100 * np.maximum(1.0 - right, 0.5 / known))
@@ -68,13 +66,13 @@ def det(asked: Sequence[ProbeResult]) -> str | None:
     return _svg(plot)
 
 
-def histogram(asked: Sequence[ProbeResult]) -> str | None:
-    """Scores of known faces and of strangers; None where nobody was asked."""
-    if not asked:
+def histogram(results: Sequence[ProbeResult]) -> str | None:
+    """A histogram of the scores of known faces and of strangers; None without results."""
+    if not results:
         return None
-    scores = np.array([one.score for one in asked])
-    known = np.array([one.known for one in asked])
-    mistaken = np.array([one.known and one.nearest != one.person for one in asked])
+    scores = np.array([one.score for one in results])
+    known = np.array([one.known for one in results])
+    mistaken = np.array([one.known and one.nearest != one.person for one in results])
     low, high = float(scores.min()), float(scores.max())
     edges = np.linspace(min(low, 0.0), max(high, low + 1.0, 0.0), 41).tolist()
     kinds = (
@@ -99,7 +97,7 @@ def histogram(asked: Sequence[ProbeResult]) -> str | None:
                     lw=0.4,
                 )
         axes.axvline(0.0, color="black", ls="--", lw=1)
-        axes.set(xlabel="score (log odds; a name is given right of the line)", ylabel="share of its kind, %")
+        axes.set(xlabel="score (log odds; a name is given right of the line)", ylabel="share of the group, %")
         axes.set_title("Scores: known faces should lie right of the line, strangers left")
         axes.legend(framealpha=1, edgecolor="none", loc="upper left", ncols=3)
         axes.set_ylim(top=1.15 * axes.get_ylim()[1])  # room for the legend
@@ -108,9 +106,9 @@ def histogram(asked: Sequence[ProbeResult]) -> str | None:
 
 
 def timeline(boxes: Sequence[TimedBox]) -> str | None:
-    """Each known person's boxes over time, by what they showed; None where there are none."""
+    """The boxes of each known person over time, by whether they showed the right name; None without boxes."""
     named = (box.judged.expected for box in boxes if box.known)
-    names = list(dict.fromkeys(name for name in named if name is not None))[::-1]  # the first to come on top
+    names = list(dict.fromkeys(name for name in named if name is not None))[::-1]  # the first to appear is on top
     if not names:
         return None
 
@@ -137,7 +135,8 @@ def _steps(
     accepted: NDArray[np.float64],
     share: NDArray[np.float64],
 ) -> None:
-    """A curve over the share of strangers named; none named, which a logarithm can't show, is half of the least."""
+    """Draw a curve over the share of strangers named. A share of 0, which has no logarithm, is drawn as half of the
+    smallest other share."""
     least = accepted[accepted > 0].min()
     axes.set_xscale("log")
     axes.step(100 * np.maximum(accepted, least / 2), share, where="post", color=BLUE, lw=1.8)
@@ -150,7 +149,7 @@ def _steps(
 
 
 def _plain(axes: "Axes", which: str) -> None:
-    """1 and 0.1 instead of powers of ten."""
+    """Label an axis with 1 and 0.1 instead of powers of ten."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
     axis = axes.xaxis if which == "x" else axes.yaxis
@@ -162,9 +161,9 @@ def _svg(plot: Callable[["Axes"], None], *, width: float = 4.7, height: float = 
     import matplotlib
     from matplotlib.figure import Figure
 
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells that it looks for fonts
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it logs its search for fonts
     with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
-        # the reader's fonts draw the names, not the one that measures them here
+        # the reader's fonts draw the names, not the font used for the layout here
         warnings.filterwarnings("ignore", "Glyph .* missing from")
         figure = Figure(figsize=(width, height), layout="constrained")
         plot(figure.add_subplot())

@@ -1,6 +1,6 @@
-"""A gallery asked about its own photos: each by a classifier that never saw it, and each person once as a stranger.
+"""Cross-validation: each photo is tested by a classifier trained without it, and once without its person (a stranger).
 
-Knows no file and no picture: stored embeddings in, answers with their truth out.
+Knows no file and no picture: stored embeddings in, results out.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -9,17 +9,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.evaluation.metrics import ProbeResult, asked_of
+from jetstream.evaluation.metrics import ProbeResult, probe_result
 from jetstream.vision.recognition.classifier import Classifier
 
 ALONE = 60
-"""Up to so many photos each is left out by itself; more are left out in FOLDS parts."""
+"""Up to so many photos, each is left out alone; more photos are left out in FOLDS parts."""
 FOLDS = 10
 GROUPS = 20
-"""Up to so many people each is left out by himself or herself; more are left out together, in GROUPS parts."""
+"""Up to so many people, each is left out alone; more people are left out in GROUPS groups."""
 
 INVENTED = "_invented"
-"""Stands for a name where a stranger is no photo's."""
+"""The person of an invented stranger's embedding."""
 
 Rows = NDArray[np.intp]
 Fit = Callable[[NDArray[np.float32], Sequence[str]], Classifier]
@@ -27,43 +27,46 @@ Progress = Callable[[str, float], None]
 
 
 class GalleryRows(NamedTuple):
-    """What a gallery was made of, row by row."""
+    """The photos that a gallery was trained on, a row for each."""
 
     embeddings: NDArray[np.float32]  # (N, 128)
-    people: tuple[str, ...]  # N
-    files: tuple[str, ...]  # N
+    people: tuple[str, ...]  # N names
+    files: tuple[str, ...]  # N paths relative to the faces folder
 
 
 def cross_validate(sample: GalleryRows, fit: Fit, progress: Progress = lambda what, share: None) -> list[ProbeResult]:
-    """Every photo asked twice: as that of a known person, if the person has another photo, and as a stranger's.
+    """Test every photo twice: as a known person's, if the person has another photo, and as a stranger's.
 
-    A stranger's is asked only while somebody else is known. The same sample gives the same answers.
+    The second test needs another known person. `fit` trains a classifier on (N, 128) embeddings and N names. The same
+    sample gives the same results.
     """
     known, strangers = folds(sample.people), groups(sample.people)
-    asked: list[ProbeResult] = []
+    results: list[ProbeResult] = []
     for done, (rows, are_known) in enumerate([(r, True) for r in known] + [(r, False) for r in strangers]):
         progress("cross-validation", done / (len(known) + len(strangers)))
-        asked.extend(_ask_without(rows, sample, fit, known=are_known))
+        results.extend(_probe_without(rows, sample, fit, known=are_known))
     progress("cross-validation", 1.0)
-    return asked
+    return results
 
 
-def ask_strangers(embeddings: NDArray[np.float32], sample: GalleryRows, fit: Fit) -> list[ProbeResult]:
-    """(M, 128) faces of nobody enrolled, asked of the whole gallery."""
+def probe_strangers(embeddings: NDArray[np.float32], sample: GalleryRows, fit: Fit) -> list[ProbeResult]:
+    """Test (M, 128) float32 embeddings of people who are not enrolled against the whole gallery."""
     answers = fit(sample.embeddings, sample.people).ask(embeddings)
     photos = [None if answer.photo is None else sample.files[answer.photo] for answer in answers]
-    shown = enumerate(zip(answers, photos, strict=True), start=1)
-    return [asked_of(f"{INVENTED}/{i}", INVENTED, answer, known=False, photo=photo) for i, (answer, photo) in shown]
+    return [
+        probe_result(f"{INVENTED}/{number}", INVENTED, answer, known=False, photo=photo)
+        for number, (answer, photo) in enumerate(zip(answers, photos, strict=True), start=1)
+    ]
 
 
 def folds(people: Sequence[str]) -> list[Rows]:
-    """Rows to leave out together: each photo of whoever has two or more, in one part, never all of a person's."""
+    """Rows to leave out together. Each photo of a person with two or more is in one part, never all in the same."""
     photos = _rows_of(people)
     several = [rows for rows in photos.values() if len(rows) > 1]
     if sum(len(rows) for rows in several) <= ALONE:
         return [np.array([row]) for rows in several for row in rows]
     parts: list[list[int]] = [[] for _ in range(FOLDS)]
-    place = 0  # goes on from person to person, so that parts are of one size
+    place = 0  # continues from person to person, so that the parts have the same size
     for rows in several:
         for row in rows:
             parts[place % FOLDS].append(row)
@@ -72,7 +75,7 @@ def folds(people: Sequence[str]) -> list[Rows]:
 
 
 def groups(people: Sequence[str]) -> list[Rows]:
-    """Rows of the people to leave out together; everybody once, never everybody at once."""
+    """The rows of the people to leave out together: each person once, never all at once."""
     photos = list(_rows_of(people).values())
     if len(photos) < 2:
         return []
@@ -80,12 +83,12 @@ def groups(people: Sequence[str]) -> list[Rows]:
     return [np.concatenate([np.array(rows) for rows in part]) for part in parts]
 
 
-def _ask_without(rows: Rows, sample: GalleryRows, fit: Fit, *, known: bool) -> Iterator[ProbeResult]:
+def _probe_without(rows: Rows, sample: GalleryRows, fit: Fit, *, known: bool) -> Iterator[ProbeResult]:
     kept = np.setdiff1d(np.arange(len(sample.people)), rows)
     classifier = fit(sample.embeddings[kept], [sample.people[row] for row in kept])
     for row, answer in zip(rows, classifier.ask(sample.embeddings[rows]), strict=True):
         photo = None if answer.photo is None else sample.files[kept[answer.photo]]
-        yield asked_of(sample.files[row], sample.people[row], answer, known=known, photo=photo)
+        yield probe_result(sample.files[row], sample.people[row], answer, known=known, photo=photo)
 
 
 def _rows_of(people: Sequence[str]) -> dict[str, list[int]]:
@@ -96,24 +99,26 @@ def _rows_of(people: Sequence[str]) -> dict[str, list[int]]:
 
 
 def notes(sample: GalleryRows) -> list[str]:
-    """What was done, and what these photos can't tell, a sentence each."""
+    """Sentences for the user: how the gallery was tested, and what these photos can't show."""
     photos = _rows_of(sample.people)
     single = sum(len(rows) == 1 for rows in photos.values())
     parts, apart = folds(sample.people), groups(sample.people)
-    told: list[str] = []
+    lines: list[str] = []
     if parts:
         alone = all(len(part) == 1 for part in parts)
         how = "without that photo" if alone else f"without a tenth of the photos, {len(parts)} times"
-        told.append(f"Known: each photo was asked of a gallery made {how}.")
+        lines.append(f"Known people: each photo was tested against a gallery trained {how}.")
     if single:
-        told.append(
-            f"People with one photo: {single} of {len(photos)}; whether they are known can't be told without a second."
+        lines.append(
+            f"People with one photo: {single} of {len(photos)}; testing whether they are recognised needs a second one."
         )
     if apart and len(apart) == len(photos):
-        told.append("Strangers: each person was left out once, and the photos asked of a gallery of the others.")
+        lines.append("Strangers: each person was left out once, and tested against a gallery of the others.")
     elif apart:
-        told.append(
-            f"Strangers: the {len(photos)} people were left out in {len(apart)} groups, and asked of the others."
+        lines.append(
+            f"Strangers: the {len(photos)} people were left out in {len(apart)} groups, each tested against the others."
         )
-    told.append("Photos of one person taken on one day are easier than life: a test set from another day tells more.")
-    return told
+    lines.append(
+        "Photos of one person from one day are easier than real use: a test set from another day is more realistic."
+    )
+    return lines

@@ -1,6 +1,6 @@
-"""Errors to look at: small pictures of the faces that went wrong, each beside the photo that it was taken for.
+"""Error sheets: small pictures of wrongly recognised faces, each beside the nearest enrolled photo.
 
-Knows no page.
+Knows no HTML.
 """
 
 import base64
@@ -17,23 +17,25 @@ from jetstream.evaluation.metrics import Outcome, ProbeResult
 from jetstream.video.images import read_image
 
 MOST = 60
-"""Pictures a sheet: past it nobody looks, and the page grows."""
+"""Most pictures on a sheet; more would only make the page larger."""
 SIDE_PX = 112
 QUALITY = 80
 
 
 class ErrorTile(NamedTuple):
-    """One mistake. Pictures are JPEG in base64; None where a picture can't be read."""
+    """One error. Pictures are JPEG in base64, or None where a picture can't be read."""
 
     picture: str | None
-    beside: str | None  # the nearest photo of the person who was nearest
+    beside: str | None  # the nearest photo of the nearest person
     lines: tuple[str, ...]
 
 
 class ErrorSheet(NamedTuple):
+    """The errors of one kind."""
+
     title: str
-    tiles: tuple[ErrorTile, ...]
-    all: int  # how many mistakes there are; more than tiles where they are too many
+    tiles: tuple[ErrorTile, ...]  # at most MOST
+    all: int  # number of errors of this kind
 
 
 KINDS: tuple[tuple[Outcome, str], ...] = (
@@ -43,19 +45,24 @@ KINDS: tuple[tuple[Outcome, str], ...] = (
 )
 
 
-def sheets(asked: Sequence[ProbeResult], pictures: Mapping[str, Path], gallery: Mapping[str, Path]) -> list[ErrorSheet]:
-    """A sheet a kind of mistake, worst first. `pictures` are the files asked, `gallery` those enrolled."""
+def sheets(
+    results: Sequence[ProbeResult], pictures: Mapping[str, Path], gallery: Mapping[str, Path]
+) -> list[ErrorSheet]:
+    """A sheet for each kind of error, the worst errors first.
+
+    `pictures` maps the tested files to their paths, `gallery` the enrolled ones.
+    """
     found = []
     for outcome, title in KINDS:
-        mistakes = [one for one in asked if one.outcome == outcome]
-        mistakes.sort(key=lambda one: (one.score if outcome == "unknown" else -one.score, one.file))
-        tiles = tuple(_tile(one, pictures, gallery) for one in mistakes[:MOST])
-        found.append(ErrorSheet(title, tiles, len(mistakes)))
+        errors = [one for one in results if one.outcome == outcome]
+        errors.sort(key=lambda one: (one.score if outcome == "unknown" else -one.score, one.file))
+        tiles = tuple(_tile(one, pictures, gallery) for one in errors[:MOST])
+        found.append(ErrorSheet(title, tiles, len(errors)))
     return found
 
 
 def jpeg(image: NDArray[np.uint8]) -> str:
-    """(H, W, 3) uint8 BGR as JPEG in base64, its longer side SIDE_PX."""
+    """`image`, (H, W, 3) uint8 BGR, as JPEG in base64, scaled to a longer side of SIDE_PX."""
     scale = SIDE_PX / max(image.shape[:2])
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
@@ -64,7 +71,7 @@ def jpeg(image: NDArray[np.uint8]) -> str:
 
 
 def crop(image: NDArray[np.uint8], box: Sequence[float]) -> NDArray[np.uint8]:
-    """The face in `box` (xyxy px) with a quarter around it, as far as the picture goes."""
+    """The part of `image`, (H, W, 3) uint8, around `box` (xyxy px), with a quarter of its side added on each side."""
     x1, y1, x2, y2 = box
     border = 0.25 * max(x2 - x1, y2 - y1)
     height, width = image.shape[:2]

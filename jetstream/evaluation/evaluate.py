@@ -1,6 +1,6 @@
-"""`jetstream evaluate`: ask the gallery of a config, by cross-validation, a folder of photos or a video with truth.
+"""`jetstream evaluate`: tests the gallery of a config by cross-validation, a folder of photos, or a video with a truth.
 
-Prepares nothing: models are built and the gallery is trained before.
+The caller must build the models and train the gallery before.
 """
 
 import os
@@ -32,47 +32,47 @@ from jetstream.vision.recognition.classifier import Classifier
 Progress = Callable[[str, float], None]
 
 INVENTED, INVENTED_SEED = 2000, 1
-"""Faces of strangers for a gallery of one person; other ones than the gates are calibrated on."""
+"""Number and seed of the invented strangers for a gallery of one person; the thresholds are calibrated on others."""
 
 
 class Evaluation(msgspec.Struct, frozen=True):
-    """What was measured; `--json` prints it. One of `figures` and `video` is there."""
+    """The result, which `--json` prints. Either `figures` or `video` is set."""
 
     kind: Literal["cross-validation", "photos", "video"]
-    faces: str
-    test: str | None
-    people: int  # who can be known
+    faces: str  # folder
+    test: str | None  # folder or video
+    people: int  # enrolled
     photos: int  # enrolled
-    notes: tuple[str, ...]  # how it was measured, and what can't be told
+    notes: tuple[str, ...]  # sentences: how it was measured, and what it can't show
     figures: Figures | None = None
     video: VideoFigures | None = None
     asked: tuple[ProbeResult, ...] = ()
 
 
 class ReportContext(NamedTuple):
-    """What a page needs besides the figures."""
+    """What the HTML report needs besides the figures."""
 
     sheets: list[ErrorSheet]
     boxes: list[TimedBox]
 
 
 class _GalleryUnderTest(NamedTuple):
-    """The gallery that is asked."""
+    """The gallery that is tested."""
 
     classifier: Classifier
     sample: GalleryRows
     sha256: frozenset[str]  # of the enrolled photos
-    negatives: NDArray[np.float32]  # (K, 128): faces that must never get a name
+    negatives: NDArray[np.float32]  # (K, 128) embeddings of strangers' photos
 
 
 def check_options(test: Path | None, truth_path: Path | None, report: Path | None) -> None:
-    """Raises UserError for options that can't go together, or a `report` (None: none) that can't be written."""
+    """Raises UserError for options that don't fit together, or a `report` that can't be written (None: no report)."""
     if truth_path is not None and test is None:
-        raise UserError("--truth needs the video that it is about: give --test VIDEO")
+        raise UserError("--truth needs a video: give --test VIDEO")
     if test is not None and not test.exists():
         raise UserError(f"--test {test}: no such folder or video; check the path")
     if test is not None and truth_path is None and not test.is_dir():
-        raise UserError(f"--test {test}: it is no folder of photos, and a video needs --truth FILE")
+        raise UserError(f"--test {test}: not a folder of photos, and a video needs --truth FILE")
     if report is not None:
         _check_report(report, {path.resolve() for path in (test, truth_path) if path is not None})
 
@@ -81,10 +81,10 @@ def _check_report(report: Path, read: set[Path]) -> None:
     if report.is_dir():
         raise UserError(f"--out {report}: it is a folder; name a file for the report")
     if report.resolve() in read or (report.exists() and not report.is_file()):
-        raise UserError(f"--out {report}: the report can't take the place of this; choose another name")
+        raise UserError(f"--out {report}: the report can't replace this file; choose another name")
     folder = report.absolute().parent
     if not folder.is_dir():
-        raise UserError(f"--out {report}: {folder} is no folder; make it first")
+        raise UserError(f"--out {report}: {folder} is not a folder; make it first")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UserError(f"--out {report}: {folder} can't be written; name a file in another folder")
 
@@ -92,7 +92,10 @@ def _check_report(report: Path, read: set[Path]) -> None:
 def evaluate(
     config: Config, test: Path | None, truth_path: Path | None, progress: Progress
 ) -> tuple[Evaluation, ReportContext]:
-    """What the options ask for; with `truth_path`, `config` has the video as its one camera."""
+    """Run the evaluation that the options ask for; with `truth_path`, the one camera of `config` is the video.
+
+    `progress` gets the task and the fraction done. Raises UserError as the function for each kind.
+    """
     if truth_path is not None:
         return by_video(config, truth_path, progress)
     if test is not None:
@@ -101,78 +104,77 @@ def evaluate(
 
 
 def by_cross_validation(config: Config, progress: Progress) -> tuple[Evaluation, ReportContext]:
-    """The gallery asked about its own photos. Raises UserError for an empty one."""
+    """Test the gallery on its own photos. Raises UserError for an empty gallery."""
     known = _open(config)
     fit, notes = _fit(config, known.negatives), cross_validation.notes(known.sample)
-    asked = cross_validation.cross_validate(known.sample, fit, progress)
+    results = cross_validation.cross_validate(known.sample, fit, progress)
     if not cross_validation.groups(known.sample.people):
         invented = strangers.faces(INVENTED, INVENTED_SEED)
-        asked += cross_validation.ask_strangers(invented, known.sample, fit)
+        results += cross_validation.probe_strangers(invented, known.sample, fit)
         notes.append(
-            f"One person alone has no strangers: {INVENTED} invented faces, spread as faces in general are, stand in. "
-            "With --test, real ones."
+            f"A gallery of one person has no strangers: {INVENTED} invented ones, distributed like real faces, replace "
+            "them. Give --test for real ones."
         )
-    result = _evaluation(config, known, "cross-validation", None, notes, asked)
+    result = _evaluation(config, known, "cross-validation", None, notes, results)
     pictures = _pictures(config)
-    return result, ReportContext(sheets(asked, pictures, pictures), [])
+    return result, ReportContext(sheets(results, pictures, pictures), [])
 
 
 def by_photos(config: Config, test: Path, progress: Progress) -> tuple[Evaluation, ReportContext]:
-    """The gallery asked about a folder of photos. Raises UserError where that can't be done."""
+    """Test the gallery on a folder of photos. Raises UserError when no photo in it can be used."""
     known = _open(config)
     found = photo_set.find(test, known.classifier.names)
     with open_picture_detector(for_photos(config)) as detector, open_embedder(config) as embedder:
         networks = (detector, embedder)
-        asked, left_out = photo_set.ask(found, known.classifier, known.sample.files, known.sha256, networks, progress)
-    if not asked:
-        raise UserError(f"--test {test}: no photo in it can be asked ({_codes(left_out)}); use others")
-    notes = ["Each photo's largest face was asked of the gallery, seen as enrolment sees it."]
+        results, left_out = photo_set.ask(found, known.classifier, known.sample.files, known.sha256, networks, progress)
+    if not results:
+        raise UserError(f"--test {test}: no photo in it can be used ({_codes(left_out)}); use others")
+    notes = ["The largest face of each photo was tested against the gallery, detected and aligned as in training."]
     notes += photo_set.notes(test, found, known.classifier.names)
     if left_out:
         were = "was" if len(left_out) == 1 else "were"
         notes.append(f"{len(left_out)} of {len(found)} photos {were} left out: {_codes(left_out)}.")
-    if not any(not one.known for one in asked):
+    if not any(not one.known for one in results):
         notes.append(f"No strangers: add folders of other people, or {test}/{photos.STRANGERS}/.")
-    result = _evaluation(config, known, "photos", str(test), notes, asked)
-    return result, ReportContext(sheets(asked, {photo.file: photo.path for photo in found}, _pictures(config)), [])
+    result = _evaluation(config, known, "photos", str(test), notes, results)
+    return result, ReportContext(sheets(results, {photo.file: photo.path for photo in found}, _pictures(config)), [])
 
 
 def by_video(config: Config, truth_path: Path, progress: Progress) -> tuple[Evaluation, ReportContext]:
-    """The whole pipeline on the one source of `config`. Raises UserError where the truth isn't this video's."""
+    """Test the whole pipeline on the one source of `config`. Raises UserError when the truth isn't this video's."""
     known = _open(config)
     (camera,) = config.cameras
-    told = ground_truth.load(truth_path)
+    truth = ground_truth.load(truth_path)
     expected = expected_frames(camera) or 0
     where = f"--truth {truth_path}"
-    video.check(told, known.classifier.names, expected, where)
-    events, tiles = [], _NameErrors(told)
+    video.check(truth, known.classifier.names, expected, where)
+    events, name_errors = [], _NameErrors(truth)
     for tracked, rings in replay(config):
         events.append(event_of(tracked))
-        tiles.look(tracked, events[-1], rings)
+        name_errors.add(tracked, events[-1], rings)
         progress("replay", len(events) / expected if expected else 0.0)
-    video.check(told, known.classifier.names, len(events), where)
-    boxes = video.judged(events, told, known.classifier.names)
+    video.check(truth, known.classifier.names, len(events), where)
+    boxes = video.judged_boxes(events, truth, known.classifier.names)
     if not boxes:
-        raise UserError(f"{where}: no face of this video lies where it says that somebody is; check the files")
+        raise UserError(f"{where}: no detected face of this video overlaps a face in this file; check the files")
     result = Evaluation(
         kind="video",
         faces=config.recognize.faces,
         test=camera.source,
         people=len(known.classifier.names),
         photos=len(known.sample.files),
-        notes=("Every frame went through the whole pipeline, as in `jetstream replay`.",),
-        video=video.figures(events, told, known.classifier.names),
+        notes=("Every frame ran through the whole pipeline, as with `jetstream replay`.",),
+        video=video.figures(events, truth, known.classifier.names),
     )
-    return result, ReportContext(
-        [ErrorSheet("Tracks that showed a wrong name", tuple(tiles.tiles), tiles.count)], boxes
-    )
+    sheet = ErrorSheet("Tracks that showed a wrong name", tuple(name_errors.tiles), name_errors.count)
+    return result, ReportContext([sheet], boxes)
 
 
 class _NameErrors:
-    """A picture of each wrong name that a track showed, the first time that it did."""
+    """Collects a picture of each wrong name of each track, from the first frame that shows it."""
 
-    def __init__(self, told: Truth) -> None:
-        self._truth = told
+    def __init__(self, truth: Truth) -> None:
+        self._truth = truth
         self._seen: set[tuple[int, str | None, str | None]] = set()
         self.tiles: list[ErrorTile] = []
 
@@ -180,7 +182,7 @@ class _NameErrors:
     def count(self) -> int:
         return len(self._seen)
 
-    def look(self, tracked: Tracked, event: Event, rings: Rings) -> None:
+    def add(self, tracked: Tracked, event: Event, rings: Rings) -> None:
         for one in self._truth.judge(event):
             key = (one.track.track_id, one.track.name, one.expected)
             if one.track.name in (None, one.expected) or key in self._seen:
@@ -204,20 +206,20 @@ def _open(config: Config) -> _GalleryUnderTest:
     faces = Path(config.recognize.faces)
     known = train.open_gallery(config)
     if not known.classifier.names:
-        raise UserError(f"{faces}: nobody to know, so there is nothing to evaluate; put photos into {faces}/<name>/")
-    learnt = known.classifier.to_arrays()
-    people = tuple(known.classifier.names[owner] for owner in learnt["owners"])
+        raise UserError(f"{faces}: no known people, so there is nothing to evaluate; put photos into {faces}/<name>/")
+    arrays = known.classifier.to_arrays()
+    people = tuple(known.classifier.names[owner] for owner in arrays["owners"])
     manifest = store.read_manifest(known.folder)
     return _GalleryUnderTest(
         known.classifier,
-        GalleryRows(learnt["embeddings"], people, known.files),
+        GalleryRows(arrays["embeddings"], people, known.files),
         frozenset(record.sha256 for record in manifest.photos if record.row is not None),
-        learnt["negatives"],
+        arrays["negatives"],
     )
 
 
 def _fit(config: Config, negatives: NDArray[np.float32]) -> cross_validation.Fit:
-    """As `jetstream train` learns, with the config's own thresholds."""
+    """A function that trains as `jetstream train` does, with the config's thresholds."""
     limit = config.recognize.max_distance
 
     def fit(embeddings: NDArray[np.float32], people: Sequence[str]) -> Classifier:
@@ -233,7 +235,7 @@ def _evaluation(
     kind: Literal["cross-validation", "photos"],
     test: str | None,
     notes: list[str],
-    asked: list[ProbeResult],
+    results: list[ProbeResult],
 ) -> Evaluation:
     return Evaluation(
         kind=kind,
@@ -242,8 +244,8 @@ def _evaluation(
         people=len(known.classifier.names),
         photos=len(known.sample.files),
         notes=tuple(notes),
-        figures=metrics.figures(asked),
-        asked=tuple(asked),
+        figures=metrics.figures(results),
+        asked=tuple(results),
     )
 
 

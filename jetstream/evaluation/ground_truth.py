@@ -1,4 +1,4 @@
-"""Who is where in a video, from a file that a person wrote. Two forms; both judge the tracks of an event.
+"""Ground truth: who is where in a video, from a file in one of two forms. Both forms judge the tracks of an event.
 
 Knows no video, no gallery and no classifier.
 """
@@ -17,9 +17,9 @@ from jetstream.messages import Box
 from jetstream.vision.boxes import iou
 
 MIN_IOU = 0.3
-"""Least overlap of a track's box with the box of the truth that it stands for: people draw boxes differently."""
+"""Least IoU of a track's box with its box in the truth; low, because annotators draw boxes differently."""
 APART_FRAMES = 25
-"""A person who isn't in the truth for longer than this comes anew."""
+"""A person who is missing in the truth for longer than this, in frames, starts a new appearance."""
 FORMS = (
     'expected {"size": [w, h], "shots": [{"first", "last", "left", "right"}, ...]}, or a list or lines of '
     '{"frame": n, "faces": [{"box": [x1, y1, x2, y2], "name": "Ada" or null}]}'
@@ -27,36 +27,36 @@ FORMS = (
 
 
 class JudgedTrack(NamedTuple):
-    """A track's box, and who the truth says it is."""
+    """A track's box with the person that the truth names for it."""
 
     track: EventTrack
     expected: str | None  # None: a person without a name
-    since: int  # the frame from which on that could be told: the start of the shot, or of this appearance
+    since: int  # the first frame in which this person could be named: the start of the shot or of this appearance
 
 
 class Truth(Protocol):
-    """What both forms tell."""
+    """The methods of both forms."""
 
     @property
     def names(self) -> frozenset[str]:
-        """Everybody who is named somewhere."""
+        """All names in the file."""
 
     @property
     def frames(self) -> tuple[int, int]:
-        """The first and the last frame that it speaks of."""
+        """The numbers of the first and the last frame in the file."""
 
     def judge(self, event: Event) -> list[JudgedTrack]:
-        """The tracks of a frame of which it says who they are."""
+        """The tracks of a frame for which the file names a person or says that there is no name."""
 
     def missed(self, event: Event) -> int:
-        """Faces of this frame without a track; 0 where the form doesn't tell."""
+        """The number of faces of this frame without a track; 0 in a form that has no boxes."""
 
     def gone(self, frame_id: int) -> frozenset[str]:
-        """Who was there before this frame, and isn't now."""
+        """The people who were visible before this frame and are not in it."""
 
 
 class TruthShot(msgspec.Struct, frozen=True):
-    """Frames between two cuts, and the one person on either side."""
+    """The frames between two cuts, and the one person on either side of the picture."""
 
     first: int
     last: int
@@ -69,10 +69,10 @@ class TruthShot(msgspec.Struct, frozen=True):
 
 
 class ShotTruth(msgspec.Struct, frozen=True):
-    """The form with shots: whoever's box has its centre left of `middle` is `left`, everybody else `right`.
+    """The form with shots: a box with its centre left of `middle` (px) is the person `left`, any other is `right`.
 
-    `middle` is half the width of `size` where it isn't given. Boxes with a centre outside of `inside`, x from and to,
-    are people of whom the truth doesn't speak.
+    `middle` is half the width of `size` if it isn't given. Boxes with a centre outside `inside` (x from and to, px) are
+    not judged.
     """
 
     shots: tuple[TruthShot, ...]
@@ -122,13 +122,15 @@ class ShotTruth(msgspec.Struct, frozen=True):
 
 
 class TrueFace(msgspec.Struct, frozen=True):
-    box: Box
+    """A face in the truth."""
+
+    box: Box  # xyxy px
     name: str | None = None
-    state: str = ""  # of an event's track
+    state: str = ""  # of the track, where the truth is a corrected event file
 
 
 class _TruthFrame(msgspec.Struct, frozen=True):
-    """A frame's faces, also under the words of an event line, so that corrected events of a replay are a truth."""
+    """The faces of a frame. Accepts the keys of an event line too, so that corrected events of a replay are a truth."""
 
     frame: int | None = None
     frame_id: int | None = None
@@ -143,7 +145,7 @@ class _TruthFrame(msgspec.Struct, frozen=True):
 
 
 class BoxTruth:
-    """The form with a box a face; frames that it leaves out are not judged."""
+    """The form with a box for each face; frames that it leaves out are not judged."""
 
     def __init__(self, frames: dict[int, tuple[TrueFace, ...]]) -> None:
         self._frames = dict(sorted(frames.items()))
@@ -152,12 +154,12 @@ class BoxTruth:
         begun: dict[str, int] = {}
         last: dict[str, int] = {}
         for frame, faces in self._frames.items():
-            here = {face.name for face in faces if face.name is not None}
-            for name in here:
+            visible = {face.name for face in faces if face.name is not None}
+            for name in visible:
                 if frame - last.get(name, -APART_FRAMES - 1) > APART_FRAMES:
                     begun[name] = frame
                 last[name], self._since[frame, name] = frame, begun[name]
-            self._gone[frame] = frozenset(last.keys() - here)
+            self._gone[frame] = frozenset(last.keys() - visible)
 
     @property
     def names(self) -> frozenset[str]:
@@ -181,7 +183,7 @@ class BoxTruth:
         return self._gone.get(frame_id, frozenset())
 
     def _pairs(self, event: Event) -> list[tuple[int, TrueFace]]:
-        """Each track with the face that it overlaps best, the best pair first, none twice."""
+        """Pairs of a track's index and the face that it overlaps, chosen greedily by IoU, each at most once."""
         faces = self._frames.get(event.frame_id, ())
         if not faces or not event.tracks:
             return []
@@ -195,7 +197,7 @@ class BoxTruth:
 
 
 def load(path: Path) -> Truth:
-    """The truth in a JSON or JSON Lines file. Raises UserError: missing, damaged, or in neither form."""
+    """The truth in a JSON or JSON Lines file. Raises UserError when it can't be read or is in neither form."""
     try:
         text = path.read_bytes()
     except OSError as error:
@@ -207,7 +209,7 @@ def load(path: Path) -> Truth:
 
 
 def parse(text: bytes) -> Truth:
-    """The truth that `text` tells. Raises ValueError (of which msgspec's errors are kinds)."""
+    """The truth in a file's content. Raises ValueError, of which msgspec's errors are subclasses, or RecursionError."""
     try:
         content = msgspec.json.decode(text)
     except msgspec.DecodeError:
@@ -224,8 +226,8 @@ def _merged(frames: Sequence[_TruthFrame]) -> dict[int, tuple[TrueFace, ...]]:
     merged: defaultdict[int, tuple[TrueFace, ...]] = defaultdict(tuple)
     for frame in frames:
         number = frame.frame if frame.frame is not None else frame.frame_id
-        assert number is not None  # checked when it was made
-        # the box of a lost track is a guess, nobody's truth
+        assert number is not None  # __post_init__ checks it
+        # the box of a lost track is a prediction, not an observation
         merged[number] += tuple(face for face in frame.faces or frame.tracks or () if face.state != "lost")
     return merged
 
@@ -235,7 +237,7 @@ def _array(boxes: Sequence[Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 
 def read_events(path: Path) -> Iterator[Event]:
-    """The events of a replay or a recording. Raises OSError and what is in `messages.GARBLED`."""
+    """The events of a replay or a recording. Raises OSError and the exceptions in `errors.GARBLED`."""
     with path.open("rb") as file:
         for line in file:
             yield msgspec.json.decode(line, type=Event)

@@ -1,4 +1,4 @@
-"""An evaluation as one HTML file that needs nothing else: no link, no script, no font.
+"""An evaluation as one self-contained HTML file: no link, no script, no font.
 
 Escapes every name; knows no gallery.
 """
@@ -17,10 +17,10 @@ from jetstream.evaluation.metrics import Figures
 
 PRIVATE = 0o600
 MOST_NAMES = 30
-"""Rows and columns of the confusion matrix; of more people only those with mistakes are shown."""
+"""Most rows and columns of the confusion matrix; with more people, only those with errors are shown."""
 STRANGERS, UNKNOWN = "(strangers)", "(unknown)"
 
-# Nothing may be fetched, even by a name that is not escaped right.
+# The policy forbids fetching anything, even if a name were not escaped.
 _HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
@@ -55,7 +55,7 @@ figure {{ margin: 0; width: 232px; font-size: 12px; line-height: 1.3; overflow-w
 
 
 def write(path: Path, result: Evaluation, shown: ReportContext) -> None:
-    """The page of `result` as `path`, readable by its owner alone, for it shows faces. Raises UserError."""
+    """Write the report to `path`, readable only by its owner, because it shows faces. Raises UserError on failure."""
     try:
         files.replace(path, page(result, shown).encode(errors="replace"), mode=PRIVATE)
     except OSError as error:
@@ -63,11 +63,11 @@ def write(path: Path, result: Evaluation, shown: ReportContext) -> None:
 
 
 def page(result: Evaluation, shown: ReportContext) -> str:
-    """The whole file."""
+    """The report as HTML."""
     title = tables.title(result)
     parts = [
         _HEAD.format(title=escape(title)),
-        f"<h1>How well the people are known</h1><p class=note>{escape(title)}</p>",
+        f"<h1>How well the people are recognised</h1><p class=note>{escape(title)}</p>",
         f"<p class=lead>{escape(_lead(result))}</p>",
         _figures(result),
         *(f"<p class=note>{escape(note)}</p>" for note in result.notes),
@@ -80,24 +80,24 @@ def page(result: Evaluation, shown: ReportContext) -> str:
 
 
 def _lead(result: Evaluation) -> str:
-    """The one sentence to remember."""
+    """The main result in one sentence."""
     if result.figures is not None:
         right, wrong, named = result.figures.right, result.figures.wrong, result.figures.strangers_named
-        faces = tables.in_words(right.of, "face", "faces")
+        faces = tables.plural(right.of, "face", "faces")
         known = (
             f"Of {faces} of known people {right.count} named right, {wrong.count} wrong"
             if right.of
-            else "No face of a known person could be asked"
+            else "No face of a known person could be tested"
         )
-        faces = tables.in_words(named.of, "face", "faces")
+        faces = tables.plural(named.of, "face", "faces")
         return f"{known}; " + (
-            f"of {faces} of strangers {named.count} named." if named.of else "no stranger was asked."
+            f"of {faces} of strangers {named.count} named." if named.of else "no stranger was tested."
         )
-    assert result.video is not None  # one of both is there
+    assert result.video is not None  # set where `figures` is not
     last = result.video.counted[-1]
-    boxes = tables.in_words(last.right.of, "box", "boxes")
+    boxes = tables.plural(last.right.of, "box", "boxes")
     return (
-        f"From {last.after_s:g} s after a person comes, of {boxes} of known people {last.right.count} named right, "
+        f"From {last.after_s:g} s after a person appears: of {boxes} of known people {last.right.count} named right, "
         f"{last.wrong.count} wrong."
     )
 
@@ -110,8 +110,8 @@ def _figures(result: Evaluation) -> str:
         for what, share, count, interval in tables.rows(result)
     )
     return (
-        f"<h2>Figures</h2><table>{head}{body}</table><p class=note>The interval (Wilson) takes faces as independent; "
-        "those of one person, or of one video, are not quite.</p>"
+        f"<h2>Figures</h2><table>{head}{body}</table><p class=note>The interval (Wilson) assumes independent faces; "
+        "faces of one person, or of one video, are not fully independent.</p>"
     )
 
 
@@ -128,19 +128,19 @@ def _charts(result: Evaluation, shown: ReportContext) -> str:
         for name, svg in drawn.items()
         if svg is not None
     ]
-    note = "<p class=note>On an axis of logarithms, which has no 0, none is drawn as half of one.</p>"
+    note = "<p class=note>A logarithmic axis has no 0: a count of 0 is drawn as 0.5.</p>"
     curves = note if len(images) > 1 else ""
     return f"<h2>Curves</h2><div class=charts>{''.join(images)}</div>{curves}" if images else ""
 
 
 def _people(figures: Figures) -> str:
-    rows = tables.troubled(figures)
+    rows = tables.people_with_errors(figures)
     if not rows:
-        return "<h2>People</h2><p>Nobody was mistaken for anybody, and everybody asked was known.</p>"
+        return "<h2>People</h2><p>No errors: nobody got a wrong name, and every known person was recognised.</p>"
     head = "".join(f"<th>{heading}</th>" for heading in tables.PERSON)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     fine = len(figures.people) - len(rows)
-    rest = f"<p class=note>{tables.in_words(fine, 'more person', 'more people')} without a mistake.</p>" if fine else ""
+    rest = f"<p class=note>{tables.plural(fine, 'more person', 'more people')} without a mistake.</p>" if fine else ""
     return f"<h2>People with mistakes</h2><div class=scroll><table><tr>{head}</tr>{body}</table></div>{rest}"
 
 
@@ -158,17 +158,17 @@ def _confusion(figures: Figures) -> str:
         for person in (*people, STRANGERS)
         if any(counts[person, name] for name in (*columns, UNKNOWN))
     )
-    fine = tables.in_words(left_out, "person", "people")
+    fine = tables.plural(left_out, "person", "people")
     rest = f" Left out: {fine} without a mistake, or past {MOST_NAMES}." if left_out else ""
     return (
-        "<h2>Who was taken for whom</h2><p class=note>A row is who it is, a column what was answered. Blue: as it "
-        f"should be; red: a wrong name; grey: a known person not recognised.{rest}</p>"
+        "<h2>Confusion matrix</h2><p class=note>A row is the person, a column the name given. Blue: correct; red: a "
+        f"wrong name; grey: a known person not recognised.{rest}</p>"
         f"<div class=scroll><table class=matrix><tr><th></th>{heads}</tr>{body}</table></div>"
     )
 
 
 def _shown_people(figures: Figures) -> tuple[list[str], int]:
-    """The rows of the matrix, and how many people have none."""
+    """The people with a row in the matrix, and the number of people without one."""
     everybody = [person for person in figures.people if person.asked]
     if len(everybody) <= MOST_NAMES:
         return [person.name for person in everybody], 0
@@ -179,8 +179,8 @@ def _shown_people(figures: Figures) -> tuple[list[str], int]:
 def _cell(person: str, name: str, count: int) -> str:
     if not count:
         return "<td></td>"
-    as_it_should = name == (UNKNOWN if person == STRANGERS else person)
-    kind = "right" if as_it_should else "unknown" if name == UNKNOWN else "wrong"
+    correct = name == (UNKNOWN if person == STRANGERS else person)
+    kind = "right" if correct else "unknown" if name == UNKNOWN else "wrong"
     return f"<td class={kind}>{count}</td>"
 
 
@@ -195,7 +195,7 @@ def _sheet(sheet: ErrorSheet) -> str:
 def _tile(tile: ErrorTile) -> str:
     images = "".join(
         f'<img alt="{alt}" src="data:image/jpeg;base64,{content}">'
-        for alt, content in (("the face asked", tile.picture), ("the nearest photo", tile.beside))
+        for alt, content in (("the tested face", tile.picture), ("the nearest photo", tile.beside))
         if content is not None
     )
     first, *rest = tile.lines

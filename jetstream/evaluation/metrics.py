@@ -1,4 +1,4 @@
-"""Answers with the truth beside them, to rates, curves and confusions.
+"""Rates, curves and confusion counts from results with known truth.
 
 Knows no file, no picture and no classifier.
 """
@@ -15,20 +15,20 @@ from numpy.typing import NDArray
 from jetstream.vision.recognition.classifier import Answer
 
 RATES = (0.01, 0.001, 0.0)
-"""False-accept rates at which the identification rate is told; 0: where none of these strangers is named."""
-_Z = 1.959964  # of a normal distribution: 95 % lie within
-_LONGEST_ODDS = 36.0  # past it a confidence is 0 or 1 in float64
+"""False-positive identification rates (FPIR) for which the identification rate is computed; 0: no stranger is named."""
+_Z = 1.959964  # 95 % of a standard normal distribution lie within this distance of 0
+_LONGEST_ODDS = 36.0  # beyond these log odds a confidence is 0 or 1 in float64
 
 Outcome = Literal["right", "wrong", "unknown", "named", "refused"]
 
 
 class ProbeResult(msgspec.Struct, frozen=True):
-    """One face, who it is, and what was answered."""
+    """One face, whose it is, and the classifier's answer."""
 
     file: str  # the photo, relative to its folder
     person: str
-    known: bool  # whether the gallery that was asked holds this person; False: a stranger to it
-    name: str | None  # answered; None: unknown
+    known: bool  # whether the tested gallery contains this person; False: a stranger
+    name: str | None  # the answer; None: unknown
     nearest: str | None
     photo: str | None  # the nearest photo of `nearest`, relative to the faces folder
     distance: float  # to `nearest`, in embedding space; inf where there is none
@@ -36,6 +36,7 @@ class ProbeResult(msgspec.Struct, frozen=True):
 
     @property
     def outcome(self) -> Outcome:
+        """`right`, `wrong` or `unknown` for a known person; `named` or `refused` for a stranger."""
         if not self.known:
             return "refused" if self.name is None else "named"
         if self.name is None:
@@ -44,7 +45,7 @@ class ProbeResult(msgspec.Struct, frozen=True):
 
 
 class Proportion(msgspec.Struct, frozen=True):
-    """`count` of `of`, and the 95 % interval of the share it stands for, as if each were independent."""
+    """`count` of `of`, and the 95 % confidence interval of the share, assuming independent trials."""
 
     count: int
     of: int
@@ -54,33 +55,34 @@ class Proportion(msgspec.Struct, frozen=True):
 
 
 class OperatingPoint(msgspec.Struct, frozen=True):
-    """How many known faces come out right where a threshold lets this share of strangers through."""
+    """The share of known faces named right at the threshold at which this share of strangers gets a name."""
 
-    false_accept_rate: float
-    right: Proportion | None  # None: too few strangers to tell
-    threshold: float | None  # scores above it are let through
+    false_accept_rate: float  # FPIR
+    right: Proportion | None  # None: too few strangers for this rate
+    threshold: float | None  # a higher score gets a name
     strangers_named: int
     strangers: int
 
 
 class PersonFigures(msgspec.Struct, frozen=True):
-    """One person of the gallery."""
+    """The counts of one person's faces."""
 
     name: str
     right: int
     wrong: int  # named as somebody else
     unknown: int
-    named_as_stranger: int  # asked of a gallery without this person, and named all the same
-    as_stranger: int  # asked so
-    drawn: int  # faces of others and of strangers that were given this name
+    named_as_stranger: int  # tested without this person in the gallery, and named as somebody else
+    as_stranger: int  # tested without this person in the gallery
+    drawn: int  # faces of other people and of strangers that got this name
 
     @property
     def asked(self) -> int:
+        """Number of faces tested with this person in the gallery."""
         return self.right + self.wrong + self.unknown
 
 
 class Confusion(msgspec.Struct, frozen=True):
-    """How many faces of `person` (None: of strangers) were answered `name` (None: unknown)."""
+    """The number of faces of `person` (None: of strangers) that got `name` (None: unknown)."""
 
     person: str | None
     name: str | None
@@ -88,7 +90,7 @@ class Confusion(msgspec.Struct, frozen=True):
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """Everything counted; the first four at the gallery's own thresholds."""
+    """All figures of a test with photos; the first four at the gallery's own thresholds."""
 
     right: Proportion
     wrong: Proportion
@@ -100,15 +102,15 @@ class Figures(msgspec.Struct, frozen=True):
 
 
 def score(answer: Answer) -> float:
-    """What a threshold is swept over: the log odds of the confidence, so 0 or more exactly where a name is given."""
+    """The score that thresholds are compared with: the log odds of the confidence. 0 or more means a name was given."""
     chance = answer.confidence
     if chance <= 0.0 or chance >= 1.0:
         return math.copysign(_LONGEST_ODDS, chance - 0.5)
     return max(-_LONGEST_ODDS, min(_LONGEST_ODDS, math.log(chance / (1.0 - chance))))
 
 
-def asked_of(file: str, person: str, answer: Answer, *, known: bool, photo: str | None = None) -> ProbeResult:
-    """`answer` as it is kept; `photo` is the file of the row that it names."""
+def probe_result(file: str, person: str, answer: Answer, *, known: bool, photo: str | None = None) -> ProbeResult:
+    """The result for one face; `photo` is the file of the row `answer.photo`."""
     return ProbeResult(
         file=file,
         person=person,
@@ -122,7 +124,7 @@ def asked_of(file: str, person: str, answer: Answer, *, known: bool, photo: str 
 
 
 def share(count: int, of: int) -> Proportion:
-    """With Wilson's interval, which also holds for few and for 0 %."""
+    """`count` of `of` with Wilson's score interval, which also holds for few trials and for 0 % (Wilson, JASA 1927)."""
     if not of:
         return Proportion(count, of, None, 0.0, 1.0)
     part = count / of
@@ -132,58 +134,58 @@ def share(count: int, of: int) -> Proportion:
     return Proportion(count, of, part, round(max(0.0, middle - half), 6), round(min(1.0, middle + half), 6))
 
 
-def figures(asked: Sequence[ProbeResult]) -> Figures:
-    """Counts of `asked`, of which either kind may be missing."""
-    outcomes = Counter(one.outcome for one in asked)
+def figures(results: Sequence[ProbeResult]) -> Figures:
+    """The figures of `results`; known people or strangers may be missing."""
+    outcomes = Counter(one.outcome for one in results)
     known = outcomes["right"] + outcomes["wrong"] + outcomes["unknown"]
-    pairs = Counter((one.person if one.known else None, one.name) for one in asked)
+    pairs = Counter((one.person if one.known else None, one.name) for one in results)
     return Figures(
         right=share(outcomes["right"], known),
         wrong=share(outcomes["wrong"], known),
         unknown=share(outcomes["unknown"], known),
         strangers_named=share(outcomes["named"], outcomes["named"] + outcomes["refused"]),
-        at_rates=tuple(at_rate(asked, rate) for rate in RATES),
-        people=people(asked),
+        at_rates=tuple(at_rate(results, rate) for rate in RATES),
+        people=people(results),
         confusion=tuple(Confusion(*pair, count) for pair, count in sorted(pairs.items(), key=str)),
     )
 
 
-def at_rate(asked: Sequence[ProbeResult], rate: float) -> OperatingPoint:
-    """Right answers where at most `rate` of the strangers are let through.
+def at_rate(results: Sequence[ProbeResult], rate: float) -> OperatingPoint:
+    """The share of right answers at the threshold at which at most `rate` of the strangers get a name.
 
-    A threshold is as fine as the strangers are many: `right` is None where one of them is more than `rate` of all.
+    `right` is None where there are too few strangers: one of them is more than `rate` of all.
     """
-    strangers = np.sort([one.score for one in asked if not one.known])[::-1]
+    strangers = np.sort([one.score for one in results if not one.known])[::-1]
     passed = math.floor(rate * len(strangers) + 1e-9)
     if not len(strangers) or (rate and not passed):
         return OperatingPoint(rate, None, None, 0, len(strangers))
     threshold = float(strangers[passed])
-    known = [one for one in asked if one.known]
+    known = [one for one in results if one.known]
     right = sum(one.nearest == one.person and one.score > threshold for one in known)
     return OperatingPoint(rate, share(right, len(known)), threshold, int((strangers > threshold).sum()), len(strangers))
 
 
-def curve(asked: Sequence[ProbeResult]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(K,) shares of strangers named, rising from 0 to 1, and (K,) the most known faces that are then right, shares.
+def curve(results: Sequence[ProbeResult]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(K,) shares of strangers named, rising from 0 to 1, and (K,) the largest shares of known faces named right there.
 
-    Empty where either kind is missing.
+    Both float64; empty without known people or without strangers.
     """
-    strangers = np.sort([one.score for one in asked if not one.known])
-    right = np.sort([one.score for one in asked if one.known and one.nearest == one.person])
-    known = sum(one.known for one in asked)
+    strangers = np.sort([one.score for one in results if not one.known])
+    right = np.sort([one.score for one in results if one.known and one.nearest == one.person])
+    known = sum(one.known for one in results)
     if not known or not len(strangers):
         return np.empty(0), np.empty(0)
     thresholds = np.append(np.unique(strangers), np.inf)[::-1]
     accepted = 1.0 - np.searchsorted(strangers, thresholds) / len(strangers)
-    # Just above the next stranger down, all that can be right at this share of strangers is.
+    # A threshold just above the next lower stranger's score gives the most right answers at this share of strangers.
     above = np.append(thresholds[1:], -np.inf)
     return accepted, (len(right) - np.searchsorted(right, above, side="right")) / known
 
 
-def people(asked: Iterable[ProbeResult]) -> tuple[PersonFigures, ...]:
-    """A row for everybody who is known, was asked, or whose name was given."""
+def people(results: Iterable[ProbeResult]) -> tuple[PersonFigures, ...]:
+    """A row for each person who was tested or whose name was given, sorted by name."""
     counts: Counter[tuple[str, str]] = Counter()
-    for one in asked:
+    for one in results:
         counts[one.person, one.outcome] += 1
         if one.outcome in ("wrong", "named") and one.name is not None:
             counts[one.name, "drawn"] += 1

@@ -1,4 +1,4 @@
-"""An evaluation for a terminal, and the words that the page shares with it.
+"""An evaluation as tables for a terminal, and the texts that the HTML report shares with them.
 
 Reads figures only.
 """
@@ -18,37 +18,37 @@ Row = tuple[str, str, str, str]  # what, share, counts, interval
 
 
 def title(result: Evaluation) -> str:
-    """`faces: cross-validated, 12 people, 431 photos`"""
-    how = {"cross-validation": "cross-validated", "photos": f"asked with {result.test}", "video": f"on {result.test}"}
-    people, photos = in_words(result.people, "person", "people"), in_words(result.photos, "photo", "photos")
+    """The title, such as `faces: cross-validated, 12 people, 431 photos enrolled`."""
+    how = {"cross-validation": "cross-validated", "photos": f"tested on {result.test}", "video": f"on {result.test}"}
+    people, photos = plural(result.people, "person", "people"), plural(result.photos, "photo", "photos")
     return f"{result.faces}: {how[result.kind]}, {people}, {photos} enrolled"
 
 
 def tables(result: Evaluation) -> Iterator[Table]:
-    """The figures, then who is not known well."""
+    """A table of the figures and, if there are errors, one of the people with the most errors."""
     table = Table(title=_plain(title(result)))
     for heading in ("", "share", "count", "95 % interval"):
         table.add_column(heading, no_wrap=heading != "count")
     for row in rows(result):
         table.add_row(*map(Text, row))
     yield table
-    if result.figures and (worst := troubled(result.figures)):
-        people = Table(title="mistakes by person")
+    if result.figures and (worst := people_with_errors(result.figures)):
+        people = Table(title="errors by person")
         for heading in PERSON:
             people.add_column(heading, overflow="fold")
         for person in worst[:MOST_PEOPLE]:
             people.add_row(*map(Text, person))
         if len(worst) > MOST_PEOPLE:
-            more = in_words(len(worst) - MOST_PEOPLE, "more person", "more people")
-            people.caption = f"and {more}; the report has all"
+            more = plural(len(worst) - MOST_PEOPLE, "more person", "more people")
+            people.caption = f"and {more}; the HTML report has all"
         yield people
 
 
 def rows(result: Evaluation) -> list[Row]:
-    """What, share, counts and interval of every figure."""
+    """A row for every figure: its name, share, counts and interval."""
     if result.video is not None:
         return _video_rows(result.video)
-    assert result.figures is not None  # one of both is there
+    assert result.figures is not None  # set where `video` is not
     figures = result.figures
     return [
         _row("known people named right", figures.right),
@@ -59,8 +59,8 @@ def rows(result: Evaluation) -> list[Row]:
     ]
 
 
-def troubled(figures: Figures) -> list[tuple[str, ...]]:
-    """Everybody with a mistake, most first: name and counts, as words."""
+def people_with_errors(figures: Figures) -> list[tuple[str, ...]]:
+    """The people with errors, most errors first, under the headings PERSON."""
     found = sorted(figures.people, key=lambda p: (-(p.wrong + p.named_as_stranger + p.drawn), -p.unknown, p.name))
     return [
         (
@@ -76,13 +76,13 @@ def troubled(figures: Figures) -> list[tuple[str, ...]]:
     ]
 
 
-def in_words(count: int, one: str, several: str) -> str:
-    """`1 person`, `2 people`"""
+def plural(count: int, one: str, several: str) -> str:
+    """A count with its noun: `1 person`, `2 people`."""
     return f"{count} {one if count == 1 else several}"
 
 
 def _plain(text: str) -> Text:
-    """Names are no markup, and `:smile:` in a path is no face."""
+    """`text` without rich's markup and emoji codes."""
     return Text(text, style="table.title")
 
 
@@ -91,13 +91,13 @@ def _of(count: int, of: int) -> str:
 
 
 def percent(share: float) -> str:
-    """`97.8 %`; finer where it is small."""
+    """A share as text: `97.8 %`, with two decimals below 1 %."""
     return f"{100 * share:.2f} %" if 0 < share < 0.01 else f"{100 * share:.1f} %"
 
 
 def _row(what: str, share: Proportion) -> Row:
     if share.share is None:
-        return what, "-", "nobody asked", ""
+        return what, "-", "nobody tested", ""
     interval = f"{100 * share.low:.1f} to {100 * share.high:.1f} %"
     return what, percent(share.share), f"{share.count} of {share.of}", interval
 
@@ -109,14 +109,14 @@ def _rate_row(one: OperatingPoint) -> Row:
         return what, "-", "no strangers", ""
     if one.right is None:
         least = percent(1 / one.strangers)
-        return what, "-", f"{in_words(one.strangers, 'stranger', 'strangers')}: the least is {least}", ""
+        return what, "-", f"{plural(one.strangers, 'stranger', 'strangers')}: the smallest rate is {least}", ""
     return _row(what, one.right)
 
 
 def _video_rows(figures: VideoFigures) -> list[Row]:
     found: list[Row] = []
     for counted in figures.counted:
-        after = f"{counted.after_s:g} s after a start" if counted.after_s else "all boxes"
+        after = f"from {counted.after_s:g} s after a start" if counted.after_s else "all boxes"
         found.append(_row(f"{after}: right", counted.right))
         found.append(_row(f"{after}: wrong", counted.wrong))
         found.append(_row(f"{after}: unknown", counted.unknown))
@@ -128,13 +128,13 @@ def _video_rows(figures: VideoFigures) -> list[Row]:
         middle = times_s[len(times_s) // 2]
         found.append(("first right name after", f"{middle:.2f} s", f"longest {times_s[-1]:.2f} s", ""))
     if never:
-        appearances = in_words(len(figures.first_right), "appearance", "appearances")
+        appearances = plural(len(figures.first_right), "appearance", "appearances")
         found.append(("never named right", str(never), f"of {appearances}", ""))
     found.append(("names changed within a track", str(figures.name_changes), "", ""))
-    longest = in_words(figures.old_names_longest, "frame", "frames")
+    longest = plural(figures.old_names_longest, "frame", "frames")
     frames = f"for {longest} at most" if figures.old_names else ""
-    found.append(("boxes named as somebody gone", str(figures.old_names), frames, ""))
-    found.append(("boxes", str(figures.boxes), f"in {in_words(figures.frames, 'frame', 'frames')}", ""))
+    found.append(("boxes with the name of somebody who left", str(figures.old_names), frames, ""))
+    found.append(("boxes", str(figures.boxes), f"in {plural(figures.frames, 'frame', 'frames')}", ""))
     if figures.missed:
-        found.append(("faces of the truth without a box", str(figures.missed), "", ""))
+        found.append(("faces in the truth without a box", str(figures.missed), "", ""))
     return found

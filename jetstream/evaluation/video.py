@@ -1,6 +1,6 @@
-"""The whole pipeline on a video whose truth is known: boxes right, wrong and unknown, and how soon.
+"""Figures of the whole pipeline on a video with a ground truth: boxes named right, wrong and unknown, and how soon.
 
-Counts over events of `replay` or of any run; knows no picture.
+Counts over the events of `replay` or of any run; knows no picture.
 """
 
 from bisect import bisect_left
@@ -16,11 +16,11 @@ from jetstream.evaluation.metrics import Proportion, share
 from jetstream.events import Event
 
 AFTER_S = (0.0, 0.5, 1.0)
-"""Boxes are counted from so long after a person could first be told."""
+"""Boxes are counted from these times on, in seconds after the first frame in which the person could be named."""
 
 
 class BoxCounts(msgspec.Struct, frozen=True):
-    """Boxes from `after_s` after each start on; the first three are shares of the boxes of known people."""
+    """The counts of boxes from `after_s` after each start on; the first three are shares of known people's boxes."""
 
     after_s: float
     right: Proportion
@@ -30,38 +30,40 @@ class BoxCounts(msgspec.Struct, frozen=True):
 
 
 class TimeToName(msgspec.Struct, frozen=True):
-    """How long it took from when a person came until his or her name was shown."""
+    """The time from a person's appearance until the right name was shown."""
 
     name: str
-    since: int  # frame
-    after_s: float | None  # None: it never was
+    since: int  # frame of the appearance
+    after_s: float | None  # None: the name was never shown
 
 
 class VideoFigures(msgspec.Struct, frozen=True):
+    """All figures of a test with a video."""
+
     frames: int
     boxes: int
     counted: tuple[BoxCounts, ...]
-    missed: int  # faces of the truth without a box, where it tells
-    name_changes: int  # within a track; from unknown to the first name isn't one
-    old_names: int  # boxes in sight with the name of somebody who was there before and isn't now
-    old_names_longest: int  # most frames in a row with one
+    missed: int  # faces in the truth without a box; 0 where the truth has no boxes
+    name_changes: int  # within a track; from unknown to the first name is not counted
+    old_names: int  # boxes of visible faces with the name of somebody who was visible before and isn't now
+    old_names_longest: int  # most consecutive frames with such a box
     first_right: tuple[TimeToName, ...]
 
 
 class TimedBox(NamedTuple):
-    """A judged box of a known person or a stranger, in time."""
+    """A judged box of a known person or a stranger, with its time."""
 
-    time_s: float
-    since_s: float
+    time_s: float  # in the video
+    since_s: float  # in the video, when this person could first be named
     judged: JudgedTrack
-    known: bool  # whether the gallery holds who it is
+    known: bool  # whether the person is in the gallery
 
 
 def figures(
     events: Sequence[Event], truth: Truth, known: Container[str], after_s: Sequence[float] = AFTER_S
 ) -> VideoFigures:
-    """What `events` got right, by `truth`; whoever isn't `known` is a stranger. `check` both first."""
-    boxes = judged(events, truth, known)
+    """The figures of `events` by `truth`; a person who isn't in `known` is a stranger. Call `check` first."""
+    boxes = judged_boxes(events, truth, known)
     old = [_old_names(event, truth) for event in events]
     return VideoFigures(
         frames=len(events),
@@ -76,29 +78,31 @@ def figures(
 
 
 def check(truth: Truth, known: Container[str], frames: int, where: str) -> None:
-    """Raises UserError when `truth` can't be of a video of so many frames (0: not known), or names nobody known."""
+    """Raises UserError when `truth` can't be of a video with `frames` frames (0: unknown), or names nobody in `known`.
+
+    `where` begins the error.
+    """
     first, last = truth.frames
     if frames and first >= frames:
-        raise UserError(
-            f"{where}: it speaks of frames {first} to {last}, the video has 0 to {frames - 1}; check the files"
-        )
+        raise UserError(f"{where}: it has frames {first} to {last}, the video has 0 to {frames - 1}; check the files")
     if not any(name in known for name in truth.names):
         names = ", ".join(sorted(truth.names)) or "nobody"
-        raise UserError(f"{where}: nobody of the gallery is in it ({names}); spell names as the faces folder does")
+        raise UserError(f"{where}: nobody of the gallery is in it ({names}); spell names as in the faces folder")
 
 
-def judged(events: Sequence[Event], truth: Truth, known: Container[str]) -> list[TimedBox]:
-    """Every box of which the truth speaks."""
+def judged_boxes(events: Sequence[Event], truth: Truth, known: Container[str]) -> list[TimedBox]:
+    """Every box that the truth judges, in the order of `events`."""
     numbers = [event.frame_id for event in events]
     found = []
     for event in events:
         for one in truth.judge(event):
-            since_s = events[bisect_left(numbers, one.since)].pts_s  # a recording may lack the first frame itself
+            since_s = events[bisect_left(numbers, one.since)].pts_s  # a recording may lack that very frame
             found.append(TimedBox(event.pts_s, since_s, one, one.expected in known))
     return found
 
 
 def count(boxes: Sequence[TimedBox], after_s: float) -> BoxCounts:
+    """The counts of the boxes from `after_s` after each start on."""
     late = [box for box in boxes if box.time_s - box.since_s >= after_s - 1e-6]
     known = [box.judged for box in late if box.known]
     strangers = [box.judged for box in late if not box.known]
@@ -114,7 +118,7 @@ def count(boxes: Sequence[TimedBox], after_s: float) -> BoxCounts:
 
 
 def name_changes(events: Sequence[Event]) -> int:
-    """How often a track shows another name than before, from unknown to a first name not counted."""
+    """How often a track shows another name than before; from unknown to a first name is not counted."""
     shown: dict[int, str | None] = {}
     found = 0
     for event in events:
@@ -126,7 +130,7 @@ def name_changes(events: Sequence[Event]) -> int:
 
 
 def first_right(boxes: Sequence[TimedBox]) -> tuple[TimeToName, ...]:
-    """One a person and appearance, in order of time."""
+    """The time to the right name for each person and appearance, in order of time."""
     appearances: defaultdict[tuple[int, str], list[TimedBox]] = defaultdict(list)
     for box in boxes:
         if box.known and box.judged.expected is not None:
@@ -139,7 +143,7 @@ def first_right(boxes: Sequence[TimedBox]) -> tuple[TimeToName, ...]:
 
 
 def _old_names(event: Event, truth: Truth) -> int:
-    """A lost box says itself that its person is out of sight; over somebody else's face it is a wrong name."""
+    """The number of visible boxes with the name of somebody who has left. A lost track's box is not visible."""
     gone = truth.gone(event.frame_id)
     return sum(track.name in gone for track in event.tracks if track.state != "lost")
 

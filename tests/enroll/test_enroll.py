@@ -21,7 +21,7 @@ def test_face_of_a_picture_is_enrolled_shown_and_known(jetstream: Inside) -> Non
     assert result.returncode == 0, result.stderr
     assert photos_in(jetstream) == ["Grace Hopper/hopper-1.jpg"]
     assert "hopper-1.jpg" in result.stdout
-    assert "1 of 1 look taken" in result.stdout
+    assert "1 of 1 face sample taken" in result.stdout
     assert named(jetstream, "hopper.png").startswith("Grace Hopper")
     assert named(jetstream, "collins.png").startswith("unknown")
 
@@ -45,7 +45,7 @@ def test_photos_kept_before_an_interruption_are_said_and_learnt_next_time(jetstr
 
     assert process.returncode != 0
     assert "Traceback" not in said
-    assert "1 photo is kept in faces/Grace Hopper; the next `jetstream train` or `run` learns" in said
+    assert "1 photo is stored in faces/Grace Hopper; the next `jetstream train` or `run` learns" in said
     assert named(jetstream, "hopper.png").startswith("Grace Hopper")
 
 
@@ -61,7 +61,7 @@ def test_photos_kept_are_said_where_learning_fails(jetstream: Inside) -> None:
     result = jetstream("enroll", "Grace Hopper", "--from", "hopper.png", sets=True)
 
     assert result.returncode == 2
-    assert "1 photo is kept in faces/Grace Hopper" in result.stderr
+    assert "1 photo is stored in faces/Grace Hopper" in result.stderr
     assert photos_in(jetstream) == ["Grace Hopper/hopper-1.jpg"]
 
 
@@ -76,14 +76,14 @@ def test_name_cannot_leave_the_folder(jetstream: Inside, name: str) -> None:
 def test_look_that_is_there_already_is_not_taken_again(jetstream: Inside) -> None:
     jetstream("enroll", "Grace Hopper", "--from", "hopper.png", sets=True)
 
-    assert "no look is worth keeping (duplicate 1)" in refused(jetstream, "Grace Hopper", "--from", "hopper.png")
+    assert "no face sample is good enough (duplicate 1)" in refused(jetstream, "Grace Hopper", "--from", "hopper.png")
 
 
 def test_other_face_is_not_added_to_a_person_unless_forced(jetstream: Inside) -> None:
     jetstream("enroll", "Grace Hopper", "--from", "hopper.png", sets=True)
     words = ("Grace Hopper", "--from", "collins.png")
 
-    assert "doesn't look like the one photo there is (distance" in refused(jetstream, *words)
+    assert "doesn't look like the enrolled photo (distance" in refused(jetstream, *words)
     assert jetstream("enroll", *words, "--force", sets=True).returncode == 0
     assert photos_in(jetstream) == ["Grace Hopper/collins-1.jpg", "Grace Hopper/hopper-1.jpg"]
 

@@ -42,7 +42,7 @@ def test_photo_there_is_never_overwritten(jetstream: Inside) -> None:
 
 
 def test_photos_that_cannot_all_be_written_leave_nothing(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="nothing was kept"):
+    with pytest.raises(UserError, match="no photo was stored"):
         photo_writer.write("Ada", tmp_path / "faces", ["fine", "x" * 300], [b"1", b"2"])
 
     assert list(tmp_path.iterdir()) == []

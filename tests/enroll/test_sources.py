@@ -74,7 +74,7 @@ def test_live_camera_is_looked_at_with_guidance_and_a_count(
 
     assert result.returncode == 0, result.stderr
     assert "turn your head slowly, for up to 3 s" in result.stderr
-    assert "1 of 6 different looks" in result.stderr
+    assert "1 of 6 different samples" in result.stderr
     assert "secret" not in result.stdout + result.stderr
     assert all(photo.startswith("Grace Hopper/stream-") for photo in photos_in(jetstream))
     assert named(jetstream, "hopper.png").startswith("Grace Hopper")

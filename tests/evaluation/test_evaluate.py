@@ -68,7 +68,7 @@ def test_table_and_report_are_made(jetstream: Inside, faces: Path) -> None:
 
     assert result.returncode == 0, result.stderr
     assert "known people named right" in result.stdout
-    assert "6 strangers: the least is 16.7 %" in result.stdout
+    assert "6 strangers: the smallest rate is 16.7 %" in result.stdout
     assert report.stat().st_mode & 0o777 == 0o600
     assert "evaluation.html" in result.stderr
     parsed = Loads()
@@ -99,10 +99,10 @@ def test_folder_is_asked_and_enrolled_photos_are_left_out(
         "_unknown/1.png": (False, None),
     }
     assert (
-        f"test/{COLLINS.lower()} was taken for strangers: the gallery knows {COLLINS}, spelt otherwise."
+        f"test/{COLLINS.lower()} was tested as a stranger: the gallery has {COLLINS}, spelt differently."
         in told["notes"]
     )
-    assert "Not asked: 1 picture lies in no person's folder (loose.png)." in told["notes"]
+    assert "Not tested: 1 picture is in no person's folder (loose.png)." in told["notes"]
     assert "2 of 6 photos were left out: in_gallery 1, no_face 1." in told["notes"]
     assert (jetstream.folder / "report.html").exists()
 
@@ -167,11 +167,11 @@ def test_bad_input_is_one_sentence(jetstream: Inside, faces: Path) -> None:
     for out in (".", "..", "nobody"):
         fails_with(jetstream("evaluate", "--out", out, sets=True), 2, f"--out {out}: it is a folder")
     words = ("evaluate", "--test", "clip.avi", "--truth", "truth.json", "--out", "truth.json")
-    fails_with(jetstream(*words, sets=True), 2, "--out truth.json: the report can't take the place of this")
+    fails_with(jetstream(*words, sets=True), 2, "--out truth.json: the report can't replace this file")
     assert (folder / "truth.json").read_text() == "{"
     shutil.copy(faces / COLLINS / "0.png", folder / "nobody")
     fails_with(
-        jetstream("evaluate", "--test", "nobody", sets=True), 2, "--test nobody: 1 picture lies in no person's folder"
+        jetstream("evaluate", "--test", "nobody", sets=True), 2, "--test nobody: 1 picture is in no person's folder"
     )
 
 
@@ -188,7 +188,7 @@ def test_truth_that_does_not_match_is_one_sentence(jetstream: Inside, faces: Pat
     told.write_text(json.dumps([box_truth(1, Ada=50)]))
     fails_with(jetstream(*words, sets=True), 2, "nobody of the gallery is in it (Ada)")
     told.write_text(json.dumps([box_truth(1, **{COLLINS: 5000})]))
-    fails_with(jetstream(*words, sets=True), 2, "no face of this video lies where")
+    fails_with(jetstream(*words, sets=True), 2, "no detected face of this video overlaps")
 
 
 def test_real_people_are_measured_as_a_plain_loop_measures_them(

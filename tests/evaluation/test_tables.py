@@ -16,7 +16,7 @@ def test_one_is_not_several(of: int) -> None:
     result = Evaluation("photos", "faces", "test", of, of, (), metrics.figures(told), None, tuple(told))
     text = f"{tables.title(result)} {tables.rows(result)}"
 
-    assert f"{of} stranger{'s' * (of > 1)}: the least is {100 / of:.1f} %" in text
+    assert f"{of} stranger{'s' * (of > 1)}: the smallest rate is {100 / of:.1f} %" in text
     assert f"{of} photo{'s' * (of > 1)} enrolled" in text
 
 
@@ -29,5 +29,5 @@ def test_names_are_no_markup_and_no_emoji_in_the_tables() -> None:
         console.print(table)
     shown = console.file.getvalue()  # type: ignore[attr-defined]
 
-    assert f"/home/{name}: asked with {name}" in shown
+    assert f"/home/{name}: tested on {name}" in shown
     assert f"│ {name} " in shown
