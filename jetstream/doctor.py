@@ -39,10 +39,12 @@ class MachineFact(msgspec.Struct, frozen=True):
 
 
 class DoctorReport(msgspec.Struct, frozen=True):
+    """The whole report, which `--json` prints."""
+
     facts: tuple[MachineFact, ...]
     engines: tuple[EngineFile, ...]
     kernels: tuple[EngineFile, ...]
-    backend: str
+    backend: str  # that `jetstream run` would use with this config
     why: str
 
 

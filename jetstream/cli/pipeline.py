@@ -39,8 +39,7 @@ def run(
     source: Annotated[
         list[str] | None,
         typer.Option(
-            help="Use this source instead of the config's cameras: a camera index, device, URL, video file, folder of "
-            "images, or `demo`. Repeatable.",
+            help="Source instead of the config's cameras: index, device, URL, video, folder or `demo`. Repeatable.",
             show_default=False,
         ),
     ] = None,

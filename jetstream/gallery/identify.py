@@ -26,12 +26,16 @@ from jetstream.vision.recognition.quality import measure
 
 
 class DetectedFace(msgspec.Struct, frozen=True):
+    """A face in a picture."""
+
     box: tuple[float, ...]  # x1, y1, x2, y2 px
     score: float
     landmarks: tuple[tuple[float, float], ...]
 
 
 class IdentifiedFace(DetectedFace, frozen=True):
+    """A face in a picture, with the classifier's answer."""
+
     name: str | None
     confidence: float
     distance: float
@@ -44,6 +48,8 @@ class IdentifiedFace(DetectedFace, frozen=True):
 
 
 class PictureResult(msgspec.Struct, frozen=True):
+    """A picture's faces, left to right."""
+
     image: str
     faces: tuple[DetectedFace, ...]
 

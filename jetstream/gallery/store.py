@@ -36,14 +36,14 @@ DAMAGED = (
     *(ValueError, TypeError, OSError, EOFError, KeyError, RuntimeError, MemoryError, OverflowError, SyntaxError),
     *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
 )
-"""what zipfile and numpy raise for bytes that are no archive of arrays"""
+"""The exceptions that zipfile and numpy raise for bytes that are no archive of arrays."""
 LOCK = "lock"
 
 
 class PhotoRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What became of one photo: a row of the archive's `embeddings` that the classifier learns from, or a reason.
+    """One photo: its row of the archive's `embeddings`, which the classifier learns from, or why it has none.
 
-    A photo that was embedded and isn't learnt from, a refused one or a stranger's, has a row of `spare` instead.
+    An embedded photo that isn't learnt from, because it is refused or a stranger's, has a row of `spare` instead.
     """
 
     person: str  # "": a stranger
@@ -51,7 +51,7 @@ class PhotoRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     size: int
     changed_ns: int
     sha256: str
-    faces: int  # found in it; the largest counts
+    faces: int  # number of faces found; the largest is used
     row: int | None
     refused: str | None
     spare: int | None = None
@@ -59,7 +59,7 @@ class PhotoRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PhotoWarning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`code` is stable; `file` where it's about one photo."""
+    """`code` never changes between versions; `file` is set where it is about one photo."""
 
     code: str
     file: str | None = None
@@ -87,7 +87,7 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a gallery was made from."""
+    """The photos that a gallery was made from, and what was made of them."""
 
     format: int
     alignment: int  # align.ALIGNMENT_VERSION
@@ -101,7 +101,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     calibration: Calibration | None = None
     archive: str = ""  # `write` fills in these two
     archive_sha256: str = ""
-    rolled_back_at: str = ""  # what the photos were when somebody went back to this version, `train`'s to tell
+    rolled_back_at: str = ""  # `fingerprint.current_digest` of the photos when this version was rolled back to
     # manifests of before 2026-11-28 name no detector: MTCNN was the only one
     detector: str = "mtcnn"
     detector_sha256: str = ""  # DetectorIdentity.sha256; "": not recorded, any of this name
@@ -112,16 +112,16 @@ class _GalleryVersion(msgspec.Struct, frozen=True):
 
 
 class StoredGallery(NamedTuple):
-    """A gallery as read."""
+    """A gallery as read from disk."""
 
     manifest: Manifest
     arrays: dict[str, NDArray[Any]]
 
 
 def write(folder: Path, manifest: Manifest, arrays: Mapping[str, NDArray[Any]]) -> Manifest:
-    """Replace the gallery in `folder`, which the caller has `locked`; the manifest as stored.
+    """Replace the gallery in `folder`, which the caller has `locked`; returns the manifest as stored.
 
-    Raises UserError where it can't be written; the old gallery is then still there.
+    Raises UserError when it can't be written; the old gallery stays then.
     """
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
@@ -139,9 +139,9 @@ def write(folder: Path, manifest: Manifest, arrays: Mapping[str, NDArray[Any]]) 
 
 
 def swap(folder: Path, previous: Manifest) -> None:
-    """Put `previous`, as it shall be stored, in the place of the version in use, and that in its place.
+    """Make `previous` the manifest in use, and the one in use the previous one. The caller has `locked` the folder.
 
-    The caller has `locked` the folder. Raises UserError where it can't be written; one whole version is then in use.
+    Raises UserError when it can't be written; one whole version is in use then.
     """
     try:
         current = (folder / MANIFEST).read_bytes() if (folder / MANIFEST).exists() else None
@@ -162,14 +162,14 @@ def drop_previous(folder: Path) -> None:
 
 
 def read(folder: Path, name: str = MANIFEST) -> StoredGallery:
-    """The gallery in `folder`, or the one before it.
+    """The gallery in `folder`, or with `name` PREVIOUS the version before it.
 
-    Raises ModelError where there is none, it is damaged, or of another version.
+    Raises ModelError when there is none, it is damaged, or has another format version.
     """
     try:
         manifest = read_manifest(folder, name)
         while not (content := _archive(folder / manifest.archive)):
-            replaced = read_manifest(folder, name)  # the archive goes when the manifest has been replaced twice
+            replaced = read_manifest(folder, name)  # an archive is removed after its manifest was replaced twice
             if replaced.archive == manifest.archive:
                 raise ModelError(f"{folder / manifest.archive}: missing or empty; run `jetstream train`")
             manifest = replaced
@@ -201,7 +201,7 @@ def parse_manifest(text: bytes, path: Path) -> Manifest:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Make `folder` if it is missing and keep other writers out; waits for one that is at work. Raises UserError."""
+    """Hold the write lock of `folder`, which is made if missing; waits for another writer. Raises UserError."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.mkdir(exist_ok=True, mode=0o700)
@@ -226,7 +226,7 @@ def _keep(folder: Path, new: Manifest) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove older archives and what an interrupted write left: faces of people since deleted."""
+    """Remove older archives and the files of interrupted writes, which may contain people deleted since."""
     kept = {LOCK}
     for name in (MANIFEST, PREVIOUS):
         with contextlib.suppress(OSError, ModelError):
@@ -244,7 +244,7 @@ def _archive(path: Path) -> bytes:
 
 
 def parse_archive(path: Path, content: bytes) -> dict[str, NDArray[Any]]:
-    """An archive's content. Raises ModelError where it is damaged; holds no pickle."""
+    """The arrays in an archive's content, never unpickled. Raises ModelError, which names `path`, for a damaged one."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}

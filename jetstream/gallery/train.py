@@ -41,14 +41,14 @@ TRAINED_RATE = RecognizeConfig().false_accept_rate
 
 @dataclass(frozen=True)
 class Gallery:
-    """The people of one faces folder."""
+    """A trained gallery: the people of one faces folder."""
 
     classifier: Classifier
     report: GalleryReport
     folder: Path
-    files: tuple[str, ...] = ()  # of each row that the classifier learnt from, relative to the faces folder
+    files: tuple[str, ...] = ()  # of each row that the classifier was trained on, relative to the faces folder
     sha256: str = ""  # of its archive
-    rolled_back: bool = False  # somebody went back to it, and photos changed no more since
+    rolled_back: bool = False  # it was rolled back to, and no photo has changed since
 
     @property
     def summary(self) -> str:
@@ -63,10 +63,10 @@ def train(
     found_by: DetectorIdentity,
     progress: Progress | None = None,
 ) -> Gallery:
-    """Make the gallery of `faces_dir` and keep it under `models_dir`; a missing folder makes an empty one.
+    """Train the gallery of `faces_dir` and store it under `models_dir`; a missing faces folder gives an empty gallery.
 
-    `found_by` is the detector's identity. `progress` gets the photo at work and the fraction done. Raises UserError
-    where folders can't be read or written, ModelError where the embedder isn't built.
+    `found_by` is the detector's identity. `progress` gets the current photo and the fraction done. Raises UserError when
+    a folder can't be read or written, ModelError when the embedder isn't built.
     """
     with store.locked(gallery_dir(faces_dir, models_dir)):
         return _train(faces_dir, models_dir, detector, embedder, origin_of(models_dir, found_by), progress)
@@ -104,7 +104,7 @@ def _train(
 
 
 def _people(folder: Path) -> dict[str, int]:
-    """Who was known until now."""
+    """The people of the gallery in use, with their number of photos; empty if there is none."""
     try:
         return store.read_manifest(folder).people
     except (OSError, ModelError):
@@ -206,9 +206,7 @@ def roll_back(faces_dir: Path, models_dir: Path, found_by: DetectorIdentity) -> 
         current, stored = _usable(folder, origin), _usable(folder, origin, store.PREVIOUS)
         # a training that was killed may have left one version under both names
         if stored is None or (current and current.manifest.archive == stored.manifest.archive):
-            raise UserError(
-                f"{faces_dir}: no earlier version is kept that can be gone back to; `jetstream train` makes one"
-            )
+            raise UserError(f"{faces_dir}: there is no earlier version to roll back to; `jetstream train` makes one")
         digest = fingerprint.current_digest(faces_dir, folder)
         at = "" if digest == fingerprint.manifest_digest(stored.manifest) else digest
         manifest = msgspec.structs.replace(stored.manifest, rolled_back_at=at)
@@ -217,7 +215,7 @@ def roll_back(faces_dir: Path, models_dir: Path, found_by: DetectorIdentity) -> 
 
 
 def drop_previous(faces_dir: Path, models_dir: Path) -> None:
-    """Erase the version before the one in use, and whoever was known by it alone. Raises UserError."""
+    """Erase the version before the one in use, with everybody who is only in that one. Raises UserError."""
     folder = gallery_dir(faces_dir, models_dir)
     with store.locked(folder):
         store.drop_previous(folder)
@@ -235,21 +233,21 @@ def open_gallery(config: Config) -> Gallery:
 
 
 def written(config: Config) -> tuple[int, int]:
-    """Another value whenever the gallery of `config` was written again, for comparison only."""
+    """A value that changes whenever the gallery of `config` is written, for comparison only."""
     manifest = gallery_dir(Path(config.recognize.faces), Path(config.models.dir)) / store.MANIFEST
     try:
         status = manifest.stat()
     except OSError:
         return 0, 0
-    return status.st_ino, status.st_mtime_ns  # two writes may fall into one tick of the clock
+    return status.st_ino, status.st_mtime_ns  # the inode too: two writes may have the same time
 
 
 def learnt_from(config: Config) -> photos.State | None:
-    """What `photos.state` told of the photos that the gallery of `config` was made from; None where there is none."""
+    """The value of `photos.state` for the photos that the gallery of `config` was made from; None without a gallery."""
     folder = gallery_dir(Path(config.recognize.faces), Path(config.models.dir))
     try:
         manifest = store.read_manifest(folder)
-        if manifest.rolled_back_at:  # then the photos that are there are the other version's
+        if manifest.rolled_back_at:  # then the photos in the folder are those of the other version
             manifest = store.read_manifest(folder, store.PREVIOUS)
     except (OSError, ModelError):
         return None
@@ -257,7 +255,7 @@ def learnt_from(config: Config) -> photos.State | None:
 
 
 def gallery_dir(faces_dir: Path, models_dir: Path) -> Path:
-    """Where the gallery of `faces_dir` lies: readable by its name, told apart by its absolute path without links."""
+    """The folder of the gallery of `faces_dir`: named after it, with a digest of its absolute path without links."""
     path = os.path.realpath(faces_dir)
     digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:8]
     name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in os.path.basename(path))

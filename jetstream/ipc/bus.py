@@ -199,6 +199,7 @@ class Inbox:
         return messages
 
     def close(self) -> None:
+        """Close the sockets; messages that wait are lost."""
         for socket in self._sockets:
             socket.close(linger=0)
 

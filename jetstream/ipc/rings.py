@@ -67,6 +67,7 @@ class Rings(Mapping[str, Ring | LocalRing]):
         return self._rings[camera].view(frame_id)
 
     def close(self) -> None:
+        """Close every ring."""
         for ring in self._rings.values():
             ring.close()
 

@@ -32,10 +32,12 @@ class Installation:
 
     @property
     def is_in_var_lib(self) -> bool:
+        """Whether systemd can make the working folder (StateDirectory)."""
         return Path(self.state).parent == Path("/var/lib")
 
     @property
     def is_in_a_home(self) -> bool:
+        """Whether any path is in a home folder, which the unit would otherwise hide from the service."""
         paths = (*self.command[:1], self.config, self.state, *self.reads, *self.files, *self.writes)
         return any(Path(path).is_relative_to(home) for path in paths for home in HOMES)
 

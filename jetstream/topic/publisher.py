@@ -53,6 +53,7 @@ class Topic:
         self._socket.send_multipart([name, body])
 
     def close(self) -> None:
+        """Close the socket, after up to 0.5 s for messages not sent yet, and end the authenticator."""
         if hasattr(self, "_socket"):
             self._socket.close()
         if self._authenticator is not None:

@@ -156,7 +156,7 @@ def test_bad_input_is_one_sentence(jetstream: Inside, faces: Path) -> None:
     (folder / "truth.json").write_text("{")
 
     fails_with(jetstream("evaluate", "--faces", "missing", sets=True), 2, "--faces missing: no such folder")
-    fails_with(jetstream("evaluate", "--faces", "nobody", sets=True), 2, "nobody to know")
+    fails_with(jetstream("evaluate", "--faces", "nobody", sets=True), 2, "no known people")
     fails_with(jetstream("evaluate", "--test", "missing", sets=True), 2, "--test missing: no such folder or video")
     fails_with(jetstream("evaluate", "--test", "hollow", sets=True), 2, "--test hollow: no picture in it")
     fails_with(jetstream("evaluate", "--test", "others", sets=True), 2, "nobody of the gallery", "Somebody")
