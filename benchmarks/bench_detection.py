@@ -1,9 +1,9 @@
-"""Face detection on one core: jetstream's MTCNN against facenet-pytorch's, same pictures, taking turns.
+"""Face detection on one core: jetstream's MTCNN and facenet-pytorch's on the same pictures, in alternation.
 
-Run: `python -m benchmarks.bench_detection --peer-python /path/to/venv/bin/python`, where that environment holds torch
-and facenet-pytorch; without it, jetstream alone. Both processes share one core and never run at once. Times are of the
-processor's clock, which other programs on the machine disturb less than the wall's; `--wall` shows the wall's instead.
-The real pictures are those of the tests (JETSTREAM_DATA or ../shared/data); without them that part is left out.
+Run: `python -m benchmarks.bench_detection --peer-python /path/to/venv/bin/python`, where that environment has torch and
+facenet-pytorch. Without the option only jetstream runs. Both processes share one core and never run at once. Times are
+CPU times, which other programs on the machine disturb less than wall-clock times; `--wall` shows these instead. The
+real pictures are those of the tests (JETSTREAM_DATA or ../shared/data); without them that part is skipped.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""Embedding 1, 8 and 32 chips: jetstream on ONNX Runtime against dlib-bin, same chips, taking turns, one thread each.
+"""Embedding 1, 8 and 32 chips: jetstream on ONNX Runtime and dlib-bin on the same chips, alternating, one thread each.
 
-Needs dlib-bin. Every time is the median of `--rounds` runs; beside the clock's time stands the processor's, which other
-programs on the machine disturb less. Run: `python -m benchmarks.bench_embedding`.
+Needs dlib-bin. Every time is the median of `--rounds` runs. The table has wall-clock and CPU times; other programs
+disturb CPU times less. Run: `python -m benchmarks.bench_embedding`.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""The four networks on each backend of this machine: building, loading, answering. Needs an NVIDIA GPU with TensorRT.
+"""The four networks on each backend of this machine: build, load and inference times. Needs a GPU with TensorRT.
 
     python -m benchmarks.bench_engines [FOLDER]     engines are built into FOLDER (a temporary one by default)
 
-All engines are built at once, so that each waits for the others' turns on the GPU and takes longer than alone.
+All engines are built at once, so each waits for the others on the GPU and takes longer than alone.
 Times of `infer` are from numpy to numpy: copy into pinned memory, upload, compute, download, copy.
 """
 

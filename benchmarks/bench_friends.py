@@ -1,9 +1,9 @@
-"""Names on a video with truth: events of `replay` (or of any run) against who stands where in each shot.
+"""Names on a video with ground truth: events of `replay` (or of any run) compared with who is where in each shot.
 
     python -m benchmarks.bench_friends [--data DIR] [--events FILE] [--after S]
 
-Prints, counted from `--after` seconds after each shot's start: boxes named right, wrong and unknown; and how many boxes
-carry a name of the shot before, and how often a track's shown name changes.
+Prints, counted from `--after` seconds after each shot's start, the boxes named right, wrong and unknown; the boxes with
+a name of the shot before; and how often a track's shown name changes.
 """
 
 import argparse

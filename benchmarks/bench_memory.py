@@ -1,9 +1,9 @@
-"""Memory of every process of a live pipeline over time: it must be flat.
+"""Memory of every process of a live pipeline over time: it must not grow.
 
     python -m benchmarks.bench_memory [--seconds 600] [--source FILE]... [--faces DIR]
 
-The sources loop at the highest rate that the machine holds (several at once saturate it). Prints the resident memory
-of each process after the first tenth and at the end, and what the pipeline dropped meanwhile.
+The sources loop at the highest rate that the machine can process (several at once saturate it). Prints the resident
+memory of each process after the first tenth and at the end, and what the pipeline dropped meanwhile.
 """
 
 import argparse

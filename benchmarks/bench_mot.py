@@ -1,13 +1,14 @@
-"""Tracker against plain SORT on six sequences of MOTChallenge 2015, with given detections.
+"""The tracker and plain SORT on six sequences of MOTChallenge 2015, with the given detections.
 
-Knows no picture and no face: pedestrians stand in for faces, because nobody labels faces over time. Run it alone:
+Knows no picture and no face: the objects are pedestrians, because there is no public data set of faces labelled over
+time. Run it alone:
 
     pip install --no-deps trackeval tabulate
     python -m benchmarks.bench_mot [folder of the sequences]
 
 MOTA, IDF1 and identity switches are TrackEval's (Luiten et al. 2021), IoU 0.5, ground truth marked 0 left out.
-Time is frame / frameRate of seqinfo.ini. The scores of these detections are probabilities, 0.5 to 1, and go in as they
-are. Both trackers are online: what is reported of a frame rests on that frame and earlier ones.
+Time is frame / frameRate of seqinfo.ini. The scores of these detections are probabilities, 0.5 to 1, and are used
+unchanged. Both trackers are online: the result for a frame depends on that frame and earlier ones only.
 
 Reported boxes: of Tracker, every track whose state is "confirmed", which is what the pipeline shows (so a predicted box
 for at most `hold_s` after the last detection); of SORT, tracks with a detection in this frame and two before it.

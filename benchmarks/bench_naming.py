@@ -1,10 +1,10 @@
-"""Who gets a name: known people named right, strangers named, wrong names; ours beside simpler rules.
+"""Open-set identification: known people named right, strangers named, wrong names; ours beside simpler rules.
 
     python -m benchmarks.bench_naming [--data DIR]
 
-Half of a set's people are enrolled, with half of their photos or with one; their other photos must be named, the other
-people's photos must not. Then one person with 40 photos beside others with 2 to 5, against 4 of that person.
-All rules get the same embeddings, of faces and their mirror images.
+Half of a set's people are enrolled, with half of their photos or with one. Their other photos must be named, the other
+people's photos must not. Then one person with 40 photos beside others with 2 to 5, compared with 4 photos of that
+person. All rules get the same embeddings, averaged over each face and its mirror image.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
     python -m benchmarks.bench_peer_names --peer-python VENV/bin/python [--data DIR]
 
-VENV holds face_recognition with dlib, scikit-learn and OpenCV. Counts faces named right, wrong and unknown; a face of
-nobody who is enrolled is right when unknown. Who is where was looked up by eye: TRUTH below.
+VENV has face_recognition with dlib, scikit-learn and OpenCV. Counts faces named right, wrong and unknown; the face of a
+person who isn't enrolled is right when unknown. The ground truth was labelled by hand: TRUTH below.
 """
 
 import argparse

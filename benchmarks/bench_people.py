@@ -1,11 +1,11 @@
-"""How training and asking grow with the number of people: 1 to 5,000 synthetic identities, four photos each.
+"""Training and classification times by number of people: 1 to 5,000 synthetic identities, four photos each.
 
     python -m benchmarks.bench_people
 
-Identities are drawn like faces of people in general (jetstream/background.npz), their photos around them as far apart
-as lfw10x10's are. Each size runs in a process of its own, so that memory is its own. Asking: batches of 32 new photos,
-median of 200; training and memory include loading scikit-learn from 2 to 200 people (1 to 2 s and 90 MB). Beside it,
-the nearest centroid with the same thresholds.
+Identities are drawn from the distribution of real faces (jetstream/gallery/background.npz), their photos around them
+with the distances of lfw10x10's. Each size runs in its own process, so that memory is its own. Classification: batches
+of 32 new photos, median of 200. Training and memory include loading scikit-learn from 2 to 200 people (1 to 2 s and
+90 MB). For comparison, the nearest centroid with the same thresholds.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""The pipeline as it runs: frames a second and capture-to-event latency, and what the process border costs.
+"""The whole pipeline: frames per second, latency from capture to event, and the cost of the process boundaries.
 
     python -m benchmarks.bench_pipeline [--video FILE] [--faces DIR] [--rounds N]
 
-Live: the video at its own rate through all processes; latency is from `captured_ns` to the moment a subscriber of the
-topic has the event. Every frame: `run --pace every-frame` beside `replay` of the same frames in one process.
+Live: the video at its own rate through all processes; latency is from `captured_ns` until a subscriber of the topic has
+the event. Every frame: `run --pace every-frame` beside `replay` of the same frames in one process.
 """
 
 import argparse

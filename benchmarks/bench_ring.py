@@ -1,7 +1,7 @@
-"""One 1080p frame from process to process: the ring beside ZeroMQ carrying the pixels and `multiprocessing.Queue`.
+"""One 1080p frame from process to process: the ring beside ZeroMQ with the pixels and `multiprocessing.Queue`.
 
-`python benchmarks/bench_ring.py` prints a table. A hop is from the image in the sender's hands to a few of its pixels
-summed in the receiver's; at 30 frames/s first, then as fast as no frame is lost.
+`python benchmarks/bench_ring.py` prints a table. A hop is from the image in the sender until the receiver has summed a
+few of its pixels; first at 30 frames/s, then as fast as no frame is lost.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""Where the time of a frame goes: each step of the walk on the same frames, one process, one thread.
+"""CPU time of each step of a frame, measured on the same frames in one process and one thread.
 
     python -m benchmarks.bench_rooms [--video FILE] [--frames N]
 
-Milliseconds of the processor's clock, medians; beside them how often a step runs in the pipeline.
+Prints the median CPU time in ms, and how often a step runs in the pipeline.
 """
 
 import argparse

@@ -1,10 +1,11 @@
-"""Makes jetstream/background.npz: what faces of people in general look like to the embedder, as mean and covariance.
+"""Makes jetstream/gallery/background.npz: the mean and covariance of the embeddings of many people's faces.
 
     python -m benchmarks.make_background [--data DIR] [--models DIR]
 
-One to three faces of each person in the example pictures of open-source projects (CompreFace, dlib, face-api.js); one
-of each clip of `video/singles`. The sets that names are measured on (glint24_dev, lfw10x10, friends, hamilton, knn) are
-left out. Only the mean and the covariance are kept, shrunk as Ledoit and Wolf (2004) do: no row is anybody's face.
+Uses one to three faces of each person in the example pictures of open-source projects (CompreFace, dlib, face-api.js),
+and one of each clip of `video/singles`. The sets that names are measured on (glint24_dev, lfw10x10, friends, hamilton,
+knn) are left out. Only the mean and the covariance are stored, with the shrinkage of Ledoit and Wolf (2004); no row is
+a real person's embedding.
 """
 
 import argparse

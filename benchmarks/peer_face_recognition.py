@@ -1,4 +1,4 @@
-"""face_recognition's own two rules, run by a Python that has it; prints JSON. See bench_peer_names.py.
+"""face_recognition's two own rules, run by a Python that has it; prints JSON. See bench_peer_names.py.
 
     VENV/bin/python benchmarks/peer_face_recognition.py TRAIN_DIR PICTURE_OR_VIDEO...
 

@@ -1,10 +1,10 @@
 """facenet-pytorch's MTCNN behind a pipe, for comparison: pictures in, faces and its own time out.
 
-Knows nothing of jetstream: it runs in an environment of its own that holds torch and facenet-pytorch, one thread.
+Knows nothing of jetstream: it runs in its own environment with torch and facenet-pytorch, in one thread.
 
 On stdin, for each picture: rows and columns as two little-endian int32, then the RGB pixels. On stdout, for each: the
 number of faces N as int32, wall and CPU nanoseconds as two int64, then N boxes (4), N probabilities and N landmarks
-(5 x 2) as float32. Ends with its input.
+(5 x 2) as float32. Ends when its input ends.
 """
 
 import sys

@@ -1,9 +1,9 @@
-"""facenet-pytorch's MTCNN on a GPU, for comparison: frames in a file in, its times out as one line of JSON.
+"""facenet-pytorch's MTCNN on a GPU, for comparison: frames from a file in, its times out as one line of JSON.
 
     python benchmarks/peer_facenet_gpu.py FRAMES.npy [MIN_FACE_PX]     FRAMES (N, H, W, 3) uint8 RGB
 
-Knows nothing of jetstream: it runs in an environment of its own that holds torch and facenet-pytorch. Each frame lies
-in host memory, as a decoder leaves it. Says how many faces it found too: a detector that fails is no rival.
+Knows nothing of jetstream: it runs in its own environment with torch and facenet-pytorch. Each frame is in host memory,
+as after decoding. Prints the number of faces found too, because a detector that finds none is no comparison.
 """
 
 import json

@@ -1,10 +1,10 @@
-"""A network of the shape of dlib's for face recognition in PyTorch: chips in a file in, its times out as JSON.
+"""A network with the layers of dlib's face recognition network in PyTorch: chips from a file in, its times out as JSON.
 
     python benchmarks/peer_torch_resnet.py CHIPS.npy     CHIPS (N, 150, 150, 3) uint8 RGB
 
-Knows nothing of jetstream, nor dlib's weights: they are random, which costs the same. Half precision, channels last,
-affine layers folded into the convolutions, one CUDA graph a batch. Times are from uint8 chips in host memory to float32
-embeddings there.
+Knows nothing of jetstream, and doesn't have dlib's weights: random ones take the same time. Half precision, channels
+last, affine layers folded into the convolutions, one CUDA graph per batch. Times are from uint8 chips in host memory to
+float32 embeddings there.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""Every benchmark in turn, those with a peer's own environment without it: `make bench`.
+"""Runs every benchmark in turn (`make bench`), without the comparisons that need another environment.
 
-What needs the test data or a package that isn't here is left out, and said.
+Skips a benchmark whose test data or package is missing, and says so.
 """
 
 import importlib.util

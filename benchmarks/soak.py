@@ -1,10 +1,10 @@
-"""`make soak`: a pipeline that runs for long must not grow: memory, descriptors, threads, shared memory.
+"""`make soak`: a long run of the pipeline must not use more and more memory, descriptors, threads or shared memory.
 
     python -m benchmarks.soak [--minutes 30] [--cameras 3] [--source FILE] [--out soak]
 
-A real `jetstream run`: looping cameras, recording, metrics, and a subscriber that takes all. Every 10 s (or a
-twentieth of the time) it looks at each process. Prints a verdict a process, draws OUT.png and writes OUT.csv; ends with
-1 where something grew. SOAK_MINUTES is the default of `--minutes`.
+Runs a real `jetstream run` with looping cameras, recording, metrics, and a subscriber of everything. Every 10 s (or a
+twentieth of the time) it measures each process. Prints a verdict for each process, draws OUT.png and writes OUT.csv;
+exits with 1 where something grew. SOAK_MINUTES is the default of `--minutes`.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 
 import zmq
 
-from benchmarks.soaking import HEADING, Look, verdicts
+from benchmarks.growth import HEADING, Look, verdicts
 from jetstream.messages import Status
 from jetstream.monitoring.status import statuses
 from jetstream.runtime.counters import drops_by_reason

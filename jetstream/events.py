@@ -16,7 +16,7 @@ SCHEMA = 1
 
 
 class EventTrack(msgspec.Struct, frozen=True):
-    """One followed face."""
+    """One track in a frame."""
 
     track_id: int
     """number of the track, unique within its camera and run"""

@@ -1,4 +1,4 @@
-"""The cascade's answers: beside the CPU's on every picture, and again and again beside its own."""
+"""The cascade's answers: compared with the CPU's on every picture, and for equality over many runs."""
 
 import itertools
 import time

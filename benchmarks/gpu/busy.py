@@ -1,9 +1,9 @@
-"""A stage's process that also keeps how long its graphs ran on the GPU, in tenths of a second of CLOCK_MONOTONIC.
+"""A stage's process that also records how long its graphs ran on the GPU, in tenths of a second of CLOCK_MONOTONIC.
 
     python -m benchmarks.gpu.busy OUT_JSON RUN_DIR NAME PARENT_PID
 
-The events around each graph cost some 5 us a batch. Two processes take turns on a GPU, so a turn of the other one
-counts as this one's time too.
+The events around each graph cost some 5 us per batch. Two processes share a GPU by time slices, so a slice of the other
+process counts as this one's time too.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The cascade's speed: 1080p beside its peers, other sizes with their parts, P-Net beside TensorRT's."""
+"""The cascade's speed: 1080p beside other implementations, other sizes with their parts, P-Net beside TensorRT's."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,8 +1,8 @@
-"""Some cameras' capture without a camera: real frames from memory into their rings, at a rate or as fast as they go.
+"""Replaces the capture of some cameras: writes real frames from memory into their rings, at a rate or at full speed.
 
     python -m benchmarks.gpu.feeder '{"run_dir": ..., ...}'     a Task, as JSON
 
-Prints how many frames it told of, and how many its socket refused, as one line of JSON.
+Prints the number of frames sent, and the number that its socket refused, as one line of JSON.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""What the GPU's benchmarks run on: real pictures, in rings that the device page-locks, and configs for them."""
+"""The inputs of the GPU benchmarks: real pictures, in page-locked rings, and configs for them."""
 
 import shutil
 import tempfile

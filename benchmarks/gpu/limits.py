@@ -1,4 +1,4 @@
-"""The least time that a piece of work can take: bytes over the bus, arithmetic over the units' rate."""
+"""Lower bounds of times: bytes over the bus's bandwidth, arithmetic over the units' rate."""
 
 from pathlib import Path
 from typing import Any, NamedTuple

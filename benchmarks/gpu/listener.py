@@ -1,8 +1,8 @@
-"""A subscriber of the detections topic that counts events and their age, as another program would see them.
+"""A subscriber of the detections topic that counts events and measures their age, as another program would.
 
     python -m benchmarks.gpu.listener ENDPOINT BEGIN_S END_S     of CLOCK_MONOTONIC
 
-Prints what came in between, as one line of JSON.
+Prints the figures of the events between these times, as one line of JSON.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Peers in a Python of their own, beside ours: they get pictures in a file and answer with JSON."""
+"""Runs other implementations in their own Python: they read pictures from a file and answer with JSON."""
 
 import json
 import os

@@ -1,7 +1,7 @@
-"""A cascade's steps one by one: every kernel and network of a batch, and how long each takes in its place.
+"""The cascade step by step: how long every kernel and network of a batch takes in its place.
 
-A step alone would find its input changed by the run before, so the walk is timed up to each step; a step is what it
-adds.
+A single step can't be repeated, because the run before has changed its input. So the cascade is timed up to each step;
+the difference is the step's time.
 """
 
 import itertools

@@ -1,4 +1,4 @@
-"""How long work takes: on the clock for a caller, by the GPU's events for a step inside."""
+"""Timing of work: by the clock for a caller, by GPU events for a step inside."""
 
 import statistics
 import time

@@ -1,7 +1,7 @@
-"""One run of the pipeline's real processes on frames from memory, and what it cost.
+"""One run of the pipeline's real processes on frames from memory, and its figures.
 
-`feeder` stands in for capture; detect, track, recognize and publish run as the supervisor would run them; `listener` is
-another program. Everything counts from the moment that all stages are warm.
+`feeder` replaces capture; detect, track, recognize and publish run as under the supervisor; `listener` is another
+program. Measurement starts when all stages are warm.
 """
 
 import json

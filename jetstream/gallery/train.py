@@ -65,7 +65,7 @@ def train(
 ) -> Gallery:
     """Train the gallery of `faces_dir` and store it under `models_dir`; a missing faces folder gives an empty gallery.
 
-    `found_by` is the detector's identity. `progress` gets the current photo and the fraction done. Raises UserError when
+    `found_by` is the detector's identity. `progress` gets the current photo and the fraction done. Raises UserError if
     a folder can't be read or written, ModelError when the embedder isn't built.
     """
     with store.locked(gallery_dir(faces_dir, models_dir)):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import soak
-from benchmarks.soaking import Look, slope, verdicts
+from benchmarks.growth import Look, slope, verdicts
 
 
 def looks(minutes: int, **grown: Callable[[float], float]) -> list[Look]:

@@ -1,4 +1,4 @@
-"""Looks at processes over time to a verdict: does anything grow? Knows no process and no clock."""
+"""Decides from measurements of processes over time whether anything grows. Knows no process and no clock."""
 
 from collections.abc import Sequence
 from itertools import combinations
