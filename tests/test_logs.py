@@ -14,6 +14,7 @@ import pytest
 
 from jetstream import logs
 from jetstream.logs import MOST_ALIKE, WINDOW_S, LineHandler, RepeatFilter, datagram, masked, open_journal
+from tests.support.waiting import PATIENCE_S, wait_until
 
 
 def logger_to(handler: LineHandler) -> logging.Logger:
@@ -96,9 +97,7 @@ def test_each_kind_that_was_held_back_is_told_soon_after_its_window_though_nothi
     time.sleep(0.2)
     for number in range(MOST_ALIKE + 7):
         log.warning("yard %d", number)
-    deadline_s = time.monotonic() + 5
-    while stream.getvalue().count("more like it") < 2 and time.monotonic() < deadline_s:
-        time.sleep(0.02)
+    wait_until(lambda: stream.getvalue().count("more like it") == 2, why=stream.getvalue)
 
     assert [line for line in stream.getvalue().splitlines() if "more like it" in line] == [
         "jetstream warning run: door 4 (and 2 more like it within 0 s)",
@@ -120,7 +119,7 @@ def test_journal_gets_fields_where_standard_error_leads_there(tmp_path: Path, mo
     path = tmp_path / "journal"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal, (tmp_path / "stderr").open("w") as stream:
         journal.bind(str(path))
-        journal.settimeout(5)
+        journal.settimeout(PATIENCE_S)
         status = os.fstat(stream.fileno())
         monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
         handler = LineHandler("capture.door", stream=stream, journal=str(path))

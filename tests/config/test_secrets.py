@@ -20,8 +20,9 @@ from jetstream.config import secrets
 from jetstream.config.schema import CameraConfig
 from jetstream.errors import UserError
 from tests.support.command import Command
-from tests.support.repository import REPOSITORY
+from tests.support.repository import DEMO
 from tests.support.serving import Quiet, serving
+from tests.support.waiting import PATIENCE_S
 
 ODD = "p@ss:w/rd?#[%41] é"
 """a password that is no part of an address as it stands"""
@@ -141,14 +142,14 @@ def topic(endpoint: str, messages: int) -> bytes:
     with zmq.Context.instance().socket(zmq.SUB) as socket:
         socket.subscribe(b"")
         socket.connect(endpoint)
-        assert socket.poll(20_000)
+        assert socket.poll(int(PATIENCE_S * 1000))
         return b"".join(b"".join(socket.recv_multipart()) for _ in range(messages))
 
 
 def page(url: str) -> bytes:
     """What is there, also where it isn't well."""
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
             return bytes(answer.read())
     except urllib.error.HTTPError as error:
         return error.read()
@@ -163,7 +164,7 @@ def commands_of(pid: int) -> list[bytes]:
 @pytest.mark.pipeline
 def test_password_on_the_command_line_is_warned_of(tmp_path: Path, models_dir: Path, cameras: Cameras) -> None:
     jetstream = Command(tmp_path, models_dir)
-    words = ("run", str(REPOSITORY / "configs/demo.toml"), "--headless", "--duration", "0.5")
+    words = ("run", DEMO, "--headless", "--duration", "0.5")
     url = cameras.url(f"user:{IN_CONFIG}", IN_CONFIG)
     result = jetstream(*words, "--source", url, sets=True)
     assert result.returncode == 0, result.stderr

@@ -80,9 +80,7 @@ def test_eight_cameras_get_a_fair_share_of_too_little(tmp_path: Path, models_dir
         with contextlib.closing(statuses(jetstream.run_dir)) as heard:
             seen, _ = searched_every(heard, {f"capture.{name}" for name in CAMERAS})
         # everything that was captured has come through, or is counted
-        jetstream.wait(
-            lambda s: frames(s, "capture").total() == frames(s, "track").total() + losses(s), process, timeout_s=20
-        )
+        jetstream.wait(lambda s: frames(s, "capture").total() == frames(s, "track").total() + losses(s), process)
     events = {
         name: [e for path in (tmp_path / "rec").glob(f"{name}-*.jsonl") for e in lines_of(path)] for name in CAMERAS
     }

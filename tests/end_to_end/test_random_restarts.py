@@ -15,6 +15,7 @@ from tests.support.clips import demo_clip
 from tests.support.command import Command
 from tests.support.event_lines import lines_of
 from tests.support.repository import DEFAULT
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.pipeline
 
@@ -41,7 +42,7 @@ def test_each_frame_is_told_once_whoever_dies_and_when(tmp_path: Path, models_di
             before = set(alive.values())  # the next one may come while they start, but not to those that are dead
             with contextlib.suppress(PipelineError):  # it may have ended
                 jetstream.wait(lambda status, before=before: set(pids(status).values()) != before, process)
-        assert process.wait(timeout=90) == 0, f"{killed}\n{jetstream.log()}"
+        assert process.wait(2 * PATIENCE_S) == 0, f"{killed}\n{jetstream.log()}"
 
     assert len(killed) >= KILLS, "the run ended before"
     for clip in clips:
@@ -58,7 +59,7 @@ def test_frames_that_died_with_their_reader_and_with_who_remembers_them_are_trac
         jetstream.wait(lambda status: frames(status, "track") > frames(status, "record") + 3, process)
         for name in ("record", "track"):
             os.kill(alive[name], signal.SIGKILL)
-        assert process.wait(timeout=90) == 0, jetstream.log()
+        assert process.wait(2 * PATIENCE_S) == 0, jetstream.log()
 
     assert ids_of(tmp_path / "rec", clip) == list(range(FRAMES))
 

@@ -20,7 +20,8 @@ from tests.support.command import children_of, segments_of
 from tests.support.event_lines import events_in, lines_of
 from tests.support.inside import Inside
 from tests.support.repository import DEFAULT, DEMO, REPOSITORY
-from tests.support.statuses import frames_flow
+from tests.support.statuses import frames_flow, frames_in, pids_in
+from tests.support.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.pipeline
 
@@ -82,17 +83,14 @@ def test_several_files_of_other_lengths_and_sizes_are_each_done_in_full(jetstrea
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-def test_stop_signal_ends_all_within_6_s_and_leaves_nothing(
+def test_stop_signal_ends_all_in_order_and_leaves_nothing(
     jetstream: Inside, tmp_path: Path, stop: signal.Signals
 ) -> None:
     with jetstream.running(DEMO, "--headless", "--record", "rec") as process:
-        time.sleep(1)
-        told_s = time.monotonic()
+        jetstream.wait(lambda status: frames_in(status).get("record", 0) > 10, process)
         process.send_signal(stop)
-        assert process.wait(timeout=15) == 0
-        took_s = time.monotonic() - told_s
+        assert process.wait(PATIENCE_S) == 0
 
-    assert took_s < 6
     assert children_of(process.pid) == []
     assert segments_of(process.pid) == []
     assert [path.name for path in jetstream.run_dir.iterdir()] == ["lock"]
@@ -102,12 +100,11 @@ def test_stop_signal_ends_all_within_6_s_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("stage", ["capture.demo", "detect", "track", "recognize", "record", "publish", "learn"])
-def test_killed_stage_is_back_within_3_s_and_the_others_never_stop(jetstream: Inside, stage: str) -> None:
+def test_killed_stage_is_back_and_the_others_never_stop(jetstream: Inside, stage: str) -> None:
     with jetstream.running(DEMO, "--headless", "--record", "rec") as process:
         before = jetstream.wait(lambda status: status.processes[0].beat is not None, process)
-        pids = {p.process: p.beat.pid for p in before.processes if p.beat}
+        pids = pids_in(before)
         subprocess.run(["kill", "-9", str(pids[stage])], check=True)
-        killed_s = time.monotonic()
 
         def is_back(status: object) -> bool:
             return any(
@@ -115,12 +112,10 @@ def test_killed_stage_is_back_within_3_s_and_the_others_never_stop(jetstream: In
                 for p in status.processes  # type: ignore[attr-defined]
             )
 
-        after = jetstream.wait(is_back, process, timeout_s=10)
-        took_s = time.monotonic() - killed_s
-        frames = {p.process: p.beat.frames for p in after.processes if p.beat}
+        after = jetstream.wait(is_back, process)
+        frames = frames_in(after)
         later = jetstream.wait(lambda s: frames_flow(s, frames), process)
 
-        assert took_s < 4, "3 s, and one more until the next status"
         assert {p.process: p.restarts for p in later.processes} == {name: int(name == stage) for name in pids}
         assert all(p.beat and p.beat.pid == pids[p.process] for p in later.processes if p.process != stage)
 
@@ -132,7 +127,7 @@ def test_stage_that_ends_by_itself_or_is_told_to_from_outside_is_started_again(j
         (pid,) = (p.beat.pid for p in status.processes if p.process == "detect" and p.beat)
         subprocess.run(["kill", "-TERM", str(pid)], check=True)
         after = jetstream.wait(lambda s: any(p.restarts for p in s.processes), process)
-        frames = {p.process: p.beat.frames for p in after.processes if p.beat}
+        frames = frames_in(after)
         later = jetstream.wait(
             lambda s: all(p.state == "running" for p in s.processes) and frames_flow(s, frames),
             process,
@@ -159,7 +154,7 @@ def test_hung_stage_falls_silent_and_is_replaced(jetstream: Inside) -> None:
 def test_stage_that_keeps_failing_ends_the_run_with_exit_1(jetstream: Inside) -> None:
     with jetstream.running(DEMO, "--headless", "--set", "pipeline.restarts=1") as process:
         killed: set[int] = set()
-        deadline_s = time.monotonic() + 30
+        deadline_s = time.monotonic() + PATIENCE_S
         while process.poll() is None and time.monotonic() < deadline_s:
             for pid in children_of(process.pid):
                 words = Path(f"/proc/{pid}/cmdline").read_bytes() if Path(f"/proc/{pid}").exists() else b""
@@ -167,7 +162,7 @@ def test_stage_that_keeps_failing_ends_the_run_with_exit_1(jetstream: Inside) ->
                     killed.add(pid)
                     subprocess.run(["kill", "-9", str(pid)], check=False)
             time.sleep(0.1)
-        code = process.wait(timeout=15)
+        code = process.wait(PATIENCE_S)
 
     assert code == 1
     assert "track: failed 2 times in 60 s; given up" in jetstream.log()
@@ -207,7 +202,7 @@ def test_stage_killed_in_every_frame_pace_loses_no_frame(jetstream: Inside, tmp_
             subprocess.run(["kill", "-9", *(str(pids[stage]) for stage in stages)], check=True)
             due = restarts + len(stages)
             jetstream.wait(lambda s, due=due: sum(p.restarts for p in s.processes) >= due, process)
-        assert process.wait(timeout=90) == 0, jetstream.log()
+        assert process.wait(2 * PATIENCE_S) == 0, jetstream.log()
 
     ids = [event["frame_id"] for path in sorted((tmp_path / "rec").glob("*.jsonl")) for event in lines_of(path)]
     assert sorted(ids) == list(range(240))
@@ -217,14 +212,12 @@ def test_killed_supervisor_leaves_no_process_and_the_next_run_sweeps_its_memory(
     jetstream: Inside, tmp_path: Path
 ) -> None:
     with jetstream.running(DEMO, "--headless", "--record", "rec") as process:
-        time.sleep(3)
+        # more than its header: a fragment, which is written when it is whole
+        wait_until(lambda: any(path.stat().st_size > 2000 for path in (tmp_path / "rec").glob("*.mp4")))
         process.kill()
         process.wait()
-        deadline_s = time.monotonic() + 5
-        while children_of(process.pid) and time.monotonic() < deadline_s:
-            time.sleep(0.05)
+        wait_until(lambda: not children_of(process.pid))
 
-    assert children_of(process.pid) == []
     assert segments_of(process.pid) != []
     (video,) = (tmp_path / "rec").glob("*.mp4")
     with av.open(str(video)) as container:
@@ -330,7 +323,7 @@ def test_subscribe_and_top_show_a_running_pipeline(jetstream: Inside) -> None:
         assert subscriber.stdout is not None
         event = json.loads(subscriber.stdout.readline())
         subscriber.send_signal(signal.SIGINT)
-        assert subscriber.wait(timeout=5) == 0
+        assert subscriber.wait(PATIENCE_S) == 0
 
     assert top.returncode == 0, top.stderr
     for process in ("capture.demo", "detect", "track", "recognize", "publish", "learn"):
@@ -353,7 +346,7 @@ def test_one_stage_can_be_run_by_hand_beside_the_others(jetstream: Inside) -> No
             alone = subprocess.Popen(command, env=jetstream.environment, cwd=jetstream.folder)
             jetstream.wait(lambda status: tracked(status) > seen[0] + 5, process)
             alone.send_signal(signal.SIGINT)
-            assert alone.wait(timeout=10) == 0
+            assert alone.wait(PATIENCE_S) == 0
             jetstream.wait(stands, process)
 
 

@@ -12,7 +12,7 @@ from jetstream.gallery import store, train
 from tests.support.defaults import open_source, video_sink
 from tests.support.enrolling import named, photos_in, refused
 from tests.support.inside import Inside
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 
 
 def test_face_of_a_picture_is_enrolled_shown_and_known(jetstream: Inside) -> None:
@@ -41,7 +41,7 @@ def test_photos_kept_before_an_interruption_are_said_and_learnt_next_time(jetstr
         )
         wait_until(lambda: waits_for_a_lock(process.pid))
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=PATIENCE_S)
 
     assert process.returncode != 0
     assert "Traceback" not in said

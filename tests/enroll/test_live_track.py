@@ -13,6 +13,7 @@ from jetstream.runtime import run_dir
 from tests.support.enrolling import refused
 from tests.support.inside import Inside
 from tests.support.repository import DEMO
+from tests.support.waiting import PATIENCE_S
 
 
 def events(jetstream: Inside, timeout_s: float) -> Iterator[Event]:
@@ -26,7 +27,7 @@ def events(jetstream: Inside, timeout_s: float) -> Iterator[Event]:
                 yield msgspec.msgpack.decode(socket.recv_multipart()[1], type=Event)
 
 
-def unknown_track(jetstream: Inside, timeout_s: float = 30.0) -> int:
+def unknown_track(jetstream: Inside, timeout_s: float = PATIENCE_S) -> int:
     """A track that the running pipeline shows without a name, for half a second at least."""
     for event in events(jetstream, timeout_s):
         for track in event.tracks:
@@ -35,7 +36,7 @@ def unknown_track(jetstream: Inside, timeout_s: float = 30.0) -> int:
     raise AssertionError(f"no unknown track\n{jetstream.log()}")
 
 
-def names_until(jetstream: Inside, name: str, timeout_s: float = 40.0) -> bool:
+def names_until(jetstream: Inside, name: str, timeout_s: float = PATIENCE_S) -> bool:
     return any(track.name == name for event in events(jetstream, timeout_s) for track in event.tracks)
 
 

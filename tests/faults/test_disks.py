@@ -13,7 +13,7 @@ import pytest
 from tests.faults.harness import Ear, Faulty, Tell, is_root, left_behind, played, stop
 from tests.support.repository import DEMO
 from tests.support.statuses import frames_flow
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.pipeline
 
@@ -90,7 +90,7 @@ def test_shared_memory_full_at_start_is_one_sentence(jetstream: Faulty, mounted:
         env=jetstream.environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
 
     assert done.returncode == 1

@@ -11,7 +11,7 @@ import pytest
 from tests.faults.harness import Ear, Faulty, Tell, left_behind, played, stop
 from tests.support.repository import DEMO
 from tests.support.statuses import frames_flow
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.pipeline
 
@@ -82,7 +82,7 @@ def test_sixth_crash_in_a_minute_ends_the_run_and_five_do_not(jetstream: Faulty,
         assert time.monotonic() - begun_s < 55, "too slow a machine for this test"
         took_s = ear.wait_for_frames(5, time.monotonic())
         os.kill(jetstream.pid_of("track"), signal.SIGKILL)
-        code = process.wait(timeout=30)
+        code = process.wait(timeout=PATIENCE_S)
 
     assert code == 1
     assert "track: failed 6 times in 60 s; given up" in jetstream.log()

@@ -15,7 +15,7 @@ from jetstream.monitoring.status import statuses
 from tests.faults.harness import Ear, Faulty, Tell, left_behind, stop
 from tests.support.repository import DEMO
 from tests.support.statuses import frames_flow
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.pipeline
 
@@ -34,7 +34,7 @@ def test_sigterm_at_any_moment_of_the_start_ends_it_and_leaves_nothing(jetstream
         time.sleep(moment_s)
         told_s = time.monotonic()
         process.terminate()
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=PATIENCE_S)
         took.append(time.monotonic() - told_s)
         codes.setdefault(process.returncode, []).append(moment_s)
         # by the signal itself before Python runs our code; 143: not at work yet; 0: a pipeline that ends in order

@@ -30,6 +30,7 @@ from jetstream.vision.detection.detector import DetectorInput
 from jetstream.vision.detection.mtcnn import MtcnnDetector
 from tests.support import defaults, gpu
 from tests.support.gpu_emulation import OnnxNet
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.gpu
 
@@ -226,7 +227,7 @@ with device.current():
 """
     with with_engines("fp32") as detector:
         failed = subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120
+            [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=PATIENCE_S
         )
         assert failed.returncode == 1
         assert "RuntimeError: the GPU fails" in failed.stderr
@@ -259,7 +260,7 @@ with gpu_networks.open_gpu_detector(cascade_config(Path({str(folder)!r}))) as de
         assert child.stdout.readline().strip() == b"4"
         time.sleep(0.05)
         child.send_signal(signal.SIGKILL)
-        child.wait(timeout=30)
+        child.wait(PATIENCE_S)
         child.stdout.close()
     with with_engines("fp32") as detector:
         assert_same(answers(detector, looks[:1])[0].faces, answers(on_cpu, looks[:1])[0].faces, px=1.0, score=0.01)

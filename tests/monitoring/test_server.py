@@ -17,6 +17,7 @@ from jetstream.monitoring.meters import Readings
 from jetstream.monitoring.server import MOST_CLIENTS, LastStatus, serving
 from tests.support.command import free_port
 from tests.support.statuses import beat, status
+from tests.support.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 
 def asked(port: int, path: str, method: str = "GET", accept: str = "") -> tuple[int, str, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     connection.request(method, path, headers={"Accept": accept} if accept else {})
     answer = connection.getresponse()
     return answer.status, answer.headers["Content-Type"], answer.read()
@@ -58,7 +59,7 @@ def test_clients_that_say_nothing_or_nonsense_are_left_and_others_are_answered(p
     silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(MOST_CLIENTS + 4)]
     with socket.create_connection(("127.0.0.1", port)) as rude:
         rude.sendall(b"\0\xff" * 40_000)
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=PATIENCE_S) as answer:
             assert answer.status == 200
     for connection in silent:
         connection.close()

@@ -26,6 +26,7 @@ from tests.support.command import Command
 from tests.support.event_lines import lines_of
 from tests.support.repository import DEMO
 from tests.support.statuses import frames_flow
+from tests.support.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.pipeline
 
@@ -56,7 +57,7 @@ def running(jetstream: Command, ready_answers: list[tuple[int, str]]) -> Iterato
 
 
 def ask_until_ready(jetstream: Command, answers: list[tuple[int, str]]) -> None:
-    deadline_s = time.monotonic() + 60
+    deadline_s = time.monotonic() + PATIENCE_S
     while (not answers or answers[-1][0] != 200) and time.monotonic() < deadline_s:
         with contextlib.suppress(OSError):
             answers.append(ask(jetstream, "/readyz"))
@@ -65,7 +66,7 @@ def ask_until_ready(jetstream: Command, answers: list[tuple[int, str]]) -> None:
 
 def ask(jetstream: Command, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(jetstream.metrics + path, timeout=10) as answer:
+        with urllib.request.urlopen(jetstream.metrics + path, timeout=PATIENCE_S) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -77,7 +78,7 @@ def page(jetstream: Command) -> dict[tuple[str, frozenset[tuple[str, str]]], flo
     return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
 
 
-def until(jetstream: Command, path: str, code: int, timeout_s: float = 20.0) -> str:
+def until(jetstream: Command, path: str, code: int, timeout_s: float = PATIENCE_S) -> str:
     """What the page says once it answers with `code`."""
     deadline_s = time.monotonic() + timeout_s
     while time.monotonic() < deadline_s:
@@ -106,8 +107,15 @@ def test_pipeline_is_not_ready_until_frames_come(
 
 
 def test_counters_rise_and_histograms_add_up(jetstream: Command, running: "subprocess.Popen[str]") -> None:
+    tracked = ("jetstream_frames_total", labels(camera="demo", process="track"))
     before = page(jetstream)
-    time.sleep(2.5)
+    # the first fragment of a recording is written when it is whole
+    wait_until(
+        lambda: (
+            page(jetstream)[tracked] > before.get(tracked, 0.0)
+            and page(jetstream)["jetstream_recordings_bytes", frozenset()] > 0
+        )
+    )
     after = page(jetstream)
 
     frames = {
@@ -117,20 +125,12 @@ def test_counters_rise_and_histograms_add_up(jetstream: Command, running: "subpr
     for key, value in before.items():
         if key[0].endswith(("_total", "_bucket", "_count")):
             assert after[key] >= value, key
-    assert (
-        after["jetstream_frames_total", labels(camera="demo", process="track")]
-        > (before["jetstream_frames_total", labels(camera="demo", process="track")])
-    )
     for process in ("detect", "track", "recognize", "record", "publish"):
         for name in ("jetstream_latency_seconds", "jetstream_work_seconds"):
             everything = after[f"{name}_bucket", labels(process=process, le="+Inf")]
             assert everything == after[f"{name}_count", labels(process=process)] == frames[process]
     assert after["jetstream_faces_total", labels(camera="demo")] > 0
     assert after["jetstream_tracks", labels(camera="demo", state="confirmed")] == 2
-    until_s = time.monotonic() + 20  # the first fragment of a recording is written when it is whole
-    while not page(jetstream)["jetstream_recordings_bytes", frozenset()] > 0:
-        assert time.monotonic() < until_s
-        time.sleep(0.5)
     assert after["jetstream_gallery_people", frozenset()] == 1
 
 
@@ -157,7 +157,7 @@ def test_camera_that_falls_silent_is_not_ready_until_it_is_back(
     finally:
         os.kill(camera, signal.SIGCONT)
 
-    assert re.match(r"camera demo: its newest frame is [2-9]\.\d s old\n", said), said
+    assert re.match(r"camera demo: its newest frame is ([2-9]|\d{2,})\.\d s old\n", said), said
     assert healthy == 200, "a camera's trouble is not the supervisor's"
     until(jetstream, "/readyz", 200)
 
@@ -177,8 +177,8 @@ def test_supervisor_that_hangs_is_not_called_healthy(jetstream: Command, running
         watcher.kill()
         watcher.wait()
 
-    assert re.match(r"jetstream \d+: silent for [5-9] s$", shown)
-    assert re.match(r"the supervisor's loop last turned 5\.\d s ago\n", said), said
+    assert re.match(r"jetstream \d+: silent for ([5-9]|\d{2,}) s$", shown)
+    assert re.match(r"the supervisor's loop last turned ([5-9]|\d{2,})\.\d s ago\n", said), said
     until(jetstream, "/healthz", 200)
 
 
@@ -204,20 +204,18 @@ def test_killed_processes_lose_no_count(jetstream: Command, running: "subprocess
 
 
 def until_there(jetstream: Command) -> None:
-    deadline_s = time.monotonic() + 20
-    while time.monotonic() < deadline_s:
-        try:
-            until(jetstream, "/healthz", 200)
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError(jetstream.log())
+    def is_there() -> bool:
+        with contextlib.suppress(OSError):
+            return ask(jetstream, "/healthz")[0] == 200
+        return False
+
+    wait_until(is_there, why=jetstream.log)
 
 
 def test_trace_has_a_track_for_each_process_and_lies_within_its_time(
     jetstream: Command, running: "subprocess.Popen[str]"
 ) -> None:
-    result = jetstream("trace", "1.5", "-o", "t.json", "--set", f"pipeline.run_dir={jetstream.run_dir}")
+    result = jetstream("trace", "4", "-o", "t.json", "--set", f"pipeline.run_dir={jetstream.run_dir}")
 
     assert result.returncode == 0, result.stderr
     path = jetstream.folder / "t.json"
@@ -229,10 +227,10 @@ def test_trace_has_a_track_for_each_process_and_lies_within_its_time(
     assert busy >= {"capture.demo", "detect", "track", "record", "publish"}
     for event in events:
         if event["ph"] != "M":
-            assert 0 <= event["ts"] <= event["ts"] + event.get("dur", 0) <= 1.5e6
+            assert 0 <= event["ts"] <= event["ts"] + event.get("dur", 0) <= 4e6
     frames = [event["ts"] for event in events if event["ph"] == "b" and names[event["pid"]] == "detect"]
-    assert frames[0] < 0.3e6, "from the begin"
-    assert frames[-1] > 1.2e6, "to the end"
+    assert frames[0] < 1.5e6, "from the begin"
+    assert frames[-1] > 2.5e6, "to the end"
     assert one_after_the_other([e for e in events if e["ph"] == "X" and names[e["pid"]] == "detect"])
     assert not (jetstream.run_dir / "spans.trace").exists()
 

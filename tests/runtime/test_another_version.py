@@ -21,6 +21,7 @@ from jetstream.monitoring.status import statuses
 from jetstream.runtime import run_dir
 from jetstream.runtime.run_dir import RunDir
 from tests.support.repository import REPOSITORY
+from tests.support.waiting import PATIENCE_S
 
 OTHERS = msgspec.msgpack.encode({"type": "Status", "pid": 1, "new": "unheard of"})
 SENTENCE = "run: another version of jetstream runs here; restart it$"
@@ -68,7 +69,7 @@ def test_config_of_another_version_is_one_sentence(folder: RunDir) -> None:
 def test_process_that_an_upgrade_meets_says_it_in_one_sentence(folder: RunDir) -> None:
     (folder.path / "config.json").write_text('{"telescope": {}}')
     command = [sys.executable, "-m", "jetstream.runtime.worker", str(folder.path), "detect", str(os.getpid())]
-    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=PATIENCE_S)
     (line,) = ended.stderr.splitlines()
     assert (ended.returncode, line.endswith(SENTENCE.rstrip("$"))) == (1, True), ended.stderr
     assert line.startswith("jetstream error detect: ")

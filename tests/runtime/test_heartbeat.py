@@ -11,6 +11,7 @@ from jetstream.messages import Detected, FrameRef, Heartbeat, Named, Spans
 from jetstream.runtime.counters import histogram
 from jetstream.runtime.heartbeat import SUPERVISOR, HeartbeatSender
 from jetstream.runtime.spans import LISTENER
+from tests.support.waiting import PATIENCE_S
 
 MS = 1_000_000
 """nanoseconds"""
@@ -36,11 +37,11 @@ def test_work_on_a_frame_that_waited_for_its_names_begins_when_the_frame_was_tak
         heartbeat.beat()
         heartbeat.close()
         for socket in (supervisor, trace):
-            assert socket.poll(5000)
+            assert socket.poll(int(PATIENCE_S * 1000))
         beat = msgspec.msgpack.decode(supervisor.recv(), type=Heartbeat)
         told = msgspec.msgpack.decode(trace.recv(), type=Spans)
         while not told.spans:
-            assert trace.poll(5000)
+            assert trace.poll(int(PATIENCE_S * 1000))
             told = msgspec.msgpack.decode(trace.recv(), type=Spans)
 
     assert histogram(beat.counts, "work").sum_s == 0.3

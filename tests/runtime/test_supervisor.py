@@ -22,6 +22,7 @@ from jetstream.runtime.run_dir import RunDir, claim
 from jetstream.runtime.supervisor import Supervisor
 from tests.support.fulldisk import files_of_at_most
 from tests.support.repository import REPOSITORY
+from tests.support.waiting import PATIENCE_S
 
 STAND_IN = f"""#!{sys.executable}
 import json, os, signal, sys, time
@@ -46,7 +47,6 @@ while os.getppid() == int(sys.argv[5]) and not (does == "ends" and time.monotoni
         socket.send(msgspec.msgpack.encode(beat))
     time.sleep(0.05)
 """
-PATIENCE_S = 12.0
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from jetstream.config.schema import CameraConfig, Config, PipelineConfig
 from jetstream.runtime.systemd import notify, patient
 from jetstream.runtime.watchdog import STALLED_S, FrameProgress, Watchdog, stall_limit_s
+from tests.support.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> socket.socket:
     """Its end of NOTIFY_SOCKET."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     listener.bind(str(tmp_path / "notify"))
-    listener.settimeout(5)
+    listener.settimeout(PATIENCE_S)
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
     return listener
 

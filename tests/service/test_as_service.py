@@ -16,6 +16,7 @@ import pytest
 from tests.support.command import Command
 from tests.support.repository import DEMO
 from tests.support.statuses import frames_flow
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.pipeline
 
@@ -51,7 +52,7 @@ class Service(Command):
         systemd = {"NOTIFY_SOCKET": f"{self.folder}/notify", "WATCHDOG_USEC": str(int(self.watchdog_s * 1e6))}
         return {**super().environment, **systemd}
 
-    def hear(self, until: Callable[[dict[str, str]], object], since: int = 0, timeout_s: float = 30.0) -> int:
+    def hear(self, until: Callable[[dict[str, str]], object], since: int = 0, timeout_s: float = PATIENCE_S) -> int:
         """The place in `said` of the first datagram from `since` for which `until` holds."""
         deadline_s = time.monotonic() + timeout_s
         while time.monotonic() < deadline_s:
@@ -91,7 +92,7 @@ def _listening(service: Service) -> Iterator[Service]:
         yield service
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
             end.sendto(b"", str(service.folder / "notify"))
-        thread.join(5)
+        thread.join(PATIENCE_S)
 
 
 def lines(service: Service) -> list[dict]:

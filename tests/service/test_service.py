@@ -22,6 +22,7 @@ from jetstream.service.unit import Installation
 from jetstream.startup import check_sources
 from tests.support.inside import Inside
 from tests.support.repository import REPOSITORY
+from tests.support.waiting import PATIENCE_S
 
 DEFAULT = REPOSITORY / "configs" / "default.toml"
 HIGHEST_EXPOSURE = 3.0
@@ -44,7 +45,7 @@ PLACES = {
 
 def analyze(*words: str) -> "subprocess.CompletedProcess[str]":
     assert ANALYZE is not None
-    return subprocess.run([ANALYZE, *words], capture_output=True, text=True, timeout=60)
+    return subprocess.run([ANALYZE, *words], capture_output=True, text=True, timeout=PATIENCE_S)
 
 
 def written(folder: Path, text: str) -> Path:

@@ -51,6 +51,13 @@ def hears(socket: "zmq.Socket[bytes]", within_s: float = PATIENCE_S) -> bool:
     return bool(socket.poll(int(within_s * 1000)))
 
 
+def falls_silent(socket: "zmq.Socket[bytes]", for_s: float = 1.0) -> bool:
+    """Whether nothing more comes, once what came before is taken."""
+    while socket.poll(0):
+        socket.recv_multipart()
+    return not hears(socket, for_s)
+
+
 def subscriber(folder: Path, name: str, *, on_list: bool = True) -> keys.KeyFile:
     pair = keys.new(folder.parent / f"{name}.key", name, keys.publisher(folder).public)
     if on_list:

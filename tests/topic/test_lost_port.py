@@ -12,7 +12,7 @@ from jetstream.config import load
 from jetstream.config.schema import Config
 from jetstream.runtime.supervisor import Supervisor
 from tests.support.command import free_port
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.pipeline
 
@@ -51,7 +51,7 @@ def test_cameras_neither_wait_for_the_topics_port_nor_end_without_it(
 
     def is_there() -> bool:
         try:
-            with socket.create_connection(address, timeout=1) as peer:
+            with socket.create_connection(address, timeout=PATIENCE_S) as peer:
                 greeted.append(peer.recv(1))
         except OSError:
             return False

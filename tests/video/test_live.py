@@ -12,6 +12,7 @@ from jetstream.errors import SourceError
 from jetstream.video.frames import Image, LazyFrame, Source
 from jetstream.video.live import Backoff, NewestFrame
 from tests.support.defaults import open_source
+from tests.support.waiting import PATIENCE_S
 
 
 class Scripted(Source):
@@ -36,7 +37,7 @@ class Scripted(Source):
         for index in range(self._count):
             if index == self._gate_at:
                 self.reached.set()
-                self.gate.wait(10)
+                self.gate.wait(PATIENCE_S)
             yield LazyFrame(index * 0.04, lambda: picture())
         if self._then is not None:
             raise self._then
@@ -52,8 +53,8 @@ def picture() -> Image:
 def test_only_the_newest_frame_is_given_and_the_others_are_counted() -> None:
     source = Scripted(6, gate_at=5)
     newest = NewestFrame(lambda: source)
-    assert source.reached.wait(5)
-    frame = newest.get(5)
+    assert source.reached.wait(PATIENCE_S)
+    frame = newest.get(PATIENCE_S)
     assert frame is not None
     assert frame.pts_s == pytest.approx(0.16)
     assert newest.unread == 4
@@ -64,7 +65,7 @@ def test_only_the_newest_frame_is_given_and_the_others_are_counted() -> None:
 def test_frame_is_given_once() -> None:
     source = Scripted(2, gate_at=1)
     newest = NewestFrame(lambda: source)
-    assert newest.get(5) is not None
+    assert newest.get(PATIENCE_S) is not None
     assert newest.get(0.02) is None
     assert not newest.ended
     source.gate.set()
@@ -73,7 +74,7 @@ def test_frame_is_given_once() -> None:
 
 def test_frame_carries_the_time_it_was_in_hand() -> None:
     with NewestFrame(lambda: Scripted(1)) as newest:
-        frame = newest.get(5)
+        frame = newest.get(PATIENCE_S)
     assert frame is not None
     assert frame.captured_ns > 0
 
@@ -81,19 +82,16 @@ def test_frame_carries_the_time_it_was_in_hand() -> None:
 def test_end_of_the_source_is_an_error_after_its_last_frame() -> None:
     source = Scripted(1)
     with NewestFrame(lambda: source) as newest:
-        assert newest.get(5) is not None
+        assert newest.get(PATIENCE_S) is not None
         with pytest.raises(SourceError, match="scripted: the stream has ended"):
-            newest.get(5)
+            newest.get(PATIENCE_S)
         assert newest.ended
     assert source.closed.is_set()
 
 
 def test_source_that_cannot_be_opened_is_told() -> None:
-    with (
-        NewestFrame(lambda: open_source("99")) as newest,
-        pytest.raises(SourceError, match="no /dev/video99 here"),
-    ):
-        newest.get(5)
+    with NewestFrame(lambda: open_source("99")) as newest, pytest.raises(SourceError, match="no /dev/video99 here"):
+        newest.get(PATIENCE_S)
 
 
 def test_hanging_opener_is_told() -> None:
@@ -101,7 +99,7 @@ def test_hanging_opener_is_told() -> None:
     source = Scripted(0)
 
     def opener() -> Source:
-        released.wait(10)
+        released.wait(PATIENCE_S)
         return source
 
     newest = NewestFrame(opener)
@@ -115,16 +113,16 @@ def test_hanging_opener_is_told() -> None:
 def test_error_follows_the_last_frame() -> None:
     source = Scripted(1, then=SourceError("camera 0: gone"))
     newest = NewestFrame(lambda: source)
-    assert source.closed.wait(5)
-    assert newest.get(5) is not None
+    assert source.closed.wait(PATIENCE_S)
+    assert newest.get(PATIENCE_S) is not None
     with pytest.raises(SourceError, match="camera 0: gone"):
-        newest.get(5)
+        newest.get(PATIENCE_S)
 
 
 def test_hanging_read_is_told_and_survived() -> None:
     source = Scripted(1, gate_at=0)
     newest = NewestFrame(lambda: source)
-    assert source.reached.wait(5)
+    assert source.reached.wait(PATIENCE_S)
     assert newest.get(0.02) is None
     assert newest.stuck_s() > 0.01
     assert not newest.close(0.05)
@@ -138,8 +136,8 @@ def test_hanging_read_is_told_and_survived() -> None:
 def test_hanging_close_is_told() -> None:
     source = Unclosable(1)
     with NewestFrame(lambda: source) as newest:
-        assert newest.get(5) is not None
-        assert source.reached.wait(5)
+        assert newest.get(PATIENCE_S) is not None
+        assert source.reached.wait(PATIENCE_S)
         assert newest.get(0.02) is None
         assert newest.stuck_s() > 0.01
         source.gate.set()
@@ -148,14 +146,14 @@ def test_hanging_close_is_told() -> None:
 class Unclosable(Scripted):
     def close(self) -> None:
         self.reached.set()
-        self.gate.wait(10)
+        self.gate.wait(PATIENCE_S)
 
 
 def test_source_that_gives_what_is_not_wanted_is_not_stuck() -> None:
     begun_s = time.monotonic()
     source = Unwanted(2, gate_at=1, fps_limit=0.125)
     with NewestFrame(lambda: source) as newest:
-        assert source.reached.wait(5)
+        assert source.reached.wait(PATIENCE_S)
         assert newest.stuck_s() <= time.monotonic() - begun_s - Unwanted.pause_s
         source.gate.set()
 
@@ -170,7 +168,7 @@ class Unwanted(Scripted):
         time.sleep(self.pause_s)
         yield LazyFrame(0.04, picture)
         self.reached.set()
-        self.gate.wait(10)
+        self.gate.wait(PATIENCE_S)
 
 
 def test_backoff_doubles_up_to_the_longest() -> None:

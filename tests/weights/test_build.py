@@ -12,6 +12,7 @@ import pytest
 from jetstream import weights
 from jetstream.errors import ModelError, UserError
 from tests.support.repository import REPOSITORY
+from tests.support.waiting import PATIENCE_S
 
 FILES = ["embedder.onnx", "onet.onnx", "pnet.onnx", "rnet.onnx"]
 
@@ -61,7 +62,7 @@ def test_two_processes_building_at_once_leave_one_good_set(tmp_path):
     for builder in builders:
         builder.start()
     for builder in builders:
-        builder.join(60)
+        builder.join(PATIENCE_S)
     assert [builder.exitcode for builder in builders] == [0, 0]
     assert sorted(path.name for path in tmp_path.iterdir()) == FILES
     assert weights.is_built(tmp_path)
