@@ -137,7 +137,7 @@ def test_stage_that_ends_by_itself_or_is_told_to_from_outside_is_started_again(j
 
 
 def test_hung_stage_falls_silent_and_is_replaced(jetstream: Inside) -> None:
-    with jetstream.running(DEMO, "--headless", "--set", "pipeline.heartbeat_timeout_s=1.5") as process:
+    with jetstream.running(DEMO, "--headless", "--set", "pipeline.heartbeat_timeout_s=4") as process:
         status = jetstream.wait(frames_flow, process)
         (pid,) = (p.beat.pid for p in status.processes if p.process == "recognize" and p.beat)
         subprocess.run(["kill", "-STOP", str(pid)], check=True)

@@ -12,6 +12,7 @@ from jetstream.errors import UserError
 from jetstream.ipc.bus import HIGH_WATER, LONG_ABSENCE, Inbox, Outbox, Reader, endpoint
 from jetstream.messages import Captured, Ended, InUse, Named, Tick, Wanted
 from tests.support.stage_messages import capture_of
+from tests.support.waiting import wait_until
 
 
 def outbox(run_dir: Path, *, lossless: bool = False, ends: bool = True) -> Outbox:
@@ -29,6 +30,16 @@ def later(after_s: float, what: Callable[[], None]) -> Iterator[None]:
     timer.start()
     yield
     timer.join()
+
+
+def take_in(reader: Inbox, messages: int) -> None:
+    """As the reader does between two messages, until so many wait in it or fell."""
+
+    def all_are_there() -> bool:
+        reader._receive(timeout_s=0)
+        return sum(waiting + fell for _, waiting, fell in reader.queues()) >= messages
+
+    wait_until(all_are_there)
 
 
 def ids(messages: list[Captured]) -> list[int]:
@@ -61,7 +72,7 @@ def test_message_of_no_frame_passes_beside_the_frames(tmp_path: Path) -> None:
     galleries = Outbox(tmp_path, {InUse: [Reader("publish", lossless=False, ends=False)]})
     galleries.send(InUse(sha256="ab", people=1, photos=2))
     frames.send(capture_of(0))
-    time.sleep(0.2)
+    take_in(reader, 2)
     galleries.close()  # not its end
     frames.end("track")
 
@@ -78,7 +89,7 @@ def test_late_reader_gets_the_newest_and_the_oldest_are_counted(tmp_path: Path) 
     for i in range(20):
         sender.send(capture_of(i))
     sender.end("capture.a")
-    time.sleep(0.2)
+    take_in(reader, 20)
 
     assert ids(list(reader)) == [17, 18, 19]
     assert list(reader.queues()) == [("captured.detect", 0, 17)]
@@ -111,7 +122,7 @@ def test_reader_that_starts_again_is_found_by_its_sender(tmp_path: Path) -> None
     sender.send(capture_of(0))
     assert ids([next(reader)]) == [0]
     reader.close()
-    time.sleep(0.1)
+    time.sleep(0.5)  # the sender sees it go; nothing tells when
 
     again = inbox(tmp_path, None)
     sender.send(capture_of(1))
@@ -126,7 +137,7 @@ def test_batch_takes_one_message_of_each_camera(tmp_path: Path) -> None:
     for i in range(2):
         for camera in "abc":
             sender.send(capture_of(i, camera))
-    time.sleep(0.2)
+    take_in(reader, 6)
 
     first = reader.batch(8)
 
@@ -153,7 +164,7 @@ def test_batch_that_is_not_filled_comes_after_the_wait_and_beats_go_on(tmp_path:
     beats: list[float] = []
     reader, sender = inbox(tmp_path, 4, beat=lambda: beats.append(time.monotonic())), outbox(tmp_path)
     sender.send(capture_of(0))
-    time.sleep(0.2)
+    take_in(reader, 1)
 
     began_s = time.monotonic()
     assert ids(reader.batch(8, wait_s=0.5)) == [0]  # type: ignore[arg-type]
@@ -178,7 +189,7 @@ def test_idle_tick_comes_once_as_soon_as_nothing_waits(tmp_path: Path) -> None:
     reader, sender = inbox(tmp_path, None, idle_ticks=True), outbox(tmp_path, lossless=True)
     for i in range(2):
         sender.send(capture_of(i))
-    time.sleep(0.2)
+    take_in(reader, 2)
     assert [next(reader) for _ in range(3)] == [capture_of(0), capture_of(1), Tick()]
 
     with later(0.3, lambda: sender.send(capture_of(2))):
@@ -203,7 +214,7 @@ def test_busy_camera_does_not_starve_the_others(tmp_path: Path) -> None:
     for i in range(8):
         sender.send(capture_of(i, "busy"))
     sender.send(capture_of(0, "quiet"))
-    time.sleep(0.2)
+    take_in(reader, 9)
 
     assert [next(reader).frame.camera for _ in range(2)] == ["busy", "quiet"]  # type: ignore[attr-defined]
     reader.close()
