@@ -13,7 +13,7 @@ from jetstream.runners import cuda_driver
 from jetstream.runners.tensorrt import bindings, engine_cache, prepare
 from jetstream.runners.tensorrt.build_protocol import BindingsProbe
 from jetstream.runners.tensorrt.engine_cache import EngineRecipe, fixed
-from tests.support.repository import REPOSITORY
+from tests.support.repository import DEFAULT, REPOSITORY
 
 TOPICS = {
     "jetstream",
@@ -31,7 +31,7 @@ TOPICS = {
 
 
 def test_doctor_prints_every_topic_and_the_choice(jetstream, tmp_path):
-    done = jetstream("doctor", "--set", f"models.dir={tmp_path}")
+    done = jetstream.outside("doctor", "--set", f"models.dir={tmp_path}")
     assert done.returncode == 0, done.stderr
     assert {line.split()[0] for line in done.stdout.splitlines()} >= TOPICS
     assert done.stdout.splitlines()[-1].startswith("backend")
@@ -101,7 +101,7 @@ def test_doctor_knows_codecs_that_ffmpeg_lacks(monkeypatch):
 
 
 def test_build_says_why_there_is_nothing_to_build(jetstream, no_gpu):
-    done = jetstream("build", str(REPOSITORY / "configs" / "default.toml"), sets=True)
+    done = jetstream.outside("build", DEFAULT, sets=True)
     assert done.returncode == 1
     assert done.stderr.startswith("jetstream: no engines can be built here: ")
     assert done.stderr.rstrip().endswith("the networks run without them")
@@ -129,7 +129,7 @@ def test_a_run_without_a_gpu_is_decided_in_silence(no_gpu, caplog):
     ],
 )
 def test_a_wrong_key_is_a_sentence(jetstream, setting, sentence):
-    done = jetstream("check", str(REPOSITORY / "configs" / "default.toml"), "--set", setting)
+    done = jetstream("check", DEFAULT, "--set", setting)
     assert done.returncode == 2
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr

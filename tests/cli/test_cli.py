@@ -58,7 +58,7 @@ def test_detect_finds_the_face_in_every_kind_of_picture(
 
 def test_detect_reports_what_it_can_and_says_what_it_cannot(jetstream: Inside, pictures: dict[str, Path]) -> None:
     names = ("colour.png", "text.jpg", "one.png", "missing.png")
-    result = jetstream("detect", *names, "--json", "--set", f"models.dir={jetstream.models}")
+    result = jetstream.outside("detect", *names, "--json", "--set", f"models.dir={jetstream.models}")
 
     fails_with(result, 2, "text.jpg", "missing.png", sentences=2)
     assert [(seen["image"], len(seen["faces"])) for seen in json.loads(result.stdout)] == [
@@ -100,7 +100,7 @@ def test_train_then_identify_names_the_enrolled_and_nobody_else(
     assert set(collins) == keys | {"photo", "gate", "margin", "quality", "why"}
     assert (collins["photo"], collins["margin"]) == ("Åsa Öberg 2/1.png", None), "nobody else is known"
 
-    explained = jetstream("identify", "Eileen.png", "Grace.png", "--explain", *models).stdout.splitlines()
+    explained = jetstream.outside("identify", "Eileen.png", "Grace.png", "--explain", *models).stdout.splitlines()
     assert "nearest photo Åsa Öberg 2/1.png, quality" in explained[1]
     assert "named: near enough" in explained[1]
     assert "  1. unknown: nearest Åsa Öberg 2 at 0." in explained[3]
@@ -150,7 +150,7 @@ def test_train_tells_of_each_person_in_a_table_and_in_json(
         cv2.imwrite(str(tmp_path / "faces" / file), image)
     settings = ("--set", f"models.dir={jetstream.models}")
 
-    shown = jetstream("train", *settings)
+    shown = jetstream.outside("train", *settings)
     told = jetstream("people", "--json", *settings)
 
     assert shown.returncode == told.returncode == 0, shown.stderr + told.stderr
@@ -198,7 +198,7 @@ def test_bad_input_is_one_sentence_and_exit_2(
 def test_config_without_a_camera_points_to_the_demo(jetstream: Inside, tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text("[detect]\nmin_face_px = 60\n")
 
-    fails_with(jetstream("run", "c.toml", sets=True), 2, "no camera", "make demo")
+    fails_with(jetstream.outside("run", "c.toml", sets=True), 2, "no camera", "make demo")
 
 
 def test_unknown_option_is_exit_2(jetstream: Inside) -> None:
@@ -277,7 +277,7 @@ def test_models_folder_that_cannot_be_made_is_one_sentence(jetstream: Inside, tm
 
 def test_check_prints_what_is_in_effect_without_passwords(jetstream: Inside, tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text('[[cameras]]\nname = "a"\nsource = "demo"\n[detect]\npreset = "accurate"\n')
-    shown = jetstream("check", "c.toml", "--set", "recognize.faces=:cat:", sets=True)
+    shown = jetstream.outside("check", "c.toml", "--set", "recognize.faces=:cat:", sets=True)
     (tmp_path / "d.toml").write_text(
         '[[cameras]]\nname = "a"\nsource = "rtsp://me:secret@127.0.0.1:1/s"\nopen_timeout_s = 2.0\n'
     )
@@ -292,7 +292,7 @@ def test_check_prints_what_is_in_effect_without_passwords(jetstream: Inside, tmp
 
 
 def test_help_and_version_read_well(jetstream: Inside) -> None:
-    top = jetstream("--help")
+    top = jetstream.outside("--help")
 
     for command in (
         "run",
@@ -318,7 +318,7 @@ def test_truncated_video_is_processed_up_to_the_damage_and_said(jetstream: Insid
     whole = demo_clip(tmp_path / "whole.mkv", frames=60)
     (tmp_path / "cut.mkv").write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.6)])
 
-    result = jetstream("replay", "cut.mkv", "--out", "e.jsonl", "--set", f"models.dir={jetstream.models}")
+    result = jetstream.outside("replay", "cut.mkv", "--out", "e.jsonl", "--set", f"models.dir={jetstream.models}")
 
     assert result.returncode == 0, result.stderr
     ids = [json.loads(line)["frame_id"] for line in (tmp_path / "e.jsonl").read_text().splitlines()]

@@ -19,7 +19,7 @@ import zmq
 from jetstream.config import secrets
 from jetstream.config.schema import CameraConfig
 from jetstream.errors import UserError
-from tests.support.command import Command
+from tests.support.inside import Inside
 from tests.support.repository import DEMO
 from tests.support.serving import Quiet, serving
 from tests.support.waiting import PATIENCE_S
@@ -82,10 +82,9 @@ def private(path: Path, text: str) -> Path:
 
 @pytest.mark.pipeline
 def test_passwords_are_in_nothing_that_a_real_pipeline_leaves_or_shows(
-    tmp_path: Path, models_dir: Path, cameras: Cameras, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, jetstream: Inside, cameras: Cameras, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CAM1_PASSWORD", ODD)
-    jetstream = Command(tmp_path, models_dir)
     file = private(tmp_path / "cam2.password", FROM_FILE + "\n")
     sources = {
         "environment": cameras.url("user:${CAM1_PASSWORD}", ODD),
@@ -162,8 +161,7 @@ def commands_of(pid: int) -> list[bytes]:
 
 
 @pytest.mark.pipeline
-def test_password_on_the_command_line_is_warned_of(tmp_path: Path, models_dir: Path, cameras: Cameras) -> None:
-    jetstream = Command(tmp_path, models_dir)
+def test_password_on_the_command_line_is_warned_of(jetstream: Inside, cameras: Cameras) -> None:
     words = ("run", DEMO, "--headless", "--duration", "0.5")
     url = cameras.url(f"user:{IN_CONFIG}", IN_CONFIG)
     result = jetstream(*words, "--source", url, sets=True)
@@ -172,8 +170,7 @@ def test_password_on_the_command_line_is_warned_of(tmp_path: Path, models_dir: P
     assert IN_CONFIG not in result.stderr
 
 
-def test_config_with_a_password_that_others_can_read_is_warned_of(tmp_path: Path, models_dir: Path) -> None:
-    jetstream = Command(tmp_path, models_dir)
+def test_config_with_a_password_that_others_can_read_is_warned_of(tmp_path: Path, jetstream: Inside) -> None:
     config = tmp_path / "config.toml"
     config.write_text(f'[[cameras]]\nname = "door"\nsource = "rtsp://user:{IN_CONFIG}@127.0.0.1:9/x"\n')
     for mode, warned in ((0o644, True), (0o640, False), (0o600, False)):

@@ -13,9 +13,9 @@ from jetstream.messages import Status
 from jetstream.monitoring.status import statuses
 from jetstream.runtime.counters import counted
 from jetstream.video.demo import scene
-from tests.support.command import Command
 from tests.support.defaults import video_sink
 from tests.support.event_lines import lines_of
+from tests.support.inside import Inside
 
 pytestmark = pytest.mark.pipeline
 
@@ -74,8 +74,7 @@ def searched_every(statuses: Iterator[Status], until_done: set[str]) -> tuple[li
     raise AssertionError
 
 
-def test_eight_cameras_get_a_fair_share_of_too_little(tmp_path: Path, models_dir: Path, clip: Path) -> None:
-    jetstream = Command(tmp_path, models_dir)
+def test_eight_cameras_get_a_fair_share_of_too_little(tmp_path: Path, jetstream: Inside, clip: Path) -> None:
     with jetstream.running(str(config(tmp_path, clip)), "--headless", "--record", "rec") as process:
         with contextlib.closing(statuses(jetstream.run_dir)) as heard:
             seen, _ = searched_every(heard, {f"capture.{name}" for name in CAMERAS})

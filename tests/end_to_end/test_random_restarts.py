@@ -12,8 +12,8 @@ import pytest
 from jetstream.errors import PipelineError
 from jetstream.messages import Status
 from tests.support.clips import demo_clip
-from tests.support.command import Command
 from tests.support.event_lines import lines_of
+from tests.support.inside import Inside
 from tests.support.repository import DEFAULT
 from tests.support.waiting import PATIENCE_S
 
@@ -24,8 +24,8 @@ KILLS = 3
 
 
 @pytest.mark.parametrize("seed", [int(word) for word in os.environ.get("RESTART_SEEDS", "5").split()])
-def test_each_frame_is_told_once_whoever_dies_and_when(tmp_path: Path, models_dir: Path, seed: int) -> None:
-    jetstream, dice = Command(tmp_path, models_dir), random.Random(seed)
+def test_each_frame_is_told_once_whoever_dies_and_when(tmp_path: Path, jetstream: Inside, seed: int) -> None:
+    dice = random.Random(seed)
     clips = [demo_clip(tmp_path / f"{name}.mp4", frames=FRAMES) for name in ("one", "two")]
     killed: list[str] = []
     with jetstream.running(*words(*clips)) as process:
@@ -50,9 +50,9 @@ def test_each_frame_is_told_once_whoever_dies_and_when(tmp_path: Path, models_di
 
 
 def test_frames_that_died_with_their_reader_and_with_who_remembers_them_are_tracked_anew(
-    tmp_path: Path, models_dir: Path
+    tmp_path: Path, jetstream: Inside
 ) -> None:
-    jetstream, clip = Command(tmp_path, models_dir), demo_clip(tmp_path / "one.mp4", frames=FRAMES)
+    clip = demo_clip(tmp_path / "one.mp4", frames=FRAMES)
     with jetstream.running(*words(clip)) as process:
         alive = pids(jetstream.wait(lambda status: frames(status, "record") > 0, process))
         os.kill(alive["record"], signal.SIGSTOP)  # so that frames wait there

@@ -13,7 +13,7 @@ from jetstream.gallery import store, train
 from jetstream.gallery import strangers as background
 from tests.support import defaults
 from tests.support.command import fails_with
-from tests.support.evaluation import Loads, box_truth
+from tests.support.evaluation import PageParser, box_truth
 from tests.support.inside import Inside
 from tests.support.photos import COLLINS, HOPPER, looks
 
@@ -63,7 +63,7 @@ def test_gallery_alone_is_cross_validated(jetstream: Inside, faces: Path) -> Non
 
 
 def test_table_and_report_are_made(jetstream: Inside, faces: Path) -> None:
-    result = jetstream("evaluate", sets=True)
+    result = jetstream.outside("evaluate", sets=True)
     report = jetstream.folder / "evaluation.html"
 
     assert result.returncode == 0, result.stderr
@@ -71,7 +71,7 @@ def test_table_and_report_are_made(jetstream: Inside, faces: Path) -> None:
     assert "6 strangers: the smallest rate is 16.7 %" in result.stdout
     assert report.stat().st_mode & 0o777 == 0o600
     assert "evaluation.html" in result.stderr
-    parsed = Loads()
+    parsed = PageParser()
     parsed.feed(report.read_text())
     assert all(source.startswith("data:image/") for source in parsed.fetched)
 

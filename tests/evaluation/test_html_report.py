@@ -6,7 +6,7 @@ from jetstream.evaluation import html_report, metrics
 from jetstream.evaluation.error_sheets import ErrorSheet, ErrorTile
 from jetstream.evaluation.evaluate import Evaluation, ReportContext
 from jetstream.evaluation.metrics import ProbeResult
-from tests.support.evaluation import Loads, asked, some_asked
+from tests.support.evaluation import PageParser, asked, some_asked
 
 EVIL = '<script>alert(1)</script><img src="http://example.com/x.png">$\\frac$ 李'
 
@@ -17,7 +17,7 @@ def evil_page(asked: list[ProbeResult]) -> str:
 
 
 def test_page_needs_nothing_else_and_escapes_names() -> None:
-    parsed = Loads()
+    parsed = PageParser()
     text = evil_page([one.__class__(**{**as_dict(one), "person": EVIL}) for one in some_asked(1)])
     parsed.feed(text)
 

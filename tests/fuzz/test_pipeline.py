@@ -3,14 +3,13 @@
 import random
 import stat
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 import zmq
 
 from jetstream.messages import Status
 from jetstream.runtime.counters import drops_by_reason
-from tests.support.command import Command
+from tests.support.inside import Inside
 from tests.support.repository import DEMO
 
 pytestmark = pytest.mark.pipeline
@@ -21,8 +20,8 @@ def pids(status: Status) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("largest", [300, 20_000])
-def test_garbage_in_every_doorway_ends_no_process(tmp_path: Path, models_dir: Path, largest: int) -> None:
-    jetstream, dice = Command(tmp_path, models_dir), random.Random(1)
+def test_garbage_in_every_doorway_ends_no_process(jetstream: Inside, largest: int) -> None:
+    dice = random.Random(1)
     with jetstream.running(DEMO, "--headless", "--record", "rec") as process:
         before = pids(jetstream.wait(lambda status: len(pids(status)) == len(status.processes), process))
         doorways = [path for path in jetstream.run_dir.iterdir() if stat.S_ISSOCK(path.stat().st_mode)]

@@ -13,7 +13,7 @@ from tests.support.inside import Inside
 from tests.support.photos import COLLINS, write_photo
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def detector(models_dir):
     with (
         OnnxRunner(models_dir / "pnet.onnx") as pnet,
@@ -23,7 +23,7 @@ def detector(models_dir):
         yield MtcnnDetector(defaults.mtcnn(pnet, rnet, onet, min_face_px=30, thresholds=(0.6, 0.7, 0.7), factor=0.709))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def embedder(models_dir):
     with OnnxRunner(models_dir / "embedder.onnx") as runner:
         yield defaults.embedder(runner)

@@ -80,6 +80,6 @@ def test_commands_leave_their_lines(tmp_path: Path, own_models: Path, portraits:
     assert of_grace == ["rename", "learn", "forget", "unlearn"]
     assert [line.what for line in lines if line.is_about("Grace Hopper")] == ["enroll", "learn", "rename", "unlearn"]
     assert [line.what for line in lines if not line.person] == ["export"]
-    shown = jetstream("audit", "Grace Hopper", sets=True).stdout.splitlines()
+    shown = jetstream.outside("audit", "Grace Hopper", sets=True).stdout.splitlines()
     assert [line.split()[2] for line in shown] == ["enroll", "learn", "rename", "unlearn"]
     assert b"Grace" not in (own_models / audit.FILE).read_bytes()

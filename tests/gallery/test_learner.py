@@ -13,17 +13,19 @@ import pytest
 import zmq
 
 from jetstream.gallery import train as gallery
-from tests.support.command import Command
 from tests.support.galleries import found_by, sha256_in_use
+from tests.support.inside import Inside
 from tests.support.photos import COLLINS, HOPPER, write_photo
 from tests.support.repository import DEMO
 from tests.support.waiting import PATIENCE_S, wait_until
 
+LEARNING_S = 5 * PATIENCE_S
+"""a learner has low priority: beside other work it gets a twentieth of a processor"""
 OFTEN = ("--set", "recognize.watch_s=0.2")
 
 
 @contextmanager
-def subscriber(jetstream: Command, topic: bytes) -> Iterator["zmq.Socket[bytes]"]:
+def subscriber(jetstream: Inside, topic: bytes) -> Iterator["zmq.Socket[bytes]"]:
     with zmq.Context() as context, context.socket(zmq.SUB) as socket:
         socket.connect(jetstream.endpoint)
         socket.subscribe(topic)
@@ -42,7 +44,7 @@ def next_gallery(galleries: "zmq.Socket[bytes]", before: dict | None = None) -> 
     return body
 
 
-def run(jetstream: Command, *words: str) -> AbstractContextManager["subprocess.Popen[str]"]:
+def run(jetstream: Inside, *words: str) -> AbstractContextManager["subprocess.Popen[str]"]:
     return jetstream.running(DEMO, "--headless", "--faces", "faces", *words)
 
 
@@ -57,7 +59,7 @@ def names_in(body: dict) -> set[str | None]:
 
 @pytest.mark.pipeline
 def test_photos_put_in_while_it_runs_are_learnt_told_and_named(
-    jetstream: Command, portraits: dict[str, np.ndarray]
+    jetstream: Inside, portraits: dict[str, np.ndarray]
 ) -> None:
     with subscriber(jetstream, b"gallery") as galleries, run(jetstream, *OFTEN):
         at_start = next_gallery(galleries)
@@ -83,7 +85,7 @@ def test_photos_put_in_while_it_runs_are_learnt_told_and_named(
 
 @pytest.mark.pipeline
 def test_learner_comes_and_goes_with_low_priority_and_dies_with_the_watcher(
-    jetstream: Command, portraits: dict[str, np.ndarray]
+    jetstream: Inside, portraits: dict[str, np.ndarray]
 ) -> None:
     with run(jetstream, *OFTEN) as process:
         learn = process_named(process, "learn")
@@ -91,19 +93,21 @@ def test_learner_comes_and_goes_with_low_priority_and_dies_with_the_watcher(
         assert learn.children() == []
         for index in range(60):  # long enough to be seen at work
             write_photo(jetstream.folder / "faces" / HOPPER / f"{index}.png", portraits[HOPPER][index:])
-        wait_until(lambda: learn.children())
+        wait_until(lambda: learn.children(), LEARNING_S, jetstream.log)
         (learner,) = learn.children()
         wait_until(lambda: learner.nice() == 10)
         learn.kill()
         wait_until(lambda: not learner.is_running() or learner.status() == psutil.STATUS_ZOMBIE)
-        wait_until(lambda: "a new gallery: 2 people" in jetstream.log())
+        for index in range(2, 60):  # the next one shall come to its end
+            (jetstream.folder / "faces" / HOPPER / f"{index}.png").unlink()
+        wait_until(lambda: "a new gallery: 2 people" in jetstream.log(), LEARNING_S, jetstream.log)
 
     assert "learn: ended by SIGKILL; starting it again" in jetstream.log()
 
 
 @pytest.mark.pipeline
 def test_learning_that_fails_is_said_once_and_tried_again_when_photos_change(
-    jetstream: Command, portraits: dict[str, np.ndarray]
+    jetstream: Inside, portraits: dict[str, np.ndarray]
 ) -> None:
     with run(jetstream, *OFTEN, "--set", "models.dir=models"):
         before = sha256_in_use(jetstream)
@@ -111,17 +115,17 @@ def test_learning_that_fails_is_said_once_and_tried_again_when_photos_change(
         (folder / "lock").unlink()
         (folder / "lock").mkdir()  # as root, a mode would keep nobody out
         write_photo(jetstream.folder / "faces" / HOPPER / "1.png", portraits[HOPPER])
-        wait_until(lambda: "the people known so far stay" in jetstream.log())
+        wait_until(lambda: "the people known so far stay" in jetstream.log(), LEARNING_S, jetstream.log)
         time.sleep(1.5)
         assert jetstream.log().count("warning") == 1, jetstream.log()
         assert sha256_in_use(jetstream) == before
         (folder / "lock").rmdir()
         write_photo(jetstream.folder / "faces" / HOPPER / "2.png", portraits[HOPPER])
-        wait_until(lambda: "a new gallery: 2 people" in jetstream.log())
+        wait_until(lambda: "a new gallery: 2 people" in jetstream.log(), LEARNING_S, jetstream.log)
 
 
 @pytest.mark.pipeline
-def test_nothing_watches_where_it_is_switched_off_or_every_frame_counts(jetstream: Command) -> None:
+def test_nothing_watches_where_it_is_switched_off_or_every_frame_counts(jetstream: Inside) -> None:
     with run(jetstream, "--set", "recognize.watch_s=0") as process:
         assert process_named(process, "recognize")
         assert process_named(process, "learn") is None
@@ -129,7 +133,7 @@ def test_nothing_watches_where_it_is_switched_off_or_every_frame_counts(jetstrea
 
 @pytest.mark.pipeline
 def test_gallery_swapped_100_times_under_load_loses_no_frame_and_no_name_is_from_elsewhere(
-    jetstream: Command, portraits: dict[str, np.ndarray]
+    jetstream: Inside, portraits: dict[str, np.ndarray]
 ) -> None:
     """Two whole galleries take turns, each with its own name for the same face."""
     faces, models = jetstream.folder / "faces", jetstream.models
@@ -166,7 +170,7 @@ def test_gallery_swapped_100_times_under_load_loses_no_frame_and_no_name_is_from
     assert "dropped: none" in jetstream.log()
 
 
-def test_rollback_on_the_command_line_says_what_is_in_use(jetstream: Command, portraits: dict[str, np.ndarray]) -> None:
+def test_rollback_on_the_command_line_says_what_is_in_use(jetstream: Inside, portraits: dict[str, np.ndarray]) -> None:
     where = ("--set", f"models.dir={jetstream.models}")
     jetstream("train", *where)
     nothing = jetstream("train", "--rollback", *where)

@@ -14,27 +14,27 @@ from jetstream.gallery import erasure, people, train
 from jetstream.gallery.erasure import SearchedFolders
 from jetstream.recording import library as recordings
 from jetstream.recording.events_file import open_events
-from tests.support.command import Command
+from tests.support.inside import Inside
 from tests.support.recordings import recorded
 from tests.support.repository import DEMO
 
 
 @pytest.fixture
-def jetstream(tmp_path: Path, models_dir: Path, portraits: dict[str, np.ndarray]) -> Command:
+def jetstream(tmp_path: Path, models_dir: Path, portraits: dict[str, np.ndarray]) -> Inside:
     """A faces folder with both portraits."""
     for name, image in portraits.items():
         (tmp_path / "faces" / name).mkdir(parents=True)
         cv2.imwrite(str(tmp_path / "faces" / name / "1.png"), image)
         cv2.imwrite(str(tmp_path / f"{name.split()[0]}.png"), image)
-    return Command(tmp_path, models_dir)
+    return Inside(tmp_path, models_dir)
 
 
-def models(jetstream: Command) -> tuple[str, str]:
+def models(jetstream: Inside) -> tuple[str, str]:
     return "--set", f"models.dir={jetstream.folder / 'models'}"
 
 
 @pytest.fixture
-def built(jetstream: Command) -> Command:
+def built(jetstream: Inside) -> Inside:
     """The same with models of its own, so that every trace lies in its folder."""
     (jetstream.folder / "models").mkdir()
     for path in jetstream.models.glob("*.onnx"):
@@ -57,27 +57,27 @@ def powerless() -> Iterator[Path]:
             os.seteuid(0)
 
 
-def identified(jetstream: Command, picture: str) -> str:
+def identified(jetstream: Inside, picture: str) -> str:
     return jetstream("identify", picture, *models(jetstream)).stdout
 
 
-def test_people_are_listed_with_their_photos(built: Command) -> None:
-    result = built("people", *models(built))
+def test_people_are_listed_with_their_photos(built: Inside) -> None:
+    result = built.outside("people", *models(built))
 
     assert result.returncode == 0, result.stderr
     assert "Eileen Collins" in result.stdout
     assert "Grace Hopper" in result.stdout
 
 
-def test_renamed_person_is_known_by_the_new_name(built: Command) -> None:
-    result = built("rename", "Grace Hopper", "Amazing Grace", *models(built))
+def test_renamed_person_is_known_by_the_new_name(built: Inside) -> None:
+    result = built.outside("rename", "Grace Hopper", "Amazing Grace", *models(built))
 
     assert result.returncode == 0, result.stderr
     assert "Amazing Grace" in identified(built, "Grace.png")
     assert "Eileen Collins" in identified(built, "Eileen.png")
 
 
-def test_rename_to_a_taken_name_changes_nothing(built: Command) -> None:
+def test_rename_to_a_taken_name_changes_nothing(built: Inside) -> None:
     result = built("rename", "Grace Hopper", "Eileen Collins", *models(built))
 
     assert result.returncode == 2
@@ -86,21 +86,21 @@ def test_rename_to_a_taken_name_changes_nothing(built: Command) -> None:
 
 
 @pytest.mark.parametrize("name", ["../out", "a/b", ".hidden", ""])
-def test_name_cannot_leave_the_folder(built: Command, name: str) -> None:
+def test_name_cannot_leave_the_folder(built: Inside, name: str) -> None:
     assert built("rename", "Grace Hopper", name, *models(built)).returncode == 2
     assert built("forget", name, "--yes", *models(built)).returncode == 2
     assert (built.folder / "faces" / "Grace Hopper" / "1.png").exists()
 
 
-def test_merged_people_are_one_and_keep_all_photos(built: Command) -> None:
-    result = built("merge", "Grace Hopper", "Eileen Collins", *models(built))
+def test_merged_people_are_one_and_keep_all_photos(built: Inside) -> None:
+    result = built.outside("merge", "Grace Hopper", "Eileen Collins", *models(built))
 
     assert result.returncode == 0, result.stderr
     assert sorted(path.name for path in (built.folder / "faces").rglob("*.png")) == ["1-2.png", "1.png"]
     assert not (built.folder / "faces" / "Grace Hopper").exists()
 
 
-def test_forgotten_person_is_nowhere_and_the_others_stay(built: Command) -> None:
+def test_forgotten_person_is_nowhere_and_the_others_stay(built: Inside) -> None:
     assert "Grace Hopper" in identified(built, "Grace.png")
     recordings = built.folder / "rec"
     recorded(recordings, "a-1", "Grace Hopper")
@@ -109,7 +109,7 @@ def test_forgotten_person_is_nowhere_and_the_others_stay(built: Command) -> None
     recorded(recordings, "a-2", "Eileen Collins")
     recorded(recordings, "a-3", None, votes=["Grace Hopper"])
 
-    result = built("forget", "Grace Hopper", "--yes", "--recordings", "rec", *models(built))
+    result = built.outside("forget", "Grace Hopper", "--yes", "--recordings", "rec", *models(built))
 
     assert result.returncode == 0, result.stderr
     assert "Grace Hopper: erased: 1 photo, 2 recordings, and what was learnt; verified" in result.stdout
@@ -124,7 +124,7 @@ def test_forgotten_person_is_nowhere_and_the_others_stay(built: Command) -> None
     assert "Eileen Collins" in identified(built, "Eileen.png")
 
 
-def test_earlier_version_that_holds_the_person_is_a_trace(built: Command) -> None:
+def test_earlier_version_that_holds_the_person_is_a_trace(built: Inside) -> None:
     faces, folder = built.folder / "faces", built.folder / "models"
     built("train", *models(built))
     (faces / "Grace Hopper" / "1.png").unlink()
@@ -139,7 +139,7 @@ def test_earlier_version_that_holds_the_person_is_a_trace(built: Command) -> Non
     assert erasure.traces(["Grace Hopper"], SearchedFolders(faces, folder)) == []
 
 
-def test_forget_asks_first_and_no_leaves_everything(built: Command) -> None:
+def test_forget_asks_first_and_no_leaves_everything(built: Inside) -> None:
     recorded(built.folder / "rec", "a-1", "Grace Hopper")
 
     result = built("forget", "Grace Hopper", "--recordings", "rec", *models(built))  # nobody answers
@@ -150,7 +150,7 @@ def test_forget_asks_first_and_no_leaves_everything(built: Command) -> None:
     assert (built.folder / "faces" / "Grace Hopper" / "1.png").exists()
 
 
-def test_person_who_is_not_there_is_said_with_those_who_are(built: Command) -> None:
+def test_person_who_is_not_there_is_said_with_those_who_are(built: Inside) -> None:
     result = built("forget", "Nobody", "--yes", *models(built))
 
     assert result.returncode == 2
@@ -169,7 +169,7 @@ def test_both_spellings_of_a_name_are_one_person(tmp_path: Path) -> None:
         erasure.forget(["Zo\u00eb"], SearchedFolders(tmp_path, tmp_path / "models"))
 
 
-def test_person_whose_photos_were_deleted_by_hand_is_forgotten(built: Command) -> None:
+def test_person_whose_photos_were_deleted_by_hand_is_forgotten(built: Inside) -> None:
     built("train", *models(built))
     (built.folder / "faces" / "Grace Hopper" / "1.png").unlink()
     (built.folder / "faces" / "Grace Hopper").rmdir()
@@ -181,7 +181,7 @@ def test_person_whose_photos_were_deleted_by_hand_is_forgotten(built: Command) -
     assert erasure.traces(["Grace Hopper"], SearchedFolders(built.folder / "faces", built.folder / "models")) == []
 
 
-def test_name_that_was_gone_back_to_is_forgotten_and_the_new_one_stays(built: Command) -> None:
+def test_name_that_was_gone_back_to_is_forgotten_and_the_new_one_stays(built: Inside) -> None:
     built("train", *models(built))
     built("rename", "Grace Hopper", "Amazing Grace", *models(built))
     built("train", "--rollback", *models(built))
@@ -194,7 +194,7 @@ def test_name_that_was_gone_back_to_is_forgotten_and_the_new_one_stays(built: Co
     assert "Amazing Grace" in identified(built, "Grace.png")
 
 
-def test_interrupted_forget_says_that_embeddings_are_left_and_is_repeated_to_its_end(built: Command) -> None:
+def test_interrupted_forget_says_that_embeddings_are_left_and_is_repeated_to_its_end(built: Inside) -> None:
     faces, folder = built.folder / "faces", built.folder / "models"
     built("train", *models(built))
     lock = train.gallery_dir(faces, folder) / "lock"
@@ -216,7 +216,7 @@ def test_interrupted_forget_says_that_embeddings_are_left_and_is_repeated_to_its
     assert erasure.traces(["Grace Hopper"], SearchedFolders(faces, folder)) == []
 
 
-def test_earlier_name_goes_from_recordings_with_the_present_one(built: Command) -> None:
+def test_earlier_name_goes_from_recordings_with_the_present_one(built: Inside) -> None:
     recorded(built.folder / "rec", "a-1", "Grace Hopper")
     recorded(built.folder / "rec", "a-2", "Amazing Grace")
     recorded(built.folder / "rec", "a-3", "Eileen Collins")
@@ -256,7 +256,7 @@ def test_every_spelling_of_a_name_finds_recordings_and_traces(tmp_path: Path, sp
     assert list((tmp_path / "rec").iterdir()) == []
 
 
-def test_recordings_that_are_no_folder_are_said_before_anything_goes(built: Command) -> None:
+def test_recordings_that_are_no_folder_are_said_before_anything_goes(built: Inside) -> None:
     (built.folder / "file").touch()
 
     for wrong in ("nowhere", "file"):
@@ -282,7 +282,7 @@ def test_nothing_goes_while_something_is_recorded(tmp_path: Path) -> None:
 
 
 @pytest.mark.pipeline
-def test_nothing_goes_while_the_pipeline_records(built: Command) -> None:
+def test_nothing_goes_while_the_pipeline_records(built: Inside) -> None:
     def is_recording() -> bool:
         return any((built.folder / "rec").glob("*.jsonl"))
 
@@ -336,7 +336,7 @@ def test_renamed_folder_keeps_what_it_is(tmp_path: Path) -> None:
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-def test_names_that_look_like_markup_are_printed_as_they_are(built: Command) -> None:
+def test_names_that_look_like_markup_are_printed_as_they_are(built: Inside) -> None:
     names = ("[red]Ann", "a:smile:b", ":B:")
     (built.folder / "faces" / "Grace Hopper").rename(built.folder / "faces" / names[0])
     for name in names[1:]:

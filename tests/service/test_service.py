@@ -163,7 +163,7 @@ def test_a_jetsons_camera_daemon_is_reached() -> None:
 
 @needs_systemd
 def test_dry_run_prints_a_unit_that_systemd_takes_and_changes_nothing(jetstream: Inside, tmp_path: Path) -> None:
-    result = jetstream("service", "install", str(DEFAULT), "--dry-run")
+    result = jetstream.outside("service", "install", str(DEFAULT), "--dry-run")
 
     assert result.returncode == 0, result.stderr
     assert unit.is_ours(result.stdout)

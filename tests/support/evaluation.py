@@ -28,7 +28,7 @@ def box_truth(frame: int, **people: float) -> dict[str, object]:
     return {"frame": frame, "faces": faces}
 
 
-class Loads(HTMLParser):
+class PageParser(HTMLParser):
     """Everything that a browser would fetch, and every element."""
 
     def __init__(self) -> None:

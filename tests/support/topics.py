@@ -14,7 +14,7 @@ from jetstream.topic.publisher import Topic
 from tests.support.waiting import PATIENCE_S
 
 
-class Talking:
+class SendingTopic:
     """A topic that sends all the time, as a pipeline does, from a thread of its own."""
 
     def __init__(self, settings: PublishConfig, body: bytes = b"secret") -> None:
@@ -28,7 +28,7 @@ class Talking:
             self._topic.send(b"detections.door", self._body)
         self._topic.close()
 
-    def __enter__(self) -> "Talking":
+    def __enter__(self) -> "SendingTopic":
         self._thread.start()
         return self
 

@@ -6,7 +6,7 @@ import pytest
 from jetstream.config.schema import PublishConfig
 from jetstream.topic import keys
 from tests.support.command import free_port
-from tests.support.topics import Talking
+from tests.support.topics import SendingTopic
 
 
 @pytest.fixture
@@ -17,6 +17,6 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def talking(folder: Path) -> Iterator["Talking"]:
-    with Talking(PublishConfig(endpoint=f"tcp://127.0.0.1:{free_port()}", keys=str(folder))) as talking:
+def talking(folder: Path) -> Iterator["SendingTopic"]:
+    with SendingTopic(PublishConfig(endpoint=f"tcp://127.0.0.1:{free_port()}", keys=str(folder))) as talking:
         yield talking

@@ -14,7 +14,6 @@ from jetstream.cli.keys import new_key
 from jetstream.errors import UserError
 from jetstream.topic import keys
 from jetstream.topic import subscriber as top
-from tests.support.command import Command
 from tests.support.inside import Inside
 from tests.support.repository import DEMO
 from tests.support.topics import subscriber
@@ -116,23 +115,21 @@ def test_folder_that_may_not_be_entered_is_a_sentence(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [("allow", "bob", "x" * 300), ("new", "bob", "--server", "x" * 300)])
-def test_what_is_too_long_for_a_file_is_no_key(tmp_path: Path, words: tuple[str, ...]) -> None:
-    result = Inside(tmp_path, tmp_path)("keys", *words)
+def test_what_is_too_long_for_a_file_is_no_key(jetstream: Inside, words: tuple[str, ...]) -> None:
+    result = jetstream("keys", *words)
     assert result.returncode == 2
     assert "xxx: neither a public key (64 hexadecimal digits) nor a key file" in result.stderr
 
 
-def test_keys_that_are_missing_end_the_start_with_the_remedy(tmp_path: Path, models_dir: Path) -> None:
-    jetstream = Command(tmp_path, models_dir)
+def test_keys_that_are_missing_end_the_start_with_the_remedy(tmp_path: Path, jetstream: Inside) -> None:
     result = jetstream("run", DEMO, "--headless", "--set", "publish.keys=keys", sets=True)
     assert result.returncode == 2
     assert "keys/publisher.key: No such file or directory; `jetstream keys new` makes keys" in result.stderr
 
 
 @pytest.mark.pipeline
-def test_commands_make_allow_list_and_revoke_keys_for_a_running_pipeline(tmp_path: Path, models_dir: Path) -> None:
-    jetstream = Command(tmp_path, models_dir)
-    server = jetstream("keys", "new").stdout.strip()
+def test_commands_make_allow_list_and_revoke_keys_for_a_running_pipeline(tmp_path: Path, jetstream: Inside) -> None:
+    server = jetstream.outside("keys", "new").stdout.strip()
     public = jetstream("keys", "new", "dashboard").stdout.strip()
     assert msgspec.json.decode((tmp_path / "dashboard.key").read_bytes())["server"] == server
     assert jetstream("keys", "allow", "dashboard", public).returncode == 0

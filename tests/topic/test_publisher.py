@@ -20,11 +20,11 @@ from jetstream.runtime import run_dir
 from jetstream.topic import keys
 from jetstream.topic.publisher import AllowList, open_topic
 from tests.support.command import free_port
-from tests.support.topics import Talking, falls_silent, hears, listener, no_descriptor_left, subscriber
+from tests.support.topics import SendingTopic, falls_silent, hears, listener, no_descriptor_left, subscriber
 from tests.support.waiting import PATIENCE_S, wait_until
 
 
-def test_allowed_key_hears_and_all_others_do_not(talking: Talking, folder: Path) -> None:
+def test_allowed_key_hears_and_all_others_do_not(talking: SendingTopic, folder: Path) -> None:
     wrong_server = keys.new(folder.parent / "other" / keys.PUBLISHER, "publisher").public
     friend = subscriber(folder, "friend")
     with (
@@ -39,7 +39,7 @@ def test_allowed_key_hears_and_all_others_do_not(talking: Talking, folder: Path)
         assert not hears(wrong, 0.1)
 
 
-def test_key_is_allowed_and_revoked_while_the_topic_runs(talking: Talking, folder: Path) -> None:
+def test_key_is_allowed_and_revoked_while_the_topic_runs(talking: SendingTopic, folder: Path) -> None:
     late, other = subscriber(folder, "late", on_list=False), subscriber(folder, "other")
     with listener(talking.settings, late) as socket, listener(talking.settings, other) as remaining:
         assert hears(remaining)
@@ -55,7 +55,7 @@ def test_key_is_allowed_and_revoked_while_the_topic_runs(talking: Talking, folde
         assert hears(remaining)
 
 
-def test_own_user_listens_by_the_publishers_key(talking: Talking, folder: Path) -> None:
+def test_own_user_listens_by_the_publishers_key(talking: SendingTopic, folder: Path) -> None:
     with listener(talking.settings, keys.publisher(folder)) as own:
         assert hears(own)
 
@@ -63,12 +63,12 @@ def test_own_user_listens_by_the_publishers_key(talking: Talking, folder: Path) 
 def test_enrolling_from_a_running_track_listens_by_the_publishers_key(folder: Path) -> None:
     event = Event(schema=1, camera="door", frame_id=1, pts_s=0.0, captured_ns=1, wall="", tracks=())
     settings = PublishConfig(endpoint=f"tcp://0.0.0.0:{free_port()}", keys=str(folder))
-    with Talking(settings, msgspec.msgpack.encode(event)), run_dir.claim(folder.parent / "run") as claimed:
+    with SendingTopic(settings, msgspec.msgpack.encode(event)), run_dir.claim(folder.parent / "run") as claimed:
         until_s = time.monotonic() + PATIENCE_S
         assert next(live_track._events(settings, "door", until_s, claimed)) == event
     settings = msgspec.structs.replace(settings, endpoint=f"tcp://0.0.0.0:{free_port()}")
     with (
-        Talking(settings, msgspec.msgpack.encode({"of": "another version"})),
+        SendingTopic(settings, msgspec.msgpack.encode({"of": "another version"})),
         run_dir.claim(folder.parent / "run") as claimed,
         pytest.raises(PipelineError, match="another version of jetstream runs here; restart it"),
     ):
@@ -117,7 +117,7 @@ RAW = {
 @pytest.mark.parametrize("with_keys", [False, True])
 def test_garbage_on_the_socket_hurts_nobody_and_leaves_nothing(folder: Path, with_keys: bool) -> None:
     endpoint = f"tcp://127.0.0.1:{free_port()}"
-    with Talking(PublishConfig(endpoint=endpoint, keys=str(folder) if with_keys else "")) as talking:
+    with SendingTopic(PublishConfig(endpoint=endpoint, keys=str(folder) if with_keys else "")) as talking:
         friend = listener(talking.settings, subscriber(folder, "friend") if with_keys else None)
         assert hears(friend)
         address = ("127.0.0.1", int(endpoint.rpartition(":")[2]))

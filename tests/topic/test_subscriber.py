@@ -7,10 +7,10 @@ import pytest
 from jetstream.topic import keys
 from jetstream.topic import subscriber as top
 from tests.support.command import free_port
-from tests.support.topics import Talking, subscriber
+from tests.support.topics import SendingTopic, subscriber
 
 
-def test_subscriber_is_told_why_nothing_comes(talking: Talking, folder: Path) -> None:
+def test_subscriber_is_told_why_nothing_comes(talking: SendingTopic, folder: Path) -> None:
     stranger = subscriber(folder, "stranger", on_list=False)
     assert "refused: the key stranger is not on its list" in refusal(talking.settings.endpoint, stranger)
     assert "refused: the publisher asks for a key" in refusal(talking.settings.endpoint, None)
