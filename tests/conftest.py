@@ -11,7 +11,7 @@ import pytest
 from tests.support.command import Command
 from tests.support.repository import REPOSITORY
 
-pytest_plugins = ["tests.support.commands", "tests.support.peers"]
+pytest_plugins = ["tests.support.commands", "tests.support.networks", "tests.support.peers"]
 
 # What runs the tests in the background may ignore both, and programs inherit that.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -124,7 +124,7 @@ def test_stage_that_ends_by_itself_or_is_told_to_from_outside_is_started_again(j
     """Its readers must not take it for the end of the run."""
     with jetstream.running(DEMO, "--headless") as process:
         status = jetstream.wait(frames_flow, process)
-        (pid,) = (p.beat.pid for p in status.processes if p.process == "detect" and p.beat)
+        pid = pids_in(status)["detect"]
         subprocess.run(["kill", "-TERM", str(pid)], check=True)
         after = jetstream.wait(lambda s: any(p.restarts for p in s.processes), process)
         frames = frames_in(after)
@@ -139,7 +139,7 @@ def test_stage_that_ends_by_itself_or_is_told_to_from_outside_is_started_again(j
 def test_hung_stage_falls_silent_and_is_replaced(jetstream: Inside) -> None:
     with jetstream.running(DEMO, "--headless", "--set", "pipeline.heartbeat_timeout_s=4") as process:
         status = jetstream.wait(frames_flow, process)
-        (pid,) = (p.beat.pid for p in status.processes if p.process == "recognize" and p.beat)
+        pid = pids_in(status)["recognize"]
         subprocess.run(["kill", "-STOP", str(pid)], check=True)
         after = jetstream.wait(
             lambda s: any(p.process == "recognize" and p.restarts and p.state == "running" for p in s.processes),
@@ -197,7 +197,7 @@ def test_stage_killed_in_every_frame_pace_loses_no_frame(jetstream: Inside, tmp_
     with jetstream.running(*words) as process:
         for stages in (["detect"], ["track"], ["recognize"], ["record"], ["capture.clip"], ["capture.clip", "record"]):
             status = jetstream.wait(lambda s: all(p.state == "running" for p in s.processes), process)
-            pids = {p.process: p.beat.pid for p in status.processes if p.beat}
+            pids = pids_in(status)
             restarts = sum(p.restarts for p in status.processes)
             subprocess.run(["kill", "-9", *(str(pids[stage]) for stage in stages)], check=True)
             due = restarts + len(stages)
@@ -351,7 +351,7 @@ def test_one_stage_can_be_run_by_hand_beside_the_others(jetstream: Inside) -> No
 
 
 def tracked(status: Status) -> int:
-    return next((p.beat.frames for p in status.processes if p.process == "track" and p.beat), 0)
+    return frames_in(status).get("track", 0)
 
 
 def hear_ctrl_c() -> None:

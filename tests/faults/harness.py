@@ -18,6 +18,7 @@ import zmq
 from jetstream.messages import Status
 from jetstream.monitoring.status import statuses
 from tests.support.command import Command, children_of, segments_of
+from tests.support.statuses import pids_in
 from tests.support.waiting import PATIENCE_S, wait_until
 
 Tell = Callable[..., None]
@@ -40,7 +41,7 @@ class Faulty(Command):
         return next(statuses(self.run_dir))
 
     def pid_of(self, name: str) -> int:
-        return next(p.beat.pid for p in self.status().processes if p.process == name and p.beat)
+        return pids_in(self.status())[name]
 
     def restarts(self) -> dict[str, int]:
         """Of processes that were started again."""

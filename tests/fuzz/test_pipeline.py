@@ -11,19 +11,16 @@ from jetstream.messages import Status
 from jetstream.runtime.counters import drops_by_reason
 from tests.support.inside import Inside
 from tests.support.repository import DEMO
+from tests.support.statuses import pids_in
 
 pytestmark = pytest.mark.pipeline
-
-
-def pids(status: Status) -> dict[str, int]:
-    return {process.process: process.beat.pid for process in status.processes if process.beat}
 
 
 @pytest.mark.parametrize("largest", [300, 20_000])
 def test_garbage_in_every_doorway_ends_no_process(jetstream: Inside, largest: int) -> None:
     dice = random.Random(1)
     with jetstream.running(DEMO, "--headless", "--record", "rec") as process:
-        before = pids(jetstream.wait(lambda status: len(pids(status)) == len(status.processes), process))
+        before = pids_in(jetstream.wait(lambda status: len(pids_in(status)) == len(status.processes), process))
         doorways = [path for path in jetstream.run_dir.iterdir() if stat.S_ISSOCK(path.stat().st_mode)]
         assert len(doorways) > 6
         for path in doorways:
@@ -42,7 +39,7 @@ def test_garbage_in_every_doorway_ends_no_process(jetstream: Inside, largest: in
             return all(drops[name] >= 100 for name in ("detect", "track", "recognize", "record", "publish"))
 
         after = jetstream.wait(is_counted, process)
-        assert pids(after) == before
+        assert pids_in(after) == before
         assert [p.process for p in after.processes if p.restarts] == []
         frames = after.processes[0].beat.frames if after.processes[0].beat else 0
         jetstream.wait(

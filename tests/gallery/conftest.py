@@ -23,12 +23,6 @@ def detector(models_dir):
         yield MtcnnDetector(defaults.mtcnn(pnet, rnet, onet, min_face_px=30, thresholds=(0.6, 0.7, 0.7), factor=0.709))
 
 
-@pytest.fixture(scope="session")
-def embedder(models_dir):
-    with OnnxRunner(models_dir / "embedder.onnx") as runner:
-        yield defaults.embedder(runner)
-
-
 @pytest.fixture
 def place(tmp_path, models_dir, detector, embedder):
     return Place(tmp_path, models_dir, detector, embedder)

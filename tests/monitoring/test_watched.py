@@ -25,7 +25,7 @@ from tests.support.clips import demo_clip
 from tests.support.command import Command
 from tests.support.event_lines import lines_of
 from tests.support.repository import DEMO
-from tests.support.statuses import frames_flow
+from tests.support.statuses import frames_flow, pids_in
 from tests.support.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.pipeline
@@ -94,7 +94,7 @@ def now(jetstream: Command) -> Status:
 
 
 def pid_of(jetstream: Command, name: str) -> int:
-    return next(p.beat.pid for p in now(jetstream).processes if p.process == name and p.beat)
+    return pids_in(now(jetstream))[name]
 
 
 def test_pipeline_is_not_ready_until_frames_come(

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.command import Command
 from tests.support.repository import DEMO
-from tests.support.statuses import frames_flow
+from tests.support.statuses import frames_flow, frames_in, pids_in
 from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.pipeline
@@ -105,7 +105,7 @@ def test_a_service_is_ready_fed_beside_a_dead_camera_reloads_and_stops(service: 
     with service.running(str(config), "--headless") as process:
         ready = service.hear(lambda fields: "READY" in fields)
         service.hear(lambda fields: "WATCHDOG" in fields and "dead: none for" in fields["STATUS"])
-        pids = {p.process: p.beat.pid for p in service.wait(lambda s: True, process).processes if p.beat}
+        pids = pids_in(service.wait(lambda s: True, process))
 
         changed = CONFIG.replace("[record]", 'budget_per_s = 5\n[detect]\nmin_face_px = 50\n[record]\nvideo = "none"')
         config.write_text(changed.replace('name = "dead"', 'name = "dead"\nfps = 5'))
@@ -113,8 +113,8 @@ def test_a_service_is_ready_fed_beside_a_dead_camera_reloads_and_stops(service: 
         reloading = service.hear(lambda fields: "RELOADING" in fields, since=ready)
         again = service.hear(lambda fields: "READY" in fields, since=reloading)
         moved = service.wait(lambda s: all(p.state == "running" for p in s.processes), process)
-        now = {p.process: p.beat.pid for p in moved.processes if p.beat}
-        frames = {p.process: p.beat.frames for p in moved.processes if p.beat}
+        now = pids_in(moved)
+        frames = frames_in(moved)
         service.wait(lambda s: all(p.beat.frames > frames[p.process] for p in s.processes if busy(p.process)), process)
 
         config.write_text(changed.replace("min_face_px = 50", "min_face_px = -1"))
@@ -123,7 +123,7 @@ def test_a_service_is_ready_fed_beside_a_dead_camera_reloads_and_stops(service: 
         service.hear(lambda fields: "READY" in fields, since=refused)
         service.hear(lambda fields: "config not taken, the one in use stays" in fields.get("STATUS", ""), since=refused)
         after = service.wait(lambda s: True, process)
-        assert {p.process: p.beat.pid for p in after.processes if p.beat} == now
+        assert pids_in(after) == now
 
     service.hear(lambda fields: "STOPPING" in fields, since=refused)
     assert process.returncode == 0
@@ -171,7 +171,7 @@ def test_last_words_are_json_too(service: Service, tmp_path: Path) -> None:
 def test_watchdog_stops_while_a_stage_is_stuck_and_goes_on_when_it_moves(impatient: Service) -> None:
     with impatient.running(DEMO, "--headless", "--set", "pipeline.heartbeat_timeout_s=60") as process:
         status = impatient.wait(frames_flow, process)
-        (pid,) = (p.beat.pid for p in status.processes if p.process == "track" and p.beat)
+        pid = pids_in(status)["track"]
         subprocess.run(["kill", "-STOP", str(pid)], check=True)
         stuck = impatient.hear(lambda fields: "stuck: demo" in fields.get("STATUS", ""), since=len(impatient.said))
         time.sleep(2.5)

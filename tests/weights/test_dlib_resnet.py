@@ -4,9 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.weights import published
-from tests.support import defaults
 
 
 @pytest.fixture(scope="module")
@@ -20,12 +18,6 @@ def reference():
         return np.array(network.compute_face_descriptor(rgb), np.float64)
 
     return describe
-
-
-@pytest.fixture(scope="module")
-def embedder(models_dir):
-    with OnnxRunner(models_dir / "embedder.onnx") as runner:
-        yield defaults.embedder(runner)
 
 
 def chips_of(portraits: dict[str, np.ndarray]) -> np.ndarray:
