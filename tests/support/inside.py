@@ -13,6 +13,8 @@ from jetstream.cli import app
 from jetstream.errors import JetstreamError
 from tests.support.command import NO_MARKER, Command
 
+INTERRUPTED = 128 + signal.SIGINT
+
 
 class Inside(Command):
     """As `Command`, whose own way stays as `outside`. Pipelines are processes here too: `running`, and `run` in tests
@@ -30,6 +32,8 @@ class Inside(Command):
             code, said = error.exit_code, f"{said}jetstream: {error}\n"
         elif error is not None and not isinstance(error, SystemExit):
             raise error
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt  # of the tests; a command is interrupted only in a process of its own
         assert code or words[:1] != ("run",) or "--help" in words, NO_MARKER
         return subprocess.CompletedProcess(words, code, result.stdout, said)
 
