@@ -31,7 +31,7 @@ demo: $(READY)  ## a window with the demo scene; without a screen, 20 s of it re
 	fi
 
 test: $(READY)  ## all tests that this machine can run
-	$(BIN)/python -m pytest -n 2 --dist=loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist=loadfile --no-loadscope-reorder
 
 check: $(READY)  ## lint, format, types, layers, spelling, security; and known holes in the packages, where PyPI answers
 	$(BIN)/ruff check .

@@ -19,13 +19,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `-n`, tests of whole pipelines run first and one after the other, beside those of one file at a time.
-
-    A pipeline takes all processors that it gets.
-    """
+    """Pipelines take longest, so files that run some come first, whichever process takes a file."""
     items.sort(key=lambda item: not runs_pipelines(item))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("pipelines" if runs_pipelines(item) else str(item.path)))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

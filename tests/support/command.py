@@ -27,7 +27,7 @@ class Command:
     """`jetstream` with its working folder, run directory, models and free ports for the topic and the metrics."""
 
     may_run: ClassVar[bool] = True
-    """whether the test has the marker `pipeline`, which keeps two pipelines from running at once"""
+    """whether the test has the marker `pipeline`, by which tests that take long are run first"""
 
     folder: Path
     models: Path
