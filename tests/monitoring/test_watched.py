@@ -22,8 +22,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from jetstream.messages import Status
 from jetstream.monitoring.status import statuses
 from tests.support.clips import demo_clip
-from tests.support.command import Command
 from tests.support.event_lines import lines_of
+from tests.support.inside import Inside
 from tests.support.repository import DEMO
 from tests.support.statuses import frames_flow, pids_in
 from tests.support.waiting import PATIENCE_S, wait_until
@@ -34,8 +34,8 @@ FRESH_S = 2.0
 
 
 @pytest.fixture(scope="module")
-def jetstream(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Command:
-    return Command(tmp_path_factory.mktemp("watched"), models_dir)
+def jetstream(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Inside:
+    return Inside(tmp_path_factory.mktemp("watched"), models_dir)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def ready_answers() -> list[tuple[int, str]]:
 
 
 @pytest.fixture(scope="module")
-def running(jetstream: Command, ready_answers: list[tuple[int, str]]) -> Iterator["subprocess.Popen[str]"]:
+def running(jetstream: Inside, ready_answers: list[tuple[int, str]]) -> Iterator["subprocess.Popen[str]"]:
     """The demo, recorded; a process that stands still is left alone for long."""
     patient = ("--set", "pipeline.heartbeat_timeout_s=60", "--set", f"metrics.fresh_s={FRESH_S}")
     asking = threading.Thread(target=ask_until_ready, args=(jetstream, ready_answers))
@@ -56,7 +56,7 @@ def running(jetstream: Command, ready_answers: list[tuple[int, str]]) -> Iterato
         yield process
 
 
-def ask_until_ready(jetstream: Command, answers: list[tuple[int, str]]) -> None:
+def ask_until_ready(jetstream: Inside, answers: list[tuple[int, str]]) -> None:
     deadline_s = time.monotonic() + PATIENCE_S
     while (not answers or answers[-1][0] != 200) and time.monotonic() < deadline_s:
         with contextlib.suppress(OSError):
@@ -64,7 +64,7 @@ def ask_until_ready(jetstream: Command, answers: list[tuple[int, str]]) -> None:
         time.sleep(0.02)
 
 
-def ask(jetstream: Command, path: str) -> tuple[int, str]:
+def ask(jetstream: Inside, path: str) -> tuple[int, str]:
     try:
         with urllib.request.urlopen(jetstream.metrics + path, timeout=PATIENCE_S) as answer:
             return answer.status, answer.read().decode()
@@ -72,13 +72,13 @@ def ask(jetstream: Command, path: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
-def page(jetstream: Command) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+def page(jetstream: Inside) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """Each sample of /metrics by its name and labels."""
     families = text_string_to_metric_families(ask(jetstream, "/metrics")[1])
     return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
 
 
-def until(jetstream: Command, path: str, code: int, timeout_s: float = PATIENCE_S) -> str:
+def until(jetstream: Inside, path: str, code: int, timeout_s: float = PATIENCE_S) -> str:
     """What the page says once it answers with `code`."""
     deadline_s = time.monotonic() + timeout_s
     while time.monotonic() < deadline_s:
@@ -89,11 +89,11 @@ def until(jetstream: Command, path: str, code: int, timeout_s: float = PATIENCE_
     raise AssertionError(f"{path}: {found} {text}{jetstream.log()}")
 
 
-def now(jetstream: Command) -> Status:
+def now(jetstream: Inside) -> Status:
     return next(statuses(jetstream.run_dir))
 
 
-def pid_of(jetstream: Command, name: str) -> int:
+def pid_of(jetstream: Inside, name: str) -> int:
     return pids_in(now(jetstream))[name]
 
 
@@ -106,7 +106,7 @@ def test_pipeline_is_not_ready_until_frames_come(
     assert any("camera demo: no frame yet" in text for _, text in ready_answers)
 
 
-def test_counters_rise_and_histograms_add_up(jetstream: Command, running: "subprocess.Popen[str]") -> None:
+def test_counters_rise_and_histograms_add_up(jetstream: Inside, running: "subprocess.Popen[str]") -> None:
     tracked = ("jetstream_frames_total", labels(camera="demo", process="track"))
     before = page(jetstream)
     # the first fragment of a recording is written when it is whole
@@ -138,7 +138,7 @@ def labels(**named: str) -> frozenset[tuple[str, str]]:
     return frozenset(named.items())
 
 
-def test_no_name_of_a_person_and_no_path_is_on_the_page(jetstream: Command, running: "subprocess.Popen[str]") -> None:
+def test_no_name_of_a_person_and_no_path_is_on_the_page(jetstream: Inside, running: "subprocess.Popen[str]") -> None:
     text = ask(jetstream, "/metrics")[1]
 
     assert "Eileen" not in text
@@ -146,7 +146,7 @@ def test_no_name_of_a_person_and_no_path_is_on_the_page(jetstream: Command, runn
 
 
 def test_camera_that_falls_silent_is_not_ready_until_it_is_back(
-    jetstream: Command, running: "subprocess.Popen[str]"
+    jetstream: Inside, running: "subprocess.Popen[str]"
 ) -> None:
     assert until(jetstream, "/readyz", 200).startswith("ok\n")
     camera = pid_of(jetstream, "capture.demo")
@@ -162,7 +162,7 @@ def test_camera_that_falls_silent_is_not_ready_until_it_is_back(
     until(jetstream, "/readyz", 200)
 
 
-def test_supervisor_that_hangs_is_not_called_healthy(jetstream: Command, running: "subprocess.Popen[str]") -> None:
+def test_supervisor_that_hangs_is_not_called_healthy(jetstream: Inside, running: "subprocess.Popen[str]") -> None:
     until(jetstream, "/healthz", 200)
     watcher = watching(jetstream)
     assert watcher.stdout is not None
@@ -182,7 +182,7 @@ def test_supervisor_that_hangs_is_not_called_healthy(jetstream: Command, running
     until(jetstream, "/healthz", 200)
 
 
-def test_killed_processes_lose_no_count(jetstream: Command, running: "subprocess.Popen[str]") -> None:
+def test_killed_processes_lose_no_count(jetstream: Inside, running: "subprocess.Popen[str]") -> None:
     before = page(jetstream)
     for name in ("track", "metrics"):
         os.kill(pid_of(jetstream, name), signal.SIGKILL)
@@ -203,7 +203,7 @@ def test_killed_processes_lose_no_count(jetstream: Command, running: "subprocess
     until(jetstream, "/readyz", 200)
 
 
-def until_there(jetstream: Command) -> None:
+def until_there(jetstream: Inside) -> None:
     def is_there() -> bool:
         with contextlib.suppress(OSError):
             return ask(jetstream, "/healthz")[0] == 200
@@ -213,7 +213,7 @@ def until_there(jetstream: Command) -> None:
 
 
 def test_trace_has_a_track_for_each_process_and_lies_within_its_time(
-    jetstream: Command, running: "subprocess.Popen[str]"
+    jetstream: Inside, running: "subprocess.Popen[str]"
 ) -> None:
     result = jetstream("trace", "4", "-o", "t.json", "--set", f"pipeline.run_dir={jetstream.run_dir}")
 
@@ -240,7 +240,7 @@ def one_after_the_other(events: list[dict]) -> bool:
     return all(a["ts"] + a["dur"] <= b["ts"] + 0.001 for a, b in itertools.pairwise(events))
 
 
-def test_top_in_a_pipe_is_plain_text_a_table_a_second(jetstream: Command, running: "subprocess.Popen[str]") -> None:
+def test_top_in_a_pipe_is_plain_text_a_table_a_second(jetstream: Inside, running: "subprocess.Popen[str]") -> None:
     watcher = watching(jetstream)
     assert watcher.stdout is not None
     lines: list[str] = []
@@ -255,7 +255,7 @@ def test_top_in_a_pipe_is_plain_text_a_table_a_second(jetstream: Command, runnin
     assert any(re.match(r"searched whole: 1 picture in \d+$", line) for line in lines), lines
 
 
-def watching(jetstream: Command) -> "subprocess.Popen[str]":
+def watching(jetstream: Inside) -> "subprocess.Popen[str]":
     """`jetstream top` with its output in a pipe."""
     command = [*command_of("top"), "--set", f"pipeline.run_dir={jetstream.run_dir}"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=jetstream.environment)
@@ -265,7 +265,7 @@ def command_of(word: str) -> list[str]:
     return [sys.executable, "-m", "jetstream.cli", word]
 
 
-def test_hop_times_of_events_never_go_backwards(jetstream: Command, running: "subprocess.Popen[str]") -> None:
+def test_hop_times_of_events_never_go_backwards(jetstream: Inside, running: "subprocess.Popen[str]") -> None:
     events = [event for path in sorted((jetstream.folder / "rec").glob("*.jsonl")) for event in lines_of(path)]
     subscriber = subprocess.Popen(
         [*command_of("subscribe"), jetstream.endpoint, "--json"],
@@ -287,7 +287,7 @@ def test_hop_times_of_events_never_go_backwards(jetstream: Command, running: "su
         assert times[-1] < 60_000
 
 
-def test_hops_are_of_frames_between_processes_so_a_replay_has_none(jetstream: Command) -> None:
+def test_hops_are_of_frames_between_processes_so_a_replay_has_none(jetstream: Inside) -> None:
     clip = demo_clip(jetstream.folder / "clip.mp4", frames=3)
     words = ("--faces", "demo", "--set", f"models.dir={jetstream.models}")
     result = jetstream("replay", str(clip), "--out", "replay.jsonl", *words)
@@ -297,7 +297,7 @@ def test_hops_are_of_frames_between_processes_so_a_replay_has_none(jetstream: Co
 
 
 def test_switched_off_there_is_no_process_and_no_port(tmp_path: Path, models_dir: Path) -> None:
-    jetstream = Command(tmp_path, models_dir)
+    jetstream = Inside(tmp_path, models_dir)
     with jetstream.running(DEMO, "--headless", "--set", "metrics.enabled=false"):
         assert "metrics" not in {p.process for p in now(jetstream).processes}
         with pytest.raises(OSError, match="refused"):
@@ -305,7 +305,7 @@ def test_switched_off_there_is_no_process_and_no_port(tmp_path: Path, models_dir
 
 
 def test_port_in_use_is_one_sentence_before_anything_starts(tmp_path: Path, models_dir: Path) -> None:
-    jetstream = Command(tmp_path, models_dir)
+    jetstream = Inside(tmp_path, models_dir)
     with socket.socket() as squatter:
         squatter.bind(("127.0.0.1", jetstream.metrics_port))
         squatter.listen()
@@ -319,7 +319,7 @@ def test_port_in_use_is_one_sentence_before_anything_starts(tmp_path: Path, mode
 
 
 def test_trace_without_a_pipeline_or_a_place_to_write_is_one_sentence(tmp_path: Path, models_dir: Path) -> None:
-    jetstream = Command(tmp_path, models_dir)
+    jetstream = Inside(tmp_path, models_dir)
     run_dir = ("--set", f"pipeline.run_dir={jetstream.run_dir}")
 
     too_long = f"{'x' * 300}/t.json"  # as a folder that may not be entered: Path.is_dir() raises
