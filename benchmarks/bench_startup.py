@@ -33,9 +33,10 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 DEMO = REPOSITORY / "configs" / "demo.toml"
 LIMIT_S = 300.0
 IMPORT = """
-import sys
-import jetstream.runtime.worker
+import importlib.util, sys
 from jetstream import pipeline
+worker = "jetstream.runtime.worker"
+importlib.import_module(worker if importlib.util.find_spec("jetstream.runtime") else "jetstream.process")
 pipeline.stage_named(sys.argv[1]).load()
 """
 PEER = "from face_recognition.face_recognition_cli import main; main()"
@@ -85,6 +86,7 @@ def main() -> None:
         for _ in range(options.rounds):
             for name, tree in trees.items():
                 for what, cost in measured(tree, known, asked):
+                    print(f"{name}: {what}: {cost.wall_s:.2f} s ({cost.cpu_s:.2f})", file=sys.stderr)
                     found[what][name].append(cost)
             if options.peer_python:
                 words = [str(options.peer_python), "-c", PEER, str(known / demo.ENROLLED), str(asked)]
