@@ -92,5 +92,5 @@ def test_walk_sees_functions_classes_and_methods(tmp_path: Any, monkeypatch: pyt
         "sinner.door(hold_s)",
         "sinner.Gate(min_iou)",
         "sinner.Gate.turn(mirror)",
-        "sinner.Gate.of(thresholds)",
+        "sinner.Gate.of(factor)",
     }
