@@ -109,7 +109,7 @@ def _rate_row(one: OperatingPoint) -> Row:
         return what, "-", "no strangers", ""
     if one.right is None:
         least = percent(1 / one.strangers)
-        return what, "-", f"{plural(one.strangers, 'stranger', 'strangers')}: the smallest rate is {least}", ""
+        return what, "-", f"{plural(one.strangers, 'stranger', 'strangers')}: at least {least}", ""
     return _row(what, one.right)
 
 

@@ -16,7 +16,7 @@ def test_one_is_not_several(of: int) -> None:
     result = Evaluation("photos", "faces", "test", of, of, (), metrics.figures(told), None, tuple(told))
     text = f"{tables.title(result)} {tables.rows(result)}"
 
-    assert f"{of} stranger{'s' * (of > 1)}: the smallest rate is {100 / of:.1f} %" in text
+    assert f"{of} stranger{'s' * (of > 1)}: at least {100 / of:.1f} %" in text
     assert f"{of} photo{'s' * (of > 1)} enrolled" in text
 
 

@@ -7,9 +7,10 @@ import pytest
 
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.vision.recognition.embedder import CpuEmbedder
+from tests.support import defaults
 
 
 @pytest.fixture(scope="session")
 def embedder(models_dir: Path) -> Iterator[CpuEmbedder]:
     with OnnxRunner(models_dir / "embedder.onnx") as runner:
-        yield CpuEmbedder(runner)
+        yield defaults.embedder(runner)
