@@ -5,9 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 AUDIT := $(VENV)/audit/bin/pip-audit
+ZENSICAL := $(BIN)/zensical
 HEADLESS_CV := $(shell sed -n 's/^opencv-python-headless==\([^ ;]*\).*/\1/p' constraints.txt)
 
-.PHONY: demo test check audit fuzz faults soak bench golden clean lock
+.PHONY: demo test check docs audit fuzz faults soak bench golden clean lock
 .DEFAULT_GOAL := demo
 
 $(READY): pyproject.toml constraints.txt
@@ -33,17 +34,28 @@ demo: $(READY)  ## a window with the demo scene; without a screen, 20 s of it re
 test: $(READY)  ## all tests that this machine can run
 	$(BIN)/python -m pytest -n 2 --dist=loadfile --no-loadscope-reorder
 
-check: $(READY)  ## lint, format, types, layers, spelling, security; and known holes in the packages, where PyPI answers
+check: $(READY)  ## lint, format, types, layers, spelling, security, links, stale references; and known holes in the packages, where PyPI answers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 	$(BIN)/bandit -q -c pyproject.toml -r jetstream
+	$(BIN)/python -m tools.links
+	$(BIN)/python -m tools.reference --check
 	@if $(MAKE) --no-print-directory $(AUDIT) 2>/dev/null && $(VENV)/audit/bin/python -c \
 	  "import requests; requests.get('https://pypi.org/pypi/pip/json', timeout=5).raise_for_status()" 2>/dev/null; \
 	then $(MAKE) --no-print-directory audit; \
 	else echo "audit: PyPI doesn't answer, so it is left out; make audit does it"; fi
+
+docs: $(READY) $(ZENSICAL)  ## the reference pages from the code, and the site of docs/ in site/; a dead link or anchor fails
+	$(BIN)/python -m tools.reference
+	$(BIN)/python -m tools.links
+	$(ZENSICAL) build --clean --strict
+
+$(ZENSICAL): | $(READY)  # by name: the whole extra would bring back the OpenCV that READY replaces. Needs Python 3.11
+	@if command -v uv >/dev/null; then uv pip install -q --python $(BIN)/python -c constraints.txt zensical; \
+	else $(BIN)/python -m pip install -q -c constraints.txt zensical; fi
 
 $(AUDIT):  # its thirty packages are none of ours
 	@$(PYTHON) -m venv $(VENV)/audit && $(VENV)/audit/bin/python -m pip install -q pip-audit==2.10.1
@@ -54,7 +66,7 @@ audit: $(AUDIT)  ## known holes in the packages of constraints.txt, as PyPI tell
 fuzz: $(READY)  ## a million random inputs for every decoder: minutes; tests run some thousand
 	$(BIN)/python -m tests.fuzz.run
 
-faults: $(READY)  ## every fault of docs/FAULTS.md, done to a real pipeline: 10 minutes, and prints the table
+faults: $(READY)  ## every fault of docs/faults.md, done to a real pipeline: 10 minutes, and prints the table
 	$(BIN)/python -m tests.faults
 
 soak: $(READY)  ## half an hour of a pipeline that must not grow (SOAK_MINUTES): a table, soak.png and soak.csv
@@ -67,8 +79,8 @@ golden: $(READY)  ## write the golden replays anew; look at the difference befor
 	$(BIN)/python -m tests.golden.write
 
 lock: $(READY)  ## the newest versions of everything into constraints.txt
-	uv pip compile -q --upgrade --universal --python-version 3.10 --extra dev --extra window --no-annotate \
+	uv pip compile -q --upgrade --universal --python-version 3.10 --extra dev --extra window --extra docs --no-annotate \
 	  --no-header pyproject.toml -o constraints.txt
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .cache site

@@ -61,10 +61,10 @@ def config_page() -> str:
 
 
 CONFIG_INTRODUCTION = """```sh
-jetstream check configs/default.toml
+jetstream check configs/demo.toml
 ```
 
-prints the config that is in effect, with every default filled in. A config file is TOML. Every key has a default
+This prints the config that is in effect, with every default filled in. A config file is TOML. Every key has a default
 unless the table says *required*. `--set table.key=value` overrides one key on the command line. An unknown key is an
 error, and the message names the nearest known one. `configs/` has files for a camera, the demo, a Jetson and a server.
 
@@ -215,7 +215,7 @@ def events_page() -> str:
 
 
 EVENTS_INTRODUCTION = f"""```sh
-jetstream replay demo --out events.jsonl
+jetstream replay party.mp4 --out events.jsonl
 head -n 1 events.jsonl
 ```
 

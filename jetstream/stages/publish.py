@@ -2,8 +2,7 @@
 sockets of its own.
 
 No subscriber, however slow, touches the pipeline: a full queue loses messages, and `seq` shows it. With `publish.keys`
-only whoever is on the list gets in (`keys`); else only this machine does. The format is in README, "The detections
-topic".
+only whoever is on the list gets in (`keys`); else only this machine does. The format is in docs/events.md.
 """
 
 import logging

@@ -286,9 +286,9 @@ def first_lines(script: Path) -> list[str]:
     return lines
 
 
-def test_subscriber_with_a_key_of_the_readme_works_too(jetstream: Inside, tmp_path: Path) -> None:
-    readme = (REPOSITORY / "README.md").read_text()
-    program = readme.split("<!-- subscriber with a key -->")[1].split("```python\n")[1].split("```")[0]
+def test_subscriber_with_a_key_of_the_events_page_works_too(jetstream: Inside, tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs" / "events.md").read_text()
+    program = page.split("<!-- subscriber with a key -->")[1].split("```python\n")[1].split("```")[0]
     server = jetstream("keys", "new").stdout.strip()
     public = jetstream("keys", "new", "dashboard", "--server", server).stdout.strip()
     assert jetstream("keys", "allow", "dashboard", public).returncode == 0

@@ -1,6 +1,5 @@
 """Files that tell who is in a video."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -8,12 +7,12 @@ import pytest
 from jetstream.errors import UserError
 from jetstream.evaluation import ground_truth
 from tests.support.repository import REPOSITORY
+from tools.pages import blocks
 
 
-def test_truths_of_the_readme_are_truths() -> None:
-    readme = (REPOSITORY / "README.md").read_text()
-    section = readme[readme.index("## How well") : readme.index("## Recording and replay")]
-    found = [ground_truth.parse(text.encode()) for text in re.findall(r"```json\n(.*?)```", section, re.DOTALL)]
+def test_truths_of_the_accuracy_page_are_truths() -> None:
+    page = REPOSITORY / "docs" / "accuracy.md"
+    found = [ground_truth.parse(block.text.encode()) for block in blocks(page) if block.language == "json"]
 
     assert [told.names for told in found] == [{"Ada Lovelace"}, {"Ada Lovelace", "Charles Babbage"}]
 

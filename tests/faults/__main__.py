@@ -1,4 +1,4 @@
-"""`make faults`: runs every test of a fault and prints the table; `--write` puts it into docs/FAULTS.md too.
+"""`make faults`: runs every test of a fault and prints the table; `--write` puts it into docs/faults.md too.
 
 Exit 1 where one fails.
 """
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from tests.faults.elsewhere import ROWS
 from tests.support.repository import REPOSITORY
 
-PAGE = REPOSITORY / "docs" / "FAULTS.md"
+PAGE = REPOSITORY / "docs" / "faults.md"
 BEGIN, END = "<!-- table -->\n", "<!-- end of table -->\n"
 
 
