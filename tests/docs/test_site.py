@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from jetstream.config.load import tomllib
 from tests.support.repository import REPOSITORY
 
 REQUEST = re.compile(r"<(?:script|img|link|iframe|video|source)\b[^>]*?\b(?:src|href)=\"?(https?:[^\"\s>]+)")
@@ -17,7 +17,7 @@ REQUEST = re.compile(r"<(?:script|img|link|iframe|video|source)\b[^>]*?\b(?:src|
 
 def test_every_page_is_in_the_navigation() -> None:
     with (REPOSITORY / "zensical.toml").open("rb") as file:
-        navigation = tomllib.load(file)["project"]["nav"]
+        navigation = msgspec.toml.decode(file.read())["project"]["nav"]
 
     assert sorted(pages_in(navigation)) == sorted(
         str(page.relative_to(REPOSITORY / "docs")) for page in (REPOSITORY / "docs").rglob("*.md")
