@@ -31,7 +31,8 @@ NEEDS = frozenset(
 BLOCKS = [block for page in user_pages() for block in blocks(page)]
 SHELL = [block for block in BLOCKS if block.language == "sh"]
 PAGES = sorted({block.page for block in SHELL if not block.marker.startswith("needs:")})
-START_S = 60.0
+HANG_S = 300.0
+"""longer than any command of a page takes on a busy machine"""
 
 
 def commands(block: Block) -> list[str]:
@@ -187,7 +188,7 @@ class Reader:
             result = self._inside(*words[1:])
         else:
             result = subprocess.run(
-                ["bash", "-ec", line], cwd=self._folder, capture_output=True, text=True, timeout=START_S, check=False
+                ["bash", "-ec", line], cwd=self._folder, capture_output=True, text=True, timeout=HANG_S, check=False
             )
         if words[1:3] == ["keys", "new"]:
             self._made_keys.append(result.stdout.split()[-1])
@@ -204,6 +205,6 @@ class Reader:
             yield
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(timeout=START_S)
+            process.wait(timeout=HANG_S)
         assert process.returncode == 0, self._inside.log()
         assert segments_of(process.pid) == []
