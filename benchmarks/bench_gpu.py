@@ -5,7 +5,8 @@
 DATA has video frames (f*.jpg, 1920x1080 for the figures in benchmarks/README.md) and photos (p*.jpg); ENGINES is what
 `jetstream build` made. Sections: 1 the cascade's speed, 2 other sizes and their parts, 3 its answers, 4 P-Net
 beside TensorRT's, 5 the embedder, 6 the pipeline, 7 ten thousand frames. Each section runs in its own process, so
-that a crash or a hang doesn't affect the others. Other implementations run in --peer-python, with --peer-path on their PYTHONPATH.
+that a crash or a hang doesn't affect the others. Other implementations run in --peer-python, with --peer-path on their
+PYTHONPATH.
 """
 
 import argparse
