@@ -83,9 +83,7 @@ def test_several_files_of_other_lengths_and_sizes_are_each_done_in_full(jetstrea
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-def test_stop_signal_ends_all_in_order_and_leaves_nothing(
-    jetstream: Inside, tmp_path: Path, stop: signal.Signals
-) -> None:
+def test_stop_signal_ends_all_and_leaves_nothing(jetstream: Inside, tmp_path: Path, stop: signal.Signals) -> None:
     with jetstream.running(DEMO, "--headless", "--record", "rec") as process:
         jetstream.wait(lambda status: frames_in(status).get("record", 0) > 10, process)
         process.send_signal(stop)
