@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from jetstream.video.sink import VideoSink
 from jetstream.weights import paths
+from tests.support.defaults import video_sink
 from tests.support.repository import REPOSITORY
 
 FRAMES = 20
@@ -59,7 +59,7 @@ def video(path: Path, portrait: np.ndarray) -> None:
     """One second of a portrait that moves a little, with its face near (320, 180)."""
     wide = cv2.copyMakeBorder(portrait, 300, 300, 300, 300, cv2.BORDER_REPLICATE)
     x, y = FACE[0] + 300 - 320, FACE[1] + 300 - 180
-    with VideoSink(path, fps=FPS, width=640, height=360) as sink:
+    with video_sink(path, fps=FPS, width=640, height=360) as sink:
         for i in range(FRAMES):
             left = x + i % 10
             sink.write(np.ascontiguousarray(wide[y : y + 360, left : left + 640]), i / FPS)
