@@ -118,7 +118,7 @@ def test_thresholds_are_those_of_the_config_until_options_say_otherwise(jetstrea
     assert float(str(wide["gate"])) > float(str(usual["gate"]))
     assert near["gate"] == 0.25
     assert won["gate"] == 0.5
-    assert "gates for 0.2 of strangers" in done(
+    assert "thresholds name 0.2 of strangers" in done(
         jetstream("people", "--config", write(jetstream, "false_accept_rate = 0.2"))
     )
 

@@ -42,8 +42,8 @@ def test_new_face_is_compared_at_the_rate_and_distance_of_the_config(folders: di
     default, near = config(folders), config(folders, max_distance=0.05)
     known(default)  # learns the photos
     hopper = KnownPeople("Grace Hopper", default, lambda what, share: None).embeddings[0]
-    gates = {
-        name: train.open_gallery(settings).classifier.ask(hopper[np.newaxis])[0].gate
+    thresholds = {
+        name: train.open_gallery(settings).classifier.ask(hopper[np.newaxis])[0].threshold
         for name, settings in {"strict": strict, "default": default, "loose": loose}.items()
     }
     aside = np.random.default_rng(0).normal(size=hopper.shape)
@@ -53,8 +53,8 @@ def test_new_face_is_compared_at_the_rate_and_distance_of_the_config(folders: di
     def at(distance: float) -> np.ndarray:
         return (hopper + distance * aside).astype(np.float32)[np.newaxis]
 
-    between_strict_and_default = at((gates["strict"] + gates["default"]) / 2)
-    between_default_and_loose = at((gates["default"] + gates["loose"]) / 2)
+    between_strict_and_default = at((thresholds["strict"] + thresholds["default"]) / 2)
+    between_default_and_loose = at((thresholds["default"] + thresholds["loose"]) / 2)
 
     for settings, face in (
         (default, between_strict_and_default),

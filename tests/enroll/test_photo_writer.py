@@ -9,7 +9,7 @@ import pytest
 
 from jetstream.config import load
 from jetstream.enroll import photo_writer
-from jetstream.enroll.samples import SampleSource, cut
+from jetstream.enroll.samples import SampleSource, crop
 from jetstream.errors import UserError
 from jetstream.networks.open import for_photos, open_embedder, open_picture_detector
 from jetstream.vision.detection.detector import faces_in
@@ -57,7 +57,7 @@ def test_photo_leaves_a_larger_neighbour_out(models_dir: Path, portraits: dict[s
     with open_picture_detector(config) as detector, open_embedder(config) as embedder:
         found = faces_in(detector, image)
         hopper = int(found.boxes[:, 0].argmin())
-        widest = cut(image, found.boxes[hopper], SampleSource("both", "both", timed=False))
+        widest = crop(image, found.boxes[hopper], SampleSource("both", "both", timed=False))
         wide = cv2.imdecode(np.frombuffer(widest.jpeg, np.uint8), cv2.IMREAD_COLOR)
         embedding = embedder.embed(align.chips(image, found.landmarks[[hopper]]), mirror=True)[0]
         kept = photo_writer.photo_of(widest, embedding, detector, embedder)

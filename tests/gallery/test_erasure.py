@@ -185,6 +185,7 @@ def test_person_in_no_folder_in_use_is_no_person(jetstream: Inside) -> None:
     assert "Ada: there is no such person in faces, in the gallery; there are: Eileen" in result.stderr
 
 
+@pytest.mark.pipeline
 def test_what_a_running_pipeline_uses_is_said_until_it_is_named(
     jetstream: Inside, models_dir: Path, portraits: dict[str, np.ndarray]
 ) -> None:

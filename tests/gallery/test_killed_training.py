@@ -16,6 +16,7 @@ KILLED = """
 import os, signal, sys, time
 from pathlib import Path
 from jetstream.config import load
+from jetstream.gallery import prepare
 from jetstream.gallery import train as gallery
 from jetstream.networks.open import photo_detector_identity
 import sklearn.covariance, sklearn.svm  # once, and not in each child
@@ -47,7 +48,7 @@ def train(step=0, delay_s=None):
         if delay_s is None:  # nothing is to be looked at
             gallery.train(faces, models, None, None, found_by)
         else:
-            startup.prepare_gallery(config)
+            prepare.prepare_gallery(config)
         os._exit(0)
     if delay_s is not None:
         end_s = time.monotonic() + delay_s

@@ -183,7 +183,7 @@ def test_rollback_on_the_command_line_says_what_is_in_use(jetstream: Inside, por
     forward = jetstream("train", "--rollback", *where)
 
     assert nothing.returncode == 2
-    assert "faces: no earlier version is kept" in nothing.stderr
+    assert "faces: there is no earlier version to roll back to" in nothing.stderr
     assert "Traceback" not in nothing.stderr
     assert "faces: in use: 1 people, 1 photos, " in back.stdout
     assert HOPPER not in listed.stdout

@@ -92,7 +92,7 @@ def test_gallery_of_another_detector_is_trained_again_and_the_log_says_so_once(t
     ]
     assert trained.is_current(other)
     assert not trained.is_current()
-    with pytest.raises(UserError, match="no earlier version is kept that can be gone back to"):
+    with pytest.raises(UserError, match="there is no earlier version to roll back to"):
         trained.roll_back(other)
 
 
@@ -195,7 +195,7 @@ def test_only_one_earlier_version_is_kept(trained, portraits):
 
 
 def test_rollback_with_nothing_to_go_back_to_is_said(trained):
-    with pytest.raises(UserError, match="no earlier version is kept"):
+    with pytest.raises(UserError, match="there is no earlier version to roll back to"):
         trained.roll_back()
 
     gallery.drop_previous(trained.faces, trained.models)

@@ -84,7 +84,7 @@ def test_what_is_not_ours_stays(tmp_path: Path) -> None:
 def test_one_that_is_written_stays_however_old_it_looks(tmp_path: Path) -> None:
     events = recording(tmp_path, "door-20260101T000000", days_ago=30)
     code = (
-        "import sys\nfrom pathlib import Path\nfrom jetstream.stages.record import open_events\n"
+        "import sys\nfrom pathlib import Path\nfrom jetstream.recording.events_file import open_events\n"
         f"file = open_events(Path({str(events)!r}))\nfile.write({EVENT % 'door'!r})\n"
         "print('open', flush=True)\nsys.stdin.read()"
     )

@@ -20,8 +20,8 @@ from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.vision.detection import motion
 from jetstream.vision.detection.detections import Detections
 from jetstream.vision.detection.detector import Detector, DetectorInput, DetectorOutput, faces_in
-from jetstream.vision.detection.mtcnn import Mtcnn, MtcnnDetector
-from tests.support import gpu_emulation
+from jetstream.vision.detection.mtcnn import MtcnnDetector
+from tests.support import defaults, gpu_emulation
 
 NOTHING = np.empty((0, 4), np.float32)
 EMULATED = ("mtcnn", "emulated GPU")
@@ -178,7 +178,7 @@ def test_mtcnn_as_a_detector_says_what_mtcnn_says(models_dir: Path, images: list
     near = np.array([[20, 20, 90, 90], [60, 30, 140, 110]], np.float32)
     with ExitStack() as stack:
         nets = (stack.enter_context(OnnxRunner(models_dir / f"{name}.onnx")) for name in ("pnet", "rnet", "onet"))
-        mtcnn = Mtcnn(*nets)
+        mtcnn = defaults.mtcnn(*nets)
         known = mtcnn.detect(images[1:2])[0].boxes
 
         searched, verified, helped = answers(

@@ -11,7 +11,7 @@ from jetstream.networks.open import open_picture_detector
 from jetstream.vision.detection.detector import Detector, faces_in
 from jetstream.vision.drawing import draw
 from jetstream.vision.drawing.annotate import annotate
-from tests.vision.drawing.test_blur import Track
+from tests.support.drawn import DrawnTrack
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_hidden_face_is_not_found_again_whatever_is_drawn(
         image = portrait.copy()
         found = faces_in(detector, image)
         box, points = tuple(found.boxes[0].tolist()), tuple(found.landmarks[0].ravel().tolist())
-        tracks, others = ([Track(box, landmarks=points)], []) if followed else ([], [box])
+        tracks, others = ([DrawnTrack(box, landmarks=points)], []) if followed else ([], [box])
 
         annotate(image, tracks, others, blur="unknown", landmarks=landmarks, boxes=boxes, caption="a  25 fps")
 
@@ -40,7 +40,7 @@ def test_hidden_face_is_not_found_again_whatever_is_drawn(
 
 def test_box_and_landmarks_are_drawn_over_what_was_hidden() -> None:
     image = np.random.default_rng(1).integers(0, 255, (360, 640, 3)).astype(np.uint8)
-    track = Track((200.0, 100.0, 300.0, 220.0), "Ada", landmarks=(230.0, 140.0) * 5)
+    track = DrawnTrack((200.0, 100.0, 300.0, 220.0), "Ada", landmarks=(230.0, 140.0) * 5)
 
     annotate(image, [track], [], blur="all", landmarks=True)
 
@@ -52,7 +52,7 @@ def test_box_and_landmarks_are_drawn_over_what_was_hidden() -> None:
 def test_nothing_is_drawn_but_the_caption_without_boxes() -> None:
     image = np.full((360, 640, 3), 90, np.uint8)
 
-    annotate(image, [Track((200.0, 200.0, 300.0, 320.0), "Ada")], [], blur="none", landmarks=True, boxes=False)
+    annotate(image, [DrawnTrack((200.0, 200.0, 300.0, 320.0), "Ada")], [], blur="none", landmarks=True, boxes=False)
     assert (image == 90).all()
 
     annotate(image, [], [], blur="none", landmarks=True, boxes=False, caption="door")

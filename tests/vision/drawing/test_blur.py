@@ -1,7 +1,6 @@
 """A hidden face is nobody's: not to MTCNN, not to the embedder."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -14,16 +13,7 @@ from jetstream.networks.open import open_embedder, open_picture_detector
 from jetstream.vision.detection.detector import Detector, faces_in
 from jetstream.vision.drawing import blur
 from jetstream.vision.recognition import align
-
-
-@dataclass(frozen=True)
-class Track:
-    box: tuple[float, ...]
-    name: str | None = None
-    state: str = "confirmed"
-    track_id: int = 1
-    landmarks: tuple[float, ...] | None = None
-    confidence: float = 0.9
+from tests.support.drawn import DrawnTrack
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +35,7 @@ def test_hidden_face_is_not_found_again(portraits: dict, detector: Detector, sca
         image = cv2.resize(portrait, None, fx=scale, fy=scale)
         (box, *others) = faces_in(detector, image).boxes.tolist()
         assert not others, name
-        blur.hide(image, [Track(tuple(box), state=state)], "all")
+        blur.hide(image, [DrawnTrack(tuple(box), state=state)], "all")
         assert len(faces_in(detector, image).boxes) == 0, name
 
 
@@ -57,7 +47,7 @@ def test_hidden_face_is_near_nobody(portraits: dict, detector: Detector, config:
             found = faces_in(detector, portrait)
             clear.append(embedder.embed(align.chips(portrait, found.landmarks), mirror=True))
             image = portrait.copy()
-            blur.hide(image, [Track(tuple(found.boxes[0].tolist()))], "all")
+            blur.hide(image, [DrawnTrack(tuple(found.boxes[0].tolist()))], "all")
             hidden.append(embedder.embed(align.chips(image, found.landmarks), mirror=True))
     distances = np.linalg.norm(np.concatenate(hidden)[:, None] - np.concatenate(clear)[None], axis=2)
     assert distances.min() > 0.6, "dlib's own distance for two people"
@@ -65,7 +55,7 @@ def test_hidden_face_is_near_nobody(portraits: dict, detector: Detector, config:
 
 def test_unknown_hides_who_has_no_name_and_none_hides_nobody() -> None:
     noise = np.random.default_rng(1).integers(0, 255, (80, 300, 3), np.uint8)
-    tracks = [Track((20, 20, 60, 60), "Ada"), Track((120, 20, 160, 60), None, "lost")]
+    tracks = [DrawnTrack((20, 20, 60, 60), "Ada"), DrawnTrack((120, 20, 160, 60), None, "lost")]
     for who, changed in (("none", (False, False)), ("unknown", (False, True)), ("all", (True, True))):
         image = noise.copy()
         blur.hide(image, tracks, who, [(220, 20, 260, 60)])
@@ -79,7 +69,7 @@ def test_margin_around_a_lost_face_is_wider() -> None:
     widths = []
     for state in ("confirmed", "lost"):
         image = noise.copy()
-        blur.hide(image, [Track((80, 80, 120, 120), state=state)], "all")
+        blur.hide(image, [DrawnTrack((80, 80, 120, 120), state=state)], "all")
         widths.append((image != noise).any(axis=(0, 2)).sum())
     assert widths == [60, 88]
 
@@ -99,5 +89,5 @@ def test_margin_around_a_lost_face_is_wider() -> None:
 )
 def test_any_box_may_be_asked_for(box: tuple[float, ...]) -> None:
     image = np.full((100, 100, 3), 7, np.uint8)
-    blur.hide(image, [Track(box)], "all")
+    blur.hide(image, [DrawnTrack(box)], "all")
     assert (image == 7).all()
