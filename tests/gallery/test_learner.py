@@ -187,5 +187,5 @@ def test_rollback_on_the_command_line_says_what_is_in_use(jetstream: Inside, por
     assert "Traceback" not in nothing.stderr
     assert "faces: in use: 1 people, 1 photos, " in back.stdout
     assert HOPPER not in listed.stdout
-    assert "stays until photos change" in listed.stderr
+    assert "stays in use until photos change" in listed.stderr
     assert forward.stdout == f"faces: in use: 2 people, 2 photos, {newer[:12]}\n"
