@@ -84,7 +84,7 @@ class GalleryMessage(MessageNumber, frozen=True):
     people: int
     """number of people in the gallery"""
     photos: int
-    """number of photos that it learnt from"""
+    """number of photos that it was trained on"""
 
 
 def event_of(tracked: Tracked, hop: str = "", at_ns: int = 0) -> Event:

@@ -62,7 +62,7 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True)
     """to the readers of its type; else it ends in the process of the stage that yields it"""
 
     def add_to(self, tally: Tally) -> None:
-        """Add what this message stands for to the tally of the process that sends it."""
+        """Add what this message reports to the tally of the process that sends it."""
 
     def stamped(self, now_ns: int) -> "Message":
         """With the time at which it is sent (CLOCK_MONOTONIC), where its frame carries that on. Stages have no clock,
@@ -71,7 +71,7 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True)
 
 
 class Framed(Message, frozen=True):
-    """Base of what is said of one frame."""
+    """Base of messages about one frame."""
 
     begins_work: ClassVar[bool] = True
     """the reader's work on the frame begins with it"""
@@ -93,7 +93,7 @@ class Face(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Detected(Framed, frozen=True):
     faces: tuple[Face, ...]
-    cut: bool = False  # the picture changed at once: no track goes on
+    cut: bool = False  # the picture changed at once: no track continues
     ignored: tuple[Box, ...] = ()  # faces that must not be tracked: in an ignored region, or too large
 
     def add_to(self, tally: Tally) -> None:
@@ -118,7 +118,7 @@ class Wanted(Framed, frozen=True):
 
 class NamedFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     track_id: int
-    name: str | None  # None: nobody of the gallery
+    name: str | None  # None: nobody in the gallery
     confidence: float  # 0..1
     distance: float  # to the nearest person, in embedding space
     nearest: str | None
@@ -152,7 +152,7 @@ class NameCandidate(msgspec.Struct, frozen=True):
     photo: str | None
     """the photo nearest to the closest answer, relative to the faces folder; null for unknown"""
     distance: float | None
-    """how far the closest answer was from the person, in embedding space; null where no answer told"""
+    """how far the closest answer was from the person, in embedding space; null where no answer had one"""
 
 
 class TrackedFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -184,7 +184,7 @@ class Tracked(Framed, frozen=True):
 
 
 class Finished(Framed, frozen=True):
-    """A stage at the end of the path is done with a frame."""
+    """A stage at the end of the pipeline is done with a frame."""
 
     is_sent: ClassVar[bool] = False
 
@@ -222,7 +222,7 @@ class Ended(Message, frozen=True):
 
 
 class InUse(Message, frozen=True):
-    """`recognize` tells `publish` which gallery it answers from: at its start, when it has loaded a new one, and at
+    """The gallery that `recognize` uses, sent to `publish`: at its start, when it has loaded a new one, and at
     intervals."""
 
     sha256: str  # of the gallery's archive

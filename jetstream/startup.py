@@ -1,6 +1,6 @@
-"""What must be true before the first frame: sources, models, gallery, a free endpoint, reserved memory.
+"""Checks and prepares what a run needs before the first frame: sources, models, gallery, a free endpoint, memory.
 
-Each failure is one sentence, said before anything is started.
+Each failure is reported in one sentence, before any stage begins.
 """
 
 import logging
@@ -49,7 +49,7 @@ def run(
 ) -> None:
     """Run the pipeline of a prepared config until it ends. Raises UserError, RingError, PipelineError.
 
-    `reloader` says what SIGHUP does, where no terminal hangs up; `held` are processes of it that wait to begin.
+    `reloader` handles SIGHUP where no terminal sends it; `held` are processes of the pipeline that wait to begin.
     """
     if pipeline.starts("publish", config):
         with open_topic(config.publish):
@@ -61,7 +61,7 @@ def run(
 
 
 def check_reload(plan: ReloadPlan) -> None:
-    """Raises UserError for what a stage that is started again could not start with."""
+    """Raise UserError if a stage that the plan restarts could not start with its config."""
     config = plan.config
     if "record.dir" in plan.taken:
         check_record(config)
@@ -75,8 +75,8 @@ def check_reload(plan: ReloadPlan) -> None:
 
 
 def _beside(before: E, new: E) -> E:
-    """`new` as it can be tried while a stage still has the endpoint of `before`: a port that stays is ours, so any free
-    one shows whether the address can be had."""
+    """`new`, with an endpoint that can be tested while a stage still uses that of `before`: if the port stays the same,
+    it is in use by that stage, so the address is tested with any free port."""
     address, _, port = new.endpoint.rpartition(":")
     if port != before.endpoint.rpartition(":")[2]:
         return new
@@ -86,8 +86,8 @@ def _beside(before: E, new: E) -> E:
 def run_alone(name: str, config: Config) -> None:
     """Run one stage (`detect`, or `capture.<camera>`) in this process, in the run directory of the other stages.
 
-    A pipeline that runs there must leave it out (`pipeline.without`), and its config counts; else whichever stage
-    starts first makes the rings.
+    A pipeline that runs there must leave the stage out (`pipeline.without`), and its config is used. Without one, the
+    stage that starts first makes the rings.
     """
     row = pipeline.row_of(name)
     folder = run_dir.RunDir(configuration.run_dir(config))
@@ -137,10 +137,10 @@ def prepare(config: Config, progress: Progress | None = None) -> Config:
 
 
 def check_sources(config: Config) -> Iterator[str]:
-    """A line a camera. Raises UserError when there is none, a file can't be read, or none of the cameras is there.
+    """A line for each camera. Raises UserError when none is configured, a file can't be read, or no camera answers.
 
-    A camera or stream that doesn't answer yet is no error beside others that do, nor with `pipeline.wait_for_cameras`:
-    it is tried again while they run.
+    A camera or stream that doesn't answer yet is no error if another one does, nor with `pipeline.wait_for_cameras`:
+    it is tried again during the run.
     """
     if not config.cameras:
         raise UserError("no camera: add [[cameras]] to the config, name one with --source, or try `make demo`")
@@ -177,7 +177,7 @@ def check_record(config: Config) -> None:
 
 
 def camera_or_stream(spec: str, *, every_frame: bool = False) -> bool:
-    """False also for what is no source at all."""
+    """Whether `spec` is a camera or a stream; false also for an invalid source."""
     try:
         return is_live(spec, every_frame=every_frame)
     except SourceError:
@@ -185,7 +185,7 @@ def camera_or_stream(spec: str, *, every_frame: bool = False) -> bool:
 
 
 def probe(camera: CameraConfig, cuda_device: int | None = None) -> source.SourceProbe:
-    """What a camera gives. Raises SourceError."""
+    """Properties of a camera's source, found by reading its first frame. Raises SourceError."""
     return source.probe(
         secrets.address(camera),
         max_width=camera.max_width,
@@ -198,7 +198,7 @@ def probe(camera: CameraConfig, cuda_device: int | None = None) -> source.Source
 
 
 def check(config: Config) -> Iterator[str]:
-    """A line on each thing that a run of `config` needs. Raises at the first that's missing, as the run would."""
+    """A line for each thing that a run of `config` needs. Raises at the first that is missing, as the run would."""
     yield from check_sources(config)
     folder = Path(config.models.dir)
     yield f"models: {folder}: {'built' if weights.is_built(folder) else 'not built yet; the first run builds them'}"

@@ -69,7 +69,7 @@ def test_doctor_lists_stale_and_bad_engines(tmp_path):
     assert [(one.file, one.state) for one in report.engines] == [("onet-fp16-0.engine", "bad"), (old.file, "stale")]
     said = "\n".join(doctor.lines(report))
     assert "stale (for tensorrt 7.0, Nano, 1x3x24x24)" in said
-    assert "bad (not an engine of jetstream, or damaged)" in said
+    assert "bad (not an engine made by jetstream, or damaged)" in said
 
 
 def test_doctor_lists_the_kernels_and_misses_those_for_the_gpu(tmp_path, monkeypatch):
@@ -90,7 +90,7 @@ def test_doctor_lists_the_kernels_and_misses_those_for_the_gpu(tmp_path, monkeyp
     assert states[old.name] == ("stale", "for another jetstream or GPU")
     assert states[cubin_cache.file_name(cubin_cache.sources(), "7.2")] == (
         "bad",
-        "not kernels of jetstream, or damaged",
+        "not kernels made by jetstream, or damaged",
     )
 
 

@@ -215,7 +215,7 @@ class _Levels:
         for shape in shapes:
             self._execution.set_input_shape(self._input, (1, 3, *shape))
             if not self._execution.execute_async_v3(self.stream.handle):
-                raise RuntimeError(f"TensorRT gives no answer: {self._log.reason}")
+                raise RuntimeError(f"TensorRT returned no answer: {self._log.reason}")
 
     def close(self) -> None:
         """An execution that outlives its engine is a crash."""

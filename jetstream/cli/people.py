@@ -1,4 +1,4 @@
-"""Commands about people: who is known, by which name, and who is no more."""
+"""Commands that train the gallery, and list, enroll, rename, merge and forget people."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,11 +31,11 @@ def train(
     config: ConfigOption = None,
     sets: Sets = None,
     rollback: Annotated[
-        bool, typer.Option("--rollback", help="Go back to what was learnt before; again: forward.")
+        bool, typer.Option("--rollback", help="Go back to the previous gallery. Run again to undo that.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Learn the people of a folder of photos; only new or changed photos are looked at."""
+    """Train the gallery on a folder of photos. Only new and changed photos are processed."""
     settings = settings_of(config, sets=sets, faces=faces)
     if rollback:
         _roll_back(settings)
@@ -45,7 +45,7 @@ def train(
 
 @app.command()
 def people(faces: Faces = None, as_json: Json = False, config: ConfigOption = None, sets: Sets = None) -> None:
-    """List the known people and their photos; learns them if photos changed."""
+    """List the people in the gallery and their photos. Trains it first if photos changed."""
     _learn(settings_of(config, sets=sets, faces=faces), stay_rolled_back=True, as_json=as_json)
 
 
@@ -56,28 +56,36 @@ def enroll(
         list[str],
         typer.Option(
             "--from",
-            help="Picture, video, camera, stream, or `track:<id>` of the pipeline that runs; again for more.",
+            help="Picture, video, camera, stream, or `track:<id>` of the running pipeline. Repeatable.",
             show_default=False,
         ),
     ],
     at: Annotated[
         str | None,
-        typer.Option(help="X,Y or X,Y@SECONDS: the face at that pixel, where there are several.", show_default=False),
+        typer.Option(help="X,Y or X,Y@SECONDS: choose the face at that pixel.", show_default=False),
     ] = None,
     most: Annotated[
-        int | None, typer.Option("--photos", min=1, max=100, help="Most looks to keep; 6.", show_default=False)
+        int | None,
+        typer.Option(
+            "--photos",
+            min=1,
+            max=100,
+            help="Most photos to keep. Default: 6, or the number of pictures if larger.",
+            show_default=False,
+        ),
     ] = None,
     seconds: Annotated[
-        float, typer.Option(min=0.5, max=600, help="How long to look at a camera, or for a track.")
+        float, typer.Option(min=0.5, max=600, help="Longest time to watch a camera or a track, in seconds.")
     ] = 10.0,
     force: Annotated[
-        bool, typer.Option("--force", help="Also who looks unlike the photos there, or like somebody else.")
+        bool,
+        typer.Option("--force", help="Enroll even if the face doesn't match the person, or matches another one."),
     ] = False,
     faces: Faces = None,
     config: ConfigOption = None,
     sets: Sets = None,
 ) -> None:
-    """Make photos of a person from pictures, video, a camera or a running track, and learn them."""
+    """Take photos of a person from pictures, video, a camera or a running track, and train the gallery on them."""
     from jetstream.enroll.enroll import TRACK, EnrollRequest, check, other_gallery
     from jetstream.enroll.enroll import enroll as enroll_person
     from jetstream.enroll.table import kept, summary, table
@@ -106,7 +114,7 @@ def enroll(
 
 @app.command()
 def rename(old: str, new: str, faces: Faces = None, config: ConfigOption = None, sets: Sets = None) -> None:
-    """Give a person another name, and learn it."""
+    """Rename a person, and train the gallery again."""
     from jetstream.gallery.people import rename as rename_person
 
     _change_name("rename", rename_person, old, new, settings_of(config, sets=sets, faces=faces))
@@ -114,7 +122,7 @@ def rename(old: str, new: str, faces: Faces = None, config: ConfigOption = None,
 
 @app.command()
 def merge(source: str, target: str, faces: Faces = None, config: ConfigOption = None, sets: Sets = None) -> None:
-    """Make one person of two: all photos of SOURCE become TARGET's."""
+    """Merge two people: all photos of SOURCE become TARGET's."""
     from jetstream.gallery.people import merge as merge_people
 
     _change_name("merge", merge_people, source, target, settings_of(config, sets=sets, faces=faces))
@@ -122,17 +130,17 @@ def merge(source: str, target: str, faces: Faces = None, config: ConfigOption = 
 
 @app.command()
 def forget(
-    names: Annotated[list[str], typer.Argument(help="One or more; also names that somebody had before.")],
+    names: Annotated[list[str], typer.Argument(help="One or more names; former names too.")],
     faces: Faces = None,
     recordings: Annotated[
         Path | None,
         typer.Option(help="Also remove recordings in this folder that hold the person.", show_default=False),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask for confirmation.")] = False,
     config: ConfigOption = None,
     sets: Sets = None,
 ) -> None:
-    """Erase people: photos, embeddings, classifier and, if asked, recordings; then look for what is left."""
+    """Erase people: photos, embeddings, classifier and, with --recordings, recordings; then search for what is left."""
     from jetstream.gallery import erasure
 
     settings = settings_of(config, sets=sets, faces=faces)
@@ -142,7 +150,7 @@ def forget(
         found = erasure.find(names, where)
         for line in found.what_stays():
             say(line)
-        typer.confirm(f"Erase {who}: {found}, and what was learnt?", abort=True)
+        typer.confirm(f"Erase {who}: {found}, and their data in the gallery?", abort=True)
     erased = erasure.forget(names, where)
     for name in names:
         audit.add(where.models, "forget", name, erased.photos)
@@ -157,9 +165,9 @@ def forget(
     if remains := erasure.remains(names, where):
         raise PipelineError(f"{who}: erased: {erased}; still in {'; '.join(map(str, remains))}")
     literal().print(
-        f"{who}: erased: {erased}, and what was learnt; verified gone from "
-        f"{', '.join(map(str, erasure.verified(erased, where)))}. Folders of other configs aren't looked at: --config "
-        "names one. Reports of `jetstream evaluate` aren't known here: delete those yourself",
+        f"{who}: erased: {erased}, and their data in the gallery; verified gone from "
+        f"{', '.join(map(str, erasure.verified(erased, where)))}. Folders of other configs are not searched: name one "
+        "with --config. Reports of `jetstream evaluate` are not searched either: delete those yourself",
         highlight=False,
         soft_wrap=True,
     )
@@ -196,7 +204,7 @@ def _roll_back(settings: Config) -> None:
 def _change_name(
     what: audit.What, change: Callable[[str, str, Path], None], old: str, new: str, settings: Config
 ) -> None:
-    """`change` the folders of `old` to those of `new`, and learn that."""
+    """Call `change` to rename `old` to `new`, and train the gallery again."""
     from jetstream.gallery.people import faces_folder
 
     change(old, new, faces_folder(settings))

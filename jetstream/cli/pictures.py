@@ -1,4 +1,4 @@
-"""Commands that ask about pictures: how well people are known in them, who is there, and where faces are."""
+"""Commands that evaluate the gallery, identify people in pictures, and detect faces in them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -23,7 +23,7 @@ from jetstream.config.schema import Config
 from jetstream.errors import JetstreamError, UserError
 from jetstream.gallery import audit
 
-Explain = Annotated[bool, typer.Option("--explain", help="Say for each face why it got a name or none.")]
+Explain = Annotated[bool, typer.Option("--explain", help="Print for each face why it got a name or none.")]
 
 
 @app.command()
@@ -32,22 +32,26 @@ def evaluate(
     test: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of <name>/*.jpg to ask, strangers too, or, with --truth, a video. Else cross-validation.",
+            help="Folder of <name>/*.jpg to test on, strangers too; with --truth a video. Default: cross-validation.",
             show_default=False,
         ),
     ] = None,
     truth: Annotated[
-        Path | None, typer.Option(help="Who is where in the video, JSON or JSON Lines.", show_default=False)
+        Path | None, typer.Option(help="Who is where in the video, as JSON or JSON Lines.", show_default=False)
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option("--out", help="The report; evaluation.html, but none with --json.", show_default=False),
+        typer.Option(
+            "--out",
+            help="Write the report to this file. Default: evaluation.html, or none with --json.",
+            show_default=False,
+        ),
     ] = None,
     as_json: Json = False,
     config: ConfigOption = None,
     sets: Sets = None,
 ) -> None:
-    """How well are the people known? A table here, and a report with curves and the mistakes in pictures."""
+    """Measure how well people are recognised: a table, and a report with curves and pictures of the errors."""
     from jetstream.evaluation import html_report, tables
     from jetstream.evaluation.evaluate import check_options
     from jetstream.evaluation.evaluate import evaluate as evaluate_gallery
@@ -72,7 +76,7 @@ def evaluate(
     if path is not None:
         html_report.write(path, result, shown)
         audit.add(Path(settings.models.dir), "export")
-        say(f"{path}: the report; it shows faces and can be read by you alone")
+        say(f"{path}: the report; it shows faces, so only you can read it")
     if as_json:
         print(msgspec.json.encode(result).decode())
         return
@@ -91,19 +95,19 @@ def identify(
     config: ConfigOption = None,
     sets: Sets = None,
 ) -> None:
-    """Who is in these pictures?"""
+    """Identify the people in pictures."""
     _look(images, _for_pictures(config, faces, sets), as_json=as_json, names=True, explain=explain)
 
 
 @app.command()
 def detect(images: Images, as_json: Json = False, config: ConfigOption = None, sets: Sets = None) -> None:
-    """Where are faces in these pictures?"""
+    """Detect the faces in pictures."""
     _look(images, _for_pictures(config, None, sets), as_json=as_json, names=False)
 
 
 def _for_pictures(config: Path | None, faces: Path | None, sets: list[str] | None) -> Config:
-    """As `settings_of`, with the preset for single pictures, unless --set names one: the presets of a config count on
-    its tracks, which confirm a face."""
+    """The settings of `settings_of`, with the preset for single pictures unless --set names one: a config's presets
+    rely on tracks, which confirm a face."""
     return settings_of(config, sets=["detect.preset=still", *(sets or [])], faces=faces)
 
 

@@ -83,7 +83,7 @@ def run(
 
 
 def _run(written: Config, read: Callable[[], Config] | None, duration_s: float | None) -> None:
-    """`read`: the config anew, at SIGHUP."""
+    """Prepare and run the pipeline. `read` reads the config again at SIGHUP; None: SIGHUP ends the run."""
     from jetstream.runtime.prestart import held_processes
 
     with held_processes(written) as held:

@@ -162,7 +162,7 @@ class RecognizeConfig(ConfigTable, frozen=True):
     """faces of lower quality are not recognised: too small, blurred, turned, dark, or cut by the border. Applies to the
     estimate from box and landmarks, before a face is sent to recognition, and to the quality measured there"""
     watch_s: NotNegative = 2.0
-    """live: time between two checks for changed photos, which are then learnt. 0: no checks"""
+    """live: time between two checks for changed photos, after which the gallery is trained. 0: no checks"""
     budget_per_s: Positive = 20.0
     """largest number of faces of one camera that are recognised in a second"""
     retry_s: NotNegative = 0.15

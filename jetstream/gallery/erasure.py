@@ -1,6 +1,6 @@
-"""Erases people: their photos and recordings, and looks at every folder in use for what is left of them.
+"""Erases people: their photos and recordings, and searches every folder in use for what is left of them.
 
-Learns nothing: between `forget` and `traces` the gallery must be trained again.
+Doesn't train: the gallery must be trained again between `forget` and `traces`.
 """
 
 import contextlib
@@ -19,17 +19,17 @@ from jetstream.runtime.run_dir import RunDir
 
 
 class SearchedFolders(NamedTuple):
-    """The folders that may hold people: three to erase from, and others where they are only looked for."""
+    """The folders that may hold people: three to erase from, and others that are only searched."""
 
     faces: Path
     models: Path
     recordings: Path | None = None  # None: recordings stay
     kept_recordings: tuple[Path, ...] = ()  # other folders of recordings that are in use
-    running: tuple[Path, Path] | None = None  # faces and models of the pipeline that runs, where these differ
+    running: tuple[Path, Path] | None = None  # faces and models of the running pipeline, where these differ
 
 
 class PersonTraces(NamedTuple):
-    """What there is of some people besides what was learnt of them."""
+    """What exists of some people outside the gallery."""
 
     folders: list[Path]
     photos: int
@@ -37,24 +37,24 @@ class PersonTraces(NamedTuple):
     kept: Mapping[Path, int]  # how many other recordings hold them, by folders that aren't erased from
 
     def __str__(self) -> str:
-        """`4 photos, 2 recordings`"""
+        """The counts as text, such as `4 photos, 2 recordings`."""
         words = _counted(self.photos, "photo")
         if self.recordings is None:
             return f"{words}, no recordings (--recordings names their folder)"
         return f"{words}, {_counted(len(self.recordings), 'recording')}"
 
     def what_stays(self) -> Iterator[str]:
-        """A line a folder whose recordings hold them and stay."""
+        """A line for each folder whose recordings hold them and stay."""
         for folder, count in self.kept.items():
             hold, them = ("holds", "it") if count == 1 else ("hold", "them")
             yield (
-                f"{folder}: {_counted(count, 'recording')} there still {hold} this name; to erase {them}, run "
+                f"{folder}: {_counted(count, 'recording')} still {hold} this name; to erase {them}, run "
                 f"`jetstream forget` with --recordings {folder}"
             )
 
 
 class Remains(NamedTuple):
-    """Where people still are, and what to do about it."""
+    """Files and folders that still hold people, and what to do about it."""
 
     paths: list[Path]
     remedy: str
@@ -64,9 +64,9 @@ class Remains(NamedTuple):
 
 
 def folders_in_use(config: Config, recorded: Path | None = None) -> SearchedFolders:
-    """The folders of `config` and of the pipeline that runs in its run directory; `recorded`: recordings to erase.
+    """The folders of `config` and of the pipeline running in its run directory; `recorded`: recordings to erase.
 
-    Raises UserError for the demo's faces, PipelineError where the pipeline that runs can't be asked.
+    Raises UserError for the demo's faces, PipelineError where the running pipeline's config can't be read.
     """
     faces, models = faces_folder(config), Path(config.models.dir)
     record_dirs = [config.record.dir]
@@ -92,15 +92,15 @@ def find(names: Collection[str], where: SearchedFolders) -> PersonTraces:
     """
     wanted = {photos.check_name(name) for name in names}
     faces_dir, recorded = where.faces, where.recordings
-    if not faces_dir.is_dir():  # a disk that went away, or photos that nobody could say are gone
-        raise UserError(f"{faces_dir}: no such folder of faces; bring it back or, where all photos are gone, make it")
+    if not faces_dir.is_dir():  # the photos may be on a disk that isn't mounted, where nothing could be verified
+        raise UserError(f"{faces_dir}: no such folder of faces; restore it or, if all photos are gone, create it empty")
     listing = photos.list_photos(faces_dir)
     if recorded is not None:
         recordings.check_finished(recorded)
     heard = {} if recorded is None else recordings.people_in(recorded)
     kept = {folder: found for folder in where.kept_recordings if (found := len(recordings.of(wanted, folder)))}
-    others = elsewhere(wanted, where)  # asked before anything goes, since it raises where a folder can't be read
-    known = {*listing.people, *_learnt(where), *(name for who in heard.values() for name in who)}
+    others = elsewhere(wanted, where)  # before anything is erased, since it raises where a folder can't be read
+    known = {*listing.people, *_people_in_gallery(where), *(name for who in heard.values() for name in who)}
     for missing in sorted(wanted - known):
         if (others and elsewhere([missing], where)) or any(recordings.of([missing], folder) for folder in kept):
             continue
@@ -117,18 +117,18 @@ def find(names: Collection[str], where: SearchedFolders) -> PersonTraces:
 
 
 def forget(names: Collection[str], where: SearchedFolders) -> PersonTraces:
-    """Remove some people's photos and folders, and the recordings to erase that hold any of them; what there was.
+    """Remove some people's photos and folders, and the recordings to erase that hold any of them; what `find` found.
 
-    The gallery must be trained again after this, then `forget_earlier_version`; `traces` and `elsewhere` tell what is
-    left. Whatever interrupts this, it can be repeated. Raises what `find` raises, and then nothing has gone, and
-    UserError where something can't be removed.
+    After this, train the gallery again, then call `forget_earlier_version`; `traces` and `elsewhere` report what is
+    left. After an interruption it can be repeated. Raises what `find` raises, before anything is removed, and UserError
+    where something can't be removed.
     """
     found = find(names, where)
     for events in found.recordings or ():
         with changing(events.parent):
             for path in recordings.beside(events):
                 path.unlink()
-            events.unlink()  # last: without it nobody knows whom the videos show
+            events.unlink()  # last: only this file says whom the videos show
     with changing(where.faces):
         for folder in found.folders:
             for path in sorted(folder.rglob("*"), reverse=True):
@@ -143,13 +143,13 @@ def forget_earlier_version(where: SearchedFolders) -> None:
 
 
 def remains(names: Collection[str], where: SearchedFolders) -> list[Remains]:
-    """Everywhere these people still are, but for recordings that stay. Empty after a complete `forget`."""
+    """All places that still hold these people, except recordings that stay. Empty after a complete `forget`."""
     left = traces(names, where)
     return ([Remains(left, "remove these by hand")] if left else []) + elsewhere(names, where)
 
 
 def traces(names: Collection[str], where: SearchedFolders) -> list[Path]:
-    """Where these people still are in what is erased from: recordings, photos' folders, manifest, classifier."""
+    """What still holds these people in the folders to erase from: recordings, photo folders, manifest, classifier."""
     wanted = set(map(recordings.normal, names))
     left = recordings.of(wanted, where.recordings) if where.recordings is not None else []
     left += _person_folders(wanted, where.faces)
@@ -157,29 +157,31 @@ def traces(names: Collection[str], where: SearchedFolders) -> list[Path]:
 
 
 def elsewhere(names: Collection[str], where: SearchedFolders) -> list[Remains]:
-    """Where these people are in folders that aren't erased from: galleries of other folders of faces, and what the
-    pipeline that runs uses. Raises UserError where a folder can't be read."""
+    """What holds these people in other folders: galleries of other folders of faces, and the running pipeline's.
+
+    Raises UserError where a folder can't be read.
+    """
     wanted = set(map(recordings.normal, names))
-    looked_at = {os.path.realpath(train.gallery_dir(where.faces, where.models))}
+    searched = {os.path.realpath(train.gallery_dir(where.faces, where.models))}
     left = []
     if where.running is not None:
         faces, models = where.running
         folder = train.gallery_dir(faces, models)
-        looked_at.add(os.path.realpath(folder))
+        searched.add(os.path.realpath(folder))
         paths = _person_folders(wanted, faces) + _traces_in(folder, wanted)
-        words = f"--faces {faces} --set models.dir={models}"
-        left.append(Remains(paths, f"of the pipeline that runs: run `jetstream forget` again with {words}"))
+        options = f"--faces {faces} --set models.dir={models}"
+        left.append(Remains(paths, f"of the running pipeline: run `jetstream forget` again with {options}"))
     for root in _galleries(where):
         for folder in _folders_in(root):
-            if os.path.realpath(folder) not in looked_at:
+            if os.path.realpath(folder) not in searched:
                 remedy = "of another folder of faces: run `jetstream forget` again with --faces and that folder"
-                remedy = f"{remedy}; if it is no more, remove {folder}"
+                remedy = f"{remedy}; if that folder no longer exists, remove {folder}"
                 left.append(Remains(_traces_in(folder, wanted), remedy))
     return [remains for remains in left if remains.paths]
 
 
 def verified(found: PersonTraces, where: SearchedFolders) -> list[Path]:
-    """The folders that `remains`, where it found nothing, has seen to be free of the people of `found`."""
+    """The folders that `remains` has searched and, if it is empty, found to be free of the people of `found`."""
     seen = [where.faces, *_galleries(where), *([where.recordings] if where.recordings is not None else [])]
     if where.running is not None:
         seen.append(where.running[0])
@@ -192,7 +194,7 @@ def _counted(count: int, what: str) -> str:
 
 
 def _is_missing(folder: Path) -> bool:
-    """Not where it is there and can't be read: then nobody knows whom it holds."""
+    """Whether there is no such folder. False for one that can't be read, since it may hold the people."""
     try:
         os.scandir(folder).close()
     except (FileNotFoundError, NotADirectoryError):
@@ -203,14 +205,14 @@ def _is_missing(folder: Path) -> bool:
 
 
 def _galleries(where: SearchedFolders) -> list[Path]:
-    """Folders of galleries: of the models folder that is erased from, then of the pipeline's that runs."""
+    """Folders of galleries: in the models folder to erase from, then in the running pipeline's."""
     pairs = [(where.faces, where.models), *([where.running] if where.running is not None else [])]
     roots = [train.gallery_dir(*pair).parent for pair in pairs]
     return _different(roots)
 
 
 def _different(folders: Sequence[Path]) -> list[Path]:
-    """Each folder once, by the first of its names."""
+    """Each folder once, under its first path."""
     return list({os.path.realpath(folder): folder for folder in reversed(folders)}.values())[::-1]
 
 
@@ -221,18 +223,18 @@ def _folders_in(root: Path) -> list[Path]:
         return sorted(folder for folder in root.iterdir() if folder.is_dir())
     except OSError as error:
         raise UserError(
-            f"{root}: can't be read ({error.strerror}), so nobody knows whom it holds; make it readable"
+            f"{root}: can't be read ({error.strerror}), so it can't be searched; make it readable"
         ) from None
 
 
 def _person_folders(wanted: Collection[str], faces_dir: Path) -> list[Path]:
-    """Raises UserError where the folder can't be read."""
-    photos.list_photos(faces_dir)  # it says why
+    """The folders of these people's photos. Raises UserError where `faces_dir` can't be read."""
+    photos.list_photos(faces_dir)  # raises the UserError
     return [folder for folder in person_folders(faces_dir) if recordings.normal(folder.name) in wanted]
 
 
 def _traces_in(folder: Path, wanted: Collection[str]) -> list[Path]:
-    """Files of a gallery's folder that hold one of `wanted`, or of which nobody can tell."""
+    """Files of a gallery's folder that hold one of `wanted`, or whose content is unknown."""
     if _is_missing(folder):
         return []
     left = []
@@ -244,7 +246,7 @@ def _traces_in(folder: Path, wanted: Collection[str]) -> list[Path]:
     for version in sorted(there & {store.MANIFEST, store.PREVIOUS}):
         try:
             manifest, arrays = store.read(folder, version)
-        except ModelError:  # damaged, or not to be read
+        except ModelError:  # damaged, or unreadable
             left.append(folder / version)
             continue
         known.add(manifest.archive)
@@ -255,12 +257,12 @@ def _traces_in(folder: Path, wanted: Collection[str]) -> list[Path]:
     return left + [folder / name for name in sorted(there - known)]
 
 
-def _learnt(where: SearchedFolders) -> set[str]:
-    """Who is in the gallery in use or in the one before it, with photos there or without."""
+def _people_in_gallery(where: SearchedFolders) -> set[str]:
+    """The people in the gallery in use and in the one before it, with or without photos now."""
     folder = train.gallery_dir(where.faces, where.models)
     names: set[str] = set()
     for version in (store.MANIFEST, store.PREVIOUS):
-        with contextlib.suppress(OSError, ModelError):  # training replaces one that is damaged, and keeps none
+        with contextlib.suppress(OSError, ModelError):  # training replaces a damaged version and does not keep it
             names |= _people_of(store.read_manifest(folder, version))
     return names
 

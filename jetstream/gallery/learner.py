@@ -1,8 +1,8 @@
-"""Trains the gallery once, in a process of its own beside a running pipeline: `python -m jetstream.gallery.learner PID`
+"""Trains the gallery once, in a separate process beside a running pipeline: `python -m jetstream.gallery.learner PID`
 
 PID is the parent's. The config comes as JSON on standard input. The stage `learn` starts this process.
 
-Knows no stage. Whenever it is killed, the gallery on disk is a whole one.
+Knows no stage. The gallery on disk is complete whenever this process is killed.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from jetstream.logs import set_up_logging
 NICENESS = 10
 """Niceness, of at most 19: video has priority, and training still proceeds on a busy machine."""
 SILENT_S = 600
-"""SIGALRM ends the process after so long without progress, in seconds; no photo and no classifier takes this long."""
+"""Seconds without progress after which SIGALRM ends the process; no photo and no classifier takes this long."""
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
     try:
         prepare.prepare_gallery(config, lambda file, fraction: _still_alive())
     except JetstreamError as error:
-        log.warning("%s; the people known so far stay", error)
+        log.warning("%s; the gallery in use stays", error)
     return 0
 
 

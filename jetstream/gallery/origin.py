@@ -1,4 +1,4 @@
-"""Which detector, embedding network and alignment made a gallery, and whether they are today's.
+"""Which detector, embedding network and alignment made a gallery, and whether they are the current ones.
 
 Knows no photo and opens no network.
 """
@@ -39,7 +39,7 @@ class GalleryOrigin(NamedTuple):
 
 
 def origin_of(models_dir: Path, found_by: DetectorIdentity) -> GalleryOrigin:
-    """What a gallery made now would come from. Raises ModelError where the embedder isn't built."""
+    """The origin of a gallery that is trained now. Raises ModelError where the embedder isn't built."""
     path = weights.paths(models_dir).embedder
     try:
         return GalleryOrigin(hashlib.sha256(path.read_bytes()).hexdigest(), found_by)
@@ -54,7 +54,7 @@ def warn_unusable(folder: Path, origin: GalleryOrigin, name: str) -> None:
     except (OSError, ModelError):
         other = ""
     if not other:
-        log.warning("%s: damaged, or made by another version; made again from the photos", folder / name)
+        log.warning("%s: damaged, or made by another version; trained again from the photos", folder / name)
     elif name == MANIFEST:
         here = _shown(origin.detector)
         log.warning(
@@ -63,5 +63,5 @@ def warn_unusable(folder: Path, origin: GalleryOrigin, name: str) -> None:
 
 
 def _shown(detector: DetectorIdentity) -> str:
-    """Such as "mtcnn 0123456789ab"."""
+    """The detector as text, such as "mtcnn 0123456789ab"."""
     return f"{detector.name} {detector.sha256[:12]}".rstrip()

@@ -15,7 +15,7 @@ from jetstream.recording.library import normal
 
 
 def faces_folder(config: Config) -> Path:
-    """The folder of people that a config names, to be changed. Raises UserError for the demo's."""
+    """The faces folder of a config, to be changed. Raises UserError for the demo's."""
     if config.recognize.faces == "demo":
         raise UserError("recognize.faces: the demo's faces are made by the demo; name a folder with --faces")
     return Path(config.recognize.faces)
@@ -49,7 +49,7 @@ def rename(old: str, new: str, faces_dir: Path) -> None:
 def merge(source: str, target: str, faces_dir: Path) -> None:
     """Move all photos of `source` to `target`, and remove `source`.
 
-    Raises UserError when either doesn't exist, both are one, or a file can't be changed.
+    Raises UserError when either doesn't exist, both are the same, or a file can't be changed.
     """
     (into, *_), sources = folders_of(target, faces_dir), folders_of(source, faces_dir)
     with changing(faces_dir):
@@ -59,7 +59,7 @@ def merge(source: str, target: str, faces_dir: Path) -> None:
 
 
 def person_folders(faces_dir: Path) -> Iterator[Path]:
-    """Every person's folder, whether or not its name can be one."""
+    """Every person's folder, including those whose name isn't valid for a person."""
     if faces_dir.is_dir():
         yield from sorted(
             path for path in faces_dir.iterdir() if path.is_dir() and not path.name.startswith((".", "_"))
@@ -68,13 +68,13 @@ def person_folders(faces_dir: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def changing(folder: Path) -> Iterator[None]:
-    """Turns an OSError into a UserError that names the file."""
+    """Turn an OSError into a UserError that names the file."""
     try:
         yield
     except OSError as error:
         where = os.fsdecode(error.filename) if error.filename else folder
         raise UserError(
-            f"{where}: can't be changed ({error.strerror}); mend that, for example make {folder} writable, "
+            f"{where}: can't be changed ({error.strerror}); fix that, for example make {folder} writable, "
             "and run it again"
         ) from None
 

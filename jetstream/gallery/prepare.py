@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def with_demo_faces(config: Config) -> Config:
-    """`recognize.faces = "demo"` becomes a folder with the photo of the demo's one known person."""
+    """The config; for `recognize.faces = "demo"`, with a folder that holds the photo of the demo's one known person."""
     if config.recognize.faces != "demo":
         return config
     folder = Path(config.models.dir) / "demo-faces"
@@ -41,7 +41,7 @@ def prepare_gallery(
     """
     faces, models, found_by = Path(config.recognize.faces), Path(config.models.dir), photo_detector_identity(config)
     known = train.current(faces, models, found_by, stay_rolled_back=stay_rolled_back)
-    if known is None:  # only then are networks opened: it takes longer than all else here
+    if known is None:  # networks are opened only then: that takes longer than everything else here
         with open_picture_detector(for_photos(config)) as detector, open_embedder(config) as embedder:
             known = train.ensure(
                 faces, models, detector, embedder, found_by, progress, stay_rolled_back=stay_rolled_back
@@ -50,7 +50,7 @@ def prepare_gallery(
     if report.calibration is not None and report.calibration.false_accept_rate != rate:
         report = replace(report, calibration=train.calibration(known.classifier.with_rate(rate)))
     if known.rolled_back:
-        log.info("%s: the version rolled back to stays in use until photos change, or `jetstream train`", faces)
+        log.info("%s: the version rolled back to stays in use until photos change or `jetstream train` runs", faces)
     if not any(person.used for person in report.people):
         log.warning("%s: no known people, so everyone will be unknown; put photos into %s/<name>/", faces, faces)
     for person in report.people:
@@ -58,7 +58,7 @@ def prepare_gallery(
             log.warning("%s: no usable photo (%s); left out", person.name, refusals(person))
     left_out = sum(len(person.refused) for person in report.people if person.used)
     if report.embedded and left_out:
-        log.info("%s: %d photos are not learnt from; `jetstream people` says which and why", faces, left_out)
+        log.info("%s: %d photos are not used; `jetstream people` lists them with the reason", faces, left_out)
     for name in report.strays:
         log.warning("%s: is in no person's folder; ignored", name)
     for name in report.bad_names:
@@ -67,5 +67,5 @@ def prepare_gallery(
 
 
 def refusals(person: PersonReport) -> str:
-    """`no_face a.jpg, too_small b.jpg`"""
+    """The refused photos as text, such as `no_face a.jpg, too_small b.jpg`."""
     return ", ".join(f"{refused.code} {refused.file}" for refused in person.refused) or "no photo"

@@ -11,7 +11,7 @@ from jetstream.gallery.store import Calibration, Manifest, PersonNotes, PhotoWar
 
 @dataclass(frozen=True)
 class RefusedPhoto:
-    """A photo that the gallery doesn't learn from. `code` is `no_face`, `unreadable`, `too_small`, `many_faces`,
+    """A photo that the gallery isn't trained on. `code` is `no_face`, `unreadable`, `too_small`, `many_faces`,
     `blurred`, `extreme_pose`, `duplicate` (of a photo of the same person), or `looks_like:<other person>`."""
 
     code: str

@@ -1,4 +1,4 @@
-"""The choice of the photos that a gallery learns from: a record for each photo, and notes on each person.
+"""The choice of the photos that a gallery is trained on: a record for each photo, and notes on each person.
 
 Knows no classifier and no file. `vision.recognition.curation` has the rules that refuse a photo.
 """
@@ -52,7 +52,7 @@ class PhotoSelection(NamedTuple):
 
 
 def select(listing: PhotoListing, stamps: Sequence[PhotoStamp], by_sha256: Mapping[str, PhotoFace]) -> PhotoSelection:
-    """Choose the photos to learn from.
+    """Choose the photos to train on.
 
     `stamps` has one for each photo in `listing.everything`; `by_sha256` maps a photo's content hash to its face.
     """
@@ -115,7 +115,7 @@ def is_whole(stored: StoredGallery) -> bool:
 
 
 def _row(record: PhotoRecord, rows: int) -> int | None:
-    """A record's row in `thumbs`, where those of the `rows` photos learnt from come first; None without one."""
+    """A record's row in `thumbs`, where those of the `rows` photos trained on come first; None without one."""
     return record.row if record.spare is None else rows + record.spare
 
 

@@ -1,4 +1,4 @@
-"""A gallery on disk: one .npz of arrays and one manifest.json that names it. There is one whole gallery at any moment.
+"""A gallery on disk: one .npz of arrays and one manifest.json that names it. One complete gallery exists at any time.
 
 Knows no photo, no network and no classifier.
 
@@ -41,9 +41,9 @@ LOCK = "lock"
 
 
 class PhotoRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One photo: its row of the archive's `embeddings`, which the classifier learns from, or why it has none.
+    """One photo: its row of the archive's `embeddings`, which the classifier is trained on, or why it has none.
 
-    An embedded photo that isn't learnt from, because it is refused or a stranger's, has a row of `spare` instead.
+    An embedded photo that isn't trained on, because it is refused or a stranger's, has a row of `spare` instead.
     """
 
     person: str  # "": a stranger
@@ -141,7 +141,7 @@ def write(folder: Path, manifest: Manifest, arrays: Mapping[str, NDArray[Any]]) 
 def swap(folder: Path, previous: Manifest) -> None:
     """Make `previous` the manifest in use, and the one in use the previous one. The caller has `locked` the folder.
 
-    Raises UserError when it can't be written; one whole version is in use then.
+    Raises UserError when it can't be written; one complete version is in use then.
     """
     try:
         current = (folder / MANIFEST).read_bytes() if (folder / MANIFEST).exists() else None
@@ -216,11 +216,11 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _keep(folder: Path, new: Manifest) -> None:
-    """The version in use becomes the previous one, unless `new` is the same."""
+    """Make the version in use the previous one, unless `new` is the same."""
     try:
         current = read_manifest(folder)
     except (OSError, ModelError):
-        return  # nothing to go back to
+        return  # no version to keep
     if current.archive_sha256 != new.archive_sha256:
         files.replace(folder / PREVIOUS, (folder / MANIFEST).read_bytes(), mode=PRIVATE)
 

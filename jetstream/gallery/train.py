@@ -2,8 +2,8 @@
 
 Knows no camera, no track, no process and no pixel.
 
-A gallery belongs to one faces folder, one detector, one embedding network and one alignment. It is made again when any
-of them changes; only photos with new content are embedded.
+A gallery belongs to one faces folder, one detector, one embedding network and one alignment. It is trained again when
+any of them changes; only photos with new content are embedded.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ from jetstream.vision.recognition.embedder import Embedder
 log = logging.getLogger(__name__)
 
 TRAINED_RATE = RecognizeConfig().false_accept_rate
-"""of the calibration that a manifest keeps: a gallery is the same whatever the config that opens it says"""
+"""rate of the calibration that a manifest stores, so that a gallery doesn't depend on the config it is opened with"""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Gallery:
     folder: Path
     files: tuple[str, ...] = ()  # of each row that the classifier was trained on, relative to the faces folder
     sha256: str = ""  # of its archive
-    rolled_back: bool = False  # it was rolled back to, and no photo has changed since
+    rolled_back: bool = False  # this version was rolled back to, and no photo has changed since
 
     @property
     def summary(self) -> str:
@@ -155,12 +155,13 @@ def ensure(
     *,
     stay_rolled_back: bool = True,
 ) -> Gallery:
-    """`load` what is there and current, else `train`. Raises what these raise, but nothing for a damaged gallery."""
+    """Load the gallery if it is current, else train it. Raises what `load` and `train` raise; a damaged gallery is
+    trained again."""
     known = current(faces_dir, models_dir, found_by, stay_rolled_back=stay_rolled_back)
     if known is not None:
         return known
     with store.locked(gallery_dir(faces_dir, models_dir)):
-        # whoever had the lock may have done it, or gone back
+        # the process that held the lock may have trained it, or rolled back
         known = current(faces_dir, models_dir, found_by, stay_rolled_back=stay_rolled_back)
         return known or _train(faces_dir, models_dir, detector, embedder, origin_of(models_dir, found_by), progress)
 
@@ -178,8 +179,8 @@ def current(
 
 
 def is_current(faces_dir: Path, models_dir: Path, origin: GalleryOrigin, *, stay_rolled_back: bool = True) -> bool:
-    """Whether a whole gallery is there that these networks made from exactly these photos, or that somebody went back
-    to when there were exactly these photos. Raises UserError."""
+    """Whether there is a complete gallery that these networks made from exactly these photos, or that was rolled back
+    to when the folder held exactly these photos. Raises UserError."""
     return _current(faces_dir, models_dir, origin, stay_rolled_back=stay_rolled_back) is not None
 
 
@@ -198,7 +199,7 @@ def _current(
 def roll_back(faces_dir: Path, models_dir: Path, found_by: DetectorIdentity) -> Gallery:
     """Go back to the version before the one in use, which becomes the one to go back to. It stays until photos change.
 
-    Raises UserError where there is none that today's networks made.
+    Raises UserError where there is none that the current networks made.
     """
     folder = gallery_dir(faces_dir, models_dir)
     with store.locked(folder):
@@ -215,14 +216,14 @@ def roll_back(faces_dir: Path, models_dir: Path, found_by: DetectorIdentity) -> 
 
 
 def drop_previous(faces_dir: Path, models_dir: Path) -> None:
-    """Erase the version before the one in use, with everybody who is only in that one. Raises UserError."""
+    """Erase the version before the one in use, and with it everyone who is only in that one. Raises UserError."""
     folder = gallery_dir(faces_dir, models_dir)
     with store.locked(folder):
         store.drop_previous(folder)
 
 
 def open_gallery(config: Config) -> Gallery:
-    """The people of `config.recognize.faces`, with thresholds for its `false_accept_rate`, or with its `max_distance`
+    """The gallery of `config.recognize.faces`, with thresholds for its `false_accept_rate`, or with its `max_distance`
     where that is set. Raises what `load` raises."""
     from jetstream.networks.open import photo_detector_identity  # the stage `learn` needs no ONNX Runtime
 
@@ -274,7 +275,7 @@ def _classifier(stored: StoredGallery) -> Classifier:
 
 
 def _usable(folder: Path, origin: GalleryOrigin, name: str = store.MANIFEST) -> StoredGallery | None:
-    """The gallery in `folder` if it is whole and these networks made it."""
+    """The gallery in `folder` if it is complete and these networks made it."""
     try:
         stored = store.read(folder, name)
         _classifier(stored)

@@ -52,7 +52,7 @@ class BatchTicket:
 
 
 class Cascade:
-    """Answers batches of pictures, at most two at a time. Close it before its device."""
+    """Finds the faces in batches of pictures, at most two batches at a time. Close it before its device."""
 
     def __init__(
         self,
@@ -73,14 +73,14 @@ class Cascade:
         self._make(first_room(settings.pictures))
 
     def reserve(self, sizes: Sequence[tuple[int, int]]) -> None:
-        """Room for a batch of pictures of these (rows, columns). Raises UnavailableError: too little GPU memory."""
+        """Make room for a batch of pictures of these (rows, columns). Raises UnavailableError: too little memory."""
         self._fit(self._plan_for([(rows, columns, True) for rows, columns in sizes]))
         # a whole batch once, so that what fails then fails while another backend can still take over
         grey = np.full((*(sizes[0] if sizes else (64, 64)), 3), 128, np.uint8)
         self.collect(self.submit([DetectorInput(grey, np.empty((0, 4), np.float32), search=True)]))
 
     def submit(self, inputs: Sequence[DetectorInput]) -> BatchTicket:
-        """Begin with at most `settings.pictures` pictures. Raises UnavailableError where there is too little memory."""
+        """Start a batch of at most `settings.pictures` pictures. Raises UnavailableError: too little memory."""
         planned = self._plan_for([(*one.image.shape[:2], one.search) for one in inputs])
         self._fit(planned)
         number, self._next_slot = self._next_slot, (self._next_slot + 1) % SLOTS
@@ -144,7 +144,7 @@ class Cascade:
             try:
                 found = self._plans[key] = plan(sizes, self._settings.search)
             except OverflowError:
-                raise UnavailableError("pictures so large are not searched for faces so small on the GPU") from None
+                raise UnavailableError("the GPU can't search pictures this large for faces this small") from None
         return found
 
     def _fit(self, planned: PyramidPlan) -> None:
@@ -152,7 +152,7 @@ class Cascade:
             raise ValueError(f"{len(planned.pictures)} pictures in a batch of at most {self._settings.pictures}")
         if self._memory.room.holds(planned):
             return
-        while self._under_way:  # their pictures lie in the old memory
+        while self._under_way:  # their pictures are in the old memory
             self._finish()
         room = self._memory.room.grown(planned)
         self._graphs.close()

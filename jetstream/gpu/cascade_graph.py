@@ -84,7 +84,7 @@ class CascadeGraphs:
         self._refine("onet", capacity.onet, self._ask_onet)
 
     def close(self) -> None:
-        """Wait for the GPU and free the graphs; they are made again when they are needed."""
+        """Wait for the GPU and free the graphs; they are recorded again when they are needed."""
         self._device.finish()
         for graph in self._graphs.values():
             graph.close()

@@ -50,7 +50,7 @@ def compile_by(compiler: Compiler, source: str, options: Sequence[str], limit_s:
         status, said = _run([*compiler.command, *options, "-o", str(cubin), str(text)], compiler, limit_s)
         if status == 0 and cubin.exists():
             return cubin.read_bytes()
-    raise UnavailableError(f"{compiler.name}: {_first_error(said) or f'it ends with {status} and says no reason'}")
+    raise UnavailableError(f"{compiler.name}: {_first_error(said) or f'it ended with {status} and gave no reason'}")
 
 
 def _run(command: Sequence[str], compiler: Compiler, limit_s: float) -> tuple[int, str]:
@@ -81,11 +81,11 @@ def _run(command: Sequence[str], compiler: Compiler, limit_s: float) -> tuple[in
 def _first_error(said: str) -> str:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     first = next((line for line in lines if _ERROR.search(line)), lines[-1] if lines else "")
-    return "it doesn't know this GPU" if _UNKNOWN_GPU.search(first) else first
+    return "it doesn't support this GPU" if _UNKNOWN_GPU.search(first) else first
 
 
 def _release(nvcc: str) -> str:
-    """ "13.0", or nothing where it doesn't say."""
+    """The release of nvcc, such as "13.0"; empty where its output has none."""
     release = re.search(r"release ([\d.]+)", _said((nvcc, "--version")))
     return release[1] if release else ""
 

@@ -32,14 +32,14 @@ def sources() -> str:
     try:
         return "".join(f'#line 1 "{name}"\n{(KERNELS / name).read_text()}\n' for name in NAMES)
     except OSError as error:
-        raise UnavailableError(f"{error.filename}: {error.strerror}; jetstream isn't installed whole") from None
+        raise UnavailableError(f"{error.filename}: {error.strerror}; jetstream's installation is incomplete") from None
 
 
 def compile_source(source: str, capability: str) -> bytes:
     """A cubin for a compute capability such as "9.0", by the first compiler here that can.
 
-    Raises UnavailableError: none is here, none knows the GPU, the source is wrong (with the first error's file and
-    line), or the kernels aren't made for such a GPU.
+    Raises UnavailableError: no compiler is installed, none supports the GPU, the source is wrong (with the first
+    error's file and line), or the kernels don't support the GPU.
     """
     options = _options(capability)
     reasons = []
@@ -48,18 +48,18 @@ def compile_source(source: str, capability: str) -> bytes:
             return compilers.compile_by(compiler, source, options)
         except UnavailableError as reason:
             reasons.append(str(reason))
-    # CUDA 12 knows all of them but 11.0, CUDA 13 none below 7.5
+    # CUDA 12 supports all of them but 11.0, CUDA 13 none below 7.5
     remedy = f"pip install nvidia-cuda-nvrtc{'' if capability.startswith('11.') else '-cu12'}"
     if not reasons:
         raise UnavailableError(
             f"no nvcc and no NVRTC to compile the GPU kernels with (CUDA toolkit's nvcc, or {remedy})"
         )
     is_source_wrong = any("error" in reason for reason in reasons)
-    raise UnavailableError("; ".join(reasons) + ("" if is_source_wrong else f" ({remedy} helps)"))
+    raise UnavailableError("; ".join(reasons) + ("" if is_source_wrong else f" (try {remedy})"))
 
 
 def file_name(source: str, capability: str) -> str:
-    """Such as "kernels-sm_90-0123456789abcdef.cubin". Raises UnavailableError where the kernels aren't made for it."""
+    """Such as "kernels-sm_90-0123456789abcdef.cubin". Raises UnavailableError where the kernels don't support it."""
     made_of = msgspec.json.encode((MAGIC.decode(), source, _options(capability)))
     return f"kernels-{_architecture(capability)}-{hashlib.sha256(made_of).hexdigest()[:16]}{SUFFIX}"
 
@@ -90,7 +90,7 @@ def load(folder: Path, capability: str, source: str | None = None) -> bytes:
 
 
 def is_there(folder: Path, capability: str, source: str | None = None) -> bool:
-    """Whether the kernels are there and whole. Raises UnavailableError where the kernels don't support the GPU."""
+    """Whether the kernels are compiled and undamaged. Raises UnavailableError where they don't support the GPU."""
     return _is_whole(folder / file_name(source or sources(), capability))
 
 

@@ -1,6 +1,6 @@
 """The cascade on the GPU as a Detector.
 
-Knows no frame and no ring: pictures are copied from where they lie, while the batch before them is computed.
+Knows no frame and no ring: pictures are copied from where they are, while the batch before them is computed.
 """
 
 import logging
@@ -26,13 +26,13 @@ class GpuDetector:
     gives_thumbnails = True
 
     def __init__(self, device: Device, cascade: Cascade) -> None:
-        """Both stay the caller's to close."""
+        """The caller closes both."""
         self._device, self._cascade = device, cascade
         self.clipped = 0
-        """Candidates left out so far, because their picture had more than the kernels take."""
+        """Number of candidates left out so far, because their picture had more than the kernels take."""
 
     def submit(self, inputs: Sequence[DetectorInput]) -> BatchTicket:
-        """Begin. Raises ModelError where the GPU has too little memory for pictures of this size."""
+        """Start a batch. Raises ModelError where the GPU has too little memory for pictures of this size."""
         with in_use(self._device, "detect"):
             return self._cascade.submit(inputs)
 
@@ -48,7 +48,7 @@ class GpuDetector:
         return [DetectorOutput(found, result.thumbnail) for found, result in zip(faces, results, strict=True)]
 
     def _tried_again(self, inputs: Sequence[DetectorInput], found: list[Detections]) -> list[Detections]:
-        """As `Mtcnn.verify`: faces that are not where they were are searched for a step to each side."""
+        """As `Mtcnn.verify`: a face that is not where it was is searched for a step to each side."""
         lost = [
             not_found(one.known, now) if not one.search else one.known[:0]
             for one, now in zip(inputs, found, strict=True)

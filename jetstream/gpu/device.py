@@ -216,7 +216,7 @@ def _module(cuda: Any, kernels: bytes) -> Any:
     except cuda.MemoryError:
         raise
     except cuda.Error as error:
-        raise UnavailableError(f"the GPU does not take the kernels ({error})") from None
+        raise UnavailableError(f"the GPU does not accept the kernels ({error})") from None
 
 
 @contextlib.contextmanager

@@ -47,7 +47,7 @@ class GpuEmbedder:
     reads_in_place = True
 
     def __init__(self, device: Device, net: RefinementNet) -> None:
-        """Both stay the caller's to close. Call inside `device.current()`. Raises UnavailableError."""
+        """The caller closes both. Call inside `device.current()`. Raises UnavailableError."""
         most = net.rows[-1]
         self._device, self._net = device, net
         self._copies, self._compute = device.stream(), device.stream()

@@ -17,7 +17,7 @@ class EngineNet:
     """One network, for the fixed batches that it was built for. Close it before its device."""
 
     def __init__(self, engine: Engine, device: Device) -> None:
-        """Call inside `device.current()`. Raises UnavailableError where TensorRT does not take the engine."""
+        """Call inside `device.current()`. Raises UnavailableError where TensorRT does not accept the engine."""
         self._log = bindings.logger()
         self._input = engine.inputs[0].name
         self._runtime, self._engine = load_engine(engine.plan, self._log)
@@ -42,7 +42,7 @@ class EngineNet:
         for name, address in outputs.items():
             execution.set_tensor_address(name, address)
         if not execution.execute_async_v3(stream.handle):
-            raise RuntimeError(f"TensorRT gives no answer: {self._log.reason}")
+            raise RuntimeError(f"TensorRT returned no answer: {self._log.reason}")
 
     def close(self) -> None:
         self._executions.clear()  # before their engine

@@ -1,7 +1,7 @@
 """NVRTC as a command, for machines without nvcc: `python -m jetstream.gpu.nvrtc LIBRARY OPTIONS -o CUBIN SOURCE`.
 
 Without arguments it lists the libraries, one a line, such as "12.9 /folder/libnvrtc.so.12". It runs as a process of its
-own: a native call may hang or crash, and a library that is loaded already hides where another lies.
+own: a native call may hang or crash, and a library that is loaded already hides where another is.
 """
 
 import contextlib

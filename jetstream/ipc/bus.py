@@ -113,7 +113,7 @@ class Inbox:
 
     `kinds` maps each message type to the largest number of messages that may wait for each camera (None: no limit).
     The inbox ends when every one of `senders` has sent `Ended`. With `pass_ended` it then yields one `Ended` first, so
-    that a reader that waits for answers can go on and return by itself. `tick_s` yields a `Tick` at that interval;
+    that a reader that waits for answers can continue and return by itself. `tick_s` yields a `Tick` at that interval;
     `idle_ticks` yields one after each message or batch, as soon as nothing else is waiting. `beat` is called at least
     every BEAT_S.
     """
@@ -217,7 +217,7 @@ class Inbox:
                     message = self._decoders[kind].decode(socket.recv(zmq.NOBLOCK))
                 except zmq.Again:
                     break
-                except GARBLED:  # only this user can write here, so it is counted and the stage goes on
+                except GARBLED:  # only this user can write here, so it is counted and the stage continues
                     self.garbled[endpoint_name(kind, self._reader)] += 1
                     continue
                 if isinstance(message, Ended):

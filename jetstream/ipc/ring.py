@@ -2,7 +2,7 @@
 
 Knows no messages, no stages and nothing of what the pixels show; blocks only in `wait_for_room`.
 
-Frames are numbered 0, 1, 2, ...; frame n lies in slot n % slots. Two 64-bit counters stand in the header: `begun`, one
+Frames are numbered 0, 1, 2, ...; frame n lies in slot n % slots. Two 64-bit counters are in the header: `begun`, one
 more than the last frame the writer has begun, and `cursor`, one more than the last it has finished.
 
 To write frame n = cursor, the writer
@@ -18,7 +18,7 @@ To read frame n, a reader
  9. reads the slot's header;
 10. uses the pixels: copies, uploads or scales them down;
 11. fence;
-12. uses the result only if begun <= n + slots. (The same check stands between 9 and 10, so that a size is valid before
+12. uses the result only if begun <= n + slots. (The same check comes between 9 and 10, so that a size is valid before
     it is used.) Otherwise the writer has overwritten the frame;
 13. at the every-frame pace, when it needs frame n no more: fence, then its cell's done becomes n + 1.
 
@@ -74,7 +74,7 @@ class Ring:
         self._fence = Fence()
         self._words = segment.memory[: layout.header_bytes].cast("Q")
         self._cells = Cells(self._words[CELLS:SLOTS], self._fence)
-        self._pixel_bytes: NDArray[np.uint8] | None = None  # of the whole segment, once somebody needs it
+        self._pixel_bytes: NDArray[np.uint8] | None = None  # of the whole segment, once it is needed
 
     @classmethod
     def create(cls, name: str, *, slots: int, max_width: int, max_height: int, directory: Path = SHARED_MEMORY) -> Ring:
@@ -131,7 +131,7 @@ class Ring:
     def write(self, image: NDArray[np.uint8], *, captured_ns: int = 0) -> int:
         """Copy `image`, (H, W, 3) uint8 BGR of any strides, into the next slot without waiting; return its number.
 
-        `captured_ns`, of CLOCK_MONOTONIC, is kept beside it for a writer that must tell of it again.
+        `captured_ns`, of CLOCK_MONOTONIC, is kept beside it for a writer that must announce it again.
 
         Raises ValueError for another shape or dtype or more pixels than a slot has, RingError when another process (or
         another Ring in this one) is the writer.

@@ -16,8 +16,8 @@ def of_endpoint(settings: MetricsConfig) -> tuple[socket.AddressFamily, tuple[st
 def refusal(settings: MetricsConfig, error: OSError) -> UserError:
     """The sentence for an endpoint that can't be had."""
     return UserError(
-        f"metrics.endpoint: {settings.endpoint}: {error.strerror or error}; choose another, stop who has it, "
-        "or set metrics.enabled = false"
+        f"metrics.endpoint: {settings.endpoint}: {error.strerror or error}; choose another, stop the program that uses "
+        "it, or set metrics.enabled = false"
     )
 
 

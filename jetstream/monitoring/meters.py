@@ -1,4 +1,4 @@
-"""What heartbeats don't tell, read from the machine: memory and processor time of each process, GPUs, the disk of the
+"""What heartbeats don't report, read from the machine: memory and processor time of each process, GPUs, the disk of the
 recordings.
 
 A read can hang with a driver or a network folder, so it is done in the work loop of a process that may be killed.

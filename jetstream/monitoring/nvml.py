@@ -10,7 +10,7 @@ LIBRARY = "libnvidia-ml.so.1"
 
 
 class GpuUse(NamedTuple):
-    """None: this driver doesn't tell."""
+    """None: this driver doesn't report it."""
 
     number: int  # NVML's index
     name: str

@@ -73,7 +73,7 @@ def _cameras(status: Status, now_ns: int) -> Iterator[Sequence[str]]:
     newest, last = newest_frames(status), beats.get(LAST_OF_PROGRESS.name)
     for camera in filter(None, map(camera_of, beats)):
         age = f"{(now_ns - newest[camera]) * 1e-9:.1f}" if camera in newest else "-"
-        # each of the others is told by one process alone
+        # each of the others is reported by one process only
         faces = sum(_of(beat.counts, "faces", camera) for beat in beats.values())
         tracks = sum(_of(beat.levels, "tracks", camera) for beat in beats.values())
         named = sum(_of(beat.levels, "named", camera) for beat in beats.values())

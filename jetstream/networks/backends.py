@@ -73,7 +73,7 @@ def _need_tensorrt(settings: GpuConfig) -> None:
 
 def _need_cuda_provider(settings: GpuConfig) -> None:
     cuda_driver.gpu(settings.device)
-    from jetstream.runners import onnxrt  # not on a machine without a GPU: it takes as long as all other imports
+    from jetstream.runners import onnxrt  # not imported without a GPU: it takes as long as all other imports
 
     if onnxrt.CUDA not in onnxrt.providers():
         raise UnavailableError("this onnxruntime has no CUDA provider (onnxruntime-gpu has)")

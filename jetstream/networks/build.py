@@ -33,7 +33,7 @@ class KernelBuild(NamedTuple):
     """The compiled kernels of `gpu`: how long compiling took, or the reason why there are none."""
 
     capability: str
-    seconds: float = 0.0  # 0: they were there
+    seconds: float = 0.0  # 0: they were compiled already
     reason: str = ""
 
 
@@ -104,7 +104,7 @@ def rows(built: BuildReport) -> Iterator[tuple[str, ...]]:
 def _state(has_failed: bool, seconds: float) -> tuple[str, str]:
     if has_failed:
         return "failed", ""
-    return ("built", f"{seconds:.0f}") if seconds else ("was there", "")
+    return ("built", f"{seconds:.0f}") if seconds else ("already built", "")
 
 
 def recipes(config: Config, tensorrt: str) -> tuple[EngineRecipe, ...]:
@@ -147,7 +147,7 @@ def _has_kernels(folder: Path, capability: str) -> bool:
 def _without_writing(
     folder: Path, wanted: Sequence[EngineRecipe], capability: str, temporary: Path, trouble: str
 ) -> Path:
-    """The folder to use where `folder` can't be written: itself if it holds all engines and the kernels.
+    """The folder to use where `folder` can't be written: `folder` itself if it holds all engines and the kernels.
 
     Else `temporary`, with a copy of the engines if all are there.
     """
@@ -168,7 +168,7 @@ def _warn(built: BuildReport, following: backends.Backend) -> None:
         if one.path is None:
             log.warning("%s: no TensorRT engine (%s); %s runs it", one.recipe.network, one.reason, NAMES[following])
     if reason := built.kernels.reason:
-        lost = "faces are found with the networks alone on TensorRT"
+        lost = "only the networks run on the GPU, with TensorRT"
         log.warning("the GPU's kernels can't be compiled (%s); %s", reason, lost)
 
 

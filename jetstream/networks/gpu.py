@@ -89,7 +89,7 @@ def settings_of(config: Config, tile_cells: int) -> CascadeSettings:
 
 
 def _largest(config: Config) -> list[CameraConfig]:
-    """The largest cameras, as many as a batch has pictures: it holds at most one frame of each camera."""
+    """The largest cameras, as many as fit in a batch, which holds at most one frame of each camera."""
     by_size = sorted(config.cameras, key=lambda camera: camera.max_width * camera.max_height, reverse=True)
     return by_size[: config.detect.batch]
 

@@ -1,6 +1,6 @@
 """Opens the networks that a config asks for, as context managers.
 
-Knows which file is which and which backend runs it; knows no frame, no process and no gallery.
+Knows the file and the backend of each network; knows no frame, no process and no gallery.
 """
 
 import hashlib
@@ -43,13 +43,13 @@ def open_picture_detector(config: Config) -> Iterator[Detector]:
 
 
 def for_photos(config: Config) -> Config:
-    """The same detector with the published cascade's thresholds: a photo is seen once, a missed face costs a person."""
+    """The same detector with the published cascade's thresholds: a face missed in a photo may leave a person out."""
     detect = msgspec.structs.replace(config.detect, thresholds=(0.6, 0.7, 0.7), max_face_px=0.0)
     return msgspec.structs.replace(config, detect=detect)
 
 
 def photo_detector_identity(config: Config) -> DetectorIdentity:
-    """Of what `open_picture_detector(for_photos(config))` opens. Raises ModelError where a model isn't built."""
+    """The identity of the detector for photos (`for_photos`). Raises ModelError where a model isn't built."""
     return DetectorIdentity(DETECTOR, DETECTORS[DETECTOR].sha256(for_photos(config)))
 
 
@@ -80,7 +80,7 @@ def _mtcnn_for_frames(config: Config) -> Iterator[Detector]:
     with ExitStack() as stack:
         detector: Detector | None = None
         if backends.choose(config.gpu).best == "tensorrt":
-            from jetstream.networks.gpu import open_gpu_detector  # without a GPU nothing of it is imported
+            from jetstream.networks.gpu import open_gpu_detector  # not imported without a GPU
 
             otherwise = "detect: not on the GPU from end to end (%s); its networks run one by one"
             detector = _entered(stack, open_gpu_detector(config), otherwise)
@@ -113,7 +113,7 @@ def _mtcnn(config: Config) -> Iterator[Detector]:
 
 
 def _mtcnn_sha256(config: Config) -> str:
-    """Its networks and thresholds. Not its sizes: who changes `min_face_px` need not train again."""
+    """Digest of MTCNN's networks and thresholds, not of its sizes: a new `min_face_px` needs no new training."""
     contents = [_file_sha256(path) for path in _mtcnn_files(config)]
     return hashlib.sha256(msgspec.json.encode([contents, config.detect.thresholds])).hexdigest()
 

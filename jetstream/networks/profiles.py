@@ -6,11 +6,11 @@ runs faster. So batches are padded to few fixed sizes, in one engine with one op
 - R-Net: `gpu.batch` crops, 4 times and 16 times as many; O-Net: a quarter of each, since R-Net refuses nine in ten. The
   device-resident cascade takes the batch that all cameras' candidates together need.
 - The embedder, a hundred times their arithmetic: 2 (a face and its mirror image), 8, 32 ... up to `recognize.batch`, so
-  that a Jetson does not work for 32 faces where there is one.
+  that a Jetson does not compute 32 faces where there is one.
 - P-Net alone has a range: every level of the pyramid of every camera has its own size. From a cell to the largest level
   of the largest camera, one picture at a time, tuned for the largest, which takes half of the time.
 
-What lies outside, such as a photo larger than the cameras' frames, is for another backend (`TensorRTRunner`).
+Another backend runs the other sizes, such as a photo larger than the cameras' frames (`TensorRTRunner`).
 """
 
 import math
@@ -33,7 +33,7 @@ def profiles_of(network: str, config: Config) -> tuple[Profile, ...]:
 
 
 def batches(most: int) -> tuple[int, ...]:
-    """2, 8, 32 ... and `most`."""
+    """The batch sizes 2, 8, 32 ... and `most`."""
     sizes = []
     size = 2
     while size < most:

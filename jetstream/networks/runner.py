@@ -26,12 +26,12 @@ class NotBuiltError(UnavailableError):
 
 
 def open_runner(path: Path, config: Config, *, threads: int = 1) -> Runner:
-    """The network in `path` (pnet.onnx, rnet.onnx, onet.onnx or embedder.onnx); `threads` are a CPU's.
+    """The network in `path` (pnet.onnx, rnet.onnx, onet.onnx or embedder.onnx); `threads` is the number of CPU threads.
 
     With `gpu.backend` "auto" the log says once which backend is used and why, but not on a machine without an NVIDIA
     GPU. Raises ModelError where the file is missing or damaged, UserError where the config's backend can't run here.
     """
-    from jetstream.runners.onnxrt import OnnxRunner  # who only asks for a backend doesn't pay for ONNX Runtime
+    from jetstream.runners.onnxrt import OnnxRunner  # a caller that only chooses a backend needn't import ONNX Runtime
 
     choice = backends.choose(config.gpu)
     for backend, following in zip(choice.order, choice.order[1:], strict=False):
@@ -65,7 +65,7 @@ def open_tensorrt(path: Path, config: Config, *, threads: int = 1) -> TensorRTRu
 def load_engine_of(path: Path, config: Config) -> Engine:
     """The network's engine from its file; a damaged file is set aside. Raises as `open_tensorrt`."""
     folder = engines_dir(config)
-    if not any(folder.glob(f"{path.stem}-*{engine_cache.SUFFIX}")):  # spares the import of TensorRT
+    if not any(folder.glob(f"{path.stem}-*{engine_cache.SUFFIX}")):  # saves the import of TensorRT
         raise NotBuiltError(f"no engines for TensorRT in {folder} yet (`jetstream build` makes them)")
     recipe = recipe_for(path, config, bindings.version())
     file = folder / recipe.file
@@ -98,5 +98,5 @@ def said(choice: backends.BackendChoice, backend: backends.Backend) -> str:
 
 @functools.cache
 def _say(level: int, line: str) -> None:
-    """Log a line once a process: four networks have the same reason."""
+    """Log a line once per process: four networks have the same reason."""
     log.log(level, "%s", line)

@@ -17,7 +17,7 @@ from jetstream.recording import retention
 def open_events(path: Path) -> TextIO:
     """A new event file, readable by its owner only and line-buffered.
 
-    `is_open` is true of it until it is closed. Raises UserError when it can't be written.
+    `is_open` is true for it until it is closed. Raises UserError when it can't be written.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def cut_to_last_line(events: Path) -> None:
 
 
 def _whole_lines_at_the_end(events: BinaryIO) -> tuple[int, bytes]:
-    """(offset, bytes) of the file's last LONGEST_LINE bytes, cut behind the last newline."""
+    """(offset, bytes) of the file's last LONGEST_LINE bytes, cut after the last newline."""
     begin = events.seek(max(0, events.seek(0, os.SEEK_END) - retention.LONGEST_LINE))
     tail = events.read()
     return begin, tail[: tail.rfind(b"\n") + 1]
@@ -80,5 +80,5 @@ def unused(folder: Path, stem: str) -> Path:
     candidate, number = folder / stem, 1
     while any(candidate.with_suffix(suffix).exists() for suffix in (".mp4", ".jsonl")):
         number += 1
-        candidate = folder / f"{stem}_{number}"  # `_` sorts behind `stem.jsonl`, `-` does not
+        candidate = folder / f"{stem}_{number}"  # `_` sorts after `stem.jsonl`, `-` does not
     return candidate

@@ -36,7 +36,7 @@ _DECODER = msgspec.json.Decoder(_EventNames)
 def check_finished(folder: Path) -> None:
     """Raises UserError if there is no such folder, or a recording in it is being written: its files can't be deleted,
     and its next line may name anybody."""
-    if not os.path.isdir(folder):  # Path's raises in a folder that may not be entered
+    if not os.path.isdir(folder):  # Path.is_dir raises in a folder without access
         raise UserError(f"{folder}: no such folder of recordings; nothing was erased, name the one of record.dir")
     with _reading(folder):
         for events in _events_in(folder):
@@ -83,7 +83,7 @@ def _events_in(folder: Path) -> list[Path]:
 
 
 def _names_in(events: Path) -> set[str]:
-    """All names that were shown or were a candidate of a vote."""
+    """All names that were shown or were candidates in a vote."""
     names: set[str] = set()
     with events.open("rb") as file:
         for line in file:

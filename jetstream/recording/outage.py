@@ -1,4 +1,4 @@
-"""Outage of a disk that can't be written: logged at its begin and end, with retries between.
+"""Outage of a disk that can't be written: logged when it begins and ends, with retries between.
 
 Knows no file: the writer reports what happened. Time is an argument.
 """
@@ -24,12 +24,13 @@ class Outage:
         self._retry_s = 0.0
 
     def begin(self, error: Exception, now_s: float) -> None:
-        """Writing failed: the outage begins or goes on."""
+        """Record a failed write: the outage begins or continues."""
         if self._since_s is None:
             self._since_s = now_s
             why = (isinstance(error, OSError) and error.strerror) or str(error)
             log.warning(
-                "%s: %s; its recording stops, all else goes on; it begins again once %s can be written, %d MB free",
+                "%s: %s; its recording stops, everything else continues; it starts again once %s can be written, "
+                "%d MB free",
                 *(self._camera, why, self._folder, ROOM_BYTES // 1_000_000),
             )
         self._retry_s = now_s + RETRY_S
@@ -44,9 +45,9 @@ class Outage:
         return not self._has_room()
 
     def end(self, now_s: float) -> None:
-        """A frame was written: the outage is over."""
+        """Record a successful write: the outage is over."""
         if self._since_s is not None:
-            log.info("%s: recording goes on after %.0f s", self._camera, now_s - self._since_s)
+            log.info("%s: recording continues after %.0f s", self._camera, now_s - self._since_s)
             self._since_s = None
 
     def _has_room(self) -> bool:

@@ -67,7 +67,7 @@ def sweep(
 
 
 def recordings(folder: Path) -> Iterator[StoredRecording]:
-    """The recordings in `folder` that `record` made."""
+    """The recordings in `folder` that `record` wrote."""
     try:
         names = sorted(os.listdir(folder))
     except OSError:

@@ -92,10 +92,10 @@ class Recorder:
         return self._recording
 
     def _give_up(self) -> None:
-        """Close the recording and cut its files behind the last complete event and the last complete video fragment.
+        """Close the recording and cut its files after the last complete event and the last complete video fragment.
 
-        Without any event both files are deleted: retention doesn't know a video without events, and would keep it for
-        ever.
+        Without any event both files are deleted: retention doesn't recognise a video without events, and would never
+        delete it.
         """
         if self._recording is None:
             return

@@ -56,7 +56,7 @@ def is_installed() -> bool:
     return importlib.util.find_spec("pycuda") is not None
 
 
-@functools.cache  # asked at every call of the GPU, and looking for a package takes 100 us
+@functools.cache  # called for every use of the GPU, and looking for a package takes 100 us
 def driver() -> Any:
     """`pycuda.driver`. Raises UnavailableError."""
     if not is_installed():

@@ -26,8 +26,8 @@ UNKILLABLE_S = 2.0
 STUCK_PAUSE_S = 1.0
 """before a camera's process that hung is started again, and before the third start of a process that isn't vital"""
 DOUBLINGS = 5
-"""at most so many of that pause, one for each start that ended before its first heartbeat: a port that another program
-has must not write a line a second"""
+"""most of these pauses in a row, one for each start that ended before its first heartbeat: a port that another program
+uses must not cause a log line every second"""
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class StageProcess:
 
     @property
     def stage(self) -> Stage | None:
-        """None: a sidecar."""
+        """The row of its stage; None for a sidecar."""
         return None if isinstance(self.row, Sidecar) else self.row
 
     @property
@@ -80,27 +80,27 @@ class StageProcess:
 
     @property
     def is_driven(self) -> bool:
-        """By ticks, not by messages: it starts when all others are there, and ends when it is told."""
+        """True if ticks drive it and not messages: it starts when all others run, and ends on a signal."""
         return self.stage is None or not self.stage.takes
 
     @property
     def is_vital(self) -> bool:
-        """The run ends when it keeps failing."""
+        """True if the run ends when this process keeps failing."""
         return self.stage is not None and self.stage.vital
 
     @property
     def is_on_the_way(self) -> bool:
-        """Frames have to come through it."""
+        """True if every frame has to pass through it."""
         return self.stage is not None and self.stage.progress
 
     @property
     def ends_run(self) -> bool:
-        """The run ends when it ends by itself."""
+        """True if the run ends when this process ends by itself."""
         return self.stage is not None and self.stage.ends_run
 
     @property
     def starts_early(self) -> bool:
-        """Before the stages that take messages are there."""
+        """True if it starts before the stages that take messages run."""
         return not self.is_driven or (isinstance(self.row, Sidecar) and self.row.early)
 
     @property
@@ -109,7 +109,7 @@ class StageProcess:
 
     @property
     def counts(self) -> Counter[str]:
-        """Summed over every start of this process, as all counts here."""
+        """Counters summed over every start of this process, like all counts here."""
         return self.counts_before + Counter(self.beat.counts if self.beat else {})
 
     @property
@@ -118,27 +118,27 @@ class StageProcess:
 
     @property
     def drops(self) -> Counter[str]:
-        """By reason."""
+        """Number of dropped frames by reason."""
         return drops_by_reason(self.counts)
 
     def start(self, run_dir: Path, now_s: float) -> None:
-        """Start it. At its first start a process may be held for that."""
+        """Start the process. The first start releases the held process, if there is one."""
         self.popen, self.held = self.held or spawn(run_dir, self.name, backend=self.backend), None
         release(self.popen)
         self.started_s = now_s
         self.beat_s = None
 
     def silence(self, limits: PipelineConfig, now_s: float) -> str:
-        """A sentence, where it has been silent for too long; else empty."""
+        """A clause for the log if no heartbeat came for too long; else empty."""
         heard_s, limit_s = self.beat_s, limits.heartbeat_timeout_s
         if heard_s is None:
             heard_s, limit_s = self.started_s, limits.start_timeout_s
         return f"silent for {now_s - heard_s:.0f} s" if now_s - heard_s > limit_s else ""
 
     def excess(self, limits: PipelineConfig) -> str:
-        """A sentence, where it holds too much memory of its own (without the rings); else empty.
+        """A clause for the log if it uses too much memory of its own (without the rings); else empty.
 
-        Ask before the machine has none left, when the kernel would choose which process to kill.
+        The limit applies before the machine runs out of memory, when the kernel would choose which process to kill.
         """
         memory = process_memory(self.popen.pid) if self.popen is not None else None
         limit_bytes = limits.memory_mb * 1e6 or MACHINE_BYTES / 2
@@ -156,7 +156,7 @@ class StageProcess:
         self.beat, self.beat_s = beat, now_s
 
     def kill(self) -> int:
-        """End it at once; returns its exit code. A process that hangs in the kernel is left behind."""
+        """Kill the process; returns its exit code. A process that hangs in the kernel is left behind."""
         assert self.popen is not None
         self.popen.kill()
         try:
@@ -166,20 +166,20 @@ class StageProcess:
             return -signal.SIGKILL
 
     def end_to_start_again(self, now_s: float) -> None:
-        """It finishes what it holds; its readers wait for its next start."""
+        """Signal it to finish the messages it holds and end; its readers wait for its next start."""
         if self.popen is None or self.done:
             return
         self.ending_s = now_s
         self.popen.send_signal(END_TO_START_AGAIN if self.beat_s else signal.SIGKILL)  # it holds nothing yet
 
     def ended_to_start_again(self) -> None:
-        """It has ended to be started again, which is no failure."""
+        """Record that it ended to be started again, which is no failure."""
         self.ending_s = None
         self._forget()
 
     def failed(self, now_s: float, window_s: float) -> None:
-        """It has ended by itself. With heartbeats for less than `window_s`, it has failed once more in a row; restarts
-        longer ago don't count any more."""
+        """Record that it ended by itself. If it sent heartbeats for less than `window_s`, that is one more failure in a
+        row; restarts longer ago than `window_s` no longer count."""
         ran_s = self.beat_s - self.started_s if self.beat_s else 0.0  # hanging before the first heartbeat doesn't count
         self.failed_in_a_row = 1 if ran_s > window_s else self.failed_in_a_row + 1
         self.stillborn_in_a_row = 0 if self.beat_s else self.stillborn_in_a_row + 1
@@ -194,7 +194,7 @@ class StageProcess:
         self.start_after_s = now_s + STUCK_PAUSE_S * 2 ** min(max(self.stillborn_in_a_row - 2, 0), DOUBLINGS)
 
     def _forget(self) -> None:
-        """There is no process any more; what it counted stays."""
+        """Clear the state of the ended process; its counts are kept."""
         if self.beat is not None:
             self.counts_before.update(self.beat.counts)
             self.frames_before += self.beat.frames
@@ -211,12 +211,12 @@ class StageProcess:
 
 
 def signal_all(children: Iterable[StageProcess], signum: signal.Signals) -> None:
-    """To those that run."""
+    """Send a signal to the children that run."""
     for child in children:
         if child.running and child.popen is not None:
             child.popen.send_signal(signum)
 
 
 def describe(code: int) -> str:
-    """An exit code as Popen gives it, in words."""
+    """An exit code of Popen as a clause for the log."""
     return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

@@ -1,6 +1,6 @@
 """What a process reports of itself to the supervisor: counts, frame rate, latency and drops.
 
-It is sent from the work loop and from nowhere else, so a stage that hangs in a native call falls silent. Knows no
+It is sent from the work loop and from nowhere else, so a stage that hangs in a native call sends none. Knows no
 stage.
 """
 
@@ -51,7 +51,7 @@ class HeartbeatSender:
         self.inbox: Inbox | None = None
 
     def took(self, messages: Sequence[Message], now_ns: int) -> None:
-        """The stage gets these messages. Work on a frame begins with the first that begins it."""
+        """Record that the stage gets these messages. Work on a frame begins with the first message that begins it."""
         for message in messages:
             if isinstance(message, Framed) and message.begins_work:
                 self._taken_ns.setdefault((message.frame.camera, message.frame.frame_id), now_ns)
@@ -59,7 +59,7 @@ class HeartbeatSender:
             del self._taken_ns[next(iter(self._taken_ns))]
 
     def turned(self, begun_ns: int) -> None:
-        """The stage asks for more: its turn of the work loop that began at `begun_ns` is over."""
+        """Record that the stage requests more: its turn of the work loop that began at `begun_ns` is over."""
         self._spans.add("turn", begun_ns, time.monotonic_ns())
 
     def count(self, message: Message) -> None:
@@ -67,7 +67,7 @@ class HeartbeatSender:
         message.add_to(self._counts)
 
     def handled(self, frame: FrameRef, now_ns: int) -> None:
-        """The stage's work on a frame has ended."""
+        """Record that the stage's work on a frame has ended."""
         self._frames += 1
         self._handled_s.append(now_ns * 1e-9)
         self._latencies_ms.append((now_ns - frame.captured_ns) * 1e-6)

@@ -1,4 +1,4 @@
-"""Processes that import what they need while the supervisor still checks and prepares, and begin when they are told.
+"""Processes that import what they need while the supervisor still checks and prepares, and begin when released.
 
 A process that has not begun has opened nothing and read no config.
 """
@@ -20,20 +20,20 @@ HeldProcesses: TypeAlias = dict[str, "subprocess.Popen[bytes]"]
 
 
 def spawn(run_dir: Path, name: str, *, backend: str | None = None, held: bool = False) -> "subprocess.Popen[bytes]":
-    """A process of the pipeline, `python -m jetstream.runtime.worker`; the calling process is its supervisor."""
+    """Start a process of the pipeline, `python -m jetstream.runtime.worker`, supervised by the calling process."""
     command = [sys.executable, "-m", "jetstream.runtime.worker", str(run_dir), name, str(os.getpid())]
     command += [backend] if backend else []
     # numpy's own thread pools would take the cores from the other stages, for matrices of a few numbers
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     stdin = subprocess.PIPE if held else subprocess.DEVNULL
-    # the umask of whoever claims the run directory, which a held process is started before
+    # the umask that claiming the run directory sets later: a held process starts before that
     return subprocess.Popen(command, start_new_session=True, stdin=stdin, env=environment, umask=0o077)
 
 
 @contextmanager
 def held_processes(config: Config) -> Iterator[HeldProcesses]:
-    """The processes of all stages, held. A process that is taken out of the answer belongs to who took it; the others
-    are killed at the end.
+    """The processes of all stages, held, by name. A caller that takes one out of the map owns it; the others are killed
+    at the end.
 
     Sidecars are not among them: no frame waits for them, and they would take processor time from the stages.
     """
@@ -51,6 +51,6 @@ def held_processes(config: Config) -> Iterator[HeldProcesses]:
 
 
 def release(popen: "subprocess.Popen[bytes]") -> None:
-    """Let it begin; nothing where it has begun."""
+    """Let a held process begin. Does nothing if it has begun."""
     if popen.stdin is not None:
         popen.stdin.close()

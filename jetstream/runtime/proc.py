@@ -1,4 +1,4 @@
-"""What the kernel says of a process, read from /proc (proc(5))."""
+"""Memory and processor time of a process, read from /proc (proc(5))."""
 
 import os
 from pathlib import Path
@@ -25,7 +25,7 @@ class ProcessUse(NamedTuple):
 
 
 def process_memory(pid: int) -> ProcessMemory | None:
-    """None: there is no such process any more."""
+    """Memory of a process; None if it has ended."""
     try:
         _, resident, shared = (Path("/proc") / str(pid) / "statm").read_text().split()[:3]
     except (OSError, ValueError):
@@ -34,7 +34,7 @@ def process_memory(pid: int) -> ProcessMemory | None:
 
 
 def process_use(pid: int) -> ProcessUse | None:
-    """None: there is no such process any more."""
+    """Memory and processor time of a process; None if it has ended."""
     folder, memory = Path("/proc") / str(pid), process_memory(pid)
     try:
         # the name before may hold anything, so count from its closing bracket; utime and stime

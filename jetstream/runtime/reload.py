@@ -12,7 +12,7 @@ from jetstream import pipeline
 from jetstream.config.schema import Config, StageName
 
 SUPERVISOR: tuple[StageName, ...] = ()
-"""the supervisor reads the key, or tells the stages: none is started again"""
+"""the supervisor reads the key, or signals the stages: none is started again"""
 STAGES: Mapping[str, tuple[StageName, ...]] = {
     "pipeline.heartbeat_timeout_s": SUPERVISOR,
     "pipeline.start_timeout_s": SUPERVISOR,
@@ -39,7 +39,7 @@ STAGES: Mapping[str, tuple[StageName, ...]] = {
 }
 """stages that read a key, or any other key of a table; what isn't here is read once, at the start"""
 FIXED = ("recognize.faces",)
-"""the exceptions: another folder has to be learnt first"""
+"""the exceptions: the gallery of another folder has to be trained first"""
 LOGGING = frozenset(("pipeline.log_level", "pipeline.log_format"))
 OF_ENGINES = ("detect.min_face_px", "detect.factor", "detect.batch", "recognize.batch")
 """TensorRT's engines are built for their values, before the pipeline starts"""
@@ -69,8 +69,8 @@ class ReloadPlan(NamedTuple):
 
 
 class Reloader:
-    """`read` gives the config as the file has it now, and raises UserError where that is a bad one; `check` raises
-    UserError for a plan with which a stage could not start."""
+    """Plans reloads of the config. `read` returns the config that the file holds now, and raises UserError if it is
+    invalid; `check` raises UserError for a plan with which a stage could not start."""
 
     def __init__(self, read: Callable[[], Config], written: Config, check: Callable[[ReloadPlan], None]) -> None:
         self._read, self._check = read, check
@@ -96,7 +96,7 @@ class Reloader:
         return plan
 
     def took(self, plan: ReloadPlan) -> None:
-        """The plan is in use now."""
+        """Record that the plan is in use now."""
         self._written = plan.written
 
 

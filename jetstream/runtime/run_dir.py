@@ -40,14 +40,14 @@ class RunDir:
         os.replace(self.path / NEW_CONFIG, self.path / CONFIG)
 
     def read_config(self) -> Config:
-        """Raises OSError; PipelineError: another version of jetstream wrote it."""
+        """The processes' config. Raises OSError; PipelineError: another version of jetstream wrote it."""
         try:
             return msgspec.json.decode((self.path / CONFIG).read_bytes(), type=Config)
         except GARBLED:
             raise _another_version(self.path) from None
 
     def running_config(self) -> Config:
-        """What the pipeline here runs with; its relative folders begin at its working folder, and are absolute here.
+        """The running pipeline's config, with relative folders made absolute from its working folder.
 
         Raises PipelineError where it is starting or ending, or of another version.
         """

@@ -23,7 +23,7 @@ RECONNECT_MS = 200
 
 
 class SpanSender:
-    """Of one process. `send` finds out whether there is a listener; without one nothing is kept."""
+    """Sends the spans of one process. `send` finds out whether there is a listener; without one nothing is kept."""
 
     def __init__(self, name: str, run_dir: Path) -> None:
         self._name = name

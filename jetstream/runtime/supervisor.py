@@ -1,4 +1,4 @@
-"""Starts the processes of the pipeline, watches their heartbeats, starts again what fails, and stops all in order.
+"""Starts the processes of the pipeline, watches their heartbeats, restarts those that fail, and stops all in order.
 
 Owns the processes; knows no picture and no model.
 """
@@ -34,7 +34,7 @@ TURN_MS = 100
 WEIGHED_EVERY_S = 1.0
 """how often the memory of the processes is checked"""
 SETTLE_S = 2.0
-"""from when all vital processes run until the sidecars start: the first frames have the processor to themselves"""
+"""delay of the sidecars after all vital processes run: the first frames have the processor to themselves"""
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +42,8 @@ log = logging.getLogger(__name__)
 class Supervisor:
     """Runs the pipeline of `config` in `run_dir` (already claimed, its rings made).
 
-    SIGHUP is for `reloader`; without one it ends the run, as the hang-up of a terminal ends any command. Processes of
-    this config that are `held` are taken from there.
+    `reloader` handles SIGHUP; without one SIGHUP ends the run, as the hang-up of a terminal ends any command. `held`
+    has processes of this config that were started early, which are used first.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Supervisor:
             raise PipelineError(self._failure)
 
     def stop(self) -> None:
-        """Ask the captures and sidecars to end, which take no input; the others follow as their input ends."""
+        """Signal the captures and sidecars to end, which take no input; the others follow as their input ends."""
         if self._stopping_since is not None:
             return
         self._stopping_since = time.monotonic()
@@ -108,7 +108,7 @@ class Supervisor:
 
     @property
     def _is_at_work(self) -> bool:
-        """All vital processes have been there, and none was told to stop."""
+        """True from when all vital processes have run until the run is being stopped."""
         return self._ready_s is not None and self._stopping_since is None
 
     def _check_ready(self, now_s: float) -> None:
@@ -121,8 +121,8 @@ class Supervisor:
         self._reload_asked = True
 
     def _reload(self, now_s: float) -> None:
-        """Where it was asked for, take the config as the file has it now, unless that is a bad one. Stages that read a
-        changed key are started again; systemd gets READY=1 when they are there."""
+        """If a reload was requested, use the config that the file holds now, if it is valid. Stages that read a changed
+        key are started again; systemd gets READY=1 when they run."""
         if not self._reload_answered and all(child.is_there for child in self._vital):
             self._reload_answered = True
             notify("READY=1")
@@ -134,7 +134,7 @@ class Supervisor:
             plan = self._reloader.plan(self._config)
             self._run_dir.write_config(plan.config)
         except JetstreamError as error:
-            self._watchdog.extra = masked(f"config not taken, the one in use stays: {error}").replace("\n", " ")
+            self._watchdog.extra = masked(f"config rejected, the one in use stays: {error}").replace("\n", " ")
             log.error("%s; the config in use stays", error)
             self._reload_answered = True
             notify("READY=1")
@@ -151,8 +151,8 @@ class Supervisor:
         log.log(logging.WARNING if plan.kept else logging.INFO, "%s", plan.sentence())
 
     def _start_due(self, now_s: float) -> None:
-        """Readers first: no frame is to wait for a model to load, nor for the second start of what isn't vital. What
-        no frame needs comes last, and not at all where the captures are over by then."""
+        """Start the processes that are due, readers first: no frame should wait for a model to load, nor for the second
+        start of a process that isn't vital. Sidecars start last, and not at all if the captures have ended by then."""
         readers = [child for child in self._children if not child.is_driven]
         readers_ready = all(c.beat_s or c.done or (c.restarted and not c.is_vital) for c in readers)
         settled = self._ready_s is not None and now_s - self._ready_s > SETTLE_S
@@ -167,7 +167,7 @@ class Supervisor:
                 child.start(self._run_dir.path, now_s)
 
     def _hear(self) -> None:
-        """Take the heartbeats that are there; waits for the first one for TURN_MS at most."""
+        """Receive the heartbeats that have arrived; waits at most TURN_MS for the first one."""
         timeout_ms = TURN_MS
         while self._beats.poll(timeout_ms):
             timeout_ms = 0
@@ -180,7 +180,7 @@ class Supervisor:
                     child.hear(beat, time.monotonic())
 
     def _watch(self, now_s: float) -> None:
-        """Kill what hangs or takes too much memory; handle what has ended; end what has no more input."""
+        """Kill processes that hang or use too much memory, handle those that have ended, end those without input."""
         limits, is_weighed = self._limits, now_s - self._weighed_s > WEIGHED_EVERY_S
         for child in self._children:
             if child.done or child.popen is None:
@@ -201,7 +201,7 @@ class Supervisor:
             self._press(now_s - self._stopping_since)
 
     def _has_no_more_input(self, child: StageProcess, now_s: float) -> bool:
-        """The processes that it reads ended a while ago, and one that died may not have said so."""
+        """Whether all processes that it reads from ended a while ago; one that died may not have sent Ended."""
         before = self._before(child)
         if not before or not all(other.done for other in before):
             return False
@@ -209,7 +209,7 @@ class Supervisor:
         return child.is_driven or now_s - child.input_ended_s > self._limits.stop_timeout_s
 
     def _before(self, child: StageProcess) -> list[StageProcess]:
-        """The processes whose end is the end of its input; of a sidecar, whose end is its own end."""
+        """The processes whose end is the end of its input; for a sidecar, those with which it ends."""
         if child.stage is not None:
             return [other for other in self._children if other.row.name == child.stage.after]
         captures = [other for other in self._children if other.is_capture]
@@ -224,7 +224,7 @@ class Supervisor:
                 self.stop()  # the user closed the window
             child.done = True
         elif code == UserError.exit_code and child.is_vital and not child.can_do_without_gpu(self._gpu):
-            self._fail(child, f"{child.name}: can't go on; its last line above says why")
+            self._fail(child, f"{child.name}: can't continue; its last line above says why")
         elif self._stopping_since is not None or child.input_ended_s is not None:
             child.done = True
             if code > 0 and child.is_vital:
@@ -243,7 +243,7 @@ class Supervisor:
             child.restarts.clear()
             child.backend = "cpu"
             log.warning(
-                "%s: %s, the second failure; it goes on without the GPU (gpu.when_lost)", child.name, describe(code)
+                "%s: %s, the second failure; it continues without the GPU (gpu.when_lost)", child.name, describe(code)
             )
             return
         if len(child.restarts) > self._limits.restarts:
@@ -290,7 +290,7 @@ class Supervisor:
         )
 
     def _progress(self) -> tuple[list[StageProcess], list[StageProcess]]:
-        """The processes that frames come from, and those that they have come through."""
+        """The processes that capture frames, and those that every frame must have passed."""
         ends = pipeline.FIRST_OF_PROGRESS, pipeline.LAST_OF_PROGRESS
         first, last = ([child for child in self._children if child.row == row] for row in ends)
         return first, last

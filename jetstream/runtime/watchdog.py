@@ -67,7 +67,7 @@ class Watchdog:
         silence_s = {name: s for name, s in self._progress.silence_s(now_s).items() if name not in done}
         silent = {name: s for name, s in silence_s.items() if s > self._patience_s[name]}
         for name in silent.keys() - self._silent.keys():
-            log.warning("camera %s: no frame for %.0f s; the others go on", name, silent[name])
+            log.warning("camera %s: no frame for %.0f s; the others continue", name, silent[name])
         for name in self._silent.keys() - silent.keys() - done:
             log.info("camera %s: frames again, after %.0f s", name, self._silent[name])
         self._silent = silent

@@ -1,4 +1,4 @@
-"""One process of the pipeline: signals, heartbeat, sockets, end. Everything about being a process is here.
+"""Runs a stage as a process of the pipeline: signals, heartbeat, sockets and shutdown.
 
 Knows the supervisor only as the reader of heartbeats. Started as `python -m jetstream.runtime.worker RUN_DIR NAME
 PARENT_PID [BACKEND]`.
@@ -37,13 +37,13 @@ END_IN_ORDER = signal.SIGUSR1
 END_TO_START_AGAIN = signal.SIGUSR2
 """the same, but its readers are to wait for its next start"""
 LOG_ANEW = signal.SIGHUP
-"""log as the config that is in the run directory now says"""
+"""set up logging again, from the config in the run directory"""
 
 log = logging.getLogger(__name__)
 
 
 def run_process(name: str, config: Config, run_dir: Path, *, parent: int | None = None) -> None:
-    """Run the process `name` (`detect`, `capture.CAMERA`, `learn`) until its input ends or it is told to stop.
+    """Run the process `name` (`detect`, `capture.CAMERA`, `learn`) until its input ends or a signal stops it.
 
     `parent`: the supervisor's pid; the process ends when that is gone. None: alone in the foreground.
     """
@@ -115,7 +115,7 @@ def _deliver(
 
 
 def _received(inbox: Inbox, stage: pipeline.ResolvedStage, heartbeat: HeartbeatSender) -> Iterator[Any]:
-    """Messages, or lists of them; the heartbeat is told when the stage takes one and when it asks for more."""
+    """The stage's messages, or lists of them. Reports to the heartbeat when the stage takes one and wants the next."""
     while True:
         try:
             most, wait_s = stage.batch_size, stage.batch_wait_s
@@ -133,7 +133,7 @@ def _answer_cache(
 ) -> AnswerCache | None:
     if not stage.ordered:
         return None
-    # the stage behind this one may have lost what this one answered before its restart, so that is done anew
+    # the next stage may have lost answers that this one gave before its restart, so they are computed again
     first = {
         camera.name: rings[camera.name].slowest or 0 if stage.row.sends else cells[camera.name].done_below
         for camera in config.cameras
@@ -143,7 +143,7 @@ def _answer_cache(
 
 
 def _ticks(heartbeat: HeartbeatSender, stop: "StopFlag") -> Iterator[Tick]:
-    """What drives a process that takes nothing: one tick for each turn of its work loop."""
+    """The ticks that drive a process without input: one for each turn of its work loop."""
     while not stop.is_set():
         heartbeat.beat()
         yield Tick()
@@ -180,28 +180,29 @@ class StopFlag:
 
     def __init__(self, parent: int | None) -> None:
         self._parent = parent
-        self._told: int | None = None
+        self._signum: int | None = None
 
     def is_set(self) -> bool:
-        return self._told is not None or (self._parent is not None and os.getppid() != self._parent)
+        return self._signum is not None or (self._parent is not None and os.getppid() != self._parent)
 
     @property
     def to_start_again(self) -> bool:
         """Whether readers are to wait for this stage's next start. In the foreground a signal ends this stage alone,
         which may be run again."""
-        return self.is_set() if self._parent is None else self._told == END_TO_START_AGAIN
+        return self.is_set() if self._parent is None else self._signum == END_TO_START_AGAIN
 
-    def tell(self, signum: int, frame: FrameType | None) -> None:
-        self._told = signum
+    def handle(self, signum: int, frame: FrameType | None) -> None:
+        """Handler for the signals to end."""
+        self._signum = signum
 
 
 def _stop_flag(parent: int | None) -> StopFlag:
     flag = StopFlag(parent)
     for signum in (END_IN_ORDER, END_TO_START_AGAIN):
-        signal.signal(signum, flag.tell)
+        signal.signal(signum, flag.handle)
     if parent is None:  # alone in the foreground
         for signum in (signal.SIGINT, signal.SIGTERM, *hang_up()):
-            signal.signal(signum, flag.tell)
+            signal.signal(signum, flag.handle)
         return flag
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the supervisor, which stops all in order
     die_with_parent()
@@ -221,7 +222,7 @@ def _wait_to_begin(name: str) -> None:
 
 
 def _log_anew_at_signal(name: str, run_dir: RunDir) -> None:
-    """At LOG_ANEW, log as the config then says."""
+    """Install the handler of LOG_ANEW, which sets up logging from the config in the run directory."""
 
     def set_up(signum: int, frame: FrameType | None) -> None:
         settings = run_dir.read_config().pipeline
@@ -231,7 +232,8 @@ def _log_anew_at_signal(name: str, run_dir: RunDir) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Entry of a process that the supervisor starts: RUN_DIR NAME PARENT_PID [BACKEND], which replaces gpu.backend."""
+    """Entry point of a process that the supervisor starts: RUN_DIR NAME PARENT_PID [BACKEND]. BACKEND replaces
+    gpu.backend."""
     run_dir, name, parent = Path(arguments[0]), arguments[1], int(arguments[2])
     set_up_logging(name, "info")  # until the config can be read
     try:

@@ -1,7 +1,7 @@
 """One module for each row of `pipeline.STAGES` and `pipeline.SIDECARS`. Its function has the row's name.
 
-Nobody imports a stage: `pipeline` loads the function by name, in the process that runs it. So that mypy knows what is
-loaded, the functions stand here once, in the order of the tables.
+No module imports a stage: `pipeline` loads the function by name, in the process that runs it. So that mypy knows what
+is loaded, the functions are imported here once, in the order of the tables.
 """
 
 from typing import TYPE_CHECKING

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def capture(ticks: Iterator[Tick], rings: Rings, config: Config) -> Iterator[Captured | Dropped]:
-    """Frames of the one camera in `config`, each written to the ring before it is announced by Captured.
+    """Frames of the one camera in `config`, each written to the ring before Captured announces it.
 
     Raises SourceError: a file can't be read; StuckError: a camera's driver hangs.
     """
@@ -58,7 +58,7 @@ def _file(
     with opener(loop=camera.loop and not every_frame) as source:
         for index, frame in enumerate(source):
             if index < first:
-                if next(ticks, None) is None:  # a tick for each skipped frame, so that the heartbeat goes on
+                if next(ticks, None) is None:  # a tick for each skipped frame, so that heartbeats continue
                     return
                 continue
             started_s = started_s or time.monotonic() - frame.pts_s
@@ -184,7 +184,7 @@ def _is_due(time_s: float) -> bool:
 def _captured(
     ring: Ring | LocalRing, camera: CameraConfig, frame: Frame, *, live: bool, frame_id: int | None = None
 ) -> Captured:
-    """Write the frame to the ring and announce it; with `frame_id` it is there already and is only announced again."""
+    """Write the frame to the ring and announce it; with `frame_id` it is in the ring already, and is only announced."""
     if frame_id is None:
         captured_ns = frame.captured_ns or time.monotonic_ns()
         frame_id = ring.write(frame.image, captured_ns=captured_ns)

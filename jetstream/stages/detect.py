@@ -68,7 +68,7 @@ class CameraMemory:
         if not request.search and len(found) < len(request.known) and not newer_search:
             self.must_search = True
         if not request.search and self.boxes is not None and self.boxes is not request.known:
-            # other answers arrived since the request: faces that it didn't include stay known
+            # other answers arrived since the request: faces that it didn't include are kept
             asked = np.concatenate([request.known, found])
             found = np.concatenate([found, self.boxes[iou(self.boxes, asked).max(axis=1, initial=0) < SAME_FACE_IOU]])
         self.boxes = found
@@ -107,8 +107,8 @@ def detect(
                     continue
                 memory = memories[captured.frame.camera]
                 plan = _plan(captured, rings, memory, config.detect, detector, interval)
-                fell = memory.dropped_before(captured.frame) + (plan is None)
-                interval.took(captured.frame.captured_ns * 1e-9, fell=fell)
+                dropped = memory.dropped_before(captured.frame) + (plan is None)
+                interval.took(captured.frame.captured_ns * 1e-9, dropped=dropped)
                 if plan is None:
                     yield Dropped(camera=captured.frame.camera, reason="lapped")
                 else:

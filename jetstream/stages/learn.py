@@ -1,6 +1,6 @@
-"""Learns photos that change while the pipeline runs, each time in a process of its own; `recognize` takes the result.
+"""Trains the gallery when photos change during a run, each time in a separate process; `recognize` loads the result.
 
-Handles no frame and holds no network: it looks at names, sizes and times in the faces folder, and waits.
+Handles no frame and holds no network: it checks names, sizes and times in the faces folder, and waits.
 """
 
 import contextlib
@@ -21,14 +21,14 @@ from jetstream.messages import Tick
 TURN_S = 0.1
 """longest wait between two ticks"""
 SHARE = 0.02
-"""of one core's time, at most, for looking: folders of thousands of people are looked at less often"""
+"""largest share of one core's time for these checks: folders of thousands of people are checked less often"""
 
 log = logging.getLogger(__name__)
 
 
 def learn(ticks: Iterator[Tick], config: Config) -> None:
-    """Look every `recognize.watch_s`, and have photos learnt once they don't change any more. The new gallery is a
-    file, so no message is sent."""
+    """Check the photos every `recognize.watch_s`, and train the gallery once they have stopped changing. The new
+    gallery is a file, so no message is sent."""
     faces = Path(config.recognize.faces)
     change = PhotoWatcher(train.learnt_from(config))
     next_s = 0.0
@@ -40,13 +40,14 @@ def learn(ticks: Iterator[Tick], config: Config) -> None:
         seen = photos.state(faces, each=lambda: next(ticks, None))
         next_s = time.monotonic() + max(config.recognize.watch_s, (time.monotonic() - now_s) / SHARE)
         if change.is_due(seen):
-            log.info("%s: photos changed; learning them", faces)
+            log.info("%s: photos changed; training the gallery", faces)
             _learn(ticks, config)
 
 
 class PhotoWatcher:
-    """Whether photos differ from those learnt last, and were the same at two looks in a row: a copy under way must not
-    be learnt half. A folder that is gone or empty changes nothing, since a disk may have been unmounted."""
+    """Decides when to train: when the photos differ from those of the last training and were the same at two checks in
+    a row, so that a half-copied photo isn't used. A folder that is missing or empty changes nothing, since a disk may
+    have been unmounted."""
 
     def __init__(self, learnt: photos.State | None) -> None:
         self._learnt = learnt
@@ -56,12 +57,12 @@ class PhotoWatcher:
         still, self._seen = seen == self._seen, seen
         if not seen or not still or seen == self._learnt:
             return False
-        self._learnt = seen  # also where learning fails: it is tried again when photos change again
+        self._learnt = seen  # also where training fails: it is tried again when photos change again
         return True
 
 
 def _learn(ticks: Iterator[Tick], config: Config) -> None:
-    """In a process of its own: the memory of training is freed when it ends, and a crash ends no stage."""
+    """Train in a separate process: its memory is freed when it ends, and a crash ends no stage."""
     command = [sys.executable, "-m", "jetstream.gallery.learner", str(os.getpid())]
     # a session of its own: the kernel weighs sessions against each other, and only then its members by their niceness
     with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as learner:
@@ -81,4 +82,4 @@ def _learn(ticks: Iterator[Tick], config: Config) -> None:
         finally:
             learner.kill()
     if code:
-        log.warning("learning failed (exit code %d); the people known so far stay until photos change again", code)
+        log.warning("training failed (exit code %d); the gallery in use stays until photos change again", code)

@@ -1,7 +1,7 @@
 """Serves what the supervisor and the machine report over HTTP: `/metrics`, `/healthz` and `/readyz`.
 
-A process of its own, so that no client and no driver that hangs holds up the supervisor. Its work loop receives the
-supervisor's status and reads the meters; threads answer from the last status, and say how old it is.
+A separate process, so that no client and no driver that hangs delays the supervisor. Its work loop receives the
+supervisor's status and reads the meters; threads answer from the last status, and report how old it is.
 """
 
 import time
@@ -24,7 +24,7 @@ READ_EVERY_S = 5.0
 
 
 def metrics(ticks: Iterator[Tick], config: Config) -> None:
-    """Answer until the ticks end. Raises UserError when the endpoint can't be bound."""
+    """Answer requests until the ticks end. Raises UserError when the endpoint can't be bound."""
     latest, meters, readings = LastStatus(config), Meters(config.record.dir), Readings()
     next_s = 0.0
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)

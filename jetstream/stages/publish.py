@@ -1,8 +1,8 @@
-"""Tracked frames to other programs, and which gallery their names come from: the detections topic, from a process and
-sockets of its own.
+"""Tracked frames to other programs, and which gallery their names come from: the detections topic, from a separate
+process with its own sockets.
 
-No subscriber, however slow, touches the pipeline: a full queue loses messages, and `seq` shows it. With `publish.keys`
-only whoever is on the list gets in (`keys`); else only this machine does. The format is in docs/events.md.
+No subscriber, however slow, affects the pipeline: a full queue loses messages, and `seq` shows it. With `publish.keys`
+only listed subscribers may connect (`topic.keys`); else only programs on this machine. The format is in docs/events.md.
 """
 
 import logging
@@ -39,7 +39,7 @@ def publish(messages: Iterator[Tracked | InUse], _: FrameReader, config: Config)
                 continue
             event = event_of(message, "published", time.monotonic_ns())
             if event.frame_id <= newest.get(event.camera, -1):
-                continue  # told again, because another stage had lost it
+                continue  # announced again, because another stage had lost it
             newest[event.camera] = event.frame_id
             body = topic_of(event, epoch=epoch, seq=seqs[event.camera])
             seqs[event.camera] += 1

@@ -67,7 +67,7 @@ def recognize(
 
 
 class GalleryWatcher:
-    """The gallery of a config, read again when `learn` or `jetstream train` has written it."""
+    """The gallery of a config, read again after `learn` or `jetstream train` has written it."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -102,7 +102,7 @@ class GalleryWatcher:
         try:
             self._gallery = train.open_gallery(self._config)
         except ModelError as error:
-            log.warning("%s; the people known so far stay", error)
+            log.warning("%s; the gallery in use stays", error)
             return False
         log.info("a new gallery: %s", self._gallery.summary)
         return True

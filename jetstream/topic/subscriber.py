@@ -19,7 +19,7 @@ from jetstream.topic.keys import KeyFile
 
 REFUSAL_TURN_MS = 200
 QUIET_S = 5.0
-"""After so long without a message, in seconds, the user is told once."""
+"""Seconds without a message after which a notice is printed, once."""
 
 
 def detections(

@@ -1,4 +1,4 @@
-"""The ZAP authenticator: tells ZeroMQ which CURVE clients may connect (RFC 27 of zeromq.org), by their public keys.
+"""The ZAP authenticator: decides by their public keys which CURVE clients may connect (RFC 27 of zeromq.org).
 
 Knows no file: a function says for each connection whether its key is allowed. One authenticator per ZeroMQ context.
 """

@@ -69,7 +69,7 @@ class Pose(NamedTuple):
     x: float  # px of the face's middle
     bottom: float  # px of the portrait's lower edge
     scale: float  # of the portrait
-    face_px: float  # width; stands for nearness
+    face_px: float  # width; a nearer person has a larger one
 
 
 class Scene(NamedTuple):

@@ -107,7 +107,7 @@ class Source(ABC):
     `warning`: at the end of each pass a sentence about what was left out; None if nothing was.
     `heard`: called whenever the source delivers data, also for frames that aren't wanted and parts of frames.
 
-    Iterating raises SourceError when the source can't go on.
+    Iterating raises SourceError when the source can't continue.
     """
 
     live = False

@@ -53,7 +53,7 @@ def nms(boxes: Boxes, scores: NDArray[np.float32], max_iou: float) -> NDArray[np
 
 
 def nms_min(boxes: Boxes, scores: NDArray[np.float32], max_share: float) -> NDArray[np.intp]:
-    """Like `nms`, but overlap is measured against the smaller box, so a box inside another one falls."""
+    """Like `nms`, but overlap is measured against the smaller box, so a box inside another one is suppressed."""
     areas = area(boxes)
     kept: list[int] = []
     for candidate in np.argsort(-scores, kind="stable").tolist():

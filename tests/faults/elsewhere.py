@@ -74,7 +74,7 @@ ROWS = (
     Row(
         "tests/gallery/test_store.py::test_damaged_gallery_is_said_and_made_again",
         "gallery file corrupted",
-        "a sentence; made again from the photos",
+        "a sentence; trained again from the photos",
         "nothing",
     ),
     Row(

@@ -65,7 +65,7 @@ def test_full_disk_stops_the_recording_alone_and_room_lets_it_go_on(
         assert jetstream.log().count("recording stops") == 1
         assert jetstream.restarts() == {}
         filler.unlink()
-        took_s = wait_until(lambda: "recording goes on after" in jetstream.log())
+        took_s = wait_until(lambda: "recording continues after" in jetstream.log())
         ear.wait_for_frames(50, time.monotonic())
         status = jetstream.status()
         assert stop(process) == 0, jetstream.log()
@@ -75,7 +75,10 @@ def test_full_disk_stops_the_recording_alone_and_room_lets_it_go_on(
     assert left_behind(jetstream, process.pid) == []
     assert len({path for path in folder.iterdir() if path.suffix == ".mp4"} - files) == 1
     assert played(folder) > 20
-    sees = "`No space left ...; its recording stops, all else goes on`, once; drops `disk`; then `recording goes on`"
+    sees = (
+        "`No space left ...; its recording stops, everything else continues`, once; drops `disk`; "
+        "then `recording continues`"
+    )
     tell("disk full while recording", sees, took_s, "recorded frames meanwhile, counted; topic nothing")
 
 

@@ -116,7 +116,7 @@ def test_earlier_version_of_a_gallery_whose_folder_is_no_more_is_said(
     assert result.returncode == 1
     assert "manifest.previous.json" in result.stderr
     assert "office-" in result.stderr
-    assert f"if it is no more, remove m2/galleries/{gallery.name}" in result.stderr
+    assert f"if that folder no longer exists, remove m2/galleries/{gallery.name}" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_recordings_of_the_config_stay_and_are_said_until_they_are_named(jetstre
     first = forget(jetstream)
     second = forget(jetstream, "--recordings", "rec")
 
-    stays = "rec: 1 recording there still holds this name; to erase it, run `jetstream forget` with --recordings rec"
+    stays = "rec: 1 recording still holds this name; to erase it, run `jetstream forget` with --recordings rec"
     assert asked.returncode != 0
     assert stays in asked.stderr
     assert first.returncode == 0, first.stderr
@@ -207,7 +207,7 @@ def test_what_a_running_pipeline_uses_is_said_until_it_is_named(
     assert first.returncode == 1
     assert "erased: 1 photo" in first.stderr
     assert f"still in {there / 'faces' / HOPPER}, {there / 'models' / 'galleries'}" in first.stderr
-    assert f"of the pipeline that runs: run `jetstream forget` again with {' '.join(named)}" in first.stderr
+    assert f"of the running pipeline: run `jetstream forget` again with {' '.join(named)}" in first.stderr
     assert second.returncode == 0, second.stderr
     assert f"verified gone from {there / 'faces'}, {there / 'models' / 'galleries'}." in second.stdout
     assert f"{there / 'old'}: " in second.stderr

@@ -78,7 +78,7 @@ def test_photos_put_in_while_it_runs_are_learnt_told_and_named(
     assert [at_start["seq"], learnt["seq"]] == [0, 1]
     assert set(learnt) == {"schema", "epoch", "seq", "wall", "hash", "people", "photos"}
     log = jetstream.log()
-    assert "info learn: faces: photos changed; learning them" in log
+    assert "info learn: faces: photos changed; training the gallery" in log
     assert f"info recognize: a new gallery: 2 people, 2 photos, {learnt['hash'][:12]}" in log
     assert "warning" not in log
 
@@ -115,7 +115,7 @@ def test_learning_that_fails_is_said_once_and_tried_again_when_photos_change(
         (folder / "lock").unlink()
         (folder / "lock").mkdir()  # as root, a mode would keep nobody out
         write_photo(jetstream.folder / "faces" / HOPPER / "1.png", portraits[HOPPER])
-        wait_until(lambda: "the people known so far stay" in jetstream.log(), LEARNING_S, jetstream.log)
+        wait_until(lambda: "the gallery in use stays" in jetstream.log(), LEARNING_S, jetstream.log)
         time.sleep(1.5)
         assert jetstream.log().count("warning") == 1, jetstream.log()
         assert sha256_in_use(jetstream) == before

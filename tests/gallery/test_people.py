@@ -112,7 +112,7 @@ def test_forgotten_person_is_nowhere_and_the_others_stay(built: Inside) -> None:
     result = built.outside("forget", "Grace Hopper", "--yes", "--recordings", "rec", *models(built))
 
     assert result.returncode == 0, result.stderr
-    assert "Grace Hopper: erased: 1 photo, 2 recordings, and what was learnt; verified" in result.stdout
+    assert "Grace Hopper: erased: 1 photo, 2 recordings, and their data in the gallery; verified" in result.stdout
     assert "evaluate" in result.stdout
     assert [path.name for path in recordings.iterdir()] == ["a-2.jsonl"]
     assert erasure.traces(["Grace Hopper"], SearchedFolders(built.folder / "faces", built.folder / "models")) == []
@@ -145,7 +145,7 @@ def test_forget_asks_first_and_no_leaves_everything(built: Inside) -> None:
     result = built("forget", "Grace Hopper", "--recordings", "rec", *models(built))  # nobody answers
 
     assert result.returncode != 0
-    assert "Erase Grace Hopper: 1 photo, 1 recording, and what was learnt?" in result.stdout
+    assert "Erase Grace Hopper: 1 photo, 1 recording, and their data in the gallery?" in result.stdout
     assert (built.folder / "rec" / "a-1.jsonl").exists()
     assert (built.folder / "faces" / "Grace Hopper" / "1.png").exists()
 

@@ -104,7 +104,7 @@ def test_a_wrong_source_names_file_line_and_reason_once_a_compiler(compiler, alo
 def test_a_gpu_that_no_compiler_knows_is_said_with_a_remedy(compiler, alone):
     alone(compiler)
     with pytest.raises(
-        UnavailableError, match=r"it doesn't know this GPU \(pip install nvidia-cuda-nvrtc-cu12 helps\)$"
+        UnavailableError, match=r"it doesn't support this GPU \(try pip install nvidia-cuda-nvrtc-cu12\)$"
     ):
         cubin_cache.compile_source(SOURCE, "8.4")
 
@@ -123,9 +123,9 @@ def test_a_compiler_that_fails_gives_way_to_the_next(alone, pretended):
             "echo 'gcc: No such file or directory'; echo 'nvcc fatal : Failed' >&2; exit 1",
             "gcc: No such file or directory",
         ),
-        ("exit 3", "it ends with 3 and says no reason"),
-        ("kill -SEGV $$", "it ends with -11 and says no reason"),
-        ("exit 0", "it ends with 0 and says no reason"),
+        ("exit 3", "it ended with 3 and gave no reason"),
+        ("kill -SEGV $$", "it ended with -11 and gave no reason"),
+        ("exit 0", "it ended with 0 and gave no reason"),
     ],
 )
 def test_what_a_compiler_says_last_is_the_reason(alone, pretended, script, reason):
@@ -198,7 +198,7 @@ def test_sources_are_all_files_in_order_each_with_its_name():
 def test_a_missing_kernel_file_is_a_clause(monkeypatch, tmp_path):
     monkeypatch.setattr(cubin_cache, "KERNELS", tmp_path)
     with pytest.raises(
-        UnavailableError, match=r"common\.cu: No such file or directory; jetstream isn't installed whole"
+        UnavailableError, match=r"common\.cu: No such file or directory; jetstream's installation is incomplete"
     ):
         cubin_cache.sources()
 
@@ -224,9 +224,9 @@ def test_kernels_compile_once(alone, pretended, tmp_path):
     ("damage", "reason"),
     [
         (lambda content: content[:-1], "cut off: 4 of 5 bytes"),
-        (lambda content: content[:-1] + b"x", "damaged: its checksum is another"),
-        (lambda content: b"\0" * len(content), "not kernels of jetstream, or damaged"),
-        (lambda content: b"", "not kernels of jetstream, or damaged"),
+        (lambda content: content[:-1] + b"x", "damaged: its checksum differs"),
+        (lambda content: b"\0" * len(content), "not kernels made by jetstream, or damaged"),
+        (lambda content: b"", "not kernels made by jetstream, or damaged"),
     ],
     ids=["cut", "changed", "zeroed", "empty"],
 )

@@ -313,8 +313,8 @@ def test_port_in_use_is_one_sentence_before_anything_starts(tmp_path: Path, mode
 
     assert result.returncode == 2
     assert result.stderr.strip().splitlines()[-1] == (
-        f"jetstream: metrics.endpoint: {jetstream.metrics}: Address already in use; choose another, stop who has it, "
-        "or set metrics.enabled = false"
+        f"jetstream: metrics.endpoint: {jetstream.metrics}: Address already in use; choose another, stop the "
+        "program that uses it, or set metrics.enabled = false"
     )
 
 

@@ -125,7 +125,7 @@ def test_build_makes_a_row_for_each_network_and_one_for_the_kernels(machine, con
     assert all(row[3] == "built" and len(row) == len(build.COLUMNS) for row in rows)
     assert rows[-1][2] == "for 9.0"
     again = build.build(config)
-    assert [row[3] for row in build.rows(again)] == ["was there"] * 5
+    assert [row[3] for row in build.rows(again)] == ["already built"] * 5
     assert again.is_whole
 
 
@@ -136,7 +136,7 @@ def test_without_a_compiler_the_run_goes_on_with_one_warning(machine, config, mo
     monkeypatch.setattr(cubin_cache, "compile_source", fail)
     assert build.prepare(config).gpu.backend == "tensorrt"
     assert messages(caplog, "WARNING") == [
-        "the GPU's kernels can't be compiled (no nvcc); faces are found with the networks alone on TensorRT"
+        "the GPU's kernels can't be compiled (no nvcc); only the networks run on the GPU, with TensorRT"
     ]
     built = build.build(config)
     assert not built.is_whole

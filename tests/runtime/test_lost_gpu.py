@@ -139,12 +139,12 @@ def test_stage_that_crashes_or_hangs_on_the_gpu_goes_on_on_the_cpu_when_told(
 
 
 def test_run_ends_when_it_is_not_told(lost: Config) -> None:
-    with pytest.raises(PipelineError, match="can't go on"):
+    with pytest.raises(PipelineError, match="can't continue"):
         run(on_gpu(lost, when_lost="restart"))
 
 
 def without_gpu(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return re.findall(r"(\w+): .*it goes on without the GPU", caplog.text)
+    return re.findall(r"(\w+): .*it continues without the GPU", caplog.text)
 
 
 def tracked_frames(caplog: pytest.LogCaptureFixture) -> int:

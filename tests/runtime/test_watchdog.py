@@ -127,7 +127,7 @@ def test_watchdog_is_fed_beside_a_silent_camera_which_stands_in_the_status_and_t
     assert told[5] == "WATCHDOG=1\nSTATUS=1 of 2 cameras give frames; yard: none for 5 s"
     assert told[6] == told[0]
     assert caplog.messages == [
-        "camera yard: no frame for 4 s; the others go on",
+        "camera yard: no frame for 4 s; the others continue",
         "camera yard: frames again, after 5 s",
     ]
 

@@ -121,7 +121,7 @@ def test_a_service_is_ready_fed_beside_a_dead_camera_reloads_and_stops(service: 
         process.send_signal(signal.SIGHUP)
         refused = service.hear(lambda fields: "RELOADING" in fields, since=again)
         service.hear(lambda fields: "READY" in fields, since=refused)
-        service.hear(lambda fields: "config not taken, the one in use stays" in fields.get("STATUS", ""), since=refused)
+        service.hear(lambda fields: "config rejected, the one in use stays" in fields.get("STATUS", ""), since=refused)
         after = service.wait(lambda s: True, process)
         assert pids_in(after) == now
 

@@ -245,4 +245,4 @@ def test_damaged_gallery_leaves_the_people_known_so_far(config: Config, caplog: 
     known.refresh(2.0)
 
     assert known.classifier.names == ("Eileen Collins",)
-    assert "the people known so far stay" in caplog.text
+    assert "the gallery in use stays" in caplog.text

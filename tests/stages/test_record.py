@@ -279,8 +279,8 @@ def test_full_disk_ends_no_frame_and_leaves_whole_lines(
     stops = [line for line in said if "recording stops" in line]
     assert len([m for m in messages if isinstance(m, Finished)]) == 60
     assert messages.count(Dropped(camera="a", reason="disk")) == len(stops) > 1
-    assert "a: File too large; its recording stops, all else goes on" in stops[0]
-    assert len([line for line in said if "recording goes on" in line]) in (len(stops), len(stops) - 1)
+    assert "a: File too large; its recording stops, everything else continues" in stops[0]
+    assert len([line for line in said if "recording continues" in line]) in (len(stops), len(stops) - 1)
     lines = [json.loads(line) for path in (tmp_path / "rec").iterdir() for line in path.read_text().splitlines()]
     assert len(lines) == 60 - len(stops)
 

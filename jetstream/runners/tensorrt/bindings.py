@@ -1,4 +1,4 @@
-"""TensorRT's module, whichever it is: `tensorrt` (8.5 to 11), or TensorRT for RTX under its own names.
+"""TensorRT's module: `tensorrt` (8.5 to 11), or TensorRT for RTX under its own names.
 
 The only place that imports it. Knows no network.
 """
@@ -53,7 +53,7 @@ def logger() -> Any:
     class TensorRTLog(base):  # type: ignore[misc, valid-type]
         def __init__(self) -> None:
             base.__init__(self)
-            self.reason = "it says no reason"
+            self.reason = "it gave no reason"
             self._worst = WARNING
 
         def log(self, severity: Any, message: str) -> None:

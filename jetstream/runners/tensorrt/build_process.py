@@ -136,7 +136,7 @@ def _build(job: BuildJob, path: Path, network: OnnxRunner) -> float:
 
 
 def _nothing_outside() -> OnnxRunner:
-    raise UnavailableError("the engine does not take the sizes it was built for")
+    raise UnavailableError("the engine does not accept the sizes it was built for")
 
 
 def _private_output() -> int:

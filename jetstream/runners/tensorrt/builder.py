@@ -49,7 +49,7 @@ def _made(make: Any, log: Any) -> Any:
     try:
         return make()
     except TypeError:  # raised by pybind11 for a null pointer
-        raise UnavailableError(f"TensorRT can't begin ({log.reason})") from None
+        raise UnavailableError(f"TensorRT can't start ({log.reason})") from None
 
 
 def _parse(builder: Any, tensorrt: Any, log: Any, onnx: Path, precision: Precision) -> Any:

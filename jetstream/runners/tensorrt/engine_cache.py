@@ -105,7 +105,7 @@ class EngineFile(NamedTuple):
     """A file as `scan` sees it; `state` "stale": of another model, TensorRT, GPU, precision or sizes."""
 
     file: str
-    state: Literal["ready", "stale", "bad", "missing"]  # only the kernels' is told of as missing
+    state: Literal["ready", "stale", "bad", "missing"]  # only the kernels' file is reported as missing
     reason: str
     megabytes: float
 
@@ -126,7 +126,7 @@ def write(
     inputs: Sequence[TensorSpec] = (),
     outputs: Sequence[TensorSpec] = (),
 ) -> None:
-    """The file appears whole or not at all. Raises OSError."""
+    """Write the engine's file, which appears complete or not at all. Raises OSError."""
     header = EngineHeader(
         made_by=made_by,
         inputs=_tensors(inputs),
@@ -147,7 +147,7 @@ def read(path: Path, wanted: EngineRecipe) -> Engine:
 
 
 def set_aside(path: Path) -> Path | None:
-    """Rename a bad file to *.bad, to examine it; one is kept a network. None where the folder is read-only."""
+    """Rename a bad file to *.bad, to examine it; one is kept for each network. None where the folder is read-only."""
     bad = path.parent / f"{path.name.partition(SUFFIX)[0]}{SUFFIX}{BAD}"
     try:
         os.replace(path, bad)
@@ -204,9 +204,9 @@ def _parts(path: Path) -> tuple[EngineHeader, bytes]:
 
 
 def _difference(found: EngineRecipe, wanted: EngineRecipe) -> str:
-    """ "built with tensorrt 10.3, here is tensorrt 10.7" """
+    """The first difference of two recipes, such as "built with tensorrt 10.3, found tensorrt 10.7"."""
     if found.tensorrt != wanted.tensorrt:
-        return f"built with {found.tensorrt}, here is {wanted.tensorrt}"
+        return f"built with {found.tensorrt}, found {wanted.tensorrt}"
     if found.gpu != wanted.gpu:
-        return f"built for {found.gpu}, here is {wanted.gpu}"
+        return f"built for {found.gpu}, found {wanted.gpu}"
     return "built for another model, precision or size"

@@ -1,4 +1,4 @@
-"""Builds and tests engines ahead of time; an engine that can't be had has a reason, one clause.
+"""Builds and tests engines ahead of time; where there is no engine, one clause says why.
 
 Knows the cache (`engine_cache`) and the child process that builds (`build_process`), which has a time limit; imports no
 TensorRT.
@@ -44,7 +44,7 @@ class PreparedEngine(NamedTuple):
 
     recipe: EngineRecipe
     path: Path | None
-    seconds: float = 0.0  # that building took; 0: it was there
+    seconds: float = 0.0  # that building took; 0: it was built already
     error: float = 0.0  # largest difference from ONNX Runtime in its test, as a share of the largest value
     reason: str = ""
     notes: tuple[str, ...] = ()  # what was set aside on the way
@@ -74,7 +74,7 @@ def ensure(
     limits: BuildLimits = PATIENT,
     command: Sequence[str] = COMMAND,
 ) -> list[PreparedEngine]:
-    """Test the engines that are there, build the missing, rebuild a bad one once; in the order of `recipes`.
+    """Test the engines that exist, build the missing ones, rebuild a bad one once; in the order of `recipes`.
 
     Raises OSError where the folder can't be written.
     """
@@ -116,7 +116,7 @@ def _temporary() -> Path:
 
 
 def _is_whole(job: BuildJob, notes: list[str]) -> bool:
-    """Whether the file is there and undamaged; a damaged one is set aside."""
+    """Whether the file exists and is undamaged; a damaged one is set aside."""
     path = Path(job.path)
     if not path.exists():
         return False

@@ -32,7 +32,7 @@ class TensorRTRunner:
     """One network in TensorRT.
 
     Batches are padded to the next size that was built and cut at the largest; a picture of a size that was not built
-    for goes to another runner.
+    for is run by another runner.
     """
 
     def __init__(self, engine: Engine, *, device: int = 0, outside: Callable[[], Runner]) -> None:
@@ -163,7 +163,7 @@ class _ProfileContext:
             count = max(len(rows), self._sizes.smallest[0])
             self._execution.set_input_shape(self._input, (count, *rows.shape[1:]))
         if not self._execution.execute_async_v3(self._stream.handle):
-            raise RuntimeError(f"TensorRT gives no answer: {self._log.reason}")
+            raise RuntimeError(f"TensorRT returned no answer: {self._log.reason}")
         shapes = {name: (len(rows), *self._execution.get_tensor_shape(name)[1:]) for name in self._out_of}
         for name, room in self._out_of.items():
             room.download(cuda, math.prod(shapes[name]), self._stream)
@@ -202,7 +202,7 @@ def load_engine(content: bytes, log: Any) -> tuple[Any, Any]:
     try:
         runtime = bindings.load().Runtime(log)
     except TypeError:  # raised by pybind11 for a null pointer
-        raise UnavailableError(f"TensorRT can't begin ({log.reason})") from None
+        raise UnavailableError(f"TensorRT can't start ({log.reason})") from None
     engine = runtime.deserialize_cuda_engine(content)
     if engine is None:
         raise UnavailableError(f"TensorRT can't load the engine ({log.reason})")

@@ -31,7 +31,7 @@ def checksum(content: bytes) -> str:
 
 
 def write(path: Path, magic: bytes, seal: Seal, content: bytes) -> None:
-    """The file appears whole or not at all. Raises OSError."""
+    """Write the file, which appears complete or not at all. Raises OSError."""
     files.replace(path, magic + msgspec.json.encode(seal) + b"\n" + content)
 
 
@@ -47,7 +47,7 @@ def parts(path: Path, magic: bytes, kind: type[AnySeal], what: str) -> tuple[Any
             raise msgspec.DecodeError
         return msgspec.json.decode(whole[len(magic) : end], type=kind), whole[end + 1 :]
     except GARBLED:
-        raise UnavailableError(f"{path}: not {what} of jetstream, or damaged") from None
+        raise UnavailableError(f"{path}: not {what} made by jetstream, or damaged") from None
 
 
 def check(path: Path, seal: Seal, content: bytes) -> None:
@@ -55,4 +55,4 @@ def check(path: Path, seal: Seal, content: bytes) -> None:
     if len(content) != seal.length:
         raise UnavailableError(f"{path}: cut off: {len(content)} of {seal.length} bytes")
     if checksum(content) != seal.sha256:
-        raise UnavailableError(f"{path}: damaged: its checksum is another")
+        raise UnavailableError(f"{path}: damaged: its checksum differs")

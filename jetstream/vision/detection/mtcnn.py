@@ -181,7 +181,7 @@ def beside(squares: Boxes) -> Boxes:
 
 
 def joined(first: Detections, second: Detections) -> Detections:
-    """The faces of both; one that is in both stands once."""
+    """The faces of both; one that is in both appears once."""
     if not len(second.boxes):
         return first
     boxes, scores, landmarks = (np.concatenate(parts) for parts in zip(first, second, strict=True))

@@ -25,7 +25,7 @@ class SearchInterval:
     def __init__(self, least: int, most: int) -> None:
         self._least, self._most = least, max(least, most)
         self.every = least
-        self._taken = self._fell = 0
+        self._taken = self._dropped = 0
         self._emptied = False
         self._told = 0
         self._now_s: float | None = None
@@ -34,13 +34,13 @@ class SearchInterval:
         self._failed = 0  # the `every` that the last step back led to in vain
         self._back_s: float | None = None  # when the last step back was taken
 
-    def took(self, time_s: float, *, fell: int) -> None:
-        """Count a frame of `time_s`, and the `fell` frames of its camera that were dropped before it."""
+    def took(self, time_s: float, *, dropped: int) -> None:
+        """Count a frame of `time_s`, and the `dropped` frames of its camera before it."""
         if self._now_s is None:
             self._now_s = self._window_s = self._calm_since_s = time_s
         self._now_s = max(self._now_s, time_s)
         self._taken += 1
-        self._fell += fell
+        self._dropped += dropped
 
     def emptied(self) -> None:
         """Note that no frame is waiting."""
@@ -56,13 +56,13 @@ class SearchInterval:
         now_s = self._now_s
         if now_s is None or now_s - self._window_s < WINDOW_S:
             return False
-        if self._fell > TOO_MANY * (self._taken + self._fell):
+        if self._dropped > TOO_MANY * (self._taken + self._dropped):
             self._rise(now_s)
         elif not self._emptied:
             self._calm_since_s = now_s  # it just keeps up
         elif now_s - self._calm_since_s >= self._wait_s():
             self._step_back(now_s)
-        self._taken = self._fell = 0
+        self._taken = self._dropped = 0
         self._emptied, self._window_s = False, now_s
         told, self._told = self._told, self.every
         return self.every != told

@@ -1,7 +1,7 @@
 """A frame as people see it, in place: faces hidden first, then boxes, names and a caption drawn on top.
 
-Knows no window and no file. The order is a privacy property, so it stands here alone: nothing else may import `blur` or
-`draw` (a contract of import-linter).
+Knows no window and no file. The order is a privacy property, so it is defined here only: nothing else may import `blur`
+or `draw` (a contract of import-linter).
 """
 
 from collections.abc import Sequence

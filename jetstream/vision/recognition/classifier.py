@@ -176,7 +176,7 @@ class Classifier:
         return self._with(false_accept_rate, self._max_distance)
 
     def measure(self, strangers: int) -> CalibrationFigures:
-        """How the thresholds treat the photos learnt from, each left out; `strangers`: size of the background."""
+        """How the thresholds treat the training photos, each left out; `strangers`: size of the background."""
         bar = thresholds.bar_at(self._bars, self.false_accept_rate)
         return thresholds.measure(bar, self._centroids, self._counts, self._photos, self._owners, strangers)
 

@@ -1,4 +1,4 @@
-"""Which of the people's photos to learn from: no poor ones, no duplicates, none that shows somebody else.
+"""Which of the people's photos to train on: no poor ones, no duplicates, none that shows somebody else.
 
 Pure: embeddings, qualities and thumbnails in, codes and doubts out. Knows no file and no gallery.
 

@@ -25,11 +25,11 @@ def kalman_filter() -> Any:
     stats = ModuleType("filterpy.stats")
     stats.logpdf = _logpdf  # type: ignore[attr-defined]
     needs = {"filterpy.stats": stats, "filterpy.common": _load("filterpy.common.helpers", helpers)}
-    sys.modules.update(needs)  # an import finds what is here before it looks for the package
+    sys.modules.update(needs)  # an import uses an entry of sys.modules before it searches for the package
     try:
         return _load("filterpy.kalman.kalman_filter", file).KalmanFilter
     finally:
-        for name in needs:  # whoever imports filterpy later gets all of it
+        for name in needs:  # a later import of filterpy must get the whole package
             del sys.modules[name]
 
 
@@ -62,7 +62,7 @@ def _load(name: str, file: Path) -> ModuleType:
 
 
 def _logpdf(*arguments: Any, **keywords: Any) -> Any:
-    """filterpy.stats.logpdf, for a log likelihood: the tracker asks for none."""
+    """filterpy.stats.logpdf, for a log likelihood, which the tracker never uses."""
     from filterpy.stats import logpdf
 
     return logpdf(*arguments, **keywords)

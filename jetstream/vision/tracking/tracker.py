@@ -152,7 +152,7 @@ class Tracker:
         boxes      (N, 4) float32 xyxy px; empty or non-finite ones are passed over
         scores     (N,) float32, 0..1
         landmarks  (N, 5, 2) float32 px, or None where the detector has none
-        time_s     when the frame was taken; any origin. Time that stands still or runs back counts as no time passed
+        time_s     when the frame was taken; any origin. If it doesn't increase, no time has passed
         cut        this frame is the first of a new scene: all tracks end, so that no face inherits another's name
         """
         elapsed_s = self._advance(time_s)
@@ -225,7 +225,8 @@ class Tracker:
             face.filter = BoxFilter(face.last_box, face.score)
 
     def _was_false_alarm(self, face: _FollowedFace) -> bool:
-        """To be asked after the assignment: at 2 frames a second every gap is longer than `tentative_s`."""
+        """Whether a tentative track got no second detection. Call it after the assignment: at 2 frames a second every
+        gap is longer than `tentative_s`."""
         return not face.confirmed and self._now_s - face.seen_s > self._tentative_s
 
     def _found(self, found: _DetectionArrays, fresh: Sequence[int]) -> None:

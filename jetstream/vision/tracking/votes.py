@@ -21,7 +21,7 @@ SETTLED: Final = 4.5
 
 
 class Candidate(NamedTuple):
-    """Somebody whom a track may show, and why."""
+    """A person whom a track may show, and why."""
 
     name: str | None  # None: nobody known
     log_odds: float  # sum over the answers for this candidate, decayed to now

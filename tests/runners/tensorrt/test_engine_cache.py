@@ -76,12 +76,12 @@ def test_what_was_written_is_read(file):
     [
         (lambda content: content[:-1], "cut off: 549 of 550 bytes"),
         (lambda content: content + b"x", "cut off: 551 of 550 bytes"),
-        (lambda content: content[:-1] + b"x", "damaged: its checksum is another"),
-        (lambda content: bytes(len(content)), "not an engine of jetstream, or damaged"),
-        (lambda content: content[:30], "not an engine of jetstream, or damaged"),
-        (lambda content: content.replace(b'"length"', b'"width"'), "not an engine of jetstream, or damaged"),
-        (lambda content: content.replace(b"float16", b"floaz16"), "not an engine of jetstream, or damaged"),
-        (lambda content: b"", "not an engine of jetstream, or damaged"),
+        (lambda content: content[:-1] + b"x", "damaged: its checksum differs"),
+        (lambda content: bytes(len(content)), "not an engine made by jetstream, or damaged"),
+        (lambda content: content[:30], "not an engine made by jetstream, or damaged"),
+        (lambda content: content.replace(b'"length"', b'"width"'), "not an engine made by jetstream, or damaged"),
+        (lambda content: content.replace(b"float16", b"floaz16"), "not an engine made by jetstream, or damaged"),
+        (lambda content: b"", "not an engine made by jetstream, or damaged"),
     ],
     ids=[
         "one byte short",

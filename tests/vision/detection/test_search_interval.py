@@ -14,7 +14,7 @@ FPS = 20
 def second(effort: SearchInterval, at_s: int, *, fell: int = 0, emptied: bool = True) -> int:
     """`every` after a second in which so many frames fell."""
     for place in range(FPS):
-        effort.took(at_s + place / FPS, fell=fell if place == FPS // 2 else 0)
+        effort.took(at_s + place / FPS, dropped=fell if place == FPS // 2 else 0)
         if emptied:
             effort.emptied()
         effort.changed()
@@ -34,7 +34,7 @@ def test_while_nothing_falls_it_stays() -> None:
 def test_it_is_told_after_a_second_and_then_when_it_is_another() -> None:
     effort, told = SearchInterval(4, 24), []
     for tenth in range(80):
-        effort.took(tenth / 10, fell=int(tenth == 45))
+        effort.took(tenth / 10, dropped=int(tenth == 45))
         if effort.changed():
             told.append((tenth, effort.every))
 
@@ -45,7 +45,7 @@ def test_hiccup_of_the_machine_is_no_load() -> None:
     effort = SearchInterval(4, 24)
     for at_s in range(50):
         for place in range(100):
-            effort.took(at_s + place / 100, fell=int(place == 50))
+            effort.took(at_s + place / 100, dropped=int(place == 50))
             effort.changed()
     assert effort.every == 4
 
@@ -124,7 +124,7 @@ def test_it_is_bounded_and_changes_at_most_once_a_second(
     newest_s = frames[0][0] if frames else 0.0
     for time_s, fell, emptied in frames:
         newest_s = max(newest_s, time_s)
-        effort.took(time_s, fell=fell)
+        effort.took(time_s, dropped=fell)
         if emptied:
             effort.emptied()
         before = effort.every
