@@ -21,7 +21,7 @@ class Tally(Protocol):
 
     @property
     def process(self) -> str:
-        """Whose tally it is."""
+        """Name of the process that is counted."""
 
     @property
     def min_quality(self) -> float:
@@ -34,7 +34,7 @@ class Tally(Protocol):
         """Raise a count by how many of the numbers, which only grow, are above all numbers counted there before."""
 
     def set_level(self, value: int, *name: str) -> None:
-        """What holds now."""
+        """Set a level, the current value."""
 
 
 class FrameRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,8 +46,8 @@ class FrameRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wall_ns: int
     pts_s: float  # the source's own time, from its first frame
     live: bool  # a camera or a stream: its time is the capture clock
-    detected_ns: int = 0  # as captured_ns, when `detect` had its faces; 0: it didn't go through processes, or not yet
-    tracked_ns: int = 0  # when `track` had its tracks
+    detected_ns: int = 0  # as captured_ns, when `detect` had found its faces; 0: not in processes, or not yet
+    tracked_ns: int = 0  # when `track` had updated its tracks
 
     @property
     def time_s(self) -> float:
@@ -160,7 +160,7 @@ class TrackedFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     state: TrackState
     box: Box
     score: float
-    landmarks: Landmarks | None  # only where this frame had a detection
+    landmarks: Landmarks | None  # only where this frame has a detection
     name: str | None
     confidence: float
     age_s: float

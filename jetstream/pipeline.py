@@ -54,7 +54,7 @@ class Stage(NamedTuple):
     then the oldest are dropped; `ring`: as many as the ring holds; `long`: LONG_QUEUE."""
 
     name: StageName
-    takes: tuple[type[Message], ...]  # nothing: the stage is driven by ticks
+    takes: tuple[type[Message], ...]  # empty: the stage is driven by ticks
     sends: tuple[type[Message], ...]
     after: StageName | None = None  # the stage whose end is the end of this one's input
     queue: Literal["newest", "ring", "long"] = "newest"
@@ -78,7 +78,7 @@ class Stage(NamedTuple):
         return function
 
     def under(self, config: Config) -> "ResolvedStage":
-        """What `config` decides of this row."""
+        """This row with what `config` decides."""
         every_frame = config.pipeline.pace == "every-frame"
         lossless = every_frame and self.lossless
         limits = {"newest": config.pipeline.queue_frames, "ring": config.pipeline.slots, "long": LONG_QUEUE}
@@ -116,7 +116,7 @@ class Sidecar(NamedTuple):
 
     name: StageName
     wanted: Callable[[Config], bool]
-    early: bool = False  # starts at once; else when all stages that take messages are there
+    early: bool = False  # starts at once; else when all stages that take messages run
 
     def load(self) -> SidecarFunction:
         """The sidecar's function. Its imports are heavy, so they happen in its own process only."""
@@ -149,7 +149,7 @@ ROWS: tuple[Row, ...] = (*STAGES, *SIDECARS)
 
 _PROGRESS = tuple(stage for stage in STAGES if stage.progress)
 FIRST_OF_PROGRESS, LAST_OF_PROGRESS = _PROGRESS[0], _PROGRESS[-1]
-"""where a frame comes from, and where it has come through"""
+"""the stages by which progress is measured: the first that has a frame, and the last that every frame passes"""
 
 
 def row_of(process: str) -> Row:
@@ -199,5 +199,5 @@ def processes(row: Row, config: Config) -> tuple[str, ...]:
 
 
 def _load(name: StageName) -> Any:
-    """mypy sees that the function is there, with its signature, in `jetstream.stages`."""
+    """Lets mypy check that `jetstream.stages` has the function, with its signature."""
     return getattr(importlib.import_module(f"jetstream.stages.{name}"), name)

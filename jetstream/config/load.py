@@ -192,7 +192,7 @@ _RULES: tuple[tuple[str, str], ...] = (
     (r"Object missing required field `(\w+)`", r"needs the key \1"),
     (r"Expected `str` matching regex .*", r"has characters or a form that is not allowed"),
     (r"Expected `str` of length >= 1", r"must not be empty"),
-    (r"Invalid enum value .*", r"is not one of the allowed words"),
+    (r"Invalid enum value .*", r"is not one of the allowed values"),
 )
 
 
@@ -272,7 +272,7 @@ def _check_cameras(config: Config, where: str) -> None:
     names = [camera.name for camera in config.cameras]
     for name in names:
         if names.count(name) > 1:
-            raise UserError(f"{where}: cameras: two cameras are named {name}; give each a name of its own")
+            raise UserError(f"{where}: cameras: two cameras are named {name}; give each its own name")
     for index, ignore in enumerate(config.detect.ignore):
         if ignore.camera and ignore.camera not in names:
             raise UserError(f"{where}: detect.ignore[{index}].camera: there is no camera {ignore.camera}")

@@ -2,7 +2,7 @@
 
 Knows no messages, no stages and nothing of what the pixels show; blocks only in `wait_for_room`.
 
-Frames are numbered 0, 1, 2, ...; frame n lies in slot n % slots. Two 64-bit counters are in the header: `begun`, one
+Frames are numbered 0, 1, 2, ...; frame n is in slot n % slots. Two 64-bit counters are in the header: `begun`, one
 more than the last frame the writer has begun, and `cursor`, one more than the last it has finished.
 
 To write frame n = cursor, the writer

@@ -14,7 +14,7 @@ def of_endpoint(settings: MetricsConfig) -> tuple[socket.AddressFamily, tuple[st
 
 
 def refusal(settings: MetricsConfig, error: OSError) -> UserError:
-    """The sentence for an endpoint that can't be had."""
+    """The error for an endpoint that can't be bound."""
     return UserError(
         f"metrics.endpoint: {settings.endpoint}: {error.strerror or error}; choose another, stop the program that uses "
         "it, or set metrics.enabled = false"
@@ -22,7 +22,7 @@ def refusal(settings: MetricsConfig, error: OSError) -> UserError:
 
 
 def check_endpoint(settings: MetricsConfig) -> None:
-    """Raises UserError when the endpoint can't be had."""
+    """Raise UserError when the endpoint can't be bound."""
     family, address = of_endpoint(settings)
     try:
         with socket.socket(family) as listener:

@@ -21,7 +21,7 @@ def age_s(status: Status, now_ns: int) -> float:
 def ailments(status: Status | None, now_ns: int) -> Iterator[str]:
     """Why the pipeline isn't healthy, a sentence for each reason; none while its supervisor publishes."""
     if status is None:
-        yield "the supervisor has not said anything yet"
+        yield "the supervisor has not reported yet"
     elif age_s(status, now_ns) > SILENT_S:
         yield f"the supervisor's loop last turned {age_s(status, now_ns):.1f} s ago"
 

@@ -32,7 +32,9 @@ class MetricsPage(Collector):
         yield gauge("build_info", "Always 1; which jetstream this is.", [((__version__,), 1)], "version")
         if status is None:
             return
-        yield gauge("status_age_seconds", "Since the supervisor published the status.", [((), age_s(status, now_ns))])
+        yield gauge(
+            "status_age_seconds", "Seconds since the supervisor published the status.", [((), age_s(status, now_ns))]
+        )
         beats = [(process.process, process.beat) for process in status.processes if process.beat]
         yield from processes(status.processes)
         yield from flow(beats)
@@ -40,7 +42,7 @@ class MetricsPage(Collector):
         ages = ((camera, (now_ns - time_ns) * 1e-9) for camera, time_ns in newest_frames(status).items())
         yield gauge(
             "camera_frame_age_seconds",
-            "Since the newest frame that came through was captured, as of the last status.",
+            "Seconds since the capture of the newest frame that came through, as of the last status.",
             (((camera,), seconds) for camera, seconds in ages),
             "camera",
         )
@@ -70,14 +72,14 @@ def processes(states: Sequence[ProcessStatus]) -> Iterator[Metric]:
     yield counter("process_restarts", "Times the process was started again.", restarts, "process")
     silent = (((process.process,), process.silent_s) for process in states if process.silent_s is not None)
     yield gauge(
-        "heartbeat_age_seconds", "Since the process's last heartbeat, as of the last status.", silent, "process"
+        "heartbeat_age_seconds", "Seconds since the process's last heartbeat, as of the last status.", silent, "process"
     )
 
 
 def flow(beats: list[tuple[str, Heartbeat]]) -> Iterator[Metric]:
     """Frames through each process: how many, how fast, how late, how many wait, how many were dropped."""
     rates = (((name,), beat.fps) for name, beat in beats)
-    yield gauge("frames_per_second", "Frames handled a second, over the last 10 s.", rates, "process")
+    yield gauge("frames_per_second", "Frames handled per second, over the last 10 s.", rates, "process")
     yield counter("frames", "Frames handled.", _counts(beats, "frames"), "process", "camera")
     yield _histogram("latency_seconds", "From a frame's capture to this process's answer.", beats, "latency")
     yield _histogram(
@@ -95,7 +97,11 @@ def faces(beats: list[tuple[str, Heartbeat]]) -> Iterator[Metric]:
     """Faces, tracks and answers, without names."""
     yield counter("faces", "Faces detected, a face in each frame.", _sum(beats, "faces"), "camera")
     every = _sum(beats, "search_every", of_levels=True)
-    yield gauge("detect_search_every", "One picture in so many is searched whole now, the others are verified.", every)
+    yield gauge(
+        "detect_search_every",
+        "One picture in this many is searched whole now; in the others known faces are verified.",
+        every,
+    )
     yield counter("tracks_started", "Tracks begun.", _sum(beats, "tracks"), "camera")
     now = _sum(beats, "tracks", of_levels=True)
     yield gauge("tracks", "Tracks in the newest frame.", now, "camera", "state")
@@ -113,15 +119,17 @@ def machine(readings: Readings) -> Iterator[Metric]:
     """Memory, processor, GPUs, disk."""
     used = readings.processes.items()
     resident = (((name,), use.memory_bytes) for name, use in used)
-    yield gauge("process_resident_memory_bytes", "Resident memory, with what is shared.", resident, "process")
+    yield gauge("process_resident_memory_bytes", "Resident memory, shared memory included.", resident, "process")
     cpu = (((name,), use.cpu_s) for name, use in used)
     yield counter("process_cpu_seconds", "Processor time since the process was started.", cpu, "process")
-    yield gauge("process_open_fds", "Open descriptors.", (((name,), use.descriptors) for name, use in used), "process")
+    yield gauge(
+        "process_open_fds", "Open file descriptors.", (((name,), use.descriptors) for name, use in used), "process"
+    )
     gpus = [((str(gpu.number), gpu.name), gpu) for gpu in readings.gpus]
     busy = ((labels, gpu.busy) for labels, gpu in gpus if gpu.busy is not None)
     yield gauge("gpu_utilization_ratio", "Share of time in which the GPU ran something.", busy, "gpu", "name")
     used_bytes = ((labels, gpu.used_bytes) for labels, gpu in gpus if gpu.used_bytes is not None)
-    yield gauge("gpu_memory_used_bytes", "GPU memory that all programs use.", used_bytes, "gpu", "name")
+    yield gauge("gpu_memory_used_bytes", "GPU memory used by all programs.", used_bytes, "gpu", "name")
     memory = ((labels, gpu.memory_bytes) for labels, gpu in gpus if gpu.memory_bytes is not None)
     yield gauge("gpu_memory_bytes", "GPU memory.", memory, "gpu", "name")
     disk = [readings.disk] if readings.disk is not None else []
@@ -135,7 +143,7 @@ def _counts(beats: list[tuple[str, Heartbeat]], name: str) -> Rows:
 
 
 def _sum(beats: list[tuple[str, Heartbeat]], name: str, *, of_levels: bool = False) -> Rows:
-    """The counts or levels under `name`, of which each is reported by one process alone."""
+    """The counts or levels under `name`, each of which is reported by one process only."""
     for _, beat in beats:
         yield from counted(beat.levels if of_levels else beat.counts, name)
 

@@ -53,7 +53,7 @@ class LastStatus:
 
 def _verdict(troubles: list[str], status: Status | None, now_ns: int) -> tuple[int, str, bytes]:
     """200 and `ok`, or 503 and the reasons; both with the age of the status."""
-    age = "" if status is None else f"said {health.age_s(status, now_ns):.1f} s ago\n"
+    age = "" if status is None else f"reported {health.age_s(status, now_ns):.1f} s ago\n"
     body = "".join(f"{trouble}\n" for trouble in troubles or ["ok"]) + age
     return (503 if troubles else 200), PLAIN, body.encode()
 

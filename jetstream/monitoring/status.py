@@ -12,7 +12,7 @@ from jetstream.runtime.run_dir import RunDir, decoded
 
 SILENCE_S = 5.0
 SILENCES = 3
-"""after so many of them without any status, give up"""
+"""number of periods without a status after which the wait ends"""
 
 
 def statuses(run_dir: Path) -> Iterator[Status]:
@@ -31,7 +31,7 @@ def statuses(run_dir: Path) -> Iterator[Status]:
             if socket.poll(int(SILENCE_S * 1000)):
                 last = decoded(socket.recv(), Status, run_dir)
             elif last is None and (silent := silent + 1) >= SILENCES:
-                raise PipelineError(f"{run_dir}: its supervisor says nothing; it hangs, or is still starting")
+                raise PipelineError(f"{run_dir}: its supervisor does not report; it hangs, or is still starting")
             if last is not None:
                 yield last
     finally:

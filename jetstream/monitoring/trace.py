@@ -53,7 +53,7 @@ def _listening(run_dir: Path) -> Iterator[tuple["zmq.Socket[bytes]", "zmq.Socket
     address = endpoint(run_dir, Spans, LISTENER)
     path = address.removeprefix("ipc://")
     if has_listener(path):
-        raise UserError(f"{run_dir}: another `jetstream trace` is at work here; wait for its end")
+        raise UserError(f"{run_dir}: another `jetstream trace` is running here; wait until it ends")
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
     statuses, spans = context.socket(zmq.SUB), context.socket(zmq.PULL)
     try:

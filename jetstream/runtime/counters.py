@@ -22,7 +22,8 @@ class Histogram(NamedTuple):
 
 
 class Counts:
-    """Counts and levels of one process. A name is words without spaces; a count never falls, a level holds now."""
+    """Counts, which never decrease, and levels, which are current values, of one process. A name is words without
+    spaces."""
 
     def __init__(self, process: str = "", *, min_quality: float = 0.0) -> None:
         self.process, self.min_quality = process, min_quality
@@ -46,7 +47,7 @@ class Counts:
         self._counts[" ".join(name)] = total
 
     def set_level(self, value: int, *name: str) -> None:
-        """Set what holds now."""
+        """Set a level, the current value."""
         self.levels[" ".join(name)] = value
 
     def observe(self, name: str, value_s: float) -> None:
@@ -60,7 +61,7 @@ class Counts:
 
 
 def counted(counts: Mapping[str, int], name: str) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Each count whose name begins with the word `name`: the other words, and the count."""
+    """The counts whose name begins with the word `name`, each with its other words."""
     for words, count in counts.items():
         first, *rest = words.split(" ")
         if first == name:
@@ -68,7 +69,7 @@ def counted(counts: Mapping[str, int], name: str) -> Iterator[tuple[tuple[str, .
 
 
 def drops_by_reason(counts: Mapping[str, int]) -> Counter[str]:
-    """Frames dropped, by reason, wherever that was."""
+    """Number of frames dropped by reason, at all endpoints and in the process."""
     drops: Counter[str] = Counter()
     for (reason, *_), count in counted(counts, "drops"):
         drops[reason] += count

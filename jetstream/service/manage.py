@@ -64,7 +64,7 @@ def _files(config: Config) -> tuple[str, ...]:
 
 
 def program() -> tuple[str, ...]:
-    """The command, as a list of words, that runs jetstream from this virtual environment."""
+    """The command, as a list of arguments, that runs jetstream from this virtual environment."""
     script = Path(sys.executable).parent / "jetstream"
     return (str(script),) if script.exists() else (sys.executable, "-m", "jetstream.cli")
 

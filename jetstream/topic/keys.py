@@ -107,7 +107,7 @@ def allow(folder: Path, name: str, public: str) -> None:
     path = folder / ALLOWED / f"{check_name(name)}.pub"
     public = check_public(public)
     if taken := [other for other, key in allowed(folder).items() if key.hex() == public and other != path.stem]:
-        raise UserError(f"{name}: {taken[0]} has that key; revoke {taken[0]} first, or make {name} a key of its own")
+        raise UserError(f"{name}: {taken[0]} has that key; revoke {taken[0]} first, or make a new key for {name}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         files.replace(path, f"{public}\n".encode(), mode=0o600)

@@ -79,7 +79,7 @@ class AllowList:
         self._lock = threading.Lock()  # else a key could be revoked after `has` found it and before it is in _admitted
 
     def has(self, public: bytes) -> bool:
-        """Whether the public key (32 bytes) may subscribe; the ZAP authenticator's thread asks at each handshake."""
+        """Whether the public key (32 bytes) may subscribe. The ZAP authenticator asks at each handshake."""
         if public == self._own:
             return True
         with self._lock:

@@ -85,7 +85,7 @@ def _refusals(socket: "zmq.Socket[bytes]") -> "zmq.Socket[bytes]":
 def _refusal(report: list[bytes], address: str, key: KeyFile | None) -> str:
     """Why the handshake failed, for the user; `report` is a message of the monitor socket."""
     if key is None:
-        return f"{address}: refused: the publisher asks for a key, or this is no topic; name your key with --key"
+        return f"{address}: refused: the publisher requires a key, or this is no topic; name your key with --key"
     if int.from_bytes(report[0][:2], sys.byteorder) == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
         return f"{address}: refused: the key {key.name} is not on its list (`jetstream keys allow` there adds it)"
     return f"{address}: refused: the publisher has no keys, or not the one that {key.name} expects, or this is no topic"

@@ -54,7 +54,7 @@ def words_of(spec: str) -> list[str]:
         raise SourceError(f"{PREFIX} no pipeline; write one after it, such as `{PREFIX} videotestsrc`")
     last = words[-words[::-1].index("!")] if "!" in words else words[0]
     if last.endswith("sink"):
-        raise SourceError(f"{shown(spec)}: remove {last} at its end; jetstream adds a sink of its own")
+        raise SourceError(f"{shown(spec)}: remove {last} at its end; jetstream adds its own sink")
     return words
 
 

@@ -38,7 +38,7 @@ ROWS = (
     Row(
         "tests/topic/test_lost_port.py::test_cameras_neither_wait_for_the_topics_port_nor_end_without_it",
         "another program takes the topic's port while publish is started again",
-        "a warning for each try; no topic until that program lets go of it, all else goes on",
+        "a warning for each try; no topic until that program releases it; everything else continues",
         "the topic's frames meanwhile, counted",
     ),
     Row(
@@ -92,7 +92,7 @@ ROWS = (
     Row(
         "tests/runtime/test_lost_gpu.py::test_stage_that_crashes_or_hangs_on_the_gpu_goes_on_on_the_cpu_when_told",
         'a GPU that is lost, `gpu.when_lost = "cpu"`',
-        "one warning; it goes on on the CPU",
+        "one warning; it continues on the CPU",
         "live frames meanwhile",
     ),
 )

@@ -7,7 +7,7 @@ S = 1_000_000_000
 
 
 def test_supervisor_that_has_said_nothing_is_not_healthy() -> None:
-    assert list(ailments(None, 0)) == ["the supervisor has not said anything yet"]
+    assert list(ailments(None, 0)) == ["the supervisor has not reported yet"]
 
 
 def test_supervisor_that_fell_silent_is_told_with_its_age_however_well_it_was_before() -> None:

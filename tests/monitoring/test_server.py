@@ -42,7 +42,7 @@ def asked(port: int, path: str, method: str = "GET", accept: str = "") -> tuple[
 
 def test_pages_are_there_and_others_are_not(port: int) -> None:
     assert asked(port, "/healthz")[0] == asked(port, "/readyz?x=1")[0] == asked(port, "/")[0] == 200
-    assert asked(port, "/healthz")[2].startswith(b"ok\nsaid 0.")
+    assert asked(port, "/healthz")[2].startswith(b"ok\nreported 0.")
     assert asked(port, "/etc/passwd")[0] == asked(port, "/metrics/../x")[0] == 404
     assert asked(port, "/metrics", "HEAD")[::2] == (200, b"")
     assert asked(port, "/metrics", "POST")[0] == 501

@@ -13,7 +13,7 @@ from tests.support.topics import SendingTopic, subscriber
 def test_subscriber_is_told_why_nothing_comes(talking: SendingTopic, folder: Path) -> None:
     stranger = subscriber(folder, "stranger", on_list=False)
     assert "refused: the key stranger is not on its list" in refusal(talking.settings.endpoint, stranger)
-    assert "refused: the publisher asks for a key" in refusal(talking.settings.endpoint, None)
+    assert "refused: the publisher requires a key" in refusal(talking.settings.endpoint, None)
     other = keys.new(folder.parent / "other.key", "other", stranger.public)
     assert "refused: the publisher has no keys, or not the one that other expects" in refusal(
         talking.settings.endpoint, other

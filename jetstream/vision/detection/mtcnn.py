@@ -82,8 +82,8 @@ class Mtcnn:
     def detect(self, images: Sequence[Picture], known: Sequence[Boxes] | None = None) -> list[Detections]:
         """Search whole pictures, each of any size; one smaller than the smallest face has no faces.
 
-        `known` are (N, 4) px a picture, where faces were last: proposals beside P-Net's. P-Net, the smallest net, loses
-        a face that turns aside long before the other two do.
+        `known` has (N, 4) px for each picture, where faces were last: proposals beside P-Net's. P-Net, the smallest
+        net, loses a face that turns aside long before the other two do.
         """
         pictures = [Pyramid(image) for image in images]
         proposals = [self._propose(picture) for picture in pictures]

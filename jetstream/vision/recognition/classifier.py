@@ -164,7 +164,7 @@ class Classifier:
 
     @property
     def how(self) -> str:
-        """The SVM's kind and settings, in words."""
+        """The SVM's kind and settings, as text."""
         return self._machine.how
 
     def with_max_distance(self, max_distance: float) -> "Classifier":

@@ -34,7 +34,7 @@ class OneVsRestSvm(NamedTuple):
     weights: NDArray[np.float32]  # (P, 128), or (P, N) with a kernel
     biases: NDArray[np.float32]  # (P,)
     gamma: float = 0.0  # 0: no kernel
-    how: str = ""  # kind and settings, in words
+    how: str = ""  # kind and settings, as text
 
     def scores(
         self, faces: NDArray[np.float32], photos: NDArray[np.float32], people: NDArray[np.intp]
