@@ -24,6 +24,7 @@ from tests.support.command import free_port, segments_of
 from tests.support.inside import Inside
 from tools.pages import Block, blocks, user_pages
 
+pytestmark = pytest.mark.pipeline
 NEEDS = frozenset(
     ("a long time", "a network", "a screen", "another machine", "camera", "GPU", "Jetson", "root", "your own files")
 )
