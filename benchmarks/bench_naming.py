@@ -103,7 +103,7 @@ def _nearest(rows: Embeddings, names: Names, asked: Embeddings, threshold: float
 
 RULES: dict[str, Rule] = {
     "jetstream": ours,
-    "nearest centroid, same gates": our_centroids,
+    "nearest centroid, same thresholds": our_centroids,
     "nearest centroid, 0.55": nearest_centroid(0.55),
     "nearest centroid, 0.60": nearest_centroid(0.60),
     "nearest photo, 0.60 (dlib's)": nearest_photo(0.60),
@@ -214,7 +214,7 @@ def main() -> None:
     )
     print(" strangers named as the one, with 4 photos, % | with 40, % |\n|---|---|---|---|---|")
     embeddings, names = sets["glint24_dev"]
-    for rule_name in ("jetstream", "nearest centroid, same gates", "pairwise SVMs", "SVM alone"):
+    for rule_name in ("jetstream", "nearest centroid, same thresholds", "pairwise SVMs", "SVM alone"):
         figures = imbalance(embeddings, names, RULES[rule_name], 2 * options.draws)
         print(f"| {rule_name} | {' | '.join(f'{figure:.1f}' for figure in figures)} |")
 

@@ -26,6 +26,7 @@ STAGES: Mapping[str, tuple[StageName, ...]] = {
     "detect": ("detect",),
     "track": ("track",),
     "recognize": ("recognize",),
+    "recognize.min_quality": ("recognize", "track"),
     "recognize.budget_per_s": ("track",),
     "recognize.retry_s": ("track",),
     "recognize.refresh_s": ("track",),

@@ -11,7 +11,7 @@ from jetstream import pipeline
 from jetstream.config.load import build
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
-from jetstream.runtime.reload import STAGES, Reloader, ReloadPlan, readers, with_key
+from jetstream.runtime.reload import FIXED, STAGES, Reloader, ReloadPlan, readers, with_key
 from jetstream.startup import check_reload
 from jetstream.topic import keys
 from tests.support.command import free_port
@@ -181,6 +181,18 @@ def test_every_table_that_a_stage_reads_starts_it_again() -> None:
         for table in tables:
             readers_of_any_key = {name for key, names in STAGES.items() if key.split(".")[0] == table for name in names}
             assert stage.name in readers_of_any_key, (stage.name, table)
+
+
+def test_every_key_that_a_stage_reads_starts_it_again() -> None:
+    found = set()
+    for stage in pipeline.ROWS:
+        source = (REPOSITORY / "jetstream" / "stages" / f"{stage.name}.py").read_text()
+        for table, key in re.findall(r"\b(?:config\.|self\._)([a-z]+)\.([a-z_]+)", source):
+            is_key = table in STAGES and key in getattr(config(), table).__struct_fields__
+            if is_key and f"{table}.{key}" not in FIXED:
+                found.add(f"{table}.{key}")
+                assert stage.name in (readers(f"{table}.{key}", config()) or ()), (stage.name, table, key)
+    assert "recognize.min_quality" in found
 
 
 def test_every_key_in_the_table_exists() -> None:
