@@ -36,8 +36,12 @@ def test_demo_is_found_followed_named_and_recorded(jetstream: Inside, tmp_path: 
     assert names == {"Eileen Collins", None}
     assert [event["frame_id"] for event in events] == sorted({event["frame_id"] for event in events})
     (video,) = (tmp_path / "rec").glob("*.mp4")
+    lapped = re.search(
+        r"dropped: .*\blapped (\d+)", result.stderr
+    )  # on a busy machine, pictures leave the ring too soon
     with av.open(str(video)) as container:
-        assert sum(1 for _ in container.decode(video=0)) > len(events) * 0.9
+        pictures = sum(1 for _ in container.decode(video=0))
+    assert len(events) >= pictures >= len(events) - int(lapped[1] if lapped else 0)
     assert video.stat().st_mode & 0o077 == 0
 
 
