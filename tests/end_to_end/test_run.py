@@ -1,6 +1,7 @@
 """The main job, as a user runs it: real processes, sockets, shared memory and video."""
 
 import json
+import re
 import signal
 import subprocess
 import sys

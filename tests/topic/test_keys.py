@@ -139,7 +139,7 @@ def test_commands_make_allow_list_and_revoke_keys_for_a_running_pipeline(tmp_pat
         subscribe = [sys.executable, "-m", "jetstream.cli", "subscribe", jetstream.endpoint]
         refused = subprocess.Popen(subscribe, env=jetstream.environment, stderr=subprocess.PIPE, text=True)
         assert refused.stderr is not None
-        assert "refused: the publisher asks for a key" in refused.stderr.readline()
+        assert "refused: the publisher requires a key" in refused.stderr.readline()
         refused.kill()
         refused.communicate()
         key = keys.read(tmp_path / "dashboard.key")
