@@ -103,8 +103,8 @@ def test_a_damaged_file_is_refused_with_the_reason(file, damage, reason):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"tensorrt": "tensorrt 10.3.0"}, "built with tensorrt 8.5.3.1, here is tensorrt 10.3.0"),
-        ({"gpu": "Orin, 8.7"}, "built for H100, 9.0, here is Orin, 8.7"),
+        ({"tensorrt": "tensorrt 10.3.0"}, "built with tensorrt 8.5.3.1, found tensorrt 10.3.0"),
+        ({"gpu": "Orin, 8.7"}, "built for H100, 9.0, found Orin, 8.7"),
         ({"precision": "fp32"}, "built for another model, precision or size"),
     ],
     ids=["TensorRT", "GPU", "precision"],

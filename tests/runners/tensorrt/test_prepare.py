@@ -130,7 +130,7 @@ def test_another_tensorrts_file_under_this_name_is_set_aside(tmp_path):
     assert other.file != recipe("rnet").file
     engine_cache.write(tmp_path / recipe("rnet").file, other, b"foreign")
     found = ensure(tmp_path)
-    assert "built with tensorrt 10.3.0, here is tensorrt 8.5.3.1" in found["rnet"].notes[0]
+    assert "built with tensorrt 10.3.0, found tensorrt 8.5.3.1" in found["rnet"].notes[0]
     assert found["rnet"].path
 
 

@@ -12,7 +12,7 @@ FPS = 20
 
 
 def second(effort: SearchInterval, at_s: int, *, fell: int = 0, emptied: bool = True) -> int:
-    """`every` after a second in which so many frames fell."""
+    """`every` after a second in which so many frames were dropped."""
     for place in range(FPS):
         effort.took(at_s + place / FPS, dropped=fell if place == FPS // 2 else 0)
         if emptied:
