@@ -202,7 +202,7 @@ def test_pictures_come_straight_from_a_ring(with_engines, on_cpu, looks, people,
         detector._device.reads_host_memory = shares_memory
         (given,) = answers(detector, [DetectorInput(view.image, NOBODY, search=True)])
         assert view.still_valid()
-        assert detector._device._to_unpin == [ring._memory.ctypes.data]
+        assert detector._device._to_unpin == [ring._array().ctypes.data]
         del view
     assert_same(given.faces, answers(on_cpu, looks[:1])[0].faces, px=1.0, score=0.01)
 

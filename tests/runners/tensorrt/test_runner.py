@@ -107,8 +107,9 @@ def test_crops_of_any_number_get_onnx_runtimes_answers(made, folder, models_dir,
         answers = gpu.infer(feeds)
         assert largest_difference(answers, cpu.infer(feeds)) < CLOSE[precision]
         alone = gpu.infer({"image": feeds["image"][count - 1 :]})
-        # one profile's kernels round otherwise than another's: 1e-6 of a logit was seen
-        np.testing.assert_allclose(alone["logit"], answers["logit"][count - 1 :], rtol=1e-5, atol=1e-5)
+        # one profile's kernels round otherwise than another's: 1e-6 of a logit on an H100, in fp16 8e-3 on an H200
+        last = {name: values[count - 1 :] for name, values in answers.items()}
+        assert largest_difference(alone, last) < CLOSE[precision]
 
 
 @pytest.mark.parametrize("precision", ["fp16", "fp32"])
