@@ -144,7 +144,7 @@ def test_batches_of_any_mix_follow_each_other(opened, on_cpu, people):
     random = np.random.default_rng(1)
     detector = opened(rnet=(16, 64), onet=(4, 16))
     tickets, given, wanted = [], [], []
-    for _ in range(12):
+    for _ in range(6):
         looks = []
         for number in random.permutation(len(pictures))[: random.integers(1, 4)].tolist():
             search = bool(random.integers(2))

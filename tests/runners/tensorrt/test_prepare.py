@@ -58,7 +58,7 @@ def test_missing_engines_are_built_and_found_again(tmp_path):
 
 
 def test_a_build_that_hangs_ends_in_time_and_the_others_are_built(tmp_path):
-    began_s = time.monotonic()
+    began_s, before = time.monotonic(), psutil.Process().children(recursive=True)
     found = ensure(tmp_path, "rnet=build-hang", limits=QUICK)
     assert time.monotonic() - began_s < PATIENCE_S
     assert found["rnet"].path is None
@@ -66,7 +66,7 @@ def test_a_build_that_hangs_ends_in_time_and_the_others_are_built(tmp_path):
     assert "while building" in found["rnet"].reason
     assert found["pnet"].path
     assert found["onet"].path
-    assert not psutil.Process().children(recursive=True)
+    assert set(psutil.Process().children(recursive=True)) <= set(before)
 
 
 def test_a_crash_is_a_sentence_with_the_signal_and_the_last_words(tmp_path):
