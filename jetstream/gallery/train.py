@@ -169,31 +169,19 @@ def ensure(
 def current(
     faces_dir: Path, models_dir: Path, found_by: DetectorIdentity, *, stay_rolled_back: bool = True
 ) -> Gallery | None:
-    """The gallery of `faces_dir` where it is current, so that no network has to be opened; else None.
+    """The complete gallery that these networks made from exactly these photos, or that was rolled back to when the
+    folder held exactly these photos; None where there is none. No network is opened.
 
     Raises UserError where the folder can't be read, ModelError where the networks aren't built.
     """
-    origin = origin_of(models_dir, found_by)
-    stored = _current(faces_dir, models_dir, origin, stay_rolled_back=stay_rolled_back)
-    return None if stored is None else _gallery_of(stored, gallery_dir(faces_dir, models_dir))
-
-
-def is_current(faces_dir: Path, models_dir: Path, origin: GalleryOrigin, *, stay_rolled_back: bool = True) -> bool:
-    """Whether there is a complete gallery that these networks made from exactly these photos, or that was rolled back
-    to when the folder held exactly these photos. Raises UserError."""
-    return _current(faces_dir, models_dir, origin, stay_rolled_back=stay_rolled_back) is not None
-
-
-def _current(
-    faces_dir: Path, models_dir: Path, origin: GalleryOrigin, *, stay_rolled_back: bool
-) -> StoredGallery | None:
     folder = gallery_dir(faces_dir, models_dir)
-    stored = _usable(folder, origin)
+    stored = _usable(folder, origin_of(models_dir, found_by))
     if stored is None:
         return None
-    current_digest = fingerprint.current_digest(faces_dir, folder)
-    is_rolled_back = stay_rolled_back and current_digest == stored.manifest.rolled_back_at
-    return stored if is_rolled_back or current_digest == fingerprint.manifest_digest(stored.manifest) else None
+    digest = fingerprint.current_digest(faces_dir, folder)
+    is_rolled_back = stay_rolled_back and digest == stored.manifest.rolled_back_at
+    is_current = is_rolled_back or digest == fingerprint.manifest_digest(stored.manifest)
+    return _gallery_of(stored, folder) if is_current else None
 
 
 def roll_back(faces_dir: Path, models_dir: Path, found_by: DetectorIdentity) -> Gallery:

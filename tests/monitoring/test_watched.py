@@ -103,8 +103,8 @@ def test_pipeline_is_not_ready_until_frames_come(
     codes = [code for code, _ in ready_answers]
 
     assert codes == [503] * (len(codes) - 1) + [200]
-    # the page may come up with the first frame; test_health has the reason for each moment before it
-    assert all(text.strip() and text != "ok\n" for code, text in ready_answers if code == 503)
+    reasons = ("camera demo: no frame yet", "the supervisor has not reported yet")  # either moment may be too short
+    assert all(any(reason in text for reason in reasons) for code, text in ready_answers if code == 503)
 
 
 def test_counters_rise_and_histograms_add_up(jetstream: Inside, running: "subprocess.Popen[str]") -> None:

@@ -9,7 +9,6 @@ import numpy as np
 from jetstream import weights
 from jetstream.config.schema import Config, ModelsConfig
 from jetstream.gallery import train as gallery
-from jetstream.gallery.origin import origin_of
 from jetstream.networks.open import photo_detector_identity
 from jetstream.vision.detection.detector import Detector, DetectorIdentity, faces_in
 from jetstream.vision.recognition import align
@@ -50,7 +49,7 @@ class Place:
         return gallery.roll_back(self.faces, self.models, found_by)
 
     def is_current(self, found_by: DetectorIdentity = FOUND_BY) -> bool:
-        return gallery.is_current(self.faces, self.models, origin_of(self.models, found_by))
+        return gallery.current(self.faces, self.models, found_by) is not None
 
     @property
     def stored(self) -> Path:
