@@ -27,7 +27,7 @@ import zmq
 from PIL import Image
 
 from jetstream import pipeline
-from jetstream.video import demo
+from jetstream.video import demo_film
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DEMO = REPOSITORY / "configs" / "demo.toml"
@@ -89,7 +89,7 @@ def main() -> None:
                     print(f"{name}: {what}: {cost.wall_s:.2f} s ({cost.cpu_s:.2f})", file=sys.stderr)
                     found[what][name].append(cost)
             if options.peer_python:
-                words = [str(options.peer_python), "-c", PEER, str(known / demo.ENROLLED), str(asked)]
+                words = [str(options.peer_python), "-c", PEER, str(known / demo_film.ENROLLED), str(asked)]
                 found["face_recognition KNOWN one.jpg"]["now"].append(cost_of(words, dict(os.environ), REPOSITORY))
         show(found, options.rounds, paired=bool(options.before))
 
@@ -97,9 +97,9 @@ def main() -> None:
 def portraits(folder: Path) -> tuple[Path, Path]:
     """A faces folder with the demo's one known person, and a picture of her that isn't in it."""
     known = folder / "faces"
-    demo.write_faces(known)
+    demo_film.write_faces(known)
     asked = folder / "one.jpg"
-    with Image.open(demo.collins_path()) as photo:
+    with Image.open(demo_film.collins_path()) as photo:
         photo.convert("RGB").save(asked)
     return known, asked
 

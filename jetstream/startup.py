@@ -31,8 +31,8 @@ from jetstream.runtime.supervisor import Supervisor
 from jetstream.runtime.worker import run_process
 from jetstream.topic import keys
 from jetstream.topic.publisher import open_topic
-from jetstream.video import source
-from jetstream.video.source import is_live
+from jetstream.video import address, source
+from jetstream.video.address import is_live
 
 Progress = Callable[[str, float], None]
 E = TypeVar("E", PublishConfig, MetricsConfig)
@@ -186,15 +186,7 @@ def camera_or_stream(spec: str, *, every_frame: bool = False) -> bool:
 
 def probe(camera: CameraConfig, cuda_device: int | None = None) -> source.SourceProbe:
     """Properties of a camera's source, found by reading its first frame. Raises SourceError."""
-    return source.probe(
-        secrets.address(camera),
-        max_width=camera.max_width,
-        max_height=camera.max_height,
-        open_timeout_s=camera.open_timeout_s,
-        read_timeout_s=camera.read_timeout_s,
-        image_fps=camera.image_fps,
-        cuda_device=cuda_device,
-    )
+    return source.probe(secrets.address(camera), camera, cuda_device=cuda_device)
 
 
 def check(config: Config) -> Iterator[str]:
@@ -224,7 +216,7 @@ def who_may_listen(settings: PublishConfig) -> str:
 
 def masked_sources(config: Config) -> Config:
     """`config` as it may be shown: without the passwords in its cameras' URLs."""
-    cameras = tuple(msgspec.structs.replace(camera, source=source.shown(camera.source)) for camera in config.cameras)
+    cameras = tuple(msgspec.structs.replace(camera, source=address.shown(camera.source)) for camera in config.cameras)
     return msgspec.structs.replace(config, cameras=cameras)
 
 

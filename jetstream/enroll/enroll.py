@@ -22,7 +22,7 @@ from jetstream.errors import JetstreamError, SourceError, UserError
 from jetstream.gallery import photos
 from jetstream.gallery.people import faces_folder
 from jetstream.networks.open import for_photos, open_embedder, open_picture_detector
-from jetstream.video.source import pictures_of
+from jetstream.video.picture_files import pictures_of
 from jetstream.vision.detection.detector import Detector
 from jetstream.vision.recognition import sample_selection
 from jetstream.vision.recognition.embedder import Embedder

@@ -18,13 +18,14 @@ from jetstream.config.schema import Config, TrackConfig
 from jetstream.config.secrets import expanded
 from jetstream.enroll.samples import SampleSet, SampleSource, SourceFace
 from jetstream.errors import SourceError, UserError
-from jetstream.video import source as video_source
+from jetstream.video import address
+from jetstream.video.address import is_pipeline, kind_of
 from jetstream.video.folder import shrunk
 from jetstream.video.frames import Image, Source
-from jetstream.video.gstreamer import is_pipeline
 from jetstream.video.images import read_image
 from jetstream.video.live import NewestFrame
-from jetstream.video.source import kind_of, open_source, pictures_of
+from jetstream.video.picture_files import pictures_of
+from jetstream.video.source import open_source
 from jetstream.vision.detection import motion
 from jetstream.vision.detection.detector import Detector, faces_in
 from jetstream.vision.tracking.tracker import Tracker
@@ -156,7 +157,7 @@ def stem_of(text: str) -> str:
 
 def shown(spec: str) -> str:
     """A camera or stream for display, without passwords."""
-    return video_source.shown(spec) if _may_contain_password(spec) else f"camera {spec}"
+    return address.shown(spec) if _may_contain_password(spec) else f"camera {spec}"
 
 
 def camera_stem(spec: str) -> str:
@@ -167,16 +168,7 @@ def camera_stem(spec: str) -> str:
 def _open(spec: str, config: Config, *, fps_limit: float = 0) -> Source:
     """The source, set like the config's first camera. Raises SourceError."""
     (camera,) = cameras_for([spec], config)
-    return open_source(
-        spec,
-        max_width=camera.max_width,
-        max_height=camera.max_height,
-        open_timeout_s=camera.open_timeout_s,
-        read_timeout_s=camera.read_timeout_s,
-        image_fps=camera.image_fps,
-        loop=False,
-        fps_limit=fps_limit,
-    )
+    return open_source(spec, camera, loop=False, fps_limit=fps_limit)
 
 
 def _may_contain_password(spec: str) -> bool:

@@ -15,7 +15,7 @@ from jetstream.evaluation.metrics import ProbeResult, probe_result
 from jetstream.gallery import photos
 from jetstream.gallery.photo_faces import PhotoFace, Progress, find_faces
 from jetstream.gallery.photos import STRANGERS, Photo
-from jetstream.video.images import list_images
+from jetstream.video.picture_files import list_images
 from jetstream.vision.detection.detector import Detector
 from jetstream.vision.recognition.classifier import Classifier
 from jetstream.vision.recognition.embedder import Embedder

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from jetstream.errors import UserError
-from jetstream.video.images import SUFFIXES, natural_order
+from jetstream.video.picture_files import SUFFIXES, natural_order
 
 # Formats that can't be read are listed too, so that the report names those photos.
 _PICTURES = frozenset({*SUFFIXES, ".heic", ".heif", ".avif", ".gif", ".jxl"})

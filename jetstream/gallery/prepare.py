@@ -12,7 +12,7 @@ from jetstream.errors import UserError
 from jetstream.gallery import train
 from jetstream.gallery.report import GalleryReport, PersonReport
 from jetstream.networks.open import for_photos, open_embedder, open_picture_detector, photo_detector_identity
-from jetstream.video import demo
+from jetstream.video import demo_film
 
 Progress = Callable[[str, float], None]
 
@@ -25,7 +25,7 @@ def with_demo_faces(config: Config) -> Config:
         return config
     folder = Path(config.models.dir) / "demo-faces"
     try:
-        demo.write_faces(folder)
+        demo_film.write_faces(folder)
     except OSError as error:
         raise UserError(f"{folder}: {error.strerror}; set models.dir to a folder that can be written") from None
     return msgspec.structs.replace(config, recognize=msgspec.structs.replace(config.recognize, faces=str(folder)))

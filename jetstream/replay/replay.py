@@ -100,14 +100,7 @@ def to_files(
 
 def expected_frames(camera: CameraConfig) -> int | None:
     """Frames that the camera's source says it has; None where it doesn't say. Raises SourceError."""
-    return source.probe(
-        camera.source,
-        max_width=camera.max_width,
-        max_height=camera.max_height,
-        open_timeout_s=camera.open_timeout_s,
-        read_timeout_s=camera.read_timeout_s,
-        image_fps=camera.image_fps,
-    ).frames
+    return source.probe(camera.source, camera).frames
 
 
 @contextmanager

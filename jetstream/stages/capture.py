@@ -15,8 +15,9 @@ from jetstream.errors import SourceError, StuckError, UserError
 from jetstream.ipc.ring import LocalRing, Ring
 from jetstream.ipc.rings import Rings
 from jetstream.messages import Captured, Dropped, FrameRef, Tick
+from jetstream.video.address import is_live
 from jetstream.video.live import Backoff, NewestFrame
-from jetstream.video.source import Frame, Source, is_live, open_source
+from jetstream.video.source import Frame, Source, open_source
 
 TURN_S = 0.1
 """longest time between two ticks"""
@@ -160,16 +161,7 @@ def _open(camera: CameraConfig, *, every_frame: bool, cuda_device: int | None, l
     except UserError as error:
         raise SourceError(str(error)) from None
     return open_source(
-        address,
-        fps_limit=camera.fps,
-        max_width=camera.max_width,
-        max_height=camera.max_height,
-        open_timeout_s=camera.open_timeout_s,
-        read_timeout_s=camera.read_timeout_s,
-        loop=loop,
-        image_fps=camera.image_fps,
-        cuda_device=cuda_device,
-        every_frame=every_frame,
+        address, camera, loop=loop, fps_limit=camera.fps, cuda_device=cuda_device, every_frame=every_frame
     )
 
 

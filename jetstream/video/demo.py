@@ -1,10 +1,8 @@
-"""The demo: a short synthetic film of two public-domain portraits that pass each other, made without a camera.
+"""Draws the demo: a short synthetic film of two public-domain portraits that pass each other, made without a camera.
 
-Rear Admiral Grace Hopper (U.S. Navy) from the matplotlib wheel, Eileen Collins (NASA) from the scikit-image wheel.
 Detects no face: the script below defines their positions.
 """
 
-import importlib.util
 import math
 from collections.abc import Iterator
 from functools import cache, partial
@@ -16,18 +14,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.errors import SourceError
+from jetstream.video.demo_film import DESCRIBED, FPS, FRAMES, HEIGHT, PERIOD_S, WIDTH, collins_path, hopper_path
 from jetstream.video.folder import shrunk
-from jetstream.video.frames import Image, LazyFrame, Source
+from jetstream.video.frames import Image, LazyFrame, Source, SourceSettings
 from jetstream.video.images import read_image
 
-WIDTH, HEIGHT = 1280, 720
-FPS = 25
-FRAMES = 20 * FPS
-PERIOD_S = FRAMES / FPS
 COUNTER_Y = 600
 """px; a counter covers everything below"""
-ENROLLED = "Eileen Collins"
 FEATHER_PX = 2.0
 
 # px in astronaut.png: hair, collar, suit, helmet under the arm
@@ -76,37 +69,6 @@ class Scene(NamedTuple):
     wall: Image  # (720, 1280, 3)
     counter: Image  # (720 - COUNTER_Y, 1280, 3)
     actors: tuple[Actor, ...]
-
-
-def portrait_path(package: str, *parts: str) -> Path:
-    """A file in an installed package, found without importing it. Raises SourceError if it is missing."""
-    spec = importlib.util.find_spec(package)
-    for root in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(root, *parts)
-        if path.is_file():
-            return path
-    wheel = {"skimage": "scikit-image"}.get(package, package)
-    raise SourceError(f"demo: no {parts[-1]} here, it comes with {wheel}; `pip install {wheel}`")
-
-
-def collins_path() -> Path:
-    return portrait_path("skimage", "data", "astronaut.png")
-
-
-def hopper_path() -> Path:
-    return portrait_path("matplotlib", "mpl-data", "sample_data", "grace_hopper.jpg")
-
-
-def write_faces(folder: str | Path) -> None:
-    """Enrol the demo's known person: her photo as <folder>/Eileen Collins/astronaut.png. Grace Hopper stays unknown.
-
-    Raises SourceError without scikit-image, OSError if `folder` can't be written.
-    """
-    person = Path(folder) / ENROLLED
-    person.mkdir(parents=True, exist_ok=True)
-    photo, content = person / "astronaut.png", collins_path().read_bytes()
-    if not photo.exists() or photo.read_bytes() != content:  # an existing photo may be read-only
-        photo.write_bytes(content)
 
 
 def scene(index: int) -> Image:
@@ -216,13 +178,13 @@ class DemoSource(Source):
     fps = float(FPS)
     frames_expected = FRAMES
 
-    def __init__(self, *, max_width: int, max_height: int, fps_limit: float, loop: bool) -> None:
+    def __init__(self, settings: SourceSettings, *, fps_limit: float, loop: bool) -> None:
         super().__init__(fps_limit=fps_limit, loop=loop)
-        self._limits = (max_width, max_height)
+        self._limits = (settings.max_width, settings.max_height)
         set_stage()  # raises for a missing wheel now, not at the first frame
 
     def describe(self) -> str:
-        return f"demo ({WIDTH}x{HEIGHT}, {FPS} fps, {FRAMES} frames)"
+        return DESCRIBED
 
     def close(self) -> None:
         """Holds nothing."""

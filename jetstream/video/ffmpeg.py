@@ -4,7 +4,6 @@ Decodes nothing. No message contains a password of an address.
 """
 
 import errno
-import re
 import threading
 import time
 from collections.abc import Callable
@@ -18,12 +17,12 @@ from av.video.stream import VideoStream
 
 from jetstream.errors import SourceError
 from jetstream.video import nvdec
+from jetstream.video.address import masked
 from jetstream.video.camera import FORMAT, CaptureDevice, descriptors, refuse_missing, ways_to_open
+from jetstream.video.frames import SourceSettings
 
 T = TypeVar("T")
 
-TELLING_KEYS = {"channel", "subtype", "stream", "profile", "camera", "cam"}
-"""Query keys of camera addresses that distinguish cameras; the values of all others are masked."""
 GRACE_S = 1.0
 """time for FFmpeg to interrupt itself after its time-out, before its blocked thread is abandoned"""
 ATTACHED_PICTURE = 0x400
@@ -56,24 +55,6 @@ class OpenVideo(NamedTuple):
         self.container.close()
         if self.child is not None:
             self.child.close()
-
-
-def masked(url: str) -> str:
-    """The URL with `***` for what may be secret: user, password, and query values of keys not in TELLING_KEYS."""
-    scheme, _, rest = url.partition("://")
-    rest, mark, query = rest.partition("?")
-    authority = rest.partition("/")[0]
-    # With an unescaped "/" in the password the "@" is outside the authority, whose "port" is then no number.
-    if "@" in authority or ("@" in rest and re.search(r":(?![0-9]*$)", authority)):
-        rest = "***@" + rest.rpartition("@")[2]
-    return f"{scheme}://{rest}{mark}{re.sub(r'[^&]+', _masked_pair, query)}"
-
-
-def _masked_pair(pair: re.Match[str]) -> str:
-    key, equals, _ = pair[0].partition("=")
-    if key.casefold() in TELLING_KEYS and "@" not in pair[0]:
-        return pair[0]
-    return f"{key}=***" if equals else "***"
 
 
 def within(timeout_s: float, call: Callable[[], T]) -> T:
@@ -131,12 +112,10 @@ def boxes_exceed(path: Path) -> bool:
     return at > size
 
 
-def open_network(
-    url: str, *, open_timeout_s: float, read_timeout_s: float, cuda_device: int | None = None
-) -> OpenVideo:
+def open_network(url: str, settings: SourceSettings, *, cuda_device: int | None = None) -> OpenVideo:
     """Open a network stream. Raises SourceError if there is no answer in time, or the answer is no video."""
     options = {"rtsp_transport": "tcp"} if url.startswith("rtsp") else {}
-    limits_s = (open_timeout_s, read_timeout_s)
+    limits_s = open_timeout_s, _ = settings.open_timeout_s, settings.read_timeout_s
     asked_s = time.monotonic()
     try:
         with nvdec.decoder(cuda_device, masked(url)) as hwaccel:
@@ -152,9 +131,7 @@ def open_network(
     return OpenVideo(container, video_stream(container, masked(url), cuda_device))
 
 
-def open_camera(
-    camera: CaptureDevice, *, max_width: int, max_height: int, open_timeout_s: float, cuda_device: int | None = None
-) -> OpenVideo:
+def open_camera(camera: CaptureDevice, settings: SourceSettings, *, cuda_device: int | None = None) -> OpenVideo:
     """Open a V4L2 camera. Raises SourceError if it is missing or in use, or gives no picture in time."""
     refuse_missing(camera)
     if FORMAT not in av.formats_available:
@@ -162,15 +139,15 @@ def open_camera(
     before = descriptors(camera.path)
     try:
         with nvdec.decoder(cuda_device, camera.shown) as hwaccel:
-            container = within(open_timeout_s, lambda: _open_best(camera, max_width, max_height, hwaccel))
+            container = within(settings.open_timeout_s, lambda: _open_best(camera, settings, hwaccel))
     except (av.FFmpegError, TimeoutError) as error:
-        raise SourceError(f"{camera.shown}: {camera_trouble(error, open_timeout_s)}") from None
+        raise SourceError(f"{camera.shown}: {camera_trouble(error, settings.open_timeout_s)}") from None
     new = sorted(descriptors(camera.path) - before)
     return OpenVideo(container, video_stream(container, camera.shown, cuda_device), new[0] if new else None)
 
 
-def _open_best(camera: CaptureDevice, max_width: int, max_height: int, hwaccel: HWAccel | None) -> InputContainer:
-    *better, last = ways_to_open(max_width, max_height)
+def _open_best(camera: CaptureDevice, settings: SourceSettings, hwaccel: HWAccel | None) -> InputContainer:
+    *better, last = ways_to_open(settings.max_width, settings.max_height)
     for options in better:
         try:
             return _open_device(camera.path, options, hwaccel)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from jetstream.errors import SourceError
-from jetstream.video.frames import Image, LazyFrame, Source, fitted
+from jetstream.video.frames import Image, LazyFrame, Source, SourceSettings, fitted
 from jetstream.video.images import read_image
 
 
@@ -22,17 +22,16 @@ class FolderSource(Source):
         self,
         shown: str,
         paths: list[Path],
+        settings: SourceSettings,
         *,
-        image_fps: float,
-        max_width: int,
-        max_height: int,
         fps_limit: float,
         loop: bool,
     ) -> None:
         super().__init__(fps_limit=fps_limit, loop=loop)
-        self._shown, self._paths, self._limits = shown, paths, (max_width, max_height)
+        self._shown, self._paths = shown, paths
+        self._limits = (settings.max_width, settings.max_height)
         self._unreadable: dict[Path, str] = {}
-        self.fps = image_fps
+        self.fps = settings.image_fps
         self.frames_expected = len(paths)
 
     def describe(self) -> str:

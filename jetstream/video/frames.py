@@ -7,7 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,30 @@ class Frame(NamedTuple):
     image: Image  # (H, W, 3) uint8 BGR
     pts_s: float  # seconds since the start of the source, strictly increasing
     captured_ns: int = 0  # CLOCK_MONOTONIC when a live reader got it; 0 from other sources
+
+
+class SourceSettings(Protocol):
+    """How a source is opened and read. `[[cameras]]` of a config has these keys."""
+
+    @property
+    def max_width(self) -> int:
+        """px; wider frames are scaled down, keeping their aspect ratio"""
+
+    @property
+    def max_height(self) -> int:
+        """px; higher frames are scaled down, keeping their aspect ratio"""
+
+    @property
+    def open_timeout_s(self) -> float:
+        """time limit to open a camera, stream or pipeline"""
+
+    @property
+    def read_timeout_s(self) -> float:
+        """time limit for the next frame of a camera, stream or pipeline"""
+
+    @property
+    def image_fps(self) -> float:
+        """frame rate of pictures"""
 
 
 class LazyFrame(NamedTuple):

@@ -1,4 +1,4 @@
-"""A GStreamer pipeline that the user wrote (`gst: PIPELINE`) as a source: parsing, masking, opening.
+"""A GStreamer pipeline that the user wrote (`gst: PIPELINE`) as a source: parsing and opening.
 
 `gstreamer_process` runs it. Decodes nothing. No message contains a password of a pipeline, but other users of the
 machine see it in `ps`.
@@ -10,61 +10,38 @@ import shlex
 import av
 
 from jetstream.errors import SourceError
-from jetstream.video.ffmpeg import OpenVideo, masked, reason_of, video_stream
+from jetstream.video.address import PIPELINE, SECRET, masked_word, shown
+from jetstream.video.ffmpeg import OpenVideo, reason_of, video_stream
+from jetstream.video.frames import SourceSettings
 from jetstream.video.gstreamer_process import BUFFER_BYTES, GStreamerProcess
 
-PREFIX = "gst:"
-LONGEST_SHOWN = 100
 AT_ONCE = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0"}
 """without these FFmpeg would analyse five seconds of frames first"""
-SECRET = re.compile(r"([\w-]*(?:pass|pw|pwd|secret|token|credential|user|user-id|username)[\w-]*)=(.+)", re.IGNORECASE)
-
-
-def is_pipeline(spec: str) -> bool:
-    return spec.startswith(PREFIX)
-
-
-def shown(spec: str) -> str:
-    """The pipeline for messages: secrets masked, at most LONGEST_SHOWN characters."""
-    try:
-        words = shlex.split(spec.removeprefix(PREFIX))
-    except ValueError:
-        return f"{PREFIX} (a pipeline)"
-    text = " ".join([PREFIX, *(masked_word(word) for word in words)])
-    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 2]} …"
-
-
-def masked_word(word: str) -> str:
-    if secret := SECRET.fullmatch(word):
-        return f"{secret[1]}=***"
-    before, mark, address = word.partition("://")
-    scheme = re.search(r"[A-Za-z][A-Za-z0-9+.-]*$", before)
-    return before[: scheme.start()] + masked(scheme[0] + mark + address) if mark and scheme else word
 
 
 def words_of(spec: str) -> list[str]:
     """The pipeline split like shell words. Raises SourceError if it is empty, has an open quote or ends with a sink."""
     try:
-        words = shlex.split(spec.removeprefix(PREFIX))
+        words = shlex.split(spec.removeprefix(PIPELINE))
     except ValueError:
         raise SourceError(f"{shown(spec)}: a quotation mark isn't closed; close it") from None
     while words[-1:] == ["!"]:
         words.pop()
     if not words:
-        raise SourceError(f"{PREFIX} no pipeline; write one after it, such as `{PREFIX} videotestsrc`")
+        raise SourceError(f"{PIPELINE} no pipeline; write one after it, such as `{PIPELINE} videotestsrc`")
     last = words[-words[::-1].index("!")] if "!" in words else words[0]
     if last.endswith("sink"):
         raise SourceError(f"{shown(spec)}: remove {last} at its end; jetstream adds its own sink")
     return words
 
 
-def open_pipeline(spec: str, *, open_timeout_s: float, read_timeout_s: float) -> OpenVideo:
+def open_pipeline(spec: str, settings: SourceSettings) -> OpenVideo:
     """Start and open a pipeline. Raises SourceError if it doesn't start, or gives no frame in time.
 
     The calling thread must live as long as the pipeline (see `die_with_parent`).
     """
     words = words_of(spec)
-    limits = {"open_timeout_s": open_timeout_s, "read_timeout_s": read_timeout_s}
+    limits = {"open_timeout_s": settings.open_timeout_s, "read_timeout_s": settings.read_timeout_s}
     child = GStreamerProcess(words, shown(spec), secrets=secrets_in(words), **limits)
     try:
         container = av.open(

@@ -3,8 +3,6 @@
 Knows no video and no face.
 """
 
-import glob
-import re
 import warnings
 from pathlib import Path
 
@@ -15,7 +13,6 @@ from PIL import UnidentifiedImageError
 from jetstream.errors import SourceError
 from jetstream.video.frames import Image
 
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff")
 MOST_PIXELS = 100_000_000
 """more than any camera has; decoded it takes 300 MB"""
 DAMAGED = "the picture is damaged or of an unusual kind; save it again as JPEG or PNG"
@@ -64,21 +61,3 @@ def refuse_oversized(path: Path) -> None:
     if width * height > MOST_PIXELS:
         limit = MOST_PIXELS // 10**6
         raise SourceError(f"{path}: {width}x{height} is over {limit} megapixels; scale it down first")
-
-
-def list_images(folder_or_glob: str | Path) -> list[Path]:
-    """The pictures in a folder (not in its subfolders) or of a glob, in natural order: img2 before img10.
-
-    Chosen by suffix; hidden files are left out. Empty if there are none.
-    """
-    text = str(folder_or_glob)
-    found = Path(text).iterdir() if Path(text).is_dir() else (Path(name) for name in glob.glob(text, recursive=True))
-    pictures = (p for p in found if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file())
-    return sorted(pictures, key=natural_order)
-
-
-def natural_order(path: Path) -> list[tuple[int, int, str]]:
-    """A sort key: numbers in names by value, letters case-insensitively, ties by the exact name."""
-    pieces = re.split(r"([0-9]+)", str(path))
-    key = [(0, int(piece), "") if piece.isdecimal() else (1, 0, piece.casefold()) for piece in pieces]
-    return [*key, (2, 0, str(path))]

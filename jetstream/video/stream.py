@@ -6,6 +6,7 @@ It doesn't reconnect: a live source that fails raises SourceError, and `capture`
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import TypeAlias
 
 import av
 from av.packet import Packet
@@ -15,8 +16,11 @@ from jetstream.errors import SourceError
 from jetstream.video import nvdec
 from jetstream.video.camera import wait_for_frame
 from jetstream.video.ffmpeg import OpenVideo, network_trouble, reason_of, silence
-from jetstream.video.frames import USUAL_FPS, Image, LazyFrame, Source
+from jetstream.video.frames import USUAL_FPS, Image, LazyFrame, Source, SourceSettings
 from jetstream.video.pixels import FrameConverter
+
+Opener: TypeAlias = Callable[[], OpenVideo]
+"""opens the container of one pass"""
 
 MOST_FAILED_READS = 64
 """largest number of failed reads in a row; after more, the rest of a file is left out"""
@@ -27,21 +31,19 @@ class StreamSource(Source):
 
     def __init__(
         self,
-        opener: Callable[[], OpenVideo],
+        opener: Opener,
         shown: str,
+        settings: SourceSettings,
         *,
         live: bool,
-        max_width: int,
-        max_height: int,
-        read_timeout_s: float,
         decode_threads: int,
         fps_limit: float,
         loop: bool,
     ) -> None:
         super().__init__(fps_limit=fps_limit, loop=loop and not live)
         self._opener, self._shown, self.live = opener, shown, live
-        self._read_timeout_s, self._decode_threads = read_timeout_s, decode_threads
-        self._convert = FrameConverter(max_width, max_height)
+        self._read_timeout_s, self._decode_threads = settings.read_timeout_s, decode_threads
+        self._convert = FrameConverter(settings.max_width, settings.max_height)
         self._opened: OpenVideo | None = opener()
         stream = self._opened.stream
         self.fps = float(stream.average_rate or 0) or None

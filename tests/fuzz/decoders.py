@@ -46,7 +46,7 @@ from jetstream.recording.events_file import cut_to_last_line, last_event
 from jetstream.runtime.run_dir import RINGS, RunDir
 from jetstream.topic import keys, subscriber
 from jetstream.topic.zap import DOMAIN, ZapAuthenticator
-from jetstream.video import ffmpeg, mp4_repair, source
+from jetstream.video import address, ffmpeg, mp4_repair
 from tests.support import defaults
 from tests.support.repository import REPOSITORY
 
@@ -158,10 +158,10 @@ def _text(data: bytes) -> str:
 def _named(data: bytes) -> None:
     spec = _text(data)
     load.camera_name(spec)
-    source.shown(spec)
+    address.shown(spec)
     secrets.is_plain(spec)
     secrets.expanded(spec, "c", {"P": "secret"})
-    source.kind_of(spec)
+    address.kind_of(spec)
 
 
 _DOORMAN = ZapAuthenticator.__new__(ZapAuthenticator)  # answers; serves nobody

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from jetstream.config.schema import CameraConfig, Config, ConfigTable, with_preset
@@ -73,13 +74,20 @@ def classifier_of(arrays: Any) -> Classifier:
 
 
 def open_source(spec: str, **changes: Any) -> source.Source:
-    (camera,) = CONFIG.cameras
-    return source.open_source(spec, **{**keywords(source.open_source, camera), **changes})
+    settings, others = _source_settings(changes)
+    return source.open_source(spec, settings, loop=settings.loop, **others)
 
 
 def probe(spec: str, **changes: Any) -> source.SourceProbe:
+    settings, others = _source_settings(changes)
+    return source.probe(spec, settings, **others)
+
+
+def _source_settings(changes: dict[str, Any]) -> tuple[CameraConfig, dict[str, Any]]:
+    """The default camera with the `changes` to its keys, and the rest of `changes`."""
     (camera,) = CONFIG.cameras
-    return source.probe(spec, **{**keywords(source.probe, camera), **changes})
+    keys = {key: value for key, value in changes.items() if key in camera.__struct_fields__}
+    return msgspec.structs.replace(camera, **keys), {k: v for k, v in changes.items() if k not in keys}
 
 
 def video_sink(path: str | Path, **settings: Any) -> VideoSink:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jetstream.errors import SourceError
-from jetstream.video import demo
+from jetstream.video import demo, demo_film
 from jetstream.video.images import read_image
 from tests.support import defaults
 from tests.support.defaults import open_source
@@ -26,7 +26,7 @@ def test_frame_is_a_pure_function_of_its_index() -> None:
     assert first.dtype == np.uint8
     demo.scene(7)
     assert np.array_equal(demo.scene(123), first)
-    assert np.array_equal(demo.scene(123 + demo.FRAMES), first)
+    assert np.array_equal(demo.scene(123 + demo_film.FRAMES), first)
     assert not np.array_equal(demo.scene(124), first)
 
 
@@ -37,7 +37,7 @@ def test_frames_are_not_shared() -> None:
 
 def test_film_ends_where_it_starts() -> None:
     step = np.abs(demo.scene(0).astype(int) - demo.scene(1)).mean()
-    assert np.abs(demo.scene(demo.FRAMES - 1).astype(int) - demo.scene(0)).mean() < 3 * step + 1
+    assert np.abs(demo.scene(demo_film.FRAMES - 1).astype(int) - demo.scene(0)).mean() < 3 * step + 1
 
 
 def test_two_people_cross_twice_and_one_leaves_between() -> None:
@@ -55,7 +55,7 @@ def test_faces_are_sixty_to_250_px_wide() -> None:
 
 
 def test_light_changes() -> None:
-    means = [demo.scene(index).mean() for index in range(0, demo.FRAMES, 25)]
+    means = [demo.scene(index).mean() for index in range(0, demo_film.FRAMES, 25)]
     assert max(means) > 1.3 * min(means)
 
 
@@ -76,7 +76,7 @@ def test_looped_film_goes_on() -> None:
 
 
 def test_enrolled_person_is_written(tmp_path: Path) -> None:
-    demo.write_faces(tmp_path / "faces")
+    demo_film.write_faces(tmp_path / "faces")
     written = [path.relative_to(tmp_path) for path in tmp_path.rglob("*.*")]
     assert written == [Path("faces/Eileen Collins/astronaut.png")]
     assert read_image(tmp_path / written[0]).shape == (512, 512, 3)
@@ -85,7 +85,7 @@ def test_enrolled_person_is_written(tmp_path: Path) -> None:
 def test_missing_wheel_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SourceError, match=r"demo: no astronaut.png here, .* `pip install scikit-image`"):
-        demo.collins_path()
+        demo_film.collins_path()
 
 
 def test_mtcnn_finds_both_faces_while_apart_and_nothing_else(models_dir: Path) -> None:
@@ -95,5 +95,5 @@ def test_mtcnn_finds_both_faces_while_apart_and_nothing_else(models_dir: Path) -
     for index in (0, 60, 100, 200, 230, 370, 400, 460):
         found = mtcnn.detect([demo.scene(index)])[0].boxes
         middles = sorted((found[:, 0] + found[:, 2]) / 2)
-        assert middles == pytest.approx(sorted(face_x(who, index / demo.FPS) for who in (COLLINS, HOPPER)), abs=25)
+        assert middles == pytest.approx(sorted(face_x(who, index / demo_film.FPS) for who in (COLLINS, HOPPER)), abs=25)
     assert len(mtcnn.detect([demo.scene(300)])[0].boxes) == 1

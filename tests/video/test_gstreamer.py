@@ -22,9 +22,9 @@ from jetstream.ipc.ring import LocalRing
 from jetstream.ipc.rings import Rings
 from jetstream.messages import Captured, Dropped, Tick
 from jetstream.stages.capture import capture
-from jetstream.video import gstreamer, gstreamer_process, nvdec
+from jetstream.video import address, gstreamer, gstreamer_process, nvdec
+from jetstream.video.address import is_live, kind_of, shown
 from jetstream.video.live import NewestFrame
-from jetstream.video.source import is_live, kind_of, shown
 from tests.support.defaults import open_source, probe
 from tests.support.repository import REPOSITORY
 from tests.support.waiting import PATIENCE_S, wait_until
@@ -292,7 +292,7 @@ def test_passwords_in_a_pipeline_are_not_shown() -> None:
     config = startup.masked_sources(config_of(spec, "live"))
     assert config.cameras[0].source == shown(spec)
     assert shown("gst: x 'secret") == "gst: (a pipeline)"
-    assert len(shown("gst: " + "identity ! " * 50)) <= gstreamer.LONGEST_SHOWN
+    assert len(shown("gst: " + "identity ! " * 50)) <= address.LONGEST_PIPELINE
     assert {"ge heim", "rtsp://me:secret@host/x?pin=1234"} <= set(gstreamer.secrets_in(gstreamer.words_of(spec)))
 
 

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from jetstream.errors import SourceError
-from jetstream.video.images import list_images, read_image
+from jetstream.video.images import read_image
+from jetstream.video.picture_files import list_images
 
 RED_TOP_LEFT = np.zeros((40, 60, 3), np.uint8)  # RGB
 RED_TOP_LEFT[:20, :30] = (255, 0, 0)

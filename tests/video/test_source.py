@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jetstream.errors import SourceError
-from jetstream.video.ffmpeg import masked
+from jetstream.video.address import masked
 from jetstream.video.source import is_live, kind_of
 from tests.support.defaults import open_source, probe
 
