@@ -102,25 +102,27 @@ def test_stop_signal_ends_all_and_leaves_nothing(jetstream: Inside, tmp_path: Pa
         assert sum(1 for _ in container.decode(video=0)) > 5
 
 
-@pytest.mark.parametrize("stage", ["capture.demo", "detect", "track", "recognize", "record", "publish", "learn"])
-def test_killed_stage_is_back_and_the_others_never_stop(jetstream: Inside, stage: str) -> None:
+def test_each_killed_stage_is_back_and_the_others_never_stop(jetstream: Inside) -> None:
+    killed: list[str] = []
     with jetstream.running(DEMO, "--headless", "--record", "rec") as process:
-        before = jetstream.wait(lambda status: status.processes[0].beat is not None, process)
-        pids = pids_in(before)
-        subprocess.run(["kill", "-9", str(pids[stage])], check=True)
+        status = jetstream.wait(frames_flow, process)
+        for stage in ("capture.demo", "detect", "track", "recognize", "record", "publish", "learn"):
+            status = jetstream.wait(lambda s, stage=stage: stage in pids_in(s), process)
+            pids = pids_in(status)
+            subprocess.run(["kill", "-9", str(pids[stage])], check=True)
+            killed.append(stage)
 
-        def is_back(status: object) -> bool:
-            return any(
-                p.process == stage and p.state == "running" and p.restarts == 1 and p.beat and p.beat.pid != pids[stage]
-                for p in status.processes  # type: ignore[attr-defined]
-            )
+            def is_back(status: Status, stage: str = stage, pid: int = pids[stage]) -> bool:
+                return any(
+                    p.process == stage and p.state == "running" and p.restarts == 1 and p.beat and p.beat.pid != pid
+                    for p in status.processes
+                )
 
-        after = jetstream.wait(is_back, process)
-        frames = frames_in(after)
-        later = jetstream.wait(lambda s: frames_flow(s, frames), process)
+            frames = frames_in(jetstream.wait(is_back, process))
+            later = jetstream.wait(lambda s, frames=frames: frames_flow(s, frames), process)
 
-        assert {p.process: p.restarts for p in later.processes} == {name: int(name == stage) for name in pids}
-        assert all(p.beat and p.beat.pid == pids[p.process] for p in later.processes if p.process != stage)
+            assert {p.process: p.restarts for p in later.processes} == {name: int(name in killed) for name in pids}
+            assert all(p.beat and p.beat.pid == pids[p.process] for p in later.processes if p.process != stage)
 
 
 def test_stage_that_ends_by_itself_or_is_told_to_from_outside_is_started_again(jetstream: Inside) -> None:

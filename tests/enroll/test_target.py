@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from jetstream.enroll.target import FacePosition, parse_at
+from tests.support.clips import part_of
 from tests.support.enrolling import film, named, photos_in, refused
 from tests.support.inside import Inside
 
@@ -75,17 +76,20 @@ def test_pixel_and_second_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("at", "name", "other"),
+    ("frames", "at", "name", "other"),
     [
-        ("400,250", "Rachel", "Joey"),
-        ("865,190@14.5", "Ross", "Phoebe"),
+        ((0, 270), "400,250", "Rachel", "Joey"),
+        ((104, 401), "865,190@10.2", "Ross", "Phoebe"),
     ],
 )
 def test_pixel_picks_the_right_one_of_two_in_a_video_with_cuts(
-    data_dir: Path, jetstream: Inside, at: str, name: str, other: str
+    data_dir: Path, jetstream: Inside, frames: tuple[int, int], at: str, name: str, other: str
 ) -> None:
     """The photos of both, taken elsewhere, tell who was enrolled."""
-    result = jetstream("enroll", "Picked", "--from", str(data_dir / "video" / "friends_dev.mp4"), "--at", at, sets=True)
+    clip = part_of(
+        data_dir / "video" / "friends_dev.mp4", jetstream.folder / "clip.mp4", first=frames[0], end=frames[1]
+    )
+    result = jetstream("enroll", "Picked", "--from", str(clip), "--at", at, sets=True)
 
     assert result.returncode == 0, result.stderr
     assert "Picked" in named(jetstream, str(data_dir / "friends_refs" / name / "1.png"))

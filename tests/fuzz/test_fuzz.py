@@ -17,7 +17,7 @@ from tests.fuzz import sockets
 from tests.fuzz.decoders import Decoder, all_decoders, message_decoders
 from tests.fuzz.mutate import mutated
 
-SHARE_S = 0.25
+SHARE_S = 0.1
 """for each decoder"""
 
 

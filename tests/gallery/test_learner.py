@@ -132,7 +132,7 @@ def test_nothing_watches_where_it_is_switched_off_or_every_frame_counts(jetstrea
 
 
 @pytest.mark.pipeline
-def test_gallery_swapped_100_times_under_load_loses_no_frame_and_no_name_is_from_elsewhere(
+def test_gallery_swapped_40_times_under_load_loses_no_frame_and_no_name_is_from_elsewhere(
     jetstream: Inside, portraits: dict[str, np.ndarray]
 ) -> None:
     """Two whole galleries take turns, each with its own name for the same face."""
@@ -149,7 +149,7 @@ def test_gallery_swapped_100_times_under_load_loses_no_frame_and_no_name_is_from
     ):
         told = [next_gallery(galleries)]
         assert told[0]["hash"] == sha256_in_use(jetstream)
-        for _ in range(100):
+        for _ in range(40):
             expected = gallery.roll_back(faces, models, found_by(models)).sha256
             told.append(next_gallery(galleries, told[-1]))
             assert told[-1]["hash"] == expected

@@ -16,9 +16,10 @@ import msgspec
 
 from jetstream.messages import Status
 from jetstream.monitoring.status import statuses
-from tests.support.repository import REPOSITORY
+from tests.support.repository import DEMO, REPOSITORY
 from tests.support.waiting import PATIENCE_S, wait_until
 
+SLOW_DEMO = ("--set", "cameras.demo.fps=10")
 NO_MARKER = "a test that runs a pipeline needs the marker `pipeline`"
 
 
@@ -71,11 +72,14 @@ class Command:
 
     @contextmanager
     def running(self, *words: str) -> Iterator["subprocess.Popen[str]"]:
-        """`jetstream run ...` while the block runs, from when all its processes beat; stopped by SIGTERM at the end."""
+        """`jetstream run ...` while the block runs, from when all its processes beat; stopped by SIGTERM at the end.
+
+        The demo gives only 10 frames a second here, unless `words` say otherwise, since tests share processors.
+        """
         assert self.may_run, NO_MARKER
         with (self.folder / "log").open("w") as log:
             process = subprocess.Popen(
-                [*_jetstream(), "run", *words, *self.sets],
+                [*_jetstream(), "run", words[0], *(SLOW_DEMO if words[0] == DEMO else ()), *words[1:], *self.sets],
                 cwd=self.folder,
                 env=self.environment,
                 stderr=log,

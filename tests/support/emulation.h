@@ -1,10 +1,10 @@
 // CUDA's words for a C++ compiler: a block's threads run one after the other, each up to the next __syncthreads.
 // For testing kernels where there is no GPU: the same source, the same arithmetic, and no races to be seen.
+#include <csetjmp>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <ucontext.h>
-#include <vector>
 
 #define __global__
 #define __device__
@@ -38,45 +38,64 @@ static inline int atomicAdd(int* at, int value) { int old = *at; *at += value; r
 static inline unsigned atomicOr(unsigned* at, unsigned bits) { unsigned old = *at; *at |= bits; return old; }
 static inline unsigned atomicAnd(unsigned* at, unsigned bits) { unsigned old = *at; *at &= bits; return old; }
 
+// A thread is a coroutine with a stack of its own, made once; it runs one block after the other. Switches are _setjmp and
+// _longjmp, which unlike swapcontext save no signal mask: that takes two system calls each time.
+static const unsigned MOST_THREADS = 1024;
 static const size_t STACK_BYTES = 64 * 1024;
-static ucontext_t scheduler;
-static std::vector<ucontext_t> fibers;
-static std::vector<char> stacks;
-static std::vector<char> ended;
+static jmp_buf scheduler, coroutines[MOST_THREADS];
+static ucontext_t main_context, first_contexts[MOST_THREADS];
+static char* stacks;
+static unsigned made;
+static bool ended[MOST_THREADS];
 static unsigned running;
 static void (*body)(const char*);
 static const char* body_arguments;
 
-static void __syncthreads() { swapcontext(&fibers[running], &scheduler); }
+static void __syncthreads() {
+    if (!_setjmp(coroutines[running])) _longjmp(scheduler, 1);
+}
 
-static void fiber() {
-    body(body_arguments);
-    ended[running] = 1;
+static void coroutine() {
+    for (;;) {
+        body(body_arguments);
+        ended[running] = true;
+        __syncthreads();
+    }
+}
+
+static void make(unsigned thread) {
+    if (!stacks) stacks = (char*)malloc(MOST_THREADS * STACK_BYTES);
+    ucontext_t* first = &first_contexts[thread];
+    getcontext(first);
+    first->uc_stack.ss_sp = stacks + thread * STACK_BYTES;
+    first->uc_stack.ss_size = STACK_BYTES;
+    first->uc_link = 0;
+    makecontext(first, coroutine, 0);
+}
+
+static void run_to_next_barrier(unsigned thread) {
+    running = threadIdx.x = thread;
+    if (_setjmp(scheduler)) return;
+    if (thread < made) _longjmp(coroutines[thread], 1);
+    make(made++);
+    swapcontext(&main_context, &first_contexts[thread]);
 }
 
 static void run_block(unsigned threads) {
-    for (unsigned thread = 0; thread < threads; thread++) {
-        getcontext(&fibers[thread]);
-        fibers[thread].uc_stack.ss_sp = &stacks[thread * STACK_BYTES];
-        fibers[thread].uc_stack.ss_size = STACK_BYTES;
-        fibers[thread].uc_link = &scheduler;
-        makecontext(&fibers[thread], fiber, 0);
-        ended[thread] = 0;
-    }
+    if (threads > MOST_THREADS) abort();
+    for (unsigned thread = 0; thread < threads; thread++) ended[thread] = false;
     for (unsigned left = threads; left;) {
         left = 0;
-        for (running = 0; running < threads; running++) {
-            if (ended[running]) continue;
-            threadIdx.x = running;
-            swapcontext(&scheduler, &fibers[running]);
-            left += !ended[running];
+        for (unsigned thread = 0; thread < threads; thread++) {
+            if (ended[thread]) continue;
+            run_to_next_barrier(thread);
+            left += !ended[thread];
         }
     }
 }
 
 static void run_grid(void (*kernel)(const char*), unsigned x, unsigned y, unsigned threads, const char* arguments) {
     body = kernel, body_arguments = arguments;
-    if (fibers.size() < threads) fibers.resize(threads), ended.resize(threads), stacks.resize(threads * STACK_BYTES);
     gridDim.x = x, gridDim.y = y, blockDim.x = threads;
     for (blockIdx.y = 0; blockIdx.y < y; blockIdx.y++)
         for (blockIdx.x = 0; blockIdx.x < x; blockIdx.x++) run_block(threads);

@@ -38,7 +38,18 @@ def build(folder: Path, tile: int) -> ctypes.CDLL:
     text = f'#include "{Path(__file__).parent / "emulation.h"}"\n#define JETSTREAM_TILE {tile}\n{source}\n{entry}'
     file, library = folder / f"kernels{tile}.cpp", folder / f"kernels{tile}.so"
     file.write_text(text + "\n".join(cases) + "\n}\n")
-    options = ["-O2", "-std=c++17", "-ffp-contract=off", "-fno-strict-aliasing", "-w", "-shared", "-fPIC"]
+    exact = ["-O3", "-march=native", "-ffp-contract=off", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE"]
+    options = ["-std=c++17", *exact, "-w", "-shared", "-fPIC"]
+        "-O3",
+        "-march=native",
+        "-std=c++17",
+        "-ffp-contract=off",
+        "-fno-strict-aliasing",
+        "-w",
+        "-shared",
+        "-fPIC",
+        "-U_FORTIFY_SOURCE",
+    ]
     subprocess.run([str(COMPILER), *options, "-o", str(library), str(file)], check=True)
     return ctypes.CDLL(str(library))
 
