@@ -196,7 +196,7 @@ def test_real_people_are_measured_as_a_plain_loop_measures_them(
     jetstream: Inside, data_dir: Path, tmp_path: Path
 ) -> None:
     people = sorted((data_dir / "lfw10x10").iterdir())
-    for number, folder in itertools.product(range(6), people[:4]):
+    for number, folder in itertools.product(range(5), people[:3]):
         (tmp_path / "faces" / folder.name).mkdir(parents=True, exist_ok=True)
         photo = sorted(folder.iterdir())[number]
         shutil.copy(photo, tmp_path / "faces" / folder.name)

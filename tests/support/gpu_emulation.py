@@ -40,16 +40,6 @@ def build(folder: Path, tile: int) -> ctypes.CDLL:
     file.write_text(text + "\n".join(cases) + "\n}\n")
     exact = ["-O3", "-march=native", "-ffp-contract=off", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE"]
     options = ["-std=c++17", *exact, "-w", "-shared", "-fPIC"]
-        "-O3",
-        "-march=native",
-        "-std=c++17",
-        "-ffp-contract=off",
-        "-fno-strict-aliasing",
-        "-w",
-        "-shared",
-        "-fPIC",
-        "-U_FORTIFY_SOURCE",
-    ]
     subprocess.run([str(COMPILER), *options, "-o", str(library), str(file)], check=True)
     return ctypes.CDLL(str(library))
 
