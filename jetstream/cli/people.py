@@ -146,8 +146,10 @@ def forget(
     settings = settings_of(config, sets=sets, faces=faces)
     where = erasure.folders_in_use(settings, recordings)
     who = ", ".join(names)
+    found = erasure.find(names, where)
+    for line in found.what_goes():
+        literal().print(line, highlight=False, soft_wrap=True)
     if not yes:
-        found = erasure.find(names, where)
         for line in found.what_stays():
             say(line)
         typer.confirm(f"Erase {who}: {found}, and their data in the gallery?", abort=True)
@@ -164,15 +166,18 @@ def forget(
         ) from None
     if remains := erasure.remains(names, where):
         raise PipelineError(f"{who}: erased: {erased}; still in {'; '.join(map(str, remains))}")
+    verified = ", ".join(map(str, erasure.verified(erased, where)))
     literal().print(
-        f"{who}: erased: {erased}, and their data in the gallery; verified gone from "
-        f"{', '.join(map(str, erasure.verified(erased, where)))}. Folders of other configs are not searched: name one "
-        "with --config. Reports of `jetstream evaluate` are not searched either: delete those yourself",
+        f"{who}: erased: {erased}, and their data in the gallery{'; verified gone from ' * bool(verified)}"
+        f"{verified}. Folders of other configs are not searched: name one with --config. Reports of "
+        "`jetstream evaluate` are not searched either: delete those yourself",
         highlight=False,
         soft_wrap=True,
     )
     for line in erased.what_stays():
         say(line)
+    for folder in erasure.not_searched(where):
+        say(f"{folder}: is not searched; if recordings are in it, run `jetstream forget` with --recordings {folder}")
 
 
 def _learn(settings: Config, *, stay_rolled_back: bool = False, as_json: bool = False) -> None:
@@ -202,12 +207,13 @@ def _roll_back(settings: Config) -> None:
 
 
 def _change_name(
-    what: audit.What, change: Callable[[str, str, Path], None], old: str, new: str, settings: Config
+    what: audit.What, change: Callable[[str, str, Path], list[Path]], old: str, new: str, settings: Config
 ) -> None:
     """Call `change` to rename `old` to `new`, and train the gallery again."""
     from jetstream.gallery.people import faces_folder
 
-    change(old, new, faces_folder(settings))
+    for link in change(old, new, faces_folder(settings)):
+        say(f"{link}: a link into the folder of {old}; it may lead nowhere now, so make it anew or remove it")
     _audit(what, settings, old, new)
     _learn(settings)
     say(f"recordings made until now keep the name {old}: to erase them one day, give `jetstream forget` that name too")

@@ -73,6 +73,8 @@ def write(name: str, faces_dir: Path, stems: Sequence[str], contents: Sequence[b
     try:
         with ExitStack() as undo:
             for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
+                if missing.is_symlink():
+                    raise UserError(f"{missing}: is a link that leads nowhere; remove it. No photo was stored")
                 missing.mkdir(mode=0o700)
                 undo.callback(missing.rmdir)
             for stem, content in zip(stems, contents, strict=True):

@@ -1,19 +1,20 @@
 """Erases people: their photos and recordings, and searches every folder in use for what is left of them.
 
-Doesn't train: the gallery must be trained again between `forget` and `traces`.
+Nothing is erased through a link. Doesn't train: the gallery must be trained again between `forget` and `traces`.
 """
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from jetstream.config import schema as configuration
 from jetstream.config.schema import Config
 from jetstream.errors import ModelError, UserError
-from jetstream.gallery import photos, store, train
-from jetstream.gallery.people import changing, faces_folder, person_folders, remove
+from jetstream.gallery import photos, removal, store, train
+from jetstream.gallery.people import changing, faces_folder, person_folders
+from jetstream.gallery.person_traces import PersonTraces, traces_of
 from jetstream.recording import library as recordings
 from jetstream.runtime.run_dir import RunDir
 
@@ -26,31 +27,6 @@ class SearchedFolders(NamedTuple):
     recordings: Path | None = None  # None: recordings stay
     kept_recordings: tuple[Path, ...] = ()  # other folders of recordings that are in use
     running: tuple[Path, Path] | None = None  # faces and models of the running pipeline, where these differ
-
-
-class PersonTraces(NamedTuple):
-    """What exists of some people outside the gallery."""
-
-    folders: list[Path]
-    photos: int
-    recordings: list[Path] | None  # event files; None: they stay
-    kept: Mapping[Path, int]  # how many other recordings hold them, by folders that aren't erased from
-
-    def __str__(self) -> str:
-        """The counts as text, such as `4 photos, 2 recordings`."""
-        words = _counted(self.photos, "photo")
-        if self.recordings is None:
-            return f"{words}, no recordings (--recordings names their folder)"
-        return f"{words}, {_counted(len(self.recordings), 'recording')}"
-
-    def what_stays(self) -> Iterator[str]:
-        """A line for each folder whose recordings hold them and stay."""
-        for folder, count in self.kept.items():
-            hold, them = ("holds", "it") if count == 1 else ("hold", "them")
-            yield (
-                f"{folder}: {_counted(count, 'recording')} still {hold} this name; to erase {them}, run "
-                f"`jetstream forget` with --recordings {folder}"
-            )
 
 
 class Remains(NamedTuple):
@@ -92,15 +68,18 @@ def find(names: Collection[str], where: SearchedFolders) -> PersonTraces:
     """
     wanted = {photos.check_name(name) for name in names}
     faces_dir, recorded = where.faces, where.recordings
+    removal.check_no_link(faces_dir, "--faces")
     if not faces_dir.is_dir():  # the photos may be on a disk that isn't mounted, where nothing could be verified
         raise UserError(f"{faces_dir}: no such folder of faces; restore it or, if all photos are gone, create it empty")
     listing = photos.list_photos(faces_dir)
     if recorded is not None:
+        removal.check_no_link(recorded, "--recordings")
         recordings.check_finished(recorded)
     heard = {} if recorded is None else recordings.people_in(recorded)
     kept = {folder: found for folder in where.kept_recordings if (found := len(recordings.of(wanted, folder)))}
     others = elsewhere(wanted, where)  # before anything is erased, since it raises where a folder can't be read
     known = {*listing.people, *_people_in_gallery(where), *(name for who in heard.values() for name in who)}
+    known |= {recordings.normal(folder.name) for folder in person_folders(faces_dir)}
     for missing in sorted(wanted - known):
         if (others and elsewhere([missing], where)) or any(recordings.of([missing], folder) for folder in kept):
             continue
@@ -108,12 +87,9 @@ def find(names: Collection[str], where: SearchedFolders) -> PersonTraces:
         raise UserError(
             f"{missing}: there is no such person in {places}; there are: {', '.join(listing.people) or 'nobody'}"
         )
-    return PersonTraces(
-        folders=_person_folders(wanted, faces_dir),
-        photos=sum(photo.person in wanted for photo in listing.photos),
-        recordings=None if recorded is None else [path for path, who in heard.items() if who & wanted],
-        kept=kept,
-    )
+    gallery = train.gallery_dir(faces_dir, where.models)
+    erased = None if recorded is None else [path for path, who in heard.items() if who & wanted]
+    return traces_of(_person_folders(wanted, faces_dir), faces_dir, erased, kept, _archives(gallery))
 
 
 def forget(names: Collection[str], where: SearchedFolders) -> PersonTraces:
@@ -131,9 +107,7 @@ def forget(names: Collection[str], where: SearchedFolders) -> PersonTraces:
             events.unlink()  # last: only this file says whom the videos show
     with changing(where.faces):
         for folder in found.folders:
-            for path in sorted(folder.rglob("*"), reverse=True):
-                remove(path)
-            remove(folder)
+            removal.erase(folder)
     return found
 
 
@@ -153,6 +127,7 @@ def traces(names: Collection[str], where: SearchedFolders) -> list[Path]:
     wanted = set(map(recordings.normal, names))
     left = recordings.of(wanted, where.recordings) if where.recordings is not None else []
     left += _person_folders(wanted, where.faces)
+    left += _namesakes(wanted, where.faces)
     return left + _traces_in(train.gallery_dir(where.faces, where.models), wanted)
 
 
@@ -181,16 +156,26 @@ def elsewhere(names: Collection[str], where: SearchedFolders) -> list[Remains]:
 
 
 def verified(found: PersonTraces, where: SearchedFolders) -> list[Path]:
-    """The folders that `remains` has searched and, if it is empty, found to be free of the people of `found`."""
+    """The folders that `remains` has searched and, if it is empty, found to be free of the people of `found`.
+
+    Without those in which an original stays.
+    """
     seen = [where.faces, *_galleries(where), *([where.recordings] if where.recordings is not None else [])]
     if where.running is not None:
         seen.append(where.running[0])
     seen += [folder for folder in where.kept_recordings if folder not in found.kept]
-    return _different(seen)
+    stay = [os.path.realpath(path) for original in found.originals for path in original.where]
+    return [
+        folder
+        for folder in _different(seen)
+        if not any(removal.is_within(path, os.path.realpath(folder)) for path in stay)
+    ]
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"
+def not_searched(where: SearchedFolders) -> list[Path]:
+    """Folders inside the folders of recordings: only the recordings beside them are searched."""
+    searched = [*([where.recordings] if where.recordings is not None else []), *where.kept_recordings]
+    return [folder for root in searched for folder in _folders_in(root)]
 
 
 def _is_missing(folder: Path) -> bool:
@@ -231,6 +216,25 @@ def _person_folders(wanted: Collection[str], faces_dir: Path) -> list[Path]:
     """The folders of these people's photos. Raises UserError where `faces_dir` can't be read."""
     photos.list_photos(faces_dir)  # raises the UserError
     return [folder for folder in person_folders(faces_dir) if recordings.normal(folder.name) in wanted]
+
+
+def _namesakes(wanted: Collection[str], faces_dir: Path) -> list[Path]:
+    """Folders of these people deeper in the faces folder or in one that isn't learnt, and pictures with their names."""
+    if not faces_dir.is_dir():
+        return []
+    found = [path for path in faces_dir.iterdir() if not path.is_dir() and recordings.normal(path.stem) in wanted]
+    for root, folders, _ in os.walk(faces_dir):
+        if Path(root) != faces_dir:
+            found += [Path(root, name) for name in folders if recordings.normal(name) in wanted]
+    return sorted(found)
+
+
+def _archives(folder: Path) -> list[Path]:
+    """The files of a gallery."""
+    try:
+        return sorted(path for path in folder.iterdir() if path.name != store.LOCK and not path.is_dir())
+    except OSError:
+        return []
 
 
 def _traces_in(folder: Path, wanted: Collection[str]) -> list[Path]:

@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import io
 import os
+import re
 import tokenize
 import zipfile
 import zlib
@@ -38,6 +39,8 @@ DAMAGED = (
 )
 """The exceptions that zipfile and numpy raise for bytes that are no archive of arrays."""
 LOCK = "lock"
+_OURS = re.compile(r"gallery-[0-9a-f]{16}\.npz|manifest\.previous\.json|\.(gallery-|manifest\.).*\.[0-9a-f]{8}")
+"""names that a writer gives: archives, the version before, and files whose writing was interrupted"""
 
 
 class PhotoRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -201,7 +204,12 @@ def parse_manifest(text: bytes, path: Path) -> Manifest:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the write lock of `folder`, which is made if missing; waits for another writer. Raises UserError."""
+    """Hold the write lock of `folder`, which is made if missing; waits for another writer.
+
+    Raises UserError where it can't be written, or is a link: nothing is replaced or erased through one.
+    """
+    if folder.is_symlink():
+        raise UserError(f"{folder}: is a link, and nothing is erased through a link; remove it, a gallery is made anew")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.mkdir(exist_ok=True, mode=0o700)
@@ -226,13 +234,16 @@ def _keep(folder: Path, new: Manifest) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove older archives and the files of interrupted writes, which may contain people deleted since."""
-    kept = {LOCK}
+    """Remove older archives and the files of interrupted writes, which may contain people deleted since.
+
+    Other files stay: they are not ours.
+    """
+    kept = set()
     for name in (MANIFEST, PREVIOUS):
         with contextlib.suppress(OSError, ModelError):
             kept |= {name, read_manifest(folder, name).archive}
     for path in folder.iterdir():
-        if path.name not in kept:
+        if path.name not in kept and _OURS.fullmatch(path.name) and (path.is_symlink() or not path.is_dir()):
             path.unlink()
 
 

@@ -17,11 +17,11 @@ from jetstream.recording import retention
 def open_events(path: Path) -> TextIO:
     """A new event file, readable by its owner only and line-buffered.
 
-    `is_open` is true for it until it is closed. Raises UserError when it can't be written.
+    `is_open` is true for it until it is closed. Raises UserError when it can't be written, or is a link.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o600)
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; name a folder that can be written") from None
     with contextlib.suppress(OSError):  # not every network folder has locks
@@ -78,7 +78,7 @@ def _whole_lines_at_the_end(events: BinaryIO) -> tuple[int, bytes]:
 def unused(folder: Path, stem: str) -> Path:
     """`folder/stem`, with a number appended if a recording has that name, so that none is overwritten."""
     candidate, number = folder / stem, 1
-    while any(candidate.with_suffix(suffix).exists() for suffix in (".mp4", ".jsonl")):
+    while any(os.path.lexists(candidate.with_suffix(suffix)) for suffix in (".mp4", ".jsonl")):
         number += 1
         candidate = folder / f"{stem}_{number}"  # `_` sorts after `stem.jsonl`, `-` does not
     return candidate

@@ -109,7 +109,8 @@ def whole(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part.touch(mode=0o600)
+        part.unlink(missing_ok=True)  # of a killed run; a link there must not be written through
+        part.touch(mode=0o600, exist_ok=False)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; name a folder that can be written") from None
     try:

@@ -7,6 +7,7 @@ Draws nothing (`demo` does), so that a program that only needs these facts doesn
 import importlib.util
 from pathlib import Path
 
+from jetstream import files
 from jetstream.errors import SourceError
 
 WIDTH, HEIGHT = 1280, 720
@@ -50,4 +51,4 @@ def write_faces(folder: str | Path) -> None:
     person.mkdir(parents=True, exist_ok=True)
     photo, content = person / "astronaut.png", collins_path().read_bytes()
     if not photo.exists() or photo.read_bytes() != content:  # an existing photo may be read-only
-        photo.write_bytes(content)
+        files.replace(photo, content)  # not through a link

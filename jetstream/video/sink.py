@@ -48,8 +48,8 @@ class VideoSink:
     encoder_threads  of the encoder
     durable          sync to disk about every second, so that a power failure loses no more than a kill
 
-    The file is readable by its owner only. An existing one is overwritten. Raises SourceError if it can't be written,
-    at opening or later; after that only `close` may be called.
+    The file is readable by its owner only. An existing one is overwritten, but never through a link. Raises SourceError
+    if it can't be written, at opening or later; after that only `close` may be called.
     """
 
     def __init__(
@@ -190,7 +190,7 @@ def create_private(path: Path) -> int:
     """The descriptor of an empty file that only its owner can read. Raises SourceError if it can't be created."""
     container_options(path)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.fchmod(descriptor, 0o600)  # an existing file may be readable by others
         return descriptor

@@ -139,6 +139,27 @@ def test_earlier_version_that_holds_the_person_is_a_trace(built: Inside) -> None
     assert erasure.traces(["Grace Hopper"], SearchedFolders(faces, folder)) == []
 
 
+def test_forget_lists_what_goes_and_says_where_an_original_stays(built: Inside) -> None:
+    hopper = built.folder / "faces" / "Grace Hopper"
+    (built.folder / "album").mkdir()
+    (built.folder / "album" / "navy.png").write_bytes((hopper / "1.png").read_bytes())
+    (hopper / "2.png").symlink_to(built.folder / "album" / "navy.png")
+    (hopper / "notes.txt").write_text("hers")
+
+    asked = built("forget", "Grace Hopper", *models(built))  # nobody answers
+    result = built("forget", "Grace Hopper", "--yes", *models(built))
+
+    for done in (asked, result):
+        for line in ("1.png", "2.png (a link)", "notes.txt (not a photo)"):
+            assert f"faces/Grace Hopper/{line}\n" in done.stdout
+        assert f"{built.folder / 'album' / 'navy.png'} stays: faces/Grace Hopper/2.png is only a link" in done.stderr
+    assert "Erase Grace Hopper: 1 photo, 1 other file, 1 link, no recordings" in asked.stdout
+    assert result.returncode == 0, result.stderr
+    assert "erased: 1 photo, 1 other file, 1 link" in result.stdout
+    assert (built.folder / "album" / "navy.png").exists()
+    assert not hopper.exists()
+
+
 def test_forget_asks_first_and_no_leaves_everything(built: Inside) -> None:
     recorded(built.folder / "rec", "a-1", "Grace Hopper")
 
@@ -333,7 +354,7 @@ def test_renamed_folder_keeps_what_it_is(tmp_path: Path) -> None:
     assert (tmp_path / "faces" / "Eve" / "1.jpg").exists()
     erasure.forget(["Eve"], SearchedFolders(tmp_path / "faces", tmp_path / "models"))
     assert list((tmp_path / "faces").iterdir()) == []
-    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["1.jpg"]
 
 
 def test_names_that_look_like_markup_are_printed_as_they_are(built: Inside) -> None:
