@@ -1,9 +1,11 @@
-"""Atomic writes, and the check that a file with a secret is private.
+"""Atomic writes, files that only their owner can read, and the check that a file with a secret is private.
 
 Knows no format. An interrupted write leaves at most a hidden file beside the target.
 """
 
 import errno
+import functools
+import logging
 import os
 import secrets
 import stat
@@ -11,12 +13,17 @@ from pathlib import Path
 
 from jetstream.errors import UserError
 
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
+"""errors of fsync on a disk that can't flush a folder, such as CIFS"""
+
+log = logging.getLogger(__name__)
+
 
 def replace(path: Path, content: bytes, *, mode: int = 0o666) -> None:
     """Write `path` in one step, in place of an existing file, and flush it to the disk before returning.
 
-    After a crash or a power failure, the old or the new content is there, whole. `mode` applies less the umask. Raises
-    OSError; the old file is unchanged then.
+    After a crash or a power failure, the old or the new content is there, whole. `mode` applies less the umask. A link
+    is replaced itself; what it leads to stays. Raises OSError; the old file is unchanged then.
     """
     if not path.name:  # such as `.`
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -26,14 +33,51 @@ def replace(path: Path, content: bytes, *, mode: int = 0o666) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+            if not mode & 0o077:
+                warn_if_open(file.fileno(), path)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
     finally:
         os.close(folder)
+
+
+def keep_private(descriptor: int, path: Path) -> None:
+    """Make an open file readable by its owner only. Where its disk refuses that, log one warning for the folder."""
+    try:
+        os.fchmod(descriptor, 0o600)
+    except OSError as error:
+        _warn_without_modes(path.parent, error.strerror, os.fstat(descriptor).st_mode & 0o777)
+    else:
+        warn_if_open(descriptor, path)
+
+
+def warn_if_open(descriptor: int, path: Path) -> None:
+    """Log one warning for the folder if others can read an open file that was made for its owner only."""
+    mode = os.fstat(descriptor).st_mode & 0o777
+    if mode & 0o077:
+        _warn_without_modes(path.parent, "ignored", mode)
+
+
+@functools.lru_cache(maxsize=256)  # so that each folder is said once
+def _warn_without_modes(folder: Path, why: str, mode: int) -> None:
+    """A disk without file modes (FAT, NTFS, CIFS) gives every file that of its mount."""
+    meaning = "which its owner alone can read"
+    if mode & 0o077:
+        meaning = (
+            "which others on this machine may read; mount it with uid= and umask=077 (FAT, NTFS), or with uid=, "
+            "file_mode=0600 and dir_mode=0700 (CIFS)"
+        )
+    log.warning(
+        "%s: this disk doesn't take file modes (chmod: %s); everything is written nevertheless, with mode %04o, %s",
+        *(folder, why, mode, meaning),
+    )
 
 
 def check_private(path: Path, status: os.stat_result) -> None:
@@ -43,7 +87,8 @@ def check_private(path: Path, status: os.stat_result) -> None:
     if status.st_mode & 0o077:
         raise UserError(
             f"{path}: others can read it (mode {status.st_mode & 0o777:04o}); run `chmod 600 {path}`, "
-            "and replace the secret in it if somebody may have read it"
+            "and replace the secret in it if somebody may have read it; where the disk takes no modes (FAT, NTFS, "
+            "CIFS), keep it on another disk"
         )
     if status.st_uid not in (os.getuid(), 0):
         raise UserError(f"{path}: belongs to another user; make it this user's with chown")

@@ -17,6 +17,7 @@ from typing import Literal
 
 import msgspec
 
+from jetstream import files
 from jetstream.errors import GARBLED, UserError
 
 FILE = "audit.jsonl"
@@ -53,7 +54,7 @@ def add(models_dir: Path, what: What, name: str = "", count: int | None = None) 
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            os.fchmod(descriptor, 0o600)
+            files.keep_private(descriptor, path)
             size = os.fstat(descriptor).st_size
             torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"  # a power failure cut the last line
             # in one write: other processes may append at the same time

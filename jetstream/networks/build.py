@@ -156,7 +156,7 @@ def _without_writing(
         return folder
     if has_engines:  # they took minutes to build
         for one in wanted:
-            shutil.copy(folder / one.file, temporary / one.file)
+            shutil.copyfile(folder / one.file, temporary / one.file)
     log.warning("%s; engines are kept in %s, which the machine may clear: set gpu.engines_dir", trouble, temporary)
     return temporary
 

@@ -8,6 +8,7 @@ from typing import BinaryIO, TextIO
 
 import msgspec
 
+from jetstream import files
 from jetstream.errors import GARBLED, UserError
 from jetstream.events import Event, event_of
 from jetstream.messages import Tracked
@@ -22,6 +23,7 @@ def open_events(path: Path) -> TextIO:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        files.warn_if_open(descriptor, path)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; name a folder that can be written") from None
     with contextlib.suppress(OSError):  # not every network folder has locks

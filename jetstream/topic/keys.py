@@ -65,12 +65,24 @@ def new(path: Path, name: str, server: str | None = None) -> KeyFile:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+            _check_modes(path, os.fstat(file.fileno()))
             file.write(msgspec.json.format(msgspec.json.encode(pair), indent=1) + b"\n")
     except FileExistsError:
         raise UserError(f"{path}: there is a key already; remove it first if it is no longer needed") from None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; name a folder that can be written") from None
     return pair
+
+
+def _check_modes(path: Path, status: os.stat_result) -> None:
+    """Raises UserError on a disk without file modes: whoever reads a secret key can listen for ever, unlike to photos
+    and recordings, for which a warning is enough. The empty file is removed."""
+    if status.st_mode & 0o077:
+        path.unlink()
+        raise UserError(
+            f"{path}: this disk takes no file modes (FAT, NTFS, CIFS), so others could read the key; name a folder on "
+            "another disk"
+        )
 
 
 def read(path: Path) -> KeyFile:

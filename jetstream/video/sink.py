@@ -17,6 +17,7 @@ import numpy as np
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
+from jetstream import files
 from jetstream.errors import SourceError
 from jetstream.video.frames import Image
 
@@ -192,7 +193,7 @@ def create_private(path: Path) -> int:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.fchmod(descriptor, 0o600)  # an existing file may be readable by others
+            files.keep_private(descriptor, path)  # an existing file may be readable by others
         return descriptor
     except OSError as error:
         raise SourceError(f"{path}: can't be written ({error.strerror}); name a folder that can be written") from None
