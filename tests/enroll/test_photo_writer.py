@@ -69,3 +69,12 @@ def test_photo_leaves_a_larger_neighbour_out(models_dir: Path, portraits: dict[s
 
         stranger = embedding + np.float32(0.1)  # 1.1 away
         assert photo_writer.photo_of(widest, stranger, detector, embedder) == photo_writer.ANOTHER_FACE
+
+
+def test_folder_that_leads_nowhere_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "Ada").symlink_to(tmp_path / "none")
+
+    with pytest.raises(UserError, match=r"Ada: is a link that leads nowhere; remove it. No photo was stored"):
+        photo_writer.write("Ada", tmp_path, ["fine"], [b"1"])
+
+    assert not (tmp_path / "none").exists()

@@ -225,3 +225,30 @@ def test_two_folders_of_one_name_have_two_galleries(tmp_path):
     assert first != second
     assert first.name.startswith("my_faces-")
     assert first.parent == tmp_path / "galleries"
+
+
+def test_files_that_are_not_of_a_gallery_survive_its_sweep(trained, portraits):
+    foreign = [trained.stored / name for name in ("notes.txt", "backup.npz", "gallery-mine.npz", ".hidden")]
+    for path in foreign:
+        path.write_text("own")
+    (trained.stored / "gallery-0123456789abcdef.npz").write_text("an older archive")
+    (trained.stored / f".manifest.json.{8 * 'a'}").write_text("of an interrupted write")
+    (trained.stored / "folder").mkdir()
+
+    trained.put("Later/1.png", cv2.flip(portraits[HOPPER], 1))
+    trained.train()
+
+    names = {path.name for path in trained.stored.iterdir()}
+    assert {path.name for path in foreign} | {"folder"} <= names
+    assert names.isdisjoint({"gallery-0123456789abcdef.npz", f".manifest.json.{8 * 'a'}"})
+
+
+def test_gallery_folder_that_is_a_link_is_refused(trained):
+    elsewhere = trained.stored.rename(trained.stored.with_name("elsewhere"))
+    trained.stored.symlink_to(elsewhere)
+    before = {path.name: path.read_bytes() for path in elsewhere.iterdir()}
+
+    with pytest.raises(UserError, match="is a link, and nothing is erased through a link"):
+        trained.train()
+
+    assert {path.name: path.read_bytes() for path in elsewhere.iterdir()} == before

@@ -102,3 +102,18 @@ def test_file_without_a_name_is_an_os_error(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(IsADirectoryError):
         files.replace(Path("."), b"content")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["link", "hard link"])
+def test_output_is_replaced_and_nothing_behind_a_link_changes(tmp_path: Path, kind: str) -> None:
+    own = tmp_path / "own"
+    own.write_text("own")
+    for name in ("out.jsonl", ".out.partial.jsonl"):  # the second is what a killed run may leave
+        (tmp_path / name).hardlink_to(own) if kind == "hard link" else (tmp_path / name).symlink_to(own)
+
+    with replay.whole(tmp_path / "out.jsonl") as part:
+        part.write_text("new")
+
+    assert own.read_text() == "own"
+    assert (tmp_path / "out.jsonl").read_text() == "new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl", "own"]

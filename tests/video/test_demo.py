@@ -97,3 +97,16 @@ def test_mtcnn_finds_both_faces_while_apart_and_nothing_else(models_dir: Path) -
         middles = sorted((found[:, 0] + found[:, 2]) / 2)
         assert middles == pytest.approx(sorted(face_x(who, index / demo_film.FPS) for who in (COLLINS, HOPPER)), abs=25)
     assert len(mtcnn.detect([demo.scene(300)])[0].boxes) == 1
+
+
+def test_photo_of_the_demo_is_not_written_through_a_link(tmp_path: Path) -> None:
+    own = tmp_path / "own.png"
+    own.write_bytes(b"own")
+    photo = tmp_path / "faces" / demo_film.ENROLLED / "astronaut.png"
+    photo.parent.mkdir(parents=True)
+    photo.symlink_to(own)
+
+    demo_film.write_faces(tmp_path / "faces")
+
+    assert own.read_bytes() == b"own"
+    assert photo.stat().st_size > 1000

@@ -207,3 +207,17 @@ def test_killed_writer_leaves_all_but_the_last_second(tmp_path: Path, name: str,
     assert 110 - 25 - 2 <= len(got) <= 112
     assert got == pytest.approx([index % 200 for index in range(len(got))], abs=4)
     assert times(path) == pytest.approx([index / 25 for index in range(len(got))], abs=0.002)
+
+
+@pytest.mark.parametrize("leads", ["somewhere", "nowhere"])
+def test_video_is_not_written_through_a_link(tmp_path: Path, leads: str) -> None:
+    own = tmp_path / "own"
+    if leads == "somewhere":
+        own.write_text("own")
+    (tmp_path / "out.mp4").symlink_to(own)
+
+    with pytest.raises(SourceError, match="can't be written"):
+        video_sink(tmp_path / "out.mp4", fps=25, width=160, height=120)
+
+    assert not own.exists() or own.read_text() == "own"
+    assert own.exists() == (leads == "somewhere")
