@@ -17,7 +17,7 @@ from jetstream.config import schema as configuration
 from jetstream.config import secrets
 from jetstream.config.schema import CameraConfig, Config, MetricsConfig, PublishConfig
 from jetstream.errors import SourceError, UserError
-from jetstream.gallery import photos
+from jetstream.gallery import layout, photos
 from jetstream.gallery.prepare import prepare_gallery, with_demo_faces
 from jetstream.ipc.ring import Ring
 from jetstream.ipc.segment import segment_name, sweep
@@ -198,6 +198,10 @@ def check(config: Config) -> Iterator[str]:
         photos.list_photos(Path(config.recognize.faces)).people if config.recognize.faces != "demo" else ("the demo's",)
     )
     yield f"people: {config.recognize.faces}: {', '.join(known) or 'nobody, so everyone will be unknown'}"
+    if config.recognize.faces != "demo":
+        for name, why in layout.unreadable(Path(config.recognize.faces)).items():
+            yield f"people: {config.recognize.faces}/{name}: can't be read ({why}), only what was learnt before is used"
+        yield from (f"people: {slip}" for slip in layout.slips(Path(config.recognize.faces)))
     if config.publish.enabled:
         with open_topic(config.publish):
             pass

@@ -75,7 +75,7 @@ def enroll(request: EnrollRequest, config: Config, progress: Progress, say: Say)
     Raises UserError when there is no face, when several people could be meant, or when the face is another person's;
     SourceError and PipelineError when a source fails. Nothing is written then.
     """
-    name = photos.check_name(request.name)
+    name = photos.check_new_name(request.name)
     with ExitStack() as stack:
         detector = stack.enter_context(open_picture_detector(config))
         photo_detector = stack.enter_context(open_picture_detector(for_photos(config)))
@@ -109,7 +109,7 @@ def enroll(request: EnrollRequest, config: Config, progress: Progress, say: Say)
 
 def check(request: EnrollRequest, config: Config) -> None:
     """The checks that need no network. Raises UserError, and PipelineError for a track when no pipeline runs."""
-    photos.check_name(request.name)
+    photos.check_new_name(request.name)
     faces_folder(config)
     for spec in request.sources:
         if spec.startswith(TRACK):

@@ -37,7 +37,7 @@ def find(folder: Path, known: Container[str]) -> list[Photo]:
     """
     if not folder.is_dir():
         raise UserError(f"--test {folder}: no such folder; name one with a folder of photos for each person in it")
-    found = [photo for photo in photos.list_photos(folder).photos if photo.person != STRANGERS]
+    found = [photo for photo in photos.list_photos(folder, is_gallery=False).photos if photo.person != STRANGERS]
     found += _strangers(folder / STRANGERS)
     if not found:
         raise UserError(

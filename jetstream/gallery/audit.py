@@ -11,7 +11,7 @@ import os
 import pwd
 import secrets
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -64,6 +64,14 @@ def add(models_dir: Path, what: What, name: str = "", count: int | None = None) 
             os.close(descriptor)
     except OSError as error:
         log.warning("%s: the audit line of this %s can't be written (%s)", path, what, error.strerror)
+
+
+def add_changes(models_dir: Path, before: Mapping[str, int], after: Mapping[str, int]) -> None:
+    """A line for each person whom a training learnt or unlearnt; both have the number of photos by name."""
+    for name in sorted(after.keys() - before.keys()):
+        add(models_dir, "learn", name, after[name])
+    for name in sorted(before.keys() - after.keys()):
+        add(models_dir, "unlearn", name)
 
 
 def lines(models_dir: Path) -> Iterator[AuditLine]:

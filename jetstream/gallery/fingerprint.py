@@ -1,18 +1,19 @@
 """Digests of photos: whether the photos in a folder are those that a gallery was made from.
 
-Opens a photo only to hash it, and only if its size or change time is new.
+Opens a photo only to hash it, and only if its size or change time is new. Where a photo or a person's folder can't be
+read, what the gallery knows of it counts.
 """
 
 import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from jetstream.errors import ModelError
-from jetstream.gallery import photos, store
-from jetstream.gallery.photos import PhotoListing, PhotoStamp
+from jetstream.gallery import layout, photos, store
+from jetstream.gallery.photos import Photo, PhotoListing, PhotoStamp
 from jetstream.gallery.store import Manifest
 
 
@@ -25,47 +26,92 @@ def current_digest(faces_dir: Path, folder: Path) -> str:
     for name in (store.PREVIOUS, store.MANIFEST):
         with contextlib.suppress(OSError, ModelError):
             known |= stamps_of(store.read_manifest(folder, name))
+    unreadable = layout.unreadable(faces_dir)
     listing = photos.list_photos(faces_dir)
-    found = zip(listing.everything, stamps(listing, known), strict=True)
+    with contextlib.suppress(OSError, ModelError):
+        listing = with_kept(listing, faces_dir, unreadable, store.read_manifest(folder))
+    found = list(zip(listing.everything, stamps(listing, known), strict=True))
     unknown = () if listing.unknown is None else (photos.STRANGERS,)
     return _digest(
-        {*listing.people, *unknown}, listing.bad_names, listing.strays, [(p.person, p.file, s.sha256) for p, s in found]
+        {*listing.people, *unknown},
+        listing.bad_names,
+        listing.strays,
+        [(p.person, p.file, s.sha256) for p, s in found],
+        {*unreadable, *(p.file for p, s in found if not s.is_read)},
     )
+
+
+def with_kept(listing: PhotoListing, faces_dir: Path, unreadable: Collection[str], manifest: Manifest) -> PhotoListing:
+    """`listing`, with those photos in the folders `unreadable` that the gallery of `manifest` was made from."""
+    kept = [
+        Photo(record.person, record.file, faces_dir / record.file)
+        for record in manifest.photos
+        if _folder(record.file) in unreadable
+    ]
+    listed = {photo.file for photo in listing.everything}
+    kept = [photo for photo in kept if photo.file not in listed]
+    known = sorted((*listing.photos, *(photo for photo in kept if photo.person)), key=lambda photo: photo.person)
+    strangers = tuple(photo for photo in kept if not photo.person)
+    unknown = None if listing.unknown is None else (*listing.unknown, *strangers)
+    return listing._replace(photos=tuple(photo for photo in known if photo.person in listing.people), unknown=unknown)
 
 
 def manifest_digest(manifest: Manifest) -> str:
     """The digest of the people and photos that the gallery was made from."""
     found = [(record.person, record.file, record.sha256) for record in manifest.photos]
-    return _digest(_folders(manifest), manifest.bad_names, manifest.strays, found)
+    unread = {*manifest.unreadable, *(record.file for record in manifest.photos if record.kept)}
+    return _digest(_folders(manifest), manifest.bad_names, manifest.strays, found, unread)
 
 
 def manifest_state(manifest: Manifest) -> photos.State:
     """The value of `photos.state` for the photos that the gallery was made from."""
-    folders = {record.file.partition("/")[0] for record in manifest.photos}  # as spelt on disk: perhaps not in NFC
+    folders = {_folder(record.file) for record in manifest.photos}  # as spelt on disk: perhaps not in NFC
     folders |= {name for name, used in manifest.people.items() if not used} | (_folders(manifest) - {*manifest.people})
     return {
         **dict.fromkeys((*folders, *manifest.bad_names, *manifest.strays), (0, 0)),
-        **{record.file: (record.size, record.changed_ns) for record in manifest.photos},
+        **{
+            record.file: (record.size, record.changed_ns)
+            for record in manifest.photos
+            if _folder(record.file) not in manifest.unreadable
+        },
     }
 
 
 def stamps_of(manifest: Manifest) -> dict[str, PhotoStamp]:
     """The stamps of the photos when the gallery was made, by file."""
-    return {record.file: PhotoStamp(record.size, record.changed_ns, record.sha256) for record in manifest.photos}
+    return {
+        record.file: PhotoStamp(record.size, record.changed_ns, record.sha256, not record.kept)
+        for record in manifest.photos
+    }
 
 
 def stamps(listing: PhotoListing, known: Mapping[str, PhotoStamp]) -> list[PhotoStamp]:
-    """A stamp for each photo in `listing.everything`; its hash is empty where the photo can't be read.
+    """A stamp for each photo in `listing.everything`.
 
-    `known` has earlier stamps by file: a photo with the same size and change time isn't read again.
+    `known` has earlier stamps by file: a photo with the same size and change time isn't read again, and one that can't
+    be read now keeps its hash.
     """
     found = []
     for photo in listing.everything:
         try:
             found.append(photos.stamp(photo.path, known.get(photo.file)))
-        except OSError:
-            found.append(PhotoStamp(0, 0, ""))
+        except OSError as error:
+            found.append(_unread(photo.path, None if isinstance(error, FileNotFoundError) else known.get(photo.file)))
     return found
+
+
+def _unread(path: Path, known: PhotoStamp | None) -> PhotoStamp:
+    """The stamp of a photo that can't be read; its hash is the `known` one unless the file has another size now."""
+    try:
+        status = path.stat()
+    except OSError:
+        return known._replace(is_read=False) if known else PhotoStamp(0, 0, "", is_read=False)
+    sha256 = known.sha256 if known and known.size == status.st_size else ""
+    return PhotoStamp(status.st_size, status.st_ctime_ns, sha256, is_read=False)
+
+
+def _folder(file: str) -> str:
+    return file.partition("/")[0]
 
 
 def _folders(manifest: Manifest) -> set[str]:
@@ -73,6 +119,11 @@ def _folders(manifest: Manifest) -> set[str]:
 
 
 def _digest(
-    people: set[str], bad_names: Sequence[str], strays: Sequence[str], found: Sequence[tuple[str, str, str]]
+    people: set[str],
+    bad_names: Sequence[str],
+    strays: Sequence[str],
+    found: Sequence[tuple[str, str, str]],
+    unread: set[str],
 ) -> str:
-    return hashlib.sha256(msgspec.json.encode([sorted(people), bad_names, strays, found])).hexdigest()
+    parts = [sorted(people), bad_names, strays, found, *([sorted(unread)] if unread else [])]
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()

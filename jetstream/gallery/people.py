@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
-from jetstream.gallery import photos, removal
+from jetstream.gallery import layout, photos, removal
 from jetstream.recording.library import normal
 
 
@@ -39,10 +39,11 @@ def rename(old: str, new: str, faces_dir: Path) -> list[Path]:
 
     Raises UserError when `new` is taken or not valid, a link or a file is in the way, or a file can't be changed.
     """
-    target = faces_dir / photos.check_name(new)
+    target = faces_dir / photos.check_new_name(new)
     removal.check_no_link(faces_dir, "--faces")
     sources = folders_of(old, faces_dir)
     with changing(faces_dir):
+        _check_readable(sources, faces_dir)
         is_there = os.path.lexists(target)
         if is_there and not any(_is_same(target, source) for source in sources):
             raise UserError(f"{new}: {_what_is(target)}")
@@ -66,6 +67,7 @@ def merge(source: str, target: str, faces_dir: Path) -> list[Path]:
         if normal(target) == normal(source):
             raise UserError(f"{source}: is the same person already; name two people")
         _check_folders(sources, into)
+        _check_readable([*sources, into], faces_dir)
         broken = removal.links_into(sources, faces_dir)
         _move_all(sources, into)
     return broken
@@ -120,6 +122,14 @@ def _check_folders(sources: Sequence[Path], target: Path) -> None:
                 f"{path}: is a link to {os.path.realpath(path)}, and nothing is moved through a link; nothing was "
                 "changed, copy the photos into one folder by hand and remove the link"
             )
+
+
+def _check_readable(folders: Sequence[Path], faces_dir: Path) -> None:
+    """Raises UserError where one can't be read: under another name, what is known of its photos would be lost."""
+    closed = layout.unreadable(faces_dir)
+    for folder in folders:
+        if why := closed.get(photos.shown(folder.name)):
+            raise UserError(f"{folder}: can't be read ({why}); nothing was changed, make it readable first")
 
 
 def _move_all(sources: list[Path], target: Path) -> None:

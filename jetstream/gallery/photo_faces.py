@@ -21,6 +21,7 @@ from jetstream.vision.recognition.embedder import Embedder
 from jetstream.vision.recognition.quality import Quality
 
 NO_FACE, UNREADABLE, TOO_SMALL, MANY_FACES = "no_face", "unreadable", "too_small", "many_faces"
+NO_ACCESS = "no_access"  # the disk or the file's mode refuses, while an unreadable photo is damaged or no picture
 
 MIN_FACE_PX = 40.0  # the chip of a smaller face is mostly interpolation
 LONGEST_PX = 1920  # larger photos are scaled down to this longer side: a chip has 150 pixels
@@ -40,7 +41,7 @@ class PhotoFace(NamedTuple):
 
     faces: int  # number of faces found; the largest is used
     embedding: NDArray[np.float32] | None = None  # (128,)
-    refused: str | None = None  # no_face, unreadable, too_small, many_faces
+    refused: str | None = None  # no_face, no_access, unreadable, too_small, many_faces
     quality: Quality | None = None  # this and `thumb` only with an embedding
     thumb: NDArray[np.uint8] | None = None  # (256,), of `curation.thumb`
 
@@ -84,7 +85,7 @@ def _find_face(path: Path, detector: Detector) -> tuple[PhotoFace, NDArray[np.ui
     try:
         image = _shrunk(read_image(path))
     except SourceError:
-        return PhotoFace(0, refused=UNREADABLE), None
+        return PhotoFace(0, refused=UNREADABLE if _can_be_opened(path) else NO_ACCESS), None
     wider, border = image, 0
     found = faces_in(detector, image)
     if not len(found.boxes):
@@ -101,6 +102,15 @@ def _find_face(path: Path, detector: Detector) -> tuple[PhotoFace, NDArray[np.ui
     chip = align.chip(wider, landmarks)
     measured = quality.measure(image, landmarks - border, chip)
     return PhotoFace(len(found.boxes), quality=measured, thumb=curation.thumb(image)), chip
+
+
+def _can_be_opened(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+    except OSError:
+        return False
+    return True
 
 
 def _largest(found: Detections) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from jetstream.errors import UserError
+from jetstream.gallery.stranger_names import means_strangers
 from jetstream.video.picture_files import SUFFIXES, natural_order
 
 # Formats that can't be read are listed too, so that the report names those photos.
@@ -24,6 +25,11 @@ _JOINERS = "\u200c\u200d"
 # separators.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
+# Of ext4, Windows, macOS, and Synology and QNAP file servers.
+_SYSTEM_FOLDERS = frozenset(
+    {"lost+found", "$recycle.bin", "system volume information", "__macosx", "@eadir", "@recycle", "@recently-snapshot"}
+    | {"#recycle", "#snapshot"}
+)
 
 STRANGERS = "_unknown"
 """The folder of strangers' faces. It is the only folder that starts with `_` and is read."""
@@ -56,19 +62,25 @@ class PhotoListing(NamedTuple):
 
 
 class PhotoStamp(NamedTuple):
-    """A photo's content hash, and its size and change time, which show without reading that it is unchanged."""
+    """A photo's content hash, and its size and change time, which show without reading that it is unchanged.
+
+    Where a photo can't be read now, the hash is the one that it had before, or empty.
+    """
 
     size: int
     changed_ns: int  # st_ctime_ns: unlike the modification time, a program can't set it back
     sha256: str
+    is_read: bool = True
 
 
-def list_photos(faces_dir: Path) -> PhotoListing:
+def list_photos(faces_dir: Path, *, is_gallery: bool = True) -> PhotoListing:
     """The people and photos in `faces_dir`; empty where it is missing.
 
     Leaves out folders that start with `.` or `_`, except STRANGERS. Only <name>/<photo> counts: nested folders and
-    loops of links are not followed. Two spellings of one name (composed and decomposed accents) are one person. Raises
-    UserError where the folder can't be read.
+    loops of links are not followed. Two spellings of one name (composed and decomposed accents) are one person. A
+    person whose folder can't be read has no photos here (`layout.unreadable` tells why). Names that are meant for
+    STRANGERS are bad names, unless this is no gallery but a set of test photos. Raises UserError where `faces_dir`
+    can't be read.
     """
     people: dict[str, list[Photo]] = {}
     bad_names = []
@@ -76,21 +88,24 @@ def list_photos(faces_dir: Path) -> PhotoListing:
     try:
         if not faces_dir.exists():
             return PhotoListing((), (), (), ())
-        for folder in sorted(path for path in faces_dir.iterdir() if path.is_dir()):
+        os.stat(f"{faces_dir}/.")  # the right to enter it, without which each folder would seem to be unreadable
+        for folder in sorted(path for path in faces_dir.iterdir() if is_folder(path)):
             if folder.name == STRANGERS:
-                unknown = tuple(Photo("", _shown(f"{STRANGERS}/{path.name}"), path) for path in _pictures(folder))
-            if folder.name.startswith((".", "_")):
+                unknown = tuple(Photo("", _shown(f"{STRANGERS}/{path.name}"), path) for path in _photos(folder))
+            if is_gallery and is_mistaken(folder.name):
+                bad_names.append(_shown(folder.name))
+            if folder.name == STRANGERS or not is_learnt(folder, is_gallery=is_gallery):
                 continue
             try:
                 name = check_name(folder.name)
             except UserError:
                 bad_names.append(_shown(folder.name))
                 continue
-            found = [Photo(name, _shown(f"{folder.name}/{path.name}"), path) for path in _pictures(folder)]
+            found = [Photo(name, _shown(f"{folder.name}/{path.name}"), path) for path in _photos(folder)]
             people.setdefault(name, []).extend(found)
         strays = tuple(_shown(path.name) for path in _pictures(faces_dir))
     except OSError as error:
-        where = error.filename or faces_dir
+        where = str(error.filename or faces_dir).removesuffix("/.")
         raise UserError(f"{where}: can't be read as a folder of faces ({error.strerror}); check the path") from None
     names = tuple(sorted(people))
     known = tuple(photo for name in names for photo in people[name])
@@ -113,7 +128,7 @@ def state(faces_dir: Path, each: Callable[[], object] = lambda: None) -> State |
         each()
         with contextlib.suppress(OSError):  # such as a link to itself
             if entry.is_dir():
-                if not name.startswith("_") or name == STRANGERS:
+                if is_learnt(Path(entry.path)):
                     seen[_shown(name)] = (0, 0)
                     seen.update(_photos_in(entry))
             elif _is_picture(name) and entry.is_file():
@@ -121,12 +136,17 @@ def state(faces_dir: Path, each: Callable[[], object] = lambda: None) -> State |
     return seen
 
 
+def normal(name: str) -> str:
+    """A name in composed Unicode (NFC), without blanks around it."""
+    return unicodedata.normalize("NFC", name).strip()
+
+
 def check_name(name: str) -> str:
     """`name` in composed Unicode (NFC), without blanks around it; it is also the name of the person's folder.
 
     Raises UserError for an empty name, a path separator, a leading `.` or `_`, and control characters.
     """
-    checked = unicodedata.normalize("NFC", name).strip()
+    checked = normal(name)
     if not checked or checked.startswith((".", "_")) or any(_is_unsafe(character) for character in checked):
         raise UserError(
             f"{_shown(name)!r} can't be a person's name: use letters, spaces and similar characters, "
@@ -135,10 +155,21 @@ def check_name(name: str) -> str:
     return checked
 
 
+def check_new_name(name: str) -> str:
+    """`check_name`, for a person who gets this name now. Raises UserError also for a name meant for strangers."""
+    if name.strip() == STRANGERS or is_mistaken(name):
+        raise UserError(
+            f"{_shown(name)!r} is no person's name: people without a name need no folder; to keep a face from being "
+            f"taken for somebody, put photos of it into the folder {STRANGERS} beside the people's, then run "
+            "`jetstream train`"
+        )
+    return check_name(name)
+
+
 def stamp(path: Path, known: PhotoStamp | None = None) -> PhotoStamp:
     """The photo's stamp: `known` if its size and change time are the same, else with a new hash. Raises OSError."""
     status = path.stat()
-    if known and (known.size, known.changed_ns) == (status.st_size, status.st_ctime_ns):
+    if known and known.is_read and (known.size, known.changed_ns) == (status.st_size, status.st_ctime_ns):
         return known
     with path.open("rb") as file:
         digest = hashlib.sha256()
@@ -147,9 +178,52 @@ def stamp(path: Path, known: PhotoStamp | None = None) -> PhotoStamp:
     return PhotoStamp(status.st_size, status.st_ctime_ns, digest.hexdigest())
 
 
+def is_learnt(path: Path, *, is_gallery: bool = True) -> bool:
+    """Whether `path` in a faces folder is the folder of a person or of STRANGERS, by its name."""
+    name = path.name
+    ignored = name.startswith((".", "_")) or is_system(name) or (is_gallery and is_mistaken(name))
+    return is_folder(path) and (name == STRANGERS or not ignored)
+
+
+def is_mistaken(name: str) -> bool:
+    """Whether a folder's name is one that is meant for STRANGERS but isn't that, such as `unknown` or `_Unknown`."""
+    return name != STRANGERS and means_strangers(name)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether `path` is a folder or leads to one; true for a link that can't be followed for want of rights."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return path.is_symlink()
+
+
+def is_system(name: str) -> bool:
+    """Whether a disk or a file server made the folder of this name, such as `lost+found`."""
+    return name.casefold() in _SYSTEM_FOLDERS
+
+
+def _photos(folder: Path) -> list[Path]:
+    """The pictures of one person; none where the folder can't be read."""
+    try:
+        return _pictures(folder)
+    except OSError:
+        return []
+
+
 def _pictures(folder: Path) -> list[Path]:
     found = (path for path in folder.iterdir() if _is_picture(path.name))
-    return sorted((path for path in found if path.is_file()), key=natural_order)
+    return sorted((path for path in found if _is_file(path)), key=natural_order)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether `path` is a file; true for a link that can't be followed for want of rights, so that somebody is told."""
+    with contextlib.suppress(OSError):
+        try:
+            return path.is_file()
+        except OSError:
+            return path.is_symlink()
+    return False
 
 
 def _photos_in(folder: "os.DirEntry[str]") -> State:
@@ -181,3 +255,6 @@ def _shown(text: str) -> str:
         return text
     escaped = (c.encode("unicode_escape").decode() if unicodedata.category(c) in _UNSAFE else c for c in text)
     return "".join(escaped)
+
+
+shown = _shown

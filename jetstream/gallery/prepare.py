@@ -1,6 +1,9 @@
 """Train the gallery of a config where photos, networks or alignment changed, before the stages start."""
 
+import errno
 import logging
+import os
+import pwd
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,11 +11,13 @@ from pathlib import Path
 import msgspec
 
 from jetstream.config.schema import Config
-from jetstream.errors import UserError
-from jetstream.gallery import train
+from jetstream.errors import ModelError, UserError
+from jetstream.gallery import layout, photos, train
+from jetstream.gallery.photo_faces import NO_ACCESS
 from jetstream.gallery.report import GalleryReport, PersonReport
 from jetstream.networks.open import for_photos, open_embedder, open_picture_detector, photo_detector_identity
 from jetstream.video import demo_film
+from jetstream.vision.detection.detector import DetectorIdentity
 
 Progress = Callable[[str, float], None]
 
@@ -40,7 +45,12 @@ def prepare_gallery(
     `train.ensure` raises.
     """
     faces, models, found_by = Path(config.recognize.faces), Path(config.models.dir), photo_detector_identity(config)
-    known = train.current(faces, models, found_by, stay_rolled_back=stay_rolled_back)
+    try:
+        known = train.current(faces, models, found_by, stay_rolled_back=stay_rolled_back)
+    except UserError as error:
+        known = _known_before(error, faces, models, found_by) if stay_rolled_back else None
+        if known is None:
+            raise
     if known is None:  # networks are opened only then: that takes longer than everything else here
         with open_picture_detector(for_photos(config)) as detector, open_embedder(config) as embedder:
             known = train.ensure(
@@ -51,19 +61,66 @@ def prepare_gallery(
         report = replace(report, calibration=train.calibration(known.classifier.with_rate(rate)))
     if known.rolled_back:
         log.info("%s: the version rolled back to stays in use until photos change or `jetstream train` runs", faces)
-    if not any(person.used for person in report.people):
-        log.warning("%s: no known people, so everyone will be unknown; put photos into %s/<name>/", faces, faces)
-    for person in report.people:
-        if not person.used:
-            log.warning("%s: no usable photo (%s); left out", person.name, refusals(person))
+    _warn_of(report, faces)
     left_out = sum(len(person.refused) for person in report.people if person.used)
     if report.embedded and left_out:
         log.info("%s: %d photos are not used; `jetstream people` lists them with the reason", faces, left_out)
+    return report
+
+
+def _known_before(error: UserError, faces: Path, models: Path, found_by: DetectorIdentity) -> train.Gallery | None:
+    """The gallery made when the faces folder could be read; None if there is none."""
+    try:
+        known = train.load(faces, models, found_by)
+    except ModelError:
+        return None
+    log.warning("%s; the people learnt before stay known (%s)", error, known.summary)
+    return known
+
+
+def _warn_of(report: GalleryReport, faces: Path) -> None:
+    """Log what is wrong in the faces folder, and what to do."""
+    closed = {photos.normal(folder) for folder, _ in report.unreadable}
+    by_name = {person.name: person for person in (*report.people, *([report.unknown] if report.unknown else []))}
+    if not any(person.used for person in report.people):
+        log.warning("%s: no known people, so everyone will be unknown; put photos into %s/<name>/", faces, faces)
+        if report.strays and not report.people:
+            log.warning("%s: if this is one person's folder, name the folder above it with --faces", faces)
+    for folder, why in report.unreadable:
+        person = by_name.get("" if folder == photos.STRANGERS else photos.normal(folder))
+        known = f"{person.used} photos learnt before stay in use" if person and person.used else "left out"
+        log.warning("%s/%s: can't be read (%s); %s, %s", faces, folder, why, known, _remedy(why))
+    for person in report.people:
+        if not person.used and person.name not in closed:
+            log.warning("%s: no usable photo (%s); left out", person.name, refusals(person))
+    for name, person in by_name.items():
+        refused = sum(one.code == NO_ACCESS for one in person.refused)
+        if (refused or person.kept) and (name or photos.STRANGERS) not in closed:
+            log.warning(
+                "%s/%s: %d photos can't be opened, %d of them learnt before; make them readable for user %s",
+                *(faces, name or photos.STRANGERS, refused + person.kept, person.kept, _user()),
+            )
     for name in report.strays:
         log.warning("%s: is in no person's folder; ignored", name)
+    for slip in layout.slips(faces):
+        log.warning("%s", slip)
     for name in report.bad_names:
-        log.warning("%s: not a valid name for a person; ignored, rename the folder", name)
-    return report
+        if not photos.is_mistaken(name):
+            log.warning("%s: not a valid name for a person; ignored, rename the folder", name)
+
+
+def _remedy(why: str) -> str:
+    """What to do about a folder that can't be read for the reason `why`."""
+    if why in (os.strerror(errno.EACCES), os.strerror(errno.EPERM)):
+        return f"make it readable for user {_user()} (chmod u+rX, chown)"
+    return "check its disk"
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 def refusals(person: PersonReport) -> str:

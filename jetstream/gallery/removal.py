@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, NoReturn, TypeAlias
 
 from jetstream.errors import UserError
 
@@ -51,12 +51,20 @@ def files_in(path: Path) -> list[Path]:
     for root, folders, names in os.walk(path, onerror=_refuse):
         for name in folders:
             inside = Path(root, name)
-            status = inside.lstat()
+            try:
+                status = inside.lstat()
+            except OSError as error:
+                _refuse(error)
             if stat.S_ISLNK(status.st_mode):
                 found.append(inside)
             elif status.st_dev != device:
                 raise UserError(f"{inside}: another disk is mounted there; nothing was changed, unmount it first")
         found += [Path(root, name) for name in names]
+    for file in found:
+        try:
+            file.lstat()
+        except OSError as error:  # the right to enter the folder, which listing doesn't need
+            _refuse(error)
     return sorted(found)
 
 
@@ -95,7 +103,7 @@ def is_within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
-def _refuse(error: OSError) -> None:
+def _refuse(error: OSError) -> NoReturn:
     raise UserError(
         f"{error.filename}: can't be read ({error.strerror}), so nobody can say what would be erased; nothing was "
         "changed, make it readable"

@@ -3,7 +3,7 @@
 Knows no file and no embedding.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from jetstream.gallery.store import Calibration, Manifest, PersonNotes, PhotoWarning
@@ -11,8 +11,9 @@ from jetstream.gallery.store import Calibration, Manifest, PersonNotes, PhotoWar
 
 @dataclass(frozen=True)
 class RefusedPhoto:
-    """A photo that the gallery isn't trained on. `code` is `no_face`, `unreadable`, `too_small`, `many_faces`,
-    `blurred`, `extreme_pose`, `duplicate` (of a photo of the same person), or `looks_like:<other person>`."""
+    """A photo that the gallery isn't trained on. `code` is `no_face`, `no_access` (can't be opened), `unreadable`
+    (damaged), `too_small`, `many_faces`, `blurred`, `extreme_pose`, `duplicate` (of a photo of the same person), or
+    `looks_like:<other person>`."""
 
     code: str
     file: str
@@ -30,6 +31,7 @@ class PersonReport:
     nearest: str | None = None  # the nearest other person
     distance: float | None = None  # between the mean embeddings of both
     warnings: tuple[PhotoWarning, ...] = ()
+    kept: int = 0  # photos that can't be read now; what was known of them before is used
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class GalleryReport:
     embedded: int  # photos that were embedded in this training
     unknown: PersonReport | None = None  # the strangers in `_unknown`; None where there is no such folder
     calibration: Calibration | None = None
+    unreadable: tuple[tuple[str, str], ...] = ()  # folders of people that can't be read, and why
 
 
 def report_of(manifest: Manifest, embedded: int) -> GalleryReport:
@@ -54,13 +57,15 @@ def report_of(manifest: Manifest, embedded: int) -> GalleryReport:
         elif record.faces > 1:
             several[record.person].append(record.file)
     notes = {note.name: note for note in manifest.notes}
+    kept = Counter(record.person for record in manifest.photos if record.kept and record.sha256)
 
     def report(name: str, used: int) -> PersonReport:
         note = notes.get(name) or PersonNotes(name, None, None, None, ())
         facts = (tuple(refused[name]), tuple(several[name]), note.spread, note.nearest, note.distance, note.warnings)
-        return PersonReport(name, used, *facts)
+        return PersonReport(name, used, *facts, kept=kept[name])
 
     people = tuple(report(name, used) for name, used in manifest.people.items())
     learnt = sum(not record.person and record.spare is not None and not record.refused for record in manifest.photos)
     unknown = report("", learnt) if manifest.unknown else None
-    return GalleryReport(people, manifest.bad_names, manifest.strays, embedded, unknown, manifest.calibration)
+    facts = (manifest.bad_names, manifest.strays, embedded, unknown, manifest.calibration)
+    return GalleryReport(people, *facts, unreadable=tuple(manifest.unreadable.items()))

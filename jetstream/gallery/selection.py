@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.gallery.photo_faces import UNREADABLE, PhotoFace
+from jetstream.gallery.photo_faces import NO_ACCESS, UNREADABLE, PhotoFace
 from jetstream.gallery.photos import Photo, PhotoListing, PhotoStamp
 from jetstream.gallery.store import PersonNotes, PhotoRecord, PhotoWarning, StoredGallery
 from jetstream.vision.recognition import curation
@@ -57,7 +57,10 @@ def select(listing: PhotoListing, stamps: Sequence[PhotoStamp], by_sha256: Mappi
     `stamps` has one for each photo in `listing.everything`; `by_sha256` maps a photo's content hash to its face.
     """
     photos = listing.everything
-    faces = [by_sha256.get(stamp.sha256, PhotoFace(0, refused=UNREADABLE)) for stamp in stamps]
+    faces = [
+        by_sha256.get(stamp.sha256, PhotoFace(0, refused=UNREADABLE if stamp.is_read else NO_ACCESS))
+        for stamp in stamps
+    ]
     usable = [
         i for i, (photo, face) in enumerate(zip(photos, faces, strict=True)) if photo.person and _is_embedded(face)
     ]
@@ -187,12 +190,13 @@ def _with_rows(
             PhotoRecord(
                 photo.person,
                 photo.file,
-                *stamp,
+                *stamp[:3],
                 faces=face.faces,
                 row=row if rows is learnt else None,
                 refused=codes.get(index, face.refused),
                 spare=row if rows is spare else None,
                 quality=face.quality,
+                kept=not stamp.is_read,
             )
         )
     arrays: dict[str, NDArray[Any]] = {

@@ -59,6 +59,7 @@ class PhotoRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     refused: str | None
     spare: int | None = None
     quality: Quality | None = None  # where it was embedded
+    kept: bool = False  # it couldn't be read, and this is what was known before
 
 
 class PhotoWarning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,6 +103,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     notes: tuple[PersonNotes, ...] = ()
     unknown: bool = False  # whether there was a folder for strangers
     calibration: Calibration | None = None
+    unreadable: dict[str, str] = {}  # folders of people that couldn't be read, and why
     archive: str = ""  # `write` fills in these two
     archive_sha256: str = ""
     rolled_back_at: str = ""  # `fingerprint.current_digest` of the photos when this version was rolled back to

@@ -64,6 +64,8 @@ def left_out(person: PersonReport) -> str:
 def notes(person: PersonReport) -> str:
     """The warnings as text, a line for each."""
     lines = [words(warning) for warning in person.warnings]
+    if person.kept:
+        lines.append(f"{person.kept} can't be read now, and count as they were learnt before")
     if person.several:
         lines.append(f"several faces, the largest taken: {', '.join(map(_within, person.several))}")
     return "\n".join(lines)

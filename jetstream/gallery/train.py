@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from jetstream.config.schema import Config, RecognizeConfig
 from jetstream.errors import ModelError, UserError
-from jetstream.gallery import audit, fingerprint, photos, selection, store, strangers
+from jetstream.gallery import audit, fingerprint, layout, photos, selection, store, strangers
 from jetstream.gallery.origin import GalleryOrigin, origin_of, warn_unusable
 from jetstream.gallery.photo_faces import PhotoFace, Progress, find_faces
 from jetstream.gallery.photos import PhotoListing, PhotoStamp
@@ -80,6 +80,7 @@ def _train(
     origin: GalleryOrigin,
     progress: Progress | None,
 ) -> Gallery:
+    unreadable = layout.unreadable(faces_dir)
     listing = photos.list_photos(faces_dir)
     folder = gallery_dir(faces_dir, models_dir)
     known: dict[str, PhotoStamp] = {}
@@ -90,15 +91,18 @@ def _train(
             looks |= selection.stored_faces(old)
         elif (folder / name).exists():
             warn_unusable(folder, origin, name)
+    if old is not None:
+        listing = fingerprint.with_kept(listing, faces_dir, unreadable, old.manifest)
     stamps = fingerprint.stamps(listing, known)
     new = {stamp.sha256: photo for photo, stamp in zip(listing.everything, stamps, strict=True) if stamp.sha256}
     fresh = find_faces({sha: photo for sha, photo in new.items() if sha not in looks}, detector, embedder, progress)
     made = selection.select(listing, stamps, looks | fresh)
     classifier = learn(made.arrays["embeddings"], made.persons, made.negatives, TRAINED_RATE)
     manifest = _manifest(origin, listing, made, calibration(classifier))
+    manifest = msgspec.structs.replace(manifest, unreadable=unreadable)
     before = _people(folder)
     manifest = store.write(folder, manifest, {**made.arrays, **classifier.to_arrays()})
-    _audit(models_dir, before, manifest.people)
+    audit.add_changes(models_dir, before, manifest.people)
     embedded = sum(look.embedding is not None for look in fresh.values())
     return Gallery(classifier, report_of(manifest, embedded), folder, _files(manifest), manifest.archive_sha256)
 
@@ -109,13 +113,6 @@ def _people(folder: Path) -> dict[str, int]:
         return store.read_manifest(folder).people
     except (OSError, ModelError):
         return {}
-
-
-def _audit(models_dir: Path, before: dict[str, int], after: dict[str, int]) -> None:
-    for name in sorted(after.keys() - before.keys()):
-        audit.add(models_dir, "learn", name, after[name])
-    for name in sorted(before.keys() - after.keys()):
-        audit.add(models_dir, "unlearn", name)
 
 
 def learn(
