@@ -8,8 +8,8 @@ import unicodedata
 from typing import Final
 
 _WORDS: Final = frozenset(
-    {"unknown", "stranger", "nobody", "noone", "anybody", "anyone", "somebody", "someone", "anonymous", "unidentified"}
-    | {"unnamed", "nameless", "noname", "notknown", "unrecognized", "unrecognised"}
+    {"unknown", "stranger", "unidentified", "unrecognized", "unrecognised", "unnamed", "nameless", "noname", "notknown"}
+    | {"anonymous"}
 )
 _KINDS: Final = ("person", "persons", "people", "face", "faces", "photo", "photos", "guy", "guys", "visitor")
 _MISSPELT: Final = frozenset({"unkown", "unknow", "uknown", "unknwon", "unknonw", "unkonwn", "unnknown", "unknnown"})

@@ -1,7 +1,8 @@
 """Deletion of old recordings: by age, and the oldest ones when all together take too much space.
 
 A recording is ours if its name has the form that `record` gives and the first line of its events names that camera.
-Nothing else in the folder is touched. A recording is deleted as a whole, and never while it is being written.
+Nothing else in the folder is touched, and no link is followed. A recording is deleted as a whole, and never while it is
+being written, nor for its age while the clock is in doubt.
 """
 
 import logging
@@ -15,6 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from jetstream.errors import GARBLED
+from jetstream.recording.wall_clock import WallClock
 
 log = logging.getLogger(__name__)
 
@@ -45,25 +47,65 @@ class StoredRecording(NamedTuple):
 
 
 def sweep(
-    folder: Path, *, keep_days: float, keep_gb: float, now_s: float, in_use: Callable[[Path], bool]
+    folder: Path,
+    *,
+    keep_days: float,
+    keep_gb: float,
+    now_s: float,
+    in_use: Callable[[Path], bool],
+    steady_s: float = 0.0,
+    clock: WallClock | None = None,
 ) -> list[Path]:
     """Delete recordings older than `keep_days`, then the oldest until all take at most `keep_gb` (1e9 bytes).
 
-    Returns the event files of those deleted. 0 is no limit. `now_s` is the wall clock. `in_use` says whether an event
-    file is being written. A recording that can't be deleted stays, with a warning.
+    Returns the event files of those deleted. 0 is no limit. `now_s` is the wall clock, and `steady_s` the one that
+    never leaps; `clock` knows what both said before. `in_use` says whether an event file is being written. A recording
+    that can't be deleted stays, with a warning.
     """
-    found = sorted(recordings(folder), key=lambda kept: kept.ended_s)
+    found = _by_age(list(recordings(folder)), now_s)
     total = sum(kept.n_bytes for kept in found)
+    for_age = keep_days > 0 and _is_believed(clock or WallClock(), folder, found, now_s, steady_s, keep_days)
     gone = []
     for kept in found:
-        too_old = keep_days > 0 and now_s - kept.ended_s > keep_days * DAY_S
+        age_s = now_s - kept.ended_s
+        too_old = for_age and age_s > keep_days * DAY_S
         too_much = keep_gb > 0 and total > keep_gb * 1e9
-        if not (too_old or too_much) or now_s - kept.ended_s < STILL_S or _is_used(kept, in_use):
+        # far in the future it was written under another clock, not just now; a file server's clock may be a bit ahead
+        if not (too_old or too_much) or -DAY_S < age_s < STILL_S or _is_used(kept, in_use):
             continue
         if _delete(kept, "older than record.keep_days" if too_old else "more than record.keep_gb"):
             total -= kept.n_bytes
             gone.append(kept.events)
     return gone
+
+
+def _by_age(found: list[StoredRecording], now_s: float) -> list[StoredRecording]:
+    """The oldest first. Where most are later than now, the clock is behind, and those before now are the newest."""
+    behind = _is_behind(found, now_s)
+    return sorted(found, key=lambda kept: (behind and kept.ended_s <= now_s + DAY_S, kept.ended_s))
+
+
+def _is_behind(found: list[StoredRecording], now_s: float) -> bool:
+    return 2 * sum(kept.ended_s > now_s + DAY_S for kept in found) > len(found)
+
+
+def _is_believed(
+    clock: WallClock, folder: Path, found: list[StoredRecording], now_s: float, steady_s: float, keep_days: float
+) -> bool:
+    """Whether the clock may decide what is old. Logs when that changes."""
+    behind = _is_behind(found, now_s)
+    times_s = [kept.ended_s for kept in found if behind or kept.ended_s <= now_s + DAY_S]
+    before = clock.doubted
+    why = clock.doubt(now_s, steady_s, max(times_s, default=None), keep_days * DAY_S)
+    if why and not before:
+        log.warning(
+            "%s: %s, so nothing is deleted for its age until both agree again, or until jetstream has run for "
+            "record.keep_days (%g) more; check the clock (timedatectl)",
+            *(folder, why, keep_days),
+        )
+    elif before and not why:
+        log.info("%s: the clock is believed again; old recordings are deleted", folder)
+    return not why
 
 
 def recordings(folder: Path) -> Iterator[StoredRecording]:

@@ -3,8 +3,10 @@
 After a power failure both can be read up to about the last second.
 """
 
+import hashlib
 import logging
 import math
+import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,6 +17,7 @@ from jetstream.ipc.rings import FrameReader
 from jetstream.messages import Dropped, Finished, Tick, Tracked
 from jetstream.recording import retention
 from jetstream.recording.events_file import is_open
+from jetstream.recording.wall_clock import WallClock
 from jetstream.recording.writer import Recorder
 
 SWEEP_EVERY_S = 60.0
@@ -32,13 +35,14 @@ def record(messages: Iterator[Tracked | Tick], rings: FrameReader, config: Confi
     """
     folder = Path(config.record.dir)
     recorders: dict[str, Recorder] = {}
+    clock = WallClock(_clock_note(config))
     swept_s = -math.inf
     try:
         for message in messages:
             now_s = time.monotonic()
             if now_s - swept_s > SWEEP_EVERY_S:
                 swept_s = now_s
-                _sweep(folder, config.record)
+                _sweep(folder, config.record, clock)
             if isinstance(message, Tick):
                 for recorder in recorders.values():
                     recorder.end_if_silent(now_s)
@@ -56,11 +60,23 @@ def record(messages: Iterator[Tracked | Tick], rings: FrameReader, config: Confi
                 stack.callback(recorder.close)
 
 
-def _sweep(folder: Path, settings: RecordConfig) -> None:
+def _clock_note(config: Config) -> Path:
+    """The file that keeps what is known of the clock, beside the networks: one for each folder of recordings."""
+    digest = hashlib.sha256(os.fsencode(os.path.realpath(config.record.dir))).hexdigest()[:8]
+    return Path(config.models.dir) / f"clock-{digest}.json"
+
+
+def _sweep(folder: Path, settings: RecordConfig, clock: WallClock) -> None:
     if not (settings.keep_days or settings.keep_gb):
         return
     gone = retention.sweep(
-        folder, keep_days=settings.keep_days, keep_gb=settings.keep_gb, now_s=time.time(), in_use=is_open
+        folder,
+        keep_days=settings.keep_days,
+        keep_gb=settings.keep_gb,
+        now_s=time.time(),
+        in_use=is_open,
+        steady_s=time.clock_gettime(time.CLOCK_BOOTTIME),
+        clock=clock,
     )
     if gone:
         log.info("%s: %d old recordings deleted (record.keep_days, record.keep_gb)", folder, len(gone))

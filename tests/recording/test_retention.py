@@ -9,6 +9,7 @@ import pytest
 
 from jetstream.recording import retention
 from jetstream.recording.events_file import is_open, unused
+from jetstream.recording.wall_clock import WallClock
 
 NOW_S = 2_000_000_000.0
 DAY_S = 86400.0
@@ -27,6 +28,12 @@ def recording(folder: Path, stem: str, *, days_ago: float, mb: float = 1.0, line
 
 def sweep(folder: Path, *, days: float = 0, gb: float = 0) -> set[str]:
     gone = retention.sweep(folder, keep_days=days, keep_gb=gb, now_s=NOW_S, in_use=is_open)
+    return {path.stem for path in gone}
+
+
+def sweep_at(folder: Path, now_s: float, clock: WallClock, *, steady_s: float = 0.0, gb: float = 0) -> set[str]:
+    """With `keep_days` of 7."""
+    gone = retention.sweep(folder, keep_days=7, keep_gb=gb, now_s=now_s, in_use=is_open, steady_s=steady_s, clock=clock)
     return {path.stem for path in gone}
 
 
@@ -82,6 +89,7 @@ def test_what_is_not_ours_stays(tmp_path: Path) -> None:
 
 
 def test_one_that_is_written_stays_however_old_it_looks(tmp_path: Path) -> None:
+    recording(tmp_path, "door-20260130T000000", days_ago=0.5)
     events = recording(tmp_path, "door-20260101T000000", days_ago=30)
     code = (
         "import sys\nfrom pathlib import Path\nfrom jetstream.recording.events_file import open_events\n"
@@ -92,7 +100,7 @@ def test_one_that_is_written_stays_however_old_it_looks(tmp_path: Path) -> None:
     assert writer.stdout is not None
     assert writer.stdout.readline() == b"open\n"
     os.utime(events, (NOW_S - 30 * DAY_S,) * 2)
-    assert sweep(tmp_path, days=1, gb=1e-9) == set()
+    assert sweep(tmp_path, days=1) == set()
     writer.communicate()
     assert sweep(tmp_path, days=1) == {"door-20260101T000000"}
 
@@ -105,6 +113,7 @@ def test_one_that_changed_a_moment_ago_stays(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.getuid() == 0, reason="root may delete everything")
 def test_what_cannot_be_deleted_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     recording(tmp_path, "door-20260101T000000", days_ago=30)
+    recording(tmp_path, "door-20260130T000000", days_ago=0.5)
     tmp_path.chmod(0o500)
     assert sweep(tmp_path, days=1) == sweep(tmp_path, gb=1e-9) == set()
     tmp_path.chmod(0o700)
@@ -115,3 +124,88 @@ def test_what_cannot_be_deleted_is_said(tmp_path: Path, caplog: pytest.LogCaptur
 
 def test_folder_that_is_gone_is_no_failure(tmp_path: Path) -> None:
     assert sweep(tmp_path / "none", days=1) == set()
+
+
+@pytest.mark.parametrize("ahead_days", [8, 365, 21 * 365, 9e6])
+def test_clock_that_is_far_ahead_deletes_nothing_for_its_age_and_is_said_once(
+    tmp_path: Path, ahead_days: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    for day in range(1, 7):
+        recording(tmp_path, f"door-2026010{day}T000000", days_ago=7 - day)
+    before, clock = left(tmp_path), WallClock()
+
+    for _ in range(3):
+        assert sweep_at(tmp_path, NOW_S + ahead_days * DAY_S, clock) == set()
+
+    assert left(tmp_path) == before
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith(f"{tmp_path}: the clock says ")
+    assert "days after the newest recordings, so nothing is deleted for its age until both agree again" in line
+
+
+def test_recordings_made_under_a_wrong_clock_are_no_evidence_for_it(tmp_path: Path) -> None:
+    recording(tmp_path, "door-20260101T000000", days_ago=1)
+    clock, wrong_s = WallClock(), NOW_S + 300 * DAY_S
+    assert sweep_at(tmp_path, wrong_s, clock) == set()
+
+    recording(tmp_path, "door-20270101T000000", days_ago=-300, line=EVENT % "door")
+
+    assert sweep_at(tmp_path, wrong_s + 100, clock, steady_s=100) == set()
+    assert sweep_at(tmp_path, wrong_s + DAY_S, clock, steady_s=DAY_S) == set()
+
+
+def test_clock_that_was_set_right_deletes_what_is_old(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    recording(tmp_path, "door-20260101T000000", days_ago=6.9)
+    recording(tmp_path, "door-20260107T000000", days_ago=1)
+    clock = WallClock()
+    assert sweep_at(tmp_path, NOW_S + 300 * DAY_S, clock) == set()
+
+    assert sweep_at(tmp_path, NOW_S + DAY_S, clock, steady_s=DAY_S) == {"door-20260101T000000"}
+    assert len(caplog.records) == 1, "the doubt was said once"
+
+
+def test_doubt_ends_when_jetstream_has_run_for_the_whole_window(tmp_path: Path) -> None:
+    """A site was off for two months, and nothing tells that from a clock that is wrong by two months."""
+    recording(tmp_path, "door-20260101T000000", days_ago=60)
+    clock = WallClock()
+    gone = {day: sweep_at(tmp_path, NOW_S + day * DAY_S, clock, steady_s=day * DAY_S) for day in range(9)}
+
+    assert [day for day, stems in gone.items() if stems] == [7]
+
+
+def test_clock_behind_makes_room_by_the_recordings_that_are_really_old(tmp_path: Path) -> None:
+    """After a restart without a real-time clock it is 1970, and what is recorded now looks oldest."""
+    for day in range(1, 5):
+        recording(tmp_path, f"door-2026010{day}T000000", days_ago=5 - day, mb=2)
+    now_s = 3600.0
+    new = recording(tmp_path, "door-19700101T000000", days_ago=0, mb=2, line=EVENT % "door")
+    for path in (new, new.with_suffix(".mp4")):
+        os.utime(path, (now_s - 600,) * 2)
+
+    gone = sweep_at(tmp_path, now_s, WallClock(), gb=0.005)
+
+    assert gone == {f"door-2026010{day}T000000" for day in (1, 2, 3)}
+
+
+def test_recording_from_the_future_is_neither_old_nor_evidence(tmp_path: Path) -> None:
+    """It was made while the clock was wrong."""
+    recording(tmp_path, "door-20470101T000000", days_ago=-21 * 365, line=EVENT % "door")
+    recording(tmp_path, "door-20260101T000000", days_ago=8)
+    recording(tmp_path, "door-20260107T000000", days_ago=1)
+
+    assert sweep(tmp_path, days=7) == {"door-20260101T000000"}
+
+
+@pytest.mark.parametrize("link", ["symbolic", "hard"])
+def test_what_a_link_leads_to_stays(tmp_path: Path, link: str) -> None:
+    folder, own = tmp_path / "rec", tmp_path / "own.mp4"
+    folder.mkdir()
+    own.write_bytes(b"own")
+    recording(folder, "door-20260107T000000", days_ago=1)
+    video = recording(folder, "door-20260101T000000", days_ago=8).with_suffix(".mp4")
+    video.unlink()
+    video.symlink_to(own) if link == "symbolic" else video.hardlink_to(own)
+    os.utime(own, (NOW_S - 8 * DAY_S,) * 2)
+
+    assert sweep(folder, days=7) == {"door-20260101T000000"}
+    assert own.read_bytes() == b"own"

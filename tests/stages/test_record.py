@@ -4,6 +4,7 @@ import io
 import json
 import math
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,11 +133,30 @@ def test_old_recordings_go_while_one_is_made(tmp_path: Path, keep: dict[str, flo
         if path.suffix == ".mp4":
             path.write_bytes(bytes(2_000_000))
         os.utime(path, (1_577_836_800,) * 2)
+    run(tmp_path, 2)  # of today: the clock is right
+    for path in (tmp_path / "rec").glob("a-2*"):
+        if path not in old:
+            os.utime(path, (time.time() - 120,) * 2)
 
     run(tmp_path, 2, **keep)
 
     assert not any(path.exists() for path in old)
     assert {path.suffix for path in (tmp_path / "rec").iterdir()} == {".jsonl", ".mp4"}
+
+
+def test_only_recordings_of_long_ago_are_kept_for_the_clock_may_be_wrong(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(tmp_path, 2)
+    old = [path.rename(path.with_stem("a-20200101T000000")) for path in (tmp_path / "rec").iterdir()]
+    for path in old:
+        os.utime(path, (1_577_836_800,) * 2)
+
+    for _ in range(2):  # the second time there is a recording of now: it proves nothing
+        run(tmp_path, 2, keep_days=7)
+
+    assert all(path.exists() for path in old)
+    assert "days after the newest recordings, so nothing is deleted for its age" in caplog.text
 
 
 @pytest.mark.parametrize(("pace", "opened"), [("live", [True, False]), ("every-frame", [True, True])])
