@@ -176,8 +176,8 @@ def forget(
     )
     for line in erased.what_stays():
         say(line)
-    for folder in erasure.not_searched(where):
-        say(f"{folder}: is not searched; if recordings are in it, run `jetstream forget` with --recordings {folder}")
+    for line in erasure.not_searched(where):
+        say(line)
 
 
 def _learn(settings: Config, *, stay_rolled_back: bool = False, as_json: bool = False) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from jetstream.config import schema as configuration
 from jetstream.config.schema import Config
 from jetstream.errors import ModelError, UserError
-from jetstream.gallery import photos, removal, store, train
+from jetstream.gallery import layout, photos, removal, store, train
 from jetstream.gallery.people import changing, faces_folder, person_folders
 from jetstream.gallery.person_traces import PersonTraces, traces_of
 from jetstream.recording import library as recordings
@@ -172,10 +172,17 @@ def verified(found: PersonTraces, where: SearchedFolders) -> list[Path]:
     ]
 
 
-def not_searched(where: SearchedFolders) -> list[Path]:
-    """Folders inside the folders of recordings: only the recordings beside them are searched."""
-    searched = [*([where.recordings] if where.recordings is not None else []), *where.kept_recordings]
-    return [folder for root in searched for folder in _folders_in(root)]
+def not_searched(where: SearchedFolders) -> list[str]:
+    """A sentence for each folder that wasn't searched: people's that can't be read, and folders among recordings."""
+    said = [
+        f"{where.faces}/{name}: is not searched, because it can't be read ({why})"
+        for name, why in layout.unreadable(where.faces).items()
+    ]
+    for root in (where.recordings, *where.kept_recordings):
+        for folder in _folders_in(root) if root is not None else ():
+            remedy = f"run `jetstream forget` with --recordings {folder}"
+            said.append(f"{folder}: is not searched; if recordings are in it, {remedy}")
+    return said
 
 
 def _is_missing(folder: Path) -> bool:

@@ -9,11 +9,13 @@ import msgspec
 import numpy as np
 import pytest
 
+from jetstream import startup
 from jetstream.config import load
 from jetstream.errors import UserError
 from jetstream.gallery import erasure, layout, people, photos
 from jetstream.gallery import prepare as preparation
 from jetstream.gallery.report import RefusedPhoto
+from jetstream.gallery.table import notes
 from tests.support.galleries import Place
 from tests.support.other_user import give_away, without_rights
 from tests.support.photos import COLLINS, HOPPER
@@ -180,6 +182,31 @@ def test_start_says_who_is_left_out_and_what_to_do(shared: Place, caplog: pytest
     assert {person.name: person.used for person in report.people} == {COLLINS: 1, HOPPER: 1}
 
 
+def test_check_and_the_table_of_people_say_it_too(shared: Place) -> None:
+    config = load.build(
+        {
+            "cameras": [{"name": "a", "source": "demo"}],
+            "recognize": {"faces": str(shared.faces)},
+            "models": {"dir": str(shared.models)},
+            "publish": {"enabled": False},
+            "metrics": {"enabled": False},
+        },
+        where="test",
+    )
+    (shared.faces / "unknown").mkdir()
+    list(startup.check(config))  # imports
+    with without_rights():
+        preparation.prepare_gallery(config)
+        close_folder(shared)
+        lines = list(startup.check(config))
+        (hopper,) = [one for one in preparation.prepare_gallery(config).people if one.name == HOPPER]
+
+    start = f"people: {shared.faces}/"
+    assert any(line.startswith(f"{start}{HOPPER}: can't be read (Permission denied), only what was") for line in lines)
+    assert any(line.startswith(f"{start}unknown: this name is no person's") for line in lines)
+    assert "1 can't be read now, and count as they were learnt before" in notes(hopper)
+
+
 def test_photo_without_rights_is_said(shared: Place, caplog: pytest.LogCaptureFixture) -> None:
     with without_rights():
         close_photo(shared)
@@ -219,8 +246,10 @@ def test_forget_of_another_person_keeps_who_cannot_be_read(shared: Place) -> Non
         close_folder(shared)
         erasure.forget([COLLINS], where)
         known = shared.train()
+        (not_searched,) = erasure.not_searched(where)
 
     assert known.classifier.names == (HOPPER,)
+    assert not_searched == f"{shared.faces}/{HOPPER}: is not searched, because it can't be read (Permission denied)"
 
 
 @pytest.mark.parametrize("close", [close_folder, close_entering])

@@ -259,6 +259,18 @@ def test_what_has_the_name_elsewhere_in_the_faces_folder_is_a_trace(tmp_path: Pa
     assert erasure.traces(["Ada"], SearchedFolders(faces, tmp_path / "models")) == [faces / left]
 
 
+def test_folder_among_recordings_is_said_not_to_be_searched(tmp_path: Path) -> None:
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "rec").mkdir()
+    recorded(tmp_path / "rec" / "2025", "a-1", "Ada")
+
+    (line,) = erasure.not_searched(SearchedFolders(tmp_path / "faces", tmp_path / "models", tmp_path / "rec"))
+
+    assert line.startswith(
+        f"{tmp_path}/rec/2025: is not searched; if recordings are in it, run `jetstream forget` with"
+    )
+
+
 @pytest.mark.parametrize("make", KINDS)
 def test_rename_keeps_what_is_behind_a_link_and_the_link(tmp_path: Path, make: Make) -> None:
     own, faces = pictures(tmp_path / "own"), tmp_path / "faces"
