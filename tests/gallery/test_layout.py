@@ -341,7 +341,7 @@ def test_nobody_gets_a_name_meant_for_strangers_but_may_lose_it(tmp_path: Path, 
     (tmp_path / "Ada").mkdir()
     (tmp_path / "unknown").mkdir()
 
-    with pytest.raises(UserError, match=r"is no person's name: .*put photos of it into the folder _unknown"):
+    with pytest.raises(UserError, match=r"can't be a person's name: .*put photos of it into the folder _unknown"):
         people.rename("Ada", name, tmp_path)
     people.rename("unknown", "Bob", tmp_path)
 
