@@ -159,8 +159,8 @@ def check_new_name(name: str) -> str:
     """`check_name`, for a person who gets this name now. Raises UserError also for a name meant for strangers."""
     if name.strip() == STRANGERS or is_mistaken(name):
         raise UserError(
-            f"{_shown(name)!r} can't be a person's name: people without a name need no folder; to keep a face from being "
-            f"taken for somebody, put photos of it into the folder {STRANGERS} beside the people's, then run "
+            f"{_shown(name)!r} can't be a person's name: people without a name need no folder; to keep a face from "
+            f"being taken for somebody, put photos of it into the folder {STRANGERS} beside the people's, then run "
             "`jetstream train`"
         )
     return check_name(name)
