@@ -294,7 +294,7 @@ def test_folder_of_a_disk_or_a_file_server_is_nobody(tmp_path: Path) -> None:
     "name",
     [
         *("unknown", "Unknown", "UNKNOWN", "unknowns", "_Unknown", "_unknowns", "__unknown", "_unknown_", "unknown 2"),
-        *("Unknown person", "unknown_faces", "unkown", "_unkown", "stranger", "Strangers", "_strangers"),
+        *("Unknown person", "unknown_faces", "unkown", "_unkown", "unknwon", "stranger", "Strangers", "_strangers"),
         *("no name", "\uff55nknown", "un-known", "Unidentified", "not known", "Anonymous", "(unknown)"),
     ],
 )
@@ -313,7 +313,9 @@ def test_folder_meant_for_strangers_is_no_person_and_is_told(
     assert slip.endswith(f"rename it to {tmp_path}/_unknown")
 
 
-@pytest.mark.parametrize("name", ["Simon Stranger", "Dr. Strange", "Stanger", "Ada Unknown", "Nobody", "Noname Jane"])
+@pytest.mark.parametrize(
+    "name", ["Simon Stranger", "Dr. Strange", "Stanger", "Knowles", "Knowno", "Ada Unknown", "Nobody", "Noname Jane"]
+)
 def test_name_that_only_sounds_like_a_strangers_is_a_persons(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
 
