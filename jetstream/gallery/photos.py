@@ -128,7 +128,7 @@ def state(faces_dir: Path, each: Callable[[], object] = lambda: None) -> State |
         each()
         with contextlib.suppress(OSError):  # such as a link to itself
             if entry.is_dir():
-                if is_learnt(Path(entry.path)):
+                if _is_learnt_name(name):
                     seen[_shown(name)] = (0, 0)
                     seen.update(_photos_in(entry))
             elif _is_picture(name) and entry.is_file():
@@ -180,9 +180,12 @@ def stamp(path: Path, known: PhotoStamp | None = None) -> PhotoStamp:
 
 def is_learnt(path: Path, *, is_gallery: bool = True) -> bool:
     """Whether `path` in a faces folder is the folder of a person or of STRANGERS, by its name."""
-    name = path.name
+    return is_folder(path) and _is_learnt_name(path.name, is_gallery=is_gallery)
+
+
+def _is_learnt_name(name: str, *, is_gallery: bool = True) -> bool:
     ignored = name.startswith((".", "_")) or is_system(name) or (is_gallery and is_mistaken(name))
-    return is_folder(path) and (name == STRANGERS or not ignored)
+    return name == STRANGERS or not ignored
 
 
 def is_mistaken(name: str) -> bool:
