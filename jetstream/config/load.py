@@ -221,7 +221,7 @@ def _allowed(path: str) -> str:
             kind = get_args(kind)[0]
     for choice in (kind, *get_args(kind)):
         if get_origin(choice) is Literal:
-            return "allowed: " + ", ".join(get_args(choice))
+            return "allowed: " + ", ".join(str(value) or '""' for value in get_args(choice))
     return ""
 
 

@@ -77,9 +77,14 @@ class CameraConfig(ConfigTable, frozen=True):
     fps: NotNegative = 0.0
     """largest number of frames a second to process. 0: all frames"""
     max_width: Annotated[int, Meta(ge=16, le=16384)] = 1920
-    """px. Wider frames are scaled down; the aspect ratio stays"""
+    """px of the upright picture. Wider frames are scaled down; the aspect ratio stays"""
     max_height: Annotated[int, Meta(ge=16, le=16384)] = 1080
-    """px. Higher frames are scaled down; the aspect ratio stays"""
+    """px of the upright picture. Higher frames are scaled down; the aspect ratio stays"""
+    rotate: Literal[0, 90, 180, 270] = 0
+    """degrees clockwise by which the picture is turned, for a camera that is mounted on its side or its head. An
+    orientation that the source itself states is applied before"""
+    flip: Literal["", "horizontal", "vertical", "both"] = ""
+    """how the picture is mirrored after rotate. horizontal: left and right change places. Empty: not at all"""
     loop: bool = False
     """play a file again from its start when it ends"""
     image_fps: Positive = 25.0

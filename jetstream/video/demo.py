@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.video.demo_film import DESCRIBED, FPS, FRAMES, HEIGHT, PERIOD_S, WIDTH, collins_path, hopper_path
-from jetstream.video.folder import shrunk
+from jetstream.video.folder import placed
 from jetstream.video.frames import Image, LazyFrame, Source, SourceSettings
 from jetstream.video.images import read_image
 
@@ -180,7 +180,7 @@ class DemoSource(Source):
 
     def __init__(self, settings: SourceSettings, *, fps_limit: float, loop: bool) -> None:
         super().__init__(fps_limit=fps_limit, loop=loop)
-        self._limits = (settings.max_width, settings.max_height)
+        self._settings = settings
         set_stage()  # raises for a missing wheel now, not at the first frame
 
     def describe(self) -> str:
@@ -194,7 +194,7 @@ class DemoSource(Source):
             yield LazyFrame(index / FPS, partial(self._picture, index))
 
     def _picture(self, index: int) -> Image:
-        return shrunk(scene(index), *self._limits)
+        return placed(scene(index), self._settings)
 
     def _pass_ended(self, yielded: int) -> None:
         """Nothing is ever left out."""

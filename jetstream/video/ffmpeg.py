@@ -19,14 +19,16 @@ from jetstream.errors import SourceError
 from jetstream.video import nvdec
 from jetstream.video.address import masked
 from jetstream.video.camera import FORMAT, CaptureDevice, descriptors, refuse_missing, ways_to_open
+from jetstream.video.cropping import WHOLE, Crop, crop_of
 from jetstream.video.frames import SourceSettings
+from jetstream.video.geometry import mounted
 
 T = TypeVar("T")
 
 GRACE_S = 1.0
 """time for FFmpeg to interrupt itself after its time-out, before its blocked thread is abandoned"""
-ATTACHED_PICTURE = 0x400
-"""FFmpeg's AV_DISPOSITION_ATTACHED_PIC: the cover picture of a music file"""
+NO_FILM = 0x400 | 0x800
+"""FFmpeg's AV_DISPOSITION_ATTACHED_PIC, a cover picture, and AV_DISPOSITION_TIMED_THUMBNAILS"""
 NO_VIDEO = "not a video that can be read; name a video, a folder of images, a camera or an address"
 
 
@@ -44,6 +46,7 @@ class OpenVideo(NamedTuple):
     stream: VideoStream
     descriptor: int | None = None  # file descriptor of a camera, to wait on
     cut_off: bool = False  # the file is shorter than its boxes say
+    crop: Crop = WHOLE
     child: WriterProcess | None = None
 
     def refuse_failure(self) -> None:
@@ -93,7 +96,9 @@ def open_file(path: Path, *, cuda_device: int | None = None) -> OpenVideo:
         container.close()
         raise SourceError(f"{path}: {NO_VIDEO}")
     cut_off = "mp4" in container.format.name and boxes_exceed(path)
-    return OpenVideo(container, video_stream(container, str(path), cuda_device), cut_off=cut_off)
+    stream = video_stream(container, str(path), cuda_device)
+    crop = crop_of(path, container.format.name, stream.id, container.streams.video.index(stream))
+    return OpenVideo(container, stream, cut_off=cut_off, crop=crop)
 
 
 def boxes_exceed(path: Path) -> bool:
@@ -147,7 +152,8 @@ def open_camera(camera: CaptureDevice, settings: SourceSettings, *, cuda_device:
 
 
 def _open_best(camera: CaptureDevice, settings: SourceSettings, hwaccel: HWAccel | None) -> InputContainer:
-    *better, last = ways_to_open(settings.max_width, settings.max_height)
+    # the driver is asked for the size before the picture is turned
+    *better, last = ways_to_open(*mounted(settings).size(settings.max_width, settings.max_height))
     for options in better:
         try:
             return _open_device(camera.path, options, hwaccel)
@@ -164,10 +170,12 @@ def _open_device(path: Path, options: dict[str, str], hwaccel: HWAccel | None) -
 
 
 def video_stream(container: InputContainer, shown: str, cuda_device: int | None = None) -> VideoStream:
-    """The first video stream that isn't a cover picture. Raises SourceError, and closes, if there is none to decode."""
-    streams = container.streams.video
+    """The video stream that a player shows: the default one, else that of most frames and bits; no cover picture and no
+    thumbnails. Raises SourceError, and closes, if there is none to decode."""
     # PyAV 14 has no dispositions.
-    moving = [s for s in streams if not int(getattr(s, "disposition", 0)) & ATTACHED_PICTURE]
+    moving = [s for s in container.streams.video if not int(getattr(s, "disposition", 0)) & NO_FILM]
+    best = container.streams.best("video")
+    moving.sort(key=lambda stream: (stream.codec_context is None, stream is not best))
     context = moving[0].codec_context if moving else None
     if context is not None and (cuda_device is None or context.is_hwaccel):
         return moving[0]

@@ -12,6 +12,7 @@ import numpy as np
 
 from jetstream.errors import SourceError
 from jetstream.video.frames import Image, LazyFrame, Source, SourceSettings, fitted
+from jetstream.video.geometry import mounted
 from jetstream.video.images import read_image
 
 
@@ -29,7 +30,7 @@ class FolderSource(Source):
     ) -> None:
         super().__init__(fps_limit=fps_limit, loop=loop)
         self._shown, self._paths = shown, paths
-        self._limits = (settings.max_width, settings.max_height)
+        self._settings = settings
         self._unreadable: dict[Path, str] = {}
         self.fps = settings.image_fps
         self.frames_expected = len(paths)
@@ -47,7 +48,7 @@ class FolderSource(Source):
 
     def _read(self, path: Path) -> Image | None:
         try:
-            return shrunk(read_image(path), *self._limits)
+            return placed(read_image(path), self._settings)
         except SourceError as error:
             self._unreadable.setdefault(path, str(error))
             self.skipped += 1
@@ -72,3 +73,9 @@ def shrunk(image: Image, max_width: int, max_height: int) -> Image:
     if size == (width, height):
         return image
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def placed(image: Image, settings: SourceSettings) -> Image:
+    """An upright picture as the source's settings want it: turned as `rotate` and `flip` say, within the limits."""
+    turn = mounted(settings)
+    return turn.apply(shrunk(image, *turn.size(settings.max_width, settings.max_height)))

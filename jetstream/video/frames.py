@@ -7,7 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,14 @@ class SourceSettings(Protocol):
     @property
     def max_height(self) -> int:
         """px; higher frames are scaled down, keeping their aspect ratio"""
+
+    @property
+    def rotate(self) -> Literal[0, 90, 180, 270]:
+        """degrees clockwise by which upright frames are turned further"""
+
+    @property
+    def flip(self) -> Literal["", "horizontal", "vertical", "both"]:
+        """how frames are mirrored after that"""
 
     @property
     def open_timeout_s(self) -> float:

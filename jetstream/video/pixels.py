@@ -1,58 +1,74 @@
-"""Decoded frames to BGR arrays: upright, with correct colours, scaled down to a limit.
+"""Decoded frames to BGR arrays: upright, with square pixels and correct colours, scaled down to a limit.
 
-Knows no file and no time. One conversion does size and colours together.
+Knows no file and no time. One conversion does size, shape and colours together.
 """
 
 import struct
+from collections.abc import Callable
+from contextlib import suppress
+from fractions import Fraction
 
 import av
-import cv2
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
 
-from jetstream.video.frames import Image, fitted
+from jetstream.video.cropping import WHOLE, Crop
+from jetstream.video.frames import Image, SourceSettings, fitted
+from jetstream.video.geometry import Orientation, mounted, squared
 
-BT709 = 1
-"""FFmpeg's AVCOL_SPC_BT709. Frames without a colour space are read as BT.601, as OpenCV does."""
+MATRICES = {1: "ITU709", 9: "ITU709", 10: "ITU709"}
+"""swscale's name of FFmpeg's AVColorSpace: BT.709, and BT.2020, of which BT.709 is the nearest that every PyAV knows.
+Frames of another colour space, or of none, are read as BT.601, as OpenCV does."""
 # Otherwise swscale starts a thread a core for each source. PyAV before 17 starts none and has no such argument.
 ONE_THREAD = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
 
 
-class Orientation:
-    """How to transpose, then mirror a decoded picture so that it is upright; `display_matrix` as in FFmpeg, or None."""
+class PixelAspect:
+    """The width of a stream's pixels relative to their height: its container's word, else its codec's at the moment.
 
-    def __init__(self, display_matrix: bytes | None) -> None:
-        self.transposed = self.mirror_x = self.mirror_y = False
-        if display_matrix is not None and len(display_matrix) >= 36:
-            # FFmpeg's av_display_matrix, native int32: pixel (x, y) is displayed at (a x + c y, b x + d y).
-            a, b, _, c, d = struct.unpack_from("=5i", display_matrix)
-            self.transposed = abs(b) + abs(c) > abs(a) + abs(d)
-            self.mirror_x = (c if self.transposed else a) < 0
-            self.mirror_y = (b if self.transposed else d) < 0
+    This is FFmpeg's order (av_guess_sample_aspect_ratio). Called, it returns None where neither states it.
+    """
 
-    def apply(self, image: Image) -> Image:
-        if self.transposed:
-            image = np.asarray(cv2.transpose(image), np.uint8)
-        if self.mirror_x or self.mirror_y:
-            code = -1 if self.mirror_x and self.mirror_y else int(self.mirror_x)
-            image = np.asarray(cv2.flip(image, code), np.uint8)
-        return image
+    def __init__(self, stream: VideoStream) -> None:
+        self._context = stream.codec_context
+        guessed, coded = stream.sample_aspect_ratio, self._context.sample_aspect_ratio
+        # Equal ones may both be the codec's, which can change; PyAV doesn't show the container's alone.
+        self._stated = guessed if guessed != coded else None
+
+    def __call__(self) -> Fraction | None:
+        return self._stated or self._context.sample_aspect_ratio
 
 
 class FrameConverter:
-    """A callable for the decoded frames of one stream, whose size may change."""
+    """A callable for the decoded frames of one stream, whose size, shape and orientation may change at key frames.
 
-    def __init__(self, max_width: int, max_height: int) -> None:
-        self._limits = (max_width, max_height)
+    `crop`: what its container leaves out of each frame, in px of the decoded one.
+    """
+
+    def __init__(self, settings: SourceSettings) -> None:
+        self._limits = (settings.max_width, settings.max_height)
+        self._mounted = mounted(settings)
+        self.crop = WHOLE
         self._reformatter = VideoReformatter()  # kept because it caches swscale's tables
         self._shape = (0, 0)
         self._size = (0, 0)
-        self._turn = Orientation(None)
+        self._part: tuple[slice, slice] | None = None  # rows and columns of the scaled frame; None: all
+        self._rotation = 0
+        self._turn = self._mounted
+
+    def see(self, frame: av.VideoFrame, aspect: Callable[[], Fraction | None]) -> None:
+        """Take notice of each frame in its order, also of those that aren't converted: a change comes with one frame.
+
+        An orientation in the codec's own data comes with a key frame and holds until the next one.
+        """
+        rotation = rotation_of(frame)
+        if frame.key_frame or (frame.width, frame.height) != self._shape or rotation not in (0, self._rotation):
+            self._look_at(frame, rotation, aspect())
 
     def __call__(self, frame: av.VideoFrame) -> Image:
-        """(H, W, 3) uint8 BGR. Raises av.FFmpegError for a pixel format that swscale can't convert."""
-        if (frame.width, frame.height) != self._shape:
-            self._look_at(frame)
+        """The frame seen last, (H, W, 3) uint8 BGR. Raises av.FFmpegError for a format that swscale can't convert."""
         width, height = self._size
         bgr = self._reformatter.reformat(
             frame,
@@ -60,20 +76,49 @@ class FrameConverter:
             height,
             "bgr24",
             # Given by name: PyAV 14.0 accepts no numbers.
-            src_colorspace="ITU709" if frame.colorspace == BT709 else "ITU601",  # type: ignore[arg-type]
+            src_colorspace=MATRICES.get(frame.colorspace, "ITU601"),  # type: ignore[arg-type]
             dst_colorspace="ITU601",  # type: ignore[arg-type]
             interpolation="AREA",
             **ONE_THREAD,
         )
-        return self._turn.apply(np.ascontiguousarray(bgr.to_ndarray(), np.uint8))
+        image = bgr.to_ndarray() if self._part is None else bgr.to_ndarray()[self._part]
+        return self._turn.apply(np.ascontiguousarray(image, np.uint8))
 
-    def _look_at(self, frame: av.VideoFrame) -> None:
-        # Once for each size, not for each frame: reading side data makes a reference cycle that holds the frame.
-        matrix = frame.side_data.get("DISPLAYMATRIX")
-        self._turn = Orientation(None if matrix is None else bytes(matrix))  # type: ignore[call-overload]
-        self._shape = (frame.width, frame.height)
-        if self._turn.transposed:
-            height, width = fitted(frame.height, frame.width, *self._limits)
-            self._size = (width, height)
-        else:
-            self._size = fitted(*self._shape, *self._limits)
+    def _look_at(self, frame: av.VideoFrame, rotation: int, aspect: Fraction | None) -> None:
+        self._rotation, self._shape = rotation, (frame.width, frame.height)
+        self._turn = orientation_of(frame, rotation).then(self._mounted)
+        crop = self.crop if self.crop.fits(*self._shape) else WHOLE
+        part = self._shape[0] - crop.left - crop.right, self._shape[1] - crop.top - crop.bottom
+        shown = self._turn.size(*squared(*part, aspect))
+        self._size, self._part = self._turn.size(*fitted(*shown, *self._limits)), None
+        if crop != WHOLE:
+            self._take_part(crop, part)
+
+    def _take_part(self, crop: Crop, part: tuple[int, int]) -> None:
+        """Have the whole frame scaled so that `part` of it, (width, height) px, gets the size that was decided."""
+        (width, height), wanted = self._shape, self._size
+        across, down = wanted[0] / part[0], wanted[1] / part[1]
+        self._size = max(wanted[0], round(width * across)), max(wanted[1], round(height * down))
+        left = min(round(crop.left * across), self._size[0] - wanted[0])
+        top = min(round(crop.top * down), self._size[1] - wanted[1])
+        self._part = slice(top, top + wanted[1]), slice(left, left + wanted[0])
+
+
+def rotation_of(frame: av.VideoFrame) -> int:
+    """Degrees anticlockwise of the frame's display matrix; 0 also if it has none. Cheaper than the matrix."""
+    return int(getattr(frame, "rotation", 0))  # PyAV 14 has none
+
+
+def orientation_of(frame: av.VideoFrame, rotation: int) -> Orientation:
+    """The frame's orientation by its display matrix; upright if it has none."""
+    # Made here: `frame.side_data` would keep it in the frame, a reference cycle that holds the pixels.
+    found = SideDataContainer.__new__(SideDataContainer)
+    with suppress(ValueError):  # a kind of data that PyAV doesn't know, such as EXIF; what comes before it is there
+        found.__init__(frame)  # type: ignore[misc]
+    matrix = found.get("DISPLAYMATRIX")
+    if matrix is not None and len(bytes(matrix)) >= 36:
+        a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
+        return Orientation.of_matrix(a, b, c, d)
+    radians = np.radians(-rotation)
+    cos, sin = round(float(np.cos(radians))), round(float(np.sin(radians)))
+    return Orientation.of_matrix(cos, sin, -sin, cos)

@@ -12,6 +12,7 @@ from jetstream.video import demo_film
 from jetstream.video.address import is_live, kind_of, shown
 from jetstream.video.camera import camera_of
 from jetstream.video.frames import Frame, Source, SourceSettings, fitted
+from jetstream.video.geometry import mounted
 from jetstream.video.picture_files import pictures_of
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class SourceProbe(NamedTuple):
     """Properties of a source, found by reading its first frame."""
 
     kind: str  # of `kind_of`
-    width: int  # px of the first frame, after scaling
+    width: int  # px of the first frame, upright, with square pixels, after scaling
     height: int
     fps: float | None  # nominal; None: not stated
     frames: int | None  # in one pass; None: not stated, or endless
@@ -101,7 +102,8 @@ def probe(spec: str, settings: SourceSettings, *, cuda_device: int | None = None
     kind = kind_of(spec)
     if kind == "demo":  # known without drawing it
         demo_film.check()
-        size = fitted(demo_film.WIDTH, demo_film.HEIGHT, settings.max_width, settings.max_height)
+        shown_size = mounted(settings).size(demo_film.WIDTH, demo_film.HEIGHT)
+        size = fitted(*shown_size, settings.max_width, settings.max_height)
         return SourceProbe(kind, *size, demo_film.FPS, demo_film.FRAMES, live=False, described=demo_film.DESCRIBED)
     with open_source(spec, settings, loop=False, cuda_device=cuda_device) as source:
         first = next(source, None)

@@ -17,7 +17,7 @@ from jetstream.video import nvdec
 from jetstream.video.camera import wait_for_frame
 from jetstream.video.ffmpeg import OpenVideo, network_trouble, reason_of, silence
 from jetstream.video.frames import USUAL_FPS, Image, LazyFrame, Source, SourceSettings
-from jetstream.video.pixels import FrameConverter
+from jetstream.video.pixels import FrameConverter, PixelAspect
 
 Opener: TypeAlias = Callable[[], OpenVideo]
 """opens the container of one pass"""
@@ -43,7 +43,7 @@ class StreamSource(Source):
         super().__init__(fps_limit=fps_limit, loop=loop and not live)
         self._opener, self._shown, self.live = opener, shown, live
         self._read_timeout_s, self._decode_threads = settings.read_timeout_s, decode_threads
-        self._convert = FrameConverter(settings.max_width, settings.max_height)
+        self._convert = FrameConverter(settings)
         self._opened: OpenVideo | None = opener()
         stream = self._opened.stream
         self.fps = float(stream.average_rate or 0) or None
@@ -73,6 +73,7 @@ class StreamSource(Source):
         self._opened = opened
         self._start_pass()
         stream = opened.stream
+        aspect, self._convert.crop = PixelAspect(stream), opened.crop
         # With frame threads, damaged files decode differently from run to run. Slices don't delay frames.
         stream.thread_type = "AUTO" if self._decode_threads > 1 and not self.live else "SLICE"
         stream.codec_context.thread_count = self._decode_threads
@@ -84,6 +85,7 @@ class StreamSource(Source):
                     self._count_damage()
                     continue
                 self._good += 1
+                self._convert.see(frame, aspect)
                 yield LazyFrame(self._seconds(frame, stream), partial(self._picture, frame))
         self._cut |= opened.cut_off or (not self.live and ends_early(opened, self._packets, self._end_s))
         self.close()

@@ -47,7 +47,9 @@ from jetstream.runtime.run_dir import RINGS, RunDir
 from jetstream.topic import keys, subscriber
 from jetstream.topic.zap import DOMAIN, ZapAuthenticator
 from jetstream.video import address, ffmpeg, mp4_repair
+from jetstream.video.cropping import crop_of
 from tests.support import defaults
+from tests.support.clips import cropped_videos
 from tests.support.repository import REPOSITORY
 
 NOWHERE = Path("fuzz")
@@ -226,12 +228,18 @@ def recording_decoders(folder: Path) -> Iterator[Decoder]:
         path.write_bytes(data)
         ffmpeg.boxes_exceed(path)
 
+    def crops(data: bytes) -> None:
+        path.write_bytes(data)
+        for container in ("mov,mp4", "matroska,webm"):
+            crop_of(path, container, 1, 0)
+
     def cut(data: bytes) -> None:
         path.write_bytes(data)
         cut_to_last_line(path)
         assert path.read_bytes() == data[: data.rfind(b"\n") + 1]
 
     yield Decoder("video: is it whole", [video, video + long, video[:-7]], exceeds, ())
+    yield Decoder("video: what to crop", [*cropped_videos()], crops, ())
 
     def told_last(data: bytes) -> None:
         events.write_bytes(data)

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,13 @@ import pytest
 from jetstream.config import load
 from jetstream.config.schema import Config
 from jetstream.errors import SourceError
-from jetstream.ipc.ring import LocalRing
+from jetstream.ipc.ring import LocalRing, Ring
 from jetstream.ipc.rings import Rings
 from jetstream.messages import Captured, Dropped, Tick
 from jetstream.stages.capture import AnnouncedFrames, capture
+from tests.support.corners import corners, marked_video
 from tests.support.defaults import video_sink
+from tests.support.rings import NAME
 
 
 @pytest.fixture
@@ -51,6 +54,19 @@ def test_every_frame_of_a_file_is_written_and_told_of_in_order(clip: Path) -> No
     grey = [float(ring.read(i).mean()) for i in range(40)]  # type: ignore[union-attr]
     assert np.abs(np.array(grey) - 5 * np.arange(40)).max() < 4
     assert not any(m.frame.live for m in messages)
+
+
+@pytest.mark.parametrize("rotate", [0, 90, 180, 270])
+def test_the_ring_holds_upright_frames_within_the_cameras_limits(tmp_path: Path, rotate: int) -> None:
+    wide = marked_video(tmp_path / "wide.mp4", (160, 120), aspect=Fraction(2), frames=2)
+    camera = {"name": "a", "source": str(wide), "rotate": rotate, "max_width": 200, "max_height": 100}
+    config = load.build({"cameras": [camera], "pipeline": {"pace": "every-frame"}}, where="test")
+    with Ring.create(NAME, slots=4, max_width=200, max_height=100, directory=tmp_path) as ring:
+        list(capture(ticks(), Rings({"a": ring}), config))
+        image = ring.read(1)
+    assert image is not None
+    expected = {0: ("RGBW", 75, 200), 90: ("BRWG", 100, 38), 180: ("WBGR", 75, 200), 270: ("GWRB", 100, 38)}
+    assert (corners(image), *image.shape[:2]) == expected[rotate]
 
 
 def test_live_file_plays_at_its_own_rate(clip: Path) -> None:

@@ -1,9 +1,12 @@
 """Videos made on the spot."""
 
+import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
 
+from jetstream.video.cropping import SEGMENT, TRACK, TRACKS, VIDEO
 from jetstream.video.demo import scene
 from tests.support.defaults import video_sink
 
@@ -32,3 +35,26 @@ def part_of(video: Path, path: Path, *, first: int, end: int) -> Path:
                 packet.stream = copy
                 target.mux(packet)
     return path
+
+
+def cropped_videos() -> Iterator[bytes]:
+    """An MP4 with a clean aperture and a Matroska file with a crop, of headers alone."""
+
+    def box(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I4s", 8 + len(content), name) + content
+
+    entry = box(
+        b"avc1",
+        bytes(24)
+        + struct.pack(">2H", 160, 120)
+        + bytes(50)
+        + box(b"clap", struct.pack(">8i", 80, 1, 60, 1, 5, 1, 0, 1)),
+    )
+    table = box(b"stsd", struct.pack(">2I", 0, 1) + entry)
+    for name in (b"stbl", b"minf", b"mdia"):
+        table = box(name, table)
+    yield box(b"moov", box(b"trak", box(b"tkhd", struct.pack(">4I", 0, 0, 0, 1)) + table))
+    element = b"\x54\xcc\x81\x50"
+    for name in (VIDEO, TRACK, TRACKS, SEGMENT):
+        element = name + bytes((0x80 | len(element),)) + element
+    yield element

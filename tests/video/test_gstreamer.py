@@ -95,6 +95,17 @@ def test_large_frames_are_scaled_down_and_thinned() -> None:
 
 
 @launched
+@pytest.mark.parametrize(("aspect", "size"), [("16/15", (768, 576)), ("64/45", (1024, 576)), ("1/1", (720, 576))])
+def test_pixels_of_the_pipelines_aspect_become_square(aspect: str, size: tuple[int, int]) -> None:
+    caps = f"video/x-raw,width=720,height=576,pixel-aspect-ratio={aspect}"
+    spec = f"gst: videotestsrc num-buffers=2 ! {caps}"
+    with open_source(spec, every_frame=True) as source:
+        assert [frame.image.shape for frame in source] == [(size[1], size[0], 3)] * 2
+    with open_source(spec, every_frame=True, rotate=90, max_width=1080, max_height=1920) as source:
+        assert next(source).image.shape == (size[0], size[1], 3)
+
+
+@launched
 def test_a_frame_does_not_wait_for_the_next() -> None:
     """At one frame a second, the second must be there well before the third."""
     with open_source("gst: videotestsrc is-live=true ! video/x-raw,width=64,height=48,framerate=1/1") as source:
