@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Final
 
 import cv2
+import msgspec
 import numpy as np
 
 from jetstream.config.load import cameras_for
-from jetstream.config.schema import Config, TrackConfig
+from jetstream.config.schema import CameraConfig, Config, TrackConfig
 from jetstream.config.secrets import expanded
 from jetstream.enroll.samples import SampleSet, SampleSource, SourceFace
 from jetstream.errors import SourceError, UserError
@@ -40,6 +41,8 @@ SURE_SCORE: Final = 0.9
 """Detection score required in a single picture, where no track confirms a face."""
 FIRST_FRAME_S: Final = 15.0
 """Longest wait for a camera's first frame, in seconds."""
+
+UNTURNED: Final = CameraConfig(name="any", source="any")
 
 Progress = Callable[[str, float], None]
 Enough = Callable[[], bool]
@@ -90,7 +93,7 @@ def from_camera(
     source, follower = SampleSource(shown(spec), camera_stem(spec), timed=True), Follower(detector, config.track)
     start_ns: int | None = None
     waiting_since_s = time.monotonic()
-    with NewestFrame(partial(_open, expanded(spec, "--from"), config)) as camera:
+    with NewestFrame(partial(_open, expanded(spec, "--from"), config, name=spec)) as camera:
         while start_ns is None or (time.monotonic_ns() - start_ns) * 1e-9 < seconds:
             try:
                 frame = camera.get(0.2)
@@ -165,9 +168,12 @@ def camera_stem(spec: str) -> str:
     return "stream" if _may_contain_password(spec) else f"camera-{stem_of(Path(spec).name)}"
 
 
-def _open(spec: str, config: Config, *, fps_limit: float = 0) -> Source:
-    """The source, set like the config's first camera. Raises SourceError."""
+def _open(spec: str, config: Config, *, name: str = "", fps_limit: float = 0) -> Source:
+    """The source, set like the config's first camera, but turned as the config says of this source, which may have
+    another `name` there. Raises SourceError."""
     (camera,) = cameras_for([spec], config)
+    own = next((known for known in config.cameras if known.source in (spec, name)), UNTURNED)
+    camera = msgspec.structs.replace(camera, rotate=own.rotate, flip=own.flip)
     return open_source(spec, camera, loop=False, fps_limit=fps_limit)
 
 

@@ -3,13 +3,13 @@
 Compares two configs; knows no process and no file.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from jetstream import pipeline
-from jetstream.config.schema import Config, StageName
+from jetstream.config.schema import CameraConfig, Config, StageName
 
 SUPERVISOR: tuple[StageName, ...] = ()
 """the supervisor reads the key, or signals the stages: none is started again"""
@@ -39,6 +39,8 @@ STAGES: Mapping[str, tuple[StageName, ...]] = {
     "metrics": ("metrics",),
 }
 """stages that read a key, or any other key of a table; what isn't here is read once, at the start"""
+OF_CAPTURE = ("rotate", "flip")
+"""keys of a camera that its own capture reads alone"""
 FIXED = ("recognize.faces",)
 """the exceptions: the gallery of another folder has to be trained first"""
 LOGGING = frozenset(("pipeline.log_level", "pipeline.log_format"))
@@ -55,9 +57,11 @@ class ReloadPlan(NamedTuple):
     taken: tuple[str, ...]  # keys
     kept: tuple[str, ...]  # keys that changed in the file and stay as they are until the next start
     stages: frozenset[StageName]  # to be started again
+    cameras: frozenset[str] = frozenset()  # whose captures are
 
-    def restarts(self, stage: StageName) -> bool:
-        return stage in self.stages
+    def restarts(self, stage: StageName, camera: str = "") -> bool:
+        """Whether a stage is started again; of a stage that has a process for each camera, that of `camera`."""
+        return stage in self.stages and (not camera or camera in self.cameras)
 
     def sentence(self) -> str:
         """Which keys were taken, which stages start again for them, and which keys need a restart."""
@@ -82,7 +86,7 @@ class Reloader:
         plan is in use. Raises UserError."""
         written, new = self._written, self._read()
         taken, kept = [], []
-        config, stages = in_use, frozenset[StageName]()
+        config, stages, cameras = in_use, frozenset[StageName](), frozenset[str]()
         for key, value in changes(written, new):
             changed = with_key(config, key, value)
             if key in FIXED or readers(key, in_use) is None or pipeline.wanted(changed) != pipeline.wanted(in_use):
@@ -90,9 +94,10 @@ class Reloader:
                 continue
             config, written = changed, with_key(written, key, value)
             stages |= frozenset(readers(key, in_use) or ())
+            cameras |= {key.split(".")[1]} if key.startswith("cameras.") else set()
             taken.append(key)
         running = {row.name for row in pipeline.started(config)}
-        plan = ReloadPlan(in_use, config, written, tuple(taken), tuple(kept), stages & running)
+        plan = ReloadPlan(in_use, config, written, tuple(taken), tuple(kept), stages & running, cameras)
         self._check(plan)
         return plan
 
@@ -103,15 +108,22 @@ class Reloader:
 
 def readers(key: str, config: Config) -> tuple[StageName, ...] | None:
     """The stages that read `table.key`; None: it can't change while they run."""
+    if key.startswith("cameras."):
+        return ("capture",) if key.rpartition(".")[2] in OF_CAPTURE else None
     if key in OF_ENGINES and config.gpu.backend == "tensorrt":
         return None
     return STAGES.get(key, STAGES.get(key.partition(".")[0]))
 
 
 def changes(before: Config, after: Config) -> Iterator[tuple[str, Any]]:
-    """Each changed `table.key` and its new value; `cameras` is one key."""
+    """Each changed `table.key` and its new value; `cameras` is one key, but for `cameras.NAME.key` of OF_CAPTURE."""
     for table in before.__struct_fields__:
         old, new = getattr(before, table), getattr(after, table)
+        if table == "cameras":
+            for key, value in camera_changes(old, new):
+                yield key, value
+                before = with_key(before, key, value)
+            old = before.cameras
         if not isinstance(old, msgspec.Struct):
             if old != new:
                 yield table, new
@@ -121,9 +133,25 @@ def changes(before: Config, after: Config) -> Iterator[tuple[str, Any]]:
                 yield f"{table}.{key}", getattr(new, key)
 
 
+def camera_changes(before: Sequence[CameraConfig], after: Sequence[CameraConfig]) -> Iterator[tuple[str, Any]]:
+    """Each changed `cameras.NAME.key` of OF_CAPTURE and its new value, of cameras that are in both."""
+    new = {camera.name: camera for camera in after}
+    for camera in before:
+        for key in OF_CAPTURE if camera.name in new else ():
+            value = getattr(new[camera.name], key)
+            if value != getattr(camera, key):
+                yield f"cameras.{camera.name}.{key}", value
+
+
 def with_key(config: Config, key: str, value: Any) -> Config:
-    """`config` with another value of `table.key`."""
+    """`config` with another value of `table.key`, or of `cameras.NAME.key`."""
     table, dot, name = key.partition(".")
-    if dot:
+    camera_name, _, camera_key = name.partition(".")
+    if camera_key:
+        value = tuple(
+            msgspec.structs.replace(camera, **{camera_key: value}) if camera.name == camera_name else camera
+            for camera in config.cameras
+        )
+    elif dot:
         value = msgspec.structs.replace(getattr(config, table), **{name: value})
     return msgspec.structs.replace(config, **{table: value})

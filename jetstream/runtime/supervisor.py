@@ -143,7 +143,7 @@ class Supervisor:
         self._watchdog.extra = ""
         self._config, self._limits, self._gpu = plan.config, plan.config.pipeline, plan.config.gpu
         for child in self._children:
-            if child.row.name in plan.stages or (LOGGING & set(plan.taken) and not child.beat_s):
+            if plan.restarts(child.row.name, child.camera) or (LOGGING & set(plan.taken) and not child.beat_s):
                 child.end_to_start_again(now_s)
         if LOGGING & set(plan.taken):
             set_up_logging("run", self._limits.log_level, self._limits.log_format)

@@ -5,12 +5,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import count
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from jetstream.config.load import build
+from jetstream.enroll import sources
 from jetstream.enroll.sources import stem_of
+from tests.support.corners import corners, marked_video
 from tests.support.enrolling import named, photos_in, refused
 from tests.support.inside import Inside
 from tests.support.serving import Quiet, serving
@@ -105,3 +109,12 @@ def test_camera_that_is_not_there_is_said(jetstream: Inside) -> None:
 )
 def test_source_gives_a_harmless_beginning_of_a_name(text: str, stem: str) -> None:
     assert stem_of(text) == stem
+
+
+def test_only_the_configs_own_camera_is_turned_as_it_is_mounted(tmp_path: Path) -> None:
+    """A film isn't turned because the camera over the door is."""
+    door, film = (marked_video(tmp_path / name, frames=2) for name in ("door.mp4", "film.mp4"))
+    config = build({"cameras": [{"name": "door", "source": str(door), "rotate": 90}]}, where="test")
+    for path, expected in ((door, "BRWG"), (film, "RGBW")):
+        with sources._open(str(path), config) as source:
+            assert corners(next(source).image) == expected

@@ -201,3 +201,36 @@ def test_every_key_in_the_table_exists() -> None:
         assert not name or name in getattr(config(), table).__struct_fields__, key
         assert set(stages) <= {row.name for row in pipeline.ROWS}
         assert readers(key, config()) == stages
+
+
+CAMERAS = ({"name": "door", "source": "a.mp4"}, {"name": "yard", "source": "b.mp4"})
+
+
+def cameras(*changes: dict[str, object]) -> Config:
+    return config(cameras=[{**camera, **change} for camera, change in zip(CAMERAS, changes, strict=True)])
+
+
+def test_a_camera_that_was_turned_is_captured_anew_and_no_other() -> None:
+    found = plan(cameras({}, {}), cameras({"rotate": 90, "flip": "vertical"}, {}))
+
+    assert found.taken == ("cameras.door.rotate", "cameras.door.flip")
+    assert (found.kept, found.stages) == ((), {"capture"})
+    assert found.restarts("capture", "door")
+    assert not found.restarts("capture", "yard")
+    assert found.config == cameras({"rotate": 90, "flip": "vertical"}, {})
+
+
+def test_a_cameras_other_keys_are_kept_beside_its_mounting() -> None:
+    found = plan(cameras({}, {}), cameras({"rotate": 180, "fps": 5}, {}))
+
+    assert (found.taken, found.kept) == (("cameras.door.rotate",), ("cameras",))
+    assert found.config == cameras({"rotate": 180}, {})
+    assert found.written == found.config
+
+
+def test_a_cameras_mounting_is_kept_for_the_cameras_that_stay() -> None:
+    after = config(cameras=[{**CAMERAS[1], "rotate": 270}])
+    found = plan(cameras({}, {}), after)
+
+    assert (found.taken, found.kept) == (("cameras.yard.rotate",), ("cameras",))
+    assert found.config == cameras({}, {"rotate": 270})
