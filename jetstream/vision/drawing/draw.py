@@ -4,19 +4,24 @@ Knows no window and no file. Line widths and text are proportional to the pictur
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from jetstream.vision.drawing.graphemes import one_line
+from jetstream.vision.drawing.lettering import FONT, WEIGHT, Line, cut, drawn, is_simple, put, simple_width
+
 Colour = tuple[int, int, int]  # BGR
 KNOWN: Colour = (96, 200, 60)
 UNKNOWN: Colour = (60, 160, 250)
 FAINT: Colour = (170, 170, 170)  # tentative or lost tracks, and captions
 INK: Colour = (20, 20, 20)
-WEIGHT = 500  # between regular and bold
-_FONT = cv2.FontFace("sans")  # built into OpenCV 5, with all of Unicode's common scripts
+WIDEST = 0.5
+"""share of the picture that a name may cover; longer ones are cut"""
+MARGIN = 4  # px at both sides of a text
 
 
 class Drawable(Protocol):
@@ -47,22 +52,45 @@ def faces(image: NDArray[np.uint8], tracks: Sequence[Drawable], *, landmarks: bo
             for i in range(0, 10, 2):
                 point = (round(track.landmarks[i]), round(track.landmarks[i + 1]))
                 cv2.circle(image, point, width + 1, colour, -1, cv2.LINE_AA)
-        text = f"{track.name} {track.confidence:.0%}" if track.name else f"unknown #{track.track_id}"
-        _label(image, text, (x1, y1), colour)
+        more = f" {track.confidence:.0%}" if track.name else f"unknown #{track.track_id}"
+        size = _size(image)
+        plate = _kept_plate(track.name or "", more, size, max(4 * size, int(WIDEST * image.shape[1])), colour)
+        _put(image, plate, (x1, y1))
 
 
 def caption(image: NDArray[np.uint8], text: str) -> None:
     """Write one line in the upper left corner of `image` (H, W, 3) uint8 BGR."""
-    _label(image, text, (4, 0), FAINT)
+    size = _size(image)
+    _put(image, _plate("", text, size, 0, FAINT), (4, 0))  # it changes with every frame
 
 
-def _label(image: NDArray[np.uint8], text: str, anchor: tuple[int, int], colour: Colour) -> None:
-    """`text` of any script on a coloured plate above `anchor` (x, y) px, or below it at the upper border."""
-    height, width = image.shape[:2]
-    size = max(9, min(height, width) // 36)
-    x, y = max(0, anchor[0]), anchor[1]
-    _, _, w, _ = cv2.getTextSize((width, height), text, (0, 0), _FONT, size, WEIGHT)
-    plate = size + 8
-    top = y - plate if y >= plate else y
-    cv2.rectangle(image, (x, top), (x + w + 8, top + plate), colour, -1)
-    cv2.putText(image, text, (x + 4, top + plate - 7), INK, _FONT, size, WEIGHT)
+def _size(image: NDArray[np.uint8]) -> int:
+    return max(9, int(min(image.shape[:2])) // 36)
+
+
+def _plate(name: str, more: str, size: int, most_px: int, colour: Colour) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 BGR: a name of any script, cut to `most_px`, and right of it text that OpenCV can draw."""
+    line = Line(size, size + 8, size + 1)
+    name = cut(one_line(name), size, most_px) if name else ""
+    letters = None if is_simple(name) else drawn(name, line)
+    simple, x = (name + more, MARGIN) if letters is None else (more, MARGIN + letters.ink.shape[1])
+    plate = np.empty((line.height, x + simple_width(simple, size) + MARGIN, 3), np.uint8)
+    plate[:] = colour
+    if letters is not None:
+        put(letters, plate, MARGIN, INK)
+    cv2.putText(plate, simple, (x, line.baseline), INK, FONT, size, WEIGHT)
+    return plate
+
+
+_kept_plate = lru_cache(maxsize=128)(_plate)
+"""a name is drawn with every frame, with few different scores"""
+
+
+def _put(image: NDArray[np.uint8], plate: NDArray[np.uint8], anchor: tuple[int, int]) -> None:
+    """Copy a plate onto `image` above `anchor` (x, y) px, or below it at the upper border, inside as far as it fits."""
+    (height, width), (rows, columns) = image.shape[:2], plate.shape[:2]
+    x, y = max(0, min(anchor[0], width - columns)), anchor[1]
+    top = y - rows if y >= rows else y
+    first, last, wide = max(0, -top), min(rows, height - top), min(columns, width - x)
+    if last > first:
+        image[top + first : top + last, x : x + wide] = plate[first:last, :wide]
