@@ -16,6 +16,7 @@ from jetstream.ipc.ring import LocalRing, Ring
 from jetstream.ipc.rings import Rings
 from jetstream.messages import Captured, Dropped, FrameRef, Tick
 from jetstream.video.address import is_live
+from jetstream.video.frames import USUAL_FPS
 from jetstream.video.live import Backoff, NewestFrame
 from jetstream.video.source import Frame, Source, open_source
 
@@ -57,7 +58,10 @@ def _file(
     first = (ring.slowest or 0) if every_frame else 0 if camera.loop else ring.cursor
     started_s = None
     with opener(loop=camera.loop and not every_frame) as source:
-        for index, frame in enumerate(source):
+        # a looping file begins again where its capture does, but its times must go on
+        shift_s = ring.cursor / rate_of(source, camera) if camera.loop and not every_frame else 0.0
+        for index, given in enumerate(source):
+            frame = given._replace(pts_s=given.pts_s + shift_s)
             if index < first:
                 if next(ticks, None) is None:  # a tick for each skipped frame, so that heartbeats continue
                     return
@@ -82,6 +86,12 @@ def _file(
             break
         time.sleep(TURN_S / 10)
         yield from told.again(time.monotonic())
+
+
+def rate_of(source: Source, camera: CameraConfig) -> float:
+    """Frames a second that the source delivers, about."""
+    rate = source.fps or USUAL_FPS
+    return min(rate, camera.fps) if camera.fps > 0 else rate
 
 
 class AnnouncedFrames:

@@ -136,6 +136,19 @@ def test_looping_file_goes_on_with_rising_times(clip: Path) -> None:
     assert len(set(times)) == 90
 
 
+def test_looping_file_that_is_captured_anew_goes_on_in_time(clip: Path) -> None:
+    """As after a reload that turned it. A recording and the tracks would stand still otherwise."""
+    config = load.build({"cameras": [{"name": "a", "source": str(clip), "loop": True}]}, where="test")
+    ring = LocalRing(slots=8)
+    times = []
+    for _ in range(2):
+        messages = list(itertools.islice(capture(ticks(), Rings({"a": ring}), config), 30))
+        times += [message.frame.pts_s for message in messages]
+    steps = np.diff(times)
+    assert (steps > 0).all()
+    assert steps.max() < 0.1
+
+
 def test_stop_ends_a_file_between_two_frames(clip: Path) -> None:
     messages = list(capture(itertools.islice(ticks(), 10), Rings({"a": LocalRing()}), config_of(clip)))
 
