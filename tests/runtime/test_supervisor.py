@@ -174,6 +174,31 @@ def test_reload_on_a_full_disk_is_refused_and_can_be_asked_for_again(
     assert run_dir.read_config() == config(hold_s=1.0)
 
 
+def test_only_the_camera_that_was_turned_is_opened_again(
+    run_dir: RunDir, does: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    door, yard = ({"name": name, "source": "demo"} for name in ("door", "yard"))
+    before, after = (load.build({"cameras": [door | turned, yard]}, where="test") for turned in ({}, {"rotate": 90}))
+    supervisor = Supervisor(before, run_dir, Reloader(lambda: after, before, lambda plan: None))
+    pids: dict[str, set[int]] = {}
+
+    def look() -> None:
+        for process in supervisor._children:
+            if process.popen is not None:
+                pids.setdefault(process.name, set()).add(process.popen.pid)
+
+    def reload() -> None:
+        look()
+        kill(signal.SIGHUP)()
+
+    with At("running: ", reload), At("config reloaded", look), At("ended: ", look):
+        seconds_of(supervisor, duration_s=2.0)
+
+    assert "config reloaded: took cameras.door.rotate (capture started again)" in caplog.messages
+    assert [name for name, those in pids.items() if len(those) > 1] == ["capture.door"]
+
+
 def test_run_whose_captures_are_run_by_hand_ends_with_their_frames(run_dir: RunDir, does: Callable[..., None]) -> None:
     """Nobody here sees the captures end: `metrics` and `learn` must be told all the same."""
     does(dict.fromkeys(("detect", "track", "recognize", "publish"), "ends"))
