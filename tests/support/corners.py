@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import groupby
 from pathlib import Path
 
 import av
 import numpy as np
 from av.bitstream import BitStreamFilterContext
+
+from tests.support.defaults import open_source
 
 COLOURS = {"R": (40, 40, 220), "G": (40, 200, 40), "B": (220, 60, 40), "W": (230, 230, 230)}
 UPRIGHT = "RGBW"
@@ -86,3 +89,14 @@ def joined(path: Path, parts: Sequence[Path]) -> Path:
     """Transport streams one after the other."""
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     return path
+
+
+Shown = tuple[str, int, int]  # corners, width, height
+
+
+def shown(path: Path, **settings: object) -> list[Shown]:
+    """What the frames of a source show, in order; each kind once."""
+    with open_source(str(path), **settings) as source:  # type: ignore[arg-type]
+        seen = [(corners(frame.image), frame.image.shape[1], frame.image.shape[0]) for frame in source]
+        assert source.warning is None
+    return [kind for kind, _ in groupby(seen)]

@@ -6,7 +6,6 @@ import struct
 import weakref
 from collections.abc import Sequence
 from fractions import Fraction
-from itertools import groupby
 from pathlib import Path
 
 import av
@@ -15,18 +14,8 @@ import pytest
 from PIL import Image
 
 from jetstream.video.pixels import orientation_of
-from tests.support.corners import COLOURS, UPRIGHT, corners, filtered, joined, marked, marked_video
+from tests.support.corners import COLOURS, UPRIGHT, filtered, joined, marked, marked_video, shown
 from tests.support.defaults import open_source, probe
-
-Shown = tuple[str, int, int]  # corners, width, height
-
-
-def shown(path: Path, **settings: object) -> list[Shown]:
-    """What the frames of a source show, in order; each kind once."""
-    with open_source(str(path), **settings) as source:  # type: ignore[arg-type]
-        seen = [(corners(frame.image), frame.image.shape[1], frame.image.shape[0]) for frame in source]
-        assert source.warning is None
-    return [kind for kind, _ in groupby(seen)]
 
 
 def h264_turned(path: Path, turn: str) -> Path:
@@ -269,110 +258,3 @@ def test_size_and_shape_are_said(tmp_path: Path) -> None:
     found = probe(str(path))
     assert (found.width, found.height) == (1024, 576)
     assert str(found) == f"{path} (720x576, 25 fps, 2 frames), delivered as 1024x576"
-
-
-def boxed(data: bytes, path: Sequence[bytes], extra: bytes) -> bytes:
-    """MP4 boxes with `extra` at the end of the first sample entry inside the box at `path`."""
-    made, at = b"", 0
-    while at < len(data):
-        length, name = struct.unpack_from(">I4s", data, at)
-        content = data[at + 8 : at + length]
-        if name == path[0] and len(path) > 1:
-            content = boxed(content, path[1:], extra)
-        elif name == path[0]:
-            (entry,) = struct.unpack_from(">I", content, 8)
-            content = content[:8] + struct.pack(">I", entry + len(extra)) + content[12 : 8 + entry] + extra
-        made += struct.pack(">I", len(content) + 8) + name + content
-        at += length
-    return made
-
-
-def with_clap(path: Path, width: int, height: int, right: tuple[int, int], down: tuple[int, int]) -> Path:
-    clap = struct.pack(">I4s4I", 40, b"clap", width, 1, height, 1) + struct.pack(">iIiI", *right, *down)
-    path.write_bytes(boxed(path.read_bytes(), (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"), clap))
-    return path
-
-
-@pytest.mark.parametrize(
-    ("right", "down", "expected"),
-    [((0, 1), (0, 1), UPRIGHT), ((-40, 1), (-30, 1), "RRRR"), ((80, 2), (60, 2), "WWWW")],
-)
-def test_clean_aperture_is_what_is_shown(
-    tmp_path: Path, right: tuple[int, int], down: tuple[int, int], expected: str
-) -> None:
-    path = with_clap(marked_video(tmp_path / "a.mp4"), 80, 60, right, down)
-    assert shown(path) == [(expected, 80, 60)]
-    assert [size for _, *size in shown(path, rotate=90)] == [[60, 80]]
-    assert shown(path, max_width=40) == [(expected, 40, 30)]
-
-
-def test_aspect_is_that_of_the_clean_aperture(tmp_path: Path) -> None:
-    path = with_clap(marked_video(tmp_path / "a.mov", (720, 576), aspect=Fraction(12, 11)), 704, 576, (0, 1), (0, 1))
-    assert shown(path) == [(UPRIGHT, 768, 576)]
-
-
-@pytest.mark.parametrize("size", [(0, 0), (160, 0), (9999, 9999), (160, 120)])
-def test_aperture_without_sense_crops_nothing(tmp_path: Path, size: tuple[int, int]) -> None:
-    assert shown(with_clap(marked_video(tmp_path / "a.mp4"), *size, (0, 1), (0, 1))) == [(UPRIGHT, 160, 120)]
-    path = with_clap(marked_video(tmp_path / "b.mp4"), 80, 60, (1, 0), (0, 0))
-    assert shown(path) == [(UPRIGHT, 160, 120)]
-
-
-def test_matroska_crop_is_applied(tmp_path: Path) -> None:
-    path = marked_video(tmp_path / "a.mkv")
-    data = path.read_bytes()
-    crop = b"\x54\xcc\x81\x50\x54\xbb\x81\x3c"  # 80 px at the left, 60 px at the top
-    at = data.index(b"\xb0\x81\xa0\xba\x81\x78")  # PixelWidth 160, PixelHeight 120
-    video = data.rindex(b"\xe0", 0, at)
-    path.write_bytes(enlarged(data, video, at, crop))
-    assert shown(path) == [("WWWW", 80, 60)]
-
-
-def enlarged(data: bytes, video: int, at: int, extra: bytes) -> bytes:
-    """A Matroska file with `extra` at `at` inside the Video element at `video`."""
-    sizes = [video + 1]
-    track = data.rindex(b"\xae", 0, video)
-    sizes += [track + 1, data.rindex(b"\x16\x54\xae\x6b", 0, track) + 4]
-    made = bytearray(data)
-    for place in sizes:
-        length = 9 - made[place].bit_length()
-        value = int.from_bytes(made[place : place + length], "big") + len(extra)
-        made[place : place + length] = value.to_bytes(length, "big")
-    made[at:at] = extra
-    return bytes(made)
-
-
-def two_tracks(path: Path, dispositions: Sequence[int], frames: Sequence[int] = (8, 8)) -> Path:
-    """A video of 160x120 beside one of 80x60."""
-    with av.open(str(path), "w") as output:
-        streams = []
-        for (width, height), disposition in zip(((160, 120), (80, 60)), dispositions, strict=True):
-            stream = output.add_stream("libx264", rate=25)
-            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-            stream.disposition = disposition
-            streams.append((stream, width, height))
-        for (stream, width, height), count in zip(streams, frames, strict=True):
-            for index in range(count):
-                frame = av.VideoFrame.from_ndarray(marked(width, height), "bgr24")
-                frame.pts = index
-                output.mux(stream.encode(frame))
-            output.mux(stream.encode(None))
-    return path
-
-
-@pytest.mark.parametrize(
-    ("name", "dispositions", "width"),
-    [
-        ("a.mkv", (0, 1), 80),
-        ("a.mkv", (1, 0), 160),
-        ("a.mkv", (0, 0), 160),
-        ("a.mp4", (0, 1), 80),
-        ("a.mp4", (1, 0), 160),
-    ],
-)
-def test_default_track_is_chosen(tmp_path: Path, name: str, dispositions: Sequence[int], width: int) -> None:
-    assert shown(two_tracks(tmp_path / name, dispositions)) == [(UPRIGHT, width, width * 3 // 4)]
-
-
-def test_track_with_pictures_is_chosen_before_one_without(tmp_path: Path) -> None:
-    assert shown(two_tracks(tmp_path / "a.ts", (0, 0), frames=(0, 30)))[0][1:] == (80, 60)
