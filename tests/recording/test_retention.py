@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from jetstream.recording import retention
 from jetstream.recording.events_file import is_open, unused
 from jetstream.recording.wall_clock import WallClock
+from tests.support.other_user import give_away, without_rights
 
 NOW_S = 2_000_000_000.0
 DAY_S = 86400.0
@@ -110,16 +112,19 @@ def test_one_that_changed_a_moment_ago_stays(tmp_path: Path) -> None:
     assert sweep(tmp_path, gb=1e-9) == set()
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may delete everything")
-def test_what_cannot_be_deleted_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    recording(tmp_path, "door-20260101T000000", days_ago=30)
-    recording(tmp_path, "door-20260130T000000", days_ago=0.5)
-    tmp_path.chmod(0o500)
-    assert sweep(tmp_path, days=1) == sweep(tmp_path, gb=1e-9) == set()
-    tmp_path.chmod(0o700)
-    old, much = [record.getMessage().partition(": ")[2] for record in caplog.records]
+def test_what_cannot_be_deleted_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    with tempfile.TemporaryDirectory() as name:  # which nobody may enter, unlike tmp_path
+        folder = Path(name)
+        recording(folder, "door-20260101T000000", days_ago=30)
+        recording(folder, "door-20260130T000000", days_ago=0.5)
+        give_away(folder)
+        folder.chmod(0o500)
+        with without_rights():
+            assert sweep(folder, days=1) == sweep(folder, gb=1e-9) == set()
+        folder.chmod(0o700)
+    old, *much = [record.getMessage().partition(": ")[2] for record in caplog.records]
     assert old == "older than record.keep_days, but can't be deleted (Permission denied)"
-    assert much == "more than record.keep_gb, but can't be deleted (Permission denied)"
+    assert much == ["more than record.keep_gb, but can't be deleted (Permission denied)"] * 2
 
 
 def test_folder_that_is_gone_is_no_failure(tmp_path: Path) -> None:
