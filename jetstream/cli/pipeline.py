@@ -99,7 +99,9 @@ def _run(written: Config, read: Callable[[], Config] | None, duration_s: float |
 
 @app.command()
 def replay(
-    video: Annotated[str, typer.Argument(help="A video file, or a folder or glob of images.", show_default=False)],
+    video: Annotated[
+        str, typer.Argument(help="A video file or animated picture, or a folder or glob of images.", show_default=False)
+    ],
     events: Annotated[
         Path | None,
         typer.Option(

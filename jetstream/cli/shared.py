@@ -43,7 +43,9 @@ ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="A TOML file. Without it, the defaults.", show_default=False)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Images = Annotated[list[Path], typer.Argument(help="Image files: jpg, png, webp, bmp, tiff.", show_default=False)]
+Images = Annotated[
+    list[Path], typer.Argument(help="Image files: JPEG, PNG, WebP, HEIC, AVIF, TIFF and others.", show_default=False)
+]
 
 
 @functools.cache

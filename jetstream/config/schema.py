@@ -67,8 +67,8 @@ class CameraConfig(ConfigTable, frozen=True):
     name: Name
     """name in events and file names: letters, digits, `_` and `-`"""
     source: Annotated[str, Meta(min_length=1)]
-    """camera index, /dev path or by-id name, rtsp:// or http:// URL, `gst: PIPELINE`, video file, folder or glob of
-    images, or `demo`. `${NAME}` in a URL is replaced by the environment variable"""
+    """camera index, /dev path or by-id name, rtsp:// or http:// URL, `gst: PIPELINE`, file of a video or picture,
+    folder or glob of images, or `demo`. `${NAME}` in a URL is replaced by the environment variable"""
     password_file: str = ""
     """file of mode 0600 that holds the password for the user in the URL. Empty: no password file"""
     decoder: Literal["cpu", "cuda"] = "cpu"

@@ -3,6 +3,7 @@
 Knows no person: every face of every frame becomes a sample.
 """
 
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -44,19 +45,32 @@ FIRST_FRAME_S: Final = 15.0
 
 UNTURNED: Final = CameraConfig(name="any", source="any")
 
+log = logging.getLogger(__name__)
+
 Progress = Callable[[str, float], None]
 Enough = Callable[[], bool]
 
 
 def from_pictures(spec: str, samples: SampleSet, detector: Detector) -> None:
-    """Add every face of a picture, or of the pictures of a folder or glob. Raises UserError for one it can't read."""
-    for path in pictures_of(spec):
+    """Add every face of a picture, or of the pictures of a folder or glob. Those that can't be read are left out, which
+    is logged. Raises UserError where none can be read."""
+    paths = pictures_of(spec)
+    unreadable: list[str] = []
+    for path in paths:
         try:
             image = read_image(path)
         except SourceError as error:
-            raise UserError(str(error)) from None
+            unreadable.append(str(error))
+            continue
         source = SampleSource(str(path), stem_of(path.stem), timed=False)
         samples.add(image, _faces_of_picture(image, detector), source, 0.0)
+    if len(unreadable) == len(paths):
+        raise UserError(unreadable[0])
+    if unreadable:
+        log.warning(
+            "%s: %d of %d pictures can't be read and were left out (the first: %s)",
+            *(spec, len(unreadable), len(paths), unreadable[0]),
+        )
 
 
 def from_video(spec: str, samples: SampleSet, detector: Detector, config: Config, progress: Progress) -> None:

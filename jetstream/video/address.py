@@ -1,6 +1,6 @@
 """What the text of a source means, and how it is shown: passwords masked.
 
-Opens nothing; looks only whether a file is there.
+Decodes nothing; of a file it reads the beginning.
 """
 
 import glob
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jetstream.errors import SourceError
 from jetstream.video.camera import camera_of
-from jetstream.video.picture_files import SUFFIXES
+from jetstream.video.picture_files import SUFFIXES, source_kind
 
 NETWORK = ("rtsp", "rtsps", "http", "https")
 PIPELINE = "gst:"
@@ -23,7 +23,8 @@ SECRET = re.compile(r"([\w-]*(?:pass|pw|pwd|secret|token|credential|user|user-id
 
 
 def kind_of(spec: str) -> str:
-    """ "camera", "network", "pipeline", "video", "images" or "demo", from the name and the file at it.
+    """ "camera", "network", "pipeline", "video", "images", "animation" or "demo", from the name and the content of the
+    file at it.
 
     Raises SourceError for a URL of an unknown scheme, and for a path that doesn't exist.
     """
@@ -45,11 +46,13 @@ def _local_kind(spec: str) -> str:
     if camera_of(spec):
         return "camera"
     path = Path(spec)
-    if path.is_dir() or path.suffix.lower() in SUFFIXES or (glob.has_magic(spec) and not path.exists()):
+    if path.is_dir() or (glob.has_magic(spec) and not path.exists()):
         return "images"
-    if not path.exists():
-        raise SourceError(f"{spec}: no such file, folder or camera; check the path")
-    return "video"
+    if path.exists():
+        return source_kind(path)
+    if path.suffix.lower() in SUFFIXES:
+        return "images"
+    raise SourceError(f"{spec}: no such file, folder or camera; check the path")
 
 
 def is_pipeline(spec: str) -> bool:

@@ -20,13 +20,18 @@ from jetstream.video import nvdec
 from jetstream.video.address import masked
 from jetstream.video.camera import FORMAT, CaptureDevice, descriptors, refuse_missing, ways_to_open
 from jetstream.video.cropping import WHOLE, Crop, crop_of
+from jetstream.video.file_kinds import UNKNOWN
 from jetstream.video.frames import SourceSettings
 from jetstream.video.geometry import mounted
+from jetstream.video.motion_jpeg import is_motion_jpeg
+from jetstream.video.picture_files import SUFFIXES, why_no_picture
 
 T = TypeVar("T")
 
 GRACE_S = 1.0
 """time for FFmpeg to interrupt itself after its time-out, before its blocked thread is abandoned"""
+TAGS = "replace"
+"""A title in another encoding than UTF-8, as old AVI files have, must not keep the video from being read."""
 NO_FILM = 0x400 | 0x800
 """FFmpeg's AV_DISPOSITION_ATTACHED_PIC, a cover picture, and AV_DISPOSITION_TIMED_THUMBNAILS"""
 NO_VIDEO = "not a video that can be read; name a video, a folder of images, a camera or an address"
@@ -85,9 +90,8 @@ def open_file(path: Path, *, cuda_device: int | None = None) -> OpenVideo:
     try:
         if path.stat().st_size == 0:
             raise SourceError(f"{path}: the file is empty; name a video")
-        # "file:" keeps FFmpeg from reading a name such as "http:1.mp4" as an address.
         with nvdec.decoder(cuda_device, str(path)) as hwaccel:
-            container = av.open(f"file:{path}", hwaccel=hwaccel)
+            container = _open_path(path, hwaccel)
     except FileNotFoundError:
         raise SourceError(f"{path}: no such file; check the path") from None
     except (av.FFmpegError, OSError) as error:
@@ -95,10 +99,28 @@ def open_file(path: Path, *, cuda_device: int | None = None) -> OpenVideo:
     if container.format.name == "tty":  # FFmpeg draws text files as pictures
         container.close()
         raise SourceError(f"{path}: {NO_VIDEO}")
+    if _is_single_picture(container.format.name):  # of a format that `images` doesn't read
+        container.close()
+        raise SourceError(f"{path}: {why_no_picture(UNKNOWN)}")
     cut_off = "mp4" in container.format.name and boxes_exceed(path)
     stream = video_stream(container, str(path), cuda_device)
     crop = crop_of(path, container.format.name, stream.id, container.streams.video.index(stream))
     return OpenVideo(container, stream, cut_off=cut_off, crop=crop)
+
+
+def _open_path(path: Path, hwaccel: HWAccel | None) -> InputContainer:
+    if path.suffix.lower() not in SUFFIXES:
+        # "file:" keeps FFmpeg from reading a name such as "http:1.mp4" as an address.
+        container: InputContainer = av.open(f"file:{path}", hwaccel=hwaccel, metadata_errors=TAGS)
+        return container
+    with path.open("rb") as file:  # a video named like a picture: FFmpeg would go by the name
+        name = "mjpeg" if is_motion_jpeg(file) else None
+        container = av.open(f"file:/proc/self/fd/{file.fileno()}", format=name, hwaccel=hwaccel, metadata_errors=TAGS)
+        return container
+
+
+def _is_single_picture(format_name: str) -> bool:
+    return format_name in ("image2", "ico") or (format_name.endswith("_pipe") and format_name != "jpeg_pipe")
 
 
 def boxes_exceed(path: Path) -> bool:

@@ -69,6 +69,10 @@ def open_source(
         from jetstream.video.folder import FolderSource
 
         return FolderSource(spec, pictures_of(spec), settings, fps_limit=fps_limit, loop=loop)
+    if kind == "animation":
+        from jetstream.video.animation import AnimationSource
+
+        return AnimationSource(Path(spec), settings, fps_limit=fps_limit, loop=loop)
     from jetstream.video.stream import StreamSource
 
     camera = camera_of(spec) if kind == "camera" else None

@@ -10,13 +10,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from jetstream.config.load import build
 from jetstream.enroll import sources
 from jetstream.enroll.sources import stem_of
+from jetstream.video.images import read_image
 from tests.support.corners import corners, marked_video
 from tests.support.enrolling import named, photos_in, refused
 from tests.support.inside import Inside
+from tests.support.photos import COLLINS, write_photo
+from tests.support.picture_files import NOT_READ, encoded, put, video
 from tests.support.serving import Quiet, serving
 
 LONG_S = 600
@@ -28,6 +32,52 @@ def test_picture_without_a_face_is_refused(jetstream: Inside) -> None:
 
     assert "wall.png: no face found" in refused(jetstream, "Ada", "--from", "wall.png")
     assert not (jetstream.folder / "faces").exists()
+
+
+@pytest.mark.parametrize("suffix", ["HEIC", "jpg"])
+def test_person_of_a_heic_is_the_person_of_its_jpeg(jetstream: Inside, data_dir: Path, suffix: str) -> None:
+    """Two people are in the picture. A HEIC is made of tiles, and the top left one shows only the other man."""
+    cases, refs = data_dir / "cases", data_dir / "friends_refs"
+    write_photo(jetstream.folder / "faces" / "Joey" / "1.png", read_image(refs / "Joey" / "1.png"))
+
+    done = jetstream("enroll", "Ross", "--from", str(cases / f"two.{suffix}"), sets=True)
+
+    assert done.returncode == 0, done.stderr
+    assert named(jetstream, str(refs / "Ross" / "1.png")).startswith("Ross ")
+    assert named(jetstream, str(refs / "Joey" / "1.png")).startswith("Joey ")
+
+
+def test_animated_picture_is_a_film_to_enroll_from(jetstream: Inside, portraits: dict[str, np.ndarray]) -> None:
+    face = Image.fromarray(portraits[COLLINS][:, :, ::-1])
+    frames = [face.rotate(angle) for angle in range(-6, 6)]
+    content = encoded("WEBP", frames[0], save_all=True, append_images=frames[1:], duration=100, quality=90)
+    put(jetstream.folder, "her.webp", content)
+
+    done = jetstream("enroll", "Ada", "--from", "her.webp", sets=True)
+
+    assert done.returncode == 0, done.stderr
+    assert all(file.startswith("Ada/her-") and file.endswith("s-1.jpg") for file in photos_in(jetstream))
+
+
+def test_folder_is_enrolled_from_without_what_cannot_be_read(
+    jetstream: Inside, portraits: dict[str, np.ndarray]
+) -> None:
+    write_photo(jetstream.folder / "her" / "1.png", portraits[COLLINS])
+    for number in range(3):
+        put(jetstream.folder, f"her/{number}.dng", NOT_READ["phone.dng"])
+    put(jetstream.folder, "her/IMG_1.MOV", video("mov"))
+
+    done = jetstream("enroll", "Ada", "--from", "her", sets=True)
+
+    assert done.returncode == 0, done.stderr
+    assert photos_in(jetstream) == ["Ada/1-1.jpg"]
+    assert "3 of 4 pictures can't be read and were left out (the first: her/0.dng: " in " ".join(done.stderr.split())
+
+
+def test_picture_of_a_format_that_is_not_read_is_refused(jetstream: Inside) -> None:
+    put(jetstream.folder, "me.jxl", NOT_READ["photo.jxl"])
+
+    assert "not a picture that can be read (JPEG XL); convert it" in refused(jetstream, "Ada", "--from", "me.jxl")
 
 
 def test_source_that_is_not_there_is_refused(jetstream: Inside) -> None:

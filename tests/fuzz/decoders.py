@@ -46,10 +46,11 @@ from jetstream.recording.events_file import cut_to_last_line, last_event
 from jetstream.runtime.run_dir import RINGS, RunDir
 from jetstream.topic import keys, subscriber
 from jetstream.topic.zap import DOMAIN, ZapAuthenticator
-from jetstream.video import address, ffmpeg, mp4_repair
+from jetstream.video import address, ffmpeg, file_kinds, images, motion_jpeg, mp4_repair
 from jetstream.video.cropping import crop_of
 from tests.support import defaults
 from tests.support.clips import cropped_videos
+from tests.support.picture_files import MOVING, NOT_READ, STILL
 from tests.support.repository import REPOSITORY
 
 NOWHERE = Path("fuzz")
@@ -254,6 +255,24 @@ def recording_decoders(folder: Path) -> Iterator[Decoder]:
     )
 
 
+def picture_decoders(folder: Path) -> Iterator[Decoder]:
+    """Of files that people put into folders."""
+    still, moving = ([content() for content in kinds.values()] for kinds in (STILL, MOVING))
+    path = folder / "photo"
+
+    def told(data: bytes) -> None:
+        file_kinds.kind_in(io.BytesIO(data))
+        file_kinds.is_cut_off(data)
+        motion_jpeg.is_motion_jpeg(io.BytesIO(data))
+
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        assert images.read_image(path).ndim == 3
+
+    yield Decoder("kind of a file", [*still, *moving, *NOT_READ.values()], told, ())
+    yield Decoder("picture", still, read, (JetstreamError,))
+
+
 def _mended(data: bytes) -> None:
     n_bytes = mp4_repair.whole_bytes(io.BytesIO(data))
     assert n_bytes <= len(data)
@@ -312,4 +331,4 @@ def ring_decoders(folder: Path) -> Iterator[list[Decoder]]:
 def all_decoders(folder: Path) -> Iterator[list[Decoder]]:
     with ring_decoders(folder) as rings:
         alone = [*message_decoders(), *outside_decoders(), *file_decoders(), *gallery_decoders()]
-        yield [*alone, *recording_decoders(folder), *folder_decoders(folder), *rings]
+        yield [*alone, *recording_decoders(folder), *picture_decoders(folder), *folder_decoders(folder), *rings]

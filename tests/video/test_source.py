@@ -11,6 +11,7 @@ from jetstream.errors import SourceError
 from jetstream.video.address import masked
 from jetstream.video.source import is_live, kind_of
 from tests.support.defaults import open_source, probe
+from tests.support.picture_files import FRAMES, NOT_READ, STILL, encoded, heif_sequence, put, video
 
 
 def write_pictures(folder: Path, sizes: list[tuple[int, int]]) -> None:
@@ -65,6 +66,61 @@ def test_no_video_is_one_sentence(tmp_path: Path, name: str, data: bytes, senten
     path.write_bytes(data)
     with pytest.raises(SourceError, match=rf"{path}: .*{sentence}"):
         open_source(str(path))
+
+
+@pytest.mark.parametrize("name", NOT_READ)
+def test_picture_of_a_format_that_is_not_read_is_one_sentence(tmp_path: Path, name: str) -> None:
+    path = put(tmp_path, name, NOT_READ[name])
+    with pytest.raises(SourceError, match=r"not a picture that can be read \(.+\); convert it to JPEG or PNG$"):
+        open_source(str(path))
+
+
+def test_picture_that_ffmpeg_would_show_as_a_film_is_refused_like_the_others(tmp_path: Path) -> None:
+    for kind in ("TGA", "PCX", "SGI"):
+        path = put(tmp_path, f"photo.{kind.lower()}", encoded(kind))
+        with pytest.raises(SourceError, match=r"not a picture that can be read; convert it to JPEG or PNG$"):
+            open_source(str(path))
+
+
+@pytest.mark.parametrize("name", ["HEIF", "AVIF", "JPEG2000", "JPEG"])
+def test_picture_named_like_a_film_is_one_frame(tmp_path: Path, name: str) -> None:
+    with open_source(str(put(tmp_path, "photo.mp4", STILL[name]()))) as source:
+        assert [frame.image.shape for frame in source] == [(64, 96, 3)]
+
+
+@pytest.mark.parametrize(
+    ("container", "codec"),
+    [("mov", "libx264"), ("matroska", "libx264"), ("mpegts", "libx264"), ("mpeg", "mpeg2video"), ("mjpeg", "mjpeg")],
+)
+@pytest.mark.parametrize("name", ["film.jpg", "film.png", "film"])
+def test_film_named_like_a_picture_is_a_film(tmp_path: Path, name: str, container: str, codec: str) -> None:
+    path = put(tmp_path, name, video(container, codec, frames=12))
+    with open_source(str(path)) as source:
+        assert len(list(source)) >= 10  # of a stream that is cut off, FFmpeg keeps the last ones
+
+
+def test_film_whose_title_is_no_utf8_is_read(tmp_path: Path) -> None:
+    content = video("avi", title="Zoe and friends").replace(b"Zoe and", b"Zo\xe9 and")
+    assert b"Zo\xe9" in content
+    with open_source(str(put(tmp_path, "film.avi", content))) as source:
+        assert len(list(source)) == FRAMES
+
+
+def test_sequence_of_heic_pictures_is_a_film(tmp_path: Path) -> None:
+    with open_source(str(put(tmp_path, "burst.heic", heif_sequence()))) as source:
+        assert len(list(source)) == FRAMES
+
+
+def test_folder_of_all_kinds_of_pictures_is_read_and_the_rest_is_told(tmp_path: Path) -> None:
+    for name, content in STILL.items():
+        put(tmp_path, f"photo {name}", content())
+    put(tmp_path, "raw.dng", NOT_READ["phone.dng"])
+    put(tmp_path, "film.mov", video("mov"))
+    with open_source(str(tmp_path)) as source:
+        assert len(list(source)) == len(STILL)
+        assert source.warning is not None
+        assert f"1 of {len(STILL) + 1} pictures can't be read" in source.warning
+        assert "convert it to JPEG or PNG" in source.warning
 
 
 def test_folder_without_pictures_is_one_sentence(tmp_path: Path) -> None:
