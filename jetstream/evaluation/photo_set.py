@@ -13,9 +13,9 @@ import numpy as np
 from jetstream.errors import UserError
 from jetstream.evaluation.metrics import ProbeResult, probe_result
 from jetstream.gallery import photos
+from jetstream.gallery.other_files import not_taken
 from jetstream.gallery.photo_faces import PhotoFace, Progress, find_faces
 from jetstream.gallery.photos import STRANGERS, Photo
-from jetstream.video.picture_files import list_images
 from jetstream.vision.detection.detector import Detector
 from jetstream.vision.recognition.classifier import Classifier
 from jetstream.vision.recognition.embedder import Embedder
@@ -37,8 +37,9 @@ def find(folder: Path, known: Container[str]) -> list[Photo]:
     """
     if not folder.is_dir():
         raise UserError(f"--test {folder}: no such folder; name one with a folder of photos for each person in it")
-    found = [photo for photo in photos.list_photos(folder, is_gallery=False).photos if photo.person != STRANGERS]
-    found += _strangers(folder / STRANGERS)
+    listing = photos.list_photos(folder, is_gallery=False)
+    found = [photo for photo in listing.photos if photo.person != STRANGERS]
+    found += [photo._replace(person=STRANGERS) for photo in listing.unknown or ()]
     if not found:
         raise UserError(
             f"--test {folder}: {_loose_pictures(folder) or 'no picture in it'}; put test photos into {folder}/<name>/"
@@ -52,10 +53,13 @@ def find(folder: Path, known: Container[str]) -> list[Photo]:
 
 
 def notes(folder: Path, found: Sequence[Photo], known: Sequence[str]) -> list[str]:
-    """Sentences about likely mistakes in `folder`: pictures in no person's folder, and names that differ from those of
-    `known` people only in upper and lower case."""
+    """Sentences about likely mistakes in `folder`: pictures in no person's folder, files that are no photos, and names
+    that differ from those of `known` people only in upper and lower case."""
     loose = _loose_pictures(folder)
     lines = [f"Not tested: {loose}."] if loose else []
+    if others := list(not_taken(folder, is_gallery=False)):
+        count = "1 file or folder is" if len(others) == 1 else f"{len(others)} files or folders are"
+        lines.append(f"Not tested: {count} no photo (the first: {others[0].file}: {others[0].why}).")
     spelt = {name.casefold(): name for name in known}
     for person in sorted({photo.person for photo in found}.difference(known)):
         if (name := spelt.get(person.casefold())) is not None:
@@ -104,12 +108,6 @@ def _loose_pictures(folder: Path) -> str:
         return ""
     count = "1 picture is" if len(strays) == 1 else f"{len(strays)} pictures are"
     return f"{count} in no person's folder ({_sample(strays)})"
-
-
-def _strangers(folder: Path) -> list[Photo]:
-    """The pictures in a folder of strangers, which `list_photos` leaves out because of the `_`."""
-    pictures = list_images(folder) if folder.is_dir() else []
-    return [Photo(STRANGERS, f"{STRANGERS}/{path.name}", path) for path in pictures]
 
 
 def _sha256(path: Path) -> str:

@@ -13,8 +13,10 @@ import msgspec
 
 from jetstream.errors import ModelError
 from jetstream.gallery import layout, photos, store
+from jetstream.gallery.photo_faces import UNREADABLE
 from jetstream.gallery.photos import Photo, PhotoListing, PhotoStamp
 from jetstream.gallery.store import Manifest
+from jetstream.video.images import READERS
 
 
 def current_digest(faces_dir: Path, folder: Path) -> str:
@@ -61,6 +63,13 @@ def manifest_digest(manifest: Manifest) -> str:
     found = [(record.person, record.file, record.sha256) for record in manifest.photos]
     unread = {*manifest.unreadable, *(record.file for record in manifest.photos if record.kept)}
     return _digest(_folders(manifest), manifest.bad_names, manifest.strays, found, unread)
+
+
+def fits(manifest: Manifest, digest: str) -> bool:
+    """Whether training on the photos with this digest would give what the gallery has: the same photos, and none of
+    them was unreadable when fewer formats were read."""
+    may_read_more = manifest.readers != READERS and any(record.refused == UNREADABLE for record in manifest.photos)
+    return digest == manifest_digest(manifest) and not may_read_more
 
 
 def manifest_state(manifest: Manifest) -> photos.State:

@@ -1,6 +1,6 @@
 """The faces folder, <name>/<photo>: lists its people and photos, and detects changes.
 
-Knows no face and no gallery; opens photos only to hash them.
+Knows no face and no gallery; opens photos only to hash them, and other files to see whether they are photos.
 """
 
 import contextlib
@@ -14,10 +14,10 @@ from typing import NamedTuple, TypeAlias
 
 from jetstream.errors import UserError
 from jetstream.gallery.stranger_names import means_strangers
-from jetstream.video.picture_files import SUFFIXES, natural_order
+from jetstream.video.picture_files import SUFFIXES, kind_of_file, natural_order
 
-# Formats that can't be read are listed too, so that the report names those photos.
-_PICTURES = frozenset({*SUFFIXES, ".heic", ".heif", ".avif", ".gif", ".jxl"})
+# A name that promises a picture is enough: whatever is wrong with the file, the report then names it.
+_PICTURES = frozenset({*SUFFIXES, ".jxl"})
 
 # Joiners are format characters too, and belong to names in Persian, Hindi and others.
 _JOINERS = "\u200c\u200d"
@@ -113,10 +113,10 @@ def list_photos(faces_dir: Path, *, is_gallery: bool = True) -> PhotoListing:
 
 
 def state(faces_dir: Path, each: Callable[[], object] = lambda: None) -> State | None:
-    """Names, sizes and change times in `faces_dir`, to detect changes without opening photos; None where it is missing.
+    """Names, sizes and change times in `faces_dir`, to detect changes; None where it is missing.
 
-    `each` is called for each folder, because a network folder can be slow. What can't be read is left out: training
-    reports why.
+    A file is opened only if its name promises no picture, and once for each version of it. `each` is called for each
+    folder, because a network folder can be slow. What can't be read is left out: training reports why.
     """
     try:
         with os.scandir(faces_dir) as entries:
@@ -131,7 +131,7 @@ def state(faces_dir: Path, each: Callable[[], object] = lambda: None) -> State |
                 if _is_learnt_name(name):
                     seen[_shown(name)] = (0, 0)
                     seen.update(_photos_in(entry))
-            elif _is_picture(name) and entry.is_file():
+            elif entry.is_file() and is_photo(name, entry):
                 seen[_shown(name)] = (0, 0)
     return seen
 
@@ -178,6 +178,13 @@ def stamp(path: Path, known: PhotoStamp | None = None) -> PhotoStamp:
     return PhotoStamp(status.st_size, status.st_ctime_ns, digest.hexdigest())
 
 
+def is_photo(name: str, path: "os.PathLike[str]") -> bool:
+    """Whether a path is a photo if it is a file: a picture by its name or by its content, not hidden."""
+    if name.startswith("."):
+        return False
+    return os.path.splitext(name)[1].lower() in _PICTURES or kind_of_file(Path(path)).is_picture
+
+
 def is_learnt(path: Path, *, is_gallery: bool = True) -> bool:
     """Whether `path` in a faces folder is the folder of a person or of STRANGERS, by its name."""
     return is_folder(path) and _is_learnt_name(path.name, is_gallery=is_gallery)
@@ -215,7 +222,7 @@ def _photos(folder: Path) -> list[Path]:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    found = (path for path in folder.iterdir() if _is_picture(path.name))
+    found = (path for path in folder.iterdir() if is_photo(path.name, path))
     return sorted((path for path in found if _is_file(path)), key=natural_order)
 
 
@@ -233,17 +240,11 @@ def _photos_in(folder: "os.DirEntry[str]") -> State:
     seen: State = {}
     with contextlib.suppress(OSError), os.scandir(folder.path) as entries:
         for entry in entries:
-            if not _is_picture(entry.name):
-                continue
             with contextlib.suppress(OSError):  # removed meanwhile
                 status = entry.stat()
-                if stat.S_ISREG(status.st_mode):
+                if stat.S_ISREG(status.st_mode) and is_photo(entry.name, entry):
                     seen[_shown(f"{folder.name}/{entry.name}")] = (status.st_size, status.st_ctime_ns)
     return seen
-
-
-def _is_picture(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in _PICTURES and not name.startswith(".")
 
 
 def _is_unsafe(character: str) -> bool:

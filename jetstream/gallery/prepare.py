@@ -4,7 +4,7 @@ import errno
 import logging
 import os
 import pwd
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,13 +13,17 @@ import msgspec
 from jetstream.config.schema import Config
 from jetstream.errors import ModelError, UserError
 from jetstream.gallery import layout, photos, train
-from jetstream.gallery.photo_faces import NO_ACCESS
-from jetstream.gallery.report import GalleryReport, PersonReport
+from jetstream.gallery.other_files import NotTaken, not_taken
+from jetstream.gallery.photo_faces import NO_ACCESS, UNREADABLE
+from jetstream.gallery.report import GalleryReport, PersonReport, with_not_taken
 from jetstream.networks.open import for_photos, open_embedder, open_picture_detector, photo_detector_identity
 from jetstream.video import demo_film
+from jetstream.video.images import why_unreadable
 from jetstream.vision.detection.detector import DetectorIdentity
 
 Progress = Callable[[str, float], None]
+MOST_NAMED = 8
+"""of the files of a person who can't be recognised"""
 
 log = logging.getLogger(__name__)
 
@@ -59,12 +63,15 @@ def prepare_gallery(
     report, rate = known.report, config.recognize.false_accept_rate
     if report.calibration is not None and report.calibration.false_accept_rate != rate:
         report = replace(report, calibration=train.calibration(known.classifier.with_rate(rate)))
+    others = tuple(not_taken(faces))
+    report = with_not_taken(report, others)
     if known.rolled_back:
         log.info("%s: the version rolled back to stays in use until photos change or `jetstream train` runs", faces)
     _warn_of(report, faces)
     left_out = sum(len(person.refused) for person in report.people if person.used)
     if report.embedded and left_out:
         log.info("%s: %d photos are not used; `jetstream people` lists them with the reason", faces, left_out)
+    _warn_of_files(report, others, faces)
     return report
 
 
@@ -100,8 +107,9 @@ def _warn_of(report: GalleryReport, faces: Path) -> None:
                 "%s/%s: %d photos can't be opened, %d of them learnt before; make them readable for user %s",
                 *(faces, name or photos.STRANGERS, refused + person.kept, person.kept, _user()),
             )
-    for name in report.strays:
-        log.warning("%s: is in no person's folder; ignored", name)
+    if report.strays:
+        more = f" and {len(report.strays) - 1} more" if len(report.strays) > 1 else ""
+        log.warning("%s: is in no person's folder; ignored%s", report.strays[0], more)
     for slip in layout.slips(faces):
         log.warning("%s", slip)
     for name in report.bad_names:
@@ -123,6 +131,25 @@ def _user() -> str:
         return str(os.geteuid())
 
 
+def _warn_of_files(report: GalleryReport, others: Sequence[NotTaken], faces: Path) -> None:
+    """Log how many files in the people's folders aren't photos and how many photos can't be read, each with the first
+    and what to do about it."""
+    if others:
+        count = "1 file or folder" if len(others) == 1 else f"{len(others)} files or folders"
+        first = f"{faces / others[0].file}: {others[0].why}"
+        log.warning("%s: %s in people's folders left out as no photo (the first: %s)", faces, count, first)
+    reports = [*report.people, *([report.unknown] if report.unknown else [])]
+    unreadable = {refused.file for person in reports for refused in person.refused if refused.code == UNREADABLE}
+    if unreadable:
+        first_photo = next((photo for photo in photos.list_photos(faces).everything if photo.file in unreadable), None)
+        if first_photo is not None and (why := why_unreadable(first_photo.path)):
+            count = "1 photo" if len(unreadable) == 1 else f"{len(unreadable)} photos"
+            log.warning("%s: %s can't be read (the first: %s)", faces, count, why)
+
+
 def refusals(person: PersonReport) -> str:
-    """The refused photos as text, such as `no_face a.jpg, too_small b.jpg`."""
-    return ", ".join(f"{refused.code} {refused.file}" for refused in person.refused) or "no photo"
+    """The first files that aren't learnt from as text, such as `no_face a.jpg, too_small b.jpg`."""
+    left_out = [f"{refused.code} {refused.file}" for refused in person.refused]
+    left_out += [f"{other.code} {other.file}" for other in person.not_taken]
+    more = f" and {len(left_out) - MOST_NAMED} more" if len(left_out) > MOST_NAMED else ""
+    return f"{', '.join(left_out[:MOST_NAMED])}{more}" or "no photo"

@@ -4,8 +4,10 @@ Knows no file and no embedding.
 """
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+from jetstream.gallery.other_files import NotTaken
 from jetstream.gallery.store import Calibration, Manifest, PersonNotes, PhotoWarning
 
 
@@ -32,6 +34,7 @@ class PersonReport:
     distance: float | None = None  # between the mean embeddings of both
     warnings: tuple[PhotoWarning, ...] = ()
     kept: int = 0  # photos that can't be read now; what was known of them before is used
+    not_taken: tuple[NotTaken, ...] = ()  # what else is in the folder
 
 
 @dataclass(frozen=True)
@@ -69,3 +72,13 @@ def report_of(manifest: Manifest, embedded: int) -> GalleryReport:
     unknown = report("", learnt) if manifest.unknown else None
     facts = (manifest.bad_names, manifest.strays, embedded, unknown, manifest.calibration)
     return GalleryReport(people, *facts, unreadable=tuple(manifest.unreadable.items()))
+
+
+def with_not_taken(report: GalleryReport, not_taken: Sequence[NotTaken]) -> GalleryReport:
+    """The report, with what else is in the folders now: a gallery doesn't depend on that, so its manifest has none."""
+
+    def told(person: PersonReport) -> PersonReport:
+        return replace(person, not_taken=tuple(other for other in not_taken if other.person == person.name))
+
+    unknown = None if report.unknown is None else told(report.unknown)
+    return replace(report, people=tuple(map(told, report.people)), unknown=unknown)

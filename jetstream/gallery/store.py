@@ -110,6 +110,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # manifests of before 2026-11-28 name no detector: MTCNN was the only one
     detector: str = "mtcnn"
     detector_sha256: str = ""  # DetectorIdentity.sha256; "": not recorded, any of this name
+    readers: str = ""  # `images.READERS`; "": those of before that, which read fewer formats
 
 
 class _GalleryVersion(msgspec.Struct, frozen=True):

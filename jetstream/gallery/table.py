@@ -13,6 +13,8 @@ from jetstream.vision.recognition.curation import BLURRED, EXTREME_POSE, LOOKS_L
 
 UNKNOWN = "(unknown)"
 """Heading of the strangers' line."""
+MOST_OTHERS = 20
+"""Names of files that are no photos, for each person and code; --json lists all of them."""
 
 
 def table(report: GalleryReport, title: str) -> Table:
@@ -52,13 +54,21 @@ def _calibration(report: GalleryReport) -> str | None:
 
 
 def left_out(person: PersonReport) -> str:
-    """The refused photos, a line for each code: `blurred: a.jpg, b.jpg`; file names without the person's folder."""
+    """The refused photos and what is no photo, a line for each code: `blurred: a.jpg, b.jpg`; file names without the
+    person's folder."""
     codes: dict[str, list[str]] = {}
     for refused in person.refused:
         codes.setdefault(refused.code, []).append(_within(refused.file))
+    lines = [f"{code}: {', '.join(files)}" for code, files in codes.items()]
     if not codes and not person.used:
-        return "no photo"
-    return "\n".join(f"{code}: {', '.join(files)}" for code, files in codes.items())
+        lines.append("no photo")
+    others: dict[str, list[str]] = {}
+    for other in person.not_taken:
+        others.setdefault(other.code, []).append(_within(other.file))
+    for code, files in others.items():
+        more = f" and {len(files) - MOST_OTHERS} more" if len(files) > MOST_OTHERS else ""
+        lines.append(f"{code}: {', '.join(files[:MOST_OTHERS])}{more}")
+    return "\n".join(lines)
 
 
 def notes(person: PersonReport) -> str:

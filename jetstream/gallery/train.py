@@ -28,6 +28,7 @@ from jetstream.gallery.photos import PhotoListing, PhotoStamp
 from jetstream.gallery.report import GalleryReport, report_of
 from jetstream.gallery.selection import PhotoSelection
 from jetstream.gallery.store import Calibration, Manifest, StoredGallery
+from jetstream.video.images import READERS
 from jetstream.vision.detection.detector import Detector, DetectorIdentity
 from jetstream.vision.recognition import align
 from jetstream.vision.recognition.classifier import Classifier
@@ -177,8 +178,7 @@ def current(
         return None
     digest = fingerprint.current_digest(faces_dir, folder)
     is_rolled_back = stay_rolled_back and digest == stored.manifest.rolled_back_at
-    is_current = is_rolled_back or digest == fingerprint.manifest_digest(stored.manifest)
-    return _gallery_of(stored, folder) if is_current else None
+    return _gallery_of(stored, folder) if is_rolled_back or fingerprint.fits(stored.manifest, digest) else None
 
 
 def roll_back(faces_dir: Path, models_dir: Path, found_by: DetectorIdentity) -> Gallery:
@@ -194,7 +194,7 @@ def roll_back(faces_dir: Path, models_dir: Path, found_by: DetectorIdentity) -> 
         if stored is None or (current and current.manifest.archive == stored.manifest.archive):
             raise UserError(f"{faces_dir}: there is no earlier version to roll back to; `jetstream train` makes one")
         digest = fingerprint.current_digest(faces_dir, folder)
-        at = "" if digest == fingerprint.manifest_digest(stored.manifest) else digest
+        at = "" if fingerprint.fits(stored.manifest, digest) else digest
         manifest = msgspec.structs.replace(stored.manifest, rolled_back_at=at)
         store.swap(folder, manifest)
     return _gallery_of(StoredGallery(manifest, stored.arrays), folder)
@@ -284,6 +284,7 @@ def _manifest(origin: GalleryOrigin, listing: PhotoListing, made: PhotoSelection
         calibration=calibrated,
         detector=origin.detector.name,
         detector_sha256=origin.detector.sha256,
+        readers=READERS,
     )
 
 

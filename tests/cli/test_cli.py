@@ -12,6 +12,7 @@ import pytest
 from tests.support.clips import demo_clip
 from tests.support.command import fails_with
 from tests.support.inside import Inside
+from tests.support.picture_files import NOT_READ, animated, encoded
 from tests.support.repository import DEFAULT, REPOSITORY
 
 
@@ -35,11 +36,12 @@ def pictures(tmp_path: Path, portraits: dict[str, np.ndarray]) -> dict[str, Path
     exif = Image.Exif()
     exif[0x0112] = 6  # to be shown turned by 90 degrees to the right
     turned.save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    (tmp_path / "phone.heic").write_bytes(encoded("HEIF", turned, exif=exif.tobytes(), quality=90))
     (tmp_path / "text.jpg").write_text("no picture")
     return {path.name: path for path in tmp_path.iterdir()}
 
 
-@pytest.mark.parametrize("kind", ["colour.png", "grey.png", "rgba.png", "deep.png", "turned.jpg"])
+@pytest.mark.parametrize("kind", ["colour.png", "grey.png", "rgba.png", "deep.png", "turned.jpg", "phone.heic"])
 def test_detect_finds_the_face_in_every_kind_of_picture(
     jetstream: Inside, pictures: dict[str, Path], kind: str
 ) -> None:
@@ -132,6 +134,30 @@ def test_person_without_a_usable_photo_is_named_and_skipped(
 
     assert result.returncode == 0, result.stderr
     assert "Empty Wall: no usable photo (no_face Empty Wall/wall.png); left out" in result.stderr.replace("\n", "")
+
+
+def test_what_is_no_photo_is_said_in_one_line_with_the_first_and_listed(
+    jetstream: Inside, portraits: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    folder = tmp_path / "faces" / "Ada"
+    (folder / "holiday").mkdir(parents=True)
+    cv2.imwrite(str(folder / "1.png"), portraits["Eileen Collins"])
+    for number in range(50):
+        (folder / f"{number}.dng").write_bytes(NOT_READ["phone.dng"])
+        (folder / f"{number}.heic").write_bytes(NOT_READ["photo.jxl"])
+    settings = ("--set", f"models.dir={jetstream.models}")
+
+    result = jetstream("train", *settings)
+    told = json.loads(jetstream("people", "--json", *settings).stdout)
+
+    said = " ".join(result.stderr.split())
+    assert "51 files or folders in people's folders left out as no photo (the first: faces/Ada/0.dng: " in said
+    assert "50 photos can't be read (the first: faces/Ada/0.heic: not a picture that can be read (JPEG XL); " in said
+    assert len(result.stderr.splitlines()) < 12
+    (ada,) = told["people"]
+    assert ada["used"] == 1
+    assert len(ada["not_taken"]) == 51
+    assert {"code": "folder", "person": "Ada", "file": "Ada/holiday"}.items() <= ada["not_taken"][-1].items()
 
 
 def test_train_tells_of_each_person_in_a_table_and_in_json(
@@ -239,6 +265,16 @@ def test_replay_without_a_file_for_its_events_prints_them(jetstream: Inside, tmp
 
     assert result.returncode == 0, result.stderr
     assert [json.loads(line)["frame_id"] for line in result.stdout.splitlines()] == [0, 1, 2]
+
+
+def test_replay_of_an_animated_picture_gives_each_of_its_frames(jetstream: Inside, tmp_path: Path) -> None:
+    for kind in ("WEBP", "PNG"):
+        (tmp_path / "film.jpg").write_bytes(animated(kind, frames=5))
+
+        result = jetstream("replay", "film.jpg", sets=True)
+
+        assert result.returncode == 0, result.stderr
+        assert len(result.stdout.splitlines()) == 5
 
 
 def test_explained_replay_says_why_each_track_bears_its_name(jetstream: Inside, tmp_path: Path) -> None:

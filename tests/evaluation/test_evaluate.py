@@ -90,13 +90,15 @@ def test_folder_is_asked_and_enrolled_photos_are_left_out(
     (test / COLLINS.lower()).mkdir()
     cv2.imwrite(str(test / COLLINS.lower() / "1.png"), looks(portraits[HOPPER])[2])
     cv2.imwrite(str(test / "loose.png"), portraits[HOPPER])
+    (test / COLLINS / "notes.txt").write_text("of 1992")
+    (test / COLLINS.lower() / "1.png").rename(test / COLLINS.lower() / "DSC0001")  # a photo all the same
 
     told = evaluated(jetstream, "--test", "test", "--out", "report.html")
 
     assert {one["file"]: (one["known"], one["name"]) for one in told["asked"]} == {
         f"{COLLINS}/3.png": (True, COLLINS),
         f"{HOPPER}/3.png": (False, None),
-        f"{COLLINS.lower()}/1.png": (False, None),
+        f"{COLLINS.lower()}/DSC0001": (False, None),
         "_unknown/1.png": (False, None),
     }
     assert (
@@ -104,6 +106,10 @@ def test_folder_is_asked_and_enrolled_photos_are_left_out(
         in told["notes"]
     )
     assert "Not tested: 1 picture is in no person's folder (loose.png)." in told["notes"]
+    assert (
+        f"Not tested: 1 file or folder is no photo (the first: {COLLINS}/notes.txt: not a picture that can be read; "
+        "convert it to JPEG or PNG)." in told["notes"]
+    )
     assert "2 of 6 photos were left out: in_gallery 1, no_face 1." in told["notes"]
     assert (jetstream.folder / "report.html").exists()
 

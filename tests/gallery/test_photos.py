@@ -9,6 +9,8 @@ import pytest
 from jetstream.errors import UserError
 from jetstream.gallery import photos
 from jetstream.gallery.photos import check_name, list_photos, stamp
+from tests.support.picture_files import STILL, video
+from tests.support.picture_files import put as put_file
 
 
 def put(folder: Path, *files: str) -> Path:
@@ -68,6 +70,27 @@ def test_picture_beside_the_folders_is_a_stray(tmp_path):
 
 def test_photo_of_a_kind_that_cannot_be_read_is_listed_so_that_somebody_is_told(tmp_path):
     assert [photo.file for photo in list_photos(put(tmp_path, "Ann/IMG_1.HEIC")).photos] == ["Ann/IMG_1.HEIC"]
+
+
+@pytest.mark.parametrize("name", ["DSC0001", "me.jfif", "me.mpo", "me.jp2", "me.dat", "me.mp4", "me.jpg.1"])
+def test_photo_is_listed_and_watched_by_its_content(tmp_path, name):
+    put_file(tmp_path, f"Ann/{name}", STILL["JPEG"]())
+    put_file(tmp_path, name, STILL["PNG"]())
+
+    listing = list_photos(tmp_path)
+
+    assert [photo.file for photo in listing.photos] == [f"Ann/{name}"]
+    assert listing.strays == (name,)
+    seen = photos.state(tmp_path)
+    assert seen is not None
+    assert set(seen) == {"Ann", f"Ann/{name}", name}
+
+
+def test_film_is_no_photo_unless_its_name_says_so(tmp_path):
+    put_file(tmp_path, "Ann/IMG_1.MOV", video("mov"))
+    put_file(tmp_path, "Ann/IMG_1.jpg", video("mov"))
+
+    assert [photo.file for photo in list_photos(tmp_path).photos] == ["Ann/IMG_1.jpg"]
 
 
 def test_two_spellings_of_a_name_are_one_person(tmp_path):
@@ -145,9 +168,24 @@ def test_stamp_changes_with_the_content_only(tmp_path):
         (lambda faces: (faces / "stray.jpg").write_bytes(b"2"), True),
         (lambda faces: (faces / "A" / ".1.jpg.part").write_bytes(b"2"), False),
         (lambda faces: (faces / "A" / "notes.txt").write_bytes(b"2"), False),
+        (lambda faces: (faces / "A" / "notes.txt").write_bytes(STILL["JPEG"]()), True),
+        (lambda faces: (faces / "A" / "clip.mov").write_bytes(video("mov")), False),
         (lambda faces: (faces / "_drafts" / "1.jpg").write_bytes(b"2"), False),
     ],
-    ids=["added", "removed", "replaced", "renamed", "person", "stranger", "stray", "partial", "text", "draft"],
+    ids=[
+        "added",
+        "removed",
+        "replaced",
+        "renamed",
+        "person",
+        "stranger",
+        "stray",
+        "partial",
+        "text",
+        "no suffix",
+        "film",
+        "draft",
+    ],
 )
 def test_state_of_the_photos_differs_when_a_photo_does(
     tmp_path: Path, change: Callable[[Path], object], differs: bool

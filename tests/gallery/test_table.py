@@ -3,6 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
+from jetstream.gallery.other_files import NotTaken
 from jetstream.gallery.report import GalleryReport, PersonReport, RefusedPhoto
 from jetstream.gallery.store import PhotoWarning
 from jetstream.gallery.table import table, words
@@ -39,6 +40,20 @@ def test_person_without_a_photo_and_strangers_have_their_lines():
 
     assert any(line.startswith("│ Ada") and "no photo" in line for line in lines)
     assert any(line.startswith("│ (unknown) │      2 │") and "no_face: 3.jpg" in line for line in lines)
+
+
+def test_what_is_no_photo_has_a_line_for_each_code_and_floods_nothing():
+    others = tuple(NotTaken("Ada", "video", f"Ada/{number}.mov", "") for number in range(500))
+    others += (NotTaken("Ada", "folder", "Ada/holiday", ""),)
+
+    lines = shown(PersonReport("Ada", 1, (RefusedPhoto("blurred", "Ada/1.jpg"),), (), not_taken=others), width=200)
+
+    page = " ".join(line.strip("│ ") for line in lines)
+    assert "blurred: 1.jpg" in page
+    assert "video: 0.mov, 1.mov" in page
+    assert "480 more" in page
+    assert "folder: holiday" in page
+    assert len(lines) < 20
 
 
 @pytest.mark.parametrize(

@@ -4,19 +4,22 @@ import os
 import shutil
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
+from PIL import Image
 
 from jetstream.config.schema import Config, ModelsConfig, RecognizeConfig
 from jetstream.errors import ModelError
-from jetstream.gallery import photos
+from jetstream.gallery import photos, store
 from jetstream.gallery import train as gallery
 from jetstream.gallery.photo_faces import find_faces
 from jetstream.gallery.photos import list_photos
 from jetstream.networks.open import photo_detector_identity
 from jetstream.vision.recognition import align
-from tests.support.galleries import FOUND_BY, only
+from tests.support.galleries import FOUND_BY, Place, only
 from tests.support.photos import COLLINS, HOPPER, looks
+from tests.support.picture_files import NOT_READ, STILL, encoded, put
 
 
 def test_enrolled_people_are_known_from_another_picture(trained, portraits):
@@ -40,6 +43,63 @@ def test_missing_folder_makes_an_empty_gallery(place, portraits):
 
     assert made.report.people == ()
     assert only(place.load().classifier, place.embed(portraits[COLLINS])) is None
+
+
+def test_photo_of_any_kind_and_name_is_learnt(place, portraits):
+    for name, image in portraits.items():
+        colours = Image.fromarray(image[:, :, ::-1])
+        for kind in ("HEIF", "AVIF", "JPEG2000"):
+            put(place.faces, f"{name} {kind}/IMG_0001", encoded(kind, colours, quality=90))
+
+    made = place.train()
+
+    # of each person three pictures that show the same
+    assert {person.used for person in made.report.people} == {1}
+    assert len(made.report.people) == 6
+
+
+def test_gallery_of_before_is_made_again_only_where_a_photo_could_not_be_read(trained):
+    old_readers(trained)
+    assert trained.is_current()
+
+    put(trained.faces, f"{COLLINS}/broken.jpg", b"\xff\xd8\xff no more")
+    trained.train()
+    assert trained.is_current()
+
+    old_readers(trained)
+    assert not trained.is_current()
+    trained.ensure()
+    assert trained.is_current()
+
+
+def test_version_of_before_that_was_rolled_back_to_stays(trained, portraits):
+    put(trained.faces, f"{COLLINS}/broken.jpg", b"\xff\xd8\xff no more")
+    trained.train()
+    old_readers(trained)
+    trained.put(f"{COLLINS}/2.png", looks(portraits[COLLINS])[1])
+    trained.train()
+    (trained.faces / COLLINS / "2.png").unlink()
+
+    trained.roll_back()
+
+    assert trained.is_current()
+
+
+def old_readers(place: Place) -> None:
+    """The gallery in use, as an earlier version wrote it, which read fewer formats."""
+    manifest = store.read_manifest(place.stored)
+    text = msgspec.json.decode(msgspec.json.encode(manifest))
+    del text["readers"]
+    (place.stored / store.MANIFEST).write_bytes(msgspec.json.encode(text))
+
+
+def test_note_beside_photos_trains_nothing(trained):
+    put(trained.faces, f"{COLLINS}/notes.txt", b"from her wedding")
+    put(trained.faces, f"{COLLINS}/raw.dng", NOT_READ["phone.dng"])
+    assert trained.is_current()
+
+    put(trained.faces, f"{COLLINS}/DSC0001", STILL["PNG"]())
+    assert not trained.is_current()
 
 
 def test_only_new_content_is_embedded(trained, portraits):
