@@ -8,7 +8,7 @@ answers to the last one are collected.
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ from jetstream.vision.detection import motion
 from jetstream.vision.detection.detections import SAME_FACE_IOU, Detections
 from jetstream.vision.detection.detector import Detector, DetectorInput, DetectorOutput, Ticket
 from jetstream.vision.detection.search_interval import SearchInterval
+from jetstream.vision.tracking.frame_rate import FrameRate
 
 NOTHING = np.empty((0, 4), np.float32)
 
@@ -49,6 +50,7 @@ class CameraMemory:
     must_search: bool = False  # a face failed verification (it may have moved away), or a search was lost
     unreported_cut: bool = False  # of a frame that was overwritten during detection
     newest_id: int | None = None  # of the frames that arrived
+    rate: FrameRate = field(default_factory=FrameRate)
 
     def dropped_before(self, frame: FrameRef) -> int:
         """Frames of this camera that were dropped since the last one that arrived."""
@@ -156,10 +158,11 @@ def _plan(
         if change.cut:
             memory.boxes, memory.scene = None, memory.scene + 1
     memory.frames_since_search += 1
+    memory.rate.saw(frame.time_s, frame.frame_id)
     moved = settings.search == "motion" and change is not None and change.share >= settings.motion_threshold
     search = (
         memory.boxes is None
-        or memory.frames_since_search >= interval.every
+        or memory.frames_since_search >= interval.at(memory.rate.slowness)
         or ((memory.must_search or moved) and memory.frames_since_search >= interval.share)
     )
     if search:

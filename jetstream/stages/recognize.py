@@ -24,6 +24,7 @@ from jetstream.vision.recognition import align
 from jetstream.vision.recognition.classifier import NOBODY, Answer, Classifier
 from jetstream.vision.recognition.embedder import CHIP_SHAPE, EMBEDDING_SIZE, Embedder, EmbedderOutput
 from jetstream.vision.recognition.quality import measure
+from jetstream.vision.tracking.frame_rate import FrameRate
 from jetstream.vision.tracking.id_switches import IdSwitchDetector
 
 CHECK_EVERY_S = 0.1
@@ -43,6 +44,7 @@ def recognize(
     """
     known = GalleryWatcher(config)
     switches: defaultdict[str, IdSwitchDetector] = defaultdict(IdSwitchDetector)  # by camera
+    rates: defaultdict[str, FrameRate] = defaultdict(FrameRate)
     with open_embedder(config) as embedder:
         yield known.in_use()
         told_s = time.monotonic()
@@ -63,7 +65,9 @@ def recognize(
                 if not faces:
                     yield Dropped(camera=wanted.frame.camera, reason="lapped")
                 told = [NOBODY if sample.embedding is None else next(answers) for sample in faces]
-                yield _named(wanted, faces, told, known.files, switches[wanted.frame.camera])
+                camera = wanted.frame.camera
+                rates[camera].saw(wanted.frame.time_s, wanted.frame.frame_id)
+                yield _named(wanted, faces, told, known.files, switches[camera], rates[camera].slowness)
 
 
 class GalleryWatcher:
@@ -178,20 +182,26 @@ def _named(
     answers: Sequence[Answer],
     files: Sequence[str],
     switches: IdSwitchDetector,
+    slowness: float,
 ) -> Named:
-    time_s = wanted.frame.time_s
-    faces = tuple(
-        NamedFace(
-            track_id=face.track_id,
-            name=answer.name,
-            confidence=answer.confidence,
-            distance=answer.distance,
-            nearest=answer.nearest,
-            photo=None if answer.photo is None else files[answer.photo],
-            quality=sample.quality,
-            moved=sample.embedding is not None
-            and switches.moved(face.track_id, sample.embedding, sample.quality, time_s, named=answer.name is not None),
+    faces = []
+    for face, sample, answer in zip(wanted.faces, samples, answers, strict=False):
+        moved = False
+        if sample.embedding is not None:
+            named, time_s = answer.name is not None, wanted.frame.time_s
+            moved = switches.moved(
+                face.track_id, sample.embedding, sample.quality, time_s, named=named, slowness=slowness
+            )
+        faces.append(
+            NamedFace(
+                track_id=face.track_id,
+                name=answer.name,
+                confidence=answer.confidence,
+                distance=answer.distance,
+                nearest=answer.nearest,
+                photo=None if answer.photo is None else files[answer.photo],
+                quality=sample.quality,
+                moved=moved,
+            )
         )
-        for face, sample, answer in zip(wanted.faces, samples, answers, strict=False)
-    )
-    return Named(frame=wanted.frame, faces=faces)
+    return Named(frame=wanted.frame, faces=tuple(faces))

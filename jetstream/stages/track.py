@@ -1,7 +1,8 @@
 """Faces to tracks with names. Requests recognition when a track needs it, and adds each answer to the track's vote.
 
-In the live pace a frame is sent on at once, and an answer counts from its arrival. In the every-frame pace a frame is
-held until its answers have arrived, so that the same input gives the same output. Reads no picture.
+In the live pace a frame is sent on at once, and an answer counts from its arrival: a slow camera's next frame tells it,
+as a lost track where the face is gone. In the every-frame pace a frame is held until its answers have arrived, so that
+the same input gives the same output. Reads no picture.
 """
 
 import math
@@ -9,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from jetstream.config.schema import Config, TrackConfig
@@ -28,9 +30,13 @@ from jetstream.messages import (
     box_of,
     landmarks_of,
 )
+from jetstream.vision.tracking.frame_rate import NORMAL_S
 from jetstream.vision.tracking.scheduler import RecognitionScheduler
 from jetstream.vision.tracking.tracker import Track, Tracker
 from jetstream.vision.tracking.votes import Votes, unique
+
+# A track with a certain name has about so many answers in `track.half_life_s` in video; a slow camera has fewer.
+ANSWERS_EVERY_S = 1.0
 
 
 def track(
@@ -71,6 +77,8 @@ class CameraTracks:
         self._half_life_s = settings.half_life_s
         self._votes: dict[int, Votes] = {}
         self._names: dict[str, int] = {}  # which track showed each name in the frame before
+        self._untold: dict[int, Votes] = {}  # of tracks that were answered since the last frame went out
+        self._told: Tracked | None = None  # the last frame that went out
         self._scheduler = RecognitionScheduler(
             budget_per_s=self._recognize.budget_per_s,
             retry_s=self._recognize.retry_s,
@@ -102,6 +110,8 @@ class CameraTracks:
         )
         alive = {track.track_id for track in tracks}
         self._votes = {i: self._votes.get(i) or Votes(half_life_s=self._half_life_s) for i in sorted(alive)}
+        for votes in self._votes.values():
+            votes.half_life_s = self._half_life_s * max(1.0, self._tracker.slowness * NORMAL_S / ANSWERS_EVERY_S)
         question = self._question(frame, tracks)
         if question is not None:
             yield question
@@ -116,6 +126,7 @@ class CameraTracks:
         for face in named.faces:
             if votes := self._votes.get(face.track_id):
                 self._count(face, votes, named.frame.time_s)
+                self._untold[face.track_id] = votes
         self._scheduler.answered([face.track_id for face in named.faces])
         if self._held is None:
             return
@@ -153,8 +164,10 @@ class CameraTracks:
 
     def _tracked(self, detected: Detected, tracks: Sequence[Track]) -> Tracked:
         frame = detected.frame
+        late = self._late_names(frame)
+        claims = [(track.track_id, *self._votes[track.track_id].name(frame.time_s)) for track in tracks]
         shown = unique(
-            [(track.track_id, *self._votes[track.track_id].name(frame.time_s)) for track in tracks],
+            claims,
             held=self._names,
             lost={track.track_id for track in tracks if track.state == "lost"},
         )
@@ -175,7 +188,39 @@ class CameraTracks:
         )
         followed = {face.landmarks for face in faces}
         others = (face.box for face in detected.faces if face.landmarks not in followed)
-        return Tracked(frame=frame, faces=faces, others=(*detected.ignored, *others))
+        names = {face.name for face in faces}
+        ended = (face for face in late if face.name not in names)
+        self._told = Tracked(frame=frame, faces=(*ended, *faces), others=(*detected.ignored, *others))
+        return self._told
+
+    def _late_names(self, frame: FrameRef) -> list[TrackedFace]:
+        """Tracks that have ended since the last frame and got their first name since, as they were: lost.
+
+        Only after a pause that is long for video, where many frames have told the name.
+        """
+        untold, self._untold = self._untold, {}
+        before = self._told
+        if before is None or frame.time_s - before.frame.time_s <= NORMAL_S:
+            return []
+        ended = [
+            face
+            for face in before.faces
+            if face.name is None and face.track_id in untold and face.track_id not in self._votes
+        ]
+        claims = [(face.track_id, *untold[face.track_id].name(before.frame.time_s)) for face in ended]
+        return [
+            msgspec.structs.replace(
+                face,
+                state="lost",
+                landmarks=None,
+                name=name,
+                confidence=confidence,
+                age_s=face.age_s + frame.time_s - before.frame.time_s,
+                votes=_votes(untold[face.track_id]),
+            )
+            for face, (_, name, confidence) in zip(ended, unique(claims), strict=True)
+            if name is not None
+        ]
 
 
 def _votes(votes: Votes) -> tuple[NameCandidate, ...]:

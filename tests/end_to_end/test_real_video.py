@@ -5,14 +5,18 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
+import pytest
 
 from benchmarks import bench_friends
 from jetstream import startup
 from jetstream.config import load
+from jetstream.events import Event
 from jetstream.gallery.identify import look
 from jetstream.replay.replay import to_files
 from jetstream.video.images import read_image
+from tests.support.clips import clip_of, frames_of
 
 LONGEST_PX = 1280
 
@@ -85,3 +89,27 @@ def test_faces_of_a_labelled_set_are_found(data_dir: Path, models_dir: Path) -> 
     assert sum(len(points) for points in centres.values()) == 43
     assert counts[0] >= 42
     assert counts[1] == 0
+
+
+@pytest.mark.parametrize("every_s", [0.5, 2.5, 5.0])
+def test_slow_camera_keeps_its_tracks_and_learns_their_names(
+    every_s: float, data_dir: Path, models_dir: Path, tmp_path: Path
+) -> None:
+    """Three shots of two people, a frame every half second, shown further apart."""
+    images = frames_of(data_dir / "video" / "friends_dev.mp4", every=12)
+    clip = clip_of(tmp_path / "slow.mp4", images, (index * every_s for index in range(len(images))))
+    data = {
+        "pipeline": {"pace": "every-frame"},
+        "models": {"dir": str(models_dir)},
+        "recognize": {"faces": str(data_dir / "friends_refs")},
+        "cameras": [{"name": "slow", "source": str(clip)}],
+    }
+    config = startup.prepare(load.build(data, where="test"))
+    to_files(config, tmp_path / "events.jsonl", None, lambda what, share: None)
+
+    events = [msgspec.json.decode(line, type=Event) for line in (tmp_path / "events.jsonl").read_bytes().splitlines()]
+    tracks = {track.track_id for event in events for track in event.tracks}
+    names = {track.name for event in events for track in event.tracks}
+    assert len(events) == 34
+    assert len(tracks) <= 12, "it was a new one in each frame, over 50"
+    assert names >= {"Rachel", "Joey", "Chandler", "Monica", "Ross", "Phoebe"}

@@ -238,3 +238,106 @@ def test_settled_track_is_asked_seldom() -> None:
             asked.append(message)
 
     assert 2 <= len(asked) <= 6, "two seconds: at first to be sure, then once a second"
+
+
+SLOW_FPS = 0.4
+
+
+def live(*frames: Detected, names: dict[int, str | None]) -> list[Tracked]:
+    """The live stage: the answer about each frame comes after the frame has gone out. By side: left 0, right 1."""
+    settings = config("live")
+    due: list[Wanted] = []
+
+    def messages() -> Iterator[Message]:
+        for frame in frames:
+            yield frame
+            for wanted in due:
+                yield answer(wanted, *[names[0 if face.landmarks[0] < 500 else 1] for face in wanted.faces])
+            due.clear()
+
+    said = []
+    for message in track(messages(), rings_for(settings), settings):
+        (due if isinstance(message, Wanted) else said).append(message)  # type: ignore[arg-type]
+    return said  # type: ignore[return-value]
+
+
+def slow(frame_id: int, *xs: float, fps: float = SLOW_FPS, cut: bool = False) -> Detected:
+    return Detected(frame=frame_of(frame_id, fps=fps), faces=tuple(face_at(x) for x in xs), cut=cut)
+
+
+def shown(said: list[Tracked]) -> list[list[tuple[int, str, str | None]]]:
+    return [[(face.track_id, face.state, face.name) for face in message.faces] for message in said]
+
+
+@pytest.mark.parametrize("fps", [2.0, 0.4, 0.2])
+def test_slow_camera_tells_a_name_with_the_next_frame_and_keeps_the_track(fps: float) -> None:
+    said = live(*[slow(i, LEFT, fps=fps) for i in range(4)], names={0: "Ada"})
+
+    assert shown(said) == [[(1, "confirmed", None)], *[[(1, "confirmed", "Ada")]] * 3]
+
+
+def test_name_of_a_face_that_is_gone_is_told_with_the_next_frame() -> None:
+    said = live(slow(0, LEFT), slow(1), names={0: "Ada"})
+
+    assert shown(said)[1] == [(1, "lost", "Ada")]
+
+
+@pytest.mark.parametrize("fps", [0.4, 1 / 60])
+def test_name_of_a_scene_of_one_frame_is_told_with_the_next_scene(fps: float) -> None:
+    scenes = slow(0, LEFT, fps=fps), slow(1, RIGHT, fps=fps, cut=True), slow(2, cut=True, fps=fps)
+
+    said = live(*scenes, names={0: "Ada", 1: "Grace"})
+
+    assert shown(said) == [
+        [(1, "confirmed", None)],
+        [(1, "lost", "Ada"), (2, "confirmed", None)],
+        [(2, "lost", "Grace")],
+    ]
+    assert [vote.name for vote in said[1].faces[0].votes] == ["Ada"]
+    assert said[1].faces[0].landmarks is None
+    assert said[1].faces[0].age_s == pytest.approx(1 / fps)
+
+
+def test_name_that_was_told_is_not_told_again_after_a_cut() -> None:
+    said = live(slow(0, LEFT), slow(1, LEFT), slow(2, cut=True), slow(3), names={0: "Ada"})
+
+    assert shown(said)[2:] == [[], []]
+
+
+def test_stranger_of_a_scene_of_one_frame_is_not_told_again() -> None:
+    said = live(slow(0, LEFT), slow(1, cut=True), names={0: None})
+
+    assert shown(said)[1] == []
+
+
+def test_video_tells_no_name_of_the_scene_before() -> None:
+    said = live(slow(0, LEFT, fps=25), slow(1, RIGHT, fps=25, cut=True), names={0: "Ada", 1: None})
+
+    assert shown(said)[1] == [(2, "confirmed", None)]
+
+
+def test_stranger_at_the_desk_of_a_slow_camera_does_not_keep_the_name() -> None:
+    names: dict[int, str | None] = {0: "Ada"}
+    settings = config("every-frame")
+    due: list[Wanted] = []
+
+    def messages() -> Iterator[Message]:
+        for i in range(30):
+            yield slow(i, LEFT, fps=1 / 60)
+            for wanted in due:
+                yield answer(wanted, names[0] if i < 10 else None)
+            due.clear()
+
+    said: list[Tracked] = []
+    for message in track(messages(), rings_for(settings), settings):
+        (due if isinstance(message, Wanted) else said).append(message)  # type: ignore[arg-type]
+
+    assert [message.faces[0].name for message in said[:10]] == ["Ada"] * 10
+    assert said[-1].faces[0].name is None
+    assert sum(message.faces[0].name == "Ada" for message in said[10:]) <= 12
+
+
+def test_two_faces_that_are_gone_do_not_both_get_the_name() -> None:
+    said = live(slow(0, LEFT, RIGHT), slow(1, cut=True), names={0: "Ada", 1: "Ada"})
+
+    assert shown(said)[1] == [(1, "lost", "Ada")]

@@ -1,10 +1,13 @@
 """Videos made on the spot."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import av
+import numpy as np
+from numpy.typing import NDArray
 
 from jetstream.video.cropping import SEGMENT, TRACK, TRACKS, VIDEO
 from jetstream.video.demo import scene
@@ -58,3 +61,19 @@ def cropped_videos() -> Iterator[bytes]:
     for name in (VIDEO, TRACK, TRACKS, SEGMENT):
         element = name + bytes((0x80 | len(element),)) + element
     yield element
+
+
+def frames_of(path: Path, *, every: int = 1) -> list[NDArray[np.uint8]]:
+    """One in `every` of a video's frames, (H, W, 3) uint8 BGR."""
+    with av.open(str(path)) as container:
+        frames = islice(container.decode(video=0), 0, None, every)
+        return [frame.to_ndarray(format="bgr24") for frame in frames]
+
+
+def clip_of(path: Path, images: Sequence[NDArray[np.uint8]], times_s: Iterable[float]) -> Path:
+    """A video of pictures of one size, each at its own time."""
+    height, width = images[0].shape[:2]
+    with video_sink(path, fps=25, width=width, height=height) as sink:
+        for image, time_s in zip(images, times_s, strict=False):
+            sink.write(image, time_s)
+    return path

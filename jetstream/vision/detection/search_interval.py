@@ -4,6 +4,8 @@ The interval grows at once while frames are dropped, and shrinks one step at a t
 is repeated only after twice as long, so that the interval does not swing under a steady load.
 """
 
+import math
+
 WINDOW_S = 1.0
 """Dropped frames are counted for so long before anything changes."""
 TOO_MANY = 0.02
@@ -50,6 +52,11 @@ class SearchInterval:
     def share(self) -> int:
         """`every` as a multiple of `least`: how many pictures apart searches for other reasons must be."""
         return self.every // self._least
+
+    def at(self, slowness: float) -> int:
+        """`every` for a camera of this slowness (see FrameRate), which has as many searches a second as one of 4 frames
+        a second, up to one in each frame. Under load no camera is searched more often."""
+        return self.every if self.every > self._least else max(1, math.ceil(self.every / slowness))
 
     def changed(self) -> bool:
         """Adapt `every`, once a window; True where it has changed, and at the end of the first window."""

@@ -56,7 +56,14 @@ class IdSwitchDetector:
         return len(self._seen)
 
     def moved(
-        self, track_id: int, embedding: NDArray[Any], quality: float, time_s: float, *, named: bool = False
+        self,
+        track_id: int,
+        embedding: NDArray[Any],
+        quality: float,
+        time_s: float,
+        *,
+        named: bool = False,
+        slowness: float = 1.0,
     ) -> bool:
         """Add a sample; whether it shows somebody else than the samples of the track before it.
 
@@ -65,11 +72,12 @@ class IdSwitchDetector:
         time_s     of the frame, any origin. After a step back everything is forgotten: the clock was reset. A sample of
                    the same time as the last one gets the same answer
         named      whether a known person was recognised in it
+        slowness   of the camera, see FrameRate: samples are kept longer by it
         """
         sample = np.asarray(embedding, np.float64)
         if not (quality >= LEAST_QUALITY and math.isfinite(time_s) and np.isfinite(sample).all()):
             return False
-        self._advance(time_s)
+        self._advance(time_s, self._forget_s * slowness)
         seen = self._seen.pop(track_id, None) or _TrackSamples(sample, 0, -math.inf)
         if time_s > seen.time_s:
             seen.moved, seen.time_s = self._take(seen, sample, FAR if named else FAR_UNNAMED), time_s
@@ -78,11 +86,11 @@ class IdSwitchDetector:
             del self._seen[next(iter(self._seen))]
         return seen.moved
 
-    def _advance(self, time_s: float) -> None:
+    def _advance(self, time_s: float, forget_s: float) -> None:
         if time_s < self._now_s:
             self._seen.clear()
         self._now_s = time_s
-        while self._seen and time_s - next(iter(self._seen.values())).time_s > self._forget_s:
+        while self._seen and time_s - next(iter(self._seen.values())).time_s > forget_s:
             del self._seen[next(iter(self._seen))]
 
     def _take(self, seen: _TrackSamples, sample: NDArray[np.float64], far: float) -> bool:

@@ -78,12 +78,16 @@ class BoxFilter:
         x, y, width, height = self._filter.x[:4]
         return np.array([x - width / 2, y - height / 2, x + width / 2, y + height / 2], dtype=np.float32)
 
-    def predict(self, dt_s: float) -> None:
-        """Predict `dt_s` seconds ahead; a zero or negative step changes nothing."""
+    def predict(self, dt_s: float, *, persistence: float = 1.0) -> None:
+        """Predict `dt_s` seconds ahead; a zero or negative step changes nothing.
+
+        persistence  0..1, the share of the speed that lasts over this step: people change direction in seconds
+        """
         if dt_s <= 0:
             return
         transition = np.eye(8)
-        transition[PLACES, SPEEDS] = dt_s
+        transition[PLACES, SPEEDS] = dt_s * persistence
+        transition[SPEEDS, SPEEDS] = persistence
         self._filter.predict(F=transition, Q=self._process_noise(dt_s))
         self._keep_size(MAX_GROWTH_UNSEEN)
 

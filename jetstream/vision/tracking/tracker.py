@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 
 from jetstream.vision.boxes import iou, widen
 from jetstream.vision.tracking import single_modules
+from jetstream.vision.tracking.frame_rate import FrameRate
 from jetstream.vision.tracking.kalman import BoxFilter
 
 linear_sum_assignment: Final = single_modules.linear_sum_assignment()
 State = Literal["tentative", "confirmed", "lost"]
+# From this slowness on (an interval of 1 s) a speed seen between two frames says less and less about the next.
+PERSISTENT: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +87,9 @@ class Tracker:
 
     A track without a detection stays confirmed for `hold_s`, so that boxes don't flicker when the detector misses
     single frames. The benchmark counts the tracks whose state is "confirmed".
+
+    All times grow with the interval between frames (`FrameRate.slowness`), so that a track of a camera with a frame in
+    2.5 s survives as many missed frames as at 4 frames a second.
     """
 
     def __init__(
@@ -132,6 +138,12 @@ class Tracker:
         self._made = first_id - 1
         self._time_s: float | None = None
         self._now_s = 0.0
+        self._rate = FrameRate()
+
+    @property
+    def slowness(self) -> float:
+        """By how much times grow at the pace of the last frames; 1 from 4 frames a second on."""
+        return self._rate.slowness
 
     @property
     def tracks(self) -> list[Track]:
@@ -158,10 +170,11 @@ class Tracker:
         elapsed_s = self._advance(time_s)
         if cut:
             self._faces = []
-        self._faces = [face for face in self._faces if self._now_s - face.seen_s <= self._max_lost_s]
+        most_s, persistence = self._max_lost_s * self.slowness, min(1.0, PERSISTENT / self.slowness)
+        self._faces = [face for face in self._faces if self._now_s - face.seen_s <= most_s]
         for face in self._faces:
             face.detected = False
-            face.filter.predict(elapsed_s)
+            face.filter.predict(elapsed_s, persistence=persistence)
         found = _usable(boxes, scores, landmarks)
         fresh = self._associate(found)
         self._faces = [face for face in self._faces if not self._was_false_alarm(face)]
@@ -174,6 +187,7 @@ class Tracker:
             return 0.0
         elapsed_s = 0.0 if self._time_s is None else max(0.0, time_s - self._time_s)
         self._time_s = time_s
+        self._rate.saw(time_s)
         self._now_s += elapsed_s
         return elapsed_s
 
@@ -218,7 +232,7 @@ class Tracker:
         face.last_box = found.boxes[index]
         face.seen_s = self._now_s
         face.detected = True
-        face.confirmed = face.confirmed or self._now_s - face.born_s >= self._confirm_s
+        face.confirmed = face.confirmed or self._now_s - face.born_s >= self._confirm_s * self.slowness
         if predicted:
             face.filter.update(face.last_box, face.score)
         else:  # the predicted motion was wrong
@@ -227,7 +241,7 @@ class Tracker:
     def _was_false_alarm(self, face: _FollowedFace) -> bool:
         """Whether a tentative track got no second detection. Call it after the assignment: at 2 frames a second every
         gap is longer than `tentative_s`."""
-        return not face.confirmed and self._now_s - face.seen_s > self._tentative_s
+        return not face.confirmed and self._now_s - face.seen_s > self._tentative_s * self.slowness
 
     def _found(self, found: _DetectionArrays, fresh: Sequence[int]) -> None:
         """Start new tracks, up to `max_tracks` in all."""
@@ -250,7 +264,9 @@ class Tracker:
 
     def _track(self, face: _FollowedFace) -> Track:
         seen_s = self._now_s - face.seen_s
-        state: State = "tentative" if not face.confirmed else "confirmed" if seen_s <= self._hold_s else "lost"
+        state: State = (
+            "tentative" if not face.confirmed else "confirmed" if seen_s <= self._hold_s * self.slowness else "lost"
+        )
         return Track(
             track_id=face.track_id,
             state=state,

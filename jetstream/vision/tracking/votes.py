@@ -59,10 +59,12 @@ class Votes:
       (0.75 or more), and at the latest after `answers` of any strength that add up to `MARGIN`: the old ones are then
       outside the window;
     - time alone changes nothing, because all candidates decay alike.
+
+    `half_life_s` may change at any time: a slow camera has few answers in the time that is right for video.
     """
 
     def __init__(self, *, half_life_s: float, answers: int = 12) -> None:
-        self._half_life_s = half_life_s
+        self.half_life_s = half_life_s
         self._most = answers
         self._answers: list[_TimedAnswer] = []
         self._shown: str | None = None
@@ -152,7 +154,7 @@ class Votes:
         """A step back by more than a half-life means that the clock was reset, a smaller one a late answer."""
         if not math.isfinite(time_s):
             return
-        if time_s < self._now_s - self._half_life_s:
+        if time_s < self._now_s - self.half_life_s:
             back_s = self._now_s - time_s
             self._answers = [answer._replace(time_s=answer.time_s - back_s) for answer in self._answers]
             self._now_s = time_s
@@ -163,7 +165,7 @@ class Votes:
         scores: dict[str | None, float] = {}
         for answer in self._answers:
             # After a step back, rounding may leave an answer slightly in the future.
-            faded = answer.gain * 0.5 ** (max(0.0, self._now_s - answer.time_s) / self._half_life_s)
+            faded = answer.gain * 0.5 ** (max(0.0, self._now_s - answer.time_s) / self.half_life_s)
             scores[answer.candidate] = scores.get(answer.candidate, 0.0) + faded
         return scores
 

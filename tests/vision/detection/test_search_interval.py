@@ -133,3 +133,10 @@ def test_it_is_bounded_and_changes_at_most_once_a_second(
             changed_s.append(newest_s)
         assert least <= effort.every <= max(least, most)
     assert all(later - earlier >= 1.0 for earlier, later in pairwise(changed_s))
+
+
+def test_slow_camera_is_searched_in_every_frame_but_not_under_load() -> None:
+    interval = SearchInterval(4, 24)
+    assert [interval.at(slowness) for slowness in (1.0, 2.0, 3.0, 4.0, 240.0)] == [4, 2, 2, 1, 1]
+    interval.every = 9
+    assert interval.at(240.0) == 9

@@ -125,3 +125,13 @@ def test_no_number_breaks_it_and_memory_is_bounded(samples: list[tuple[int, floa
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_embedding_that_is_not_finite_changes_nothing(bad: float) -> None:
     assert told(ADA, face(bad), GRACE, face(bad), GRACE) == [False, False, False, False, True]
+
+
+def test_samples_of_a_slow_camera_are_kept_for_longer() -> None:
+    def kept(slowness: float) -> int:
+        switches = IdSwitchDetector(forget_s=10.0)
+        switches.moved(1, ADA, 1.0, 0.0, slowness=slowness)
+        switches.moved(2, ADA, 1.0, 60.0, slowness=slowness)
+        return len(switches)
+
+    assert (kept(1.0), kept(240.0)) == (1, 2)

@@ -300,3 +300,61 @@ def test_pedestrians_of_a_real_street_keep_their_ids(data_dir: Path) -> None:
 def xyxy(rows: np.ndarray) -> np.ndarray:
     """Lines of MOT15 (frame, id, left, top, width, height, ...) to boxes."""
     return np.concatenate([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6]], axis=1).astype(np.float32)
+
+
+@pytest.mark.parametrize("every_s", [0.5, 1.0, 2.0, 2.5, 5.0])
+def test_face_of_a_slow_camera_keeps_its_id(every_s: float) -> None:
+    tracker = defaults.tracker()
+    told = [ids(see(tracker, step * every_s, at(LEFT, 20.0 * (step % 3)), score=0.92)) for step in range(12)]
+    assert told == [[1]] * 12
+    assert tracker.tracks[0].state == "confirmed"
+
+
+@pytest.mark.parametrize("every_s", [10.0, 60.0, 600.0])
+def test_face_of_a_snapshot_camera_keeps_its_id_from_the_second_snapshot_on(every_s: float) -> None:
+    tracker = defaults.tracker()
+    told = [ids(see(tracker, step * every_s, LEFT)) for step in range(6)]
+    assert told == [[1]] + [[2]] * 5
+
+
+def test_slow_camera_may_miss_a_face_as_often_as_video_of_four_frames_a_second() -> None:
+    def missed(every_s: float) -> list[int]:
+        tracker = defaults.tracker()
+        for step in range(4):
+            see(tracker, step * every_s, LEFT)
+        return [len(see(tracker, step * every_s)) for step in range(4, 14)]
+
+    assert missed(2.5) == missed(0.25) == [1] * 8 + [0] * 2
+
+
+def test_camera_that_slows_at_night_and_back_has_one_id() -> None:
+    tracker, time_s, told = defaults.tracker(), 0.0, set()
+    for every_s in [0.04] * 50 + [0.5] * 10 + [0.04] * 50:
+        time_s += every_s
+        told |= set(ids(see(tracker, time_s, LEFT)))
+    assert told == {1}
+
+
+def test_unevenly_slow_camera_has_one_id() -> None:
+    tracker, time_s, told = defaults.tracker(), 0.0, set()
+    for every_s in [2.5, 2.0, 4.0, 1.0, 8.0, 2.5, 0.5, 3.0, 6.0]:
+        time_s += every_s
+        told |= set(ids(see(tracker, time_s, LEFT)))
+    assert told == {1}
+
+
+def test_speed_between_two_slow_frames_does_not_carry_a_lost_face_away() -> None:
+    tracker = defaults.tracker()
+    for step, right_px in enumerate([0.0, 0.0, 0.0, 40.0]):
+        see(tracker, step * 2.5, at(LEFT, right_px))
+    for step in range(4, 10):
+        tracks = see(tracker, step * 2.5)
+    assert tracks[0].state == "lost"
+    assert tracks[0].box[0] < LEFT[0] + 80.0
+
+
+def test_first_frames_after_a_stall_of_video_are_new_tracks() -> None:
+    tracker = defaults.tracker()
+    for step in range(10):
+        see(tracker, step * 0.04, LEFT)
+    assert ids(see(tracker, 5.0, LEFT)) == [2]

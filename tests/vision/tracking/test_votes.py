@@ -230,3 +230,12 @@ def test_no_name_stands_twice_and_none_is_lost(told_names: list[tuple[str | None
     assert len(shown) == len(set(shown))
     assert set(shown) == {name for _, name, _ in before if name is not None}
     assert [track_id for track_id, *_ in after] == [track_id for track_id, *_ in before]
+
+
+def test_longer_half_life_keeps_answers_of_a_slow_camera() -> None:
+    votes = defaults.votes()
+    votes.half_life_s = 240.0
+    votes.add("Ada", 0.9, 0.0)
+    assert votes.candidates()[0].log_odds == pytest.approx(2.197, abs=0.01)
+    votes.name(60.0)
+    assert votes.candidates()[0].log_odds == pytest.approx(2.197 * 0.5**0.25, abs=0.01)
