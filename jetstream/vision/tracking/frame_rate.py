@@ -21,18 +21,14 @@ class FrameRate:
     """`slowness` of one camera: its interval between frames over `NORMAL_S`, and at least 1.
 
     The interval is the median of the last three, so that one stall changes nothing, and a camera that slows down at
-    night is slow from its second long interval on.
+    night is slow from its second long interval on. Before the second frame `slowness` is 1.
     """
 
     def __init__(self) -> None:
         self._intervals_s: deque[float] = deque(maxlen=INTERVALS)
         self._time_s: float | None = None
         self._frame_id: int | None = None
-
-    @property
-    def slowness(self) -> float:
-        """1 or more; 1 before the second frame."""
-        return max(1.0, self._interval_s() / NORMAL_S)
+        self.slowness = 1.0
 
     def _interval_s(self) -> float:
         """0 while it can't be said."""
@@ -60,3 +56,4 @@ class FrameRate:
             self._intervals_s.clear()
         else:
             self._intervals_s.append((time_s - before_s) / frames)
+        self.slowness = max(1.0, self._interval_s() / NORMAL_S)
