@@ -186,12 +186,13 @@ def _named(
 ) -> Named:
     faces = []
     for face, sample, answer in zip(wanted.faces, samples, answers, strict=False):
-        moved = False
+        moved, drift = False, None
         if sample.embedding is not None:
             named, time_s = answer.name is not None, wanted.frame.time_s
             moved = switches.moved(
                 face.track_id, sample.embedding, sample.quality, time_s, named=named, slowness=slowness
             )
+            drift = switches.drift(face.track_id)
         faces.append(
             NamedFace(
                 track_id=face.track_id,
@@ -202,6 +203,7 @@ def _named(
                 photo=None if answer.photo is None else files[answer.photo],
                 quality=sample.quality,
                 moved=moved,
+                drift=drift,
             )
         )
     return Named(frame=wanted.frame, faces=tuple(faces))

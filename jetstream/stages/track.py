@@ -31,6 +31,7 @@ from jetstream.messages import (
     landmarks_of,
 )
 from jetstream.vision.tracking.frame_rate import NORMAL_S
+from jetstream.vision.tracking.pictures import PictureFinder
 from jetstream.vision.tracking.scheduler import RecognitionScheduler
 from jetstream.vision.tracking.tracker import Track, Tracker
 from jetstream.vision.tracking.votes import Votes, unique
@@ -77,6 +78,7 @@ class CameraTracks:
         self._half_life_s = settings.half_life_s
         self._votes: dict[int, Votes] = {}
         self._names: dict[str, int] = {}  # which track showed each name in the frame before
+        self._pictures = PictureFinder()
         self._untold: dict[int, Votes] = {}  # of tracks that were answered since the last frame went out
         self._told: Tracked | None = None  # the last frame that went out
         self._scheduler = RecognitionScheduler(
@@ -112,6 +114,7 @@ class CameraTracks:
         self._votes = {i: self._votes.get(i) or Votes(half_life_s=self._half_life_s) for i in sorted(alive)}
         for votes in self._votes.values():
             votes.half_life_s = self._half_life_s * max(1.0, self._tracker.slowness * NORMAL_S / ANSWERS_EVERY_S)
+        self._pictures.saw(tracks, frame.time_s)
         question = self._question(frame, tracks)
         if question is not None:
             yield question
@@ -126,6 +129,7 @@ class CameraTracks:
         for face in named.faces:
             if votes := self._votes.get(face.track_id):
                 self._count(face, votes, named.frame.time_s)
+                self._pictures.heard(face.track_id, face.drift)
                 self._untold[face.track_id] = votes
         self._scheduler.answered([face.track_id for face in named.faces])
         if self._held is None:
@@ -170,6 +174,7 @@ class CameraTracks:
             claims,
             held=self._names,
             lost={track.track_id for track in tracks if track.state == "lost"},
+            pictures=self._pictures.find(claims),
         )
         self._names = {name: track_id for track_id, name, _ in shown if name is not None}
         faces = tuple(

@@ -1,6 +1,7 @@
 """The track stage: what it asks, when, and how answers become names. In one process, without a picture."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -341,3 +342,41 @@ def test_two_faces_that_are_gone_do_not_both_get_the_name() -> None:
     said = live(slow(0, LEFT, RIGHT), slow(1, cut=True), names={0: "Ada", 1: "Ada"})
 
     assert shown(said)[1] == [(1, "lost", "Ada")]
+
+
+def watched(*, drift_left: float, drift_right: float, seconds: float = 6.0) -> list[Tracked]:
+    """Two faces that are both named Ada at once; the right one comes a second later and goes a little to and fro."""
+    settings = config("every-frame")
+    due: list[Wanted] = []
+    drifts = {0: drift_left, 1: drift_right}
+
+    def messages() -> Iterator[Message]:
+        for i in range(round(seconds * 25)):
+            yield detected(i, LEFT, *([RIGHT + 3 * (i % 2)] if i > 25 else []))
+            for wanted in due:
+                named = answer(wanted, *["Ada"] * len(wanted.faces))
+                sides = [drifts[0 if face.landmarks[0] < 500 else 1] for face in wanted.faces]
+                faces = zip(named.faces, sides, strict=True)
+                yield Named(
+                    frame=named.frame,
+                    faces=tuple(msgspec.structs.replace(face, drift=drift) for face, drift in faces),
+                )
+            due.clear()
+
+    said = []
+    for message in track(messages(), rings_for(settings), settings):
+        (due if isinstance(message, Wanted) else said).append(message)  # type: ignore[arg-type]
+    return said  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(("drift_left", "drift_right", "last"), [(0.05, 0.2, [None, "Ada"]), (0.2, 0.2, ["Ada", None])])
+def test_name_goes_from_a_still_face_to_a_living_one_and_stays_with_it(
+    drift_left: float, drift_right: float, last: list[str | None]
+) -> None:
+    said = watched(drift_left=drift_left, drift_right=drift_right)
+
+    names = [tuple(face.name for face in message.faces) for message in said]
+    assert names[10] == ("Ada",)
+    assert list(names[-1]) == last
+    assert all(sum(name is not None for name in pair) == 1 for pair in names)
+    assert sum(a != b for a, b in pairwise(names[30:])) <= 1, "it changes sides once"

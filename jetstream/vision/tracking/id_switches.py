@@ -32,6 +32,7 @@ class _TrackSamples:
     time_s: float
     odd: NDArray[np.float64] | None = None  # the newest sample, if it was far from the mean
     moved: bool = False  # the answer for the newest sample
+    drift: float | None = None  # of the newest sample from the mean before it; None: it was the first
 
 
 class IdSwitchDetector:
@@ -86,6 +87,11 @@ class IdSwitchDetector:
             del self._seen[next(iter(self._seen))]
         return seen.moved
 
+    def drift(self, track_id: int) -> float | None:
+        """How far the track's newest sample was from the mean of those before; None after the first, or without any."""
+        seen = self._seen.get(track_id)
+        return None if seen is None else seen.drift
+
     def _advance(self, time_s: float, forget_s: float) -> None:
         if time_s < self._now_s:
             self._seen.clear()
@@ -95,6 +101,7 @@ class IdSwitchDetector:
 
     def _take(self, seen: _TrackSamples, sample: NDArray[np.float64], far: float) -> bool:
         distance, odd = _distance(sample, seen.mean), seen.odd
+        seen.drift = distance if seen.count else None
         if distance > FAR and (odd is None or _distance(sample, odd) > NEAR):
             seen.odd = sample
             return False

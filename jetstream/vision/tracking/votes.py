@@ -180,23 +180,27 @@ def unique(
     *,
     held: Mapping[str, int] | None = None,
     lost: Container[int] = (),
+    pictures: Container[int] = (),
 ) -> list[tuple[int, str | None, float]]:
     """The same (track_id, name, confidence) in the same order, with each name for one track only; others are unknown.
 
     The track of the highest confidence keeps the name, of equals the oldest.
 
-    held  the track of each name in the frame before, which loses it only to one whose log odds are larger by `MARGIN`
-    lost  tracks that yield to every other, so that somebody who comes back as a new track is named before the old track
-          is deleted
+    held      the track of each name in the frame before, which loses it only to one whose log odds are larger by
+              `MARGIN`
+    lost      tracks that yield to every other, so that somebody who comes back as a new track is named before the old
+              track is deleted
+    pictures  tracks that yield to every other, even to a lost one, so that a poster doesn't get the name of somebody
+              who turns away for a moment
     """
-    keepers: dict[str, tuple[bool, float, int]] = {}
+    keepers: dict[str, tuple[bool, bool, float, int]] = {}
     for track_id, name, confidence in names:
         if name is not None:
             bonus = MARGIN if held is not None and held.get(name) == track_id else 0.0
-            strength = (track_id not in lost, log_odds(confidence) + bonus, -track_id)
+            strength = (track_id not in pictures, track_id not in lost, log_odds(confidence) + bonus, -track_id)
             keepers[name] = max(keepers.get(name, strength), strength)
     return [
-        (track_id, name, confidence) if name is None or keepers[name][2] == -track_id else (track_id, None, 0.0)
+        (track_id, name, confidence) if name is None or keepers[name][3] == -track_id else (track_id, None, 0.0)
         for track_id, name, confidence in names
     ]
 

@@ -135,3 +135,13 @@ def test_samples_of_a_slow_camera_are_kept_for_longer() -> None:
         return len(switches)
 
     assert (kept(1.0), kept(240.0)) == (1, 2)
+
+
+def test_drift_is_how_far_the_newest_sample_lies_from_those_before() -> None:
+    switches, drifts = IdSwitchDetector(), []
+    for step, sample in enumerate([face(0.0), face(0.2), face(0.1)]):
+        switches.moved(1, sample, 1.0, step * 1.0)
+        drifts.append(switches.drift(1))
+    assert drifts[0] is None
+    assert drifts[1:] == pytest.approx([0.2, 0.0], abs=1e-6)
+    assert switches.drift(7) is None

@@ -232,6 +232,15 @@ def test_no_name_stands_twice_and_none_is_lost(told_names: list[tuple[str | None
     assert [track_id for track_id, *_ in after] == [track_id for track_id, *_ in before]
 
 
+def test_picture_yields_its_name_even_to_a_lost_track() -> None:
+    names = [(1, "Ada", 0.99999), (2, "Ada", 0.99)]
+    assert unique(names, held={"Ada": 1}, pictures={1}, lost={2}) == [(1, None, 0.0), (2, "Ada", 0.99)]
+
+
+def test_picture_alone_keeps_its_name() -> None:
+    assert unique([(1, "Ada", 0.9)], pictures={1}) == [(1, "Ada", 0.9)]
+
+
 def test_longer_half_life_keeps_answers_of_a_slow_camera() -> None:
     votes = defaults.votes()
     votes.half_life_s = 240.0
