@@ -13,7 +13,7 @@ NORMAL_S: Final = 0.25
 # Among more, a single long interval is a stall: two of the last three are a slow camera.
 INTERVALS: Final = 3
 # The first interval alone is believed up to here. Two that differ by more than `ALIKE` times say nothing yet.
-FIRST_S: Final = 5.0
+FIRST_S: Final = 6.0
 ALIKE: Final = 2.0
 
 

@@ -22,7 +22,7 @@ def test_video_is_not_slow(fps: float) -> None:
     assert slowness(at(1 / fps)) == 1.0
 
 
-@pytest.mark.parametrize("interval_s", [0.5, 2.5, 5.0])
+@pytest.mark.parametrize("interval_s", [0.5, 2.5, 5.02])
 def test_slow_camera_is_slow_from_its_second_frame(interval_s: float) -> None:
     assert slowness([0.0]) == 1.0
     assert slowness(at(interval_s, 2)) == pytest.approx(interval_s / NORMAL_S)

@@ -358,3 +358,10 @@ def test_first_frames_after_a_stall_of_video_are_new_tracks() -> None:
     for step in range(10):
         see(tracker, step * 0.04, LEFT)
     assert ids(see(tracker, 5.0, LEFT)) == [2]
+
+
+def test_pairs_of_pictures_a_minute_apart_have_one_id_from_the_third_pair_on() -> None:
+    tracker, told = defaults.tracker(), []
+    for pair in range(6):
+        told += [ids(see(tracker, 60.0 * pair, LEFT)), ids(see(tracker, 60.0 * pair + 0.2, LEFT))]
+    assert told == [[1]] * 2 + [[2]] * 10
