@@ -1,15 +1,20 @@
 """The exceptions that users see: each holds one sentence and has an exit code.
 
-Imports nothing else of the program. Every layer may raise these; `cli` prints them without a traceback.
+Every layer may raise these; `cli` prints them without a traceback. Their text is masked, whatever was put into it.
 """
 
 import msgspec
+
+from jetstream.masking import masked
 
 
 class JetstreamError(Exception):
     """A failure with a sentence for the user: where, what, and what to do."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return masked(super().__str__())
 
 
 class UserError(JetstreamError):

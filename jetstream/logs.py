@@ -13,9 +13,13 @@ import struct
 import sys
 import threading
 import time
+import traceback
+import types
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import TextIO
+
+from jetstream.masking import masked
 
 JOURNAL = "/run/systemd/journal/socket"
 LONGEST_CHARACTERS = 4000
@@ -27,7 +31,6 @@ MOST_PATTERNS = 256
 """Similar lines are counted for at most so many patterns at once; lines of further patterns are all written."""
 PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 
-_PASSWORD = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)[^\s/?#]*@")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
@@ -56,9 +59,22 @@ def log_end(text: str) -> None:
         print(f"jetstream: {masked(text)}", file=sys.stderr)
 
 
-def masked(text: str) -> str:
-    """`text` with `***` for the user and password of every URL. A second safeguard: callers mask sources already."""
-    return _PASSWORD.sub(r"\1***@", text)
+def mask_tracebacks() -> None:
+    """From now on this process writes the traceback of an exception that nobody handles with passwords masked."""
+    sys.excepthook = _write_traceback
+    threading.excepthook = lambda raised: (
+        None
+        if raised.exc_type is SystemExit
+        else _write_traceback(raised.exc_type, raised.exc_value, raised.exc_traceback)
+    )
+    sys.unraisablehook = lambda raised: _write_traceback(raised.exc_type, raised.exc_value, raised.exc_traceback)
+
+
+def _write_traceback(kind: type[BaseException], error: BaseException | None, trace: types.TracebackType | None) -> None:
+    text = "".join(traceback.format_exception(kind, error, trace))
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # standard error is closed
+        sys.stderr.write(masked(text))
+        sys.stderr.flush()
 
 
 class LineHandler(logging.Handler):

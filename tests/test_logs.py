@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from jetstream import logs
-from jetstream.logs import MOST_ALIKE, WINDOW_S, LineHandler, RepeatFilter, datagram, masked, open_journal
+from jetstream.logs import MOST_ALIKE, WINDOW_S, LineHandler, RepeatFilter, datagram, open_journal
+from jetstream.masking import masked
 from tests.support.waiting import PATIENCE_S, wait_until
 
 

@@ -15,7 +15,7 @@ from jetstream import __version__
 from jetstream.cli import keys, machine, people, pictures, pipeline, service
 from jetstream.cli.shared import app
 from jetstream.errors import JetstreamError
-from jetstream.logs import log_end
+from jetstream.logs import log_end, mask_tracebacks
 from jetstream.runtime import signals
 
 __all__ = ["app", "keys", "machine", "main", "people", "pictures", "pipeline", "service"]
@@ -49,6 +49,7 @@ def main() -> None:
     """The entry point. Prints every failure that a user can mend as one sentence on standard error."""
     # OpenBLAS's idle threads sleep after 2^4 clock cycles instead of 2^26, which costs 0.1 s of processor at start-up
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
+    mask_tracebacks()
     for signum in (signal.SIGTERM, *signals.hang_up()):
         signal.signal(signum, _end)
     try:
@@ -56,6 +57,11 @@ def main() -> None:
     except JetstreamError as error:
         log_end(str(error))
         sys.exit(error.exit_code)
+    except SystemExit as end:
+        if not isinstance(end.code, str):
+            raise
+        log_end(end.code)
+        sys.exit(1)
     except ImportError as error:
         if "libGL" not in str(error):
             raise

@@ -14,15 +14,40 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from jetstream.config import load
+from jetstream.config import load, secrets
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
+from jetstream.masking import masked
 
 if TYPE_CHECKING:  # `jetstream run` prints no table, and starts sooner without it
     from rich.console import Console
 
+
+class MaskingGroup(typer.core.TyperGroup):
+    """The command line, whose complaints about arguments quote them: passwords in them are masked."""
+
+    def make_context(self, *words: Any, **options: Any) -> Any:
+        with _masked_complaint():
+            return super().make_context(*words, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _masked_complaint():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _masked_complaint() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if isinstance(said := getattr(error, "message", None), str):
+            error.message = masked(said)  # type: ignore[attr-defined]
+        raise
+
+
 app = typer.Typer(
     name="jetstream",
+    cls=MaskingGroup,
     help="Live face recognition: cameras and video in, names out.",
     no_args_is_help=True,
     add_completion=False,
@@ -86,6 +111,7 @@ def settings_of(
     settings = load.build(data, where=where, sets=sets or (), overrides=overrides)
     if sources:
         settings = msgspec.structs.replace(settings, cameras=load.cameras_for(sources, settings))
+    secrets.know(settings.cameras)
     return settings
 
 
@@ -101,7 +127,7 @@ def plain(settings: Config) -> dict[str, Any]:
 def say(line: str) -> None:
     """Print a line for the user on standard error."""
     if sys.stderr is not None:  # closed by whoever started this
-        print(line, file=sys.stderr, flush=True)
+        print(masked(line), file=sys.stderr, flush=True)
 
 
 def literal() -> "Console":

@@ -7,7 +7,6 @@ import difflib
 import ipaddress
 import math
 import re
-import urllib.parse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -16,6 +15,7 @@ import msgspec
 
 from jetstream.config.schema import CameraConfig, Config, MetricsConfig, PublishConfig, with_preset
 from jetstream.errors import UserError
+from jetstream.masking import host_of, masked_source
 
 DEEPEST = 8
 """largest number of keys in one `--set`"""
@@ -107,15 +107,9 @@ def camera_name(spec: str) -> str:
         return f"camera{spec}"
     if spec.startswith("gst:"):  # a name must not contain a password
         return "pipeline"
-    stem = _host_of(spec) or "stream" if "://" in spec else Path(spec.rstrip("/*")).stem
+    is_address = "://" in spec or masked_source(spec) != spec
+    stem = host_of(spec) or "stream" if is_address else Path(spec.rstrip("/*")).stem
     return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")[:32] or "camera"
-
-
-def _host_of(url: str) -> str | None:
-    try:
-        return urllib.parse.urlsplit(url).hostname
-    except ValueError:  # such as for a bracket in a password
-        return None
 
 
 def fields_of(table: type[msgspec.Struct]) -> dict[str, Any]:

@@ -13,6 +13,9 @@ from pathlib import Path
 from jetstream.config.schema import CameraConfig
 from jetstream.errors import UserError
 from jetstream.files import check_private
+from jetstream.known_secrets import KNOWN
+from jetstream.masking import PIPELINE, holds_password, learn
+from jetstream.masking import masked_source as masked
 
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 LARGEST_BYTES = 4096
@@ -23,7 +26,17 @@ def address(camera: CameraConfig, environment: Mapping[str, str] = os.environ) -
     """The camera's source with its secrets. Raises UserError: a variable isn't set, or the password file can't be read
     or isn't private."""
     spec = expanded(camera.source, camera.name, environment)
-    return with_password(spec, camera) if camera.password_file else spec
+    spec = with_password(spec, camera) if camera.password_file else spec
+    learn(spec)
+    return spec
+
+
+def know(cameras: Sequence[CameraConfig], environment: Mapping[str, str] = os.environ) -> None:
+    """Hide from now on, in all that this process logs, the secrets in these sources and in the variables they name."""
+    for camera in cameras:
+        learn(camera.source)
+        for name in VARIABLE.findall(camera.source):
+            KNOWN.add(environment.get(name, ""))
 
 
 def expanded(spec: str, who: str, environment: Mapping[str, str] = os.environ) -> str:
@@ -39,6 +52,7 @@ def expanded(spec: str, who: str, environment: Mapping[str, str] = os.environ) -
             raise UserError(
                 f"{who}: ${{{found[1]}}} isn't set in the environment; set it, or name a file with password_file"
             )
+        KNOWN.add(environment[found[1]])
         return urllib.parse.quote(environment[found[1]], safe="")
 
     return VARIABLE.sub(value, spec)
@@ -69,6 +83,7 @@ def read(path: Path, who: str) -> str:
         ) from None
     with contextlib.suppress(UnicodeDecodeError):
         if password := line.decode():
+            KNOWN.add(password)
             return password
     raise UserError(f"{who}: password_file: {path}: its first line is empty or isn't UTF-8; write the password there")
 
@@ -78,30 +93,22 @@ def is_address(spec: str) -> bool:
     return "://" in spec and not spec.startswith("gst:")
 
 
-def is_plain(spec: str) -> bool:
-    """Whether a source contains a password in plain text."""
-    if not is_address(spec):
-        return False
-    login, at, _ = spec.partition("://")[2].partition("/")[0].rpartition("@")
-    return bool(at) and bool(login.partition(":")[2]) and not VARIABLE.search(login)
-
-
 def seen_by_others(config: Path, arguments: Sequence[str], cameras: Sequence[CameraConfig]) -> Iterator[str]:
-    """A warning for each password on the command line, and for passwords in a config file that others can read."""
-    for spec in filter(is_plain, arguments):
+    """A warning for each password that other users see: on the command line, in a pipeline, or in the config file."""
+    for spec in filter(holds_password, arguments):
         yield (
             f"--source {masked(spec)}: every user of this machine can see the password in it; write it as "
             "'${NAME}' (in single quotes) and set NAME in the environment"
         )
+    for camera in cameras:
+        if camera.source.startswith(PIPELINE) and holds_password(camera.source):
+            yield (
+                f"{camera.name}: every user of this machine can see the pipeline's password in `ps`; use the camera's "
+                "address as source, or mount /proc with hidepid=2"
+            )
     with contextlib.suppress(OSError):
-        if not arguments and any(is_plain(camera.source) for camera in cameras) and config.stat().st_mode & 0o007:
+        if not arguments and any(holds_password(camera.source) for camera in cameras) and config.stat().st_mode & 0o007:
             yield (
                 f"{config}: holds a password and others can read it; run `chmod 600 {config}`, or write the password "
                 "as ${NAME} and set NAME in the environment"
             )
-
-
-def masked(spec: str) -> str:
-    """An address with `***` instead of user and password."""
-    scheme, mark, rest = spec.partition("://")
-    return f"{scheme}{mark}***@{rest.rpartition('@')[2]}"

@@ -20,6 +20,7 @@ from jetstream.config.schema import CameraConfig, Config, TrackConfig
 from jetstream.config.secrets import expanded
 from jetstream.enroll.samples import SampleSet, SampleSource, SourceFace
 from jetstream.errors import SourceError, UserError
+from jetstream.masking import masked_source
 from jetstream.video import address
 from jetstream.video.address import is_pipeline, kind_of
 from jetstream.video.folder import shrunk
@@ -193,7 +194,7 @@ def _open(spec: str, config: Config, *, name: str = "", fps_limit: float = 0) ->
 
 def _may_contain_password(spec: str) -> bool:
     """Whether `spec` may contain a password."""
-    return "://" in spec or is_pipeline(spec)
+    return "://" in spec or is_pipeline(spec) or masked_source(spec) != spec
 
 
 def _kind(spec: str) -> str:

@@ -18,7 +18,7 @@ from jetstream.child_process import die_with_parent
 from jetstream.config.schema import Config
 from jetstream.errors import JetstreamError
 from jetstream.gallery import prepare
-from jetstream.logs import set_up_logging
+from jetstream.logs import mask_tracebacks, set_up_logging
 
 NICENESS = 10
 """Niceness, of at most 19: video has priority, and training still proceeds on a busy machine."""
@@ -35,6 +35,7 @@ def main(arguments: list[str]) -> int:
         return 1
     give_way()
     config = msgspec.json.decode(sys.stdin.buffer.read(), type=Config)
+    mask_tracebacks()
     set_up_logging("learn", config.pipeline.log_level, config.pipeline.log_format)
     signal.alarm(SILENT_S)
     try:

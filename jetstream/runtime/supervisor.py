@@ -16,7 +16,8 @@ from jetstream import pipeline
 from jetstream.config.schema import Config
 from jetstream.errors import GARBLED, JetstreamError, PipelineError, StuckError, UserError
 from jetstream.ipc.bus import endpoint
-from jetstream.logs import masked, set_up_logging
+from jetstream.logs import set_up_logging
+from jetstream.masking import masked
 from jetstream.messages import Heartbeat, Status
 from jetstream.runtime import signals
 from jetstream.runtime.child import StageProcess, describe, signal_all

@@ -20,13 +20,14 @@ import zmq
 
 from jetstream import pipeline
 from jetstream.child_process import die_with_parent
+from jetstream.config import secrets
 from jetstream.config.schema import Config
 from jetstream.errors import JetstreamError
 from jetstream.ipc.bus import Inbox, Outbox, Reader
 from jetstream.ipc.memory import AnswerCache
 from jetstream.ipc.ring import Cell
 from jetstream.ipc.rings import Rings
-from jetstream.logs import set_up_logging
+from jetstream.logs import mask_tracebacks, set_up_logging
 from jetstream.messages import Framed, Message, Tick
 from jetstream.runtime.heartbeat import HeartbeatSender
 from jetstream.runtime.run_dir import RunDir
@@ -236,11 +237,13 @@ def main(arguments: list[str]) -> int:
     gpu.backend."""
     run_dir, name, parent = Path(arguments[0]), arguments[1], int(arguments[2])
     set_up_logging(name, "info")  # until the config can be read
+    mask_tracebacks()
     try:
         _wait_to_begin(name)
         if os.getppid() != parent:
             return 1
         config = RunDir(run_dir).read_config()
+        secrets.know(config.cameras)
         set_up_logging(name, config.pipeline.log_level, config.pipeline.log_format)
         _log_anew_at_signal(name, RunDir(run_dir))
         if arguments[3:]:

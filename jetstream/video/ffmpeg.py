@@ -16,8 +16,8 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from jetstream.errors import SourceError
+from jetstream.masking import masked_source as masked
 from jetstream.video import nvdec
-from jetstream.video.address import masked
 from jetstream.video.camera import FORMAT, CaptureDevice, descriptors, refuse_missing, ways_to_open
 from jetstream.video.cropping import WHOLE, Crop, crop_of
 from jetstream.video.file_kinds import UNKNOWN

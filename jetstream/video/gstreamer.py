@@ -4,13 +4,13 @@
 machine see it in `ps`.
 """
 
-import re
 import shlex
 
 import av
 
 from jetstream.errors import SourceError
-from jetstream.video.address import PIPELINE, SECRET, masked_word, shown
+from jetstream.masking import PIPELINE, learn
+from jetstream.video.address import shown
 from jetstream.video.ffmpeg import OpenVideo, reason_of, video_stream
 from jetstream.video.frames import SourceSettings
 from jetstream.video.gstreamer_process import BUFFER_BYTES, GStreamerProcess
@@ -41,8 +41,9 @@ def open_pipeline(spec: str, settings: SourceSettings) -> OpenVideo:
     The calling thread must live as long as the pipeline (see `die_with_parent`).
     """
     words = words_of(spec)
+    learn(spec)
     limits = {"open_timeout_s": settings.open_timeout_s, "read_timeout_s": settings.read_timeout_s}
-    child = GStreamerProcess(words, shown(spec), secrets=secrets_in(words), **limits)
+    child = GStreamerProcess(words, shown(spec), **limits)
     try:
         container = av.open(
             child, format="matroska", mode="r", buffer_size=BUFFER_BYTES, container_options=AT_ONCE
@@ -59,11 +60,3 @@ def open_pipeline(spec: str, settings: SourceSettings) -> OpenVideo:
         raise
     child.opened()
     return opened
-
-
-def secrets_in(words: list[str]) -> list[str]:
-    """What to mask in GStreamer's messages, the longest first: values of secret keys, and whole addresses."""
-    values = [found[2] for word in words if (found := SECRET.fullmatch(word))]
-    urls = [word.partition("=")[2] or word for word in words if "://" in word and masked_word(word) != word]
-    inside = [part for url in urls for part in re.findall(r"://([^@/]*)@", url)]
-    return sorted({*values, *urls, *inside}, key=len, reverse=True)

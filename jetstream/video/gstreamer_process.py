@@ -18,6 +18,7 @@ import threading
 import time
 
 from jetstream.errors import SourceError
+from jetstream.masking import masked
 from jetstream.video import die_with_parent
 
 PROGRAM = "gst-launch-1.0"
@@ -37,13 +38,11 @@ class GStreamerProcess:
     PyAV would print it. `ended`: no more data. `failure`: the reason, unless the child ended normally.
     """
 
-    def __init__(
-        self, words: list[str], shown: str, *, secrets: list[str], open_timeout_s: float, read_timeout_s: float
-    ) -> None:
+    def __init__(self, words: list[str], shown: str, *, open_timeout_s: float, read_timeout_s: float) -> None:
         program = shutil.which(PROGRAM)
         if program is None:
             raise SourceError(f"{shown}: no {PROGRAM} here; install the package gstreamer1.0-tools")
-        self._shown, self._secrets = shown, secrets
+        self._shown = shown
         self._limit_s, self._read_timeout_s = open_timeout_s, read_timeout_s
         self._until_s: float | None = time.monotonic() + open_timeout_s
         self.ended = False
@@ -117,10 +116,7 @@ class GStreamerProcess:
 
     def _trouble(self) -> str:
         """The child's first error message with its remedy, secrets masked; empty if there is none."""
-        trouble = self._said.trouble()
-        for secret in self._secrets:
-            trouble = trouble.replace(secret, "***")
-        return trouble
+        return masked(self._said.trouble())
 
 
 class ComplaintReader:

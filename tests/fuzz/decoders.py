@@ -20,6 +20,7 @@ from jetstream.gallery import audit, store
 from jetstream.ipc import layout
 from jetstream.ipc.ring import Ring
 from jetstream.ipc.rings import Rings
+from jetstream.masking import holds_password, masked, secrets_in
 from jetstream.messages import (
     Captured,
     Detected,
@@ -162,7 +163,9 @@ def _named(data: bytes) -> None:
     spec = _text(data)
     load.camera_name(spec)
     address.shown(spec)
-    secrets.is_plain(spec)
+    holds_password(spec)
+    masked(spec)
+    list(secrets_in(spec))
     secrets.expanded(spec, "c", {"P": "secret"})
     address.kind_of(spec)
 

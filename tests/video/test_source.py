@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jetstream.errors import SourceError
-from jetstream.video.address import masked
+from jetstream.masking import masked_source as masked
 from jetstream.video.source import is_live, kind_of
 from tests.support.defaults import open_source, probe
 from tests.support.picture_files import FRAMES, NOT_READ, STILL, encoded, heif_sequence, put, video
@@ -148,7 +148,7 @@ def test_unreadable_file_is_one_sentence(tmp_path: Path) -> None:
         ("http://cam/clip@2x.ts", "http://cam/clip@2x.ts"),
         ("http://cam/v?user=me&password=secret&channel=1", "http://cam/v?user=***&password=***&channel=1"),
         ("http://cam/v?secret", "http://cam/v?***"),
-        ("rtsp://admin:se?cret@cam/live", "rtsp://admin:se?***"),
+        ("rtsp://admin:se?cret@cam/live", "rtsp://***@cam/live"),
     ],
 )
 def test_secrets_in_addresses_are_masked(url: str, shown: str) -> None:
