@@ -7,10 +7,10 @@ from typing import Annotated
 import msgspec
 import typer
 
-from jetstream.cli.shared import ConfigOption, Json, Sets, app, say, settings_of
+from jetstream.cli.shared import CommandLine, ConfigOption, Json, Sets, app, say, settings_of
 from jetstream.errors import UserError
 
-keys_app = typer.Typer(
+keys_app = CommandLine(
     no_args_is_help=True, help="Manage the detections topic's keys, which say who may listen from other machines."
 )
 app.add_typer(keys_app, name="keys")

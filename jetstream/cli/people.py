@@ -20,6 +20,7 @@ from jetstream.cli.shared import (
     settings_of,
     wide,
 )
+from jetstream.config.paths import source_path
 from jetstream.config.schema import Config
 from jetstream.errors import JetstreamError, PipelineError
 from jetstream.gallery import audit
@@ -94,6 +95,7 @@ def enroll(
 
     settings = settings_of(config, sets=sets, faces=faces)
     log_as_run(settings)
+    source = [source_path(spec, "--from") for spec in source]
     request = EnrollRequest(name, source, parse_at(at) if at else None, most, seconds, force)
     with progress_bars() as progress:
         check(request, settings)

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
-from jetstream.cli.shared import ConfigFile, app, say, settings_of
+from jetstream.cli.shared import CommandLine, ConfigFile, app, say, settings_of
+from jetstream.config import load
+from jetstream.config.paths import refuse_home
 
-service_app = typer.Typer(no_args_is_help=True, help="Run jetstream as a systemd service that starts at boot.")
+service_app = CommandLine(no_args_is_help=True, help="Run jetstream as a systemd service that starts at boot.")
 app.add_typer(service_app, name="service")
 Force = Annotated[
     bool, typer.Option("--force", help="Replace or remove a unit that jetstream didn't write, or that was changed.")
@@ -30,6 +32,7 @@ def install_service(
     """Write the systemd unit for this machine, enable the service and start it."""
     from jetstream.service import manage, unit
 
+    refuse_home(load.read_toml(config), str(config))
     place = manage.place_for(config, settings_of(config, sets=None), user=user, state=state, memory_max=memory_max)
     manage.check_options(place)
     text = unit.text(place)

@@ -15,6 +15,7 @@ import msgspec
 import typer
 
 from jetstream.config import load, secrets
+from jetstream.config.paths import expanded
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
 from jetstream.masking import masked
@@ -45,7 +46,32 @@ def _masked_complaint() -> Iterator[None]:
         raise
 
 
-app = typer.Typer(
+class CommandLine(typer.Typer):
+    """Commands whose options and arguments that are paths take `~` and `${NAME}`, as paths in a config do."""
+
+    def command(  # type: ignore[override]
+        self, *words: Any, **options: Any
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        register = super().command(*words, **options)
+
+        def add(function: Callable[..., Any]) -> Callable[..., Any]:
+            @functools.wraps(function)
+            def call(**values: Any) -> Any:
+                return function(**{name: _whole(value) for name, value in values.items()})
+
+            register(call)
+            return function
+
+        return add
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return Path(expanded(str(value), "command line")) if isinstance(value, Path) else value
+
+
+app = CommandLine(
     name="jetstream",
     cls=MaskingGroup,
     help="Live face recognition: cameras and video in, names out.",

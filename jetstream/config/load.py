@@ -13,9 +13,11 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from jetstream.config.paths import source_path, with_paths
 from jetstream.config.schema import CameraConfig, Config, MetricsConfig, PublishConfig, with_preset
 from jetstream.errors import UserError
 from jetstream.masking import host_of, masked_source
+from jetstream.visible import between_quotes_kept, decoded, trimmed, visible_tree
 
 DEEPEST = 8
 """largest number of keys in one `--set`"""
@@ -42,13 +44,21 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def parse_toml(content: bytes, where: str) -> dict[str, Any]:
     """TOML as nested maps; `where` begins the error. Raises UserError: it isn't TOML."""
+    text = decoded(content, where)
     try:
-        data = msgspec.toml.decode(content)
+        try:
+            data = msgspec.toml.decode(text)
+        except ValueError:
+            if text.isascii():
+                raise
+            data = msgspec.toml.decode(between_quotes_kept(text))  # with a mark that nobody sees between two keys
     except (
         ValueError,
         RecursionError,
     ) as error:  # msgspec's errors are ValueErrors
-        raise UserError(f"{where}: not TOML: {error}") from None
+        quotes = next((quote for quote in "\u201c\u201d\u201e\u2018\u2019\xab\xbb" if quote in text), "")
+        hint = f'; write " instead of {quotes}' if quotes else ""
+        raise UserError(f"{where}: not TOML: {error}{hint}") from None
     assert isinstance(data, dict)
     return data
 
@@ -60,9 +70,9 @@ def build(
 
     `where` begins every error; `sets` and `overrides` as in `load`. Raises UserError.
     """
-    tree = msgspec.to_builtins(dict(data))
+    tree = visible_tree(msgspec.to_builtins(dict(data)))
     for setting in sets:
-        _set(tree, setting)
+        _set(tree, trimmed(setting))
     for table, keys in (overrides or {}).items():
         if isinstance(keys, Mapping):
             _table(tree, table, f"--set {table}").update(keys)
@@ -79,6 +89,7 @@ def build(
         raise UserError(f"{where}: {_readable(error, tree)}") from None
     except UnicodeEncodeError:
         raise UserError(f"{where}: a value of --set isn't UTF-8; encode it as UTF-8") from None
+    config = with_paths(config, where)
     _check_cameras(config, where)
     _check_topic(config.publish, where)
     _check_metrics(config.metrics, where)
@@ -97,7 +108,7 @@ def cameras_for(sources: Sequence[str], config: Config) -> tuple[CameraConfig, .
         while any(camera.name == name for camera in cameras):
             number += 1
             name = f"{stem}-{number}"
-        cameras.append(msgspec.structs.replace(template, name=name, source=spec))
+        cameras.append(msgspec.structs.replace(template, name=name, source=source_path(spec, "--source")))
     return tuple(cameras)
 
 

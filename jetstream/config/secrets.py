@@ -76,13 +76,15 @@ def read(path: Path, who: str) -> str:
     try:
         with path.open("rb") as file:
             check_private(path, os.fstat(file.fileno()))
-            line = file.read(LARGEST_BYTES).partition(b"\n")[0].strip(b"\r")
+            content = file.read(LARGEST_BYTES)
     except OSError as error:
         raise UserError(
             f"{who}: password_file: {path}: {error.strerror}; name a file with the password in it"
         ) from None
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content:
+        raise UserError(f"{who}: password_file: {path}: is UTF-16 or no text; save it as UTF-8")
     with contextlib.suppress(UnicodeDecodeError):
-        if password := line.decode():
+        if password := re.split(b"[\r\n]", content, maxsplit=1)[0].decode("utf-8-sig"):
             KNOWN.add(password)
             return password
     raise UserError(f"{who}: password_file: {path}: its first line is empty or isn't UTF-8; write the password there")

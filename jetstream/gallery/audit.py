@@ -19,6 +19,7 @@ import msgspec
 
 from jetstream import files
 from jetstream.errors import GARBLED, UserError
+from jetstream.visible import visible
 
 FILE = "audit.jsonl"
 What = Literal["enroll", "learn", "unlearn", "rename", "merge", "forget", "export"]
@@ -101,7 +102,7 @@ def parse(content: bytes) -> Iterator[AuditLine]:
 
 
 def _digest(salt: str, name: str) -> str:
-    return hashlib.sha256(f"{salt}{unicodedata.normalize('NFC', name).strip()}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{salt}{visible(unicodedata.normalize('NFC', name)).strip()}".encode()).hexdigest()[:16]
 
 
 def _who() -> str:

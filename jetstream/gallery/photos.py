@@ -15,12 +15,11 @@ from typing import NamedTuple, TypeAlias
 from jetstream.errors import UserError
 from jetstream.gallery.stranger_names import means_strangers
 from jetstream.video.picture_files import SUFFIXES, kind_of_file, natural_order
+from jetstream.visible import TURNING, visible
 
 # A name that promises a picture is enough: whatever is wrong with the file, the report then names it.
 _PICTURES = frozenset({*SUFFIXES, ".jxl"})
 
-# Joiners are format characters too, and belong to names in Persian, Hindi and others.
-_JOINERS = "\u200c\u200d"
 # Control characters, format characters (which can reverse text on a screen), unpaired surrogates, line and paragraph
 # separators.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -137,12 +136,12 @@ def state(faces_dir: Path, each: Callable[[], object] = lambda: None) -> State |
 
 
 def normal(name: str) -> str:
-    """A name in composed Unicode (NFC), without blanks around it."""
-    return unicodedata.normalize("NFC", name).strip()
+    """A name in composed Unicode (NFC), without invisible marks and blanks around it."""
+    return visible(unicodedata.normalize("NFC", name)).strip()
 
 
 def check_name(name: str) -> str:
-    """`name` in composed Unicode (NFC), without blanks around it; it is also the name of the person's folder.
+    """`name` in composed Unicode (NFC), without invisible marks, and blanks around it; the name of the person's folder.
 
     Raises UserError for an empty name, a path separator, a leading `.` or `_`, and control characters.
     """
@@ -250,7 +249,8 @@ def _photos_in(folder: "os.DirEntry[str]") -> State:
 def _is_unsafe(character: str) -> bool:
     if character in "/\\":
         return True
-    return unicodedata.category(character) in _UNSAFE and character not in _JOINERS
+    kind = unicodedata.category(character)
+    return kind in _UNSAFE and (kind != "Cf" or character in TURNING)  # else a script needs it
 
 
 def _shown(text: str) -> str:

@@ -13,6 +13,7 @@ import msgspec
 
 from jetstream.errors import GARBLED, UserError
 from jetstream.recording.events_file import is_open
+from jetstream.visible import visible
 
 
 class _VoteNames(msgspec.Struct):
@@ -65,7 +66,7 @@ def beside(events: Path) -> list[Path]:
 
 def normal(name: str) -> str:
     """A name in the form of `photos.check_name`, for searching."""
-    return unicodedata.normalize("NFC", name).strip()
+    return visible(unicodedata.normalize("NFC", name)).strip()
 
 
 @contextlib.contextmanager
