@@ -72,7 +72,7 @@ class Segment:
         """Map a segment that another process made. Raises RingError when there is none, or another user owns it."""
         path = _inside(directory, name)
         with ExitStack() as undo:
-            fd = _open(path)
+            fd = _open(path if path.exists() else _held_by_owner(path))
             undo.callback(os.close, fd)
             status = os.fstat(fd)
             if not _is_ours(status):
@@ -185,9 +185,25 @@ def _inside(directory: Path, name: str) -> Path:
     return directory / name
 
 
+def _held_by_owner(path: Path) -> Path:
+    """The owner's open descriptor of a segment whose name was removed, as logind does when a user logs out (RemoveIPC).
+
+    `path` itself where there is none.
+    """
+    match = _NAME.fullmatch(path.name)
+    if match is None or _start_ticks(int(match[1])) != int(match[2]):
+        return path
+    with suppress(OSError):
+        for fd in Path(f"/proc/{match[1]}/fd").iterdir():
+            if os.readlink(fd) == f"{path} (deleted)":
+                return fd
+    return path
+
+
 def _open(path: Path, flags: int = 0) -> int:
     try:
-        return os.open(path, os.O_RDWR | os.O_NOFOLLOW | flags, 0o600)
+        follow = 0 if path.is_relative_to("/proc") else os.O_NOFOLLOW
+        return os.open(path, os.O_RDWR | follow | flags, 0o600)
     except OSError as error:
         raise RingError(f"{path}: can't open the frame ring: {error.strerror}") from error
 

@@ -1,13 +1,17 @@
 """The folder in which one running pipeline has its sockets, its effective config and the names of its rings.
 
-One instance per folder, held by a lock that the kernel releases when the process ends. Knows no stage.
+One instance per folder, held by locks on it and on a file in it, which the kernel releases when the process ends.
+systemd-tmpfiles leaves a locked folder alone (tmpfiles.d(5)). What another cleaner removes is written again. Knows no
+stage.
 """
 
+import errno
 import fcntl
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +22,11 @@ from jetstream.errors import GARBLED, PipelineError, UserError
 
 LOCK, CONFIG, RINGS = "lock", "config.json", "rings.json"
 NEW_CONFIG = "config.json.new"
+
+CLAIM_S = 2.0
+"""time to wait for a lock on the folder: who looks whether it is in use, and a cleaner, hold one for a moment"""
+RENEW_S = 600.0
+"""how often the times of what is in the folder are set to now, for cleaners that go by age"""
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -64,16 +73,92 @@ class RunDir:
 
     def is_running(self) -> bool:
         """Whether an instance holds this folder."""
-        try:
-            with (self.path / LOCK).open("rb") as lock:
-                return not _lock(lock.fileno())
-        except OSError:
-            return False
+        for path in (self.path, self.path / LOCK):
+            with suppress(OSError):
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    if not _lock(fd, fcntl.LOCK_SH):
+                        return True
+                finally:
+                    os.close(fd)
+        return False
+
+    def renew(self, now_s: float) -> bool:
+        """Whether the folder was emptied or removed, which only who holds it can know and mend."""
+        return False
 
     def require_running(self) -> None:
         """Raises PipelineError where no instance holds this folder."""
         if not self.is_running():
             raise PipelineError(f"{self.path}: no jetstream runs here; start one, or name its config")
+
+
+@dataclass(frozen=True)
+class HeldRunDir(RunDir):
+    """The folder of the pipeline that this process runs."""
+
+    fds: list[int] = field(default_factory=list)  # of the folder and of the lock in it
+    written: dict[str, bytes] = field(default_factory=dict)  # file name to content
+    renewed: list[float] = field(default_factory=list)  # when, of time.monotonic()
+
+    def write(self, config: Config, rings: Mapping[str, str]) -> None:
+        """As `RunDir.write`."""
+        self.written[RINGS] = msgspec.json.encode(dict(rings))
+        super().write(config, rings)
+
+    def write_config(self, config: Config) -> None:
+        """As `RunDir.write_config`."""
+        super().write_config(config)
+        self.written[CONFIG] = msgspec.json.encode(config)
+
+    def renew(self, now_s: float) -> bool:
+        """Write again what is missing, and keep all of it young.
+
+        True: the folder or its lock was removed, and perhaps sockets with it; the folder is held again.
+
+        Raises PipelineError: it can't be made again, or another instance has taken it.
+        """
+        if gone := self._is_gone():
+            self._hold_again()
+        for name, content in self.written.items():
+            if not (self.path / name).exists():
+                _write_private(self.path / name, content)
+        if not self.renewed or now_s - self.renewed[-1] > RENEW_S:
+            self.renewed[:] = [now_s]
+            for path in (self.path, *self.path.iterdir()):
+                with suppress(OSError):
+                    os.utime(path, follow_symlinks=False)
+        return gone
+
+    def _is_gone(self) -> bool:
+        try:
+            return not all(
+                os.path.samestat(os.stat(path), os.fstat(fd))
+                for path, fd in zip((self.path, self.path / LOCK), self.fds, strict=True)
+            )
+        except OSError:
+            return True
+
+    def _hold_again(self) -> None:
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            is_same = os.path.samestat(os.stat(self.path), os.fstat(self.fds[0]))
+            fds = _hold(self.path, self.fds[0] if is_same else -1)
+        except (OSError, UserError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "another jetstream has taken it"
+            raise PipelineError(
+                f"{self.path}: the folder of this pipeline was removed and can't be made again ({reason}); set "
+                "pipeline.run_dir to a folder that nothing cleans up, or run `loginctl enable-linger` if it is in "
+                "/run/user"
+            ) from None
+        for fd in {*self.fds} - {*fds}:
+            os.close(fd)
+        self.fds[:] = fds
+
+    def close(self) -> None:
+        """Release the locks."""
+        for fd in self.fds:
+            os.close(fd)
 
 
 @contextmanager
@@ -89,28 +174,56 @@ def claim(path: Path) -> Iterator[RunDir]:
         if any(path.iterdir()) and not (path / LOCK).exists():
             raise UserError(f"{path}: holds other files; set pipeline.run_dir to a folder for this alone")
         path.chmod(0o700)
-        lock = os.open(path / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        folder = HeldRunDir(path, _hold(path))
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; set pipeline.run_dir to a folder that can be written") from None
     try:
-        if not _lock(lock):
-            pid = os.pread(lock, 32, 0).decode(errors="replace").strip()
-            raise UserError(
-                f"{path}: another jetstream runs here (pid {pid}); stop it, or set pipeline.run_dir to another folder"
-            )
         _clear(path)
-        os.ftruncate(lock, 0)
-        with suppress(OSError):  # the disk is full; only a second instance, which is refused, would read it
-            os.pwrite(lock, str(os.getpid()).encode(), 0)
         umask = os.umask(0o077)  # for sockets too, here and in the child processes
         try:
-            yield RunDir(path)
+            yield folder
         finally:
             os.umask(umask)
-            _clear(path)
-            os.ftruncate(lock, 0)
+            with suppress(OSError):  # the folder is gone
+                _clear(path)
+            os.ftruncate(folder.fds[1], 0)
     finally:
-        os.close(lock)
+        folder.close()
+
+
+def _hold(path: Path, folder: int = -1) -> list[int]:
+    """Descriptors of the folder (`folder` if it is locked already) and of its lock file, both locked.
+
+    Raises UserError: another instance has one of them.
+    """
+    fds = [os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) if folder < 0 else folder]
+    try:
+        fds.append(os.open(path / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        if not (_wait_for(fds[0]) and _wait_for(fds[1])):
+            pid = os.pread(fds[1], 32, 0).decode(errors="replace").strip()
+            raise UserError(
+                f"{path}: another jetstream runs here{f' (pid {pid})' if pid else ''}; stop it, or set "
+                "pipeline.run_dir to another folder"
+            )
+        os.ftruncate(fds[1], 0)
+        with suppress(OSError):  # the disk is full; only a second instance, which is refused, would read it
+            os.pwrite(fds[1], str(os.getpid()).encode(), 0)
+    except BaseException:
+        for fd in fds:
+            if fd != folder:
+                os.close(fd)
+        raise
+    return fds
+
+
+def _wait_for(fd: int) -> bool:
+    """Take the lock. False where an instance has it; one that is shared, of whoever looks or cleans, is waited for."""
+    until_s = time.monotonic() + CLAIM_S
+    while not _lock(fd, fcntl.LOCK_EX):
+        if not _lock(fd, fcntl.LOCK_SH) or time.monotonic() > until_s:
+            return False
+        time.sleep(CLAIM_S / 20)
+    return True
 
 
 def decoded(payload: bytes, kind: type[S], run_dir: Path) -> S:
@@ -146,11 +259,15 @@ def _another_version(run_dir: Path) -> PipelineError:
     return PipelineError(f"{run_dir}: another version of jetstream runs here; restart it")
 
 
-def _lock(fd: int) -> bool:
+def _lock(fd: int, kind: int) -> bool:
+    """Whether the lock is free, or this disk has none for folders (NFS): then the lock file's decides."""
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        if error.errno not in (errno.EBADF, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL):
+            raise
     return True
 
 

@@ -63,12 +63,37 @@ class Supervisor:
         self._stopping_since: float | None = None
         self._failure: str | None = None
         self._watchdog = Watchdog(config)
-        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
-        self._beats = context.socket(zmq.PULL)
-        self._beats.bind(endpoint(run_dir.path, Heartbeat, SUPERVISOR))
-        self._status = context.socket(zmq.PUB)
-        self._status.bind(endpoint(run_dir.path, Status, "anyone"))
+        self._beats, self._status = self._bind()
         self._status_s = self._weighed_s = 0.0
+
+    def _bind(self) -> "tuple[zmq.Socket[bytes], zmq.Socket[bytes]]":
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
+        beats, status = context.socket(zmq.PULL), context.socket(zmq.PUB)
+        beats.bind(endpoint(self._run_dir.path, Heartbeat, SUPERVISOR))
+        status.bind(endpoint(self._run_dir.path, Status, "anyone"))
+        return beats, status
+
+    def _keep_folder(self, now_s: float) -> None:
+        """Mend the run directory. Where it was removed, every process starts again, to make its sockets anew."""
+        if self._stopping_since is not None:
+            return
+        try:
+            if not self._run_dir.renew(now_s):
+                return
+        except JetstreamError as error:
+            self._failure = str(error)
+            self.stop()
+            return
+        log.warning(
+            "%s: something removed this folder or its files; all processes start again. Set pipeline.run_dir to a "
+            "folder that nothing cleans up",
+            self._run_dir.path,
+        )
+        self._beats.close(linger=0)
+        self._status.close(linger=0)
+        self._beats, self._status = self._bind()
+        for child in self._children:
+            child.end_to_start_again(now_s)
 
     def run(self, *, duration_s: float | None = None) -> None:
         """Run until every process is done, a signal comes, or `duration_s` after all processes run.
@@ -79,6 +104,7 @@ class Supervisor:
             try:
                 while not all(child.done for child in self._children):
                     now_s = time.monotonic()
+                    self._keep_folder(now_s)
                     self._start_due(now_s)
                     self._hear()
                     self._watch(now_s)

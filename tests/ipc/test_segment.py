@@ -200,3 +200,17 @@ def test_role_is_free_once_its_holder_closed(tmp_path: Path) -> None:
     with_role.close()
     assert other.lock(Role.OWNER)
     other.close()
+
+
+def test_segment_whose_name_was_removed_is_opened_by_its_owners_descriptor(tmp_path: Path) -> None:
+    """logind removes the names in /dev/shm when a user logs out (RemoveIPC)."""
+    name = segment_name("door")
+    owner = Segment.create(name, 4096, contents="a test", directory=tmp_path)
+    owner.memory[:4] = b"seen"
+    owner.unlink()
+    late = Segment.attach(name, directory=tmp_path)
+    assert bytes(late.memory[:4]) == b"seen"
+    late.close()
+    owner.close()
+    with pytest.raises(RingError, match="No such file"):
+        Segment.attach(name, directory=tmp_path)

@@ -1,12 +1,17 @@
 """The run directory: one instance, and nobody's files but its own."""
 
+import fcntl
+import os
+import shutil
+import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
 from jetstream.config.schema import Config
 from jetstream.errors import PipelineError, UserError
-from jetstream.runtime.run_dir import RunDir, claim
+from jetstream.runtime.run_dir import LOCK, RunDir, claim
 from tests.support.fulldisk import files_of_at_most
 from tests.support.other_process import run_dir_held
 
@@ -86,3 +91,89 @@ def test_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
 
     with pytest.raises(UserError, match=r"set pipeline\.run_dir"), claim(tmp_path / "file" / "run"):
         pass
+
+
+def test_folder_is_locked_as_systemd_tmpfiles_respects_it(tmp_path: Path) -> None:
+    with claim(tmp_path / "run") as folder:
+        fd = os.open(folder.path, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):  # what systemd-tmpfiles tries before it descends, see tmpfiles.d(5)
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        os.close(fd)
+
+
+@pytest.mark.skipif(shutil.which("systemd-tmpfiles") is None, reason="needs systemd-tmpfiles")
+def test_systemd_tmpfiles_ages_nothing_of_it(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    with claim(tmp_path / "old" / "run") as folder:
+        folder.write(Config(), {})
+        (tmp_path / "old" / "other").touch()
+        rules = tmp_path / "rules.conf"
+        rules.write_text(f"d {tmp_path}/old - - - 1us\n")
+        subprocess.run(["systemd-tmpfiles", "--clean", str(rules)], check=False)
+        assert not (tmp_path / "old" / "other").exists()
+        assert {path.name for path in folder.path.iterdir()} == {"lock", "config.json", "rings.json"}
+
+
+def test_look_or_a_cleaner_at_the_same_moment_is_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    fd = os.open(tmp_path / "run", os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_SH)
+    threading.Timer(0.3, os.close, [fd]).start()
+    with claim(tmp_path / "run") as folder:
+        assert folder.is_running()
+
+
+def test_second_instance_is_refused_where_the_lock_file_was_removed(tmp_path: Path) -> None:
+    with claim(tmp_path / "run") as folder:
+        (folder.path / LOCK).unlink()
+        assert folder.is_running()
+        with pytest.raises(UserError, match="another jetstream runs here"), claim(tmp_path / "run"):
+            pass
+
+
+@pytest.mark.parametrize("gone", ["files", "folder"])
+def test_what_was_removed_is_there_again(tmp_path: Path, gone: str) -> None:
+    with claim(tmp_path / "run") as folder:
+        folder.write(Config(), {"door": "ring"})
+        assert not folder.renew(0.0)
+        if gone == "folder":
+            shutil.rmtree(folder.path)
+        else:
+            for path in folder.path.iterdir():
+                path.unlink()
+        assert folder.renew(1.0)
+        assert not folder.renew(2.0)
+        assert (folder.read_config(), folder.read_rings()) == (Config(), {"door": "ring"})
+        assert folder.path.stat().st_mode & 0o777 == 0o700
+        with pytest.raises(UserError, match=rf"another jetstream runs here \(pid {os.getpid()}\)"), claim(folder.path):
+            pass
+    assert not RunDir(tmp_path / "run").is_running()
+
+
+def test_one_file_that_was_removed_is_no_reason_to_start_again(tmp_path: Path) -> None:
+    with claim(tmp_path / "run") as folder:
+        folder.write(Config(), {})
+        (folder.path / "config.json").unlink()
+        assert not folder.renew(0.0)
+        assert folder.read_config() == Config()
+
+
+def test_times_are_renewed_for_cleaners_that_go_by_age(tmp_path: Path) -> None:
+    with claim(tmp_path / "run") as folder:
+        folder.write(Config(), {})
+        for path in (folder.path, *folder.path.iterdir()):
+            os.utime(path, (1.0, 1.0))
+        folder.renew(0.0)
+        assert all(path.stat().st_mtime > 1e9 for path in (folder.path, *folder.path.iterdir()))
+
+
+def test_folder_that_cannot_be_made_again_or_was_taken_is_one_sentence(tmp_path: Path) -> None:
+    with claim(tmp_path / "a" / "run") as folder:
+        shutil.rmtree(tmp_path / "a")
+        (tmp_path / "a").touch()
+        with pytest.raises(PipelineError, match=r"was removed and can't be made again \(.+\); set pipeline.run_dir to"):
+            folder.renew(0.0)
+    with claim(tmp_path / "run") as folder:
+        shutil.rmtree(tmp_path / "run")
+        with claim(tmp_path / "run"), pytest.raises(PipelineError, match="another jetstream has taken it"):
+            folder.renew(0.0)
