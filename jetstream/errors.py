@@ -23,6 +23,10 @@ class UserError(JetstreamError):
     exit_code = 2
 
 
+class BusyError(UserError):
+    """What the user named is in use by another program, perhaps another jetstream."""
+
+
 class SourceError(JetstreamError):
     """A camera or file that can't be opened or read at run time."""
 

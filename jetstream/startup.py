@@ -5,6 +5,7 @@ Each failure is reported in one sentence, before any stage begins.
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from jetstream import pipeline, weights
 from jetstream.config import schema as configuration
 from jetstream.config import secrets
 from jetstream.config.schema import CameraConfig, Config, MetricsConfig, PublishConfig
-from jetstream.errors import SourceError, UserError
+from jetstream.errors import BusyError, SourceError, UserError
 from jetstream.gallery import layout, photos
 from jetstream.gallery.prepare import prepare_gallery, with_demo_faces
 from jetstream.ipc.ring import Ring
@@ -51,13 +52,48 @@ def run(
 
     `reloader` handles SIGHUP where no terminal sends it; `held` are processes of the pipeline that wait to begin.
     """
+    try:
+        check_alone(config)
+    except BusyError:
+        log.warning(
+            "something is in the way, perhaps another jetstream; to run beside it, add %s", options_beside(config)
+        )
+        raise
+    with serve(config) as folder:
+        Supervisor(config, folder, reloader, held).run(duration_s=duration_s)
+
+
+def check_alone(config: Config) -> None:
+    """Raise UserError where another program uses the run directory or an endpoint."""
+    if (folder := run_dir.RunDir(configuration.run_dir(config))).is_running():
+        with run_dir.claim(folder.path):
+            pass
     if pipeline.starts("publish", config):
         with open_topic(config.publish):
             pass
-    with serve(config) as folder:
-        if pipeline.starts("metrics", config):
-            check_endpoint(config.metrics)
-        Supervisor(config, folder, reloader, held).run(duration_s=duration_s)
+    if pipeline.starts("metrics", config):
+        check_endpoint(config.metrics)
+
+
+def options_beside(config: Config) -> str:
+    """Options with which a pipeline of `config` runs beside another one: free ports and another run directory."""
+    folder, names = configuration.run_dir(config), []
+    for number in range(2, 100):
+        if not (beside := folder.with_name(f"{folder.name}-{number}")).exists():
+            names.append(f"--set pipeline.run_dir={beside}")
+            break
+    if pipeline.starts("publish", config):
+        names.append(f"--set publish.endpoint=tcp://127.0.0.1:{free_port()}")
+    if pipeline.starts("metrics", config):
+        names.append(f"--set metrics.endpoint=http://127.0.0.1:{free_port()}")
+    return " ".join(names)
+
+
+def free_port() -> int:
+    """A port of this machine that no program uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def check_reload(plan: ReloadPlan) -> None:

@@ -3,6 +3,9 @@
 This room reads options and prints results. The other rooms do the work.
 """
 
+import contextlib
+import errno
+import io
 import os
 import signal
 import sys
@@ -45,18 +48,41 @@ def _end(signum: int, frame: FrameType | None) -> None:
     sys.exit(128 + signum)
 
 
+def _take_any_streams() -> None:
+    """Names in letters that the terminal's encoding lacks are printed with escapes; a closed input is an empty one."""
+    for stream in (sys.stdout, sys.stderr):
+        is_lacking = isinstance(stream, io.TextIOWrapper) and (stream.errors == "strict" or stream.encoding != "utf-8")
+        if is_lacking:
+            stream.reconfigure(errors="backslashreplace")
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull)  # noqa: SIM115
+
+
 def main() -> None:
     """The entry point. Prints every failure that a user can mend as one sentence on standard error."""
     # OpenBLAS's idle threads sleep after 2^4 clock cycles instead of 2^26, which costs 0.1 s of processor at start-up
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     mask_tracebacks()
+    _take_any_streams()
     for signum in (signal.SIGTERM, *signals.hang_up()):
         signal.signal(signum, _end)
     try:
-        app()
+        try:
+            app()
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except JetstreamError as error:
         log_end(str(error))
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EPIPE):
+            raise
+        if error.errno != errno.EPIPE:  # its reader has enough
+            log_end(f"standard output: {error.strerror}; print to a terminal, or into a file on a disk with room")
+        with contextlib.suppress(OSError):  # else Python tries to write the rest, and complains
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
     except SystemExit as end:
         if not isinstance(end.code, str):
             raise

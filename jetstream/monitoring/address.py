@@ -1,9 +1,10 @@
 """Where the metrics page listens. Knows no HTTP, so that a check of the address costs no import of a server."""
 
+import errno
 import socket
 
 from jetstream.config.schema import MetricsConfig
-from jetstream.errors import UserError
+from jetstream.errors import BusyError, UserError
 
 
 def of_endpoint(settings: MetricsConfig) -> tuple[socket.AddressFamily, tuple[str, int]]:
@@ -15,7 +16,8 @@ def of_endpoint(settings: MetricsConfig) -> tuple[socket.AddressFamily, tuple[st
 
 def refusal(settings: MetricsConfig, error: OSError) -> UserError:
     """The error for an endpoint that can't be bound."""
-    return UserError(
+    kind = BusyError if error.errno == errno.EADDRINUSE else UserError
+    return kind(
         f"metrics.endpoint: {settings.endpoint}: {error.strerror or error}; choose another, stop the program that uses "
         "it, or set metrics.enabled = false"
     )

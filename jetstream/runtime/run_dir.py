@@ -18,7 +18,7 @@ from typing import TypeVar
 import msgspec
 
 from jetstream.config.schema import Config
-from jetstream.errors import GARBLED, PipelineError, UserError
+from jetstream.errors import GARBLED, BusyError, PipelineError, UserError
 
 LOCK, CONFIG, RINGS = "lock", "config.json", "rings.json"
 NEW_CONFIG = "config.json.new"
@@ -201,7 +201,7 @@ def _hold(path: Path, folder: int = -1) -> list[int]:
         fds.append(os.open(path / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
         if not (_wait_for(fds[0]) and _wait_for(fds[1])):
             pid = os.pread(fds[1], 32, 0).decode(errors="replace").strip()
-            raise UserError(
+            raise BusyError(
                 f"{path}: another jetstream runs here{f' (pid {pid})' if pid else ''}; stop it, or set "
                 "pipeline.run_dir to another folder"
             )

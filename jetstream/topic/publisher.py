@@ -13,7 +13,7 @@ from pathlib import Path
 import zmq
 
 from jetstream.config.schema import PublishConfig
-from jetstream.errors import UserError
+from jetstream.errors import BusyError, UserError
 from jetstream.ipc.bus import has_listener
 from jetstream.topic import keys
 from jetstream.topic.zap import ZapAuthenticator
@@ -116,7 +116,7 @@ def bind(settings: PublishConfig, authenticator: ZapAuthenticator | None = None)
     """
     endpoint = settings.endpoint
     if endpoint.startswith("ipc://") and has_listener(endpoint.removeprefix("ipc://")):
-        raise UserError(f"publish.endpoint: {endpoint}: another program uses it; choose another, or stop that program")
+        raise BusyError(f"publish.endpoint: {endpoint}: another program uses it; choose another, or stop that program")
     pair = keys.publisher(Path(settings.keys)) if settings.keys else None
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
     socket.set(zmq.SNDHWM, HIGH_WATER)
@@ -135,9 +135,8 @@ def bind(settings: PublishConfig, authenticator: ZapAuthenticator | None = None)
     except zmq.ZMQError as error:
         socket.close(linger=0)
         why = zmq.strerror(error.errno or 0)
-        raise UserError(
-            f"publish.endpoint: {endpoint}: {why}; choose another, or stop the program that uses it"
-        ) from None
+        kind = BusyError if error.errno == zmq.EADDRINUSE else UserError
+        raise kind(f"publish.endpoint: {endpoint}: {why}; choose another, or stop the program that uses it") from None
     return socket
 
 

@@ -238,6 +238,9 @@ def test_second_run_in_the_same_folder_is_refused(jetstream: Inside) -> None:
 
     assert second.returncode == 2
     assert f"another jetstream runs here (pid {process.pid}); stop it, or set pipeline.run_dir" in second.stderr
+    assert (
+        f"to run beside it, add --set pipeline.run_dir={jetstream.run_dir}-2 --set publish.endpoint=" in second.stderr
+    )
 
 
 def test_endpoint_in_use_is_one_sentence(jetstream: Inside) -> None:
