@@ -24,11 +24,11 @@ $(READY): pyproject.toml constraints.txt
 	fi
 	@touch $@
 
-demo: $(READY)  ## a window with the demo scene; without a screen, 20 s of it recorded
+demo: $(READY)  ## a window with the demo scene; without a screen, 20 s of it recorded; ARGS='...' adds options
 	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; then \
-	  $(BIN)/jetstream run configs/demo.toml; \
+	  $(BIN)/jetstream run configs/demo.toml $(ARGS); \
 	else \
-	  $(BIN)/jetstream run configs/demo.toml --headless --record recordings --duration 20; \
+	  $(BIN)/jetstream run configs/demo.toml --headless --record recordings --duration 20 $(ARGS); \
 	fi
 
 test: $(READY)  ## all tests that this machine can run

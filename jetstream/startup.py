@@ -55,9 +55,7 @@ def run(
     try:
         check_alone(config)
     except BusyError:
-        log.warning(
-            "something is in the way, perhaps another jetstream; to run beside it, add %s", options_beside(config)
-        )
+        log.warning("something is in the way; to run beside it, add %s", options_beside(config))
         raise
     with serve(config) as folder:
         Supervisor(config, folder, reloader, held).run(duration_s=duration_s)

@@ -51,8 +51,9 @@ def _end(signum: int, frame: FrameType | None) -> None:
 def _take_any_streams() -> None:
     """Names in letters that the terminal's encoding lacks are printed with escapes; a closed input is an empty one."""
     for stream in (sys.stdout, sys.stderr):
-        is_lacking = isinstance(stream, io.TextIOWrapper) and (stream.errors == "strict" or stream.encoding != "utf-8")
-        if is_lacking:
+        if not isinstance(stream, io.TextIOWrapper):
+            continue
+        if stream.errors == "strict" or stream.encoding != "utf-8":
             stream.reconfigure(errors="backslashreplace")
     if sys.stdin is None:
         sys.stdin = open(os.devnull)  # noqa: SIM115
