@@ -21,7 +21,7 @@ def _words(text: str) -> frozenset[str]:
 HIDDEN = "***"
 PIPELINE = "gst:"
 NETWORK = ("rtsp", "rtsps", "rtspt", "rtspu", "http", "https", "rtmp", "rtmps", "rtp", "srt", "udp", "mms", "ws", "wss")
-PORTS = _words("80 81 88 443 554 555 1935 1984 5000 5554 7447 8000 8080 8081 8090 8443 8554 8555 8889 9000")
+PORTS = _words("80 81 88 443 554 555 1935 1984 5000 5554 7447 8000 8080 8081 8090 8443 8554 8555 8889 9000 PORT")
 """Ports that are shown beside a name without a dot. There another number may be a password, as in `rtsp://admin:1234`."""
 WORDS = _words(
     "action am api archive audio avc av axis bin cam camera cameras cams cfg cgi ch channel channels clip clips "
@@ -62,7 +62,7 @@ SECRET_PROPERTY = re.compile(
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?=://)")
 _SCHEME_ALONE = re.compile(rf"(?:{'|'.join(NETWORK)})(?::/{{0,2}}|//)(?=[^/])", re.IGNORECASE)
 _VARIABLE = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"
-_HOST = re.compile(rf"(\[[\w:.%]*\]|\*\*\*|{_VARIABLE}|[\w.-]*)(:(?:[0-9]{{1,5}}|\*\*\*)?)?(?=[/?#]|\Z)")
+_HOST = re.compile(rf"(\[[\w:.%]*\]|\*\*\*|{_VARIABLE}|[\w.-]*)(:(?:[0-9]{{1,5}}|\*\*\*|PORT)?)?(?=[/?#]|\Z)")
 _CAPS = re.compile(r"(?:video|image|audio)/[\w.+-]+(?:\(\w+:\w+\))?(?:,\s*[\w-]+=(?:\(\w+\))?[\w/.:-]{1,20})*")
 _PAIR = re.compile(rf"(?<![\w-])({SECRET_KEY})=(?!\*\*\*)([^\s&'\"]+)", re.IGNORECASE)
 _LOGIN = re.compile(r"(?<![^\s'\"(=])[^\s:/'\"@(]{1,64}:(?!\s|//|/?\*{3}@)(?:(?!://)[^\n])*@")
@@ -114,7 +114,8 @@ def masked_rest(rest: str) -> str:
     place = _place(rest)
     if place is None:
         return f"{HIDDEN}@{HIDDEN}" if "@" in rest else HIDDEN
-    shown = f"{HIDDEN}@{place.host}" if place.login else place.host
+    login = "user" if place.login == "user" else HIDDEN  # as jetstream's own examples have it
+    shown = f"{login}@{place.host}" if place.login else place.host
     path, mark, query = place.rest.partition("#")[0].partition("?")
     shown += _masked_path(path) + mark + "&".join(_masked_pair(pair) for pair in re.split("[&;]", query) if query)
     return shown + (f"#{HIDDEN}" if "#" in place.rest else "")

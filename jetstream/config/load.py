@@ -56,8 +56,9 @@ def parse_toml(content: bytes, where: str) -> dict[str, Any]:
         ValueError,
         RecursionError,
     ) as error:  # msgspec's errors are ValueErrors
+        hint = "; write text in quotes" if "Invalid value" in str(error) else ""
         quotes = next((quote for quote in "\u201c\u201d\u201e\u2018\u2019\xab\xbb" if quote in text), "")
-        hint = f'; write " instead of {quotes}' if quotes else ""
+        hint = f'; write " instead of {quotes}' if quotes else hint
         raise UserError(f"{where}: not TOML: {error}{hint}") from None
     assert isinstance(data, dict)
     return data
@@ -188,6 +189,12 @@ def _check_keys(tree: Any, kind: Any, path: str, where: str) -> None:
             _check_keys(item, get_args(kind)[0], f"{path[:-1]}[{index}].", where)
 
 
+FORMS = {
+    "cameras": "up to 40 letters from a to z, digits, _ and -, the first a letter or a digit",
+    "publish": "tcp://HOST:PORT, such as tcp://127.0.0.1:5570, or ipc:///PATH",
+    "metrics": "http://HOST:PORT, such as http://127.0.0.1:5571",
+}
+"""What a text must look like, by the table of its key."""
 _RULES: tuple[tuple[str, str], ...] = (
     (r"Expected `(?:int|float)` (>=|>|<=|<) (\S+)$", r"expected a number \1 \2"),
     (r"Expected `int`, got `float`", "expected a whole number"),
@@ -196,6 +203,7 @@ _RULES: tuple[tuple[str, str], ...] = (
     (r"Expected `object`, got `(\w+)`", r"expected a table, got a \1"),
     (r"Object missing required field `(\w+)`", r"needs the key \1"),
     (r"Expected `str` matching regex .*", r"has characters or a form that is not allowed"),
+    (r"Expected `array`, got `(\w+)`", r"expected a list, such as [[cameras]] before each camera"),
     (r"Expected `str` of length >= 1", r"must not be empty"),
     (r"Invalid enum value .*", r"is not one of the allowed values"),
 )
@@ -208,12 +216,15 @@ def _readable(error: msgspec.ValidationError, tree: Any) -> str:
     value: Any = tree
     for part in re.findall(r"[^.\[\]]+", path):
         value = value[int(part)] if isinstance(value, list) else value.get(part) if isinstance(value, dict) else None
+    wanted = ""
+    if text.startswith("Expected `str` matching regex"):
+        wanted = f"; write {FORMS[path.rpartition('.')[0].partition('[')[0]]}"
     for pattern, better in _RULES:
         text = re.sub(pattern, better, text)
     if isinstance(value, str | int | float) and "got" not in text:
         text += f", got {value!r}"
     allowed = _allowed(path)
-    return f"{path or 'config'}: {text}{f' ({allowed})' if allowed else ''}"
+    return f"{path or 'config'}: {text}{f' ({allowed})' if allowed else wanted}"
 
 
 def _allowed(path: str) -> str:

@@ -128,3 +128,29 @@ def test_two_sources_of_one_name_get_numbers() -> None:
     cameras = load.cameras_for(["a/clip.mp4", "b/clip.mp4"], configuration.Config())
 
     assert [camera.name for camera in cameras] == ["clip", "clip-2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            '[[cameras]]\nname = "Haustür"\nsource = "demo"',
+            r"cameras\[0\]\.name: .*got 'Haustür'; write up to 40 letters",
+        ),
+        (
+            '[[cameras]]\nname = "front door"\nsource = "demo"',
+            r"write up to 40 letters from a to z, digits, _ and -",
+        ),
+        (
+            'publish.endpoint = "127.0.0.1:5570"',
+            r"publish\.endpoint: .*got '127\.0\.0\.1:5570'; write tcp://HOST:PORT, such as",
+        ),
+        ('metrics.endpoint = "5571"', r"metrics\.endpoint: .*; write http://HOST:PORT, such as"),
+        ('cameras = "demo"', r"cameras: expected a list, such as \[\[cameras\]\] before each camera"),
+        ('[cameras]\nname = "a"', r"cameras: expected a list, such as \[\[cameras\]\] before each camera"),
+        ("recognize.faces = faces", r"not TOML: Invalid value \(at line 1, column 19\); write text in quotes"),
+    ],
+)
+def test_slip_names_its_remedy(text: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        load.build(load.parse_toml(text.encode(), "c.toml"), where="c.toml")
