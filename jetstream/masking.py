@@ -66,7 +66,7 @@ _HOST = re.compile(rf"(\[[\w:.%]*\]|\*\*\*|{_VARIABLE}|[\w.-]*)(:(?:[0-9]{{1,5}}
 _CAPS = re.compile(r"(?:video|image|audio)/[\w.+-]+(?:\(\w+:\w+\))?(?:,\s*[\w-]+=(?:\(\w+\))?[\w/.:-]{1,20})*")
 _PAIR = re.compile(rf"(?<![\w-])({SECRET_KEY})=(?!\*\*\*)([^\s&'\"]+)", re.IGNORECASE)
 _LOGIN = re.compile(r"(?<![^\s'\"(=])[^\s:/'\"@(]{1,64}:(?!\s|//|/?\*{3}@)(?:(?!://)[^\n])*@")
-_BLANK_LOGIN = re.compile(r"[^\s:/'\"@(]{1,64}:\s(?:(?!://|\*{3}@)[^\n])*@(?=[0-9]{1,3}\.|\[|localhost)")
+_BLANK_LOGIN = re.compile(r"[^\s:/'\"@(]{1,64}:\s(?:(?!://|\*{3}@)[^\n])*@(?=(?:[0-9]{1,3}\.){3}[0-9]|\[|localhost)")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:(?!\*\*\*@)(?:(?!://)[^\n])*@)?[^\s'\"<>|]*")
 
 

@@ -119,7 +119,9 @@ def test_what_tells_cameras_apart_is_shown(spec: str) -> None:
     assert not holds_password(spec)
 
 
-@pytest.mark.parametrize("text", ["rtsp://user@192.0.2.10/stream1", "use http://127.0.0.1:PORT", "http://HOST:PORT"])
+@pytest.mark.parametrize(
+    "text", ["rtsp://user@192.0.2.10/stream1", "--at 320,180@2.5", "use http://127.0.0.1:PORT", "http://HOST:PORT"]
+)
 def test_examples_in_messages_stay_readable(text: str) -> None:
     assert str(SourceError(f"the source must be such as {text}, or so")) == f"the source must be such as {text}, or so"
 
