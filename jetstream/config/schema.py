@@ -29,8 +29,7 @@ class PipelineConfig(ConfigTable, frozen=True):
     pace: Pace = "live"
     """live: no stage waits, and late frames are dropped and counted. every-frame: no frame is dropped, capture waits"""
     run_dir: str = ""
-    """folder of sockets and locks. Empty: $RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR/jetstream or /tmp/jetstream-UID. What a
-    cleaner removes from it is made again"""
+    """folder of sockets and locks. Empty: $RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR/jetstream or /tmp/jetstream-UID"""
     slots: Annotated[int, Meta(ge=2, le=256)] = 16
     """frames in each camera's ring in shared memory"""
     queue_frames: Annotated[int, Meta(ge=1, le=64)] = 4
