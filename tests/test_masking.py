@@ -23,7 +23,7 @@ from tests.support.inside import Inside
 BEFORE = ("rtsp://", "rtsps://", "RTSP://", "http://", "rtmp://", "ffmpeg:rtsp://", " rtsp://", "rtsp:/", "rtsp:", "")
 HOSTS = ("192.0.2.5", "192.0.2.5:554", "[2001:db8::5]:554")
 AFTER = ("", "/", "/stream1", "/cam/realmonitor?channel=1&subtype=0", "/Streaming/Channels/101#x")
-HARMLESS = "rtsp door no answer opened again 192.0.2.5:554 [2001:db8::5] /cam/realmonitor?channel=1&subtype=0 admin ***"
+HARMLESS = " ".join((*BEFORE, *HOSTS, *AFTER, "door: no answer; opened again in 0.5 s stream pipeline ***@***"))
 passwords = st.text(st.characters(codec="ascii", categories=("L", "N", "P", "S"), include_characters=" "), min_size=4)
 
 

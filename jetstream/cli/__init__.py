@@ -76,6 +76,9 @@ def main() -> None:
     except JetstreamError as error:
         log_end(str(error))
         sys.exit(error.exit_code)
+    except UnicodeEncodeError as error:
+        log_end(f"{error.object!a}: can't be a file's name in this locale ({error.encoding}); set LANG=C.UTF-8")
+        sys.exit(1)
     except OSError as error:
         if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EPIPE):
             raise

