@@ -65,7 +65,8 @@ _VARIABLE = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"
 _HOST = re.compile(rf"(\[[\w:.%]*\]|\*\*\*|{_VARIABLE}|[\w.-]*)(:(?:[0-9]{{1,5}}|\*\*\*|PORT)?)?(?=[/?#]|\Z)")
 _CAPS = re.compile(r"(?:video|image|audio)/[\w.+-]+(?:\(\w+:\w+\))?(?:,\s*[\w-]+=(?:\(\w+\))?[\w/.:-]{1,20})*")
 _PAIR = re.compile(rf"(?<![\w-])({SECRET_KEY})=(?!\*\*\*)([^\s&'\"]+)", re.IGNORECASE)
-_LOGIN = re.compile(r"(?<![^\s'\"(=])[^\s:/'\"@(]{1,64}:(?!\s|//|/?\*{3}@)(?:(?!://)[^\n])*@")
+_LINE = rf"(?:(?!\b(?:{'|'.join(NETWORK)})://)[^\n])*"
+_LOGIN = re.compile(rf"(?<![^\s'\"(=])[^\s:/'\"@(]{{1,64}}:(?!\s|//|/?\*{{3}}@){_LINE}@", re.IGNORECASE)
 _BLANK_LOGIN = re.compile(r"[^\s:/'\"@(]{1,64}:\s(?:(?!://|\*{3}@)[^\n])*@(?=(?:[0-9]{1,3}\.){3}[0-9]|\[|localhost)")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:(?!\*\*\*@)(?:(?!://)[^\n])*@)?[^\s'\"<>|]*")
 
@@ -81,10 +82,10 @@ class _Place(NamedTuple):
 def masked(text: str) -> str:
     """Any text, such as a log line, without the secrets that are known, and with the addresses in it masked."""
     text = KNOWN.hidden(text, HIDDEN)
-    if "://" in text:
-        text = _ADDRESS.sub(_masked_match, text)
     if "@" in text:
         text = _BLANK_LOGIN.sub(f"{HIDDEN}@", _LOGIN.sub(f"{HIDDEN}@", text))
+    if "://" in text:
+        text = _ADDRESS.sub(_masked_match, text)
     return _PAIR.sub(rf"\1={HIDDEN}", text) if "=" in text else text
 
 
@@ -94,8 +95,9 @@ def masked_source(spec: str) -> str:
         return masked_pipeline(spec)
     if scheme := _SCHEME.search(spec):
         before = spec[: scheme.start()]
-        shown = before if before.strip().casefold() in ("", "ffmpeg:", "file:") else HIDDEN
-        return f"{shown}{_scheme(scheme[0])}://{masked_rest(spec[scheme.end() + 3 :])}"
+        is_plain = before.strip().casefold() in ("", "ffmpeg:", "file:")
+        shown = f"{before}{_scheme(scheme[0])}" if is_plain else HIDDEN
+        return f"{shown}://{masked_rest(spec[scheme.end() + 3 :])}"
     bare = spec.strip()
     start = len("ffmpeg:") if bare.casefold().startswith("ffmpeg:") else 0
     if found := _SCHEME_ALONE.match(bare, start):
