@@ -4,10 +4,13 @@ Each failure is reported in one sentence, before any stage begins.
 """
 
 import logging
+import math
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,9 +37,13 @@ from jetstream.topic import keys
 from jetstream.topic.publisher import open_topic
 from jetstream.video import address, source
 from jetstream.video.address import is_live
+from jetstream.video.probing import Look, look_at
 
 Progress = Callable[[str, float], None]
 E = TypeVar("E", PublishConfig, MetricsConfig)
+
+SETTLE_S = 2.0
+"""how long a run waits for further cameras once it could start"""
 
 log = logging.getLogger("jetstream")
 
@@ -160,7 +167,7 @@ def serve(config: Config) -> Iterator[run_dir.RunDir]:
 
 def prepare(config: Config, progress: Progress | None = None) -> Config:
     """Check the sources, build missing models, train the gallery if photos changed; the config to run."""
-    for _ in check_sources(config):
+    for _ in check_sources(config, settle_s=SETTLE_S):
         pass
     check_record(config)
     prepare_models(config, progress)
@@ -170,31 +177,77 @@ def prepare(config: Config, progress: Progress | None = None) -> Config:
     return config
 
 
-def check_sources(config: Config) -> Iterator[str]:
-    """A line for each camera. Raises UserError when none is configured, a file can't be read, or no camera answers.
+def check_sources(config: Config, *, settle_s: float = math.inf) -> Iterator[str]:
+    """A line for each camera, as they answer; all are looked at at once. Raises UserError when none is configured, a
+    file can't be read, or no camera answers.
 
     A camera or stream that doesn't answer yet is no error if another one does, nor with `pipeline.wait_for_cameras`:
-    it is tried again during the run.
+    it is tried again during the run. `settle_s`: how long the others are waited for once the run could start.
     """
     if not config.cameras:
         raise UserError("no camera: add [[cameras]] to the config, name one with --source, or try `make demo`")
-    every_frame = config.pipeline.pace == "every-frame"
+    refuse_cameras(config)
+    waiting = {camera.name: camera for camera in config.cameras}
+    begun_s = time.monotonic() if config.pipeline.wait_for_cameras else None
     missing: list[SourceError] = []
-    for camera in config.cameras:
-        if every_frame and camera_or_stream(camera.source, every_frame=True):
-            raise UserError(
-                f"{camera.name}: a camera can't wait, so the pace every-frame is for files; use --pace live"
-            )
-        try:
-            yield f"camera {camera.name}: {probe(camera, configuration.cuda_device(camera, config))}"
-        except SourceError as error:
-            if not camera_or_stream(camera.source, every_frame=every_frame):
-                raise UserError(str(error)) from None
-            missing.append(error)
-    if len(missing) == len(config.cameras) and not config.pipeline.wait_for_cameras:
+    for found in look_at({name: _look_of(camera, config) for name, camera in waiting.items()}):
+        if found is not None:
+            name, result = found
+            trouble = _trouble(waiting.pop(name), result, config)
+            if trouble is not None:
+                missing.append(trouble)
+            else:
+                begun_s = begun_s or time.monotonic()
+                yield f"camera {name}: {result}"
+        if begun_s is None:
+            continue
+        while missing:
+            log.warning("%s; it will be tried again", missing.pop(0))
+        if time.monotonic() - begun_s > settle_s and all(_may_be_late(camera, config) for camera in waiting.values()):
+            for name in waiting:
+                log.warning("camera %s: no picture yet; the run starts without it", name)
+            return
+    if begun_s is None:
+        for trouble in missing[1:]:
+            log.warning("%s", trouble)
         raise UserError(str(missing[0]))
-    for trouble in missing:
-        log.warning("%s; it will be tried again", trouble)
+
+
+def refuse_cameras(config: Config) -> None:
+    """Raises UserError for a camera in the pace every-frame."""
+    if config.pipeline.pace != "every-frame":
+        return
+    for camera in config.cameras:
+        if camera_or_stream(camera.source, every_frame=True) and not address.may_be_film(camera.source):
+            raise UserError(no_waiting(camera))
+
+
+def no_waiting(camera: CameraConfig) -> str:
+    return f"{camera.name}: a camera can't wait, so the pace every-frame is for files; use --pace live"
+
+
+def _look_of(camera: CameraConfig, config: Config) -> Look:
+    is_file = not camera_or_stream(camera.source, every_frame=False)
+    limit_s = math.inf if is_file else camera.open_timeout_s + camera.read_timeout_s
+    return Look(partial(probe, camera, configuration.cuda_device(camera, config)), limit_s)
+
+
+def _trouble(camera: CameraConfig, result: source.SourceProbe | BaseException, config: Config) -> SourceError | None:
+    """Why a camera gives no picture yet; None if it does. Raises what the run can't start with."""
+    if isinstance(result, SourceError):
+        if not _may_be_late(camera, config):
+            raise UserError(str(result)) from None
+        return result
+    if isinstance(result, BaseException):
+        raise result
+    if result.live and config.pipeline.pace == "every-frame" and result.kind == "network":
+        raise UserError(no_waiting(camera))
+    return None
+
+
+def _may_be_late(camera: CameraConfig, config: Config) -> bool:
+    """Whether a run starts without this camera."""
+    return config.pipeline.pace == "live" and camera_or_stream(camera.source, every_frame=False)
 
 
 def check_record(config: Config) -> None:

@@ -15,8 +15,40 @@ from jetstream.video.camera import camera_of
 from jetstream.video.picture_files import SUFFIXES, source_kind
 
 NETWORK = ("rtsp", "rtsps", "http", "https")
+WEB = ("http", "https")
 LONGEST_PIPELINE = 100
 """characters of a pipeline that are shown"""
+
+BLANKS = " \t\r\n\v\f\u00a0\u2007\u202f\u3000\ufeff\u200b\u200c\u200d\u2060\u200e\u200f\u202a\u202c"
+"""seen as nothing or as a blank; copied along with an address"""
+QUOTES = "\"'`<>\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb"
+ADDRESS = re.compile(r"(?:rtsps?|https?)://", re.IGNORECASE)
+PREFIX = re.compile(r"ffmpeg:\s*", re.IGNORECASE)
+"""stands before addresses in configs of other programs, whose options may follow as OPTIONS"""
+OPTIONS = re.compile(r"(?:#(?:video|audio|hardware|raw|rotate|width|height|timeout|input|async)(?:=[^#@/]*)?)+$")
+HARMLESS = re.compile(
+    r"(?:ffmpeg|ffplay|ffprobe|vlc|mpv|curl|url|src|source|stream|address|exec|onvif|i|[ :=-])+", re.I
+)
+"""words that may stand before an address, and are shown; anything else could be a password"""
+
+
+def cleaned(spec: str) -> str:
+    """`spec` without what is copied along with it: blanks and quotes around it, `ffmpeg:` before an address. The scheme
+    is in small letters. A file that is there keeps its name."""
+    bare = spec.strip(BLANKS)
+    if bare[:1] in QUOTES and bare[-1:] in QUOTES:
+        bare = bare.strip(BLANKS + QUOTES)
+    if prefix := PREFIX.match(bare):
+        inner = bare[prefix.end() :].strip(BLANKS + QUOTES)
+        bare = OPTIONS.sub("", inner) if ADDRESS.match(inner) else bare
+    if scheme := ADDRESS.match(bare):
+        return scheme[0].lower() + bare[scheme.end() :]
+    return spec if bare == spec or _is_there(spec) else bare
+
+
+def may_be_film(spec: str) -> bool:
+    """Whether `spec` is an address that only its server's answer tells from a film: one of the web."""
+    return cleaned(spec).partition("://")[0] in WEB
 
 
 def kind_of(spec: str) -> str:
@@ -25,6 +57,7 @@ def kind_of(spec: str) -> str:
 
     Raises SourceError for a URL of an unknown scheme, and for a path that doesn't exist.
     """
+    spec = cleaned(spec)
     if spec == "demo":
         return "demo"
     if is_pipeline(spec):
@@ -33,12 +66,26 @@ def kind_of(spec: str) -> str:
         if scheme[1].lower() in NETWORK:
             return "network"
         raise SourceError(f"{masked(spec)}: addresses start with {', '.join(NETWORK)}; for a file give its path")
+    refuse_almost_an_address(spec)
     try:
         return _local_kind(spec)
     except (OSError, ValueError) as error:  # an impossible file name, or no permission
         raise SourceError(
             f"{shown(spec)[:100]!r}: {getattr(error, 'strerror', None) or error}; check the path"
         ) from None
+
+
+def refuse_almost_an_address(spec: str) -> None:
+    """Raises SourceError, which shows no password, for what was meant as an address and doesn't start like one."""
+    if _is_there(spec):
+        return
+    if found := ADDRESS.search(spec):
+        before = spec[: found.start()]
+        what = f"`{before.strip()}`" if HARMLESS.fullmatch(before) else "what stands"
+        raise SourceError(f"{found[0]}…: take off {what} before the address, so that it starts with {found[0].lower()}")
+    if found := re.match(r"(rtsps?|https?)(?::|//|\\\\)", spec, re.IGNORECASE):
+        scheme = found[1].lower()
+        raise SourceError(f"{scheme}…: an address starts with {scheme}://; write the colon and both slashes")
 
 
 def _local_kind(spec: str) -> str:
@@ -56,13 +103,14 @@ def _local_kind(spec: str) -> str:
 
 def is_pipeline(spec: str) -> bool:
     """Whether `spec` is a GStreamer pipeline."""
-    return spec.startswith(PIPELINE)
+    return spec.lstrip(BLANKS).startswith(PIPELINE)
 
 
 def is_live(spec: str, *, every_frame: bool = False) -> bool:
     """Whether it is a camera or a stream, which doesn't wait for its reader. Raises SourceError as `kind_of` does.
 
-    A GStreamer pipeline counts as live unless `every_frame`, where it is read like a file.
+    Of an address of the web it is said before the server is asked; the opened source knows better. A GStreamer pipeline
+    counts as live unless `every_frame`, where it is read like a file.
     """
     kind = kind_of(spec)
     return kind in ("camera", "network") or (kind == "pipeline" and not every_frame)

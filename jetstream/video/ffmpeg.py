@@ -6,7 +6,8 @@ Decodes nothing. No message contains a password of an address.
 import errno
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -17,7 +18,7 @@ from av.video.stream import VideoStream
 
 from jetstream.errors import SourceError
 from jetstream.masking import masked_source as masked
-from jetstream.video import nvdec
+from jetstream.video import nvdec, rtsp
 from jetstream.video.camera import FORMAT, CaptureDevice, descriptors, refuse_missing, ways_to_open
 from jetstream.video.cropping import WHOLE, Crop, crop_of
 from jetstream.video.file_kinds import UNKNOWN
@@ -53,6 +54,7 @@ class OpenVideo(NamedTuple):
     cut_off: bool = False  # the file is shorter than its boxes say
     crop: Crop = WHOLE
     child: WriterProcess | None = None
+    blame: Callable[[], None] = lambda: None  # to be called when it ends without a picture
 
     def refuse_failure(self) -> None:
         """Raises SourceError if the program that writes it failed."""
@@ -140,22 +142,40 @@ def boxes_exceed(path: Path) -> bool:
 
 
 def open_network(url: str, settings: SourceSettings, *, cuda_device: int | None = None) -> OpenVideo:
-    """Open a network stream. Raises SourceError if there is no answer in time, or the answer is no video."""
-    options = {"rtsp_transport": "tcp"} if url.startswith("rtsp") else {}
+    """Open a network stream, in the first way that its server takes. Raises SourceError if there is no answer in time,
+    or the answer is no video."""
     limits_s = open_timeout_s, _ = settings.open_timeout_s, settings.read_timeout_s
     asked_s = time.monotonic()
-    try:
-        with nvdec.decoder(cuda_device, masked(url)) as hwaccel:
-            # FFmpeg has a time-out of its own, but not for name resolution.
-            container = within(
-                open_timeout_s + GRACE_S,
-                lambda: av.open(url, container_options=options, timeout=limits_s, hwaccel=hwaccel),
-            )
-    except (av.FFmpegError, TimeoutError) as error:
-        # Without the cause: FFmpeg's error contains the whole URL.
-        late = time.monotonic() - asked_s >= open_timeout_s
-        raise SourceError(f"{masked(url)}: {network_trouble(error, open_timeout_s, late=late)}") from None
-    return OpenVideo(container, video_stream(container, masked(url), cuda_device))
+    refused: Exception | None = None
+    for options in rtsp.ways(url):
+        left_s = open_timeout_s - (time.monotonic() - asked_s)
+        if refused is not None and (left_s <= 0 or not is_of_its_way(refused)):
+            break
+        try:
+            with nvdec.decoder(cuda_device, masked(url)) as hwaccel:
+                # FFmpeg has a time-out of its own, but not for name resolution.
+                container = within(left_s + GRACE_S, partial(_open_url, url, options, (left_s, limits_s[1]), hwaccel))
+        except (av.FFmpegError, TimeoutError) as error:
+            refused = refused or error
+            continue
+        return OpenVideo(container, video_stream(container, masked(url), cuda_device), blame=rtsp.gave_no_picture(url))
+    # Without the cause: FFmpeg's error contains the whole URL.
+    assert refused is not None
+    late = time.monotonic() - asked_s >= open_timeout_s
+    raise SourceError(f"{masked(url)}: {network_trouble(refused, open_timeout_s, late=late)}") from None
+
+
+def _open_url(
+    url: str, options: Mapping[str, str], limits_s: tuple[float, float], hwaccel: HWAccel | None
+) -> InputContainer:
+    container: InputContainer = av.open(url, container_options=dict(options), timeout=limits_s, hwaccel=hwaccel)
+    return container
+
+
+def is_of_its_way(error: Exception) -> bool:
+    """Whether a server that answers so may take another transport; not after a time-out, nor where access is denied."""
+    final = (ConnectionRefusedError, TimeoutError, av.error.ExitError, av.error.HTTPUnauthorizedError)
+    return not isinstance(error, (*final, av.error.HTTPForbiddenError, av.error.HTTPNotFoundError))
 
 
 def open_camera(camera: CaptureDevice, settings: SourceSettings, *, cuda_device: int | None = None) -> OpenVideo:
@@ -230,6 +250,8 @@ def network_trouble(error: Exception, timeout_s: float, *, late: bool) -> str:
         return "access is denied; check the user name and the password in the address"
     if isinstance(error, av.error.HTTPNotFoundError):
         return "there is no such stream; check the path in the address"
+    if getattr(error, "errno", None) == errno.EPROTONOSUPPORT:
+        return "it refuses TCP and UDP; check its streaming settings"
     if isinstance(error, (av.error.InvalidDataError, av.error.EOFError)):
         return "what it sends is no video that can be read; check the path in the address"
     return f"can't be opened ({reason_of(error)}); check the address and the network"
@@ -237,6 +259,13 @@ def network_trouble(error: Exception, timeout_s: float, *, late: bool) -> str:
 
 def silence(timeout_s: float) -> str:
     return f"no answer within {timeout_s:g} s; check the address and that the device is on"
+
+
+def no_picture(timeout_s: float) -> str:
+    return (
+        f"it sends data, but no picture for {timeout_s:g} s; in its settings turn video encryption off, choose H.264 "
+        "and a key frame every few seconds"
+    )
 
 
 def camera_trouble(error: Exception, timeout_s: float) -> str:

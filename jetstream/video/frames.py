@@ -19,9 +19,6 @@ USUAL_FPS = 25.0
 """frame rate of a source that doesn't state one"""
 LONGEST_STEP_BACK_S = 1.0
 """A larger step back means that the clock was reset, not that two frames are out of order."""
-LONGEST_LIVE_GAP_S = 60.0
-"""A larger step ahead in a live stream means the same: FFmpeg mistakes a reset of the MPEG-TS clock for its overflow
-after 26.5 h. A camera that sends nothing for so long is opened again anyway."""
 
 
 class Frame(NamedTuple):
@@ -67,7 +64,7 @@ class SourceSettings(Protocol):
 class LazyFrame(NamedTuple):
     """A picture that isn't converted yet, and its time: it is converted only if the frame is wanted."""
 
-    pts_s: float | None  # None: the source states no time
+    pts_s: float | None  # since the start of this pass, of a live source by arrival; None: the source states no time
     picture: Callable[[], Image | None]  # returns None if it is damaged, which the source counts
 
 
@@ -188,7 +185,7 @@ class Source(ABC):
 
     def _frames(self) -> Iterator[Frame]:
         frame_s = 1.0 / (self.fps or USUAL_FPS)
-        timeline = Timeline(frame_s, LONGEST_LIVE_GAP_S if self.live else math.inf)
+        timeline = Timeline(frame_s)
         pace = RateLimiter(self._fps_limit, frame_s)
         while True:
             yielded = 0

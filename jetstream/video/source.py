@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jetstream.errors import SourceError
 from jetstream.video import demo_film
-from jetstream.video.address import is_live, kind_of, shown
+from jetstream.video.address import cleaned, is_live, kind_of, shown
 from jetstream.video.camera import camera_of
 from jetstream.video.frames import Frame, Source, SourceSettings, fitted
 from jetstream.video.geometry import mounted
@@ -60,6 +60,7 @@ def open_source(
     Raises SourceError if the source is missing, not readable, of no known kind, or exceeds its time limit to open. So
     does reading, for a live source also when it is lost or exceeds its time limit to read.
     """
+    spec = cleaned(spec)
     kind = kind_of(spec)
     if kind == "demo":
         from jetstream.video.demo import DemoSource

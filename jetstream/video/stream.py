@@ -1,12 +1,13 @@
 """Frames of video files, network streams and V4L2 cameras, by FFmpeg. Damaged frames are skipped, counted and reported.
 
-It doesn't reconnect: a live source that fails raises SourceError, and `capture` opens it again.
+A live source's times are those of arrival: cameras state wrong ones, and FFmpeg invents some. It doesn't reconnect: a
+live source that fails, or whose data becomes no picture, raises SourceError, and `capture` opens it again.
 """
 
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import av
 from av.packet import Packet
@@ -15,7 +16,7 @@ from av.video.stream import VideoStream
 from jetstream.errors import SourceError
 from jetstream.video import nvdec
 from jetstream.video.camera import wait_for_frame
-from jetstream.video.ffmpeg import OpenVideo, network_trouble, reason_of, silence
+from jetstream.video.ffmpeg import OpenVideo, network_trouble, no_picture, reason_of, silence
 from jetstream.video.frames import USUAL_FPS, Image, LazyFrame, Source, SourceSettings
 from jetstream.video.pixels import FrameConverter, PixelAspect
 
@@ -67,6 +68,7 @@ class StreamSource(Source):
         self._cut = False
         self._start_s: float | None = None
         self._end_s = 0.0
+        self._arrived_s = self._wanted_s = time.monotonic()  # of the last packet; since when a picture is waited for
 
     def _shots(self) -> Iterator[LazyFrame]:
         opened = self._opened or self._opener()
@@ -79,14 +81,20 @@ class StreamSource(Source):
         stream.codec_context.thread_count = self._decode_threads
         if not self.live and stream.start_time is not None and stream.time_base is not None:
             self._start_s = float(stream.start_time * stream.time_base)
-        for packet in self._whole_packets(opened):
-            for frame in self._decoded(stream, packet):
-                if frame.is_corrupt:
-                    self._count_damage()
-                    continue
-                self._good += 1
-                self._convert.see(frame, aspect)
-                yield LazyFrame(self._seconds(frame, stream), partial(self._picture, frame))
+        try:
+            for packet in self._whole_packets(opened):
+                for frame in self._decoded(stream, packet):
+                    if frame.is_corrupt:
+                        self._count_damage()
+                        continue
+                    self._good += 1
+                    self._convert.see(frame, aspect)
+                    yield LazyFrame(self._seconds(frame, stream), partial(self._picture, frame))
+                    self._wanted_s = time.monotonic()
+        except SourceError:
+            if self._good == 0:
+                opened.blame()
+            raise
         self._cut |= opened.cut_off or (not self.live and ends_early(opened, self._packets, self._end_s))
         self.close()
 
@@ -108,7 +116,9 @@ class StreamSource(Source):
                 yield packet
 
     def _read(self, opened: OpenVideo) -> "Iterator[Packet[VideoStream] | None]":
-        packets = opened.container.demux(opened.stream)
+        # Sound that goes on without a picture must not escape the time limit, so packets of all streams are seen.
+        streams = () if self.live else (opened.stream,)
+        packets = opened.container.demux(*streams)
         failed = 0
         while True:
             self._wait(opened)
@@ -128,16 +138,25 @@ class StreamSource(Source):
                     self._cut = True
                     yield None
                     return
-                packets = opened.container.demux(opened.stream)  # the generator ended when it raised
+                packets = opened.container.demux(*streams)  # the generator ended when it raised
+                self._refuse_no_picture()
                 continue
             failed = 0
             late = self.live and self._late(asked_s)
-            self._packets += packet.size > 0
+            self._arrived_s = time.monotonic()
             self.heard()
-            yield packet
+            if packet.stream_index == opened.stream.index:
+                self._packets += packet.size > 0
+                yield cast("Packet[VideoStream]", packet)
+            self._refuse_no_picture()
             # After a time-out FFmpeg first returns what its parser holds, and would then wait as long again.
             if late and packet.size:
                 raise SourceError(f"{self._shown}: {silence(self._read_timeout_s)}")
+
+    def _refuse_no_picture(self) -> None:
+        """Raises SourceError if a live source has sent for too long what becomes no picture."""
+        if self.live and time.monotonic() - self._wanted_s > self._read_timeout_s:
+            raise SourceError(f"{self._shown}: {no_picture(self._read_timeout_s)}")
 
     def _wait(self, opened: OpenVideo) -> None:
         if opened.descriptor is not None and not wait_for_frame(opened.descriptor, self._read_timeout_s):
@@ -176,6 +195,9 @@ class StreamSource(Source):
             raise SourceError(nvdec.unable(self._shown, f"this {context.name}"))
 
     def _seconds(self, frame: av.VideoFrame, stream: VideoStream) -> float | None:
+        if self.live:
+            self._start_s = self._arrived_s if self._start_s is None else self._start_s
+            return self._arrived_s - self._start_s
         if frame.pts is None:
             return None
         assert stream.time_base is not None

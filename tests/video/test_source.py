@@ -9,6 +9,7 @@ import pytest
 
 from jetstream.errors import SourceError
 from jetstream.masking import masked_source as masked
+from jetstream.video.address import cleaned
 from jetstream.video.source import is_live, kind_of
 from tests.support.defaults import open_source, probe
 from tests.support.picture_files import FRAMES, NOT_READ, STILL, encoded, heif_sequence, put, video
@@ -206,3 +207,55 @@ def test_probe_tells_size_rate_and_length(tmp_path: Path) -> None:
 def test_probe_of_a_missing_camera_says_so() -> None:
     with pytest.raises(SourceError, match="camera 99: no /dev/video99 here"):
         probe("99", open_timeout_s=1)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("RTSP://u:P@Cam/Live", "rtsp://u:P@Cam/Live"),
+        ("Http://cam/v", "http://cam/v"),
+        (" rtsp://cam/s\n", "rtsp://cam/s"),
+        ("\ufeffrtsp://cam/s\u200b", "rtsp://cam/s"),
+        ("\u00a0http://cam", "http://cam"),
+        ('"rtsp://cam/s"', "rtsp://cam/s"),
+        ("' http://cam '", "http://cam"),
+        ("\u201chttp://cam\u201d", "http://cam"),
+        ("<http://cam>", "http://cam"),
+        ("ffmpeg:rtsp://u:p@cam/s", "rtsp://u:p@cam/s"),
+        ("FFMPEG: http://cam#video=h264#hardware", "http://cam"),
+        ("ffmpeg:'rtsp://cam'", "rtsp://cam"),
+        ("rtsp://u:p#video@cam/s", "rtsp://u:p#video@cam/s"),
+        (" demo ", "demo"),
+        ("'0'", "0"),
+        (" gst: videotestsrc", "gst: videotestsrc"),
+    ],
+)
+def test_what_is_copied_along_with_a_source_is_taken_off(written: str, meant: str) -> None:
+    assert cleaned(written) == meant
+    assert kind_of(written) == kind_of(meant)
+
+
+def test_file_keeps_a_name_that_looks_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("'a'.mp4", " b.mp4", "'c'"):
+        (tmp_path / name).write_bytes(b"x")
+        assert cleaned(name) == name
+    (tmp_path / "d.mp4").write_bytes(b"x")
+    assert cleaned("'d.mp4' ") == "d.mp4"
+
+
+@pytest.mark.parametrize(
+    ("written", "sentence"),
+    [
+        ("ffmpeg -i rtsp://u:secret@cam/s", r"^rtsp://…: take off `ffmpeg -i` before the address, so that it starts"),
+        ("url=HTTP://u:secret@cam", r"take off `url=` before the address, so that it starts with http://"),
+        ("secret rtsp://cam/s", r"^rtsp://…: take off what stands before the address"),
+        ("rtsp:/u:secret@cam/s", r"^rtsp…: an address starts with rtsp://; write the colon and both slashes$"),
+        ("http//u:secret@cam", r"^http…: an address starts with http://"),
+        ("RTSP:\\\\u:secret@cam\\s", r"^rtsp…: an address starts with rtsp://"),
+    ],
+)
+def test_what_is_almost_an_address_is_said_without_its_password(written: str, sentence: str) -> None:
+    with pytest.raises(SourceError, match=sentence) as caught:
+        kind_of(written)
+    assert "secret" not in str(caught.value)
