@@ -15,7 +15,7 @@ from jetstream.errors import SourceError, StuckError, UserError
 from jetstream.ipc.ring import LocalRing, Ring
 from jetstream.ipc.rings import Rings
 from jetstream.messages import Captured, Dropped, FrameRef, Tick
-from jetstream.video.address import is_live
+from jetstream.video.address import is_live, may_be_film
 from jetstream.video.frames import USUAL_FPS
 from jetstream.video.live import Backoff, NewestFrame
 from jetstream.video.source import Frame, Source, open_source
@@ -38,8 +38,14 @@ def capture(ticks: Iterator[Tick], rings: Rings, config: Config) -> Iterator[Cap
     (camera,) = config.cameras
     ring = rings[camera.name]
     every_frame = config.pipeline.pace == "every-frame"
-    opener = partial(_open, camera, every_frame=every_frame, cuda_device=cuda_device(camera, config))
-    if is_live(camera.source, every_frame=every_frame):
+    opener = partial(
+        _open,
+        camera,
+        loop=camera.loop and not every_frame,
+        every_frame=every_frame,
+        cuda_device=cuda_device(camera, config),
+    )
+    if is_live(camera.source, every_frame=every_frame) and not (every_frame and may_be_film(camera.source)):
         yield from _camera(ticks, ring, camera, opener)
     else:
         yield from _file(ticks, ring, camera, opener, every_frame=every_frame)
@@ -49,7 +55,7 @@ def _file(
     ticks: Iterator[Tick],
     ring: Ring | LocalRing,
     camera: CameraConfig,
-    opener: Callable[..., Source],
+    opener: Callable[[], Source],
     *,
     every_frame: bool,
 ) -> Iterator[Captured]:
@@ -57,7 +63,9 @@ def _file(
     told = AnnouncedFrames(ring)
     first = (ring.slowest or 0) if every_frame else 0 if camera.loop else ring.cursor
     started_s = None
-    with opener(loop=camera.loop and not every_frame) as source:
+    with opener() as source:
+        if source.live and every_frame:
+            raise SourceError(f"{camera.name}: a camera can't wait for the pace every-frame; use --pace live")
         # a looping file begins again where its capture does, but its times must go on
         shift_s = ring.cursor / rate_of(source, camera) if camera.loop and not every_frame else 0.0
         for index, given in enumerate(source):
@@ -123,16 +131,19 @@ class AnnouncedFrames:
 
 
 def _camera(
-    ticks: Iterator[Tick], ring: Ring | LocalRing, camera: CameraConfig, opener: Callable[..., Source]
+    ticks: Iterator[Tick], ring: Ring | LocalRing, camera: CameraConfig, opener: Callable[[], Source]
 ) -> Iterator[Captured | Dropped]:
+    """Frames of a camera, until the ticks end; of a film, which only its server tells from a camera, as of a file."""
     backoff = Backoff()
     while True:
         try:
-            with NewestFrame(opener) as newest:
+            with NewestFrame(opener, keep_films=True) as newest:
                 for message in _newest(ticks, ring, camera, newest):
                     backoff.reset()
                     yield message
-                return
+            if newest.film is not None:
+                yield from _file(ticks, ring, camera, partial(_same, newest.film), every_frame=False)
+            return
         except StuckError:
             raise
         except SourceError as error:
@@ -155,6 +166,8 @@ def _newest(
     unread = 0
     for _ in ticks:
         frame = newest.get(TURN_S)
+        if newest.film is not None:
+            return
         if frame is not None:
             yield _captured(ring, camera, frame, live=True)
         if newest.unread > unread:
@@ -164,7 +177,11 @@ def _newest(
             raise StuckError(f"{camera.name}: no answer for {newest.stuck_s():.0f} s, not even to give up")
 
 
-def _open(camera: CameraConfig, *, every_frame: bool, cuda_device: int | None, loop: bool = False) -> Source:
+def _same(source: Source) -> Source:
+    return source
+
+
+def _open(camera: CameraConfig, *, every_frame: bool, cuda_device: int | None, loop: bool) -> Source:
     """The opened source. Raises SourceError, also for a password that can't be read: opening is then retried."""
     try:
         address = secrets.address(camera)

@@ -26,6 +26,7 @@ from jetstream.video.frames import SourceSettings
 from jetstream.video.geometry import mounted
 from jetstream.video.motion_jpeg import is_motion_jpeg
 from jetstream.video.picture_files import SUFFIXES, why_no_picture
+from jetstream.video.troubles import NO_VIDEO, camera_trouble, file_trouble, network_trouble
 
 T = TypeVar("T")
 
@@ -35,7 +36,6 @@ TAGS = "replace"
 """A title in another encoding than UTF-8, as old AVI files have, must not keep the video from being read."""
 NO_FILM = 0x400 | 0x800
 """FFmpeg's AV_DISPOSITION_ATTACHED_PIC, a cover picture, and AV_DISPOSITION_TIMED_THUMBNAILS"""
-NO_VIDEO = "not a video that can be read; name a video, a folder of images, a camera or an address"
 
 
 class WriterProcess(Protocol):
@@ -141,20 +141,29 @@ def boxes_exceed(path: Path) -> bool:
     return at > size
 
 
-def open_network(url: str, settings: SourceSettings, *, cuda_device: int | None = None) -> OpenVideo:
-    """Open a network stream, in the first way that its server takes. Raises SourceError if there is no answer in time,
-    or the answer is no video."""
+def open_network(
+    url: str,
+    settings: SourceSettings,
+    *,
+    cuda_device: int | None = None,
+    options: Mapping[str, str] | None = None,
+) -> OpenVideo:
+    """Open a network stream or film, in the first way that its server takes. `options`: more of FFmpeg's. Raises
+    SourceError if there is no answer in time, or the answer is no video."""
     limits_s = open_timeout_s, _ = settings.open_timeout_s, settings.read_timeout_s
     asked_s = time.monotonic()
     refused: Exception | None = None
-    for options in rtsp.ways(url):
+    for way in rtsp.ways(url):
         left_s = open_timeout_s - (time.monotonic() - asked_s)
         if refused is not None and (left_s <= 0 or not is_of_its_way(refused)):
             break
         try:
             with nvdec.decoder(cuda_device, masked(url)) as hwaccel:
                 # FFmpeg has a time-out of its own, but not for name resolution.
-                container = within(left_s + GRACE_S, partial(_open_url, url, options, (left_s, limits_s[1]), hwaccel))
+                container = within(
+                    left_s + GRACE_S,
+                    partial(_open_url, url, {**way, **(options or {})}, (left_s, limits_s[1]), hwaccel),
+                )
         except (av.FFmpegError, TimeoutError) as error:
             refused = refused or error
             continue
@@ -227,57 +236,3 @@ def video_stream(container: InputContainer, shown: str, cuda_device: int | None 
     if moving:
         raise SourceError(f"{shown}: its codec can't be decoded here; convert it to H.264")
     raise SourceError(f"{shown}: no video in it; name a video, a folder of images, a camera or an address")
-
-
-def file_trouble(error: Exception) -> str:
-    if isinstance(error, (av.error.InvalidDataError, av.error.EOFError)):
-        return f"damaged, cut off before its index was written, or {NO_VIDEO}"
-    if isinstance(error, PermissionError):
-        return "no permission to read it; change its mode or owner"
-    return f"can't be read ({reason_of(error)}); check the file"
-
-
-def network_trouble(error: Exception, timeout_s: float, *, late: bool) -> str:
-    """The reason for a stream's failure and what to do, without the address.
-
-    `late`: the time-out had passed. FFmpeg's error after its time-out depends on where it was interrupted.
-    """
-    if late or isinstance(error, (av.error.ExitError, TimeoutError)):
-        return silence(timeout_s)
-    if isinstance(error, ConnectionRefusedError):
-        return "the connection is refused; check the address and the port"
-    if isinstance(error, (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)):
-        return "access is denied; check the user name and the password in the address"
-    if isinstance(error, av.error.HTTPNotFoundError):
-        return "there is no such stream; check the path in the address"
-    if getattr(error, "errno", None) == errno.EPROTONOSUPPORT:
-        return "it refuses TCP and UDP; check its streaming settings"
-    if isinstance(error, (av.error.InvalidDataError, av.error.EOFError)):
-        return "what it sends is no video that can be read; check the path in the address"
-    return f"can't be opened ({reason_of(error)}); check the address and the network"
-
-
-def silence(timeout_s: float) -> str:
-    return f"no answer within {timeout_s:g} s; check the address and that the device is on"
-
-
-def no_picture(timeout_s: float) -> str:
-    return (
-        f"it sends data, but no picture for {timeout_s:g} s; in its settings turn video encryption off, choose H.264 "
-        "and a key frame every few seconds"
-    )
-
-
-def camera_trouble(error: Exception, timeout_s: float) -> str:
-    if isinstance(error, TimeoutError):
-        return f"no picture within {timeout_s:g} s; plug the camera in again"
-    if isinstance(error, PermissionError):
-        return "no permission; add your user to the group `video` and log in again"
-    if getattr(error, "errno", None) == errno.EBUSY:
-        return "another program uses it; close that program"
-    return f"can't be opened ({reason_of(error)}); check that it's a camera and plug it in again"
-
-
-def reason_of(error: Exception) -> str:
-    """FFmpeg's text for an error, without the address that its full message contains."""
-    return getattr(error, "strerror", None) or type(error).__name__

@@ -11,9 +11,10 @@ import av
 from jetstream.errors import SourceError
 from jetstream.masking import PIPELINE, learn
 from jetstream.video.address import shown
-from jetstream.video.ffmpeg import OpenVideo, reason_of, video_stream
+from jetstream.video.ffmpeg import OpenVideo, video_stream
 from jetstream.video.frames import SourceSettings
 from jetstream.video.gstreamer_process import BUFFER_BYTES, GStreamerProcess
+from jetstream.video.troubles import reason_of
 
 AT_ONCE = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0"}
 """without these FFmpeg would analyse five seconds of frames first"""

@@ -20,11 +20,13 @@ class NewestFrame:
     """A thread that opens a source, reads it all the time and keeps its newest frame. A context manager.
 
     `opener` runs in the thread, too, since opening may hang; the thread also closes the source. `unread`: number of
-    frames that were replaced before `get` took them. `ended`: no more frames.
+    frames that were replaced before `get` took them. `ended`: no more frames. With `keep_films` a source that turns out
+    not to be live is not read but kept, opened, as `film`, for the caller to read and close.
     """
 
-    def __init__(self, opener: Callable[[], Source]) -> None:
-        self._opener = opener
+    def __init__(self, opener: Callable[[], Source], *, keep_films: bool = False) -> None:
+        self._opener, self._keep_films = opener, keep_films
+        self.film: Source | None = None
         self._changed = threading.Condition()
         self._frame: Frame | None = None
         self._error: BaseException | None = None
@@ -71,9 +73,12 @@ class NewestFrame:
         self.close()
 
     def _drain(self) -> None:
-        error: BaseException
+        error: BaseException | None = None
         try:
             source = self._timed(self._opener)
+            if self._keep_films and not source.live and not self._stopping:
+                self.film = source
+                return
             source.heard = self._heard
             try:
                 while not self._stopping and (frame := self._timed(lambda: next(source, None))) is not None:
@@ -83,9 +88,10 @@ class NewestFrame:
             error = SourceError(f"{source.describe()}: the stream has ended; it can be opened again")
         except BaseException as raised:  # raised again by `get`, in the caller's thread
             error = raised
-        with self._changed:
-            self._error, self.ended = error, True
-            self._changed.notify_all()
+        finally:
+            with self._changed:
+                self._error, self.ended = error, True
+                self._changed.notify_all()
 
     def _timed(self, call: Callable[[], T]) -> T:
         self._busy_since_s = time.monotonic()

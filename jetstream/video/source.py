@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jetstream.errors import SourceError
 from jetstream.video import demo_film
-from jetstream.video.address import cleaned, is_live, kind_of, shown
+from jetstream.video.address import cleaned, is_live, kind_of, may_be_film, shown
 from jetstream.video.camera import camera_of
 from jetstream.video.frames import Frame, Source, SourceSettings, fitted
 from jetstream.video.geometry import mounted
@@ -74,6 +74,12 @@ def open_source(
         from jetstream.video.animation import AnimationSource
 
         return AnimationSource(Path(spec), settings, fps_limit=fps_limit, loop=loop)
+    if may_be_film(spec):
+        from jetstream.video.web_source import open_web
+
+        return open_web(
+            spec, settings, loop=loop, fps_limit=fps_limit, decode_threads=decode_threads, cuda_device=cuda_device
+        )
     from jetstream.video.stream import StreamSource
 
     camera = camera_of(spec) if kind == "camera" else None

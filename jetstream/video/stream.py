@@ -16,9 +16,10 @@ from av.video.stream import VideoStream
 from jetstream.errors import SourceError
 from jetstream.video import nvdec
 from jetstream.video.camera import wait_for_frame
-from jetstream.video.ffmpeg import OpenVideo, network_trouble, no_picture, reason_of, silence
+from jetstream.video.ffmpeg import OpenVideo
 from jetstream.video.frames import USUAL_FPS, Image, LazyFrame, Source, SourceSettings
 from jetstream.video.pixels import FrameConverter, PixelAspect
+from jetstream.video.troubles import network_trouble, no_picture, reason_of, silence
 
 Opener: TypeAlias = Callable[[], OpenVideo]
 """opens the container of one pass"""

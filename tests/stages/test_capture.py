@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -17,7 +18,9 @@ from jetstream.messages import Captured, Dropped, Tick
 from jetstream.stages.capture import AnnouncedFrames, capture
 from tests.support.corners import corners, marked_video
 from tests.support.defaults import video_sink
+from tests.support.http_cameras import Camera, Shape, picture, serving_file, stream_of
 from tests.support.rings import NAME
+from tests.support.serving import serving
 
 
 @pytest.fixture
@@ -187,6 +190,43 @@ def test_stream_that_ends_is_opened_again_and_that_is_counted(clip: Path, serve:
     assert all(frame.live for frame in frames)
     assert [frame.frame_id for frame in frames] == list(range(len(frames)))
     assert [frame.captured_ns for frame in frames] == sorted(frame.captured_ns for frame in frames)
+
+
+@pytest.mark.parametrize("pace", ["live", "every-frame"])
+def test_film_on_a_web_server_is_played_once_at_its_own_rate(clip: Path, pace: str) -> None:
+    with serving_file(clip) as url:
+        camera = {"name": "a", "source": url}
+        config = load.build({"cameras": [camera], "pipeline": {"pace": pace}}, where="test")
+        messages = list(capture(ticks(), Rings({"a": LocalRing(slots=64)}), config))
+
+    assert all(isinstance(message, Captured) for message in messages)
+    frames = [message.frame for message in messages if isinstance(message, Captured)]
+    assert [round(frame.pts_s * 100) for frame in frames] == list(range(40))
+    assert not any(frame.live for frame in frames)
+    if pace == "live":
+        assert (frames[-1].captured_ns - frames[0].captured_ns) * 1e-9 >= 0.38
+
+
+def test_camera_of_the_web_is_refused_where_every_frame_counts() -> None:
+    with serving(stream_of(Shape())) as port:
+        config = config_of(Path("x"))
+        camera = msgspec.structs.replace(config.cameras[0], source=f"http://127.0.0.1:{port}/")
+        with pytest.raises(SourceError, match="a camera can't wait"):
+            list(capture(ticks(), Rings({"a": LocalRing()}), msgspec.structs.replace(config, cameras=(camera,))))
+
+
+def test_single_picture_is_no_loss_after_each() -> None:
+    class Snapshot(Camera):
+        def reply(self) -> None:
+            self.answer(200, {"Content-Type": "image/jpeg"}, picture(self.gets))
+
+    with serving(Snapshot) as port:
+        camera = {"name": "a", "source": f"http://127.0.0.1:{port}/a.jpg", "fps": 20}
+        config = load.build({"cameras": [camera]}, where="test")
+        running = capture(ticks(), Rings({"a": LocalRing()}), config)
+        messages = list(itertools.islice(running, 4))
+        running.close()
+    assert all(isinstance(message, Captured) and message.frame.live for message in messages)
 
 
 def test_stream_that_never_answers_does_not_hold_the_loop(silent_peer: str) -> None:
