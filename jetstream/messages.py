@@ -5,7 +5,7 @@ the process that sends it, it says itself (`add_to`). Knows no socket and no pro
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar, Literal, Protocol, TypeAlias, cast, get_args
+from typing import ClassVar, Literal, Protocol, TypeAlias, cast, get_args, runtime_checkable
 
 import msgspec
 
@@ -253,6 +253,17 @@ class Heartbeat(Message, frozen=True):
     latency_p95_ms: float
     counts: dict[str, int]  # since its start, named as `runtime.counters` says
     levels: dict[str, int]  # as they are now, named in the same way
+    patience_s: float = (
+        0.0  # it opens a source or waits for a driver: how long it may be silent; 0: not more than usual
+    )
+
+
+@runtime_checkable
+class PatientTicks(Protocol):
+    patience_s: float = 0.0  # it opens a source or waits for a driver, and may be silent for so long; 0: as usual
+
+    def opens(self, limit_s: float) -> None:
+        """The stage opens a source or waits for a driver: up to `limit_s` may pass until its next tick but one."""
 
 
 class ProcessStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -130,10 +130,12 @@ class StageProcess:
 
     def silence(self, limits: PipelineConfig, now_s: float) -> str:
         """A clause for the log if no heartbeat came for too long; else empty."""
-        heard_s, limit_s = self.beat_s, limits.heartbeat_timeout_s
+        patience_s = self.beat.patience_s if self.beat is not None else 0.0
+        heard_s, limit_s = self.beat_s, max(limits.heartbeat_timeout_s, patience_s)
         if heard_s is None:
-            heard_s, limit_s = self.started_s, limits.start_timeout_s
-        return f"silent for {now_s - heard_s:.0f} s" if now_s - heard_s > limit_s else ""
+            heard_s, limit_s, patience_s = self.started_s, limits.start_timeout_s, 0.0
+        doing = " while it opened its source" if patience_s else ""
+        return f"silent for {now_s - heard_s:.0f} s{doing}" if now_s - heard_s > limit_s else ""
 
     def excess(self, limits: PipelineConfig) -> str:
         """A clause for the log if it uses too much memory of its own (without the rings); else empty.
@@ -198,7 +200,7 @@ class StageProcess:
         if self.beat is not None:
             self.counts_before.update(self.beat.counts)
             self.frames_before += self.beat.frames
-            self.beat = msgspec.structs.replace(self.beat, frames=0, counts={}, levels={}, fps=0.0)
+            self.beat = msgspec.structs.replace(self.beat, frames=0, counts={}, levels={}, fps=0.0, patience_s=0.0)
         self.popen, self.beat_s = None, None
 
     def status(self, now_s: float) -> ProcessStatus:

@@ -47,6 +47,7 @@ class HeartbeatSender:
         self._frames = 0
         self._next_s = 0.0
         self._counts = Counts(process, min_quality=min_quality)
+        self.patience_s = 0.0
         self.outbox: Outbox | None = None
         self.inbox: Inbox | None = None
 
@@ -92,6 +93,11 @@ class HeartbeatSender:
             self._socket.send(self._encoder.encode(self._heartbeat(now_s)), zmq.NOBLOCK)
         self._spans.send()
 
+    def beat_now(self) -> None:
+        """Send a heartbeat, due or not; never waits."""
+        self._next_s = 0.0
+        self.beat()
+
     def close(self) -> None:
         """Send the last counts, unless there was no heartbeat: a process that failed before never was at work."""
         if self._next_s > 0:
@@ -116,6 +122,7 @@ class HeartbeatSender:
             latency_p95_ms=round(_quantile(ordered, 0.95), 2),
             counts=self._counts.as_dict(),
             levels=self._counts.levels,
+            patience_s=self.patience_s,
         )
 
     def _count_at_endpoints(self) -> None:

@@ -56,7 +56,7 @@ def run_process(name: str, config: Config, run_dir: Path, *, parent: int | None 
     heartbeat = HeartbeatSender(name, run_dir, min_quality=config.recognize.min_quality)
     try:
         if isinstance(row, pipeline.Sidecar):
-            row.load()(_ticks(heartbeat, stop), config)
+            row.load()(Ticks(heartbeat, stop), config)
         else:
             _run_stage(name, row.under(config), config, run_dir, heartbeat, stop)
     finally:
@@ -78,7 +78,7 @@ def _run_stage(
         inbox = _inbox(stage, run_dir, heartbeat, stop) if stage.row.takes else None
         heartbeat.outbox, heartbeat.inbox = outbox, inbox
         answers = _answer_cache(stage, config, rings, cells)
-        messages: Iterator[Any] = _ticks(heartbeat, stop)
+        messages: Iterator[Any] = Ticks(heartbeat, stop)
         if inbox is not None:
             messages = _received(inbox, stage, heartbeat)
         if answers is not None:
@@ -143,11 +143,26 @@ def _answer_cache(
     return AnswerCache(takes, first, config.pipeline.slots, lambda camera: rings[camera].slowest or 0)
 
 
-def _ticks(heartbeat: HeartbeatSender, stop: "StopFlag") -> Iterator[Tick]:
-    """The ticks that drive a process without input: one for each turn of its work loop."""
-    while not stop.is_set():
-        heartbeat.beat()
-        yield Tick()
+class Ticks(Iterator[Tick]):
+    """The ticks that drive a process without input: one for each turn of its work loop. See `PatientTicks`."""
+
+    def __init__(self, heartbeat: HeartbeatSender, stop: "StopFlag") -> None:
+        self._heartbeat, self._stop = heartbeat, stop
+        self._asked_s = 0.0
+
+    def __next__(self) -> Tick:
+        if self._stop.is_set():
+            raise StopIteration
+        self._heartbeat.patience_s, self._asked_s = self._asked_s, 0.0
+        self._heartbeat.beat()
+        return Tick()
+
+    def opens(self, limit_s: float) -> None:
+        """Told to the supervisor at once, unless it knows already."""
+        self._asked_s = limit_s
+        if self._heartbeat.patience_s != limit_s:
+            self._heartbeat.patience_s = limit_s
+            self._heartbeat.beat_now()
 
 
 def _outbox(stage: pipeline.ResolvedStage, config: Config, run_dir: Path) -> Outbox:

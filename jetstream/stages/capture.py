@@ -14,7 +14,7 @@ from jetstream.config.schema import CameraConfig, Config, cuda_device
 from jetstream.errors import SourceError, StuckError, UserError
 from jetstream.ipc.ring import LocalRing, Ring
 from jetstream.ipc.rings import Rings
-from jetstream.messages import Captured, Dropped, FrameRef, Tick
+from jetstream.messages import Captured, Dropped, FrameRef, PatientTicks, Tick
 from jetstream.video.address import is_live, may_be_film
 from jetstream.video.frames import USUAL_FPS
 from jetstream.video.live import Backoff, NewestFrame
@@ -37,6 +37,7 @@ def capture(ticks: Iterator[Tick], rings: Rings, config: Config) -> Iterator[Cap
     """
     (camera,) = config.cameras
     ring = rings[camera.name]
+    patience_s = config.pipeline.start_timeout_s
     every_frame = config.pipeline.pace == "every-frame"
     opener = partial(
         _open,
@@ -46,9 +47,9 @@ def capture(ticks: Iterator[Tick], rings: Rings, config: Config) -> Iterator[Cap
         cuda_device=cuda_device(camera, config),
     )
     if is_live(camera.source, every_frame=every_frame) and not (every_frame and may_be_film(camera.source)):
-        yield from _camera(ticks, ring, camera, opener)
+        yield from _camera(ticks, ring, camera, opener, patience_s)
     else:
-        yield from _file(ticks, ring, camera, opener, every_frame=every_frame)
+        yield from _file(ticks, ring, camera, opener, patience_s, every_frame=every_frame)
 
 
 def _file(
@@ -56,6 +57,7 @@ def _file(
     ring: Ring | LocalRing,
     camera: CameraConfig,
     opener: Callable[[], Source],
+    patience_s: float,
     *,
     every_frame: bool,
 ) -> Iterator[Captured]:
@@ -64,6 +66,7 @@ def _file(
     first = (ring.slowest or 0) if every_frame else 0 if camera.loop else ring.cursor
     started_s = None
     with opener() as source:
+        source.opens = partial(_opens, ticks, patience_s)
         if source.live and every_frame:
             raise SourceError(f"{camera.name}: a camera can't wait for the pace every-frame; use --pace live")
         # a looping file begins again where its capture does, but its times must go on
@@ -131,18 +134,23 @@ class AnnouncedFrames:
 
 
 def _camera(
-    ticks: Iterator[Tick], ring: Ring | LocalRing, camera: CameraConfig, opener: Callable[[], Source]
+    ticks: Iterator[Tick],
+    ring: Ring | LocalRing,
+    camera: CameraConfig,
+    opener: Callable[[], Source],
+    patience_s: float,
 ) -> Iterator[Captured | Dropped]:
     """Frames of a camera, until the ticks end; of a film, which only its server tells from a camera, as of a file."""
     backoff = Backoff()
     while True:
         try:
+            _opens(ticks, patience_s)  # before the thread starts: a GPU's driver may hold up every thread
             with NewestFrame(opener, keep_films=True) as newest:
-                for message in _newest(ticks, ring, camera, newest):
+                for message in _newest(ticks, ring, camera, newest, patience_s):
                     backoff.reset()
                     yield message
             if newest.film is not None:
-                yield from _file(ticks, ring, camera, partial(_same, newest.film), every_frame=False)
+                yield from _file(ticks, ring, camera, partial(_same, newest.film), patience_s, every_frame=False)
             return
         except StuckError:
             raise
@@ -159,12 +167,15 @@ def _camera(
 
 
 def _newest(
-    ticks: Iterator[Tick], ring: Ring | LocalRing, camera: CameraConfig, newest: NewestFrame
+    ticks: Iterator[Tick], ring: Ring | LocalRing, camera: CameraConfig, newest: NewestFrame, patience_s: float
 ) -> Iterator[Captured | Dropped]:
     """Frames until the ticks end. Raises SourceError: the camera failed; StuckError: it hangs."""
     limit_s = max(camera.open_timeout_s, camera.read_timeout_s) + STUCK_GRACE_S
     unread = 0
+    opening_limit_s = max(limit_s, patience_s) if camera.decoder == "cuda" else limit_s  # many may wait for the driver
     for _ in ticks:
+        if newest.opening:
+            _opens(ticks, patience_s)
         frame = newest.get(TURN_S)
         if newest.film is not None:
             return
@@ -173,8 +184,14 @@ def _newest(
         if newest.unread > unread:
             yield Dropped(camera=camera.name, reason="unread", count=newest.unread - unread)
             unread = newest.unread
-        if newest.stuck_s() > limit_s:
+        if newest.stuck_s() > (opening_limit_s if newest.opening else limit_s):
             raise StuckError(f"{camera.name}: no answer for {newest.stuck_s():.0f} s, not even to give up")
+
+
+def _opens(ticks: Iterator[Tick], limit_s: float) -> None:
+    """Tell who gives the ticks that the next one may be long in coming."""
+    if isinstance(ticks, PatientTicks):
+        ticks.opens(limit_s)
 
 
 def _same(source: Source) -> Source:

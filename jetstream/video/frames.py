@@ -135,6 +135,7 @@ class Source(ABC):
     `skipped`: damaged frames or unreadable pictures left out so far.
     `warning`: at the end of each pass a sentence about what was left out; None if nothing was.
     `heard`: called whenever the source delivers data, also for frames that aren't wanted and parts of frames.
+    `opens`: called before it opens again what it reads, for a further pass; that may take long.
 
     Iterating raises SourceError when the source can't continue.
     """
@@ -147,6 +148,7 @@ class Source(ABC):
 
     def __init__(self, *, loop: bool, fps_limit: float = 0) -> None:
         self.heard: Callable[[], None] = lambda: None
+        self.opens: Callable[[], None] = lambda: None
         self._fps_limit = fps_limit
         self._loop = loop
         self._running: Iterator[Frame] | None = None
@@ -199,4 +201,5 @@ class Source(ABC):
             self._pass_ended(yielded)
             if not self._loop or yielded == 0:
                 return
+            self.opens()
             timeline.start_again()

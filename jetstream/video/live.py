@@ -31,6 +31,8 @@ class NewestFrame:
         self._frame: Frame | None = None
         self._error: BaseException | None = None
         self._stopping = False
+        self.opening = True
+        """until the source is open"""
         self._busy_since_s: float | None = None
         self.unread = 0
         self.ended = False
@@ -76,6 +78,7 @@ class NewestFrame:
         error: BaseException | None = None
         try:
             source = self._timed(self._opener)
+            self.opening = False
             if self._keep_films and not source.live and not self._stopping:
                 self.film = source
                 return
@@ -89,6 +92,7 @@ class NewestFrame:
         except BaseException as raised:  # raised again by `get`, in the caller's thread
             error = raised
         finally:
+            self.opening = False
             with self._changed:
                 self._error, self.ended = error, True
                 self._changed.notify_all()

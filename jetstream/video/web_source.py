@@ -33,7 +33,7 @@ FILM = {"reconnect": "1", "reconnect_delay_max": "5", "multiple_requests": "1"}
 
 
 def meaning(kind: str, length: int | None, ranges: str, beginning: bytes) -> Meaning:
-    """`kind`: Content-Type in small letters, `length`: Content-Length, `ranges`: Accept-Ranges, `beginning` of the body.
+    """`kind`: Content-Type in small letters, `length`: Content-Length, `ranges`: Accept-Ranges, `beginning`: of it.
 
     A live stream states no length. A film states one, and can be read from any place or says that it is a video.
     """

@@ -243,3 +243,38 @@ def test_stream_that_never_answers_does_not_hold_the_loop(silent_peer: str) -> N
 
     assert turns == 39
     assert Dropped(camera="a", reason="reconnect") in messages
+
+
+class ToldTicks:
+    """Ticks that keep what they were told, between those that were asked for."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+
+    def __iter__(self) -> "ToldTicks":
+        return self
+
+    def __next__(self) -> Tick:
+        self.log.append("tick")
+        return Tick()
+
+    def opens(self, limit_s: float) -> None:
+        self.log.append(f"opens {limit_s:g}")
+
+
+def test_file_that_opens_again_says_so_before(clip: Path) -> None:
+    config = load.build({"cameras": [{"name": "a", "source": str(clip), "loop": True}]}, where="test")
+    told = ToldTicks()
+    running = capture(told, Rings({"a": LocalRing()}), config)
+    list(itertools.islice(running, 39))
+    assert "opens 60" not in told.log
+    list(itertools.islice(running, 2))
+    assert told.log.count("opens 60") == 1
+
+
+def test_camera_says_that_it_opens_until_it_is_open(silent_peer: str) -> None:
+    told = ToldTicks()
+    config = stream_config(f"http://{silent_peer}/live")
+    assert next(capture(told, Rings({"a": LocalRing()}), config)) == Dropped(camera="a", reason="reconnect")
+    assert told.log[:3] == ["opens 60", "tick", "opens 60"]
+    assert told.log[-1] == "opens 60"
