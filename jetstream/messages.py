@@ -253,14 +253,12 @@ class Heartbeat(Message, frozen=True):
     latency_p95_ms: float
     counts: dict[str, int]  # since its start, named as `runtime.counters` says
     levels: dict[str, int]  # as they are now, named in the same way
-    patience_s: float = (
-        0.0  # it opens a source or waits for a driver: how long it may be silent; 0: not more than usual
-    )
+    patience_s: float = 0.0  # it opens a source or waits for a driver, and may be silent for so long; 0: as usual
 
 
 @runtime_checkable
 class PatientTicks(Protocol):
-    patience_s: float = 0.0  # it opens a source or waits for a driver, and may be silent for so long; 0: as usual
+    """Ticks whose giver is told of a call that may take long, so that the process isn't taken for one that hangs."""
 
     def opens(self, limit_s: float) -> None:
         """The stage opens a source or waits for a driver: up to `limit_s` may pass until its next tick but one."""
