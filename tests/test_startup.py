@@ -11,8 +11,12 @@ from jetstream import startup
 from jetstream.config import load
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
+from jetstream.replay.replay import expected_frames
 from jetstream.startup import check_sources
+from tests.support.clips import demo_clip
+from tests.support.http_cameras import Shape, serving_file, stream_of
 from tests.support.rtsp import rtsp_camera
+from tests.support.serving import serving
 
 SILENT_S = 2.0
 
@@ -82,6 +86,18 @@ def test_every_camera_that_fails_has_a_line_where_none_answers(caplog: pytest.Lo
 def test_camera_is_refused_where_every_frame_counts() -> None:
     with pytest.raises(UserError, match="a camera can't wait"):
         list(check_sources(config_of("demo", "rtsp://127.0.0.1:9/a", pace="every-frame")))
+
+
+def test_film_on_a_web_server_is_taken_where_every_frame_counts(tmp_path: Path) -> None:
+    with serving_file(demo_clip(tmp_path / "film.mp4", frames=5)) as url:
+        (line,) = check_sources(config_of(url, pace="every-frame"))
+        assert "5 frames" in line
+        assert expected_frames(config_of(url).cameras[0]) == 5
+
+
+def test_camera_of_the_web_is_refused_where_every_frame_counts() -> None:
+    with serving(stream_of(Shape())) as port, pytest.raises(UserError, match="a camera can't wait"):
+        list(check_sources(config_of(f"http://127.0.0.1:{port}/", pace="every-frame")))
 
 
 def test_a_run_waits_for_further_cameras_for_seconds_only() -> None:

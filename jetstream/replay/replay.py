@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream import pipeline
+from jetstream.config import secrets
 from jetstream.config.schema import CameraConfig, Config
 from jetstream.errors import UserError
 from jetstream.ipc.local import LocalRing
@@ -100,7 +101,7 @@ def to_files(
 
 def expected_frames(camera: CameraConfig) -> int | None:
     """Frames that the camera's source says it has; None where it doesn't say. Raises SourceError."""
-    return source.probe(camera.source, camera).frames
+    return source.probe(secrets.address(camera), camera).frames
 
 
 @contextmanager

@@ -116,7 +116,8 @@ class WebClient:
         except ValueError:
             host = None
         if not host:
-            raise SourceError(f"{self.shown}: no host or no valid port in it; check the address")
+            remedy = "percent-encode its password, or use password_file" if "@" in url else "check the address"
+            raise SourceError(f"{self.shown}: no host or no valid port in it; {remedy}")
         if self._url.username is not None:
             user, password = self._url.username, self._url.password or ""
             self._login: Login | None = Login(urllib.parse.unquote(user), urllib.parse.unquote(password))
