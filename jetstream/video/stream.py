@@ -140,7 +140,7 @@ class StreamSource(Source):
                     yield None
                     return
                 packets = opened.container.demux(*streams)  # the generator ended when it raised
-                self._refuse_no_picture()
+                self._refuse_no_picture(opened)
                 continue
             failed = 0
             late = self.live and self._late(asked_s)
@@ -149,14 +149,15 @@ class StreamSource(Source):
             if packet.stream_index == opened.stream.index:
                 self._packets += packet.size > 0
                 yield cast("Packet[VideoStream]", packet)
-            self._refuse_no_picture()
             # After a time-out FFmpeg first returns what its parser holds, and would then wait as long again.
             if late and packet.size:
                 raise SourceError(f"{self._shown}: {silence(self._read_timeout_s)}")
+            self._refuse_no_picture(opened)
 
-    def _refuse_no_picture(self) -> None:
+    def _refuse_no_picture(self, opened: OpenVideo) -> None:
         """Raises SourceError if a live source has sent for too long what becomes no picture."""
         if self.live and time.monotonic() - self._wanted_s > self._read_timeout_s:
+            opened.refuse_failure()
             raise SourceError(f"{self._shown}: {no_picture(self._read_timeout_s)}")
 
     def _wait(self, opened: OpenVideo) -> None:
