@@ -82,7 +82,8 @@ def refuse_almost_an_address(spec: str) -> None:
     if found := ADDRESS.search(spec):
         before = spec[: found.start()]
         what = f"`{before.strip()}`" if HARMLESS.fullmatch(before) else "what stands"
-        raise SourceError(f"{found[0]}…: take off {what} before the address, so that it starts with {found[0].lower()}")
+        scheme = found[0].lower()
+        raise SourceError(f"{scheme[:-3]}…: take off {what} before the address, so that it starts with {scheme}")
     if found := re.match(r"(rtsps?|https?)(?::|//|\\\\)", spec, re.IGNORECASE):
         scheme = found[1].lower()
         raise SourceError(f"{scheme}…: an address starts with {scheme}://; write the colon and both slashes")

@@ -247,9 +247,9 @@ def test_file_keeps_a_name_that_looks_quoted(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize(
     ("written", "sentence"),
     [
-        ("ffmpeg -i rtsp://u:secret@cam/s", r"^rtsp://…: take off `ffmpeg -i` before the address, so that it starts"),
+        ("ffmpeg -i rtsp://u:secret@cam/s", r"^rtsp…: take off `ffmpeg -i` before the address, so that it starts"),
         ("url=HTTP://u:secret@cam", r"take off `url=` before the address, so that it starts with http://"),
-        ("secret rtsp://cam/s", r"^rtsp://…: take off what stands before the address"),
+        ("secret rtsp://cam/s", r"^rtsp…: take off what stands before the address"),
         ("rtsp:/u:secret@cam/s", r"^rtsp…: an address starts with rtsp://; write the colon and both slashes$"),
         ("http//u:secret@cam", r"^http…: an address starts with http://"),
         ("RTSP:\\\\u:secret@cam\\s", r"^rtsp…: an address starts with rtsp://"),
