@@ -13,8 +13,11 @@ from jetstream.config.schema import Config
 from jetstream.errors import UserError
 from jetstream.visible import trimmed, visible
 
-KEYS = ("pipeline.run_dir", "models.dir", "recognize.faces", "record.dir", "publish.keys", "gpu.engines_dir")
-"""Keys whose value is a path; so are a camera's source and its password_file."""
+KEYS = (
+    *(("pipeline", "run_dir"), ("models", "dir"), ("recognize", "faces"), ("record", "dir"), ("publish", "keys")),
+    ("gpu", "engines_dir"),
+)
+"""Tables and keys whose value is a path; so are a camera's source and its password_file."""
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _BARE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)(?=/|\Z)")
 
@@ -46,10 +49,9 @@ def expanded(text: str, where: str, environment: Mapping[str, str] = os.environ)
 
 def with_paths(config: Config, where: str) -> Config:
     """`config` with every path in it expanded. Raises UserError."""
-    for key in KEYS:
-        table, _, name = key.partition(".")
+    for table, name in KEYS:
         values = getattr(config, table)
-        path = expanded(getattr(values, name), f"{where}: {key}")
+        path = expanded(getattr(values, name), f"{where}: {table}.{name}")
         if path != getattr(values, name):
             config = msgspec.structs.replace(config, **{table: msgspec.structs.replace(values, **{name: path})})
     endpoint = config.publish.endpoint

@@ -16,6 +16,7 @@ PACKAGES = ("vision", "video", "stages", "gallery", "enroll", "recording", "repl
 INNOCENT = {
     "jetstream.gallery.audit.add(name)": "a person's name, not a camera's",
     "jetstream.gallery.store.read(name)": "a manifest's file name, not a camera's",
+    "jetstream.video.file_kinds.FileKind(name)": "a format's name, not a camera's",
     "jetstream.gallery.store.read_manifest(name)": "a manifest's file name, not a camera's",
 }
 
