@@ -22,7 +22,7 @@ from jetstream.cli.shared import (
 )
 from jetstream.config.paths import source_path
 from jetstream.config.schema import Config
-from jetstream.errors import JetstreamError, PipelineError
+from jetstream.errors import JetstreamError, PipelineError, UserError
 from jetstream.gallery import audit
 
 
@@ -154,7 +154,7 @@ def forget(
     if not yes:
         for line in found.what_stays():
             say(line)
-        typer.confirm(f"Erase {who}: {found}, and their data in the gallery?", abort=True)
+        _confirm(f"Erase {who}: {found}, and their data in the gallery?")
     erased = erasure.forget(names, where)
     for name in names:
         audit.add(where.models, "forget", name, erased.photos)
@@ -180,6 +180,17 @@ def forget(
         say(line)
     for line in erasure.not_searched(where):
         say(line)
+
+
+def _confirm(question: str) -> None:
+    """Ask, and end the command unless the answer is yes. Raises UserError where nobody can answer."""
+    try:
+        is_yes = typer.confirm(question)
+    except typer.Abort:  # the end of the input, or Ctrl-C
+        raise UserError("nothing was erased: nobody answered; add --yes to erase without a question") from None
+    if not is_yes:
+        say("nothing was erased")
+        raise typer.Exit(1)
 
 
 def _learn(settings: Config, *, stay_rolled_back: bool = False, as_json: bool = False) -> None:

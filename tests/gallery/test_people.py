@@ -165,7 +165,8 @@ def test_forget_asks_first_and_no_leaves_everything(built: Inside) -> None:
 
     result = built("forget", "Grace Hopper", "--recordings", "rec", *models(built))  # nobody answers
 
-    assert result.returncode != 0
+    assert result.returncode == 2
+    assert "nothing was erased: nobody answered; add --yes to erase without a question" in result.stderr
     assert "Erase Grace Hopper: 1 photo, 1 recording, and their data in the gallery?" in result.stdout
     assert (built.folder / "rec" / "a-1.jsonl").exists()
     assert (built.folder / "faces" / "Grace Hopper" / "1.png").exists()
