@@ -50,7 +50,7 @@ HARMLESS = _words(
     "sensor-mode sync timeout width"
 )
 """Properties of GStreamer elements whose values are shown, unless they look like an address."""
-SECRET_KEY = (
+HIDDEN_KEY = (
     r"[\w-]*(?:pass|passwd|password|pwd|pw|pas|secret|token|credential|auth|authorization|apikey|api_key|pin)s?"
 )
 SECRET_PROPERTY = re.compile(
@@ -64,7 +64,7 @@ _SCHEME_ALONE = re.compile(rf"(?:{'|'.join(NETWORK)})(?::/{{0,2}}|//)(?=[^/])", 
 _VARIABLE = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"
 _HOST = re.compile(rf"(\[[\w:.%]*\]|\*\*\*|{_VARIABLE}|[\w.-]*)(:(?:[0-9]{{1,5}}|\*\*\*|PORT)?)?(?=[/?#]|\Z)")
 _CAPS = re.compile(r"(?:video|image|audio)/[\w.+-]+(?:\(\w+:\w+\))?(?:,\s*[\w-]+=(?:\(\w+\))?[\w/.:-]{1,20})*")
-_PAIR = re.compile(rf"(?<![\w-])({SECRET_KEY})=(?!\*\*\*)([^\s&'\"]+)", re.IGNORECASE)
+_PAIR = re.compile(rf"(?<![\w-])({HIDDEN_KEY})=(?!\*\*\*)([^\s&'\"]+)", re.IGNORECASE)
 _LINE = rf"(?:(?!\b(?:{'|'.join(NETWORK)})://)[^\n])*"
 _LOGIN = re.compile(rf"(?<![^\s'\"(=])[^\s:/'\"@(]{{1,64}}:(?!\s|//|/?\*{{3}}@){_LINE}@", re.IGNORECASE)
 _BLANK_LOGIN = re.compile(r"[^\s:/'\"@(]{1,64}:\s(?:(?!://|\*{3}@)[^\n])*@(?=(?:[0-9]{1,3}\.){3}[0-9]|\[|localhost)")

@@ -345,7 +345,7 @@ def test_two_faces_that_are_gone_do_not_both_get_the_name() -> None:
 
 
 def watched(*, drift_left: float, drift_right: float, seconds: float = 6.0) -> list[Tracked]:
-    """Two faces that are both named Ada at once; the right one comes a second later and goes a little to and fro."""
+    """Two faces that are both named Ada at once; the right one comes a second later and moves a little."""
     settings = config("every-frame")
     due: list[Wanted] = []
     drifts = {0: drift_left, 1: drift_right}
