@@ -220,11 +220,16 @@ def _open_device(path: Path, options: dict[str, str], hwaccel: HWAccel | None) -
     return container
 
 
+def dispositions(stream: VideoStream) -> int:
+    """FFmpeg's AV_DISPOSITION_* bits. PyAV has them as an int, 14.2 as an enum that is none, and 14.0 not at all."""
+    found = getattr(stream, "disposition", 0)
+    return int(getattr(found, "value", found))
+
+
 def video_stream(container: InputContainer, shown: str, cuda_device: int | None = None) -> VideoStream:
     """The video stream that a player shows: the default one, else that of most frames and bits; no cover picture and no
     thumbnails. Raises SourceError, and closes, if there is none to decode."""
-    # PyAV 14 has no dispositions.
-    moving = [s for s in container.streams.video if not int(getattr(s, "disposition", 0)) & NO_FILM]
+    moving = [one for one in container.streams.video if not dispositions(one) & NO_FILM]
     best = container.streams.best("video")
     moving.sort(key=lambda stream: (stream.codec_context is None, stream is not best))
     context = moving[0].codec_context if moving else None
