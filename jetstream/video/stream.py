@@ -97,6 +97,7 @@ class StreamSource(Source):
                 opened.blame()
             raise
         self._cut |= opened.cut_off or (not self.live and ends_early(opened, self._packets, self._end_s))
+        self.opens()  # a GPU's driver may take as long to close as to open
         self.close()
 
     def _whole_packets(self, opened: OpenVideo) -> "Iterator[Packet[VideoStream] | None]":

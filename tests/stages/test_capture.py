@@ -262,14 +262,14 @@ class ToldTicks:
         self.log.append(f"opens {limit_s:g}")
 
 
-def test_file_that_opens_again_says_so_before(clip: Path) -> None:
+def test_file_that_opens_again_says_so_before_it_closes_and_opens(clip: Path) -> None:
     config = load.build({"cameras": [{"name": "a", "source": str(clip), "loop": True}]}, where="test")
     told = ToldTicks()
     running = capture(told, Rings({"a": LocalRing()}), config)
     list(itertools.islice(running, 39))
     assert "opens 60" not in told.log
     list(itertools.islice(running, 2))
-    assert told.log.count("opens 60") == 1
+    assert told.log.count("opens 60") == 2  # a GPU's driver may take as long to close the file as to open it
 
 
 def test_camera_says_that_it_opens_until_it_is_open(silent_peer: str) -> None:
