@@ -86,6 +86,7 @@ def test_question_without_an_input_is_not_answered(jetstream: Inside, tmp_path: 
     (tmp_path / "faces" / "Ada").mkdir(parents=True)
     words = ["forget", "Ada", "--faces", str(tmp_path / "faces"), *jetstream.sets]
     result = printed(words, {}, preexec_fn=lambda: os.close(0), capture_output=True)
-    assert result.returncode == 1
+    assert result.returncode == 2
+    assert b"nothing was erased: nobody answered; add --yes" in result.stderr
     assert b"Traceback" not in result.stderr
     assert (tmp_path / "faces" / "Ada").is_dir()
