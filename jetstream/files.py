@@ -19,6 +19,14 @@ _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 log = logging.getLogger(__name__)
 
 
+def is_there(path: str) -> bool:
+    """Whether a file, a folder or a link has this name; false for a text that can't be a name."""
+    try:
+        return os.path.lexists(path)
+    except ValueError:  # such as for a NUL byte
+        return False
+
+
 def replace(path: Path, content: bytes, *, mode: int = 0o666) -> None:
     """Write `path` in one step, in place of an existing file, and flush it to the disk before returning.
 

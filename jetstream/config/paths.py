@@ -11,6 +11,7 @@ import msgspec
 
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
+from jetstream.files import is_there
 from jetstream.visible import trimmed, visible
 
 KEYS = (
@@ -28,7 +29,7 @@ def expanded(text: str, where: str, environment: Mapping[str, str] = os.environ)
     `where` begins the error. Raises UserError: a variable isn't set, or there is no such user.
     """
     text = trimmed(text)
-    if not text.startswith("~") and ("$" not in text or _is_there(text)):
+    if not text.startswith("~") and ("$" not in text or is_there(text)):
         return text
 
     def value(found: re.Match[str]) -> str:
@@ -42,7 +43,7 @@ def expanded(text: str, where: str, environment: Mapping[str, str] = os.environ)
     if not path.startswith("~"):
         return path
     whole = os.path.join(environment["HOME"], path[2:]) if _is_own(path, environment) else os.path.expanduser(path)
-    if whole.startswith("~") and not _is_there(text):
+    if whole.startswith("~") and not is_there(text):
         raise UserError(f"{where}: {text}: there is no such user; write the path in full, or ./{text}")
     return whole.rstrip("/") or "/"
 
@@ -86,10 +87,3 @@ def refuse_home(tree: object, where: str) -> None:
 
 def _is_own(path: str, environment: Mapping[str, str]) -> bool:
     return (path == "~" or path.startswith("~/")) and bool(environment.get("HOME"))
-
-
-def _is_there(path: str) -> bool:
-    try:
-        return os.path.lexists(path)
-    except ValueError:
-        return False

@@ -14,8 +14,7 @@ from jetstream.config.schema import CameraConfig
 from jetstream.errors import UserError
 from jetstream.files import check_private
 from jetstream.known_secrets import KNOWN
-from jetstream.masking import PIPELINE, holds_password, learn
-from jetstream.masking import masked_source as masked
+from jetstream.masking import PIPELINE, holds_password, learn, masked_source
 
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 LARGEST_BYTES = 4096
@@ -99,7 +98,7 @@ def seen_by_others(config: Path, arguments: Sequence[str], cameras: Sequence[Cam
     """A warning for each password that other users see: on the command line, in a pipeline, or in the config file."""
     for spec in filter(holds_password, arguments):
         yield (
-            f"--source {masked(spec)}: every user of this machine can see the password in it; write it as "
+            f"--source {masked_source(spec)}: every user of this machine can see the password in it; write it as "
             "'${NAME}' (in single quotes) and set NAME in the environment"
         )
     for camera in cameras:

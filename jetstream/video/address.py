@@ -4,13 +4,12 @@ Decodes nothing; of a file it reads the beginning.
 """
 
 import glob
-import os
 import re
 from pathlib import Path
 
 from jetstream.errors import SourceError
-from jetstream.masking import PIPELINE
-from jetstream.masking import masked_source as masked
+from jetstream.files import is_there
+from jetstream.masking import PIPELINE, masked_source
 from jetstream.video.camera import camera_of
 from jetstream.video.picture_files import SUFFIXES, source_kind
 
@@ -43,7 +42,7 @@ def cleaned(spec: str) -> str:
         bare = OPTIONS.sub("", inner) if ADDRESS.match(inner) else bare
     if scheme := ADDRESS.match(bare):
         return scheme[0].lower() + bare[scheme.end() :]
-    return spec if bare == spec or _is_there(spec) else bare
+    return spec if bare == spec or is_there(spec) else bare
 
 
 def may_be_film(spec: str) -> bool:
@@ -65,7 +64,7 @@ def kind_of(spec: str) -> str:
     if scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", spec):
         if scheme[1].lower() in NETWORK:
             return "network"
-        raise SourceError(f"{masked(spec)}: addresses start with {', '.join(NETWORK)}; for a file give its path")
+        raise SourceError(f"{masked_source(spec)}: addresses start with {', '.join(NETWORK)}; for a file give its path")
     refuse_almost_an_address(spec)
     try:
         return _local_kind(spec)
@@ -77,7 +76,7 @@ def kind_of(spec: str) -> str:
 
 def refuse_almost_an_address(spec: str) -> None:
     """Raises SourceError, which shows no password, for what was meant as an address and doesn't start like one."""
-    if _is_there(spec):
+    if is_there(spec):
         return
     if found := ADDRESS.search(spec):
         before = spec[: found.start()]
@@ -119,14 +118,7 @@ def is_live(spec: str, *, every_frame: bool = False) -> bool:
 
 def shown(spec: str) -> str:
     """A source for messages: masked, and at most LONGEST_PIPELINE characters of a pipeline. A file's name is whole."""
-    if "://" not in spec and _is_there(spec):
+    if "://" not in spec and is_there(spec):
         return spec
-    text = masked(spec)
+    text = masked_source(spec)
     return text if not is_pipeline(spec) or len(text) <= LONGEST_PIPELINE else f"{text[: LONGEST_PIPELINE - 2]} …"
-
-
-def _is_there(path: str) -> bool:
-    try:
-        return os.path.lexists(path)
-    except ValueError:  # such as for a NUL byte
-        return False

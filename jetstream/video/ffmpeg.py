@@ -17,7 +17,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from jetstream.errors import SourceError
-from jetstream.masking import masked_source as masked
+from jetstream.masking import masked_source
 from jetstream.video import nvdec, rtsp
 from jetstream.video.camera import FORMAT, CaptureDevice, descriptors, refuse_missing, ways_to_open
 from jetstream.video.cropping import WHOLE, Crop, crop_of
@@ -158,7 +158,7 @@ def open_network(
         if refused is not None and (left_s <= 0 or not is_of_its_way(refused)):
             break
         try:
-            with nvdec.decoder(cuda_device, masked(url)) as hwaccel:
+            with nvdec.decoder(cuda_device, masked_source(url)) as hwaccel:
                 # FFmpeg has a time-out of its own, but not for name resolution.
                 container = within(
                     left_s + GRACE_S,
@@ -167,11 +167,13 @@ def open_network(
         except (av.FFmpegError, TimeoutError) as error:
             refused = refused or error
             continue
-        return OpenVideo(container, video_stream(container, masked(url), cuda_device), blame=rtsp.gave_no_picture(url))
+        return OpenVideo(
+            container, video_stream(container, masked_source(url), cuda_device), blame=rtsp.gave_no_picture(url)
+        )
     # Without the cause: FFmpeg's error contains the whole URL.
     assert refused is not None
     late = time.monotonic() - asked_s >= open_timeout_s
-    raise SourceError(f"{masked(url)}: {network_trouble(refused, open_timeout_s, late=late)}") from None
+    raise SourceError(f"{masked_source(url)}: {network_trouble(refused, open_timeout_s, late=late)}") from None
 
 
 def _open_url(

@@ -135,7 +135,7 @@ class Source(ABC):
     `skipped`: damaged frames or unreadable pictures left out so far.
     `warning`: at the end of each pass a sentence about what was left out; None if nothing was.
     `heard`: called whenever the source delivers data, also for frames that aren't wanted and parts of frames.
-    `opens`: called before it opens again what it reads, for a further pass; that may take long.
+    `opens`: called before it closes what it reads, and before it opens it again for a further pass; both may take long.
 
     Iterating raises SourceError when the source can't continue.
     """

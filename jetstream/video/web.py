@@ -11,7 +11,7 @@ import urllib.parse
 from collections.abc import Mapping
 
 from jetstream.errors import SourceError
-from jetstream.masking import masked_source as masked
+from jetstream.masking import masked_source
 from jetstream.video.digest import Challenge, Login, authorization, challenge_of
 from jetstream.video.troubles import silence
 
@@ -71,7 +71,7 @@ class WebClient:
     """GETs of one address, over one connection while the server keeps it. `limit_s`: time limit of each wait."""
 
     def __init__(self, url: str, limit_s: float) -> None:
-        self.shown, self.limit_s, self._left_s = masked(url), limit_s, limit_s
+        self.shown, self.limit_s, self._left_s = masked_source(url), limit_s, limit_s
         self._connection: http.client.HTTPConnection | None = None
         self._challenge: Challenge | None = None
         self._count = 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jetstream.errors import SourceError
-from jetstream.masking import masked_source as masked
+from jetstream.masking import masked_source
 from jetstream.video.address import cleaned
 from jetstream.video.source import is_live, kind_of
 from tests.support.defaults import open_source, probe
@@ -153,7 +153,7 @@ def test_unreadable_file_is_one_sentence(tmp_path: Path) -> None:
     ],
 )
 def test_secrets_in_addresses_are_masked(url: str, shown: str) -> None:
-    assert masked(url) == shown
+    assert masked_source(url) == shown
 
 
 def test_pictures_of_differing_sizes_are_a_video(tmp_path: Path) -> None:
