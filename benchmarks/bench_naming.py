@@ -44,13 +44,13 @@ class Split(NamedTuple):
 
 
 def ours(enrolled: Embeddings, names: Names, asked: Embeddings) -> list[str | None]:
-    classifier = defaults.fit(enrolled, list(names), background=background.faces())
+    classifier = defaults.fit(enrolled, list(names), background=background.faces("dlib"))
     return [answer.name for answer in classifier.ask(asked)]
 
 
 def our_centroids(enrolled: Embeddings, names: Names, asked: Embeddings) -> list[str | None]:
     """The rival: the nearest centroid within our thresholds, without the SVM and the margin."""
-    classifier = defaults.fit(enrolled, list(names), background=background.faces())
+    classifier = defaults.fit(enrolled, list(names), background=background.faces("dlib"))
     return [answer.nearest if answer.distance <= answer.threshold else None for answer in classifier.ask(asked)]
 
 

@@ -50,7 +50,7 @@ def row(people: int) -> str:
     names = [f"p{person:05}" for person in range(people)]
     started = time.perf_counter()
     learnt = photos[:, :PHOTOS].reshape(-1, 128)
-    classifier = defaults.fit(learnt, np.repeat(names, PHOTOS).tolist(), background=background.faces())
+    classifier = defaults.fit(learnt, np.repeat(names, PHOTOS).tolist(), background=background.faces("dlib"))
     trained_s = time.perf_counter() - started
     new = photos[:, PHOTOS:].reshape(-1, 128)[:4000]
     truth = np.repeat(names, NEW)[:4000].tolist()

@@ -107,7 +107,11 @@ def walk(video: Path, frames: int, clock: Clock) -> None:
             with clock.time("track"):
                 tracks = tracker.update(found.boxes, found.scores, found.landmarks, index / 25)
             for points in found.landmarks:
-                chip = timed(clock, "align one face", lambda image=image, points=points: align.chip(image, points))
+                chip = timed(
+                    clock,
+                    "align one face",
+                    lambda image=image, points=points: align.chip(image, points, embedder.spec.template),
+                )
                 timed(clock, "embed one face", lambda chip=chip: embedder.embed(chip[None], mirror=False))
             tracked = Tracked(
                 frame=FrameRef(camera="a", frame_id=index, captured_ns=1, wall_ns=1, pts_s=0.0, live=False),

@@ -1,6 +1,6 @@
-"""Makes jetstream/gallery/background.npz: the mean and covariance of the embeddings of many people's faces.
+"""Makes jetstream/gallery/backgrounds/NAME.npz: mean and covariance of many people's faces in a network's space.
 
-    python -m benchmarks.make_background [--data DIR] [--models DIR]
+    python -m benchmarks.make_background [NAME ...] [--data DIR] [--models DIR]
 
 Uses one to three faces of each person in the example pictures of open-source projects (CompreFace, dlib, face-api.js),
 and one of each clip of `video/singles`. The sets that names are measured on (glint24_dev, lfw10x10, friends, hamilton,
@@ -17,11 +17,11 @@ from sklearn.covariance import LedoitWolf
 
 from jetstream import weights
 from jetstream.gallery import strangers
+from jetstream.networks import embedders
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.video.images import read_image
 from jetstream.vision.detection.detector import Detector, faces_in
 from jetstream.vision.detection.mtcnn import MtcnnDetector
-from jetstream.vision.recognition import align
 from tests.support import defaults
 from tests.support.defaults import open_source
 
@@ -34,20 +34,25 @@ SMALLEST_PX = 40
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", default=list(embedders.SPECS), metavar="NAME")
     parser.add_argument("--data", type=Path, default=REPOSITORY.parent / "shared" / "data")
     parser.add_argument("--models", type=Path, default=REPOSITORY / "models")
     options = parser.parse_args()
     paths = weights.paths(options.models)
     nets = (OnnxRunner(paths.pnet), OnnxRunner(paths.rnet), OnnxRunner(paths.onet))
     detector = MtcnnDetector(defaults.mtcnn(*nets, thresholds=(0.6, 0.7, 0.93), factor=0.709))
-    chips = [chip for image in images(options.data) for chip in faces(image, detector)]
-    embeddings = defaults.embedder(OnnxRunner(paths.embedder)).embed(np.stack(chips), mirror=True).astype(np.float64)
-    fitted = LedoitWolf().fit(embeddings)
+    found = [(image, landmarks) for image in images(options.data) if len(landmarks := faces(image, detector))]
+    for name in options.names:
+        entry = embedders.named(name, options.models)
+        embedder = defaults.embedder(OnnxRunner(entry.path), entry.spec)
+        make(strangers.file(name), np.concatenate([look.embeddings for look in embedder.look(found, mirror=True)]))
+
+
+def make(path: Path, embeddings: NDArray[np.float32]) -> None:
+    fitted = LedoitWolf().fit(embeddings.astype(np.float64))
     factor = np.linalg.cholesky(fitted.covariance_)
-    np.savez_compressed(
-        strangers.FILE, mean=embeddings.mean(axis=0).astype(np.float32), factor=factor.astype(np.float32)
-    )
-    print(f"{strangers.FILE}: {len(chips)} faces, shrunk by {fitted.shrinkage_:.2f}")
+    np.savez_compressed(path, mean=embeddings.mean(axis=0), factor=factor.astype(np.float32))
+    print(f"{path}: {len(embeddings)} faces, shrunk by {fitted.shrinkage_:.2f}")
 
 
 def images(data: Path) -> list[NDArray[np.uint8]]:
@@ -62,10 +67,11 @@ def images(data: Path) -> list[NDArray[np.uint8]]:
     return found
 
 
-def faces(image: NDArray[np.uint8], detector: Detector) -> list[NDArray[np.uint8]]:
+def faces(image: NDArray[np.uint8], detector: Detector) -> NDArray[np.float32]:
+    """(N, 5, 2) landmarks of the faces that are large enough."""
     found = faces_in(detector, image)
     sides = (found.boxes[:, 2:] - found.boxes[:, :2]).min(axis=1)
-    return [align.chip(image, found.landmarks[row]) for row in np.flatnonzero(sides >= SMALLEST_PX)]
+    return found.landmarks[sides >= SMALLEST_PX]
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from jetstream.config import secrets
 from jetstream.config.schema import CameraConfig, Config, MetricsConfig, PublishConfig
 from jetstream.errors import BusyError, SourceError, UserError
 from jetstream.gallery import layout, photos
-from jetstream.gallery.prepare import prepare_gallery, with_demo_faces
+from jetstream.gallery.prepare import prepare_gallery, with_gallery
 from jetstream.ipc.ring import Ring
 from jetstream.ipc.segment import segment_name, sweep
 from jetstream.monitoring.address import check_endpoint
@@ -171,8 +171,7 @@ def prepare(config: Config, progress: Progress | None = None) -> Config:
         pass
     check_record(config)
     prepare_models(config, progress)
-    config = build.prepare(config, progress)
-    config = with_demo_faces(config)
+    config = build.prepare(with_gallery(config), progress)
     prepare_gallery(config, progress)
     return config
 

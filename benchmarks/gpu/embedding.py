@@ -40,7 +40,7 @@ def chips_of(options: Options) -> Chips:
     """Every sure face of the data, (N, 150, 150, 3) BGR."""
     images = pictures(options.data)
     found = [
-        align.chips(image, answer.landmarks[answer.scores > SURE_SCORE])
+        align.chips(image, answer.landmarks[answer.scores > SURE_SCORE], align.DLIB)
         for image, answer in zip(images, reference_answers(images), strict=True)
     ]
     chips = np.concatenate([np.asarray(some, np.uint8).reshape(-1, 150, 150, 3) for some in found])

@@ -194,14 +194,14 @@ def _confirm(question: str) -> None:
 
 
 def _learn(settings: Config, *, stay_rolled_back: bool = False, as_json: bool = False) -> None:
-    from jetstream.gallery.prepare import prepare_gallery, with_demo_faces
+    from jetstream.gallery.prepare import prepare_gallery, with_gallery
     from jetstream.gallery.table import table
     from jetstream.networks.build import prepare_models
 
     log_as_run(settings)
     with progress_bars() as progress:
         prepare_models(settings, progress)
-        settings = with_demo_faces(settings)
+        settings = with_gallery(settings)
         report = prepare_gallery(settings, progress, stay_rolled_back=stay_rolled_back)
     if as_json:
         print(msgspec.json.encode(report).decode())
@@ -210,12 +210,13 @@ def _learn(settings: Config, *, stay_rolled_back: bool = False, as_json: bool = 
 
 
 def _roll_back(settings: Config) -> None:
-    from jetstream.gallery.prepare import with_demo_faces
+    from jetstream.gallery.origin import origin_of
+    from jetstream.gallery.prepare import with_gallery
     from jetstream.gallery.train import roll_back
-    from jetstream.networks.open import photo_detector_identity
 
-    faces = Path(with_demo_faces(settings).recognize.faces)
-    known = roll_back(faces, Path(settings.models.dir), photo_detector_identity(settings))
+    settings = with_gallery(settings)
+    faces = Path(settings.recognize.faces)
+    known = roll_back(faces, Path(settings.models.dir), origin_of(settings))
     literal().print(f"{faces}: in use: {known.summary}", highlight=False, soft_wrap=True)
 
 

@@ -55,7 +55,7 @@ def evaluate(
     from jetstream.evaluation import html_report, tables
     from jetstream.evaluation.evaluate import check_options
     from jetstream.evaluation.evaluate import evaluate as evaluate_gallery
-    from jetstream.gallery.prepare import prepare_gallery, with_demo_faces
+    from jetstream.gallery.prepare import prepare_gallery, with_gallery
     from jetstream.networks.build import prepare_models
 
     path = report or (None if as_json else Path("evaluation.html"))
@@ -70,7 +70,7 @@ def evaluate(
             settings = startup.prepare(settings, progress)
         else:
             prepare_models(settings, progress)
-            settings = with_demo_faces(settings)
+            settings = with_gallery(settings)
             prepare_gallery(settings, progress)
         result, shown = evaluate_gallery(settings, test, truth, progress)
     if path is not None:
@@ -113,13 +113,13 @@ def _for_pictures(config: Path | None, faces: Path | None, sets: list[str] | Non
 
 def _look(images: list[Path], settings: Config, *, as_json: bool, names: bool, explain: bool = False) -> None:
     from jetstream.gallery.identify import explanation, line, look
-    from jetstream.gallery.prepare import prepare_gallery, with_demo_faces
+    from jetstream.gallery.prepare import prepare_gallery, with_gallery
     from jetstream.networks.build import prepare_models
 
     log_as_run(settings)
     with progress_bars() as progress:
         prepare_models(settings, progress)
-        settings = with_demo_faces(settings)
+        settings = with_gallery(settings)
         if names:
             prepare_gallery(settings, progress)
     seen = []

@@ -161,8 +161,11 @@ class RecognizeConfig(ConfigTable, frozen=True):
     false_accept_rate: Annotated[float, Meta(ge=0.00001, le=0.2)] = 0.001
     """share of strangers' faces that may get a name, for which the gallery's thresholds are calibrated. In open-set
     identification this is the false positive identification rate (FPIR)"""
-    mirror: bool = True
-    """average the embeddings of a face and its mirror image. Fewer errors, twice the time"""
+    model: str = ""
+    """network that compares faces: sface or dlib. Empty: the one of the gallery that exists, else sface"""
+    mirror: bool | None = None
+    """average the embeddings of a face and its mirror image, for twice the time. Unset: with dlib only, where it makes
+    fewer errors"""
     min_quality: Fraction = 0.05
     """faces of lower quality are not recognised: too small, blurred, turned, dark, or cut by the border. Applies to the
     estimate from box and landmarks, before a face is sent to recognition, and to the quality measured there"""

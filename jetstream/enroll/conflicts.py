@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
-from jetstream.gallery import photos, prepare, store, train
+from jetstream.gallery import photos, prepare, store
+from jetstream.gallery.origin import origin_of
 from jetstream.vision.recognition import sample_selection
 from jetstream.vision.recognition.classifier import Classifier
-from jetstream.vision.recognition.embedder import EMBEDDING_SIZE
 
 THE_SAME: Final = 0.5
 """Largest distance between the mean embeddings of a person's new samples and photos, for very many of both."""
@@ -25,27 +25,30 @@ Progress = Callable[[str, float], None]
 
 
 class KnownPeople:
-    """The embeddings of `name`'s photos, (N, 128) float32 with N = 0 for a new person, and everybody's classifier."""
+    """The embeddings of `name`'s photos, (N, D) float32 with N = 0 for a new person, and everybody's classifier."""
 
     def __init__(self, name: str, config: Config, progress: Progress) -> None:
         self.name = name
-        self.embeddings = np.empty((0, EMBEDDING_SIZE), np.float32)
+        origin = origin_of(config)
+        self._space = origin.space
+        self.embeddings = np.empty((0, self._space.size), np.float32)
         self._classifier: Classifier | None = None
         faces, models = Path(config.recognize.faces), Path(config.models.dir)
         if not photos.list_photos(faces).photos:
             return
         prepare.prepare_gallery(config, progress)
-        stored = store.read(train.gallery_dir(faces, models))
+        stored = store.read(origin.folder(faces, models))
         rows = [record.row for record in stored.manifest.photos if record.person == name and record.row is not None]
-        self.embeddings = np.asarray(stored.arrays["embeddings"][rows], np.float32).reshape(-1, EMBEDDING_SIZE)
+        self.embeddings = np.asarray(stored.arrays["embeddings"][rows], np.float32).reshape(-1, self._space.size)
         self._classifier = Classifier.from_arrays(
             stored.arrays,
+            self._space,
             false_accept_rate=config.recognize.false_accept_rate,
             max_distance=config.recognize.max_distance,
         )
 
     def check(self, new: NDArray[np.float32], *, force: bool) -> None:
-        """Raises UserError when the (M, 128) new embeddings are not this person's, or are somebody else's.
+        """Raises UserError when the (M, D) new embeddings are not this person's, or are somebody else's.
 
         With `force` it checks nothing.
         """
@@ -60,7 +63,7 @@ class KnownPeople:
         if not len(self.embeddings):
             return
         distance = float(np.linalg.norm(new.mean(axis=0) - self.embeddings.mean(axis=0)))
-        most = sample_selection.limit(THE_SAME, len(new), len(self.embeddings))
+        most = sample_selection.limit(THE_SAME, len(new), len(self.embeddings), self._space)
         if distance > most:
             count = len(self.embeddings)
             enrolled = "the enrolled photo" if count == 1 else f"the {count} enrolled photos"

@@ -153,7 +153,7 @@ class _SampleCounter:
         except UserError:
             return False
         choice = sample_selection.choose(
-            self._samples.faces, person, self._most, self._known.embeddings, apart=LIVE_APART
+            self._samples.faces, person, self._most, self._known.embeddings, self._samples.space, apart=LIVE_APART
         )
         if len(choice.taken) != self._different:
             self._different = len(choice.taken)
@@ -201,7 +201,7 @@ def _keep(
     failed: dict[int, str] = {}
     while True:
         candidates = PersonSamples(tuple(i for i in person.samples if i not in failed), person.mean, person.weight)
-        choice = sample_selection.choose(samples.faces, candidates, most, known.embeddings)
+        choice = sample_selection.choose(samples.faces, candidates, most, known.embeddings, samples.space)
         for index in choice.taken:
             crop, embedding = samples.crops[index], samples.faces[index].embedding
             if index not in good and crop is not None and embedding is not None:

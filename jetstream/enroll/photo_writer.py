@@ -25,8 +25,8 @@ from jetstream.vision.recognition.embedder import Embedder
 MARGINS: Final = (MARGIN, 0.5, 0.3)
 """Margins to try, in face widths; the narrower ones leave neighbours out."""
 SAME_FACE: Final = 0.4
-"""Largest embedding distance between a face in its frame and in its photo. Half are under 0.1; the largest in eight
-videos was 0.34."""
+"""Largest distance, as dlib's, between a face's embeddings in its frame and in its photo. Half are under 0.1; in eight
+videos the largest was 0.34."""
 ANOTHER_FACE: Final = "another_face"
 
 
@@ -54,7 +54,7 @@ def photo_of(
             face = find_faces({"": Photo("", path.name, path)}, detector, embedder)[""]
             if face.embedding is None:
                 refused = face.refused or NO_FACE
-            elif np.linalg.norm(face.embedding - embedding) > SAME_FACE:
+            elif np.linalg.norm(face.embedding - embedding) > embedder.spec.space.at(SAME_FACE):
                 refused = ANOTHER_FACE
             elif face.faces == 1:
                 return NewPhoto(photo.jpeg, face.embedding)

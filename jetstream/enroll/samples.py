@@ -54,6 +54,7 @@ class SampleSet:
     """All samples so far: `faces[i]`, its crop `crops[i]` (None where the quality is too low), and its `sources[i]`."""
 
     def __init__(self, embedder: Embedder, *, min_quality: float) -> None:
+        self.space = embedder.spec.space
         self._embedder = embedder
         self._min_quality = min_quality
         self._tracks: dict[tuple[SampleSource, int], int] = {}
@@ -67,8 +68,9 @@ class SampleSet:
         self._frames += 1
         for face in faces:
             track = self._tracks.setdefault((source, face.track), len(self._tracks))
-            chip = align.chip(image, face.landmarks)
-            good = quality.measure(image, face.landmarks, chip).overall * face.score
+            template = self._embedder.spec.template
+            chip = align.chip(image, face.landmarks, template)
+            good = quality.measure(image, face.landmarks, quality.usable_chip(chip, template)).overall * face.score
             fine = good >= self._min_quality
             # averaged with the mirror image as in training, so that distances to photos are comparable
             embedding = self._embedder.embed(chip[None], mirror=True)[0] if fine else None

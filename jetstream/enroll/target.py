@@ -42,7 +42,7 @@ def target_person(samples: SampleSet, at: FacePosition | None, specs: Sequence[s
     where = ", ".join(dict.fromkeys(source.shown for source in samples.sources)) or ", ".join(specs)
     if not samples.faces:
         raise UserError(f"{where}: no face found; use a closer, sharper picture from the front")
-    found = sample_selection.people_in(samples.faces)
+    found = sample_selection.people_in(samples.faces, samples.space)
     if at is not None:
         return _person_at(at, samples, found)
     if not found:

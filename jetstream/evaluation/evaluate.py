@@ -25,6 +25,7 @@ from jetstream.events import Event, event_of
 from jetstream.gallery import photos, store, strangers, train
 from jetstream.ipc.rings import Rings
 from jetstream.messages import Tracked
+from jetstream.networks.embedders import embedder_of
 from jetstream.networks.open import for_photos, open_embedder, open_picture_detector
 from jetstream.replay.replay import expected_frames, replay
 from jetstream.vision.recognition.classifier import Classifier
@@ -109,7 +110,7 @@ def by_cross_validation(config: Config, progress: Progress) -> tuple[Evaluation,
     fit, notes = _fit(config, known.negatives), cross_validation.notes(known.sample)
     results = cross_validation.cross_validate(known.sample, fit, progress)
     if not cross_validation.groups(known.sample.people):
-        invented = strangers.faces(INVENTED, INVENTED_SEED)
+        invented = strangers.faces(embedder_of(config).spec.name, INVENTED, INVENTED_SEED)
         results += cross_validation.probe_strangers(invented, known.sample, fit)
         notes.append(
             f"A gallery of one person has no strangers: {INVENTED} invented ones, distributed like real faces, replace "
@@ -220,10 +221,10 @@ def _open(config: Config) -> _GalleryUnderTest:
 
 def _fit(config: Config, negatives: NDArray[np.float32]) -> cross_validation.Fit:
     """A function that trains as `jetstream train` does, with the config's thresholds."""
-    limit = config.recognize.max_distance
+    limit, entry = config.recognize.max_distance, embedder_of(config)
 
     def fit(embeddings: NDArray[np.float32], people: Sequence[str]) -> Classifier:
-        classifier = train.learn(embeddings, people, negatives, config.recognize.false_accept_rate)
+        classifier = train.learn(embeddings, people, negatives, entry, config.recognize.false_accept_rate)
         return classifier if limit is None else classifier.with_max_distance(limit)
 
     return fit

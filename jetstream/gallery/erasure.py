@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jetstream.config import schema as configuration
+from jetstream.config.galleries import gallery_dir, gallery_dirs
 from jetstream.config.schema import Config
 from jetstream.errors import ModelError, UserError
 from jetstream.gallery import layout, photos, removal, store, train
 from jetstream.gallery.people import changing, faces_folder, person_folders
 from jetstream.gallery.person_traces import PersonTraces, traces_of
+from jetstream.networks.embedders import DEFAULT, embedder_of
 from jetstream.recording import library as recordings
 from jetstream.runtime.run_dir import RunDir
 
@@ -27,6 +29,7 @@ class SearchedFolders(NamedTuple):
     recordings: Path | None = None  # None: recordings stay
     kept_recordings: tuple[Path, ...] = ()  # other folders of recordings that are in use
     running: tuple[Path, Path] | None = None  # faces and models of the running pipeline, where these differ
+    model: str = DEFAULT  # the network whose gallery is trained again; those of other networks are erased
 
 
 class Remains(NamedTuple):
@@ -52,12 +55,12 @@ def folders_in_use(config: Config, recorded: Path | None = None) -> SearchedFold
         theirs = run_dir.running_config()
         record_dirs.append(theirs.record.dir)
         used = Path(theirs.recognize.faces), Path(theirs.models.dir)
-        if os.path.realpath(train.gallery_dir(*used)) != os.path.realpath(train.gallery_dir(faces, models)):
+        if _real(*used) != _real(faces, models):
             running = used
     kept = _different([Path(folder) for folder in record_dirs if folder and not _is_missing(Path(folder))])
     erased = None if recorded is None else os.path.realpath(recorded)
     kept = [folder for folder in kept if os.path.realpath(folder) != erased]
-    return SearchedFolders(faces, models, recorded, tuple(kept), running)
+    return SearchedFolders(faces, models, recorded, tuple(kept), running, embedder_of(config).spec.name)
 
 
 def find(names: Collection[str], where: SearchedFolders) -> PersonTraces:
@@ -87,9 +90,9 @@ def find(names: Collection[str], where: SearchedFolders) -> PersonTraces:
         raise UserError(
             f"{missing}: there is no such person in {places}; there are: {', '.join(listing.people) or 'nobody'}"
         )
-    gallery = train.gallery_dir(faces_dir, where.models)
+    archives = [path for folder in gallery_dirs(faces_dir, where.models) for path in _archives(folder)]
     erased = None if recorded is None else [path for path, who in heard.items() if who & wanted]
-    return traces_of(_person_folders(wanted, faces_dir), faces_dir, erased, kept, _archives(gallery))
+    return traces_of(_person_folders(wanted, faces_dir), faces_dir, erased, kept, archives)
 
 
 def forget(names: Collection[str], where: SearchedFolders) -> PersonTraces:
@@ -112,8 +115,14 @@ def forget(names: Collection[str], where: SearchedFolders) -> PersonTraces:
 
 
 def forget_earlier_version(where: SearchedFolders) -> None:
-    """Erase the gallery that `jetstream train --rollback` would go back to: forgotten people are in it."""
-    train.drop_previous(where.faces, where.models)
+    """Erase the gallery that `jetstream train --rollback` would go back to, and those of other networks, which are made
+    again from the photos when they are used: forgotten people are in them."""
+    in_use = gallery_dir(where.faces, where.models, where.model)
+    train.drop_previous(in_use)
+    for folder in gallery_dirs(where.faces, where.models):
+        if folder != in_use:
+            with store.locked(folder):
+                store.drop(folder)
 
 
 def remains(names: Collection[str], where: SearchedFolders) -> list[Remains]:
@@ -128,7 +137,7 @@ def traces(names: Collection[str], where: SearchedFolders) -> list[Path]:
     left = recordings.of(wanted, where.recordings) if where.recordings is not None else []
     left += _person_folders(wanted, where.faces)
     left += _namesakes(wanted, where.faces)
-    return left + _traces_in(train.gallery_dir(where.faces, where.models), wanted)
+    return left + _traces_of(where.faces, where.models, wanted)
 
 
 def elsewhere(names: Collection[str], where: SearchedFolders) -> list[Remains]:
@@ -137,13 +146,12 @@ def elsewhere(names: Collection[str], where: SearchedFolders) -> list[Remains]:
     Raises UserError where a folder can't be read.
     """
     wanted = set(map(recordings.normal, names))
-    searched = {os.path.realpath(train.gallery_dir(where.faces, where.models))}
+    searched = set(map(os.path.realpath, gallery_dirs(where.faces, where.models)))
     left = []
     if where.running is not None:
         faces, models = where.running
-        folder = train.gallery_dir(faces, models)
-        searched.add(os.path.realpath(folder))
-        paths = _person_folders(wanted, faces) + _traces_in(folder, wanted)
+        searched.update(map(os.path.realpath, gallery_dirs(faces, models)))
+        paths = _person_folders(wanted, faces) + _traces_of(faces, models, wanted)
         options = f"--faces {faces} --set models.dir={models}"
         left.append(Remains(paths, f"of the running pipeline: run `jetstream forget` again with {options}"))
     for root in _galleries(where):
@@ -199,7 +207,7 @@ def _is_missing(folder: Path) -> bool:
 def _galleries(where: SearchedFolders) -> list[Path]:
     """Folders of galleries: in the models folder to erase from, then in the running pipeline's."""
     pairs = [(where.faces, where.models), *([where.running] if where.running is not None else [])]
-    roots = [train.gallery_dir(*pair).parent for pair in pairs]
+    roots = [models / "galleries" for _, models in pairs]
     return _different(roots)
 
 
@@ -244,6 +252,15 @@ def _archives(folder: Path) -> list[Path]:
         return []
 
 
+def _real(faces: Path, models: Path) -> tuple[str, str]:
+    return os.path.realpath(faces), os.path.realpath(models)
+
+
+def _traces_of(faces: Path, models: Path, wanted: Collection[str]) -> list[Path]:
+    """What all galleries of `faces` still hold of `wanted`."""
+    return [path for folder in gallery_dirs(faces, models) for path in _traces_in(folder, wanted)]
+
+
 def _traces_in(folder: Path, wanted: Collection[str]) -> list[Path]:
     """Files of a gallery's folder that hold one of `wanted`, or whose content is unknown."""
     if _is_missing(folder):
@@ -270,11 +287,11 @@ def _traces_in(folder: Path, wanted: Collection[str]) -> list[Path]:
 
 def _people_in_gallery(where: SearchedFolders) -> set[str]:
     """The people in the gallery in use and in the one before it, with or without photos now."""
-    folder = train.gallery_dir(where.faces, where.models)
     names: set[str] = set()
-    for version in (store.MANIFEST, store.PREVIOUS):
-        with contextlib.suppress(OSError, ModelError):  # training replaces a damaged version and does not keep it
-            names |= _people_of(store.read_manifest(folder, version))
+    for folder in gallery_dirs(where.faces, where.models):
+        for version in (store.MANIFEST, store.PREVIOUS):
+            with contextlib.suppress(OSError, ModelError):  # training replaces a damaged version and does not keep it
+                names |= _people_of(store.read_manifest(folder, version))
     return names
 
 

@@ -15,6 +15,7 @@ from jetstream.events import pairs
 from jetstream.gallery import train
 from jetstream.gallery.photos import STRANGERS
 from jetstream.gallery.train import Gallery
+from jetstream.networks.embedders import is_mirrored
 from jetstream.networks.open import open_embedder, open_picture_detector
 from jetstream.video.images import read_image
 from jetstream.vision.detection.detections import Detections
@@ -22,7 +23,7 @@ from jetstream.vision.detection.detector import faces_in
 from jetstream.vision.recognition import align
 from jetstream.vision.recognition.classifier import MARGIN, Answer
 from jetstream.vision.recognition.embedder import Embedder
-from jetstream.vision.recognition.quality import measure
+from jetstream.vision.recognition.quality import measure, usable_chip
 
 
 class DetectedFace(msgspec.Struct, frozen=True):
@@ -69,7 +70,7 @@ def look(images: Sequence[Path], config: Config, *, names: bool) -> Iterator[Pic
             found = _left_to_right(faces_in(detector, image))
             faces: list[DetectedFace] = list(_faces(found))
             if embedder is not None and known is not None:
-                faces = _with_names(faces, found, image, embedder, known, mirror=config.recognize.mirror)
+                faces = _with_names(faces, found, image, embedder, known, mirror=is_mirrored(config))
             yield PictureResult(image=str(path), faces=tuple(faces))
 
 
@@ -148,7 +149,8 @@ def _with_names(
     *,
     mirror: bool,
 ) -> list[DetectedFace]:
-    chips = align.chips(image, found.landmarks)
+    template = embedder.spec.template
+    chips = align.chips(image, found.landmarks, template)
     answers = known.classifier.ask(embedder.embed(chips, mirror=mirror))
     return [
         IdentifiedFace(
@@ -162,7 +164,7 @@ def _with_names(
             photo=None if answer.photo is None else known.files[answer.photo],
             gate=round(answer.threshold, 4),
             margin=round(answer.margin, 4) if math.isfinite(answer.margin) else None,
-            quality=round(measure(image, points, chip).overall, 4),
+            quality=round(measure(image, points, usable_chip(chip, template)).overall, 4),
             why=verdict(answer, len(known.classifier.names)),
         )
         for face, answer, points, chip in zip(faces, answers, found.landmarks, chips, strict=True)

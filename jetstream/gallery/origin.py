@@ -3,16 +3,18 @@
 Knows no photo and opens no network.
 """
 
-import hashlib
 import logging
 from pathlib import Path
 from typing import NamedTuple
 
-from jetstream import weights
+from jetstream.config.galleries import gallery_dir
+from jetstream.config.schema import Config
 from jetstream.errors import ModelError
 from jetstream.gallery.store import MANIFEST, Manifest, read_manifest
+from jetstream.networks.embedders import EmbedderEntry, embedder_of
 from jetstream.vision.detection.detector import DetectorIdentity
 from jetstream.vision.recognition import align
+from jetstream.vision.recognition.embedding_space import EmbeddingSpace
 
 log = logging.getLogger(__name__)
 
@@ -20,8 +22,18 @@ log = logging.getLogger(__name__)
 class GalleryOrigin(NamedTuple):
     """The networks that a gallery's embeddings come from."""
 
+    embedder: EmbedderEntry
     embedder_sha256: str
     detector: DetectorIdentity
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        """Of the gallery's embeddings."""
+        return self.embedder.spec.space
+
+    def folder(self, faces_dir: Path, models_dir: Path) -> Path:
+        """Where the gallery of `faces_dir` is stored."""
+        return gallery_dir(faces_dir, models_dir, self.embedder.spec.name)
 
     def has_made(self, manifest: Manifest) -> bool:
         """Whether a gallery trained now from the same photos would hold the same embeddings."""
@@ -38,13 +50,16 @@ class GalleryOrigin(NamedTuple):
         return _shown(DetectorIdentity(manifest.detector, manifest.detector_sha256))
 
 
-def origin_of(models_dir: Path, found_by: DetectorIdentity) -> GalleryOrigin:
-    """The origin of a gallery that is trained now. Raises ModelError where the embedder isn't built."""
-    path = weights.paths(models_dir).embedder
-    try:
-        return GalleryOrigin(hashlib.sha256(path.read_bytes()).hexdigest(), found_by)
-    except OSError as error:
-        raise ModelError(f"{path}: can't be read ({error.strerror}); run `jetstream models`") from None
+def origin_of(config: Config) -> GalleryOrigin:
+    """The origin of a gallery that is trained now. Raises ModelError where a network isn't built."""
+    from jetstream.networks.open import photo_detector_identity  # the stage `learn` needs no ONNX Runtime
+
+    return made_by(embedder_of(config), photo_detector_identity(config))
+
+
+def made_by(embedder: EmbedderEntry, detector: DetectorIdentity) -> GalleryOrigin:
+    """The origin with these networks. Raises ModelError where the embedder isn't built."""
+    return GalleryOrigin(embedder, embedder.sha256, detector)
 
 
 def warn_unusable(folder: Path, origin: GalleryOrigin, name: str) -> None:

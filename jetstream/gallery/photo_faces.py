@@ -17,6 +17,7 @@ from jetstream.video.images import read_image
 from jetstream.vision.detection.detections import Detections
 from jetstream.vision.detection.detector import Detector, faces_in
 from jetstream.vision.recognition import align, curation, quality
+from jetstream.vision.recognition.align import FaceTemplate
 from jetstream.vision.recognition.embedder import Embedder
 from jetstream.vision.recognition.quality import Quality
 
@@ -24,7 +25,7 @@ NO_FACE, UNREADABLE, TOO_SMALL, MANY_FACES = "no_face", "unreadable", "too_small
 NO_ACCESS = "no_access"  # the disk or the file's mode refuses, while an unreadable photo is damaged or no picture
 
 MIN_FACE_PX = 40.0  # the chip of a smaller face is mostly interpolation
-LONGEST_PX = 1920  # larger photos are scaled down to this longer side: a chip has 150 pixels
+LONGEST_PX = 1920  # larger photos are scaled down to this longer side: a chip has at most 150 pixels
 SURE_SCORE = 0.9  # a large detection with a lower score must not replace a smaller sure one
 EMBED_TOGETHER = 32
 # A photo shows its largest face, unless another face of half its area is as near the centre, or a smaller one is much
@@ -40,7 +41,7 @@ class PhotoFace(NamedTuple):
     """The face that one photo shows: an embedding, or the reason why there is none."""
 
     faces: int  # number of faces found; the largest is used
-    embedding: NDArray[np.float32] | None = None  # (128,)
+    embedding: NDArray[np.float32] | None = None  # (D,)
     refused: str | None = None  # no_face, no_access, unreadable, too_small, many_faces
     quality: Quality | None = None  # this and `thumb` only with an embedding
     thumb: NDArray[np.uint8] | None = None  # (256,), of `curation.thumb`
@@ -58,7 +59,7 @@ def find_faces(
     waiting: dict[str, NDArray[np.uint8]] = {}
     for done, (key, photo) in enumerate(photos.items()):
         report(photo.file, done / len(photos))
-        faces[key], chip = _find_face(photo.path, detector)
+        faces[key], chip = _find_face(photo.path, detector, embedder.spec.template)
         if chip is not None:
             waiting[key] = chip
         if len(waiting) == EMBED_TOGETHER:
@@ -69,7 +70,7 @@ def find_faces(
 
 
 def _embed(waiting: dict[str, NDArray[np.uint8]], faces: dict[str, PhotoFace], embedder: Embedder) -> None:
-    """Embed the chips in `waiting`, (150, 150, 3) uint8 BGR each, into `faces`, and empty `waiting`."""
+    """Embed the chips in `waiting`, (S, S, 3) uint8 BGR each, into `faces`, and empty `waiting`."""
     if waiting:
         embeddings = embedder.embed(np.stack(list(waiting.values())), mirror=True)
         for key, row in zip(waiting, embeddings, strict=True):
@@ -80,8 +81,8 @@ def _embed(waiting: dict[str, NDArray[np.uint8]], faces: dict[str, PhotoFace], e
         waiting.clear()
 
 
-def _find_face(path: Path, detector: Detector) -> tuple[PhotoFace, NDArray[np.uint8] | None]:
-    """The photo's largest face, and its chip (150, 150, 3) uint8 BGR; without a usable face the reason, and None."""
+def _find_face(path: Path, detector: Detector, template: FaceTemplate) -> tuple[PhotoFace, NDArray[np.uint8] | None]:
+    """The photo's largest face, and its chip (S, S, 3) uint8 BGR; without a usable face the reason, and None."""
     try:
         image = _shrunk(read_image(path))
     except SourceError:
@@ -99,8 +100,9 @@ def _find_face(path: Path, detector: Detector) -> tuple[PhotoFace, NDArray[np.ui
     if _is_ambiguous(found, largest, wider.shape[1], wider.shape[0]):
         return PhotoFace(len(found.boxes), refused=MANY_FACES), None
     landmarks = found.landmarks[largest]
-    chip = align.chip(wider, landmarks)
-    measured = quality.measure(image, landmarks - border, chip)
+    chip = align.chip(wider, landmarks, template)
+    to_measure = chip if template is align.DLIB else align.chip(wider, landmarks, align.DLIB)
+    measured = quality.measure(image, landmarks - border, to_measure)
     return PhotoFace(len(found.boxes), quality=measured, thumb=curation.thumb(image)), chip
 
 

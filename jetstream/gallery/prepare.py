@@ -13,13 +13,14 @@ import msgspec
 from jetstream.config.schema import Config
 from jetstream.errors import ModelError, UserError
 from jetstream.gallery import layout, photos, train
+from jetstream.gallery.origin import GalleryOrigin, origin_of
 from jetstream.gallery.other_files import NotTaken, not_taken
 from jetstream.gallery.photo_faces import NO_ACCESS, UNREADABLE
 from jetstream.gallery.report import GalleryReport, PersonReport, with_not_taken
-from jetstream.networks.open import for_photos, open_embedder, open_picture_detector, photo_detector_identity
+from jetstream.networks.embedders import embedder_of
+from jetstream.networks.open import for_photos, open_embedder, open_picture_detector
 from jetstream.video import demo_film
 from jetstream.video.images import why_unreadable
-from jetstream.vision.detection.detector import DetectorIdentity
 
 Progress = Callable[[str, float], None]
 MOST_NAMED = 8
@@ -28,16 +29,28 @@ MOST_NAMED = 8
 log = logging.getLogger(__name__)
 
 
-def with_demo_faces(config: Config) -> Config:
-    """The config; for `recognize.faces = "demo"`, with a folder that holds the photo of the demo's one known person."""
-    if config.recognize.faces != "demo":
-        return config
+def with_gallery(config: Config) -> Config:
+    """The config with the network of its gallery named. The faces "demo" become a folder with a photo of the demo's
+    one known person.
+
+    Raises UserError for an unknown network, and where that folder can't be written.
+    """
+    if config.recognize.faces == "demo":
+        config = _with_recognize(config, faces=str(_demo_faces(config)))
+    return _with_recognize(config, model=embedder_of(config).spec.name)
+
+
+def _demo_faces(config: Config) -> Path:
     folder = Path(config.models.dir) / "demo-faces"
     try:
         demo_film.write_faces(folder)
     except OSError as error:
         raise UserError(f"{folder}: {error.strerror}; set models.dir to a folder that can be written") from None
-    return msgspec.structs.replace(config, recognize=msgspec.structs.replace(config.recognize, faces=str(folder)))
+    return folder
+
+
+def _with_recognize(config: Config, **changes: str) -> Config:
+    return msgspec.structs.replace(config, recognize=msgspec.structs.replace(config.recognize, **changes))
 
 
 def prepare_gallery(
@@ -48,18 +61,16 @@ def prepare_gallery(
     A version that was rolled back to stays until photos change, unless `stay_rolled_back` is false. Raises what
     `train.ensure` raises.
     """
-    faces, models, found_by = Path(config.recognize.faces), Path(config.models.dir), photo_detector_identity(config)
+    faces, models, origin = Path(config.recognize.faces), Path(config.models.dir), origin_of(config)
     try:
-        known = train.current(faces, models, found_by, stay_rolled_back=stay_rolled_back)
+        known = train.current(faces, models, origin, stay_rolled_back=stay_rolled_back)
     except UserError as error:
-        known = _known_before(error, faces, models, found_by) if stay_rolled_back else None
+        known = _known_before(error, faces, models, origin) if stay_rolled_back else None
         if known is None:
             raise
     if known is None:  # networks are opened only then: that takes longer than everything else here
         with open_picture_detector(for_photos(config)) as detector, open_embedder(config) as embedder:
-            known = train.ensure(
-                faces, models, detector, embedder, found_by, progress, stay_rolled_back=stay_rolled_back
-            )
+            known = train.ensure(faces, models, detector, embedder, origin, progress, stay_rolled_back=stay_rolled_back)
     report, rate = known.report, config.recognize.false_accept_rate
     if report.calibration is not None and report.calibration.false_accept_rate != rate:
         report = replace(report, calibration=train.calibration(known.classifier.with_rate(rate)))
@@ -75,10 +86,10 @@ def prepare_gallery(
     return report
 
 
-def _known_before(error: UserError, faces: Path, models: Path, found_by: DetectorIdentity) -> train.Gallery | None:
+def _known_before(error: UserError, faces: Path, models: Path, origin: GalleryOrigin) -> train.Gallery | None:
     """The gallery made when the faces folder could be read; None if there is none."""
     try:
-        known = train.load(faces, models, found_by)
+        known = train.load(faces, models, origin)
     except ModelError:
         return None
     log.warning("%s; the people learnt before stay known (%s)", error, known.summary)

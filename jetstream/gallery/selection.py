@@ -15,7 +15,7 @@ from jetstream.gallery.photos import Photo, PhotoListing, PhotoStamp
 from jetstream.gallery.store import PersonNotes, PhotoRecord, PhotoWarning, StoredGallery
 from jetstream.vision.recognition import curation
 from jetstream.vision.recognition.curation import LOOKS_LIKE, SAME_PICTURE, PersonSpread, PhotoJudgement
-from jetstream.vision.recognition.embedder import EMBEDDING_SIZE
+from jetstream.vision.recognition.embedding_space import EmbeddingSpace
 from jetstream.vision.recognition.quality import NOTHING
 
 ONE_PHOTO, WIDE, ALIKE, CLOSE = "one_photo", "wide", "alike", "close"
@@ -37,7 +37,7 @@ class PhotoSelection(NamedTuple):
 
     records: tuple[PhotoRecord, ...]
     notes: tuple[PersonNotes, ...]
-    arrays: dict[str, NDArray[Any]]  # embeddings (N, 128), spare (S, 128), thumbs (N + S, 256)
+    arrays: dict[str, NDArray[Any]]  # embeddings (N, D), spare (S, D), thumbs (N + S, 256)
 
     @property
     def persons(self) -> list[str]:
@@ -46,15 +46,18 @@ class PhotoSelection(NamedTuple):
 
     @property
     def negatives(self) -> NDArray[np.float32]:
-        """(K, 128) float32 embeddings of the strangers' photos."""
+        """(K, D) float32 embeddings of the strangers' photos."""
         rows = [r.spare for r in self.records if not r.person and r.refused is None and r.spare is not None]
         return np.asarray(self.arrays["spare"][rows], np.float32)
 
 
-def select(listing: PhotoListing, stamps: Sequence[PhotoStamp], by_sha256: Mapping[str, PhotoFace]) -> PhotoSelection:
+def select(
+    listing: PhotoListing, stamps: Sequence[PhotoStamp], by_sha256: Mapping[str, PhotoFace], space: EmbeddingSpace
+) -> PhotoSelection:
     """Choose the photos to train on.
 
-    `stamps` has one for each photo in `listing.everything`; `by_sha256` maps a photo's content hash to its face.
+    `stamps` has one for each photo in `listing.everything`; `by_sha256` maps a photo's content hash to its face, whose
+    embeddings are of `space`.
     """
     photos = listing.everything
     faces = [
@@ -67,23 +70,23 @@ def select(listing: PhotoListing, stamps: Sequence[PhotoStamp], by_sha256: Mappi
     people = sorted({photos[i].person for i in usable})
     number = {name: index for index, name in enumerate(people)}
     owners = np.array([number[photos[i].person] for i in usable], np.intp)
-    embeddings = _stacked([faces[i] for i in usable])
+    embeddings = _stacked([faces[i] for i in usable], space)
     thumbs = _thumbs([faces[i] for i in usable])
-    judgement = curation.judge(owners, embeddings, [faces[i].quality or NOTHING for i in usable], thumbs)
+    judgement = curation.judge(owners, embeddings, [faces[i].quality or NOTHING for i in usable], thumbs, space)
     codes = {
         usable[photo]: f"{code}:{people[judgement.like[photo]]}" if code == LOOKS_LIKE else code
         for photo, code in judgement.refused.items()
     }
     used = [row for row in range(len(usable)) if row not in judgement.refused]
-    spreads = curation.spreads(owners[used], embeddings[used], len(people))
+    spreads = curation.spreads(owners[used], embeddings[used], len(people), space)
     warnings = _warnings_by_person(judgement, [photos[i] for i in usable], people)
     counts = np.bincount(owners[used], minlength=len(people)).tolist()
     notes = tuple(
-        _notes(name, spread, count, warnings[name], people)
+        _notes(name, spread, count, warnings[name], people, space)
         for name, spread, count in zip(people, spreads, counts, strict=True)
     )
-    codes |= _known_strangers(photos, faces, [usable[row] for row in used], embeddings[used])
-    return _with_rows(photos, stamps, faces, codes, notes)
+    codes |= _known_strangers(photos, faces, [usable[row] for row in used], embeddings[used], space)
+    return _with_rows(photos, stamps, faces, codes, notes, space)
 
 
 def stored_faces(stored: StoredGallery) -> dict[str, PhotoFace]:
@@ -103,7 +106,7 @@ def stored_faces(stored: StoredGallery) -> dict[str, PhotoFace]:
     return faces
 
 
-def is_whole(stored: StoredGallery) -> bool:
+def is_whole(stored: StoredGallery, space: EmbeddingSpace) -> bool:
     """Whether the arrays have exactly the rows that the records name."""
     arrays, records = stored.arrays, stored.manifest.photos
     if not {"embeddings", "spare", "thumbs"} <= arrays.keys():
@@ -111,7 +114,7 @@ def is_whole(stored: StoredGallery) -> bool:
     embeddings, spare, thumbs = arrays["embeddings"], arrays["spare"], arrays["thumbs"]
     rows = sorted(row for record in records if (row := _row(record, len(embeddings))) is not None)
     return (
-        embeddings.shape[1:] == spare.shape[1:] == (EMBEDDING_SIZE,)
+        embeddings.shape[1:] == spare.shape[1:] == (space.size,)
         and rows == list(range(len(embeddings) + len(spare)))
         and thumbs.shape == (len(rows), curation.THUMB_PX**2)
     )
@@ -127,14 +130,18 @@ def _is_embedded(face: PhotoFace) -> bool:
 
 
 def _known_strangers(
-    photos: Sequence[Photo], faces: Sequence[PhotoFace], used: Sequence[int], embeddings: NDArray[np.float32]
+    photos: Sequence[Photo],
+    faces: Sequence[PhotoFace],
+    used: Sequence[int],
+    embeddings: NDArray[np.float32],
+    space: EmbeddingSpace,
 ) -> dict[int, str]:
     """Codes of the strangers' pictures that show a known person: as negatives they would make that person unknown."""
     codes = {}
     for index, (photo, face) in enumerate(zip(photos, faces, strict=True)):
         if not photo.person and face.embedding is not None and len(used):
             distances = np.linalg.norm(embeddings - face.embedding, axis=1)
-            if distances.min() <= curation.SURELY_SAME:
+            if distances.min() <= space.at(curation.SURELY_SAME):
                 codes[index] = f"{LOOKS_LIKE}:{photos[used[int(distances.argmin())]].person}"
     return codes
 
@@ -154,17 +161,22 @@ def _warnings_by_person(
 
 
 def _notes(
-    name: str, spread: PersonSpread, used: int, photo_warnings: Sequence[PhotoWarning], people: Sequence[str]
+    name: str,
+    spread: PersonSpread,
+    used: int,
+    photo_warnings: Sequence[PhotoWarning],
+    people: Sequence[str],
+    space: EmbeddingSpace,
 ) -> PersonNotes:
     other = None if spread.nearest is None else people[spread.nearest]
     warnings = list(photo_warnings)
     if used == 1:
         warnings.append(PhotoWarning(ONE_PHOTO))
-    if spread.own is not None and spread.own > WIDE_SPREAD + WIDER_WITH_FEW / used:
+    if spread.own is not None and spread.own > space.at(WIDE_SPREAD + WIDER_WITH_FEW / used):
         warnings.append(PhotoWarning(WIDE))
-    if spread.own is not None and spread.own < ALIKE_SPREAD and used >= ALIKE_FROM:
+    if spread.own is not None and spread.own < space.at(ALIKE_SPREAD) and used >= ALIKE_FROM:
         warnings.append(PhotoWarning(ALIKE))
-    if spread.apart is not None and spread.apart < CLOSE_BY:
+    if spread.apart is not None and spread.apart < space.at(CLOSE_BY):
         warnings.append(PhotoWarning(f"{CLOSE}:{other}"))
     own, distance = (None if value is None else round(value, 3) for value in (spread.own, spread.distance))
     return PersonNotes(name, own, other, distance, tuple(warnings))
@@ -176,6 +188,7 @@ def _with_rows(
     faces: Sequence[PhotoFace],
     codes: Mapping[int, str],
     notes: tuple[PersonNotes, ...],
+    space: EmbeddingSpace,
 ) -> PhotoSelection:
     learnt: list[PhotoFace] = []
     spare: list[PhotoFace] = []
@@ -200,15 +213,15 @@ def _with_rows(
             )
         )
     arrays: dict[str, NDArray[Any]] = {
-        "embeddings": _stacked(learnt),
-        "spare": _stacked(spare),
+        "embeddings": _stacked(learnt, space),
+        "spare": _stacked(spare, space),
         "thumbs": _thumbs(learnt + spare),
     }
     return PhotoSelection(tuple(records), notes, arrays)
 
 
-def _stacked(faces: Sequence[PhotoFace]) -> NDArray[np.float32]:
-    return np.array([face.embedding for face in faces], np.float32).reshape(len(faces), EMBEDDING_SIZE)
+def _stacked(faces: Sequence[PhotoFace], space: EmbeddingSpace) -> NDArray[np.float32]:
+    return np.array([face.embedding for face in faces], np.float32).reshape(len(faces), space.size)
 
 
 def _thumbs(faces: Sequence[PhotoFace]) -> NDArray[np.uint8]:

@@ -160,8 +160,18 @@ def swap(folder: Path, previous: Manifest) -> None:
 
 def drop_previous(folder: Path) -> None:
     """Erase the version before the one in use. The caller has `locked` the folder. Raises UserError."""
+    _drop(folder, PREVIOUS)
+
+
+def drop(folder: Path) -> None:
+    """Erase the whole gallery. The caller has `locked` the folder. Raises UserError."""
+    _drop(folder, MANIFEST, PREVIOUS)
+
+
+def _drop(folder: Path, *manifests: str) -> None:
     try:
-        (folder / PREVIOUS).unlink(missing_ok=True)
+        for name in manifests:
+            (folder / name).unlink(missing_ok=True)
         _sweep(folder)
     except OSError as error:
         raise UserError(f"{folder}: can't be erased ({error.strerror}); make it writable") from error

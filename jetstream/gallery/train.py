@@ -6,10 +6,8 @@ A gallery belongs to one faces folder, one detector, one embedding network and o
 any of them changes; only photos with new content are embedded.
 """
 
-import hashlib
 import logging
 import math
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +17,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from jetstream.config.galleries import gallery_dir
 from jetstream.config.schema import Config, RecognizeConfig
 from jetstream.errors import ModelError, UserError
 from jetstream.gallery import audit, fingerprint, layout, photos, selection, store, strangers
@@ -28,8 +27,9 @@ from jetstream.gallery.photos import PhotoListing, PhotoStamp
 from jetstream.gallery.report import GalleryReport, report_of
 from jetstream.gallery.selection import PhotoSelection
 from jetstream.gallery.store import Calibration, Manifest, StoredGallery
+from jetstream.networks.embedders import EmbedderEntry, embedder_of
 from jetstream.video.images import READERS
-from jetstream.vision.detection.detector import Detector, DetectorIdentity
+from jetstream.vision.detection.detector import Detector
 from jetstream.vision.recognition import align
 from jetstream.vision.recognition.classifier import Classifier
 from jetstream.vision.recognition.embedder import Embedder
@@ -61,16 +61,16 @@ def train(
     models_dir: Path,
     detector: Detector,
     embedder: Embedder,
-    found_by: DetectorIdentity,
+    origin: GalleryOrigin,
     progress: Progress | None = None,
 ) -> Gallery:
     """Train the gallery of `faces_dir` and store it under `models_dir`; a missing faces folder gives an empty gallery.
 
-    `found_by` is the detector's identity. `progress` gets the current photo and the fraction done. Raises UserError if
-    a folder can't be read or written, ModelError when the embedder isn't built.
+    `origin` names the networks. `progress` gets the current photo and the fraction done. Raises UserError if
+    a folder can't be read or written.
     """
-    with store.locked(gallery_dir(faces_dir, models_dir)):
-        return _train(faces_dir, models_dir, detector, embedder, origin_of(models_dir, found_by), progress)
+    with store.locked(origin.folder(faces_dir, models_dir)):
+        return _train(faces_dir, models_dir, detector, embedder, origin, progress)
 
 
 def _train(
@@ -83,7 +83,7 @@ def _train(
 ) -> Gallery:
     unreadable = layout.unreadable(faces_dir)
     listing = photos.list_photos(faces_dir)
-    folder = gallery_dir(faces_dir, models_dir)
+    folder = origin.folder(faces_dir, models_dir)
     known: dict[str, PhotoStamp] = {}
     looks: dict[str, PhotoFace] = {}
     for name in (store.PREVIOUS, store.MANIFEST):
@@ -97,8 +97,8 @@ def _train(
     stamps = fingerprint.stamps(listing, known)
     new = {stamp.sha256: photo for photo, stamp in zip(listing.everything, stamps, strict=True) if stamp.sha256}
     fresh = find_faces({sha: photo for sha, photo in new.items() if sha not in looks}, detector, embedder, progress)
-    made = selection.select(listing, stamps, looks | fresh)
-    classifier = learn(made.arrays["embeddings"], made.persons, made.negatives, TRAINED_RATE)
+    made = selection.select(listing, stamps, looks | fresh, origin.space)
+    classifier = learn(made.arrays["embeddings"], made.persons, made.negatives, origin.embedder, TRAINED_RATE)
     manifest = _manifest(origin, listing, made, calibration(classifier))
     manifest = msgspec.structs.replace(manifest, unreadable=unreadable)
     before = _people(folder)
@@ -120,27 +120,33 @@ def learn(
     embeddings: NDArray[np.float32],
     persons: Sequence[str],
     negatives: NDArray[np.float32],
+    embedder: EmbedderEntry,
     false_accept_rate: float,
 ) -> Classifier:
-    """A classifier of (N, 128) embeddings of photos, their N `persons`, and (K, 128) embeddings of strangers' photos.
+    """A classifier of (N, D) embeddings of photos, their N `persons`, and (K, D) embeddings of strangers' photos.
 
     The thresholds are calibrated on invented strangers, for `false_accept_rate` (FPIR).
     """
     return Classifier.fit(
-        embeddings, persons, background=strangers.faces(), negatives=negatives, false_accept_rate=false_accept_rate
+        embeddings,
+        persons,
+        embedder.spec.space,
+        background=strangers.faces(embedder.spec.name),
+        negatives=negatives,
+        false_accept_rate=false_accept_rate,
     )
 
 
-def load(faces_dir: Path, models_dir: Path, found_by: DetectorIdentity) -> Gallery:
+def load(faces_dir: Path, models_dir: Path, origin: GalleryOrigin) -> Gallery:
     """The gallery that `train` made, whether or not photos changed since.
 
     Raises ModelError where there is none, it is damaged, or another detector, embedding network or alignment made it.
     """
-    folder = gallery_dir(faces_dir, models_dir)
+    folder = origin.folder(faces_dir, models_dir)
     stored = store.read(folder)
-    if not origin_of(models_dir, found_by).has_made(stored.manifest):
+    if not origin.has_made(stored.manifest):
         raise ModelError(f"{folder}: made by another detector, embedding network or alignment; run `jetstream train`")
-    return _gallery_of(stored, folder)
+    return _gallery_of(stored, folder, origin)
 
 
 def ensure(
@@ -148,47 +154,46 @@ def ensure(
     models_dir: Path,
     detector: Detector,
     embedder: Embedder,
-    found_by: DetectorIdentity,
+    origin: GalleryOrigin,
     progress: Progress | None = None,
     *,
     stay_rolled_back: bool = True,
 ) -> Gallery:
     """Load the gallery if it is current, else train it. Raises what `load` and `train` raise; a damaged gallery is
     trained again."""
-    known = current(faces_dir, models_dir, found_by, stay_rolled_back=stay_rolled_back)
+    known = current(faces_dir, models_dir, origin, stay_rolled_back=stay_rolled_back)
     if known is not None:
         return known
-    with store.locked(gallery_dir(faces_dir, models_dir)):
+    with store.locked(origin.folder(faces_dir, models_dir)):
         # the process that held the lock may have trained it, or rolled back
-        known = current(faces_dir, models_dir, found_by, stay_rolled_back=stay_rolled_back)
-        return known or _train(faces_dir, models_dir, detector, embedder, origin_of(models_dir, found_by), progress)
+        known = current(faces_dir, models_dir, origin, stay_rolled_back=stay_rolled_back)
+        return known or _train(faces_dir, models_dir, detector, embedder, origin, progress)
 
 
 def current(
-    faces_dir: Path, models_dir: Path, found_by: DetectorIdentity, *, stay_rolled_back: bool = True
+    faces_dir: Path, models_dir: Path, origin: GalleryOrigin, *, stay_rolled_back: bool = True
 ) -> Gallery | None:
     """The complete gallery that these networks made from exactly these photos, or that was rolled back to when the
     folder held exactly these photos; None where there is none. No network is opened.
 
-    Raises UserError where the folder can't be read, ModelError where the networks aren't built.
+    Raises UserError where the folder can't be read.
     """
-    folder = gallery_dir(faces_dir, models_dir)
-    stored = _usable(folder, origin_of(models_dir, found_by))
+    folder = origin.folder(faces_dir, models_dir)
+    stored = _usable(folder, origin)
     if stored is None:
         return None
     digest = fingerprint.current_digest(faces_dir, folder)
     is_rolled_back = stay_rolled_back and digest == stored.manifest.rolled_back_at
-    return _gallery_of(stored, folder) if is_rolled_back or fingerprint.fits(stored.manifest, digest) else None
+    return _gallery_of(stored, folder, origin) if is_rolled_back or fingerprint.fits(stored.manifest, digest) else None
 
 
-def roll_back(faces_dir: Path, models_dir: Path, found_by: DetectorIdentity) -> Gallery:
+def roll_back(faces_dir: Path, models_dir: Path, origin: GalleryOrigin) -> Gallery:
     """Go back to the version before the one in use, which becomes the one to go back to. It stays until photos change.
 
     Raises UserError where there is none that the current networks made.
     """
-    folder = gallery_dir(faces_dir, models_dir)
+    folder = origin.folder(faces_dir, models_dir)
     with store.locked(folder):
-        origin = origin_of(models_dir, found_by)
         current, stored = _usable(folder, origin), _usable(folder, origin, store.PREVIOUS)
         # a training that was killed may have left one version under both names
         if stored is None or (current and current.manifest.archive == stored.manifest.archive):
@@ -197,12 +202,11 @@ def roll_back(faces_dir: Path, models_dir: Path, found_by: DetectorIdentity) -> 
         at = "" if fingerprint.fits(stored.manifest, digest) else digest
         manifest = msgspec.structs.replace(stored.manifest, rolled_back_at=at)
         store.swap(folder, manifest)
-    return _gallery_of(StoredGallery(manifest, stored.arrays), folder)
+    return _gallery_of(StoredGallery(manifest, stored.arrays), folder, origin)
 
 
-def drop_previous(faces_dir: Path, models_dir: Path) -> None:
+def drop_previous(folder: Path) -> None:
     """Erase the version before the one in use, and with it everyone who is only in that one. Raises UserError."""
-    folder = gallery_dir(faces_dir, models_dir)
     with store.locked(folder):
         store.drop_previous(folder)
 
@@ -210,9 +214,7 @@ def drop_previous(faces_dir: Path, models_dir: Path) -> None:
 def open_gallery(config: Config) -> Gallery:
     """The gallery of `config.recognize.faces`, with thresholds for its `false_accept_rate`, or with its `max_distance`
     where that is set. Raises what `load` raises."""
-    from jetstream.networks.open import photo_detector_identity  # the stage `learn` needs no ONNX Runtime
-
-    known = load(Path(config.recognize.faces), Path(config.models.dir), photo_detector_identity(config))
+    known = load(Path(config.recognize.faces), Path(config.models.dir), origin_of(config))
     classifier = known.classifier.with_rate(config.recognize.false_accept_rate)
     limit = config.recognize.max_distance
     return replace(known, classifier=classifier if limit is None else classifier.with_max_distance(limit))
@@ -220,7 +222,7 @@ def open_gallery(config: Config) -> Gallery:
 
 def written(config: Config) -> tuple[int, int]:
     """A value that changes whenever the gallery of `config` is written, for comparison only."""
-    manifest = gallery_dir(Path(config.recognize.faces), Path(config.models.dir)) / store.MANIFEST
+    manifest = _folder(config) / store.MANIFEST
     try:
         status = manifest.stat()
     except OSError:
@@ -230,7 +232,7 @@ def written(config: Config) -> tuple[int, int]:
 
 def learnt_from(config: Config) -> photos.State | None:
     """The value of `photos.state` for the photos that the gallery of `config` was made from; None without a gallery."""
-    folder = gallery_dir(Path(config.recognize.faces), Path(config.models.dir))
+    folder = _folder(config)
     try:
         manifest = store.read_manifest(folder)
         if manifest.rolled_back_at:  # then the photos in the folder are those of the other version
@@ -240,33 +242,30 @@ def learnt_from(config: Config) -> photos.State | None:
     return fingerprint.manifest_state(manifest)
 
 
-def gallery_dir(faces_dir: Path, models_dir: Path) -> Path:
-    """The folder of the gallery of `faces_dir`: named after it, with a digest of its absolute path without links."""
-    path = os.path.realpath(faces_dir)
-    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:8]
-    name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in os.path.basename(path))
-    return models_dir / "galleries" / f"{name[:40] or 'root'}-{digest}"
+def _folder(config: Config) -> Path:
+    model = embedder_of(config).spec.name
+    return gallery_dir(Path(config.recognize.faces), Path(config.models.dir), model)
 
 
-def _gallery_of(stored: StoredGallery, folder: Path) -> Gallery:
+def _gallery_of(stored: StoredGallery, folder: Path, origin: GalleryOrigin) -> Gallery:
     manifest = stored.manifest
-    classifier = _classifier(stored)
+    classifier = _classifier(stored, origin)
     report, rolled_back = report_of(manifest, embedded=0), bool(manifest.rolled_back_at)
     return Gallery(classifier, report, folder, _files(manifest), manifest.archive_sha256, rolled_back)
 
 
-def _classifier(stored: StoredGallery) -> Classifier:
-    return Classifier.from_arrays(stored.arrays, false_accept_rate=TRAINED_RATE, max_distance=None)
+def _classifier(stored: StoredGallery, origin: GalleryOrigin) -> Classifier:
+    return Classifier.from_arrays(stored.arrays, origin.space, false_accept_rate=TRAINED_RATE, max_distance=None)
 
 
 def _usable(folder: Path, origin: GalleryOrigin, name: str = store.MANIFEST) -> StoredGallery | None:
     """The gallery in `folder` if it is complete and these networks made it."""
     try:
         stored = store.read(folder, name)
-        _classifier(stored)
+        _classifier(stored, origin)
     except ModelError:
         return None
-    return stored if selection.is_whole(stored) and origin.has_made(stored.manifest) else None
+    return stored if selection.is_whole(stored, origin.space) and origin.has_made(stored.manifest) else None
 
 
 def _manifest(origin: GalleryOrigin, listing: PhotoListing, made: PhotoSelection, calibrated: Calibration) -> Manifest:

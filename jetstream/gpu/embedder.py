@@ -4,6 +4,7 @@ While a batch is computed, the chips of the next are copied up and those of the 
 ring and no backend; `vision.recognition.embedder` defines every answer.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
@@ -15,20 +16,21 @@ from jetstream.gpu.cascade_graph import RefinementNet
 from jetstream.gpu.device import Device, Graph, in_use
 from jetstream.gpu.face_crops import FACE, FaceBuffer
 from jetstream.gpu.memory import SLOTS
-from jetstream.vision.recognition.embedder import CHIP_SHAPE, EMBEDDING_SIZE, EmbedderOutput, View, require_chips
+from jetstream.vision.recognition.embedder import EmbedderOutput, EmbedderSpec, View, embeddings_of, require_chips
 
-_CHIP_BYTES = 3 * 150 * 150
-_BLOCKS_A_CHIP = 22  # of 256 threads: four pixels each
+_THREADS = 256
+_PIXELS_A_THREAD = 4
 
 
 class _ChipSlot:
     """Events and memory of one batch under way."""
 
-    def __init__(self, device: Device, rows: int) -> None:
+    def __init__(self, device: Device, rows: int, spec: EmbedderSpec) -> None:
+        n_bytes, size = rows * math.prod(spec.template.shape), spec.space.size
         self.cut, self.copied, self.done = device.event(), device.event(), device.event()
-        self.chips = device.allocate(rows * _CHIP_BYTES)
-        self.chips_here = device.pinned(rows * _CHIP_BYTES).reshape(rows, *CHIP_SHAPE)  # on their way up or down
-        self.embeddings = device.pinned(4 * rows * EMBEDDING_SIZE).view(np.float32).reshape(rows, EMBEDDING_SIZE)
+        self.chips = device.allocate(n_bytes)
+        self.chips_here = device.pinned(n_bytes).reshape(rows, *spec.template.shape)  # on their way up or down
+        self.embeddings = device.pinned(4 * rows * size).view(np.float32).reshape(rows, size)
 
 
 class _ChipBatch(NamedTuple):
@@ -46,32 +48,38 @@ class GpuEmbedder:
 
     reads_in_place = True
 
-    def __init__(self, device: Device, net: RefinementNet) -> None:
-        """The caller closes both. Call inside `device.current()`. Raises UnavailableError."""
+    def __init__(self, device: Device, net: RefinementNet, spec: EmbedderSpec) -> None:
+        """`net` holds the network of `spec`. The caller closes it and the device.
+
+        Call inside `device.current()`. Raises UnavailableError.
+        """
         most = net.rows[-1]
+        self.spec = spec
+        self._chip_bytes = math.prod(spec.template.shape)
+        self._blocks = -(-self._chip_bytes // (3 * _THREADS * _PIXELS_A_THREAD))  # that share a chip
         self._device, self._net = device, net
         self._copies, self._compute = device.stream(), device.stream()
         self._graphs: dict[tuple[int, int, int, int], Graph] = {}
-        self._faces = FaceBuffer(device, self._copies, self._compute)
-        self._slots = [_ChipSlot(device, most) for _ in range(SLOTS)]
-        self._input = device.allocate(4 * most * _CHIP_BYTES)
-        self._output = device.allocate(4 * most * EMBEDDING_SIZE)
+        self._faces = FaceBuffer(device, self._copies, self._compute, spec.template)
+        self._slots = [_ChipSlot(device, most, spec) for _ in range(SLOTS)]
+        self._input = device.allocate(4 * most * self._chip_bytes)
+        self._output = device.allocate(4 * most * spec.space.size)
         self._room = device.pinned(0)
         device.finish()
 
     def embed(self, chips: NDArray[np.uint8], *, mirror: bool = False) -> NDArray[np.float32]:
         """As the Embedder contract. Chips in `room` are copied once, others twice. Raises what `look` raises."""
-        require_chips(chips)
+        require_chips(chips, self.spec)
         with in_use(self._device, "recognize"):
             return self._run(len(chips), mirror, lambda slot, part: self._copy_up(slot, chips[part]))
 
     def room(self, count: int) -> NDArray[np.uint8]:
-        """(count, 150, 150, 3) uint8 of page-locked memory to fill with chips and embed; valid until the next call."""
-        n_bytes = count * _CHIP_BYTES
+        """(count, S, S, 3) uint8 of page-locked memory to fill with chips and embed; valid until the next call."""
+        n_bytes = count * self._chip_bytes
         if n_bytes > self._room.nbytes:
             with self._device.current():
                 self._room = self._device.pinned(n_bytes)
-        return self._room[:n_bytes].reshape(count, *CHIP_SHAPE)
+        return self._room[:n_bytes].reshape(count, *self.spec.template.shape)
 
     def look(self, views: Sequence[View], *, mirror: bool = False) -> list[EmbedderOutput]:
         """As the Embedder contract, from one copy of each picture.
@@ -79,7 +87,7 @@ class GpuEmbedder:
         Raises ModelError where the GPU has too little memory for them, RuntimeError where it failed.
         """
         counts = [len(landmarks) for _, landmarks in views]
-        chips = np.empty((sum(counts), *CHIP_SHAPE), np.uint8)
+        chips = np.empty((sum(counts), *self.spec.template.shape), np.uint8)
         with in_use(self._device, "recognize"):
             faces = self._faces.bring(views) if len(chips) else 0
             embeddings = self._run(len(chips), mirror, lambda slot, part: self._cut(slot, faces, part), chips)
@@ -98,9 +106,9 @@ class GpuEmbedder:
     def _run(
         self, count: int, mirror: bool, bring: _Bring, chips: NDArray[np.uint8] | None = None
     ) -> NDArray[np.float32]:
-        """(count, 128) float32. `chips`, (count, 150, 150, 3), is filled where `bring` copies the chips down."""
+        """(count, D) float32. `chips`, (count, S, S, 3), is filled where `bring` copies the chips down."""
         copies = 2 if mirror else 1
-        answers = np.empty((count * copies, EMBEDDING_SIZE), np.float32)
+        answers = np.empty((count * copies, self.spec.space.size), np.float32)
         under_way: deque[_ChipBatch] = deque()
         for number, (first, rows) in enumerate(_batches(len(answers), self._net.rows)):
             if len(under_way) == SLOTS:
@@ -113,7 +121,8 @@ class GpuEmbedder:
             under_way.append(_ChipBatch(slot, part, slice(first, end)))
         while under_way:
             self._finish(under_way.popleft(), answers, chips)
-        return np.asarray((answers[0::2] + answers[1::2]) / 2, np.float32) if mirror else answers
+        outputs = np.asarray((answers[0::2] + answers[1::2]) / 2, np.float32) if mirror else answers
+        return embeddings_of(outputs, self.spec)
 
     def _finish(self, batch: _ChipBatch, answers: NDArray[np.float32], chips: NDArray[np.uint8] | None) -> None:
         slot = batch.slot
@@ -135,8 +144,9 @@ class GpuEmbedder:
     def _cut(self, slot: _ChipSlot, faces: int, part: slice) -> None:
         """Cut chips from faces, and copy them down while the network computes."""
         count = part.stop - part.start
-        arguments = np.array((faces + part.start * FACE.itemsize, slot.chips), np.uint64).tobytes()  # Cut
-        self._device.launch("chips", (count, _BLOCKS_A_CHIP), 256, 0, arguments, self._compute)
+        addresses = np.array((faces + part.start * FACE.itemsize, slot.chips), np.uint64)  # Cut of kernels/chips.cu
+        arguments = addresses.tobytes() + np.int32(self.spec.template.side_px).tobytes()
+        self._device.launch("chips", (count, self._blocks), _THREADS, 0, arguments, self._compute)
         self._device.record(slot.cut, self._compute)
         self._device.wait_on_gpu(self._copies, slot.cut)
         self._device.download(slot.chips_here[:count], slot.chips, self._copies)
@@ -152,8 +162,8 @@ class GpuEmbedder:
     def _enqueue(self, slot: int, rows: int, copies: int, first: int) -> None:
         """Put a batch of a slot's chips into the stream; rows beyond the last chip compute on older contents."""
         addresses = np.array((self._slots[slot].chips, self._input), np.uint64)  # Input of kernels/chips.cu
-        arguments = addresses.tobytes() + np.array((copies, first), np.int32).tobytes()
-        self._device.launch("planes", (rows, _BLOCKS_A_CHIP), 256, 0, arguments, self._compute)
+        arguments = addresses.tobytes() + np.array((copies, first, self.spec.template.side_px), np.int32).tobytes()
+        self._device.launch("planes", (rows, self._blocks), _THREADS, 0, arguments, self._compute)
         self._net.enqueue(rows, self._input, {"embedding": self._output}, self._compute)
         self._device.download(self._slots[slot].embeddings[:rows], self._output, self._compute)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from jetstream.gpu.device import Device
 from jetstream.vision.recognition import align
-from jetstream.vision.recognition.align import ChipPlace
+from jetstream.vision.recognition.align import ChipPlace, FaceTemplate
 from jetstream.vision.recognition.embedder import View
 
 FACE = np.dtype(
@@ -75,8 +75,9 @@ class GrowingBuffer:
 class FaceBuffer:
     """Memory for the faces of one call at a time. Call inside `device.current()`."""
 
-    def __init__(self, device: Device, copies: Any, compute: Any) -> None:
-        """`copies` is the stream of uploads, `compute` the one of the kernels that read them."""
+    def __init__(self, device: Device, copies: Any, compute: Any, template: FaceTemplate) -> None:
+        """`copies` is the stream of uploads, `compute` the one of the kernels that read them, `template` a chip's."""
+        self._template = template
         self._device, self._copies, self._compute = device, copies, compute
         self._pictures, self._faces = GrowingBuffer(device), GrowingBuffer(device)
         self._described = device.pinned(0)
@@ -87,7 +88,7 @@ class FaceBuffer:
 
         Raises UnavailableError where the GPU has too little memory.
         """
-        strips = [strip_of(*view) for view in views]
+        strips = [strip_of(*view, self._template) for view in views]
         address = self._pictures.fit(sum(strip.n_bytes for strip in strips))
         described = self._room_for(sum(len(strip.places) for strip in strips))
         faces, first, levels = self._faces.fit(described.nbytes), 0, []
@@ -133,11 +134,11 @@ class FaceBuffer:
             self._device.launch("pyr_down", grid, _THREADS, 0, halving.tobytes(), self._compute)
 
 
-def strip_of(image: NDArray[np.uint8], landmarks: NDArray[Any]) -> RowStrip:
+def strip_of(image: NDArray[np.uint8], landmarks: NDArray[Any], template: FaceTemplate) -> RowStrip:
     """The rows that the faces' chips touch. `image` (H, W, 3) uint8 BGR, `landmarks` (N, 5, 2) in its pixels."""
     height, width = image.shape[:2]
-    similarities = [align.similarity(points) for points in landmarks]
-    places = [None if found is None else align.place(found, height, width) for found in similarities]
+    similarities = [align.similarity(points, template) for points in landmarks]
+    places = [None if found is None else align.place(found, template, height, width) for found in similarities]
     real = [place for place in places if place is not None]
     levels = max((place.levels for place in real), default=0)
     grid = 2**levels

@@ -17,6 +17,7 @@ from jetstream.config.schema import Config, engines_dir
 from jetstream.errors import ModelError, UserError
 from jetstream.gpu import cubin_cache
 from jetstream.networks import backends
+from jetstream.networks.embedders import embedder_of
 from jetstream.networks.runner import NAMES, recipe_for, said
 from jetstream.runners import cuda_driver
 from jetstream.runners.base import UnavailableError
@@ -109,7 +110,9 @@ def _state(has_failed: bool, seconds: float) -> tuple[str, str]:
 
 def recipes(config: Config, tensorrt: str) -> tuple[EngineRecipe, ...]:
     """The recipe of each network's engine. Raises ModelError without models, UnavailableError without a GPU."""
-    return tuple(recipe_for(path, config, tensorrt) for path in weights.paths(Path(config.models.dir)))
+    files = weights.paths(Path(config.models.dir))
+    networks = files.pnet, files.rnet, files.onet, embedder_of(config).path
+    return tuple(recipe_for(path, config, tensorrt) for path in networks)
 
 
 def _prepare_all(config: Config, progress: Progress | None) -> BuildReport:

@@ -17,6 +17,7 @@ from jetstream.gpu.device import CudaDevice, Device
 from jetstream.gpu.embedder import GpuEmbedder
 from jetstream.gpu.engine_net import EngineNet
 from jetstream.gpu.structs import SearchSettings
+from jetstream.networks.embedders import embedder_of
 from jetstream.networks.runner import load_engine_of
 from jetstream.runners import cuda_driver
 from jetstream.runners.base import UnavailableError
@@ -71,9 +72,10 @@ def open_gpu_embedder(config: Config) -> Iterator[GpuEmbedder]:
     """The embedder that cuts its own chips. Raises UnavailableError, also where it isn't built, and ModelError."""
     with ExitStack() as stack:
         device = stack.enter_context(open_device(config))
-        net = stack.enter_context(open_net(weights.paths(Path(config.models.dir)).embedder, config, device))
+        entry = embedder_of(config)
+        net = stack.enter_context(open_net(entry.path, config, device))
         with device.current():
-            embedder = GpuEmbedder(device, net)
+            embedder = GpuEmbedder(device, net, entry.spec)
         stack.callback(_close, device, embedder)
         yield embedder
 

@@ -16,7 +16,7 @@ import msgspec
 from jetstream import weights
 from jetstream.config.schema import Config
 from jetstream.errors import ModelError
-from jetstream.networks import backends
+from jetstream.networks import backends, embedders
 from jetstream.networks.runner import NotBuiltError, open_runner
 from jetstream.runners.base import UnavailableError
 from jetstream.vision.detection.detector import Detector, DetectorIdentity
@@ -60,7 +60,7 @@ def open_embedder(config: Config) -> Iterator[Embedder]:
     Raises ModelError when it isn't built or is damaged.
     """
     cv2.setNumThreads(1)
-    path = weights.paths(Path(config.models.dir)).embedder
+    entry = embedders.embedder_of(config)
     with ExitStack() as stack:
         embedder: Embedder | None = None
         if backends.choose(config.gpu).best == "tensorrt":
@@ -69,8 +69,8 @@ def open_embedder(config: Config) -> Iterator[Embedder]:
             otherwise = "recognize: chips are cut on the CPU, not on the GPU (%s)"
             embedder = _entered(stack, open_gpu_embedder(config), otherwise)
         if embedder is None:
-            runner = stack.enter_context(open_runner(path, config, threads=config.recognize.threads))
-            embedder = CpuEmbedder(runner, batch=config.recognize.batch)
+            runner = stack.enter_context(open_runner(entry.path, config, threads=config.recognize.threads))
+            embedder = CpuEmbedder(runner, entry.spec, batch=config.recognize.batch)
         yield embedder
 
 

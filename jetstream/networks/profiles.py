@@ -16,6 +16,7 @@ Another backend runs the other sizes, such as a photo larger than the cameras' f
 import math
 
 from jetstream.config.schema import CameraConfig, Config
+from jetstream.networks.embedders import embedder_of
 from jetstream.runners.tensorrt.engine_cache import Profile, fixed
 
 CELL_PX = 12  # P-Net's smallest picture
@@ -23,12 +24,14 @@ STEP = 4  # from one batch size to the next
 
 
 def profiles_of(network: str, config: Config) -> tuple[Profile, ...]:
-    """The input sizes of `pnet`, `rnet`, `onet` or `embedder` under this config."""
+    """The input sizes of `pnet`, `rnet`, `onet` or the config's embedder, whose file is `network`.onnx."""
     if network == "pnet":
         return (_levels(config),)
-    if network == "embedder":
-        return tuple(fixed(count, 3, 150, 150) for count in batches(config.recognize.batch))
-    most, side_px = {"rnet": (config.gpu.batch, 24), "onet": (max(config.gpu.batch // STEP, 1), 48)}[network]
+    refiners = {"rnet": (config.gpu.batch, 24), "onet": (max(config.gpu.batch // STEP, 1), 48)}
+    if network not in refiners:
+        side_px = embedder_of(config).spec.template.side_px
+        return tuple(fixed(count, 3, side_px, side_px) for count in batches(config.recognize.batch))
+    most, side_px = refiners[network]
     return tuple(fixed(most * STEP**step, 3, side_px, side_px) for step in range(3))
 
 

@@ -13,17 +13,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.config.schema import Config, RecognizeConfig
+from jetstream.config.schema import Config
 from jetstream.errors import ModelError
 from jetstream.gallery import train
 from jetstream.ipc.frames import FrameView
 from jetstream.ipc.rings import FrameReader
 from jetstream.messages import Dropped, InUse, Named, NamedFace, Tick, Wanted
+from jetstream.networks.embedders import is_mirrored
 from jetstream.networks.open import open_embedder
 from jetstream.vision.recognition import align
+from jetstream.vision.recognition.align import FaceTemplate
 from jetstream.vision.recognition.classifier import NOBODY, Answer, Classifier
-from jetstream.vision.recognition.embedder import CHIP_SHAPE, EMBEDDING_SIZE, Embedder, EmbedderOutput
-from jetstream.vision.recognition.quality import measure
+from jetstream.vision.recognition.embedder import Embedder, EmbedderOutput
+from jetstream.vision.recognition.quality import measure, usable_chip
 from jetstream.vision.tracking.frame_rate import FrameRate
 from jetstream.vision.tracking.id_switches import IdSwitchDetector
 
@@ -43,9 +45,10 @@ def recognize(
     InUse names the gallery: first of all, and between two batches when there is a new one and every TELL_EVERY_S.
     """
     known = GalleryWatcher(config)
-    switches: defaultdict[str, IdSwitchDetector] = defaultdict(IdSwitchDetector)  # by camera
     rates: defaultdict[str, FrameRate] = defaultdict(FrameRate)
     with open_embedder(config) as embedder:
+        space = embedder.spec.space
+        switches: defaultdict[str, IdSwitchDetector] = defaultdict(lambda: IdSwitchDetector(space))  # by camera
         yield known.in_use()
         told_s = time.monotonic()
         for messages in batches:
@@ -58,9 +61,9 @@ def recognize(
             if not batch:
                 continue  # a tick
             embed = _samples_in_place if embedder.reads_in_place else _samples
-            samples = embed(batch, rings, embedder, config.recognize)
+            samples = embed(batch, rings, embedder, config)
             fine = [sample.embedding for faces in samples for sample in faces if sample.embedding is not None]
-            answers = iter(known.classifier.ask(np.array(fine, np.float32).reshape(-1, EMBEDDING_SIZE)))
+            answers = iter(known.classifier.ask(np.array(fine, np.float32).reshape(-1, space.size)))
             for wanted, faces in zip(batch, samples, strict=True):
                 if not faces:
                     yield Dropped(camera=wanted.frame.camera, reason="lapped")
@@ -116,56 +119,62 @@ class SampleEmbedding(NamedTuple):
     """One view of a face: its quality, 0..1, and its embedding; None where the quality is below `min_quality`."""
 
     quality: float
-    embedding: NDArray[np.float32] | None  # (128,)
+    embedding: NDArray[np.float32] | None  # (D,)
 
 
 def _samples(
-    batch: Sequence[Wanted], rings: FrameReader, embedder: Embedder, settings: RecognizeConfig
+    batch: Sequence[Wanted], rings: FrameReader, embedder: Embedder, config: Config
 ) -> list[list[SampleEmbedding]]:
     """The samples of each question, none where its frame was overwritten."""
-    cut = [_cut(wanted, rings) for wanted in batch]
-    fine = [chip for faces in cut for quality, chip in faces if quality >= settings.min_quality]
-    chips = np.array(fine, np.uint8).reshape(-1, *CHIP_SHAPE)
-    embeddings = iter(embedder.embed(chips, mirror=settings.mirror))
+    template = embedder.spec.template
+    cut = [_cut(wanted, rings, template) for wanted in batch]
+    least = config.recognize.min_quality
+    fine = [chip for faces in cut for quality, chip in faces if quality >= least]
+    chips = np.array(fine, np.uint8).reshape(-1, *template.shape)
+    embeddings = iter(embedder.embed(chips, mirror=is_mirrored(config)))
     return [
-        [
-            SampleEmbedding(quality, next(embeddings) if quality >= settings.min_quality else None)
-            for quality, _ in faces
-        ]
+        [SampleEmbedding(quality, next(embeddings) if quality >= least else None) for quality, _ in faces]
         for faces in cut
     ]
 
 
-def _cut(wanted: Wanted, rings: FrameReader) -> list[tuple[float, NDArray[np.uint8]]]:
+def _cut(wanted: Wanted, rings: FrameReader, template: FaceTemplate) -> list[tuple[float, NDArray[np.uint8]]]:
     image = rings.read(wanted.frame.camera, wanted.frame.frame_id)
     if image is None:
         return []
     landmarks = _landmarks(wanted)
-    chips = align.chips(image, landmarks)
-    return [(measure(image, *face).overall, face[1]) for face in zip(landmarks, chips, strict=True)]
+    chips = align.chips(image, landmarks, template)
+    return [
+        (measure(image, points, usable_chip(chip, template)).overall, chip)
+        for points, chip in zip(landmarks, chips, strict=True)
+    ]
 
 
 def _samples_in_place(
-    batch: Sequence[Wanted], rings: FrameReader, embedder: Embedder, settings: RecognizeConfig
+    batch: Sequence[Wanted], rings: FrameReader, embedder: Embedder, config: Config
 ) -> list[list[SampleEmbedding]]:
     """As `_samples`, but all faces are embedded: a GPU returns chips, of which quality is measured, and embeddings
     together."""
+    least = config.recognize.min_quality
     views = [rings.view(wanted.frame.camera, wanted.frame.frame_id) for wanted in batch]
     pictures = [(view.image, _landmarks(wanted)) for view, wanted in zip(views, batch, strict=True) if view is not None]
-    outputs = iter(embedder.look(pictures, mirror=settings.mirror))
+    outputs = iter(embedder.look(pictures, mirror=is_mirrored(config)))
     return [
-        [] if view is None else _measured(view, _landmarks(wanted), next(outputs), settings.min_quality)
+        [] if view is None else _measured(view, _landmarks(wanted), next(outputs), least, embedder.spec.template)
         for view, wanted in zip(views, batch, strict=True)
     ]
 
 
 def _measured(
-    view: FrameView, landmarks: NDArray[np.float64], output: EmbedderOutput, min_quality: float
+    view: FrameView, landmarks: NDArray[np.float64], output: EmbedderOutput, min_quality: float, template: FaceTemplate
 ) -> list[SampleEmbedding]:
     """The samples of one frame; none if it was overwritten meanwhile."""
     if not view.still_valid():
         return []
-    qualities = [measure(view.image, *face).overall for face in zip(landmarks, output.chips, strict=True)]
+    qualities = [
+        measure(view.image, points, usable_chip(chip, template)).overall
+        for points, chip in zip(landmarks, output.chips, strict=True)
+    ]
     return [
         SampleEmbedding(quality, embedding if quality >= min_quality else None)
         for quality, embedding in zip(qualities, output.embeddings, strict=True)

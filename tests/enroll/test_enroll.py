@@ -8,7 +8,8 @@ from pathlib import Path
 import cv2
 import pytest
 
-from jetstream.gallery import store, train
+from jetstream.config.galleries import gallery_dir
+from jetstream.gallery import store
 from tests.support.defaults import open_source, video_sink
 from tests.support.enrolling import named, photos_in, refused
 from tests.support.inside import Inside
@@ -29,8 +30,8 @@ def test_face_of_a_picture_is_enrolled_shown_and_known(jetstream: Inside) -> Non
 def test_photos_kept_before_an_interruption_are_said_and_learnt_next_time(jetstream: Inside) -> None:
     """The lock on the gallery is held, so that Ctrl-C comes between writing and learning."""
     words = [sys.executable, "-m", "jetstream.cli", "enroll", "Grace Hopper", "--from", "hopper.png"]
-    gallery_dir = train.gallery_dir(jetstream.folder / "faces", jetstream.models)
-    with store.locked(gallery_dir):
+    folder = gallery_dir(jetstream.folder / "faces", jetstream.models, "sface")
+    with store.locked(folder):
         process = subprocess.Popen(
             [*words, *jetstream.sets],
             cwd=jetstream.folder,
@@ -55,7 +56,7 @@ def waits_for_a_lock(pid: int) -> bool:
 
 
 def test_photos_kept_are_said_where_learning_fails(jetstream: Inside) -> None:
-    lock = train.gallery_dir(jetstream.folder / "faces", jetstream.models) / "lock"
+    lock = gallery_dir(jetstream.folder / "faces", jetstream.models, "sface") / "lock"
     lock.mkdir(parents=True)  # not even root can write that
 
     result = jetstream("enroll", "Grace Hopper", "--from", "hopper.png", sets=True)

@@ -59,7 +59,9 @@ def test_photo_leaves_a_larger_neighbour_out(models_dir: Path, portraits: dict[s
         hopper = int(found.boxes[:, 0].argmin())
         widest = crop(image, found.boxes[hopper], SampleSource("both", "both", timed=False))
         wide = cv2.imdecode(np.frombuffer(widest.jpeg, np.uint8), cv2.IMREAD_COLOR)
-        embedding = embedder.embed(align.chips(image, found.landmarks[[hopper]]), mirror=True)[0]
+        embedding = embedder.embed(align.chips(image, found.landmarks[[hopper]], embedder.spec.template), mirror=True)[
+            0
+        ]
         kept = photo_writer.photo_of(widest, embedding, detector, embedder)
         assert len(faces_in(detector, wide).boxes) == 2
         assert isinstance(kept, photo_writer.NewPhoto)

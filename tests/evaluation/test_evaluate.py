@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from jetstream.gallery import store, train
+from jetstream.config.galleries import gallery_dir
+from jetstream.gallery import store
 from jetstream.gallery import strangers as background
 from tests.support import defaults
 from tests.support.clips import part_of
@@ -44,7 +45,7 @@ def evaluated(jetstream: Inside, *words: str) -> dict:
 def test_gallery_alone_is_cross_validated(jetstream: Inside, faces: Path) -> None:
     told = evaluated(jetstream)
 
-    stored = store.read(train.gallery_dir(faces, jetstream.models))
+    stored = store.read(gallery_dir(faces, jetstream.models, "sface"))
     embeddings, names = stored.arrays["embeddings"], np.array([photo.person for photo in stored.manifest.photos])
     expected = {}
     for row, name in enumerate(names):
@@ -208,7 +209,7 @@ def test_real_people_are_measured_as_a_plain_loop_measures_them(
         shutil.copy(photo, tmp_path / "faces" / folder.name)
     told = evaluated(jetstream)["figures"]
 
-    stored = store.read(train.gallery_dir(tmp_path / "faces", jetstream.models))
+    stored = store.read(gallery_dir(tmp_path / "faces", jetstream.models, "sface"))
     used = [photo for photo in stored.manifest.photos if photo.row is not None]
     embeddings, names = stored.arrays["embeddings"], np.array([photo.person for photo in used])
     right = named = 0

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from jetstream.config import load
+from jetstream.config.galleries import gallery_dir
 from jetstream.errors import UserError
-from jetstream.gallery import erasure, train
+from jetstream.gallery import erasure
 from jetstream.gallery.erasure import SearchedFolders
 from tests.support.command import Command
 from tests.support.inside import Inside
@@ -108,7 +109,7 @@ def test_earlier_version_of_a_gallery_whose_folder_is_no_more_is_said(
     (office / HOPPER / "1.png").unlink()
     (office / HOPPER).rmdir()
     train_faces(jetstream, "--faces", "office")
-    gallery = train.gallery_dir(office, jetstream.models)
+    gallery = gallery_dir(office, jetstream.models, "sface")
     office.rename(jetstream.folder / "attic")
 
     result = forget(jetstream)

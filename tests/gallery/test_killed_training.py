@@ -15,18 +15,19 @@ from tests.support.waiting import PATIENCE_S
 KILLED = """
 import os, signal, sys, time
 from pathlib import Path
+from jetstream.config.galleries import gallery_dir
 from jetstream.config import load
 from jetstream.gallery import prepare, strangers
 from jetstream.gallery import train as gallery
-from jetstream.networks.open import photo_detector_identity
+from jetstream.gallery.origin import origin_of
 import sklearn.covariance, sklearn.svm  # once, and not in each child
 
-few = strangers.faces(200)  # so that a training takes little time; it writes the same files
-strangers.faces, strangers.SIZE = lambda: few, 200
+few = strangers.faces("sface", 200)  # so that a training takes little time; it writes the same files
+strangers.faces, strangers.SIZE = lambda model: few, 200
 
 faces, models = Path("faces"), Path("models")
 config = load.build({"models": {"dir": "models"}}, where="test")
-found_by = photo_detector_identity(config)
+origin = origin_of(config)
 
 
 def dying_at(step):
@@ -49,7 +50,7 @@ def train(step=0, delay_s=None):
     if not child:
         dying_at(step)
         if delay_s is None:  # nothing is to be looked at
-            gallery.train(faces, models, None, None, found_by)
+            gallery.train(faces, models, None, None, origin)
         else:
             prepare.prepare_gallery(config)
         os._exit(0)
@@ -65,7 +66,7 @@ def train(step=0, delay_s=None):
 
 
 def in_use():
-    return gallery.load(faces, models, found_by).classifier.names
+    return gallery.load(faces, models, origin).classifier.names
 
 
 train(delay_s=60)
@@ -81,7 +82,7 @@ for index, words in enumerate(eval(sys.argv[1])):
     assert after in (before, new), (words, after)
     assert not train(**{key: 60 if key == "delay_s" else 0 for key in words})
     assert in_use() == new, (words, in_use())
-    left = [path.name for path in gallery.gallery_dir(faces, models).iterdir()]
+    left = [path.name for path in gallery_dir(faces, models, "sface").iterdir()]
     # where only sweeping was cut short nothing was left to write, and the next write sweeps
     assert len(left) == 5 or (killed and after == new), (words, left)
     print("killed" if killed else "done", "new" if after == new else "old", flush=True)

@@ -13,8 +13,9 @@ import psutil
 import pytest
 import zmq
 
+from jetstream.config.galleries import gallery_dir
 from jetstream.gallery import train as gallery
-from tests.support.galleries import found_by, sha256_in_use
+from tests.support.galleries import default_origin, sha256_in_use
 from tests.support.inside import Inside
 from tests.support.photos import COLLINS, HOPPER, write_photo
 from tests.support.repository import DEMO
@@ -121,7 +122,7 @@ def test_learning_that_fails_is_said_once_and_tried_again_when_photos_change(
 ) -> None:
     with run(jetstream, *OFTEN, "--set", "models.dir=models"):
         before = sha256_in_use(jetstream)
-        folder = gallery.gallery_dir(jetstream.folder / "faces", jetstream.models)
+        folder = gallery_dir(jetstream.folder / "faces", jetstream.models, "sface")
         (folder / "lock").unlink()
         (folder / "lock").mkdir()  # as root, a mode would keep nobody out
         write_photo(jetstream.folder / "faces" / HOPPER / "1.png", portraits[HOPPER])
@@ -164,7 +165,7 @@ def test_gallery_swapped_40_times_under_load_loses_no_frame_and_no_name_is_from_
             while number < 2 and len(unseen) > 1 - number:  # both names, then galleries change faster than votes
                 published.append(body_of(detections))
                 unseen -= names_in(published[-1])
-            expected = gallery.roll_back(faces, models, found_by(models)).sha256
+            expected = gallery.roll_back(faces, models, default_origin(models)).sha256
             told.append(next_gallery(galleries, told[-1]))
             assert told[-1]["hash"] == expected
         while detections.poll(0):

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from jetstream.config.galleries import gallery_dir
 from jetstream.errors import UserError
-from jetstream.gallery import erasure, people, train
+from jetstream.gallery import erasure, people
 from jetstream.gallery.erasure import SearchedFolders
 from jetstream.recording import library as recordings
 from jetstream.recording.events_file import open_events
@@ -219,7 +220,7 @@ def test_name_that_was_gone_back_to_is_forgotten_and_the_new_one_stays(built: In
 def test_interrupted_forget_says_that_embeddings_are_left_and_is_repeated_to_its_end(built: Inside) -> None:
     faces, folder = built.folder / "faces", built.folder / "models"
     built("train", *models(built))
-    lock = train.gallery_dir(faces, folder) / "lock"
+    lock = gallery_dir(faces, folder, "sface") / "lock"
     lock.unlink()
     lock.mkdir()  # not even root can write that
 

@@ -11,7 +11,6 @@ from jetstream.gallery import train as gallery
 from jetstream.gallery.report import RefusedPhoto
 from jetstream.gallery.store import PhotoWarning
 from jetstream.vision.detection.detector import faces_in
-from tests.support.galleries import FOUND_BY
 from tests.support.photos import COLLINS, HOPPER, looks
 
 
@@ -95,7 +94,7 @@ def test_swapped_and_planted_photos_of_politicians_are_named_and_nothing_else(pl
 )
 def test_good_photos_of_real_people_are_learnt_from(place, data_dir, folder, refused):
     """Looked at one by one: the duplicates are duplicates, and the poses are profiles."""
-    report = gallery.train(data_dir / folder, place.models, place.detector, place.embedder, FOUND_BY).report
+    report = gallery.train(data_dir / folder, place.models, place.detector, place.embedder, place.origin()).report
 
     counts = Counter(refused.code for person in report.people for refused in person.refused)
     assert all(person.used for person in report.people)

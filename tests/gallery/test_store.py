@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from jetstream.config.galleries import gallery_dir
 from jetstream.errors import ModelError, UserError
 from jetstream.gallery import train as gallery
 from jetstream.vision.detection.detector import DetectorIdentity
@@ -172,7 +173,7 @@ def test_explicit_training_undoes_a_rollback_without_looking_at_photos_again(tra
     trained.roll_back()
 
     made = gallery.ensure(
-        trained.faces, trained.models, trained.detector, trained.embedder, FOUND_BY, stay_rolled_back=False
+        trained.faces, trained.models, trained.detector, trained.embedder, trained.origin(), stay_rolled_back=False
     )
 
     assert made.classifier.names == (COLLINS, HOPPER, "Later")
@@ -220,7 +221,7 @@ def test_gallery_is_for_its_owner_only(trained):
 
 
 def test_two_folders_of_one_name_have_two_galleries(tmp_path):
-    first, second = (gallery.gallery_dir(tmp_path / place / "my faces", tmp_path) for place in ("a", "b"))
+    first, second = (gallery_dir(tmp_path / place / "my faces", tmp_path, "dlib") for place in ("a", "b"))
 
     assert first != second
     assert first.name.startswith("my_faces-")

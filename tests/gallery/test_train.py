@@ -17,7 +17,7 @@ from jetstream.gallery.photo_faces import find_faces
 from jetstream.gallery.photos import list_photos
 from jetstream.networks.open import photo_detector_identity
 from jetstream.vision.recognition import align
-from tests.support.galleries import FOUND_BY, Place, only
+from tests.support.galleries import Place, only
 from tests.support.photos import COLLINS, HOPPER, looks
 from tests.support.picture_files import NOT_READ, STILL, encoded, put
 
@@ -210,7 +210,12 @@ def test_progress_tells_each_photo_and_the_end(trained, portraits):
     trained.put("Later/1.png", portraits[HOPPER][:, ::-1])
 
     gallery.train(
-        trained.faces, trained.models, trained.detector, trained.embedder, FOUND_BY, lambda *told: heard.append(told)
+        trained.faces,
+        trained.models,
+        trained.detector,
+        trained.embedder,
+        trained.origin(),
+        lambda *told: heard.append(told),
     )
 
     assert heard == [("Later/1.png", 0.0), ("gallery", 1.0)]

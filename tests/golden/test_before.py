@@ -12,11 +12,12 @@ import skimage
 
 from jetstream import weights
 from jetstream.config import load
+from jetstream.config.galleries import gallery_dir
 from jetstream.config.schema import Config
 from jetstream.events import Event
 from jetstream.gallery import audit, prepare, store, train
 from jetstream.gallery.identify import IdentifiedFace, PictureResult, look
-from jetstream.networks.open import photo_detector_identity
+from jetstream.gallery.origin import origin_of
 from jetstream.recording import events_file, library
 from jetstream.runners.tensorrt import engine_cache
 from jetstream.topic import keys
@@ -39,7 +40,7 @@ def config(tmp_path: Path, models_dir: Path) -> Config:
     for name, photo in PHOTOS.items():
         (faces / name).mkdir(parents=True)
         shutil.copy(photo, faces / name)
-    shutil.copytree(BEFORE / "gallery", train.gallery_dir(faces, models))
+    shutil.copytree(BEFORE / "gallery", gallery_dir(faces, models, "dlib"))
     data = {
         "models": {"dir": str(models)},
         "recognize": {"faces": str(faces)},
@@ -50,7 +51,7 @@ def config(tmp_path: Path, models_dir: Path) -> Config:
 
 
 def gallery_files(config: Config) -> dict[str, bytes]:
-    folder = train.gallery_dir(Path(config.recognize.faces), Path(config.models.dir))
+    folder = gallery_dir(Path(config.recognize.faces), Path(config.models.dir), "dlib")
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "lock"}
 
 
@@ -99,23 +100,19 @@ def test_gallery_answers_given_embeddings_as_it_did(config: Config) -> None:
 
 
 def test_gallery_can_be_rolled_back_and_learnt_on(config: Config) -> None:
-    faces, models, found_by = (
-        Path(config.recognize.faces),
-        Path(config.models.dir),
-        photo_detector_identity(config),
-    )
+    faces, models, origin = Path(config.recognize.faces), Path(config.models.dir), origin_of(config)
 
-    assert train.roll_back(faces, models, found_by).classifier.names == (COLLINS,)
-    assert train.load(faces, models, found_by).classifier.names == (COLLINS,)
-    assert train.roll_back(faces, models, found_by).classifier.names == (COLLINS, HOPPER)
+    assert train.roll_back(faces, models, origin).classifier.names == (COLLINS,)
+    assert train.load(faces, models, origin).classifier.names == (COLLINS,)
+    assert train.roll_back(faces, models, origin).classifier.names == (COLLINS, HOPPER)
 
     (faces / HOPPER).rename(faces / "Admiral Hopper")
     report = prepare.prepare_gallery(config)
     assert report.embedded == 0, "the embeddings of before are used again"
-    folder = train.gallery_dir(faces, models)
-    assert store.read_manifest(folder).detector_sha256 == found_by.sha256
+    folder = gallery_dir(faces, models, "dlib")
+    assert store.read_manifest(folder).detector_sha256 == origin.detector.sha256
     assert store.read_manifest(folder, store.PREVIOUS).detector_sha256 == ""
-    assert train.roll_back(faces, models, found_by).classifier.names == (COLLINS, HOPPER)
+    assert train.roll_back(faces, models, origin).classifier.names == (COLLINS, HOPPER)
 
 
 def test_engine_is_the_one_that_is_looked_for_and_is_read(models_dir: Path) -> None:

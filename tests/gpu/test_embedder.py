@@ -12,7 +12,7 @@ from jetstream.config.schema import Config, ModelsConfig
 from jetstream.gpu import cubin_cache
 from jetstream.gpu.embedder import GpuEmbedder
 from jetstream.gpu.face_crops import strip_of
-from jetstream.networks import backends
+from jetstream.networks import backends, embedders
 from jetstream.networks.open import open_embedder
 from jetstream.networks.runner import recipe_for
 from jetstream.runners import cuda_driver
@@ -29,6 +29,7 @@ from tests.support.gpu_emulation import COMPILER, EmulatedDevice, OnnxNet, build
 # of Eileen Collins's portrait: left eye, right eye, nose, mouth corners
 COLLINS = np.array([[202.0, 108.0], [245.0, 108.0], [225.0, 130.0], [207.0, 152.0], [243.0, 152.0]])
 ROWS = 2, 5
+SPEC = embedders.SPECS["dlib"]
 
 
 class Recorder:
@@ -62,7 +63,7 @@ def device(kernels):
 @pytest.fixture
 def cutter(device) -> GpuEmbedder:
     """Cuts real chips and embeds nothing."""
-    return GpuEmbedder(device, Recorder())
+    return GpuEmbedder(device, Recorder(), SPEC)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def runner(models_dir):
 
 @pytest.fixture
 def embedder(device, runner) -> GpuEmbedder:
-    return GpuEmbedder(device, OnnxNet(runner, ROWS))
+    return GpuEmbedder(device, OnnxNet(runner, ROWS), SPEC)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def placed(turn_deg: float, scale: float, centre: tuple[float, float]) -> np.nda
     """(5, 2): landmarks of an upright face turned about its middle, scaled, and put at `centre`."""
     angle = np.deg2rad(turn_deg)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    return (align.TEMPLATE - 0.5) * align.CHIP_PX @ turn.T * scale + centre
+    return (align.DLIB.points - 75) @ turn.T * scale + centre
 
 
 def noise(height: int, width: int) -> np.ndarray:
@@ -103,7 +104,7 @@ def most_off(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, int]:
 def assert_same_chips(cutter: Embedder, views: list[View]) -> None:
     """But for the rounding of coordinates, where another OpenCV or CPU may do it otherwise."""
     for (image, landmarks), looked in zip(views, cutter.look(views), strict=True):
-        share, most = most_off(looked.chips, align.chips(image, landmarks))
+        share, most = most_off(looked.chips, align.chips(image, landmarks, align.DLIB))
         assert most <= 1
         assert share < 0.001
 
@@ -235,7 +236,7 @@ def test_a_smaller_picture_after_a_larger_one(cutter):
 def test_a_picture_in_memory_that_the_gpu_reads_is_not_copied(kernels, monkeypatch):
     device = EmulatedDevice(kernels)
     device.reads_host_memory = True
-    cutter = GpuEmbedder(device, Recorder())
+    cutter = GpuEmbedder(device, Recorder(), SPEC)
     uploads = []
     upload = device.upload
     monkeypatch.setattr(
@@ -266,7 +267,7 @@ def test_batches_of_any_size_answer_every_chip(device, faces, rows, mirror):
         line = chips[:, 0, :128, 0].astype(np.float32)
         expected = (line + chips[:, 0, :-129:-1, 0]) / 2 if mirror else line
 
-        found = GpuEmbedder(device, net).embed(chips, mirror=mirror)
+        found = GpuEmbedder(device, net, SPEC).embed(chips, mirror=mirror)
 
         assert np.array_equal(found, expected)
         assert {len(batch) for batch in net.batches} <= set(rows)
@@ -317,7 +318,7 @@ def test_other_shapes_are_refused(cutter, wrong):
 
 
 def test_close_frees_all_memory(device):
-    cutter = GpuEmbedder(device, Recorder())
+    cutter = GpuEmbedder(device, Recorder(), SPEC)
     cutter.look([(noise(100, 100), COLLINS[None])])
 
     cutter.close()

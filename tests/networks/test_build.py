@@ -19,7 +19,7 @@ from tests.support import fake_build_process
 from tests.support.repository import REPOSITORY
 
 QUICK = BuildLimits(build_s=1.0, test_s=3.0, probe_s=5.0)
-NETWORKS = ("pnet", "rnet", "onet", "embedder")
+NETWORKS = ("pnet", "rnet", "onet", "sface")
 
 
 @pytest.fixture

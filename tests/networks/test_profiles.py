@@ -24,9 +24,11 @@ def test_crops_have_three_fixed_batches_and_onet_a_quarter_of_rnets():
     assert profiles_of("onet", config) == tuple(fixed(count, 3, 48, 48) for count in (4, 16, 64))
 
 
-def test_the_embedder_has_the_batches_of_recognize():
-    shapes = [profile.largest for profile in profiles_of("embedder", Config(recognize=RecognizeConfig(batch=8)))]
-    assert shapes == [(2, 3, 150, 150), (8, 3, 150, 150)]
+@pytest.mark.parametrize(("model", "network", "side_px"), [("sface", "sface", 112), ("dlib", "embedder", 150)])
+def test_the_embedder_has_the_batches_of_recognize(model, network, side_px):
+    config = Config(recognize=RecognizeConfig(batch=8, model=model))
+    shapes = [profile.largest for profile in profiles_of(network, config)]
+    assert shapes == [(2, 3, side_px, side_px), (8, 3, side_px, side_px)]
 
 
 @pytest.mark.parametrize("min_face_px", [12.0, 20.0, 33.3, 40.0, 61.7, 200.0])

@@ -11,10 +11,12 @@ import msgspec
 import numpy as np
 import pytest
 
+from jetstream.config.galleries import gallery_dir
 from jetstream.config.schema import Config
 from jetstream.gallery import prepare, train
 from jetstream.gpu.embedder import GpuEmbedder
 from jetstream.messages import Captured, Dropped, InUse, Named, Tick, Wanted, WantedFace
+from jetstream.networks.embedders import embedder_of
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.stages import recognize as stage
 from jetstream.stages.detect import detect
@@ -140,8 +142,9 @@ def test_pictures_that_are_read_in_place_give_the_same_answers(
     wanted.append(Wanted(frame=frame, faces=wanted[0].faces * 2))
     expected = answers_to([wanted, wanted[:1]], rings, config)
 
-    with OnnxRunner(Path(config.models.dir) / "embedder.onnx") as runner:
-        embedder = GpuEmbedder(device, OnnxNet(runner, (2, 8)))
+    entry = embedder_of(config)
+    with OnnxRunner(entry.path) as runner:
+        embedder = GpuEmbedder(device, OnnxNet(runner, (2, 8)), entry.spec)
         monkeypatch.setattr(stage, "open_embedder", lambda config: contextlib.nullcontext(embedder))
         found = answers_to([wanted, wanted[:1]], rings, config)
 
@@ -239,7 +242,7 @@ def test_gallery_in_use_is_told_again_for_whoever_came_later(
 def test_damaged_gallery_leaves_the_people_known_so_far(config: Config, caplog: pytest.LogCaptureFixture) -> None:
     known = GalleryWatcher(config)
     known.refresh(0.0)
-    folder = train.gallery_dir(Path(config.recognize.faces), Path(config.models.dir))
+    folder = gallery_dir(Path(config.recognize.faces), Path(config.models.dir), "sface")
     (folder / "manifest.json").write_text("{")
 
     known.refresh(2.0)

@@ -12,12 +12,14 @@ import msgspec
 import numpy as np
 
 from jetstream.config.schema import CameraConfig, Config, ConfigTable, with_preset
+from jetstream.networks import embedders
 from jetstream.runners.base import Runner
 from jetstream.video import source
 from jetstream.video.sink import VideoSink
 from jetstream.vision.detection.mtcnn import BATCH, Mtcnn
 from jetstream.vision.recognition.classifier import Classifier
-from jetstream.vision.recognition.embedder import CpuEmbedder
+from jetstream.vision.recognition.embedder import CpuEmbedder, EmbedderSpec
+from jetstream.vision.recognition.embedding_space import DLIB_SPACE
 from jetstream.vision.recognition.svm import OneVsRestSvm
 from jetstream.vision.tracking.scheduler import RecognitionScheduler
 from jetstream.vision.tracking.tracker import Tracker
@@ -49,12 +51,12 @@ def mtcnn(pnet: Runner, rnet: Runner, onet: Runner, **changes: Any) -> Mtcnn:
     return Mtcnn(pnet, rnet, onet, **{**keywords(Mtcnn, CONFIG.detect), **cpu, **changes})
 
 
-def embedder(runner: Runner, **changes: Any) -> CpuEmbedder:
-    return CpuEmbedder(runner, **{**keywords(CpuEmbedder, CONFIG.recognize), **changes})
+def embedder(runner: Runner, spec: EmbedderSpec = embedders.SPECS["dlib"], **changes: Any) -> CpuEmbedder:
+    return CpuEmbedder(runner, spec, **{**keywords(CpuEmbedder, CONFIG.recognize), **changes})
 
 
 def fit(embeddings: np.ndarray, names: Sequence[str], **changes: Any) -> Classifier:
-    return Classifier.fit(embeddings, names, **{**keywords(Classifier.fit, CONFIG.recognize), **changes})
+    return Classifier.fit(embeddings, names, DLIB_SPACE, **{**keywords(Classifier.fit, CONFIG.recognize), **changes})
 
 
 def classifier(
@@ -66,11 +68,11 @@ def classifier(
     **changes: Any,
 ) -> Classifier:
     settings = {**keywords(Classifier, CONFIG.recognize), **changes}
-    return Classifier(names, photos, owners, machine, bars, **settings)
+    return Classifier(names, photos, owners, machine, bars, DLIB_SPACE, **settings)
 
 
 def classifier_of(arrays: Any) -> Classifier:
-    return Classifier.from_arrays(arrays, **keywords(Classifier.from_arrays, CONFIG.recognize))
+    return Classifier.from_arrays(arrays, DLIB_SPACE, **keywords(Classifier.from_arrays, CONFIG.recognize))
 
 
 def open_source(spec: str, **changes: Any) -> source.Source:

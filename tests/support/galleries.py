@@ -9,7 +9,8 @@ import numpy as np
 from jetstream import weights
 from jetstream.config.schema import Config, ModelsConfig
 from jetstream.gallery import train as gallery
-from jetstream.networks.open import photo_detector_identity
+from jetstream.gallery.origin import GalleryOrigin, made_by, origin_of
+from jetstream.networks import embedders
 from jetstream.vision.detection.detector import Detector, DetectorIdentity, faces_in
 from jetstream.vision.recognition import align
 from jetstream.vision.recognition.classifier import Classifier
@@ -36,29 +37,32 @@ class Place:
         path.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
         return path
 
+    def origin(self, found_by: DetectorIdentity = FOUND_BY) -> GalleryOrigin:
+        return made_by(embedders.named(self.embedder.spec.name, self.models), found_by)
+
     def train(self, found_by: DetectorIdentity = FOUND_BY) -> gallery.Gallery:
-        return gallery.train(self.faces, self.models, self.detector, self.embedder, found_by)
+        return gallery.train(self.faces, self.models, self.detector, self.embedder, self.origin(found_by))
 
     def ensure(self, found_by: DetectorIdentity = FOUND_BY) -> gallery.Gallery:
-        return gallery.ensure(self.faces, self.models, self.detector, self.embedder, found_by)
+        return gallery.ensure(self.faces, self.models, self.detector, self.embedder, self.origin(found_by))
 
     def load(self, found_by: DetectorIdentity = FOUND_BY) -> gallery.Gallery:
-        return gallery.load(self.faces, self.models, found_by)
+        return gallery.load(self.faces, self.models, self.origin(found_by))
 
     def roll_back(self, found_by: DetectorIdentity = FOUND_BY) -> gallery.Gallery:
-        return gallery.roll_back(self.faces, self.models, found_by)
+        return gallery.roll_back(self.faces, self.models, self.origin(found_by))
 
     def is_current(self, found_by: DetectorIdentity = FOUND_BY) -> bool:
-        return gallery.current(self.faces, self.models, found_by) is not None
+        return gallery.current(self.faces, self.models, self.origin(found_by)) is not None
 
     @property
     def stored(self) -> Path:
-        return gallery.gallery_dir(self.faces, self.models)
+        return self.origin().folder(self.faces, self.models)
 
     def embed(self, image: np.ndarray) -> np.ndarray:
         """(1, 128): the live path, from a frame with one face."""
         (landmarks,) = faces_in(self.detector, image).landmarks
-        return self.embedder.embed(align.chips(image, landmarks[None]), mirror=True)
+        return self.embedder.embed(align.chips(image, landmarks[None], self.embedder.spec.template), mirror=True)
 
 
 def only(classifier: Classifier, embedding: np.ndarray) -> str | None:
@@ -67,11 +71,11 @@ def only(classifier: Classifier, embedding: np.ndarray) -> str | None:
 
 
 def loaded(jetstream: Command) -> gallery.Gallery:
-    return gallery.load(jetstream.folder / "faces", jetstream.models, found_by(jetstream.models))
+    return gallery.load(jetstream.folder / "faces", jetstream.models, default_origin(jetstream.models))
 
 
-def found_by(models: Path) -> DetectorIdentity:
-    return photo_detector_identity(Config(models=ModelsConfig(dir=str(models))))
+def default_origin(models: Path) -> GalleryOrigin:
+    return origin_of(Config(models=ModelsConfig(dir=str(models))))
 
 
 def sha256_in_use(jetstream: Command) -> str:

@@ -14,10 +14,10 @@ from jetstream.errors import ModelError, UserError
 from tests.support.repository import REPOSITORY
 from tests.support.waiting import PATIENCE_S
 
-FILES = ["embedder.onnx", "onet.onnx", "pnet.onnx", "rnet.onnx"]
+FILES = ["embedder.onnx", "onet.onnx", "pnet.onnx", "rnet.onnx", "sface.onnx"]
 
 
-def test_a_build_gives_exactly_the_four_files_of_the_table(tmp_path):
+def test_a_build_gives_exactly_the_five_files_of_the_table(tmp_path):
     weights.build(tmp_path / "models")
     assert sorted(path.name for path in (tmp_path / "models").iterdir()) == FILES
     assert weights.is_built(tmp_path / "models")
@@ -52,8 +52,8 @@ def test_what_is_right_already_is_left_alone(models_dir, tmp_path):
 def test_progress_names_each_file_and_ends_at_one(models_dir):
     heard = []
     weights.build(models_dir, lambda file, fraction: heard.append((file, fraction)))
-    assert [file for file, _ in heard[:-1]] == ["pnet.onnx", "rnet.onnx", "onet.onnx", "embedder.onnx"]
-    assert [fraction for _, fraction in heard] == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert [file for file, _ in heard[:-1]] == ["pnet.onnx", "rnet.onnx", "onet.onnx", "embedder.onnx", "sface.onnx"]
+    assert [fraction for _, fraction in heard] == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
 
 
 def test_two_processes_building_at_once_leave_one_good_set(tmp_path):

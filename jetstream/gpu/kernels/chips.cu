@@ -2,8 +2,6 @@
 //
 // The structs are mirrored by gpu/face_crops.py and gpu/embedder.py.
 
-#define CHIP_PX 150
-#define CHIP_PIXELS (CHIP_PX * CHIP_PX)
 #define RUN 8  // rows of a halved picture that one thread makes, so that it filters each row of the source once
 
 // One cv2.pyrDown: (rows, columns, 3) u8 to ((rows + 1) / 2, (columns + 1) / 2, 3).
@@ -23,12 +21,12 @@ struct Face {
 
 struct Cut {
     const Face* faces;
-    u8* chips;  // (faces, 150, 150, 3) BGR
+    u8* chips;  // (faces, side, side, 3) BGR
 };
 
 struct Input {
     const u8* chips;
-    float* rows;  // (rows, 3, 150, 150)
+    float* rows;  // (rows, 3, side, side)
 };
 
 // The place in a line of `length` that stands for one up to two before or behind it, as BORDER_REFLECT_101.
@@ -58,9 +56,9 @@ extern "C" __global__ void pyr_down(Halving picture) {
 }
 
 // Where cv2.warpAffine reads for (x, y). Its loop over 16 pixels and the one for what is left of a row round differently.
-__device__ float place_of(const float* line, int x, int y) {
+__device__ float place_of(const float* line, int x, int y, int side) {
     float down = __fmul_rn(line[1], (float)y);
-    return x < CHIP_PX / 16 * 16 ? fmaf(line[0], (float)x, __fadd_rn(down, line[2]))
+    return x < side / 16 * 16 ? fmaf(line[0], (float)x, __fadd_rn(down, line[2]))
                                  : __fadd_rn(fmaf(line[0], (float)x, down), line[2]);
 }
 
@@ -69,12 +67,12 @@ __device__ float pixel_of(const Face& face, int y, int x, int colour) {
                ? 0.0f : (float)face.pixels[((size_t)y * face.stride + x) * 3 + colour];
 }
 
-// blockIdx.x: the face; the blocks of y share its pixels.
-extern "C" __global__ void chips(Cut cut) {
+// blockIdx.x: the face; the blocks of y share its pixels. `side`: px of a chip.
+extern "C" __global__ void chips(Cut cut, int side) {
     Face face = cut.faces[blockIdx.x];
-    u8* chip = cut.chips + (size_t)blockIdx.x * CHIP_PIXELS * 3;
-    for (int i = blockIdx.y * blockDim.x + threadIdx.x; i < CHIP_PIXELS; i += gridDim.y * blockDim.x) {
-        float x = place_of(face.matrix, i % CHIP_PX, i / CHIP_PX), y = place_of(face.matrix + 3, i % CHIP_PX, i / CHIP_PX);
+    u8* chip = cut.chips + (size_t)blockIdx.x * side * side * 3;
+    for (int i = blockIdx.y * blockDim.x + threadIdx.x; i < side * side; i += gridDim.y * blockDim.x) {
+        float x = place_of(face.matrix, i % side, i / side, side), y = place_of(face.matrix + 3, i % side, i / side, side);
         float left = floorf(x), top = floorf(y);
         float right_part = __fsub_rn(x, left), lower_part = __fsub_rn(y, top);
         int column = (int)left, row = (int)top;
@@ -88,12 +86,13 @@ extern "C" __global__ void chips(Cut cut) {
 }
 
 // Rows of the network's input: each chip `copies` times, the second time mirrored; row 0 is copy `first` of chip 0.
-extern "C" __global__ void planes(Input input, int copies, int first) {
+extern "C" __global__ void planes(Input input, int copies, int first, int side) {
+    int pixels = side * side;
     int copy = first + blockIdx.x;
-    const u8* chip = input.chips + (size_t)(copy / copies) * CHIP_PIXELS * 3;
-    float* row = input.rows + (size_t)blockIdx.x * CHIP_PIXELS * 3;
-    for (int i = blockIdx.y * blockDim.x + threadIdx.x; i < CHIP_PIXELS; i += gridDim.y * blockDim.x) {
-        int x = i % CHIP_PX, from = copy % copies ? i - x + CHIP_PX - 1 - x : i;
-        for (int colour = 0; colour < 3; colour++) row[colour * CHIP_PIXELS + i] = (float)chip[from * 3 + colour];
+    const u8* chip = input.chips + (size_t)(copy / copies) * pixels * 3;
+    float* row = input.rows + (size_t)blockIdx.x * pixels * 3;
+    for (int i = blockIdx.y * blockDim.x + threadIdx.x; i < pixels; i += gridDim.y * blockDim.x) {
+        int x = i % side, from = copy % copies ? i - x + side - 1 - x : i;
+        for (int colour = 0; colour < 3; colour++) row[colour * pixels + i] = (float)chip[from * 3 + colour];
     }
 }

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from jetstream.errors import ModelError
 from jetstream.vision.recognition import svm, thresholds
 from jetstream.vision.recognition.distances import sums_by_person
-from jetstream.vision.recognition.embedder import EMBEDDING_SIZE
+from jetstream.vision.recognition.embedding_space import EmbeddingSpace
 from jetstream.vision.recognition.log_odds import logistic
 from jetstream.vision.recognition.svm import OneVsRestSvm
 from jetstream.vision.recognition.thresholds import CalibrationFigures
@@ -68,6 +68,7 @@ class Classifier:
         owners: NDArray[np.int32],
         machine: OneVsRestSvm,
         bars: NDArray[np.float32],
+        space: EmbeddingSpace,
         *,
         false_accept_rate: float,
         max_distance: float | None,
@@ -76,36 +77,38 @@ class Classifier:
         """All arrays are finite float32.
 
         names              P different names
-        photos             (N, 128) embeddings, at least one of each person
+        photos             (N, D) embeddings, at least one of each person
         owners             (N,) person of each photo, 0..P - 1
         machine            trained on these photos
         bars               (len(RATES),), of `thresholds.calibrate`
+        space              of the embeddings
         false_accept_rate  share of strangers' faces that may get a name, 0.00001 to 0.2
         max_distance       threshold of every person, instead of the calibrated ones; None: the calibrated ones
-        negatives          (K, 128) embeddings of faces that must never get a name
+        negatives          (K, D) embeddings of faces that must never get a name
 
         Raises ValueError for anything else.
         """
         people = len(names)
         if len(set(names)) != people or not all(names):
             raise ValueError("names must be different and not empty")
-        _require("photos", photos, (len(photos), EMBEDDING_SIZE))
+        _require("photos", photos, (len(photos), space.size))
         if owners.shape != (len(photos),) or set(owners.tolist()) != set(range(people)):
             raise ValueError("owners: expected a person of each photo, and a photo of each person")
         _require("bars", bars, (len(thresholds.RATES),))
         _require("svm biases", machine.biases, (people,))
-        _require("svm weights", machine.weights, (people, len(photos) if machine.gamma else EMBEDDING_SIZE))
+        _require("svm weights", machine.weights, (people, len(photos) if machine.gamma else space.size))
         self.names = tuple(names)
         self.false_accept_rate = false_accept_rate
         self._photos, self._owners, self._machine, self._bars = photos, owners, machine, bars
-        self._negatives = np.empty((0, EMBEDDING_SIZE), np.float32) if negatives is None else negatives
-        _require("negatives", self._negatives, (len(self._negatives), EMBEDDING_SIZE))
+        self._space = space
+        self._negatives = np.empty((0, space.size), np.float32) if negatives is None else negatives
+        _require("negatives", self._negatives, (len(self._negatives), space.size))
         self._counts, self._centroids = _centroids(photos, owners, people)
         self._rows = np.split(np.argsort(owners, kind="stable"), np.cumsum(self._counts[:-1]).astype(np.intp))
         bar = thresholds.bar_at(bars, false_accept_rate)
         self._all = np.concatenate([self._centroids, self._negatives])
         counts = np.concatenate([self._counts, np.ones(len(self._negatives), np.float32)])
-        self._thresholds = thresholds.distance_thresholds(bar, counts)
+        self._thresholds = thresholds.distance_thresholds(bar, counts, space)
         if max_distance is not None:
             self._thresholds = np.full(len(counts), max_distance, np.float32)
         self._prepared = thresholds.against(self._all)
@@ -116,28 +119,29 @@ class Classifier:
         cls,
         embeddings: NDArray[Any],
         names: Sequence[str],
+        space: EmbeddingSpace,
         *,
         false_accept_rate: float,
         background: NDArray[np.float32] | None = None,
         negatives: NDArray[np.float32] | None = None,
     ) -> "Classifier":
-        """Learn from (N, 128) finite embeddings and the person of each; N may be 0, a person may have one photo.
+        """Learn from (N, D) finite embeddings and the person of each; N may be 0, a person may have one photo.
 
         false_accept_rate  share of strangers' faces that may get a name, 0.00001 to 0.2
-        background         (S, 128) faces of strangers, to calibrate the thresholds on; None: usual thresholds
-        negatives          (K, 128) faces that must never get a name
+        background         (S, D) faces of strangers, to calibrate the thresholds on; None: usual thresholds
+        negatives          (K, D) faces that must never get a name
 
         Imports scikit-learn, which `ask` doesn't need. The same input gives the same classifier, up to the rounding of
         matrix products by several threads. Raises ValueError where an embedding isn't finite.
         """
-        samples = np.asarray(embeddings, np.float32).reshape(len(names), EMBEDDING_SIZE)
+        samples = np.asarray(embeddings, np.float32).reshape(len(names), space.size)
         if not np.isfinite(samples).all():
             raise ValueError("embeddings must be finite")
         people, inverse = np.unique(np.array(names, dtype=np.str_), return_inverse=True)
         owners = inverse.astype(np.int32)
         counts, centroids = _centroids(samples, owners, len(people))
-        machine = svm.train(samples, owners, len(people))
-        bars = thresholds.calibrate(centroids, counts, samples, owners, background)
+        machine = svm.train(samples, owners, len(people), space)
+        bars = thresholds.calibrate(centroids, counts, samples, owners, background, space)
         shown = [str(name) for name in people]
         return cls(
             shown,
@@ -145,17 +149,18 @@ class Classifier:
             owners,
             machine,
             bars,
+            space,
             false_accept_rate=false_accept_rate,
             max_distance=None,
             negatives=negatives,
         )
 
     def ask(self, embeddings: NDArray[Any]) -> list[Answer]:
-        """An answer for each of (M, 128) embeddings; M may be 0.
+        """An answer for each of (M, D) embeddings; M may be 0.
 
         An answer depends on the other embeddings only by the rounding of a matrix product, about 1e-6.
         """
-        faces = np.asarray(embeddings, np.float32).reshape(-1, EMBEDDING_SIZE)
+        faces = np.asarray(embeddings, np.float32).reshape(-1, self._space.size)
         finite = np.asarray(np.isfinite(faces).all(axis=1))
         if not self.names or not finite.any():
             return [NOBODY] * len(faces)
@@ -178,7 +183,9 @@ class Classifier:
     def measure(self, strangers: int) -> CalibrationFigures:
         """How the thresholds treat the training photos, each left out; `strangers`: size of the background."""
         bar = thresholds.bar_at(self._bars, self.false_accept_rate)
-        return thresholds.measure(bar, self._centroids, self._counts, self._photos, self._owners, strangers)
+        return thresholds.measure(
+            bar, self._centroids, self._counts, self._photos, self._owners, strangers, self._space
+        )
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Everything but the rate and `max_distance`, as arrays that `numpy.savez` stores without pickle."""
@@ -196,7 +203,12 @@ class Classifier:
 
     @classmethod
     def from_arrays(
-        cls, arrays: Mapping[str, NDArray[Any]], *, false_accept_rate: float, max_distance: float | None
+        cls,
+        arrays: Mapping[str, NDArray[Any]],
+        space: EmbeddingSpace,
+        *,
+        false_accept_rate: float,
+        max_distance: float | None,
     ) -> "Classifier":
         """The classifier that `to_arrays` gave. Raises ModelError where an array is missing or has another shape or
         dtype, or isn't finite."""
@@ -213,6 +225,7 @@ class Classifier:
                 owners,
                 machine,
                 arrays["bars"],
+                space,
                 false_accept_rate=false_accept_rate,
                 max_distance=max_distance,
                 negatives=negatives,
@@ -229,6 +242,7 @@ class Classifier:
             self._owners,
             self._machine,
             self._bars,
+            self._space,
             negatives=self._negatives,
             false_accept_rate=false_accept_rate,
             max_distance=max_distance,
@@ -251,8 +265,11 @@ class Classifier:
 
     def _decide(self, face: NDArray[np.float32], person: int, distance: float, margin: float, agreed: bool) -> Answer:
         threshold = float(self._thresholds[person])
+        step = self._space.step
         evidence = min(
-            (threshold - distance) / ODDS_STEP, (margin - MARGIN) / MARGIN_STEP, math.inf if agreed else _DISAGREED
+            (threshold - distance) / (step * ODDS_STEP),
+            (margin / step - MARGIN) / MARGIN_STEP,
+            math.inf if agreed else _DISAGREED,
         )
         name = self.names[person] if evidence >= 0.0 else None
         photo = self._nearest_photo(face, person)
@@ -266,7 +283,7 @@ class Classifier:
 def _centroids(
     photos: NDArray[np.float32], owners: NDArray[np.int32], people: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(P,) number and (P, 128) mean of each person's photos."""
+    """(P,) number and (P, D) mean of each person's photos."""
     sums, counts = sums_by_person(photos, owners, people)
     return counts.astype(np.float32), (sums / counts[:, None]).astype(np.float32)
 
@@ -283,7 +300,7 @@ def _smallest(values: NDArray[np.float32], count: int) -> NDArray[np.intp]:
 
 
 def _exact(faces: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(M,) Euclidean distances of (M, 128) to (M, 128), row by row."""
+    """(M,) Euclidean distances of (M, D) to (M, D), row by row."""
     return np.asarray(np.sqrt(np.square(faces - others).sum(axis=1)), np.float32)
 
 

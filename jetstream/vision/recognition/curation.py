@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.vision.recognition.distances import squared_distances, sums_by_person
+from jetstream.vision.recognition.embedding_space import EmbeddingSpace
 from jetstream.vision.recognition.quality import Quality
 from jetstream.vision.recognition.thresholds import PHOTO_NOISE
 
@@ -87,20 +88,22 @@ def judge(
     embeddings: NDArray[np.float32],
     qualities: Sequence[Quality],
     thumbs: NDArray[np.uint8],
+    space: EmbeddingSpace,
 ) -> PhotoJudgement:
     """What to do with N photos, given in the order in which they are shown; the first of two duplicates is kept.
 
     owners      (N,) person of each photo, 0 and up
-    embeddings  (N, 128)
+    embeddings  (N, D)
     qualities   N
     thumbs      (N, 256) uint8, of `thumb`
+    space       of the embeddings
     """
     found = PhotoJudgement()
     if not len(owners):
         return found
     _poor(owners, qualities, found)
     across: defaultdict[int, set[int]] = defaultdict(set)
-    for first, second in _same(np.asarray(embeddings, np.float32), thumbs):
+    for first, second in _same(np.asarray(embeddings, np.float32), thumbs, space):
         if first in found.refused or second in found.refused:
             continue
         if owners[first] == owners[second]:
@@ -108,7 +111,7 @@ def judge(
         else:
             across[first].add(second)
             across[second].add(first)
-    _misplaced(owners, np.asarray(embeddings, np.float64), across, found)
+    _misplaced(owners, np.asarray(embeddings, np.float64), across, found, space)
     for photo in sorted(across):
         others = sorted(other for other in across[photo] if other not in found.refused)
         if photo not in found.refused and others:
@@ -116,8 +119,10 @@ def judge(
     return found
 
 
-def spreads(owners: NDArray[np.intp], embeddings: NDArray[np.float32], people: int) -> list[PersonSpread]:
-    """One for each of `people`; (N,) `owners` and (N, 128) `embeddings` are those of the photos used."""
+def spreads(
+    owners: NDArray[np.intp], embeddings: NDArray[np.float32], people: int, space: EmbeddingSpace
+) -> list[PersonSpread]:
+    """One for each of `people`; (N,) `owners` and (N, D) `embeddings` are those of the photos used."""
     samples = np.asarray(embeddings, np.float64)
     sums, counts = sums_by_person(samples, owners, people)
     there = np.flatnonzero(counts)
@@ -136,7 +141,7 @@ def spreads(owners: NDArray[np.intp], embeddings: NDArray[np.float32], people: i
             if not math.isfinite(square):
                 result[person] = PersonSpread(own, None, None, None)
                 continue
-            true = square - PHOTO_NOISE / counts[person] - PHOTO_NOISE / counts[other]
+            true = square - space.noise(PHOTO_NOISE) * (1 / counts[person] + 1 / counts[other])
             result[person] = PersonSpread(own, other, math.sqrt(square), math.copysign(math.sqrt(abs(true)), true))
     return result
 
@@ -156,21 +161,25 @@ def _poor(owners: NDArray[np.intp], qualities: Sequence[Quality], found: PhotoJu
     found.refused |= poor
 
 
-def _same(samples: NDArray[np.float32], thumbs: NDArray[np.uint8]) -> Iterator[tuple[int, int]]:
+def _same(samples: NDArray[np.float32], thumbs: NDArray[np.uint8], space: EmbeddingSpace) -> Iterator[tuple[int, int]]:
     """Pairs of photos that show the same picture, the earlier one first."""
     pictures = thumbs.astype(np.float32) - thumbs.mean(axis=1, keepdims=True, dtype=np.float32)
     pictures /= np.linalg.norm(pictures, axis=1, keepdims=True) + 1e-6
     for first in range(0, len(samples), _AT_ONCE):
         rows = slice(first, first + _AT_ONCE)
         squares = squared_distances(samples[rows], samples[first:])
-        one, other = np.nonzero(np.triu(squares <= MAYBE_SAME**2, 1))
-        near = squares[one, other] <= SURELY_SAME**2
+        one, other = np.nonzero(np.triu(squares <= space.at(MAYBE_SAME) ** 2, 1))
+        near = squares[one, other] <= space.at(SURELY_SAME) ** 2
         same = near | (1.0 - (pictures[rows] @ pictures[first:].T)[one, other] <= ALIKE)
         yield from zip((one[same] + first).tolist(), (other[same] + first).tolist(), strict=True)
 
 
 def _misplaced(
-    owners: NDArray[np.intp], samples: NDArray[np.float64], across: dict[int, set[int]], found: PhotoJudgement
+    owners: NDArray[np.intp],
+    samples: NDArray[np.float64],
+    across: dict[int, set[int]],
+    found: PhotoJudgement,
+    space: EmbeddingSpace,
 ) -> None:
     """Refuse photos that show another person: the worst first, then all are compared again without it.
 
@@ -182,13 +191,13 @@ def _misplaced(
     refusable = np.bincount(owners[used], minlength=people) // 2
     while True:
         sums, counts = sums_by_person(samples[used], owners[used], people)
-        suspects = list(_suspects(owners, samples, used, across, sums, counts))
+        suspects = list(_suspects(owners, samples, used, across, sums, counts, space))
         touched: set[int] = set()
         for margin, photo, other in sorted(suspects, reverse=True):
             person = int(owners[photo])
             if margin < CLEARLY or not refusable[person] or touched & {person, other}:
                 continue
-            if all(_torn(one, owners, samples, used) for one in (person, other)):
+            if all(_torn(one, owners, samples, used, space) for one in (person, other)):
                 continue
             found.refused[photo], found.like[photo], used[photo] = LOOKS_LIKE, other, False
             refusable[person] -= 1
@@ -207,12 +216,14 @@ def _suspects(
     across: dict[int, set[int]],
     sums: NDArray[np.float64],
     counts: NDArray[np.intp],
+    space: EmbeddingSpace,
 ) -> Iterator[tuple[float, int, int]]:
     """Of the photos used, those far from their own person's others and near another person's.
 
-    Yields (how much farther it is from its own person, photo, the other person).
+    Yields (how much farther it is from its own person, in dlib's distances, photo, the other person).
     """
-    middles, noise = sums / np.maximum(counts, 1)[:, None], PHOTO_NOISE / np.maximum(counts, 1)
+    a_photo = space.noise(PHOTO_NOISE)
+    middles, noise = sums / np.maximum(counts, 1)[:, None], a_photo / np.maximum(counts, 1)
     photos = np.flatnonzero(used)
     for first in range(0, len(photos), _AT_ONCE):
         rows = photos[first : first + _AT_ONCE]
@@ -223,14 +234,18 @@ def _suspects(
             alone = counts[person] == 1
             for twin in across.get(int(photo), ()):
                 if used[twin]:
-                    squares[owners[twin]] = _without(samples[photo], samples[twin], owners[twin], sums, counts)
+                    squares[owners[twin]] = _without(samples[photo], samples[twin], owners[twin], sums, counts, a_photo)
             squares[person] = np.inf
             other = int(squares.argmin())
-            if squares[other] > (NEAR_OTHER_ALONE if alone else NEAR_OTHER) ** 2:
+            if squares[other] > space.at(NEAR_OTHER_ALONE if alone else NEAR_OTHER) ** 2:
                 continue
-            own = math.inf if alone else math.sqrt(_without(samples[photo], samples[photo], person, sums, counts))
-            if own >= FAR_FROM_OWN:
-                yield own - math.sqrt(max(0.0, squares[other])), int(photo), other
+            own = (
+                math.inf
+                if alone
+                else math.sqrt(_without(samples[photo], samples[photo], person, sums, counts, a_photo))
+            )
+            if own >= space.at(FAR_FROM_OWN):
+                yield (own - math.sqrt(max(0.0, squares[other]))) / space.step, int(photo), other
 
 
 def _without(
@@ -239,15 +254,25 @@ def _without(
     person: int,
     sums: NDArray[np.float64],
     counts: NDArray[np.intp],
+    noise: float,
 ) -> float:
-    """Squared distance to a person's centroid without one photo, less the noise; 0 where that photo is the only one."""
+    """Squared distance to a person's centroid without one photo, less the noise; 0 where that photo is the only one.
+
+    `noise` is the squared error of a single photo.
+    """
     rest = int(counts[person]) - 1
     if rest < 1:
         return 0.0
-    return max(0.0, float(np.square(sample - (sums[person] - left_out) / rest).sum()) - PHOTO_NOISE / rest)
+    return max(0.0, float(np.square(sample - (sums[person] - left_out) / rest).sum()) - noise / rest)
 
 
-def _torn(person: int, owners: NDArray[np.intp], samples: NDArray[np.float64], used: NDArray[np.bool_]) -> bool:
+def _torn(
+    person: int,
+    owners: NDArray[np.intp],
+    samples: NDArray[np.float64],
+    used: NDArray[np.bool_],
+    space: EmbeddingSpace,
+) -> bool:
     """Whether a person has exactly two photos, of two people: it is unknown which one is wrong."""
     photos = np.flatnonzero(used & (owners == person))
-    return len(photos) == 2 and float(np.linalg.norm(samples[photos[0]] - samples[photos[1]])) > TWO_PEOPLE
+    return len(photos) == 2 and float(np.linalg.norm(samples[photos[0]] - samples[photos[1]])) > space.at(TWO_PEOPLE)

@@ -1,22 +1,41 @@
-"""Faces to embeddings: 128 numbers a face, near each other for one person and far apart for two.
+"""Faces to embeddings: a row of numbers a face, near each other for one person and far apart for two.
 
 Knows no frame, no track and no backend.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.runners.base import Runner, TensorSpec, require
 from jetstream.vision.recognition import align
+from jetstream.vision.recognition.align import FaceTemplate
+from jetstream.vision.recognition.embedding_space import EmbeddingSpace
 
-CHIP_SHAPE = (150, 150, 3)
-EMBEDDING_SIZE = 128
+LENGTH: Final = 0.5
+"""Length of an embedding that is compared by cosine: distances are 0 to 1, those of one person as large as dlib's."""
 
-_INPUT = TensorSpec("chip", np.dtype(np.float32), (None, 3, *CHIP_SHAPE[:2]))
-_OUTPUT = TensorSpec("embedding", np.dtype(np.float32), (None, EMBEDDING_SIZE))
+
+class EmbedderSpec(NamedTuple):
+    """What an embedding network takes and gives."""
+
+    name: str
+    template: FaceTemplate  # of its chips
+    space: EmbeddingSpace
+    is_cosine: bool  # only the direction of its output counts: embeddings are scaled to LENGTH
+
+    @property
+    def input(self) -> TensorSpec:
+        """(N, 3, S, S) float32, BGR planes 0..255. Mean, scale and colour order are part of the network."""
+        side_px = self.template.side_px
+        return TensorSpec("chip", np.dtype(np.float32), (None, 3, side_px, side_px))
+
+    @property
+    def output(self) -> TensorSpec:
+        """(N, D) float32."""
+        return TensorSpec("embedding", np.dtype(np.float32), (None, self.space.size))
 
 
 View: TypeAlias = tuple[NDArray[np.uint8], NDArray[Any]]
@@ -26,25 +45,22 @@ View: TypeAlias = tuple[NDArray[np.uint8], NDArray[Any]]
 class EmbedderOutput(NamedTuple):
     """The faces of one picture, in the order of its landmarks."""
 
-    chips: NDArray[np.uint8]  # (N, 150, 150, 3) BGR, as `align.chip` cuts them
-    embeddings: NDArray[np.float32]  # (N, 128)
+    chips: NDArray[np.uint8]  # (N, S, S, 3) BGR, as `align.chip` cuts them
+    embeddings: NDArray[np.float32]  # (N, D)
 
 
 class Embedder(Protocol):
-    """dlib's face recognition network.
+    """An embedding network. The Euclidean distance of two embeddings is small where they show one person."""
 
-    Two embeddings less than 0.6 apart (Euclidean) are probably of one person: dlib's own threshold. They aren't
-    normalised.
-    """
-
+    spec: EmbedderSpec
     reads_in_place: bool
     """`look` reads pictures where they lie in shared memory: check afterwards that they weren't overwritten."""
 
     def embed(self, chips: NDArray[np.uint8], *, mirror: bool) -> NDArray[np.float32]:
-        """(N, 150, 150, 3) uint8 BGR to (N, 128) float32; N may be 0. An embedding doesn't depend on the other chips.
+        """(N, S, S, 3) uint8 BGR to (N, D) float32; N may be 0. An embedding doesn't depend on the other chips.
 
         mirror  average each face's embedding with that of its mirror image, for twice the time: on glint24_dev 97.4 %
-                of known people are named instead of 94.8 %, where 0.5 % of strangers are
+                of known people are named with dlib's network instead of 94.8 %, where 0.5 % of strangers are
 
         Raises ValueError for any other shape or dtype.
         """
@@ -60,36 +76,49 @@ class CpuEmbedder:
 
     reads_in_place = False
 
-    def __init__(self, runner: Runner, *, batch: int) -> None:
-        """`batch`: most chips in one inference. Raises ModelError unless the runner holds embedder.onnx."""
+    def __init__(self, runner: Runner, spec: EmbedderSpec, *, batch: int) -> None:
+        """`batch`: most chips in one inference. Raises ModelError unless the runner holds the network of `spec`."""
         if batch < 1:
             raise ValueError(f"batch must be 1 or more, got {batch}")
-        require(runner, "embedder.onnx", [_INPUT], [_OUTPUT])
+        require(runner, f"the network {spec.name}", [spec.input], [spec.output])
+        self.spec = spec
         self._runner = runner
         self._batch = batch
 
     def embed(self, chips: NDArray[np.uint8], *, mirror: bool) -> NDArray[np.float32]:
-        require_chips(chips)
+        require_chips(chips, self.spec)
+        outputs = self._outputs(chips)
         if mirror:
-            as_seen, mirrored = (self.embed(views, mirror=False) for views in (chips, chips[:, :, ::-1]))
-            return np.asarray((as_seen + mirrored) / 2, np.float32)
-        embeddings = np.empty((len(chips), EMBEDDING_SIZE), np.float32)
-        for first in range(0, len(chips), self._batch):
-            part = slice(first, first + self._batch)
-            embeddings[part] = self._runner.infer({_INPUT.name: _planes(chips[part])})[_OUTPUT.name]
-        return embeddings
+            outputs = np.asarray((outputs + self._outputs(chips[:, :, ::-1])) / 2, np.float32)
+        return embeddings_of(outputs, self.spec)
 
     def look(self, views: Sequence[View], *, mirror: bool) -> list[EmbedderOutput]:
-        cut = [align.chips(image, landmarks) for image, landmarks in views]
+        cut = [align.chips(image, landmarks, self.spec.template) for image, landmarks in views]
         return [EmbedderOutput(chips, self.embed(chips, mirror=mirror)) for chips in cut]
 
+    def _outputs(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
+        outputs = np.empty((len(chips), self.spec.space.size), np.float32)
+        for first in range(0, len(chips), self._batch):
+            part = slice(first, first + self._batch)
+            outputs[part] = self._runner.infer({self.spec.input.name: _planes(chips[part])})[self.spec.output.name]
+        return outputs
 
-def require_chips(chips: NDArray[np.uint8]) -> None:
-    """Raise ValueError unless they are (N, 150, 150, 3) uint8."""
-    if chips.dtype != np.uint8 or chips.shape[1:] != CHIP_SHAPE:
-        raise ValueError(f"chips: expected (N, 150, 150, 3) uint8, got {chips.shape} {chips.dtype}")
+
+def embeddings_of(outputs: NDArray[np.float32], spec: EmbedderSpec) -> NDArray[np.float32]:
+    """The embeddings (N, D) of a network's outputs (N, D), which for dlib's are the same. NaN stays NaN."""
+    if not spec.is_cosine:
+        return outputs
+    lengths = np.sqrt(np.square(outputs, dtype=np.float32).sum(axis=1, keepdims=True))
+    return np.asarray(outputs * (LENGTH / np.maximum(lengths, np.float32(1e-12))), np.float32)
+
+
+def require_chips(chips: NDArray[np.uint8], spec: EmbedderSpec) -> None:
+    """Raise ValueError unless they are (N, S, S, 3) uint8."""
+    if chips.dtype != np.uint8 or chips.shape[1:] != spec.template.shape:
+        side_px = spec.template.side_px
+        raise ValueError(f"chips: expected (N, {side_px}, {side_px}, 3) uint8, got {chips.shape} {chips.dtype}")
 
 
 def _planes(chips: NDArray[np.uint8]) -> NDArray[Any]:
-    """(N, 150, 150, 3) uint8 to (N, 3, 150, 150) float32. Mean, scale and colour order are part of the network."""
+    """(N, S, S, 3) uint8 to (N, 3, S, S) float32."""
     return np.ascontiguousarray(chips.transpose(0, 3, 1, 2), dtype=np.float32)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.vision.recognition import align
+from jetstream.vision.recognition.align import FaceTemplate
 
 # Distance between the eyes. Scaled down to 5 px the embedding lies at 0.54, to 7 at 0.48, 10: 0.42, 14: 0.36, 17: 0.35.
 USELESS_EYES_PX: Final = 4.0
@@ -55,7 +56,7 @@ WHOLE: Final = 0.15
 
 _WHITE, _BLACK = 250, 4
 _INNER = slice(30, 125), slice(25, 125)  # rows and columns of the chip that are face in nearly every chip
-_SMALL_PX = align.CHIP_PX // 5
+_SMALL_PX = align.DLIB.side_px // 5
 _INNER_SMALL = slice(6, 25), slice(5, 25)
 # Points of the chip that are face, and what each is worth.
 _GRID = np.stack(np.meshgrid(np.arange(33.0, 120, 6), np.arange(10.5, 128, 6)), axis=-1).reshape(-1, 2)
@@ -88,12 +89,13 @@ def measure(image: NDArray[np.uint8], landmarks: NDArray[Any], chip: NDArray[np.
 
     image      (H, W, 3) uint8 BGR
     landmarks  (5, 2) in its pixels: left eye, right eye, nose, left and right mouth corner as seen in the picture
-    chip       (150, 150, 3) uint8 BGR: what `align.chip` cuts for these landmarks; None: it is cut here
+    chip       (150, 150, 3) uint8 BGR: what `align.chip` cuts for these landmarks with dlib's template; None: it is cut
+               here
     """
-    found = align.similarity(landmarks)
+    found = align.similarity(landmarks, align.DLIB)
     if found is None:
         return NOTHING
-    pixels = align.chip(image, landmarks) if chip is None else chip
+    pixels = align.chip(image, landmarks, align.DLIB) if chip is None else chip
     grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), np.uint8)
     small = cv2.resize(grey, (_SMALL_PX, _SMALL_PX), interpolation=cv2.INTER_AREA)[_INNER_SMALL].astype(np.float32)
     points, outside = np.asarray(landmarks, np.float64), _outside(found, image.shape[1], image.shape[0])
@@ -104,6 +106,11 @@ def measure(image: NDArray[np.uint8], landmarks: NDArray[Any], chip: NDArray[np.
         exposure=_exposure(grey[_INNER], small, float(outside[_GRID_INNER].mean())),
         border=ramp(float(_GRID_WEIGHTS[outside].sum()), CUT, WHOLE),
     )
+
+
+def usable_chip(chip: NDArray[np.uint8], template: FaceTemplate) -> NDArray[np.uint8] | None:
+    """`chip`, cut with `template`, where `measure` can take it; else None."""
+    return chip if template is align.DLIB else None
 
 
 def pose(landmarks: NDArray[Any]) -> float:

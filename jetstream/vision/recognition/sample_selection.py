@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.vision.recognition.distances import squared_distances
+from jetstream.vision.recognition.embedding_space import EmbeddingSpace
 from jetstream.vision.recognition.quality import nose_offset
 from jetstream.vision.recognition.thresholds import SAME_PERSON
 
-Embeddings = NDArray[np.float32]  # (N, 128)
+Embeddings = NDArray[np.float32]  # (N, D)
 
 # The squared error of a mean of n samples is this over n; less than that of photos (`thresholds.PHOTO_NOISE`), since
 # samples of one video are more alike.
@@ -49,7 +50,7 @@ class FaceSample:
     box        (4,) float32 xyxy px
     landmarks  (5, 2) float32 px: left eye, right eye, nose, left and right mouth corner as seen
     quality    0..1
-    embedding  (128,) float32; None where the quality is too low
+    embedding  (D,) float32; None where the quality is too low
     """
 
     frame: int
@@ -71,7 +72,7 @@ class PersonSamples:
     """The samples of one person.
 
     samples  their indices
-    mean     (128,) float32 of their embeddings
+    mean     (D,) float32 of their embeddings
     weight   their sides, summed, px: large for who is seen often and large
     """
 
@@ -88,20 +89,20 @@ class SampleChoice:
     refused: dict[int, str]
 
 
-def people_in(samples: Sequence[FaceSample]) -> list[PersonSamples]:
+def people_in(samples: Sequence[FaceSample], space: EmbeddingSpace) -> list[PersonSamples]:
     """Everybody with an embedded sample, the largest `weight` first.
 
     Agglomerative clustering of tracks: the two nearest are merged as long as their means are near enough, and no frame
     shows both.
     """
-    groups = [group for track in _tracks(samples) for group in _without_jumps(samples, track)]
+    groups = [group for track in _tracks(samples) for group in _without_jumps(samples, track, space.at(JUMP))]
     if not groups:
         return []
     barred = _seen_at_once(samples, groups)
     embedded = [_embeddings(samples, group) for group in groups]
     counts = np.array([len(group) for group in embedded], np.float64)
     means = np.array([group.mean(axis=0) for group in embedded], np.float64)
-    excess = np.where(barred, math.inf, _excess(means, counts, means, counts))
+    excess = np.where(barred, math.inf, _excess(means, counts, means, counts, space))
     while True:
         i, j = sorted(divmod(int(excess.argmin()), len(groups)))
         if excess[i, j] > 0.0:
@@ -112,30 +113,39 @@ def people_in(samples: Sequence[FaceSample]) -> list[PersonSamples]:
         barred[i] |= barred[j]
         barred[:, i] = barred[i]
         barred[j] = barred[:, j] = True
-        excess[i] = np.where(barred[i], math.inf, _excess(means[[i]], counts[[i]], means, counts)[0])
+        excess[i] = np.where(barred[i], math.inf, _excess(means[[i]], counts[[i]], means, counts, space)[0])
         excess[:, i] = excess[i]
         excess[j] = excess[:, j] = math.inf
-    return sorted((_person(samples, group) for group in groups if group), key=lambda person: -person.weight)
+    return sorted(
+        (_person(samples, group, space.at(NOT_THEM)) for group in groups if group), key=lambda person: -person.weight
+    )
 
 
-def limit(base: float, samples: int, others: int) -> float:
-    """The largest distance of two means, of `samples` and `others` samples, that is `base` for means of very many."""
-    return math.sqrt(base**2 + SAMPLE_NOISE / samples + SAMPLE_NOISE / others)
+def limit(base: float, samples: int, others: int, space: EmbeddingSpace) -> float:
+    """The largest distance of two means, of `samples` and `others` samples; of very many it is `base`, as dlib's."""
+    return math.sqrt(space.at(base) ** 2 + space.noise(SAMPLE_NOISE) * (1 / samples + 1 / others))
 
 
 def choose(
-    samples: Sequence[FaceSample], person: PersonSamples, most: int, known: Embeddings, *, apart: float = DUPLICATE
+    samples: Sequence[FaceSample],
+    person: PersonSamples,
+    most: int,
+    known: Embeddings,
+    space: EmbeddingSpace,
+    *,
+    apart: float = DUPLICATE,
 ) -> SampleChoice:
     """Up to `most` good samples of `person`, each as unlike those before as possible in embedding, pose and time.
 
-    None is nearer than `apart` to another or to one of `known`, (N, 128) embeddings of photos that exist already.
+    None is nearer than `apart`, as dlib's, to another or to one of `known`, (N, D) embeddings of existing photos.
     """
+    apart = space.at(apart)
     refused = dict.fromkeys(set(range(len(samples))).difference(person.samples), OTHER_PERSON)
     embedded = {i: e for i in person.samples if (e := samples[i].embedding) is not None}
     best = max((samples[i].quality for i in embedded), default=0.0)
     refused |= {i: POOR for i in person.samples if i not in embedded or samples[i].quality < WORTH * best}
     far = {i: float(np.linalg.norm(embedding - person.mean)) for i, embedding in embedded.items()}
-    refused |= {i: OTHER_PERSON for i in embedded if far[i] > NOT_THEM}
+    refused |= {i: OTHER_PERSON for i in embedded if far[i] > space.at(NOT_THEM)}
     candidates = [i for i in embedded if i not in refused]
     nearest = {
         i: min((float(np.linalg.norm(embedded[i] - row)) for row in known), default=math.inf) for i in candidates
@@ -150,7 +160,7 @@ def choose(
         for i in candidates:
             distance = float(np.linalg.norm(embedded[i] - embedded[chosen]))
             nearest[i] = min(nearest[i], distance)
-            novelty = distance + _otherwise(samples[i], samples[chosen])
+            novelty = distance + space.step * _otherwise(samples[i], samples[chosen])
             fresh[i] = novelty if len(taken) == 1 else min(fresh[i], novelty)
     refused |= {i: DUPLICATED if nearest[i] < apart else ENOUGH for i in candidates if i not in taken}
     return SampleChoice(tuple(taken), refused)
@@ -176,7 +186,7 @@ def at(
 
 
 def _otherwise(sample: FaceSample, other: FaceSample) -> float:
-    """How unlike two samples are in pose and time, in units of embedding distance."""
+    """How unlike two samples are in pose and time, as a difference of dlib's distances."""
     turned = math.dist(nose_offset(sample.landmarks), nose_offset(other.landmarks))
     later_s = min(abs(sample.time_s - other.time_s), LATER_S) if sample.track == other.track else LATER_S
     return POSE_WEIGHT * (turned if math.isfinite(turned) else 0.0) + LATER_WEIGHT * later_s
@@ -190,14 +200,14 @@ def _tracks(samples: Sequence[FaceSample]) -> Iterable[list[int]]:
     return (track for track in tracks.values() if any(samples[index].embedding is not None for index in track))
 
 
-def _without_jumps(samples: Sequence[FaceSample], track: list[int]) -> list[list[int]]:
+def _without_jumps(samples: Sequence[FaceSample], track: list[int], jump: float) -> list[list[int]]:
     """The track in pieces, cut where the face becomes another; those without an embedding go with the piece before."""
     pieces: list[list[int]] = [[]]
     last: NDArray[np.float32] | None = None
     for index in track:
         embedding = samples[index].embedding
         if embedding is not None:
-            if last is not None and np.linalg.norm(embedding - last) > JUMP:
+            if last is not None and np.linalg.norm(embedding - last) > jump:
                 pieces.append([])
             last = embedding
         pieces[-1].append(index)
@@ -214,27 +224,30 @@ def _seen_at_once(samples: Sequence[FaceSample], groups: Sequence[Sequence[int]]
 
 
 def _excess(
-    means: NDArray[np.float64], counts: NDArray[np.float64], others: NDArray[np.float64], of: NDArray[np.float64]
+    means: NDArray[np.float64],
+    counts: NDArray[np.float64],
+    others: NDArray[np.float64],
+    of: NDArray[np.float64],
+    space: EmbeddingSpace,
 ) -> NDArray[np.float64]:
     """(G, H): distances between means, less the largest that means of one person may have; 0 or less: maybe one person.
 
-    means   (G, 128), of (G,) `counts` samples each
-    others  (H, 128), of (H,) `of` samples each
+    means   (G, D), of (G,) `counts` samples each
+    others  (H, D), of (H,) `of` samples each
     """
     distances = np.sqrt(squared_distances(means, others))
-    return np.asarray(
-        distances - np.sqrt(SAME_PERSON**2 + SAMPLE_NOISE / counts[:, None] + SAMPLE_NOISE / of), np.float64
-    )
+    noise = space.noise(SAMPLE_NOISE) * (1 / counts[:, None] + 1 / of)
+    return np.asarray(distances - np.sqrt(space.at(SAME_PERSON) ** 2 + noise), np.float64)
 
 
 def _embeddings(samples: Sequence[FaceSample], group: Iterable[int]) -> Embeddings:
     return np.array([e for index in group if (e := samples[index].embedding) is not None], np.float32)
 
 
-def _person(samples: Sequence[FaceSample], group: list[int]) -> PersonSamples:
+def _person(samples: Sequence[FaceSample], group: list[int], not_them: float) -> PersonSamples:
     """The mean is that of the samples near the median, so that a few of somebody else don't move it."""
     embeddings = _embeddings(samples, group)
     middle = np.median(embeddings, axis=0)
-    near = embeddings[np.linalg.norm(embeddings - middle, axis=1) <= NOT_THEM]
+    near = embeddings[np.linalg.norm(embeddings - middle, axis=1) <= not_them]
     mean = (near if len(near) else embeddings).mean(axis=0)
     return PersonSamples(tuple(sorted(group)), mean.astype(np.float32), sum(samples[index].side_px for index in group))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.vision.recognition.distances import squared_distances, sums_by_person
-from jetstream.vision.recognition.embedder import EMBEDDING_SIZE
+from jetstream.vision.recognition.embedding_space import EmbeddingSpace
 from jetstream.vision.recognition.thresholds import PHOTO_NOISE
 
 # Chosen by cross-validation where that takes seconds. The first is taken unless another is better by more than a
@@ -31,7 +31,7 @@ USUAL_PHOTOS = 256
 class OneVsRestSvm(NamedTuple):
     """Hyperplanes in embedding space, or in the space of the photos' kernel exp(-gamma * distance**2)."""
 
-    weights: NDArray[np.float32]  # (P, 128), or (P, N) with a kernel
+    weights: NDArray[np.float32]  # (P, D), or (P, N) with a kernel
     biases: NDArray[np.float32]  # (P,)
     gamma: float = 0.0  # 0: no kernel
     how: str = ""  # kind and settings, as text
@@ -41,8 +41,8 @@ class OneVsRestSvm(NamedTuple):
     ) -> NDArray[np.float32]:
         """(M, K) decision values; the largest is of the likeliest person.
 
-        faces   (M, 128)
-        photos  (N, 128) that it was trained on
+        faces   (M, D)
+        photos  (N, D) that it was trained on
         people  (M, K) whom to score for each face
         """
         features = faces if not self.gamma else _kernel(faces, photos, self.gamma)
@@ -56,18 +56,16 @@ class SvmSettings(NamedTuple):
     gamma: float = 0.0
 
 
-def train(photos: NDArray[np.float32], owners: NDArray[np.int32], people: int) -> OneVsRestSvm:
-    """Train on (N, 128) photos and the (N,) person of each, 0..people - 1, each at least once.
+def train(photos: NDArray[np.float32], owners: NDArray[np.int32], people: int, space: EmbeddingSpace) -> OneVsRestSvm:
+    """Train on (N, D) photos and the (N,) person of each, 0..people - 1, each at least once.
 
     Classes are balanced, so that many photos of one person don't outweigh another's single one. Imports scikit-learn.
     """
     if people < 2:
-        return OneVsRestSvm(
-            np.zeros((people, EMBEDDING_SIZE), np.float32), np.zeros(people, np.float32), how="none needed"
-        )
+        return OneVsRestSvm(np.zeros((people, space.size), np.float32), np.zeros(people, np.float32), how="none needed")
     samples = np.asarray(photos, np.float64)
     if people > MOST_PEOPLE_SVM:
-        return _common_covariance(samples, owners, people)._replace(how="planes of the common covariance")
+        return _common_covariance(samples, owners, people, space)._replace(how="planes of the common covariance")
     kept = _evened(owners)
     setting = _search(samples[kept], owners[kept], people)
     machine = _fit(setting, samples[kept], owners[kept], people)
@@ -176,7 +174,9 @@ def _fit_rbf(
     return _machine(weights, biases, setting.gamma)
 
 
-def _common_covariance(samples: NDArray[np.float64], owners: NDArray[np.int32], people: int) -> OneVsRestSvm:
+def _common_covariance(
+    samples: NDArray[np.float64], owners: NDArray[np.int32], people: int, space: EmbeddingSpace
+) -> OneVsRestSvm:
     """Linear discriminants (Fisher, 1936): w = S^-1 m, b = -m^T S^-1 m / 2, with S the covariance within a person.
 
     S is shrunk towards a sphere of the usual size, which counts like USUAL_PHOTOS photos: hardly anybody may have two.
@@ -184,7 +184,7 @@ def _common_covariance(samples: NDArray[np.float64], owners: NDArray[np.int32], 
     sums, counts = sums_by_person(samples, owners, people)
     centroids = sums / counts[:, None]
     residuals = (samples - centroids[owners])[counts[owners] > 1]
-    usual = np.identity(EMBEDDING_SIZE) * USUAL_PHOTOS * PHOTO_NOISE / EMBEDDING_SIZE
+    usual = np.identity(space.size) * USUAL_PHOTOS * space.noise(PHOTO_NOISE) / space.size
     within = (residuals.T @ residuals + usual) / (len(residuals) + USUAL_PHOTOS)
     weights = np.linalg.solve(within, centroids.T).T
     return _machine(weights, -0.5 * np.sum(weights * centroids, axis=1))

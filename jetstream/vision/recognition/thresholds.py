@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from jetstream.vision.recognition.embedding_space import EmbeddingSpace
+
 # The squared error of a centroid of n photos is this over n. Strangers near the bar are nearer to a centroid of 20
 # photos than to a single photo by as much (glint24_dev: 0.33 to 0.25, squared).
 PHOTO_NOISE = 0.075
@@ -50,14 +52,15 @@ class CalibrationFigures(NamedTuple):
     own_strangers: float  # photos within the bar of somebody else, as if their own person weren't enrolled
 
 
-def excess(distances: NDArray[np.float32], photos: NDArray[np.float32]) -> NDArray[np.float32]:
+def excess(distances: NDArray[np.float32], photos: NDArray[np.float32], space: EmbeddingSpace) -> NDArray[np.float32]:
     """(M, P) Euclidean distances to centroids of (P,) photos, without what few photos add to them."""
-    return np.asarray(np.sqrt(np.maximum(np.square(distances) - PHOTO_NOISE / photos, 0.0)), np.float32)
+    noise = space.noise(PHOTO_NOISE)
+    return np.asarray(np.sqrt(np.maximum(np.square(distances) - noise / photos, 0.0)), np.float32)
 
 
-def distance_thresholds(bar: float, photos: NDArray[np.float32]) -> NDArray[np.float32]:
+def distance_thresholds(bar: float, photos: NDArray[np.float32], space: EmbeddingSpace) -> NDArray[np.float32]:
     """(P,) largest distances to centroids of (P,) `photos` at which the excess is at most `bar`."""
-    return np.asarray(np.sqrt(bar**2 + PHOTO_NOISE / photos), np.float32)
+    return np.asarray(np.sqrt(bar**2 + space.noise(PHOTO_NOISE) / photos), np.float32)
 
 
 def bar_at(bars: NDArray[np.float32], rate: float) -> float:
@@ -71,25 +74,27 @@ def calibrate(
     embeddings: NDArray[np.float32],
     owners: NDArray[np.int32],
     strangers: NDArray[np.float32] | None,
+    space: EmbeddingSpace,
 ) -> NDArray[np.float32]:
     """A bar for each of RATES: (len(RATES),) float32.
 
-    centroids   (P, 128), a person each
+    centroids   (P, D), a person each
     photos      (P,) number of photos of each person
-    embeddings  (N, 128) of the photos
+    embeddings  (N, D) of the photos
     owners      (N,) person of each photo, 0..P - 1
-    strangers   (S, 128) faces of other people, some hundreds at least; None or empty: usual bars
+    strangers   (S, D) faces of other people, some hundreds at least; None or empty: usual bars
     """
     people = len(centroids)
     if strangers is None or not len(strangers) or not people:
         more = math.log(max(people, USUAL_PEOPLE) / USUAL_PEOPLE)
-        return (USUAL_BAR + USUAL_STEP * (np.log(RATES / USUAL_RATE) - more)).astype(np.float32)
-    nearest = _nearest(strangers, centroids, photos)
+        usual = space.at(USUAL_BAR) + space.step * USUAL_STEP * (np.log(RATES / USUAL_RATE) - more)
+        return np.maximum(usual, 0.0).astype(np.float32)
+    nearest = _nearest(strangers, centroids, photos, space)
     bars = _quantiles(nearest)
     if people > 1:
         some, whose = _some(embeddings, owners)
-        own = _nearest(some, centroids, photos, whose)
-        own = own[own > SAME_PERSON]
+        own = _nearest(some, centroids, photos, space, whose)
+        own = own[own > space.at(SAME_PERSON)]
         if len(own):
             shift = np.quantile(own, TRUST_QUANTILE) - np.quantile(nearest, TRUST_QUANTILE)
             bars = bars + min(shift, 0.0) * people / (people + TRUST_PEOPLE)
@@ -103,19 +108,20 @@ def measure(
     embeddings: NDArray[np.float32],
     owners: NDArray[np.int32],
     strangers: int,
+    space: EmbeddingSpace,
 ) -> CalibrationFigures:
     """How many of the gallery's own photos `bar` accepts, each left out of its person's centroid.
 
     Shapes as in `calibrate`; `strangers` is their number, which is only passed on.
     """
     some, whose = _some(embeddings, owners)
-    others = _nearest(some, centroids, photos, whose) if len(centroids) > 1 else np.empty(0, np.float32)
+    others = _nearest(some, centroids, photos, space, whose) if len(centroids) > 1 else np.empty(0, np.float32)
     is_one_of_several = photos[whose] > 1
     left = photos[whose][is_one_of_several]
     mine = some[is_one_of_several]
     rest = (centroids[whose[is_one_of_several]] * left[:, None] - mine) / (left - 1)[:, None]
     distances = np.sqrt(np.square(mine - rest).sum(axis=1))
-    own = np.sqrt(np.maximum(np.square(distances) - PHOTO_NOISE / (left - 1), 0.0))
+    own = np.sqrt(np.maximum(np.square(distances) - space.noise(PHOTO_NOISE) / (left - 1), 0.0))
     known = own <= bar
     if len(others):
         known &= own < others[is_one_of_several]
@@ -127,13 +133,13 @@ def measure(
 
 
 def against(centroids: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(P, 128) centroids as the (130, P) matrix that `distances` takes: |f|^2 - 2 f.c + |c|^2 in one product."""
+    """(P, D) centroids as the (D + 2, P) matrix that `distances` takes: |f|^2 - 2 f.c + |c|^2 in one product."""
     squared = np.square(centroids).sum(axis=1)
     return np.concatenate([-2.0 * centroids.T, np.ones((1, len(centroids)), np.float32), squared[None]])
 
 
 def distances(faces: NDArray[np.float32], prepared: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(M, P) Euclidean distances of (M, 128) faces to centroids prepared by `against`, squares right to about 1e-6."""
+    """(M, P) Euclidean distances of (M, D) faces to centroids prepared by `against`, squares right to about 1e-6."""
     squared = np.square(faces).sum(axis=1)[:, None]
     matrix = np.concatenate([faces, squared, np.ones_like(squared)], axis=1) @ prepared
     np.maximum(matrix, 0.0, out=matrix)
@@ -154,14 +160,15 @@ def _nearest(
     faces: NDArray[np.float32],
     centroids: NDArray[np.float32],
     photos: NDArray[np.float32],
+    space: EmbeddingSpace,
     whose: NDArray[np.int32] | None = None,
 ) -> NDArray[np.float32]:
-    """(M,) smallest excess of (M, 128) faces to anybody but their own person (M,) `whose`."""
+    """(M,) smallest excess of (M, D) faces to anybody but their own person (M,) `whose`."""
     smallest = np.empty(len(faces), np.float32)
     prepared = against(centroids)
     for first in range(0, len(faces), _CHUNK):
         part = slice(first, first + _CHUNK)
-        matrix = excess(distances(faces[part], prepared), photos)
+        matrix = excess(distances(faces[part], prepared), photos, space)
         if whose is not None:
             matrix[np.arange(len(matrix)), whose[part]] = np.inf
         smallest[part] = matrix.min(axis=1)

@@ -45,10 +45,10 @@ def test_hidden_face_is_near_nobody(portraits: dict, detector: Detector, config:
         clear, hidden = [], []
         for portrait in portraits.values():
             found = faces_in(detector, portrait)
-            clear.append(embedder.embed(align.chips(portrait, found.landmarks), mirror=True))
+            clear.append(embedder.embed(align.chips(portrait, found.landmarks, embedder.spec.template), mirror=True))
             image = portrait.copy()
             blur.hide(image, [DrawnTrack(tuple(found.boxes[0].tolist()))], "all")
-            hidden.append(embedder.embed(align.chips(image, found.landmarks), mirror=True))
+            hidden.append(embedder.embed(align.chips(image, found.landmarks, embedder.spec.template), mirror=True))
     distances = np.linalg.norm(np.concatenate(hidden)[:, None] - np.concatenate(clear)[None], axis=2)
     assert distances.min() > 0.6, "dlib's own distance for two people"
 

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from jetstream.vision.recognition.align import ALIGNMENT_VERSION, CHIP_PX, TEMPLATE, chip, chips, similarity
+from jetstream.vision.recognition.align import ALIGNMENT_VERSION, DLIB, chip, chips, similarity
 
 # dlib reads chip pixel q at q + 1/2 where the face already has the chip's size.
-UPRIGHT = TEMPLATE * CHIP_PX - 0.5
+UPRIGHT = DLIB.points - 0.5
 # A face of Eileen Collins's portrait: left eye, right eye, nose, mouth corners.
 COLLINS = np.array([[202.0, 108.0], [245.0, 108.0], [225.0, 130.0], [207.0, 152.0], [243.0, 152.0]])
 
@@ -17,7 +17,7 @@ def placed(turn_deg: float, scale: float, centre: tuple[float, float]) -> np.nda
     """(5, 2): the template turned about its middle, scaled, and put at `centre`."""
     angle = np.deg2rad(turn_deg)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    return (TEMPLATE - 0.5) * CHIP_PX @ turn.T * scale + centre
+    return (DLIB.points - 75) @ turn.T * scale + centre
 
 
 def noise(height: int, width: int) -> np.ndarray:
@@ -27,9 +27,9 @@ def noise(height: int, width: int) -> np.ndarray:
 
 
 def test_landmarks_on_the_template_give_the_picture_itself():
-    image = np.random.default_rng(0).integers(0, 256, (CHIP_PX, CHIP_PX, 3), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (150, 150, 3), dtype=np.uint8)
 
-    assert np.array_equal(chip(image, UPRIGHT), image)
+    assert np.array_equal(chip(image, UPRIGHT, DLIB), image)
 
 
 @pytest.mark.parametrize(("turn_deg", "scale"), [(25, 1.0), (-90, 1.0), (180, 1.3), (10, 1.7)])
@@ -39,7 +39,7 @@ def test_turned_and_scaled_picture_gives_the_same_chip(portraits, turn_deg, scal
     turned = cv2.warpAffine(portrait, matrix, (512, 512), flags=cv2.INTER_CUBIC)
     landmarks = COLLINS @ matrix[:, :2].T + matrix[:, 2]
 
-    difference = cv2.absdiff(chip(turned, landmarks), chip(portrait, COLLINS))
+    difference = cv2.absdiff(chip(turned, landmarks, DLIB), chip(portrait, COLLINS, DLIB))
 
     assert difference.mean() < 3
 
@@ -54,11 +54,13 @@ def test_chip_is_the_one_that_dlib_cuts(scale, turn_deg):
     def points(rows):
         return dlib.dpoints([dlib.dpoint(float(x), float(y)) for x, y in rows])
 
-    details = dlib.chip_details(points(TEMPLATE * CHIP_PX), points(landmarks), dlib.chip_dims(CHIP_PX, CHIP_PX))
+    details = dlib.chip_details(points(DLIB.points), points(landmarks), dlib.chip_dims(150, 150))
     theirs = dlib.extract_image_chip(np.ascontiguousarray(image[..., ::-1]), details)[..., ::-1]
 
     # dlib cuts decimals where OpenCV rounds, once a halving.
-    assert cv2.absdiff(chip(image, landmarks), np.ascontiguousarray(theirs)).mean() < 1.0 + max(0.0, np.log2(scale))
+    assert cv2.absdiff(chip(image, landmarks, DLIB), np.ascontiguousarray(theirs)).mean() < 1.0 + max(
+        0.0, np.log2(scale)
+    )
 
 
 def test_large_face_needs_only_its_own_part_of_the_picture():
@@ -67,13 +69,13 @@ def test_large_face_needs_only_its_own_part_of_the_picture():
     around = np.zeros((2400, 2400, 3), np.uint8)
     around[400:1600, 800:2000] = image
 
-    assert np.array_equal(chip(around, landmarks + np.array([800, 400])), chip(image, landmarks))
+    assert np.array_equal(chip(around, landmarks + np.array([800, 400]), DLIB), chip(image, landmarks, DLIB))
 
 
 def test_face_at_the_edge_is_black_beyond_it():
     image = np.full((200, 200, 3), 200, np.uint8)
 
-    cut = chip(image, UPRIGHT - (75, 0))
+    cut = chip(image, UPRIGHT - (75, 0), DLIB)
 
     assert (cut[:, :74] == 0).all()
     assert (cut[:, 76:] == 200).all()
@@ -83,7 +85,7 @@ def test_eyes_decide_more_than_the_nose():
     nose, eye = UPRIGHT.copy(), UPRIGHT.copy()
     nose[2] += (0, 10)
     eye[0] += (0, 10)
-    moved = [abs(similarity(points).shift - similarity(UPRIGHT).shift) for points in (nose, eye)]
+    moved = [abs(similarity(points, DLIB).shift - similarity(UPRIGHT, DLIB).shift) for points in (nose, eye)]
 
     assert moved[0] < moved[1] / 3
 
@@ -101,30 +103,30 @@ def test_eyes_decide_more_than_the_nose():
     ids=["one point", "nan", "infinite", "huge", "right of the picture", "left of the picture"],
 )
 def test_landmarks_that_are_no_face_give_a_black_chip(landmarks):
-    cut = chip(np.full((200, 200, 3), 255, np.uint8), landmarks)
+    cut = chip(np.full((200, 200, 3), 255, np.uint8), landmarks, DLIB)
 
-    assert cut.shape == (CHIP_PX, CHIP_PX, 3)
+    assert cut.shape == (150, 150, 3)
     assert not cut.any()
 
 
 @given(arrays(np.float32, (5, 2), elements=st.floats(width=32)))
 def test_no_landmarks_crash(landmarks):
-    assert chip(np.zeros((40, 60, 3), np.uint8), landmarks).shape == (CHIP_PX, CHIP_PX, 3)
+    assert chip(np.zeros((40, 60, 3), np.uint8), landmarks, DLIB).shape == (150, 150, 3)
 
 
 def test_chips_are_the_chip_of_each_face():
     image = noise(400, 400)
     landmarks = np.stack([placed(0, 1.0, (200, 200)), placed(40, 2.4, (180, 220))]).astype(np.float32)
 
-    cut = chips(image, landmarks)
+    cut = chips(image, landmarks, DLIB)
 
-    assert cut.shape == (2, CHIP_PX, CHIP_PX, 3)
+    assert cut.shape == (2, 150, 150, 3)
     assert cut.dtype == np.uint8
-    assert all(np.array_equal(one, chip(image, points)) for one, points in zip(cut, landmarks, strict=True))
+    assert all(np.array_equal(one, chip(image, points, DLIB)) for one, points in zip(cut, landmarks, strict=True))
 
 
 def test_no_faces_give_no_chips():
-    assert chips(noise(50, 50), np.empty((0, 5, 2), np.float32)).shape == (0, CHIP_PX, CHIP_PX, 3)
+    assert chips(noise(50, 50), np.empty((0, 5, 2), np.float32), DLIB).shape == (0, 150, 150, 3)
 
 
 def test_alignment_is_still_the_one_of_its_version():
@@ -133,7 +135,7 @@ def test_alignment_is_still_the_one_of_its_version():
     slopes[..., 0], slopes[..., 1] = np.meshgrid(np.arange(256), np.arange(256))
     landmarks = placed(12, 1.2, (130, 120)) + np.array([(4, 0), (0, -3), (5, 6), (-7, 2), (1, 8)])
 
-    corners = chip(slopes, landmarks)[[0, 0, 149, 149], [0, 149, 0, 149], :2]
+    corners = chip(slopes, landmarks, DLIB)[[0, 0, 149, 149], [0, 149, 0, 149], :2]
 
     assert ALIGNMENT_VERSION == 1
     assert np.abs(corners.astype(int) - [[62, 13], [238, 50], [25, 190], [201, 226]]).max() <= 1

@@ -194,11 +194,11 @@ def test_photo_of_nobody_takes_the_name_from_those_like_it():
 @pytest.mark.parametrize(("people", "photos"), [(1, 1), (6, 1), (6, 5), (300, 2)])
 def test_so_many_strangers_get_a_name_as_was_asked_for(people, photos, rate):
     """On strangers of the same kind as the background, but others; the other two decision rules only refuse more."""
-    middles = background.faces(people, seed=1)[:, None]
+    middles = background.faces("dlib", people, seed=1)[:, None]
     own = (middles + np.random.default_rng(2).normal(0, WITHIN / 2, (people, photos, 128))).astype(np.float32)
-    classifier = fitted(own, background=background.faces(5000, seed=3), false_accept_rate=rate)
+    classifier = fitted(own, background=background.faces("dlib", 5000, seed=3), false_accept_rate=rate)
 
-    strangers = background.faces(20_000, seed=4)
+    strangers = background.faces("dlib", 20_000, seed=4)
     named = np.mean([answer.name is not None for answer in classifier.ask(strangers)])
 
     assert 0.1 * rate < named < 1.6 * rate
@@ -215,9 +215,9 @@ def test_photo_of_nobody_keeps_its_say_whatever_the_threshold():
 
 def test_one_person_in_two_folders_does_not_lower_the_others_thresholds():
     """Invented people as far from strangers' middle as strangers are from each other."""
-    middles = background.faces(10, seed=1)[:, None]
+    middles = background.faces("dlib", 10, seed=1)[:, None]
     own = (middles + np.random.default_rng(2).normal(0, WITHIN / 2, (10, 6, 128))).astype(np.float32)
-    strangers = background.faces(5000, seed=3)
+    strangers = background.faces("dlib", 5000, seed=3)
     split = [f"p{row}" if row > 1 or photo < 3 else f"p{row} again" for row in range(10) for photo in range(6)]
 
     whole = fitted(own, background=strangers).ask(own[5])[0].threshold
@@ -305,9 +305,10 @@ def test_asking_does_not_load_scikit_learn():
     program = (
         "import sys, numpy as np\n"
         "from jetstream.vision.recognition.classifier import Classifier, OneVsRestSvm, thresholds\n"
+        "from jetstream.vision.recognition.embedding_space import DLIB_SPACE\n"
         "ones, bars = np.ones((1, 128), np.float32), np.ones(len(thresholds.RATES), np.float32)\n"
         "machine = OneVsRestSvm(ones, np.ones(1, np.float32))\n"
-        "people = Classifier(['Ann'], ones, np.zeros(1, np.int32), machine, bars, "
+        "people = Classifier(['Ann'], ones, np.zeros(1, np.int32), machine, bars, DLIB_SPACE, "
         "false_accept_rate=0.001, max_distance=None)\n"
         "people.ask(ones)\n"
         "sys.exit('sklearn' in sys.modules)\n"

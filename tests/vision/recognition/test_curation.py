@@ -16,6 +16,7 @@ from jetstream.vision.recognition.curation import (
     spreads,
     thumb,
 )
+from jetstream.vision.recognition.embedding_space import DLIB_SPACE
 from jetstream.vision.recognition.quality import Quality
 
 GOOD = Quality(1.0, 1.0, 1.0, 1.0, 1.0)
@@ -59,7 +60,7 @@ class Album:
     def judge(self) -> PhotoJudgement:
         embeddings = np.array(self.embeddings, np.float32).reshape(-1, 128)
         thumbs = np.array(self.thumbs, np.uint8).reshape(-1, 256)
-        return judge(np.array(self.owners, np.intp), embeddings, self.qualities, thumbs)
+        return judge(np.array(self.owners, np.intp), embeddings, self.qualities, thumbs, DLIB_SPACE)
 
 
 def test_no_photo_is_no_trouble():
@@ -189,7 +190,7 @@ def test_many_rows_are_judged_in_pieces_as_they_are_in_one(monkeypatch):
 
 def test_spread_and_nearest_person():
     album = Album().put(ADA, count=20).put(BOB, count=20).put(CAM)
-    ada, bob, cam, nobody = spreads(np.array(album.owners), np.array(album.embeddings, np.float32), 4)
+    ada, bob, cam, nobody = spreads(np.array(album.owners), np.array(album.embeddings, np.float32), 4, DLIB_SPACE)
 
     assert ada.own == pytest.approx(0.33, abs=0.02)
     assert (ada.nearest, bob.nearest) == (BOB, ADA)
@@ -205,7 +206,7 @@ def test_spread_and_nearest_person():
 def test_one_person_has_no_nearest():
     album = Album().put(ADA, count=2)
 
-    assert spreads(np.array(album.owners), np.array(album.embeddings), 1)[0].nearest is None
+    assert spreads(np.array(album.owners), np.array(album.embeddings), 1, DLIB_SPACE)[0].nearest is None
 
 
 def test_thumbnail_survives_saving_anew():

@@ -89,7 +89,7 @@ def test_anything_but_chips_is_a_value_error(runner, wrong):
 def test_another_network_is_refused_at_open(models_dir):
     with (
         OnnxRunner(models_dir / "onet.onnx") as onet,
-        pytest.raises(ModelError, match=r"embedder\.onnx: expected input"),
+        pytest.raises(ModelError, match=r"the network dlib: expected input"),
     ):
         defaults.embedder(onet)
 

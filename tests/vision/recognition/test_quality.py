@@ -14,7 +14,7 @@ from tests.support import defaults
 Face = tuple[np.ndarray, np.ndarray]  # a picture and its landmarks
 
 # Eyes 54 px apart, as in a chip.
-FRONTAL = align.TEMPLATE * align.CHIP_PX
+FRONTAL = align.DLIB.points
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def gained(face: Face, gain: float) -> Face:
 def cut_at(face: Face, share: float) -> Face:
     """Without what lies left of this share of the chip."""
     image, landmarks = face
-    found = align.similarity(landmarks)
+    found = align.similarity(landmarks, align.DLIB)
     assert found is not None
     x = max(0, round((found.turn * complex(150 * share, 75) + found.shift).real))
     return np.ascontiguousarray(image[:, x:]), landmarks - (x, 0)
@@ -149,4 +149,4 @@ def test_face_outside_the_picture_has_no_quality():
 
 def test_chip_at_hand_gives_the_same_and_saves_the_cutting(faces):
     for image, landmarks in faces:
-        assert measure(image, landmarks, align.chip(image, landmarks)) == measure(image, landmarks)
+        assert measure(image, landmarks, align.chip(image, landmarks, align.DLIB)) == measure(image, landmarks)

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from jetstream.vision.recognition.embedding_space import DLIB_SPACE
 from jetstream.vision.recognition.sample_selection import (
     DUPLICATED,
     ENOUGH,
@@ -53,7 +54,7 @@ def poor(frame: int, track: int = 1) -> FaceSample:
 def test_tracks_of_near_faces_are_one_person() -> None:
     samples = [sample(0, 1), sample(1, 1), sample(5, 2, face=embedding(a=0.3)), sample(6, 3, face=embedding(b=0.9))]
 
-    people = people_in(samples)
+    people = people_in(samples, DLIB_SPACE)
 
     assert [person.samples for person in people] == [(0, 1, 2), (3,)]
 
@@ -61,48 +62,48 @@ def test_tracks_of_near_faces_are_one_person() -> None:
 def test_faces_seen_at_once_are_two_people_however_alike() -> None:
     samples = [sample(0, 1), sample(0, 2, x=300)]
 
-    assert sorted(person.samples for person in people_in(samples)) == [(0,), (1,)]
+    assert sorted(person.samples for person in people_in(samples, DLIB_SPACE)) == [(0,), (1,)]
 
 
 def test_face_alike_both_of_two_seen_at_once_joins_the_nearer_alone() -> None:
     samples = [sample(0, 1), sample(0, 2, face=embedding(a=0.4)), sample(1, 3, face=embedding(a=0.1))]
 
-    assert sorted(person.samples for person in people_in(samples)) == [(0, 2), (1,)]
+    assert sorted(person.samples for person in people_in(samples, DLIB_SPACE)) == [(0, 2), (1,)]
 
 
 def test_track_that_slips_to_another_face_is_two_people() -> None:
     samples = [sample(0), sample(1), sample(2, face=embedding(a=0.9)), sample(3, face=embedding(a=0.9))]
 
-    assert sorted(person.samples for person in people_in(samples)) == [(0, 1), (2, 3)]
+    assert sorted(person.samples for person in people_in(samples, DLIB_SPACE)) == [(0, 1), (2, 3)]
 
 
 def test_who_is_seen_larger_comes_first() -> None:
     samples = [sample(0, 1, side_px=50), sample(0, 2, side_px=120, face=embedding(a=0.9))]
 
-    assert [person.samples for person in people_in(samples)] == [(1,), (0,)]
+    assert [person.samples for person in people_in(samples, DLIB_SPACE)] == [(1,), (0,)]
 
 
 def test_poor_samples_count_for_their_person_but_are_nobody_alone() -> None:
     samples = [poor(0), sample(1), poor(2), poor(0, track=9)]
 
-    (person,) = people_in(samples)
+    (person,) = people_in(samples, DLIB_SPACE)
 
     assert person.samples == (0, 1, 2)
     assert person.weight == pytest.approx(300)
-    assert people_in([poor(0)]) == []
-    assert people_in([]) == []
+    assert people_in([poor(0)], DLIB_SPACE) == []
+    assert people_in([], DLIB_SPACE) == []
 
 
 def test_two_single_pictures_may_lie_farther_apart_than_two_long_tracks() -> None:
-    assert limit(0.42, 1, 1) > limit(0.42, 50, 50) > 0.42
+    assert limit(0.42, 1, 1, DLIB_SPACE) > limit(0.42, 50, 50, DLIB_SPACE) > 0.42
 
 
 def test_samples_taken_differ_from_each_other_and_near_duplicates_are_not() -> None:
     faces = [embedding(a=0.2 * (i % 3)) for i in range(9)]  # three samples, three times each
     samples = [sample(i, face=face) for i, face in enumerate(faces)]
-    (person,) = people_in(samples)
+    (person,) = people_in(samples, DLIB_SPACE)
 
-    choice = choose(samples, person, 6, NOBODY)
+    choice = choose(samples, person, 6, NOBODY, DLIB_SPACE)
 
     assert sorted(i % 3 for i in choice.taken) == [0, 1, 2]
     assert set(choice.refused.values()) == {DUPLICATED}
@@ -111,9 +112,9 @@ def test_samples_taken_differ_from_each_other_and_near_duplicates_are_not() -> N
 
 def test_most_is_kept_to_and_the_farthest_are_taken() -> None:
     samples = [sample(i, face=embedding(a=0.19 * i)) for i in range(5)]
-    (person,) = people_in(samples)
+    (person,) = people_in(samples, DLIB_SPACE)
 
-    choice = choose(samples, person, 3, NOBODY)
+    choice = choose(samples, person, 3, NOBODY, DLIB_SPACE)
 
     assert choice.taken == (2, 0, 4)  # the most typical, then both ends
     assert choice.refused == {1: ENOUGH, 3: ENOUGH}
@@ -121,16 +122,16 @@ def test_most_is_kept_to_and_the_farthest_are_taken() -> None:
 
 def test_turned_head_is_taken_before_a_frontal_one_as_far_away() -> None:
     samples = [sample(0), sample(10, face=embedding(a=0.25)), sample(20, face=embedding(b=0.25), turned=0.4)]
-    (person,) = people_in(samples)
+    (person,) = people_in(samples, DLIB_SPACE)
 
-    assert choose(samples, person, 2, NOBODY).taken == (0, 2)
+    assert choose(samples, person, 2, NOBODY, DLIB_SPACE).taken == (0, 2)
 
 
 def test_blurred_sample_is_not_taken_for_being_unlike_the_others() -> None:
     samples = [sample(0), sample(1, face=embedding(a=0.2)), sample(2, face=embedding(b=0.45), quality=0.3), poor(3)]
-    (person,) = people_in(samples)
+    (person,) = people_in(samples, DLIB_SPACE)
 
-    choice = choose(samples, person, 3, NOBODY)
+    choice = choose(samples, person, 3, NOBODY, DLIB_SPACE)
 
     assert sorted(choice.taken) == [0, 1]
     assert choice.refused == {2: POOR, 3: POOR}
@@ -138,9 +139,9 @@ def test_blurred_sample_is_not_taken_for_being_unlike_the_others() -> None:
 
 def test_sample_far_from_the_person_is_never_taken() -> None:
     samples = [*(sample(i, face=embedding(a=0.05 * i)) for i in range(4)), sample(4, face=embedding(b=0.6))]
-    (person,) = people_in(samples)  # the track goes on, by less than a jump
+    (person,) = people_in(samples, DLIB_SPACE)  # the track goes on, by less than a jump
 
-    choice = choose(samples, person, 6, NOBODY)
+    choice = choose(samples, person, 6, NOBODY, DLIB_SPACE)
 
     assert 4 not in choice.taken
     assert choice.refused[4] == OTHER_PERSON
@@ -148,9 +149,9 @@ def test_sample_far_from_the_person_is_never_taken() -> None:
 
 def test_sample_like_a_photo_there_already_is_not_taken() -> None:
     samples = [sample(0), sample(1, face=embedding(a=0.3))]
-    (person,) = people_in(samples)
+    (person,) = people_in(samples, DLIB_SPACE)
 
-    choice = choose(samples, person, 6, embedding(a=0.35)[None])
+    choice = choose(samples, person, 6, embedding(a=0.35)[None], DLIB_SPACE)
 
     assert choice.taken == (0,)
     assert choice.refused == {1: DUPLICATED}
@@ -182,11 +183,13 @@ def test_many_tracks_are_joined_as_a_plain_loop_joins_them() -> None:
             a, b = (np.array([samples[k].embedding for k in group], np.float64) for group in (groups[i], groups[j]))
             if not {samples[k].frame for k in groups[i]} & {samples[k].frame for k in groups[j]}:
                 far = np.linalg.norm(a.mean(axis=0) - b.mean(axis=0))
-                ways.append((far - limit(SAME_PERSON, len(a), len(b)), i, j))
+                ways.append((far - limit(SAME_PERSON, len(a), len(b), DLIB_SPACE), i, j))
         if not ways or min(ways)[0] > 0:
             break
         _, i, j = min(ways)
         groups[i] += groups.pop(j)
 
-    assert sorted(person.samples for person in people_in(samples)) == sorted(tuple(sorted(group)) for group in groups)
+    assert sorted(person.samples for person in people_in(samples, DLIB_SPACE)) == sorted(
+        tuple(sorted(group)) for group in groups
+    )
     assert 6 <= len(groups) < 40

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from jetstream.vision.recognition import svm
+from jetstream.vision.recognition.embedding_space import DLIB_SPACE
 
 
 def people_of(people: int, photos: int, within: float = 0.03, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -22,7 +23,7 @@ def likeliest(machine: svm.OneVsRestSvm, faces: np.ndarray, photos: np.ndarray) 
 def test_new_photos_of_known_people_are_told_apart(people, photos):
     everything, owners = people_of(people, photos + 3)
     is_learnt = np.tile(np.arange(photos + 3) < photos, people)
-    machine = svm.train(everything[is_learnt], owners[is_learnt], people)
+    machine = svm.train(everything[is_learnt], owners[is_learnt], people, DLIB_SPACE)
 
     answers = likeliest(machine, everything[~is_learnt], everything[is_learnt])
 
@@ -40,7 +41,7 @@ def test_kernel_is_taken_where_planes_fail_and_answers_as_scikit_learn_does():
     ring = np.concatenate([ring, random.normal(0, 0.005, (40, 128))]).astype(np.float32)
     owners = np.repeat(np.arange(2, dtype=np.int32), 40)
 
-    machine = svm.train(ring, owners, 2)
+    machine = svm.train(ring, owners, 2, DLIB_SPACE)
     rival = SVC(C=10, gamma=machine.gamma, class_weight="balanced").fit(ring, owners)
     asked = (ring + random.normal(0, 0.002, ring.shape)).astype(np.float32)
     scores = machine.scores(asked, ring, np.tile([0, 1], (80, 1)))
@@ -53,7 +54,7 @@ def test_kernel_is_taken_where_planes_fail_and_answers_as_scikit_learn_does():
 def test_simplest_setting_is_kept_where_others_are_no_better():
     photos, owners = people_of(6, 5)
 
-    machine = svm.train(photos, owners, 6)
+    machine = svm.train(photos, owners, 6, DLIB_SPACE)
 
     assert machine.how == "linear SVM, C 1"
     assert machine.gamma == 0.0
@@ -71,7 +72,7 @@ def test_folds_ask_each_photo_once_and_never_a_person_s_only_one():
 
 
 def test_one_person_needs_no_machine():
-    machine = svm.train(np.ones((3, 128), np.float32), np.zeros(3, np.int32), 1)
+    machine = svm.train(np.ones((3, 128), np.float32), np.zeros(3, np.int32), 1, DLIB_SPACE)
 
     assert machine.how == "none needed"
     assert machine.weights.shape == (1, 128)
@@ -83,7 +84,7 @@ def test_hundreds_of_people_with_a_photo_each_and_few_second_ones(second):
     photo = np.tile(np.arange(3), 250)
     is_learnt = (photo == 0) | ((photo == 1) & (owners < second))
 
-    machine = svm.train(everything[is_learnt], owners[is_learnt], 250)
+    machine = svm.train(everything[is_learnt], owners[is_learnt], 250, DLIB_SPACE)
 
     assert np.abs(machine.weights).max() < 1e4
     assert np.mean(likeliest(machine, everything[photo == 2], everything[is_learnt]) == owners[photo == 2]) > 0.97

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jetstream.vision.recognition.embedding_space import DLIB_SPACE
 from jetstream.vision.tracking.id_switches import FAR, FAR_UNNAMED, LEAST_QUALITY, NEAR, IdSwitchDetector
 
 
@@ -18,7 +19,7 @@ TURNED = face(0.0, (FAR + FAR_UNNAMED) / 2)  # as far as Ada's own profile, or a
 
 
 def told(*samples: np.ndarray, quality: float = 1.0, every_s: float = 0.15) -> list[bool]:
-    switches = IdSwitchDetector()
+    switches = IdSwitchDetector(DLIB_SPACE)
     return [switches.moved(1, sample, quality, step * every_s) for step, sample in enumerate(samples)]
 
 
@@ -36,7 +37,7 @@ def test_two_odd_samples_that_differ_are_not_a_switch() -> None:
 
 
 def test_turned_head_is_not_a_switch_unless_it_got_a_name() -> None:
-    unnamed, named = IdSwitchDetector(), IdSwitchDetector()
+    unnamed, named = IdSwitchDetector(DLIB_SPACE), IdSwitchDetector(DLIB_SPACE)
     samples = [ADA, ADA, TURNED, TURNED, TURNED, TURNED]
 
     assert not any(unnamed.moved(1, sample, 1.0, step) for step, sample in enumerate(samples))
@@ -57,7 +58,7 @@ def test_face_that_turns_slowly_is_not_a_switch() -> None:
 
 
 def test_poor_samples_are_passed_over() -> None:
-    switches = IdSwitchDetector()
+    switches = IdSwitchDetector(DLIB_SPACE)
     switches.moved(1, ADA, 1.0, 0.0)
     poor = [switches.moved(1, GRACE, LEAST_QUALITY * 0.9, 0.1 * step) for step in range(1, 9)]
 
@@ -66,7 +67,7 @@ def test_poor_samples_are_passed_over() -> None:
 
 
 def test_sample_told_of_again_counts_once_and_gets_the_same_answer() -> None:
-    switches = IdSwitchDetector()
+    switches = IdSwitchDetector(DLIB_SPACE)
     switches.moved(1, ADA, 1.0, 0.0)
 
     assert [switches.moved(1, GRACE, 1.0, 0.1) for _ in range(3)] == [False] * 3
@@ -74,7 +75,7 @@ def test_sample_told_of_again_counts_once_and_gets_the_same_answer() -> None:
 
 
 def test_tracks_do_not_share_samples() -> None:
-    switches = IdSwitchDetector()
+    switches = IdSwitchDetector(DLIB_SPACE)
     said = [
         switches.moved(track_id, sample, 1.0, step) for step in range(3) for track_id, sample in ((1, ADA), (2, GRACE))
     ]
@@ -83,7 +84,7 @@ def test_tracks_do_not_share_samples() -> None:
 
 
 def test_track_is_forgotten_after_a_while() -> None:
-    switches = IdSwitchDetector(forget_s=10.0)
+    switches = IdSwitchDetector(DLIB_SPACE, forget_s=10.0)
     switches.moved(1, ADA, 1.0, 0.0)
     switches.moved(2, EMMY, 1.0, 10.5)
 
@@ -92,7 +93,7 @@ def test_track_is_forgotten_after_a_while() -> None:
 
 
 def test_clock_that_begins_anew_forgets_all() -> None:
-    switches = IdSwitchDetector()
+    switches = IdSwitchDetector(DLIB_SPACE)
     switches.moved(1, ADA, 1.0, 100.0)
 
     assert [switches.moved(1, GRACE, 1.0, step) for step in range(3)] == [False] * 3
@@ -100,7 +101,7 @@ def test_clock_that_begins_anew_forgets_all() -> None:
 
 
 def test_oldest_of_too_many_tracks_is_forgotten() -> None:
-    switches = IdSwitchDetector(most=8)
+    switches = IdSwitchDetector(DLIB_SPACE, most=8)
     for track_id in range(20):
         switches.moved(track_id, ADA, 1.0, 0.001 * track_id)
 
@@ -116,7 +117,7 @@ def test_oldest_of_too_many_tracks_is_forgotten() -> None:
     )
 )
 def test_no_number_breaks_it_and_memory_is_bounded(samples: list[tuple[int, float, float, float]]) -> None:
-    switches = IdSwitchDetector(most=3)
+    switches = IdSwitchDetector(DLIB_SPACE, most=3)
     for track_id, x, quality, time_s in samples:
         assert switches.moved(track_id, face(x), quality, time_s) in (True, False)
         assert len(switches) <= 3
@@ -129,7 +130,7 @@ def test_embedding_that_is_not_finite_changes_nothing(bad: float) -> None:
 
 def test_samples_of_a_slow_camera_are_kept_for_longer() -> None:
     def kept(slowness: float) -> int:
-        switches = IdSwitchDetector(forget_s=10.0)
+        switches = IdSwitchDetector(DLIB_SPACE, forget_s=10.0)
         switches.moved(1, ADA, 1.0, 0.0, slowness=slowness)
         switches.moved(2, ADA, 1.0, 60.0, slowness=slowness)
         return len(switches)
@@ -138,7 +139,7 @@ def test_samples_of_a_slow_camera_are_kept_for_longer() -> None:
 
 
 def test_drift_is_how_far_the_newest_sample_lies_from_those_before() -> None:
-    switches, drifts = IdSwitchDetector(), []
+    switches, drifts = IdSwitchDetector(DLIB_SPACE), []
     for step, sample in enumerate([face(0.0), face(0.2), face(0.1)]):
         switches.moved(1, sample, 1.0, step * 1.0)
         drifts.append(switches.drift(1))
