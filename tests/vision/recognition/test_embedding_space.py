@@ -1,5 +1,7 @@
 """Distances of one network's space in that of another."""
 
+import itertools
+
 import pytest
 
 from jetstream.vision.recognition.embedding_space import DLIB_SPACE, SFACE_SPACE, EmbeddingSpace
@@ -31,4 +33,4 @@ def test_dlibs_own_distances_stay_as_they_are_to_the_bit() -> None:
 @pytest.mark.parametrize("space", [SFACE_SPACE, WIDE])
 def test_a_larger_distance_stays_larger(space: EmbeddingSpace) -> None:
     found = [space.at(distance / 100) for distance in range(130)]
-    assert all(one < other for one, other in zip(found, found[1:], strict=False))
+    assert all(one < other for one, other in itertools.pairwise(found))
