@@ -1,7 +1,8 @@
 """Embedding 1, 8 and 32 chips: jetstream on ONNX Runtime and dlib-bin on the same chips, alternating, one thread each.
 
-Needs dlib-bin. Every time is the median of `--rounds` runs. The table has wall-clock and CPU times; other programs
-disturb CPU times less. Run: `python -m benchmarks.bench_embedding`.
+Then jetstream's two networks: SFace, which needs no mirror image, beside dlib's with it. Needs dlib-bin. Every time is
+the median of `--rounds` runs. The tables have wall-clock and CPU times; other programs disturb CPU times less.
+Run: `python -m benchmarks.bench_embedding`.
 """
 
 import argparse
@@ -46,6 +47,25 @@ def main() -> None:
             ours, theirs = partial(embedder.embed, chips, mirror=False), partial(reference.compute_face_descriptor, rgb)
             difference = np.abs(ours() - np.array(theirs())).max()
             print(f"{count:5}", *columns(*alternate(rounds, ours, theirs)), f"   {difference:.1e}")
+    compare_networks(rounds)
+
+
+def compare_networks(rounds: int) -> None:
+    """Without what surrounds a network, which is the same for both."""
+    print("chips       sface dlib's, twice        sface dlib's, twice")
+    files = weights.paths(MODELS)
+    with OnnxRunner(files.embedder, threads=1) as dlibs, OnnxRunner(files.sface, threads=1) as sface:
+        for count in SIZES:
+            chips = np.ascontiguousarray(make_chips(count).transpose(0, 3, 1, 2), np.float32)
+            mirrored, small = chips[..., ::-1].copy(), chips[..., 19:131, 19:131].copy()
+            once = partial(sface.infer, {"chip": small})
+            twice = partial(each, partial(dlibs.infer, {"chip": chips}), partial(dlibs.infer, {"chip": mirrored}))
+            print(f"{count:5}", *columns(*alternate(rounds, once, twice)))
+
+
+def each(*works: Callable[[], object]) -> None:
+    for work in works:
+        work()
 
 
 def arguments() -> int:
@@ -77,7 +97,7 @@ def measure(work: Callable[[], object]) -> Cost:
 
 def columns(mine: Cost, peer: Cost) -> list[str]:
     pairs = zip(mine, peer, strict=True)
-    return [f"{ours:9.2f} ms {theirs:6.0f} {theirs / ours:5.1f} x " for ours, theirs in pairs]
+    return [f"{ours:9.2f} ms {theirs:6.1f} {theirs / ours:5.2f} x " for ours, theirs in pairs]
 
 
 if __name__ == "__main__":
