@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 
-from jetstream.config.schema import Config
+from jetstream.config.schema import Config, RecognizeConfig
 from jetstream.errors import ModelError
 from jetstream.networks.profiles import profiles_of
 from jetstream.runners import cuda_driver
@@ -30,7 +30,8 @@ def rtx() -> None:
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("network", NETWORKS)
 def test_every_network_builds(rtx, models_dir, network, precision):
-    profiles = profiles_of(network, Config())
+    model = "dlib" if network == "embedder" else "sface"
+    profiles = profiles_of(network, Config(recognize=RecognizeConfig(model=model)))
     engine = builder.build(models_dir / f"{network}.onnx", precision=precision, profiles=profiles)
     assert len(engine) > 100_000
 
