@@ -1,6 +1,7 @@
 """The embedder on the GPU: its kernels compiled for the CPU here, and the real device where there is one."""
 
 import ctypes
+import math
 from pathlib import Path
 
 import cv2
@@ -8,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from jetstream.config.schema import Config, ModelsConfig
+from jetstream.config.schema import Config, ModelsConfig, RecognizeConfig
 from jetstream.gpu import cubin_cache
 from jetstream.gpu.embedder import GpuEmbedder
 from jetstream.gpu.face_crops import strip_of
@@ -20,7 +21,7 @@ from jetstream.runners.base import UnavailableError
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.runners.tensorrt import bindings, prepare
 from jetstream.vision.recognition import align
-from jetstream.vision.recognition.embedder import CpuEmbedder, Embedder, View
+from jetstream.vision.recognition.embedder import CpuEmbedder, Embedder, EmbedderSpec, View, embeddings_of
 from jetstream.weights import published
 from tests.support import defaults
 from tests.support.gpu import engines_for, kept_engines, need
@@ -29,21 +30,27 @@ from tests.support.gpu_emulation import COMPILER, EmulatedDevice, OnnxNet, build
 # of Eileen Collins's portrait: left eye, right eye, nose, mouth corners
 COLLINS = np.array([[202.0, 108.0], [245.0, 108.0], [225.0, 130.0], [207.0, 152.0], [243.0, 152.0]])
 ROWS = 2, 5
-SPEC = embedders.SPECS["dlib"]
 
 
 class Recorder:
     """A net that keeps its input and answers with each row's first 128 numbers."""
 
-    def __init__(self, rows: tuple[int, ...] = ROWS) -> None:
+    def __init__(self, spec: EmbedderSpec, rows: tuple[int, ...] = ROWS) -> None:
         self.rows = rows
+        self._shape = 3, spec.template.side_px, spec.template.side_px
         self.batches: list[np.ndarray] = []
 
     def enqueue(self, rows, image, outputs, stream):
-        floats = np.ctypeslib.as_array((ctypes.c_float * (rows * 67500)).from_address(image)).reshape(rows, 3, 150, 150)
+        count = rows * math.prod(self._shape)
+        floats = np.ctypeslib.as_array((ctypes.c_float * count).from_address(image)).reshape(rows, *self._shape)
         self.batches.append(floats.copy())
         answers = np.ascontiguousarray(floats.reshape(rows, -1)[:, :128])
         ctypes.memmove(outputs["embedding"], answers.ctypes.data, answers.nbytes)
+
+
+@pytest.fixture(scope="module", params=["dlib", "sface"])
+def spec(request) -> EmbedderSpec:
+    return embedders.SPECS[request.param]
 
 
 @pytest.fixture(scope="module")
@@ -61,27 +68,27 @@ def device(kernels):
 
 
 @pytest.fixture
-def cutter(device) -> GpuEmbedder:
+def cutter(device, spec) -> GpuEmbedder:
     """Cuts real chips and embeds nothing."""
-    return GpuEmbedder(device, Recorder(), SPEC)
+    return GpuEmbedder(device, Recorder(spec), spec)
 
 
 @pytest.fixture(scope="module")
-def runner(models_dir):
-    with OnnxRunner(models_dir / "embedder.onnx") as runner:
+def runner(models_dir, spec):
+    with OnnxRunner(embedders.named(spec.name, models_dir).path) as runner:
         yield runner
 
 
 @pytest.fixture
-def embedder(device, runner) -> GpuEmbedder:
-    return GpuEmbedder(device, OnnxNet(runner, ROWS), SPEC)
+def embedder(device, runner, spec) -> GpuEmbedder:
+    return GpuEmbedder(device, OnnxNet(runner, ROWS), spec)
 
 
 @pytest.fixture(scope="module")
-def faces(portraits) -> np.ndarray:
-    """(7, 150, 150, 3): chips of one portrait, each turned and shifted a little."""
+def faces(portraits, spec) -> np.ndarray:
+    """(7, S, S, 3): chips of one portrait, each turned and shifted a little."""
     turned = [COLLINS + np.array((shift, 2 * shift)) for shift in range(-3, 4)]
-    return align.chips(portraits["Eileen Collins"], turned)
+    return align.chips(portraits["Eileen Collins"], turned, spec.template)
 
 
 def placed(turn_deg: float, scale: float, centre: tuple[float, float]) -> np.ndarray:
@@ -104,7 +111,7 @@ def most_off(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, int]:
 def assert_same_chips(cutter: Embedder, views: list[View]) -> None:
     """But for the rounding of coordinates, where another OpenCV or CPU may do it otherwise."""
     for (image, landmarks), looked in zip(views, cutter.look(views), strict=True):
-        share, most = most_off(looked.chips, align.chips(image, landmarks, align.DLIB))
+        share, most = most_off(looked.chips, align.chips(image, landmarks, cutter.spec.template))
         assert most <= 1
         assert share < 0.001
 
@@ -116,7 +123,8 @@ def test_chips_are_the_cpus_at_every_size(cutter, device, scale, levels, turn_de
 
     assert_same_chips(cutter, [(image, landmarks)])
 
-    assert device.launched.count("pyr_down") == levels
+    if cutter.spec.template is align.DLIB:
+        assert device.launched.count("pyr_down") == levels
 
 
 @pytest.mark.parametrize("name", ["astronaut.png", "coffee.png", "chelsea.png"])
@@ -174,7 +182,7 @@ def test_large_and_small_faces_of_one_picture_share_its_copy(cutter, device, mon
 def test_only_the_rows_of_the_faces_are_copied():
     image = noise(1000, 800)
 
-    strip = strip_of(image, np.stack([placed(0, 1.0, (400, 300)), placed(0, 1.0, (100, 420))]))
+    strip = strip_of(image, np.stack([placed(0, 1.0, (400, 300)), placed(0, 1.0, (100, 420))]), align.DLIB)
 
     assert 300 - 120 < strip.top < 300 - 75
     assert 270 < len(strip.pixels) < 400
@@ -211,7 +219,7 @@ def test_several_frames_in_one_call_keep_their_faces(cutter, portraits):
 
     looked = cutter.look(views, mirror=True)
 
-    assert [one.chips.shape for one in looked] == [(n, 150, 150, 3) for n in (2, 0, 11, 1)]
+    assert [one.chips.shape for one in looked] == [(n, *cutter.spec.template.shape) for n in (2, 0, 11, 1)]
     assert [one.embeddings.shape for one in looked] == [(n, 128) for n in (2, 0, 11, 1)]
     assert_same_chips(cutter, views)
 
@@ -222,9 +230,9 @@ def test_no_frames_and_no_faces_ask_nothing(cutter, device):
     assert cutter.look([]) == []
     (looked,) = cutter.look([(noise(30, 40), np.empty((0, 5, 2)))], mirror=True)
 
-    assert looked.chips.shape == (0, 150, 150, 3)
+    assert looked.chips.shape == (0, *cutter.spec.template.shape)
     assert looked.embeddings.shape == (0, 128)
-    assert cutter.embed(np.empty((0, 150, 150, 3), np.uint8)).shape == (0, 128)
+    assert cutter.embed(np.empty((0, *cutter.spec.template.shape), np.uint8)).shape == (0, 128)
     assert not device.launched
 
 
@@ -233,10 +241,10 @@ def test_a_smaller_picture_after_a_larger_one(cutter):
         assert_same_chips(cutter, [(noise(side, side), placed(0, 1.0, (100, 100))[None])])
 
 
-def test_a_picture_in_memory_that_the_gpu_reads_is_not_copied(kernels, monkeypatch):
+def test_a_picture_in_memory_that_the_gpu_reads_is_not_copied(kernels, spec, monkeypatch):
     device = EmulatedDevice(kernels)
     device.reads_host_memory = True
-    cutter = GpuEmbedder(device, Recorder(), SPEC)
+    cutter = GpuEmbedder(device, Recorder(spec), spec)
     uploads = []
     upload = device.upload
     monkeypatch.setattr(
@@ -259,23 +267,24 @@ def test_chips_reach_the_network_as_planes_and_mirrored(cutter, faces):
 
 @pytest.mark.parametrize("rows", [(1,), (2,), (3,), (2, 5), (2, 8, 32)])
 @pytest.mark.parametrize("mirror", [False, True])
-def test_batches_of_any_size_answer_every_chip(device, faces, rows, mirror):
-    net = Recorder(rows)
+def test_batches_of_any_size_answer_every_chip(device, spec, rows, mirror):
+    net = Recorder(spec, rows)
     random = np.random.default_rng(0)
     for count in (1, 2, 5, 6, 17):
-        chips = random.integers(0, 256, (count, 150, 150, 3), dtype=np.uint8)
-        line = chips[:, 0, :128, 0].astype(np.float32)
-        expected = (line + chips[:, 0, :-129:-1, 0]) / 2 if mirror else line
+        chips = random.integers(0, 256, (count, *spec.template.shape), dtype=np.uint8)
+        line, mirrored = (seen[..., 0].reshape(count, -1)[:, :128] for seen in (chips, chips[:, :, ::-1]))
+        outputs = (line.astype(np.float32) + mirrored) / 2 if mirror else line.astype(np.float32)
+        expected = embeddings_of(outputs, spec)
 
-        found = GpuEmbedder(device, net, SPEC).embed(chips, mirror=mirror)
+        found = GpuEmbedder(device, net, spec).embed(chips, mirror=mirror)
 
-        assert np.array_equal(found, expected)
+        assert np.allclose(found, expected, atol=1e-6)
         assert {len(batch) for batch in net.batches} <= set(rows)
 
 
 @pytest.mark.parametrize("mirror", [False, True])
 def test_embeddings_are_the_cpus(embedder, runner, faces, mirror):
-    expected = defaults.embedder(runner).embed(faces, mirror=mirror)
+    expected = defaults.embedder(runner, embedder.spec).embed(faces, mirror=mirror)
 
     assert np.abs(embedder.embed(faces, mirror=mirror) - expected).max() < 1e-5
     assert np.abs(embedder.embed(faces[:1], mirror=mirror) - expected[:1]).max() < 1e-5
@@ -285,7 +294,9 @@ def test_embeddings_are_the_cpus(embedder, runner, faces, mirror):
 def test_faces_in_a_picture_are_embedded_as_the_cpu_does(embedder, runner, portraits, mirror):
     views = [(portraits["Eileen Collins"], np.stack([COLLINS, COLLINS + 5, COLLINS - 8]))]
 
-    (ours,), (theirs,) = embedder.look(views, mirror=mirror), defaults.embedder(runner).look(views, mirror=mirror)
+    (ours,), (theirs,) = (
+        one.look(views, mirror=mirror) for one in (embedder, defaults.embedder(runner, embedder.spec))
+    )
 
     assert most_off(ours.chips, theirs.chips)[1] <= 1
     assert np.linalg.norm(ours.embeddings - theirs.embeddings, axis=1).max() < 1e-2
@@ -298,27 +309,28 @@ def test_chips_in_its_room_are_not_copied_again(embedder, runner, faces):
     found = embedder.embed(room)
 
     assert not any(slot.chips_here.any() for slot in embedder._slots)
-    assert np.abs(found - defaults.embedder(runner).embed(faces, mirror=False)).max() < 1e-5
-    assert embedder.room(2).shape == (2, 150, 150, 3)
+    assert np.abs(found - defaults.embedder(runner, embedder.spec).embed(faces, mirror=False)).max() < 1e-5
+    assert embedder.room(2).shape == (2, *embedder.spec.template.shape)
 
 
 def test_chips_may_be_a_view_of_larger_pictures(cutter, faces):
     framed = np.zeros((len(faces), 170, 160, 3), np.uint8)
-    framed[:, 10:160, 5:155] = faces
+    inner = framed[:, 10 : 10 + faces.shape[1], 5 : 5 + faces.shape[2]]
+    inner[:] = faces
 
-    assert np.array_equal(cutter.embed(framed[:, 10:160, 5:155]), cutter.embed(faces))
+    assert np.array_equal(cutter.embed(inner), cutter.embed(faces))
 
 
 @pytest.mark.parametrize(
     "wrong", [np.zeros((1, 150, 150, 3), np.float32), np.zeros((1, 160, 150, 3), np.uint8), np.zeros((150, 150, 3))]
 )
 def test_other_shapes_are_refused(cutter, wrong):
-    with pytest.raises(ValueError, match=r"chips: expected \(N, 150, 150, 3\) uint8"):
+    with pytest.raises(ValueError, match=r"chips: expected \(N, (150, 150|112, 112), 3\) uint8"):
         cutter.embed(wrong)
 
 
-def test_close_frees_all_memory(device):
-    cutter = GpuEmbedder(device, Recorder(), SPEC)
+def test_close_frees_all_memory(device, spec):
+    cutter = GpuEmbedder(device, Recorder(spec), spec)
     cutter.look([(noise(100, 100), COLLINS[None])])
 
     cutter.close()
@@ -342,11 +354,15 @@ def test_embedder_without_kernels_cuts_on_the_cpu_and_says_why(models_dir, tmp_p
     assert "recognize: chips are cut on the CPU, not on the GPU (no kernels for this GPU)" in caplog.text
 
 
-def on_the_gpu(models_dir: Path, engines: Path, precision: str) -> Config:
+def on_the_gpu(models_dir: Path, engines: Path, precision: str, model: str) -> Config:
     """A config whose embedder and kernels are built."""
     need("tensorrt")
-    config = msgspec.structs.replace(engines_for(engines, precision), models=ModelsConfig(dir=str(models_dir)))
-    prepare.ensure([recipe_for(models_dir / "embedder.onnx", config, bindings.version())], engines)
+    config = msgspec.structs.replace(
+        engines_for(engines, precision),
+        models=ModelsConfig(dir=str(models_dir)),
+        recognize=RecognizeConfig(model=model),
+    )
+    prepare.ensure([recipe_for(embedders.embedder_of(config).path, config, bindings.version())], engines)
     cubin_cache.ensure(engines, cuda_driver.gpu(config.gpu.device).capability)
     return config
 
@@ -354,9 +370,9 @@ def on_the_gpu(models_dir: Path, engines: Path, precision: str) -> Config:
 # two people are 0.6 apart
 @pytest.mark.gpu
 @pytest.mark.parametrize(("precision", "most"), [("fp32", 1e-3), ("fp16", 2e-2)])
-def test_the_gpu_agrees_with_the_cpu(models_dir, tmp_path_factory, runner, portraits, faces, precision, most):
-    config = on_the_gpu(models_dir, kept_engines(tmp_path_factory.getbasetemp() / "engines"), precision)
-    reference = defaults.embedder(runner)
+def test_the_gpu_agrees_with_the_cpu(models_dir, tmp_path_factory, runner, spec, portraits, faces, precision, most):
+    config = on_the_gpu(models_dir, kept_engines(tmp_path_factory.getbasetemp() / "engines"), precision, spec.name)
+    reference = defaults.embedder(runner, spec)
     views = [
         (portraits["Eileen Collins"], np.stack([COLLINS + np.array((n / 3, -n / 4)) for n in range(40)])),
         (noise(1080, 1920), np.stack([placed(20, scale, (900, 500)) for scale in (0.5, 2.5, 6.0)])),
@@ -383,7 +399,7 @@ def test_the_gpu_agrees_with_the_cpu(models_dir, tmp_path_factory, runner, portr
 def test_the_gpu_in_fp16_agrees_with_dlib(models_dir, tmp_path_factory, portraits):
     dlib = pytest.importorskip("dlib", reason="needs the reference: pip install dlib-bin")
     reference = dlib.face_recognition_model_v1(str(published().embedder))
-    config = on_the_gpu(models_dir, kept_engines(tmp_path_factory.getbasetemp() / "engines"), "fp16")
+    config = on_the_gpu(models_dir, kept_engines(tmp_path_factory.getbasetemp() / "engines"), "fp16", "dlib")
     with open_embedder(config) as embedder:
         (looked,) = embedder.look([(portraits["Eileen Collins"], np.stack([COLLINS, COLLINS + 4, COLLINS - 6]))])
     theirs = [reference.compute_face_descriptor(np.ascontiguousarray(chip[..., ::-1])) for chip in looked.chips]
