@@ -18,6 +18,7 @@ from jetstream.config.schema import Config, engines_dir
 from jetstream.errors import JetstreamError
 from jetstream.gpu import compilers, cubin_cache
 from jetstream.networks import backends, build
+from jetstream.networks.embedders import embedder_of
 from jetstream.networks.runner import NAMES
 from jetstream.runners import cuda_driver, onnxrt
 from jetstream.runners.base import UnavailableError
@@ -56,6 +57,7 @@ def examine(config: Config) -> DoctorReport:
         *_machine(),
         *_gpu(config),
         *_packages(probe),
+        _embedder(config),
         *_compilers(),
         _shared_memory(),
         *_codecs(),
@@ -133,6 +135,15 @@ def _pycuda() -> str:
     from jetstream.runners import cuda_context
 
     return "installed, not tried without TensorRT" if cuda_context.is_installed() else "not installed"
+
+
+def _embedder(config: Config) -> MachineFact:
+    """The network that compares faces, and for whom its names can't be relied on."""
+    try:
+        entry = embedder_of(config)
+    except JetstreamError as error:
+        return MachineFact("embedder", str(error), ok=False)
+    return MachineFact("embedder", f"{entry.spec.name}{f'; {entry.caveat}' if entry.caveat else ''}")
 
 
 def _compilers() -> Iterator[MachineFact]:

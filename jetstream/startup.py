@@ -22,7 +22,7 @@ from jetstream.config import secrets
 from jetstream.config.schema import CameraConfig, Config, MetricsConfig, PublishConfig
 from jetstream.errors import BusyError, SourceError, UserError
 from jetstream.gallery import layout, photos
-from jetstream.gallery.prepare import prepare_gallery, with_gallery
+from jetstream.gallery.prepare import check_learnt, prepare_gallery, with_gallery
 from jetstream.ipc.ring import Ring
 from jetstream.ipc.segment import segment_name, sweep
 from jetstream.monitoring.address import check_endpoint
@@ -106,6 +106,8 @@ def check_reload(plan: ReloadPlan) -> None:
     config = plan.config
     if "record.dir" in plan.taken:
         check_record(config)
+    if "recognize.model" in plan.taken:
+        check_learnt(config)
     if plan.restarts("publish") and "publish.endpoint" in plan.taken:
         with open_topic(_beside(plan.before.publish, config.publish)):
             pass

@@ -197,6 +197,7 @@ def _learn(settings: Config, *, stay_rolled_back: bool = False, as_json: bool = 
     from jetstream.gallery.prepare import prepare_gallery, with_gallery
     from jetstream.gallery.table import table
     from jetstream.networks.build import prepare_models
+    from jetstream.networks.embedders import embedder_of
 
     log_as_run(settings)
     with progress_bars() as progress:
@@ -207,6 +208,8 @@ def _learn(settings: Config, *, stay_rolled_back: bool = False, as_json: bool = 
         print(msgspec.json.encode(report).decode())
         return
     wide().print(table(report, settings.recognize.faces))
+    if caveat := embedder_of(settings).caveat:
+        say(f'{caveat}; `recognize.model = "sface"` is the network for them')
 
 
 def _roll_back(settings: Config) -> None:

@@ -3,7 +3,7 @@
 Reads figures only.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rich.table import Table
 from rich.text import Text
@@ -42,6 +42,18 @@ def tables(result: Evaluation) -> Iterator[Table]:
             more = plural(len(worst) - MOST_PEOPLE, "more person", "more people")
             people.caption = f"and {more}; the HTML report has all"
         yield people
+
+
+def comparison(results: Mapping[str, Evaluation]) -> Table:
+    """A table of the same figures of several evaluations, a column each under its name."""
+    first = next(iter(results.values()))
+    table = Table(title=_plain(title(first)))
+    for heading in ("", *results):
+        table.add_column(heading)
+    for same in zip(*map(rows, results.values()), strict=True):
+        cells = (f"{share} ({interval})" if interval else share for _, share, _, interval in same)
+        table.add_row(*map(Text, (same[0][0], *cells)))
+    return table
 
 
 def rows(result: Evaluation) -> list[Row]:

@@ -86,6 +86,17 @@ def prepare_gallery(
     return report
 
 
+def check_learnt(config: Config) -> None:
+    """Raise UserError unless the network of `config` has learnt the photos: a reload doesn't wait for that."""
+    origin = origin_of(config)
+    if train.current(Path(config.recognize.faces), Path(config.models.dir), origin) is None:
+        name = origin.embedder.spec.name
+        raise UserError(
+            f'recognize.model: "{name}" has not learnt the photos yet; run '
+            f"`jetstream train --set recognize.model={name}` beside this run, then reload again"
+        )
+
+
 def _known_before(error: UserError, faces: Path, models: Path, origin: GalleryOrigin) -> train.Gallery | None:
     """The gallery made when the faces folder could be read; None if there is none."""
     try:

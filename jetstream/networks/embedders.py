@@ -22,6 +22,10 @@ SPECS: Final = {
 }
 """The built-in networks."""
 _MIRRORED: Final = {"sface": False, "dlib": True}
+_CAVEATS: Final = {
+    "dlib": "dlib's network takes people of some groups for one another: of 40 East Asian people and of South Asian "
+    "children one face in five and one in ten got a known person's name, where one in a thousand was asked for"
+}
 
 
 class EmbedderEntry(NamedTuple):
@@ -30,6 +34,7 @@ class EmbedderEntry(NamedTuple):
     spec: EmbedderSpec
     path: Path
     is_mirrored: bool  # whether live faces are averaged with their mirror image, unless the config says otherwise
+    caveat: str = ""  # for whom its names can't be relied on
 
     @property
     def sha256(self) -> str:
@@ -59,7 +64,8 @@ def named(name: str, models_dir: Path) -> EmbedderEntry:
         known = ", ".join(f'"{one}"' for one in SPECS)
         raise UserError(f'recognize.model: there is no network "{name}"; set it to one of {known}')
     files = weights.paths(models_dir)
-    return EmbedderEntry(spec, files.sface if name == "sface" else files.embedder, _MIRRORED[name])
+    path = files.sface if name == "sface" else files.embedder
+    return EmbedderEntry(spec, path, _MIRRORED[name], _CAVEATS.get(name, ""))
 
 
 def is_mirrored(config: Config) -> bool:

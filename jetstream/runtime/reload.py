@@ -26,6 +26,7 @@ STAGES: Mapping[str, tuple[StageName, ...]] = {
     "detect": ("detect",),
     "track": ("track",),
     "recognize": ("recognize",),
+    "recognize.model": ("recognize", "learn"),
     "recognize.min_quality": ("recognize", "track"),
     "recognize.budget_per_s": ("track",),
     "recognize.retry_s": ("track",),
@@ -44,7 +45,7 @@ OF_CAPTURE = ("rotate", "flip")
 FIXED = ("recognize.faces",)
 """the exceptions: the gallery of another folder has to be trained first"""
 LOGGING = frozenset(("pipeline.log_level", "pipeline.log_format"))
-OF_ENGINES = ("detect.min_face_px", "detect.factor", "detect.batch", "recognize.batch")
+OF_ENGINES = ("detect.min_face_px", "detect.factor", "detect.batch", "recognize.batch", "recognize.model")
 """TensorRT's engines are built for their values, before the pipeline starts"""
 
 
