@@ -178,7 +178,7 @@ class RecognizeConfig(ConfigTable, frozen=True):
     refresh_s: NotNegative = 1.0
     """a track with a certain name is recognised again after this time"""
     batch: Annotated[int, Meta(ge=1, le=256)] = 32
-    """largest number of faces in one inference"""
+    """largest number of faces in one inference; SFace on a CPU takes one, where more at once are slower"""
     threads: Annotated[int, Meta(ge=1, le=64)] = 1
     """inference threads"""
 

@@ -26,6 +26,8 @@ _CAVEATS: Final = {
     "dlib": "dlib's network takes people of some groups for one another: of 40 East Asian people and of South Asian "
     "children one face in five and one in ten got a known person's name, where one in a thousand was asked for"
 }
+# More chips at once are slower there, since a layer's numbers don't fit the cache: weights/sface.py has the figures.
+_CPU_BATCHES: Final = {"sface": 1}
 
 
 class EmbedderEntry(NamedTuple):
@@ -34,7 +36,8 @@ class EmbedderEntry(NamedTuple):
     spec: EmbedderSpec
     path: Path
     is_mirrored: bool  # whether live faces are averaged with their mirror image, unless the config says otherwise
-    caveat: str = ""  # for whom its names can't be relied on
+    cpu_batch: int | None  # most chips in one inference on a CPU, where more of them are slower
+    caveat: str  # for whom its names can't be relied on; "" where nothing is known
 
     @property
     def sha256(self) -> str:
@@ -65,7 +68,7 @@ def named(name: str, models_dir: Path) -> EmbedderEntry:
         raise UserError(f'recognize.model: there is no network "{name}"; set it to one of {known}')
     files = weights.paths(models_dir)
     path = files.sface if name == "sface" else files.embedder
-    return EmbedderEntry(spec, path, _MIRRORED[name], _CAVEATS.get(name, ""))
+    return EmbedderEntry(spec, path, _MIRRORED[name], _CPU_BATCHES.get(name), _CAVEATS.get(name, ""))
 
 
 def is_mirrored(config: Config) -> bool:

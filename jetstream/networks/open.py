@@ -70,7 +70,9 @@ def open_embedder(config: Config) -> Iterator[Embedder]:
             embedder = _entered(stack, open_gpu_embedder(config), otherwise)
         if embedder is None:
             runner = stack.enter_context(open_runner(entry.path, config, threads=config.recognize.threads))
-            embedder = CpuEmbedder(runner, entry.spec, batch=config.recognize.batch)
+            on_cpu = backends.choose(config.gpu).best == "cpu"
+            batch = entry.cpu_batch if on_cpu and entry.cpu_batch else config.recognize.batch
+            embedder = CpuEmbedder(runner, entry.spec, batch=batch)
         yield embedder
 
 
