@@ -1,7 +1,7 @@
 """Commands that evaluate the gallery, identify people in pictures, and detect faces in them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 import typer
@@ -22,9 +22,6 @@ from jetstream.cli.shared import (
 from jetstream.config.schema import Config
 from jetstream.errors import JetstreamError, UserError
 from jetstream.gallery import audit
-
-if TYPE_CHECKING:
-    from jetstream.evaluation.evaluate import Evaluation, Progress, ReportContext
 
 Explain = Annotated[bool, typer.Option("--explain", help="Print for each face why it got a name or none.")]
 
@@ -59,6 +56,7 @@ def evaluate(
 ) -> None:
     """Measure how well people are recognised: a table, and a report with curves and pictures of the errors."""
     from jetstream.evaluation import html_report, tables
+    from jetstream.evaluation.comparison import evaluate_one
     from jetstream.evaluation.evaluate import check_options
 
     path = report or (None if as_json or compare else Path("evaluation.html"))
@@ -72,7 +70,7 @@ def evaluate(
         _compare(settings, test, truth, as_json=as_json)
         return
     with progress_bars() as progress:
-        result, shown = _evaluated(settings, test, truth, progress)
+        result, shown = evaluate_one(settings, test, truth, progress)
     if path is not None:
         html_report.write(path, result, shown)
         audit.add(Path(settings.models.dir), "export")
@@ -86,39 +84,18 @@ def evaluate(
         literal().print(note, highlight=False)
 
 
-def _evaluated(
-    settings: Config, test: Path | None, truth: Path | None, progress: "Progress"
-) -> "tuple[Evaluation, ReportContext]":
-    from jetstream.evaluation.evaluate import evaluate as evaluate_gallery
-    from jetstream.gallery.prepare import prepare_gallery, with_gallery
-    from jetstream.networks.build import prepare_models
-
-    if truth is not None:
-        from jetstream import startup
-
-        settings = startup.prepare(settings, progress)
-    else:
-        prepare_models(settings, progress)
-        settings = with_gallery(settings)
-        prepare_gallery(settings, progress)
-    return evaluate_gallery(settings, test, truth, progress)
-
-
 def _compare(settings: Config, test: Path | None, truth: Path | None, *, as_json: bool) -> None:
     from jetstream.evaluation import tables
-    from jetstream.networks import embedders
+    from jetstream.evaluation.comparison import compare
+    from jetstream.networks.embedders import embedder_of
 
-    results = {}
     with progress_bars() as progress:
-        for name in embedders.SPECS:
-            recognize = msgspec.structs.replace(settings.recognize, model=name)
-            results[name], _ = _evaluated(msgspec.structs.replace(settings, recognize=recognize), test, truth, progress)
+        results = compare(settings, test, truth, progress)
     if as_json:
         print(msgspec.json.encode(results).decode())
         return
     literal().print(tables.comparison(results))
-    in_use = embedders.embedder_of(settings).spec.name
-    literal().print(f"recognize.model is {in_use} here; the galleries of all are kept", highlight=False)
+    literal().print(f"in use: {embedder_of(settings).spec.name}; recognize.model chooses", highlight=False)
 
 
 @app.command()

@@ -9,6 +9,8 @@ import os
 from pathlib import Path
 from typing import Final
 
+MANIFEST: Final = "manifest.json"
+"""the file that makes a folder a gallery"""
 _UNNAMED: Final = "dlib"
 """the network whose galleries' folders don't end with its name: the only one that versions before 0.2 had"""
 
@@ -23,6 +25,11 @@ def gallery_dir(faces_dir: Path, models_dir: Path, model: str) -> Path:
     name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in os.path.basename(path))
     suffix = "" if model == _UNNAMED else f"-{model}"
     return models_dir / "galleries" / f"{name[:40] or 'root'}-{digest}{suffix}"
+
+
+def has_gallery(faces_dir: Path, models_dir: Path, model: str) -> bool:
+    """Whether the network `model` has made a gallery of `faces_dir`."""
+    return (gallery_dir(faces_dir, models_dir, model) / MANIFEST).exists()
 
 
 def gallery_dirs(faces_dir: Path, models_dir: Path) -> list[Path]:

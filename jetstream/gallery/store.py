@@ -26,11 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream import files
+from jetstream.config.galleries import MANIFEST as MANIFEST  # of whoever reads a gallery
 from jetstream.errors import GARBLED, ModelError, UserError
 from jetstream.vision.recognition.quality import Quality
 
 FORMAT = 2
-MANIFEST = "manifest.json"
 PREVIOUS = "manifest.previous.json"
 PRIVATE = 0o600
 DAMAGED = (

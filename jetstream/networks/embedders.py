@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from jetstream import weights
-from jetstream.config.galleries import gallery_dir
+from jetstream.config.galleries import has_gallery
 from jetstream.config.schema import Config
 from jetstream.errors import ModelError, UserError
 from jetstream.vision.recognition import align
@@ -56,8 +56,8 @@ def embedder_of(config: Config) -> EmbedderEntry:
 def _of_gallery(config: Config) -> str:
     """The network of the gallery that exists, so that an update doesn't change it; DEFAULT without one, or with its."""
     faces, models = Path(config.recognize.faces), Path(config.models.dir)
-    others = [name for name in SPECS if name != DEFAULT and gallery_dir(faces, models, name).is_dir()]
-    return DEFAULT if gallery_dir(faces, models, DEFAULT).is_dir() else next(iter(others), DEFAULT)
+    made = [name for name in SPECS if has_gallery(faces, models, name)]
+    return DEFAULT if DEFAULT in made else next(iter(made), DEFAULT)
 
 
 def named(name: str, models_dir: Path) -> EmbedderEntry:
