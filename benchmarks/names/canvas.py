@@ -69,11 +69,16 @@ class Canvas:
 
     def paint(self, mask: NDArray[np.float32], colour: Any, opacity: float = 1.0) -> None:
         """Lay a colour (3,) or (H, W, 3) over what is there."""
-        new = mask * opacity
-        alpha = new + self.alpha * (1 - new)
-        share = np.divide(new, alpha, out=np.zeros_like(new), where=alpha > 0)[..., None]
-        self.colour = self.colour * (1 - share) + np.asarray(colour, np.float32) * share
-        self.alpha = alpha
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if not len(rows):
+            return
+        part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        paint = np.asarray(colour, np.float32)
+        new, old = mask[part] * np.float32(opacity), self.alpha[part]
+        alpha = new + old * (1 - new)
+        share = (new / np.maximum(alpha, 1e-6))[..., None]
+        self.colour[part] += share * ((paint if paint.ndim == 1 else paint[part]) - self.colour[part])
+        self.alpha[part] = alpha
 
     def shade(self, mask: NDArray[np.float32], factor: float) -> None:
         """Darken (under 1) or lighten what is drawn, where `mask` says."""
