@@ -21,9 +21,9 @@ from jetstream.video.images import read_image
 from jetstream.vision.detection.detections import Detections
 from jetstream.vision.detection.detector import faces_in
 from jetstream.vision.recognition import align
-from jetstream.vision.recognition.classifier import MARGIN, Answer
+from jetstream.vision.recognition.classifier import MARGIN, NOBODY, Answer
 from jetstream.vision.recognition.embedder import Embedder
-from jetstream.vision.recognition.quality import measure, usable_chip
+from jetstream.vision.recognition.quality import COMPLAINTS, Quality, measure, usable_chip
 
 
 class DetectedFace(msgspec.Struct, frozen=True):
@@ -45,6 +45,7 @@ class IdentifiedFace(DetectedFace, frozen=True):
     gate: float  # the threshold: the largest distance at which the name of `nearest` may be given
     margin: float | None  # how much farther the next person or stranger's picture is; None where there is none
     quality: float  # 0..1
+    poor: str | None  # the component of quality that is to blame where the face is too poor to be compared at all
     why: str  # why the name was given or refused
 
 
@@ -70,7 +71,9 @@ def look(images: Sequence[Path], config: Config, *, names: bool) -> Iterator[Pic
             found = _left_to_right(faces_in(detector, image))
             faces: list[DetectedFace] = list(_faces(found))
             if embedder is not None and known is not None:
-                faces = _with_names(faces, found, image, embedder, known, mirror=is_mirrored(config))
+                faces = _with_names(
+                    faces, found, image, embedder, known, config.recognize.min_quality, mirror=is_mirrored(config)
+                )
             yield PictureResult(image=str(path), faces=tuple(faces))
 
 
@@ -84,7 +87,8 @@ def explanation(seen: PictureResult) -> Iterator[str]:
     """A line for each face: its distance to the nearest person, and why it got a name or not."""
     for number, face in enumerate((face for face in seen.faces if isinstance(face, IdentifiedFace)), start=1):
         if face.nearest is None:
-            yield f"  {number}. {face.name or 'unknown'}: quality {face.quality:.2f}; {face.why}"
+            who = face.name or ("not recognisable" if face.poor else "unknown")
+            yield f"  {number}. {who}: quality {face.quality:.2f}; {face.why}"
             continue
         near = f"nearest {face.nearest} at {face.distance:.2f} (threshold {face.gate:.2f})"
         next_one = "" if face.margin is None else f", the next {face.margin:+.2f}"
@@ -124,6 +128,8 @@ def _words(face: DetectedFace) -> str:
     where = f"{x2 - x1:.0f}x{y2 - y1:.0f} at {x1:.0f},{y1:.0f}"
     if not isinstance(face, IdentifiedFace):
         return f"face {face.score:.0%} ({where})"
+    if face.poor:
+        return f"not recognisable, {COMPLAINTS[face.poor]} ({where})"
     who = f"{face.name} {face.confidence:.0%}" if face.name else "unknown"
     near = f", nearest {face.nearest} at {face.distance:.2f}" if face.nearest else ""
     return f"{who} ({where}{near})"
@@ -146,26 +152,56 @@ def _with_names(
     image: NDArray[np.uint8],
     embedder: Embedder,
     known: Gallery,
+    min_quality: float,
     *,
     mirror: bool,
 ) -> list[DetectedFace]:
     template = embedder.spec.template
     chips = align.chips(image, found.landmarks, template)
-    answers = known.classifier.ask(embedder.embed(chips, mirror=mirror))
-    return [
-        IdentifiedFace(
-            box=face.box,
-            score=face.score,
-            landmarks=face.landmarks,
-            name=answer.name,
-            confidence=round(answer.confidence, 4),
-            distance=round(answer.distance, 4),
-            nearest=answer.nearest,
-            photo=None if answer.photo is None else known.files[answer.photo],
-            gate=round(answer.threshold, 4),
-            margin=round(answer.margin, 4) if math.isfinite(answer.margin) else None,
-            quality=round(measure(image, points, usable_chip(chip, template)).overall, 4),
-            why=verdict(answer, len(known.classifier.names)),
-        )
-        for face, answer, points, chip in zip(faces, answers, found.landmarks, chips, strict=True)
+    qualities = [
+        measure(image, points, usable_chip(chip, template))
+        for points, chip in zip(found.landmarks, chips, strict=True)
     ]
+    fine = [quality.overall >= min_quality for quality in qualities]
+    compared = iter(known.classifier.ask(embedder.embed(chips[np.array(fine, bool)], mirror=mirror)))
+    return [
+        _identified(face, next(compared), quality, known) if is_fine else _too_poor(face, quality, min_quality)
+        for face, quality, is_fine in zip(faces, qualities, fine, strict=True)
+    ]
+
+
+def _identified(face: DetectedFace, answer: Answer, quality: Quality, known: Gallery) -> IdentifiedFace:
+    return IdentifiedFace(
+        box=face.box,
+        score=face.score,
+        landmarks=face.landmarks,
+        name=answer.name,
+        confidence=round(answer.confidence, 4),
+        distance=round(answer.distance, 4),
+        nearest=answer.nearest,
+        photo=None if answer.photo is None else known.files[answer.photo],
+        gate=round(answer.threshold, 4),
+        margin=round(answer.margin, 4) if math.isfinite(answer.margin) else None,
+        quality=round(quality.overall, 4),
+        poor=None,
+        why=verdict(answer, len(known.classifier.names)),
+    )
+
+
+def _too_poor(face: DetectedFace, quality: Quality, min_quality: float) -> IdentifiedFace:
+    """A face that is compared with nobody, as in a video; `distance` is infinite, which is null in JSON."""
+    return IdentifiedFace(
+        box=face.box,
+        score=face.score,
+        landmarks=face.landmarks,
+        name=None,
+        confidence=0.0,
+        distance=NOBODY.distance,
+        nearest=None,
+        photo=None,
+        gate=round(NOBODY.threshold, 4),
+        margin=None,
+        quality=round(quality.overall, 4),
+        poor=quality.weakest,
+        why=f"not compared: {COMPLAINTS[quality.weakest]}; recognize.min_quality asks for {min_quality:.2f}",
+    )

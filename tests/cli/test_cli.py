@@ -99,7 +99,7 @@ def test_train_then_identify_names_the_enrolled_and_nobody_else(
     assert hopper["nearest"] == "Åsa Öberg 2"
     assert collins["distance"] < hopper["distance"]
     keys = {"box", "score", "landmarks", "name", "confidence", "distance", "nearest"}
-    assert set(collins) == keys | {"photo", "gate", "margin", "quality", "why"}
+    assert set(collins) == keys | {"photo", "gate", "margin", "quality", "poor", "why"}
     assert (collins["photo"], collins["margin"]) == ("Åsa Öberg 2/1.png", None), "nobody else is known"
 
     explained = jetstream.outside("identify", "Eileen.png", "Grace.png", "--explain", *models).stdout.splitlines()
@@ -107,6 +107,28 @@ def test_train_then_identify_names_the_enrolled_and_nobody_else(
     assert "named: near enough" in explained[1]
     assert "  1. unknown: nearest Åsa Öberg 2 at 0." in explained[3]
     assert "refused: too far from everybody known" in explained[3]
+
+
+def test_identify_compares_no_face_below_min_quality_and_says_why(
+    jetstream: Inside, tmp_path: Path, portraits: dict[str, np.ndarray]
+) -> None:
+    person = tmp_path / "faces" / "Ada"
+    person.mkdir(parents=True)
+    cv2.imwrite(str(person / "1.png"), portraits["Eileen Collins"])
+    cv2.imwrite(str(tmp_path / "blurred.png"), cv2.GaussianBlur(portraits["Eileen Collins"], (0, 0), 4))
+    models = ("--set", f"models.dir={jetstream.models}")
+
+    refused = jetstream("identify", "blurred.png", "--explain", "--set", "recognize.min_quality=0.9", *models)
+    told = jetstream("identify", "blurred.png", "--json", "--set", "recognize.min_quality=0.9", *models)
+    named = jetstream("identify", "blurred.png", "--json", "--set", "recognize.min_quality=0", *models)
+
+    first, second = refused.stdout.splitlines()
+    assert first.startswith("blurred.png: not recognisable, too blurred (")
+    assert "not compared: too blurred; recognize.min_quality asks for 0.90" in second
+    (face,) = json.loads(told.stdout)[0]["faces"]
+    assert (face["name"], face["nearest"], face["distance"], face["poor"]) == (None, None, None, "sharpness")
+    (face,) = json.loads(named.stdout)[0]["faces"]
+    assert (face["name"], face["poor"]) == ("Ada", None)
 
 
 def test_empty_faces_folder_makes_everyone_unknown_and_says_so_once(

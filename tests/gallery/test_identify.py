@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from jetstream.gallery.identify import verdict
+from jetstream.gallery.identify import IdentifiedFace, PictureResult, explanation, line, verdict
 from jetstream.vision.recognition.classifier import MARGIN, Answer
+from jetstream.vision.recognition.quality import COMPLAINTS, Quality
 from tests.support import defaults
 
 
@@ -69,3 +70,14 @@ def test_each_judge_who_objects_is_heard() -> None:
         "the SVM prefers somebody else"
     )
     assert verdict(Answer(None, 0.0, math.inf, None), 0) == "refused: there is nobody to compare with"
+
+
+@pytest.mark.parametrize("component", Quality._fields)
+def test_face_too_poor_to_compare_is_told_with_the_component_to_blame(component: str) -> None:
+    face = IdentifiedFace(
+        (10.0, 20.0, 60.0, 80.0), 0.99, (), None, 0.0, math.inf, None, None, math.inf, None, 0.01, component, "why"
+    )
+    seen = PictureResult("a.jpg", (face,))
+
+    assert line(seen) == f"a.jpg: not recognisable, {COMPLAINTS[component]} (50x60 at 10,20)"
+    assert list(explanation(seen)) == ["  1. not recognisable: quality 0.01; why"]

@@ -80,7 +80,20 @@ class Quality(NamedTuple):
         """The product of all five, 0..1: it predicts combined harm better than the minimum does."""
         return self.size * self.sharpness * self.pose * self.exposure * self.border
 
+    @property
+    def weakest(self) -> str:
+        """The lowest component, by its field's name; the first one where several are as low."""
+        return min(self._fields, key=lambda component: float(getattr(self, component)))
 
+
+COMPLAINTS: Final = {
+    "size": "too small",
+    "sharpness": "too blurred",
+    "pose": "turned too far",
+    "exposure": "too dark or over-exposed",
+    "border": "cut by the picture's border",
+}
+"""What a low component says of a face, in words."""
 NOTHING: Final = Quality(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
