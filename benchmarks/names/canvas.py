@@ -3,7 +3,7 @@
 Knows no detector and no network.
 """
 
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -41,15 +41,16 @@ def pixels(values: NDArray[Any]) -> Picture:
 class Canvas:
     """A sheet in front of the face, drawn upright in units and then laid over the picture."""
 
-    PX: Final = 100  # a unit
     LEFT, TOP, WIDTH, HEIGHT = 2.6, 2.4, 5.2, 6.0  # units
 
-    def __init__(self) -> None:
-        shape = int(self.HEIGHT * self.PX), int(self.WIDTH * self.PX)
+    def __init__(self, px: int = 100) -> None:
+        """`px`: pixels a unit."""
+        self.px = px
+        shape = int(self.HEIGHT * self.px), int(self.WIDTH * self.px)
         self.colour = np.zeros((*shape, 3), np.float32)
         self.alpha = np.zeros(shape, np.float32)
-        self.x = np.arange(shape[1], dtype=np.float32)[None] / self.PX - self.LEFT
-        self.y = np.arange(shape[0], dtype=np.float32)[:, None] / self.PX - self.TOP
+        self.x = np.arange(shape[1], dtype=np.float32)[None] / self.px - self.LEFT
+        self.y = np.arange(shape[0], dtype=np.float32)[:, None] / self.px - self.TOP
 
     def area(self, outline: NDArray[Any], rounds: int = 3) -> NDArray[np.float32]:
         """How much of each pixel a closed outline (N, 2) encloses; its corners are cut `rounds` times."""
@@ -63,7 +64,7 @@ class Canvas:
 
     def line(self, points: NDArray[Any], width: float, closed: bool = False) -> NDArray[np.float32]:
         mask = np.zeros(self.alpha.shape, np.uint8)
-        thickness = max(1, round(width * self.PX))
+        thickness = max(1, round(width * self.px))
         cv2.polylines(mask, [self._fixed(np.asarray(points, np.float64))], closed, 255, thickness, cv2.LINE_AA, 4)
         return mask.astype(np.float32) / 255
 
@@ -86,7 +87,7 @@ class Canvas:
 
     def put(self, image: Picture, pose: Pose, shadow: float = 0.25, flat: bool = False) -> Picture:
         """The picture with this sheet over it, in the face's light unless `flat`, with a soft shadow at its edge."""
-        shrink = min(1.0, pose.unit_px / self.PX)
+        shrink = min(1.0, pose.unit_px / self.px)
         size = max(2, round(self.alpha.shape[1] * shrink)), max(2, round(self.alpha.shape[0] * shrink))
         sheet = np.dstack([self.colour * self.alpha[..., None], self.alpha])
         sheet = cv2.resize(sheet, size, interpolation=cv2.INTER_AREA)
@@ -102,7 +103,7 @@ class Canvas:
         return pixels(under * (1 - alpha) + laid[..., :3] * light)
 
     def _fixed(self, points: Points) -> NDArray[np.int32]:
-        return np.asarray(np.round((points + np.array([self.LEFT, self.TOP])) * self.PX * 16), np.int32)
+        return np.asarray(np.round((points + np.array([self.LEFT, self.TOP])) * self.px * 16), np.int32)
 
 
 def light_of(image: Picture, pose: Pose) -> NDArray[np.float32]:

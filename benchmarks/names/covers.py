@@ -20,9 +20,9 @@ FLAT: Final = ("plain_mask", "plain_sunglasses")  # take no light from the face 
 CLEAR: Final = ("thick_glasses", "thin_glasses", "hat")  # leave free what recognition needs most
 
 
-def cover(draw: Draw, image: Picture, pose: Pose, random: np.random.Generator) -> Picture:
-    """`image` (H, W, 3) uint8 BGR with what `draw` draws over the face."""
-    canvas, flat = Canvas(), draw.__name__ in FLAT
+def cover(draw: Draw, image: Picture, pose: Pose, random: np.random.Generator, px: int = 100) -> Picture:
+    """`image` (H, W, 3) uint8 BGR with what `draw` draws over the face, at `px` pixels a unit."""
+    canvas, flat = Canvas(px), draw.__name__ in FLAT
     draw(canvas, pose, random, skin_of(image, pose))
     return canvas.put(image, pose, shadow=0.0 if flat else 0.25, flat=flat)
 
@@ -98,7 +98,7 @@ def _glasses(canvas: Canvas, pose: Pose, kind: str, frame: Any, width: float, le
         glint = area * np.exp(-(((canvas.x - side * 0.5 * narrow + 0.12 + 0.5 * (canvas.y + 0.1)) / 0.07) ** 2))
         canvas.paint(glint * (canvas.y < 0.1), (235, 230, 225), 0.25)
         edge = cv2.morphologyEx(area, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-        edge = cv2.dilate(edge, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (round(width * 100) | 1,) * 2))
+        edge = cv2.dilate(edge, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (round(width * canvas.px) | 1,) * 2))
         canvas.paint(edge, frame)
         outer = float(shape[:, 0].max() if side > 0 else shape[:, 0].min())
         canvas.paint(canvas.line([[outer, arm], [side * 1.3, arm + 0.02]], max(width, 0.04)), frame)

@@ -167,8 +167,9 @@ class RecognizeConfig(ConfigTable, frozen=True):
     """average the embeddings of a face and its mirror image, for twice the time. Unset: with dlib only, where it makes
     fewer errors"""
     min_quality: Fraction = 0.05
-    """faces of lower quality are not recognised: too small, blurred, turned, dark, or cut by the border. Applies to the
-    estimate from box and landmarks, before a face is sent to recognition, and to the quality measured there"""
+    """faces of lower quality are not recognised: too small, blurred, turned, dark, cut by the border, or covered.
+    Applies to the estimate from box and landmarks, before a face is sent to recognition, and to the quality measured
+    there"""
     watch_s: NotNegative = 2.0
     """live: time between two checks for changed photos, after which the gallery is trained. 0: no checks"""
     budget_per_s: Positive = 20.0

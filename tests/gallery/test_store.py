@@ -12,7 +12,9 @@ import pytest
 from jetstream.config.galleries import gallery_dir
 from jetstream.errors import ModelError, UserError
 from jetstream.gallery import train as gallery
+from jetstream.gallery.store import read
 from jetstream.vision.detection.detector import DetectorIdentity
+from jetstream.vision.recognition.quality import Quality
 from tests.support.galleries import FOUND_BY
 from tests.support.photos import COLLINS, HOPPER
 
@@ -54,6 +56,18 @@ def test_gallery_of_a_later_format_is_said(trained):
 
     with pytest.raises(ModelError, match="gallery format 3, expected 2"):
         trained.load()
+
+
+def test_gallery_from_before_covers_were_measured_keeps_its_photos(trained):
+    manifest = trained.stored / "manifest.json"
+    stored = json.loads(manifest.read_text())
+    for photo in stored["photos"]:
+        assert len(photo["quality"]) == len(Quality._fields)
+        photo["quality"] = photo["quality"][:5]
+    manifest.write_text(json.dumps(stored))
+
+    assert trained.load().classifier.names == trained.train().classifier.names == (COLLINS, HOPPER)
+    assert all(photo.quality.occlusion == 1.0 for photo in read(trained.stored).manifest.photos)
 
 
 @pytest.mark.parametrize("step", [0, 1, 2])

@@ -67,7 +67,7 @@ def cut_at(face: Face, share: float) -> Face:
 
 def test_good_portrait_is_good_in_every_respect(faces):
     for face in faces:
-        assert measure(*face) == (1.0, 1.0, 1.0, 1.0, 1.0)
+        assert measure(*face) == (1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
         assert measure(*face).overall == 1.0
 
 
