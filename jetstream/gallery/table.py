@@ -9,7 +9,7 @@ from rich.text import Text
 from jetstream.gallery.report import GalleryReport, PersonReport
 from jetstream.gallery.selection import ALIKE, CLOSE, ONE_PHOTO, WIDE
 from jetstream.gallery.store import PhotoWarning
-from jetstream.vision.recognition.curation import BLURRED, EXTREME_POSE, LOOKS_LIKE, SAME_PICTURE
+from jetstream.vision.recognition.curation import BLURRED, COVERED, EXTREME_POSE, LOOKS_LIKE, SAME_PICTURE
 
 UNKNOWN = "(unknown)"
 """Heading of the strangers' line."""
@@ -91,6 +91,7 @@ def words(warning: PhotoWarning) -> str:
         CLOSE: f"hard to distinguish from {about}",
         LOOKS_LIKE: f"looks like {about}",
         SAME_PICTURE: f"the same picture as {about}",
+        COVERED: "the face is covered: a mask, sunglasses, a hand? Add a photo without",
         BLURRED: "blurred, but there is no better photo",
         EXTREME_POSE: "a profile, but there is no better photo",
     }.get(code, warning.code)

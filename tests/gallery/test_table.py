@@ -65,6 +65,10 @@ def test_what_is_no_photo_has_a_line_for_each_code_and_floods_nothing():
         (PhotoWarning("close:Bob: the second"), "hard to distinguish from Bob: the second"),
         (PhotoWarning("looks_like:Bob", "Ada/1.jpg"), "1.jpg: looks like Bob"),
         (PhotoWarning("same_picture:Bob/2.jpg", "Ada/1.jpg"), "1.jpg: the same picture as Bob/2.jpg"),
+        (
+            PhotoWarning("covered", "Ada/1.jpg"),
+            "1.jpg: the face is covered: a mask, sunglasses, a hand? Add a photo without",
+        ),
         (PhotoWarning("blurred", "Ada/1.jpg"), "1.jpg: blurred, but there is no better photo"),
         (PhotoWarning("extreme_pose", "Ada/1.jpg"), "1.jpg: a profile, but there is no better photo"),
     ],

@@ -22,11 +22,14 @@ from jetstream.vision.recognition.quality import Quality
 from jetstream.vision.recognition.thresholds import PHOTO_NOISE
 
 BLURRED, EXTREME_POSE, DUPLICATE, LOOKS_LIKE = "blurred", "extreme_pose", "duplicate", "looks_like"
-SAME_PICTURE = "same_picture"
+SAME_PICTURE, COVERED = "same_picture", "covered"
 
 # At this sharpness or pose more than half of a person's photos are refused by their own centroid (see `quality`).
 MIN_SHARPNESS: Final = 0.1
 MIN_POSE: Final = 0.1
+# Sunglasses or a mask over a face leave about `quality.COVERED_LEAVES`. Such photos are used all the same: somebody in
+# sunglasses may be nearer to the one in which they wear some.
+MIN_FREE: Final = 0.55
 # Embeddings of one picture saved as JPEG of quality 90 are 0.06 apart, of 60 at half the size 0.29 (97 %: 0.41). Two
 # pictures of one sitting come as near as 0.17, so from SURELY_SAME on the pictures must be alike as a whole, too:
 # 1 - correlation of their thumbnails is under 0.003 in 97 % of such copies, and over 0.03 between other photos. Frames
@@ -48,12 +51,12 @@ _AT_ONCE = 1024  # rows of a table of distances
 class PhotoDoubt(NamedTuple):
     """A reason to doubt a photo that is used nevertheless.
 
-    `code` is `looks_like`, `same_picture`, `blurred` or `extreme_pose`.
+    `code` is `looks_like`, `same_picture`, `covered`, `blurred` or `extreme_pose`.
     """
 
     photo: int
     code: str
-    other: int  # a person for `looks_like`, a photo for `same_picture`; -1 for `blurred` and `extreme_pose`
+    other: int  # a person for `looks_like`, a photo for `same_picture`; -1 for the others
 
 
 @dataclass
@@ -116,6 +119,11 @@ def judge(
         others = sorted(other for other in across[photo] if other not in found.refused)
         if photo not in found.refused and others:
             found.doubts.append(PhotoDoubt(photo, SAME_PICTURE, others[0]))
+    found.doubts += [
+        PhotoDoubt(photo, COVERED, -1)
+        for photo, quality in enumerate(qualities)
+        if quality.occlusion < MIN_FREE and photo not in found.refused
+    ]
     return found
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from jetstream.vision.recognition.curation import (
     BLURRED,
+    COVERED,
     DUPLICATE,
     EXTREME_POSE,
     LOOKS_LIKE,
@@ -20,6 +21,7 @@ from jetstream.vision.recognition.embedding_space import DLIB_SPACE
 from jetstream.vision.recognition.quality import Quality
 
 GOOD = Quality(1.0, 1.0, 1.0, 1.0, 1.0)
+DARK_GLASSES = GOOD._replace(occlusion=0.45)
 SOFT, TURNED = GOOD._replace(sharpness=0.05), GOOD._replace(pose=0.0)
 ADA, BOB, CAM = 0, 1, 2
 
@@ -85,6 +87,19 @@ def test_best_of_a_persons_useless_photos_is_kept_under_doubt(quality, code):
 
     assert found.refused == {0: code, 2: code}
     assert found.doubts == [PhotoDoubt(1, code, -1)]
+
+
+@pytest.mark.parametrize("others", [0, 3])
+def test_covered_face_is_learnt_from_under_doubt_whether_or_not_there_are_others(others):
+    found = Album().put(ADA, quality=DARK_GLASSES).put(ADA, count=others).judge()
+
+    assert found == PhotoJudgement(doubts=[PhotoDoubt(0, COVERED, -1)])
+
+
+def test_covered_photo_that_is_refused_has_no_doubt_beside():
+    found = Album().put(ADA).put(ADA, quality=DARK_GLASSES._replace(sharpness=0.0)).judge()
+
+    assert found == PhotoJudgement(refused={1: BLURRED})
 
 
 @pytest.mark.parametrize(("moved", "noise"), [(0.0, 0), (0.06, 200), (0.3, 5)], ids=["bytes", "embedding", "thumbnail"])
