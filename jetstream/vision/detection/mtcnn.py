@@ -20,6 +20,7 @@ from jetstream.runners.base import Arrays, Runner, TensorSpec, require
 from jetstream.vision.boxes import Boxes, iou, nms, nms_min, square
 from jetstream.vision.detection.detections import SAME_FACE_IOU, Detections, Picture
 from jetstream.vision.detection.detector import DetectorInput, DetectorOutput, Ticket
+from jetstream.vision.detection.overexposure import seen
 from jetstream.vision.detection.proposals import CELL_PX, propose, scales_of
 from jetstream.vision.detection.pyramid import Pyramid
 
@@ -147,7 +148,11 @@ class Mtcnn:
 
 
 class MtcnnDetector:
-    """An Mtcnn as a Detector. `collect` does all of the work, so two batches under way gain nothing."""
+    """An Mtcnn as a Detector. `collect` does all of the work, so two batches under way gain nothing.
+
+    It sees over-exposed pictures as `overexposure.seen` gives them: of 67 faces of dlib's examples, over-exposed 2, 3
+    and 4 times, it finds 60, 41 and 23 instead of 53, 20 and 9, and one false face more.
+    """
 
     reads_in_place = False  # the picture is sampled until the end of the cascade
     gives_thumbnails = False
@@ -163,8 +168,8 @@ class MtcnnDetector:
         """Search the ones together and verify the others together."""
         inputs: Sequence[DetectorInput] = ticket
         wide, kept = ([one for one in inputs if one.search == search] for search in (True, False))
-        searched = iter(self._mtcnn.detect([one.image for one in wide], [one.known for one in wide]))
-        verified = iter(self._mtcnn.verify([one.image for one in kept], [one.known for one in kept]))
+        searched = iter(self._mtcnn.detect([seen(one.image) for one in wide], [one.known for one in wide]))
+        verified = iter(self._mtcnn.verify([seen(one.image) for one in kept], [one.known for one in kept]))
         return [DetectorOutput(next(searched if one.search else verified)) for one in inputs]
 
 
