@@ -215,7 +215,7 @@ def test_rollback_with_nothing_to_go_back_to_is_said(trained):
     with pytest.raises(UserError, match="there is no earlier version to roll back to"):
         trained.roll_back()
 
-    gallery.drop_previous(trained.faces, trained.models)
+    gallery.drop_previous(trained.stored)
     assert trained.load().classifier.names == (COLLINS, HOPPER)
 
 

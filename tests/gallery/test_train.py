@@ -139,7 +139,7 @@ def test_deleted_person_is_gone_from_the_disk_with_the_earlier_version(trained):
     shutil.rmtree(trained.faces / HOPPER)
 
     made = trained.ensure()
-    gallery.drop_previous(trained.faces, trained.models)
+    gallery.drop_previous(trained.stored)
 
     assert made.classifier.names == (COLLINS,)
     content = b"".join(path.read_bytes() for path in trained.stored.iterdir())
