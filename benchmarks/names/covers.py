@@ -88,7 +88,7 @@ def _lens(kind: str) -> Points:
     }[kind])  # fmt: skip
 
 
-def _glasses(canvas: Canvas, pose: Pose, kind: str, frame: Any, width: float, lens: Any, opacity: float) -> None:
+def glasses(canvas: Canvas, pose: Pose, kind: str, frame: Any, width: float, lens: Any, opacity: float) -> None:
     outline, arm, narrow = _lens(kind), -0.12, pose.narrow
     for side in (-1, 1):
         shape = (outline + np.array([0.5, 0.02])) * (side * narrow, 1)
@@ -117,7 +117,7 @@ def sunglasses(canvas: Canvas, pose: Pose, random: np.random.Generator, skin: ND
         canvas.paint(area, lens, opacity)
         canvas.paint(area * np.exp(-(((canvas.y + 0.1 + 0.1 * canvas.x) / 0.06) ** 2)), (200, 190, 180), 0.35)
         return
-    _glasses(canvas, pose, kind, frame, random.uniform(0.02, 0.08), lens, opacity)
+    glasses(canvas, pose, kind, frame, random.uniform(0.02, 0.08), lens, opacity)
 
 
 @_cover
@@ -125,14 +125,14 @@ def thick_glasses(canvas: Canvas, pose: Pose, random: np.random.Generator, skin:
     """Clear lenses in a thick frame, which hide no part of the face that matters."""
     frame = [(20, 20, 20), (30, 50, 85), (50, 30, 120), (110, 60, 30)][random.integers(4)]
     kind = str(random.choice(["wayfarer", "round", "narrow", "oversized"]))
-    _glasses(canvas, pose, kind, frame, random.uniform(0.07, 0.13), (225, 220, 215), random.uniform(0.02, 0.1))
+    glasses(canvas, pose, kind, frame, random.uniform(0.07, 0.13), (225, 220, 215), random.uniform(0.02, 0.1))
 
 
 @_cover
 def thin_glasses(canvas: Canvas, pose: Pose, random: np.random.Generator, skin: NDArray[np.float32]) -> None:
     frame = [(50, 50, 50), (90, 120, 150), (150, 150, 150)][random.integers(3)]
     kind = str(random.choice(["aviator", "round", "narrow", "wayfarer"]))
-    _glasses(canvas, pose, kind, frame, random.uniform(0.015, 0.04), (225, 220, 215), random.uniform(0.0, 0.12))
+    glasses(canvas, pose, kind, frame, random.uniform(0.015, 0.04), (225, 220, 215), random.uniform(0.0, 0.12))
 
 
 @_cover

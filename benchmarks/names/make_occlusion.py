@@ -38,15 +38,24 @@ EACH: Final = 8  # photos a person
 EACH_STRANGER: Final = 150  # photos of a folder STRANGERS, of another person each
 LONGEST_PX: Final = 800
 # Found by eye among the faces that a first model, trained on other faces, called covered.
-SUNGLASSES: Final = (
-    "compreface/000_5.jpg", "glint24_dev/Jessica_Alba/4902.png", "glint24_dev/Jessica_Alba/4929.png",
-    "glint24_dev/Jessica_Alba/4933.png", "glint24_dev/Victoria_Beckham/10129.png",
-    "glint24_dev/Victoria_Beckham/10114.png", "glint24_dev/Victoria_Beckham/10090.png",
-    "glint24_dev/Leonardo_DiCaprio/5999.png", "glint24_dev/Halle_Berry/2480.png", "glint24_dev/Mark_Ruffalo/6621.png",
-    "glint24_dev/Jessica_Alba/4911.png",
-)  # fmt: skip
+GLINT24_SUNGLASSES: Final = """
+    Barack_Obama/174 Halle_Berry/2300 Halle_Berry/2480 Jennifer_Aniston/4507 Jennifer_Aniston/4557 Jessica_Alba/4901
+    Jessica_Alba/4902 Jessica_Alba/4905 Jessica_Alba/4908 Jessica_Alba/4909 Jessica_Alba/4910 Jessica_Alba/4911
+    Jessica_Alba/4912 Jessica_Alba/4913 Jessica_Alba/4916 Jessica_Alba/4920 Jessica_Alba/4929 Jessica_Alba/4932
+    Jessica_Alba/4933 Jessica_Alba/4937 Jessica_Alba/4940 Leonardo_DiCaprio/5999 Mark_Ruffalo/6537 Mark_Ruffalo/6561
+    Mark_Ruffalo/6621 Robert_Downey_Jr/7534 Robert_Downey_Jr/7857 Robert_Downey_Jr/8112 Tina_Fey/9363
+    Victoria_Beckham/10090 Victoria_Beckham/10108 Victoria_Beckham/10111 Victoria_Beckham/10114
+    Victoria_Beckham/10126 Victoria_Beckham/10129
+"""
+SUNGLASSES: Final = {
+    "compreface/000_5.jpg 3",  # the fourth largest face
+    "lfw10x10/Arnold_Schwarzenegger/Arnold_Schwarzenegger_0008.jpg",
+    "lfw_strangers/_strangers/286.jpg",
+    "lfw_strangers/_strangers/451.jpg",
+    *(f"glint24_dev/{photo}.png" for photo in GLINT24_SUNGLASSES.split()),
+}
 
-HIDDEN, EPOCHS, BATCH, RATE, DROPPED, DECAY = 24, 40, 128, 2e-3, 0.2, 3e-3
+HIDDEN, EPOCHS, BATCH, RATE, DROPPED, DECAY = 32, 40, 128, 2e-3, 0.2, 3e-3
 Weights = list[NDArray[np.float32]]
 
 
@@ -89,19 +98,19 @@ def labelled_faces(folder: Path, detector: Detector) -> Iterator[LabelledFace]:
             image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
             found = faces_in(detector, image)
             order = np.argsort(-np.prod(found.boxes[:, 2:] - found.boxes[:, :2], axis=1))
-            for row in order if folder.name in MANY_FACES else order[:1]:
+            for place, row in enumerate(order if folder.name in MANY_FACES else order[:1]):
                 if found.scores[row] > 0.9 and found.boxes[row, 2] - found.boxes[row, 0] > 30:
-                    dark = path.relative_to(folder.parent).as_posix() in SUNGLASSES
-                    yield _cut(folder.name, image, np.asarray(found.landmarks[row], np.float64), dark)
+                    file = f"{path.relative_to(folder.parent).as_posix()}" + (f" {place}" if place else "")
+                    yield _cut(file, image, np.asarray(found.landmarks[row], np.float64))
 
 
-def _cut(group: str, image: NDArray[np.uint8], landmarks: Points, dark: bool) -> LabelledFace:
+def _cut(file: str, image: NDArray[np.uint8], landmarks: Points) -> LabelledFace:
     unit, middle = pose_of(landmarks).unit_px, landmarks.mean(axis=0)
     start = np.maximum((middle - 3.2 * unit).astype(int), 0)
     end = np.minimum((middle + 3.2 * unit).astype(int) + 1, image.shape[1::-1])
     part, scale = image[start[1] : end[1], start[0] : end[0]], min(1.0, UNIT_PX / unit)
     small = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return LabelledFace(group, np.asarray(small, np.uint8), (landmarks - start) * scale, dark)
+    return LabelledFace(file, np.asarray(small, np.uint8), (landmarks - start) * scale, file in SUNGLASSES)
 
 
 def features(drawn: Samples) -> NDArray[np.float32]:

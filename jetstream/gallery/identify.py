@@ -159,8 +159,7 @@ def _with_names(
     template = embedder.spec.template
     chips = align.chips(image, found.landmarks, template)
     qualities = [
-        measure(image, points, usable_chip(chip, template))
-        for points, chip in zip(found.landmarks, chips, strict=True)
+        measure(image, points, usable_chip(chip, template)) for points, chip in zip(found.landmarks, chips, strict=True)
     ]
     fine = [quality.overall >= min_quality for quality in qualities]
     compared = iter(known.classifier.ask(embedder.embed(chips[np.array(fine, bool)], mirror=mirror)))
