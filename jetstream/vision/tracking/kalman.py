@@ -91,6 +91,10 @@ class BoxFilter:
         self._filter.predict(F=transition, Q=self._process_noise(dt_s))
         self._keep_size(MAX_GROWTH_UNSEEN)
 
+    def move(self, right_px: float, down_px: float) -> None:
+        """Move the box and leave its speed: the camera moved, not the face."""
+        self._filter.x[:2] += (right_px, down_px)
+
     def update(self, box: ArrayLike, score: float = 1.0) -> None:
         """Correct by a detection: box (4,) xyxy px, score 0..1."""
         measured = _measure(box)

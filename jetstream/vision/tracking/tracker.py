@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from jetstream.vision.boxes import iou, widen
 from jetstream.vision.tracking import single_modules
+from jetstream.vision.tracking.common_motion import CommonMotion
+from jetstream.vision.tracking.found import FoundFaces, usable
 from jetstream.vision.tracking.frame_rate import FrameRate
 from jetstream.vision.tracking.kalman import BoxFilter
 
@@ -21,6 +23,9 @@ linear_sum_assignment: Final = single_modules.linear_sum_assignment()
 State = Literal["tentative", "confirmed", "lost"]
 # From this slowness on (an interval of 1 s) a speed seen between two frames says less and less about the next.
 PERSISTENT: Final = 4.0
+# A face shows how the camera moves once its own speed is known, and while it is seen.
+SETTLED_S: Final = 0.3
+SEEN_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,15 +66,9 @@ class _FollowedFace:
     seen_s: float
     detected: bool
 
-
-@dataclass(frozen=True, slots=True)
-class _DetectionArrays:
-    boxes: NDArray[np.float32]  # (N, 4)
-    scores: NDArray[np.float32]  # (N,)
-    landmarks: NDArray[np.float32] | None  # (N, 5, 2)
-
-    def marks(self, index: int) -> NDArray[np.float32] | None:
-        return None if self.landmarks is None else self.landmarks[index]
+    def move(self, right_px: float, down_px: float) -> None:
+        self.filter.move(right_px, down_px)
+        self.last_box = self.last_box + np.array([right_px, down_px, right_px, down_px], np.float32)
 
 
 class Tracker:
@@ -87,6 +86,9 @@ class Tracker:
 
     A track without a detection stays confirmed for `hold_s`, so that boxes don't flicker when the detector misses
     single frames. The benchmark counts the tracks whose state is "confirmed".
+
+    Before that all tracks are moved with the camera: by the shift of the picture, where the caller knows it, and by
+    what all faces moved beyond their predictions (`CommonMotion`). So a lost face is where it was in the scene.
 
     All times grow with the interval between frames (`FrameRate.slowness`), so that a track of a camera with a frame in
     2.5 s survives as many missed frames as at 4 frames a second.
@@ -139,6 +141,7 @@ class Tracker:
         self._time_s: float | None = None
         self._now_s = 0.0
         self._rate = FrameRate()
+        self._common = CommonMotion()
 
     @property
     def slowness(self) -> float:
@@ -158,6 +161,7 @@ class Tracker:
         time_s: float,
         *,
         cut: bool = False,
+        shift: tuple[float, float] = (0.0, 0.0),
     ) -> list[Track]:
         """Assign the detections of one frame; all tracks, in the order of their ids.
 
@@ -166,16 +170,21 @@ class Tracker:
         landmarks  (N, 5, 2) float32 px, or None where the detector has none
         time_s     when the frame was taken; any origin. If it doesn't increase, no time has passed
         cut        this frame is the first of a new scene: all tracks end, so that no face inherits another's name
+        shift      by how many pixels the whole picture moved to the right and down since the last update
         """
         elapsed_s = self._advance(time_s)
         if cut:
             self._faces = []
+            self._common.restart()
         most_s, persistence = self._max_lost_s * self.slowness, min(1.0, PERSISTENT / self.slowness)
         self._faces = [face for face in self._faces if self._now_s - face.seen_s <= most_s]
         for face in self._faces:
             face.detected = False
             face.filter.predict(elapsed_s, persistence=persistence)
-        found = _usable(boxes, scores, landmarks)
+        found = usable(boxes, scores, landmarks)
+        if not cut:
+            self._move(*shift)
+            self._move(*self._common.seen(self._settled(elapsed_s), found.boxes, elapsed_s).tolist())
         fresh = self._associate(found)
         self._faces = [face for face in self._faces if not self._was_false_alarm(face)]
         self._found(found, fresh)
@@ -191,7 +200,18 @@ class Tracker:
         self._now_s += elapsed_s
         return elapsed_s
 
-    def _associate(self, found: _DetectionArrays) -> list[int]:
+    def _settled(self, elapsed_s: float) -> NDArray[np.float32]:
+        """(N, 4) predicted boxes of the faces that show how the camera moves."""
+        lately_s = self._now_s - elapsed_s - SEEN_S
+        known = [face for face in self._faces if face.confirmed and face.seen_s - face.born_s >= SETTLED_S]
+        return np.array([f.filter.box for f in known if f.seen_s >= lately_s], np.float32).reshape(-1, 4)
+
+    def _move(self, right_px: float, down_px: float) -> None:
+        if math.isfinite(right_px) and math.isfinite(down_px) and (right_px or down_px):
+            for face in self._faces:
+                face.move(right_px, down_px)
+
+    def _associate(self, found: FoundFaces) -> list[int]:
         """Assign detections to tracks. Returns the unassigned strong ones, best score first."""
         strong = found.scores >= self._strong_score
         spare, weak = np.flatnonzero(strong), np.flatnonzero(~strong)
@@ -205,7 +225,7 @@ class Tracker:
 
     def _assign(
         self,
-        found: _DetectionArrays,
+        found: FoundFaces,
         candidates: NDArray[np.intp],
         faces: Sequence[_FollowedFace],
         least: float,
@@ -226,7 +246,7 @@ class Tracker:
         taken = set(columns[met].tolist())
         return np.delete(candidates, rows[met]), [face for column, face in enumerate(faces) if column not in taken]
 
-    def _see(self, face: _FollowedFace, found: _DetectionArrays, index: int, *, predicted: bool) -> None:
+    def _see(self, face: _FollowedFace, found: FoundFaces, index: int, *, predicted: bool) -> None:
         face.score = float(found.scores[index])
         face.landmarks = found.marks(index)
         face.last_box = found.boxes[index]
@@ -243,7 +263,7 @@ class Tracker:
         gap is longer than `tentative_s`."""
         return not face.confirmed and self._now_s - face.seen_s > self._tentative_s * self.slowness
 
-    def _found(self, found: _DetectionArrays, fresh: Sequence[int]) -> None:
+    def _found(self, found: FoundFaces, fresh: Sequence[int]) -> None:
         """Start new tracks, up to `max_tracks` in all."""
         for index in fresh[: max(0, self._max_tracks - len(self._faces))]:
             self._made += 1
@@ -277,14 +297,3 @@ class Tracker:
             seen_s=seen_s,
             detected=face.detected,
         )
-
-
-def _usable(
-    boxes: NDArray[np.float32], scores: NDArray[np.float32], landmarks: NDArray[np.float32] | None
-) -> _DetectionArrays:
-    """The detections whose boxes are finite and have an area; a NaN would stay in a filter for ever."""
-    boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
-    scores = np.asarray(scores, np.float32).reshape(-1)
-    fine = np.isfinite(boxes).all(axis=1) & np.isfinite(scores) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-    marks = None if landmarks is None else np.asarray(landmarks, np.float32).reshape(-1, 5, 2)[fine]
-    return _DetectionArrays(boxes[fine], scores[fine], marks)

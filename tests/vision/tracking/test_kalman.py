@@ -134,3 +134,15 @@ def test_box_never_has_a_side_under_a_pixel(boxes: list[tuple[float, ...]]) -> N
         box = kalman.box.astype(np.float64)
         assert np.isfinite(box).all()
         assert (box[2:] - box[:2] >= 0.99).all()
+
+
+def test_box_that_is_moved_keeps_its_speed_and_size() -> None:
+    turned, straight = BoxFilter(FACE), BoxFilter(FACE)
+    for kalman in (turned, straight):
+        for step in range(1, 10):
+            kalman.predict(0.04)
+            kalman.update(moved(FACE, 4.0 * step))
+    turned.move(50.0, -20.0)
+    for kalman in (turned, straight):
+        kalman.predict(0.2)
+    np.testing.assert_allclose(turned.box, moved(straight.box, 50.0, -20.0), atol=1e-3)

@@ -14,11 +14,17 @@ from tests.support import defaults
 LEFT = (100.0, 100.0, 200.0, 220.0)
 RIGHT = (500.0, 100.0, 600.0, 220.0)
 Box = tuple[float, float, float, float]
+NO_BOXES, NO_SCORES, ONE = np.empty((0, 4), np.float32), np.empty(0, np.float32), np.ones(1, np.float32)
 
 
 def at(box: Box, right_px: float) -> Box:
     x1, y1, x2, y2 = box
     return (x1 + right_px, y1, x2 + right_px, y2)
+
+
+def moved(box: Box, right_px: float, down_px: float) -> Box:
+    x1, y1, x2, y2 = box
+    return (x1 + right_px, y1 + down_px, x2 + right_px, y2 + down_px)
 
 
 def see(tracker: Tracker, time_s: float, *boxes: Box, score: float = 1.0, cut: bool = False) -> list[Track]:
@@ -365,3 +371,52 @@ def test_pairs_of_pictures_a_minute_apart_have_one_id_from_the_third_pair_on() -
     for pair in range(6):
         told += [ids(see(tracker, 60.0 * pair, LEFT)), ids(see(tracker, 60.0 * pair + 0.2, LEFT))]
     assert told == [[1]] * 2 + [[2]] * 10
+
+
+def test_lost_face_is_where_the_camera_turned_it() -> None:
+    tracker = defaults.tracker()
+    for step in range(10):
+        see(tracker, step * 0.04, LEFT)
+    for step in range(10, 20):  # it is hidden while the picture moves by three widths of the face
+        tracker.update(NO_BOXES, NO_SCORES, None, step * 0.04, shift=(30.0, -5.0))
+    tracks = see(tracker, 0.8, moved(LEFT, 300.0, -50.0))
+    assert ids(tracks) == [1]
+
+
+def test_face_seen_in_a_turning_picture_keeps_its_own_speed() -> None:
+    tracker, box = defaults.tracker(), LEFT
+    for step in range(25):
+        far = 90.0 * math.sin(step)  # at 25 frames a second no face moves so
+        box = moved(box, far, 0.0)
+        tracks = tracker.update(np.array([box], np.float32), ONE, None, step * 0.04, shift=(far if step else 0.0, 0.0))
+        assert ids(tracks) == [1]
+    np.testing.assert_allclose(tracks[0].box, box, atol=3.0)
+
+
+@pytest.mark.parametrize("shift", [(math.nan, 0.0), (0.0, math.inf)])
+def test_shift_that_is_no_number_moves_nothing(shift: tuple[float, float]) -> None:
+    tracker = defaults.tracker()
+    see(tracker, 0.0, LEFT)
+    tracks = tracker.update(np.array([LEFT], np.float32), ONE, None, 0.04, shift=shift)
+    np.testing.assert_allclose(tracks[0].box, LEFT, atol=1.0)
+
+
+def test_hidden_face_is_found_by_what_the_others_show_of_the_camera() -> None:
+    tracker = defaults.tracker()
+    crowd = [moved(LEFT, 150.0 * (i % 3), 160.0 * (i // 3)) for i in range(6)]
+    for step in range(60):
+        far = 200.0 * math.sin(step * 0.12)  # px: the camera looks to and fro
+        faces = [moved(box, far, 0.0) for box in crowd]
+        hidden = 30 <= step < 45
+        tracks = see(tracker, step * 0.04, *(faces[1:] if hidden else faces))
+    assert ids(tracks) == [1, 2, 3, 4, 5, 6]
+
+
+def test_cut_forgets_how_the_camera_moved() -> None:
+    tracker = defaults.tracker()
+    crowd = [moved(LEFT, 150.0 * i, 0.0) for i in range(5)]
+    for step in range(25):
+        see(tracker, step * 0.04, *(moved(box, 20.0 * step, 0.0) for box in crowd))
+    see(tracker, 1.0, LEFT, cut=True)
+    tracks = see(tracker, 1.04, LEFT)
+    np.testing.assert_allclose(tracks[0].box, LEFT, atol=1.0)
