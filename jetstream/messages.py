@@ -95,6 +95,7 @@ class Detected(Framed, frozen=True):
     faces: tuple[Face, ...]
     cut: bool = False  # the picture changed at once: no track continues
     ignored: tuple[Box, ...] = ()  # faces that must not be tracked: in an ignored region, or too large
+    shift: tuple[float, float] = (0.0, 0.0)  # px by which the picture moved right and down since the frame before
 
     def add_to(self, tally: Tally) -> None:
         tally.add("faces", self.frame.camera, by=len(self.faces))

@@ -30,7 +30,8 @@ from jetstream.messages import (
 )
 from jetstream.networks.open import open_detector
 from jetstream.vision.boxes import Boxes, iou
-from jetstream.vision.detection import motion
+from jetstream.vision.detection import camera_shift, motion
+from jetstream.vision.detection.camera_shift import STILL, Shift
 from jetstream.vision.detection.detections import SAME_FACE_IOU, Detections
 from jetstream.vision.detection.detector import Detector, DetectorInput, DetectorOutput, Ticket
 from jetstream.vision.detection.search_interval import SearchInterval
@@ -49,6 +50,8 @@ class CameraMemory:
     frames_since_search: int = 0
     must_search: bool = False  # a face failed verification (it may have moved away), or a search was lost
     unreported_cut: bool = False  # of a frame that was overwritten during detection
+    moved: Shift = STILL  # of the picture since the start, by the thumbnails
+    unreported_shift: Shift = STILL  # of frames that were overwritten during detection
     newest_id: int | None = None  # of the frames that arrived
     rate: FrameRate = field(default_factory=FrameRate)
 
@@ -57,13 +60,23 @@ class CameraMemory:
         before, self.newest_id = self.newest_id, frame.frame_id
         return max(0, frame.frame_id - before - 1) if before is not None else 0
 
-    def compare(self, thumbnail: NDArray[np.uint8]) -> motion.SceneChange:
-        """What changed since the last thumbnail, (H, W) uint8 of `motion.thumbnail`, which this one replaces."""
+    def compare(self, thumbnail: NDArray[np.uint8]) -> tuple[motion.SceneChange, Shift]:
+        """What changed since the last thumbnail, (H, W) uint8 of `motion.thumbnail`, which this one replaces; and how
+        far the picture moved, with the last faces."""
         before, self.thumbnail = self.thumbnail, thumbnail
-        return motion.change(before, thumbnail) if before is not None else motion.SceneChange(1.0, cut=False)
+        if before is None:
+            return motion.SceneChange(1.0, cut=False), STILL
+        change = motion.change(before, thumbnail)
+        shift = camera_shift.shift(before, thumbnail, change.share)
+        if shift != STILL:
+            change = change._replace(cut=False)  # a fast pan
+            self.moved = self.moved.plus(shift)
+            self.boxes = None if self.boxes is None else _moved(self.boxes, shift)
+        return change, shift
 
-    def remember(self, found: Boxes, request: DetectorInput, scene: int) -> None:
-        """Keep (N, 4) px boxes as the last faces: the answer to a request that was made in `scene`."""
+    def remember(self, found: Boxes, request: DetectorInput, scene: int, moved: Shift) -> None:
+        """Keep (N, 4) px boxes as the last faces: the answer to a request that was made in `scene`, when the picture
+        had `moved` so far."""
         if scene != self.scene:
             return  # there was a cut since the request
         newer_search = self.frames_since_search == 0
@@ -71,7 +84,9 @@ class CameraMemory:
             self.must_search = True
         if not request.search and self.boxes is not None and self.boxes is not request.known:
             # other answers arrived since the request: faces that it didn't include are kept
-            asked = np.concatenate([request.known, found])
+            since = self.moved.minus(moved)
+            found = _moved(found, since)
+            asked = np.concatenate([_moved(request.known, since), found])
             found = np.concatenate([found, self.boxes[iou(self.boxes, asked).max(axis=1, initial=0) < SAME_FACE_IOU]])
         self.boxes = found
 
@@ -86,6 +101,8 @@ class FrameTask:
     memory: CameraMemory
     scene: int
     cut: bool | None  # None: unknown until the detector gives its thumbnail
+    shift: Shift  # since the frame before, where `cut` is known
+    moved: Shift
 
 
 def detect(
@@ -149,12 +166,12 @@ def _plan(
     if image is None:
         return None
     always = settings.search == "always"
-    change = None
+    change, shift = None, STILL
     if not (always and detector.gives_thumbnails):
         thumbnail = motion.thumbnail(image)
         if view is not None and not view.still_valid():
             return None
-        change = memory.compare(thumbnail)
+        change, shift = memory.compare(thumbnail)
         if change.cut:
             memory.boxes, memory.scene = None, memory.scene + 1
     memory.frames_since_search += 1
@@ -168,7 +185,8 @@ def _plan(
     if search:
         memory.frames_since_search, memory.must_search = 0, False
     request = DetectorInput(image, NOTHING if memory.boxes is None else memory.boxes, search)
-    return FrameTask(captured, request, view, memory, memory.scene, None if change is None else change.cut)
+    cut = None if change is None else change.cut
+    return FrameTask(captured, request, view, memory, memory.scene, cut, shift, memory.moved)
 
 
 def _answers(
@@ -182,20 +200,23 @@ def _answers(
 
 
 def _lapped(plan: FrameTask) -> Dropped:
-    """Drop the frame; its search and its cut are left to the next frame."""
+    """Drop the frame; its search, its cut and its shift are left to the next frame."""
     plan.memory.must_search |= plan.request.search
+    plan.memory.unreported_shift = plan.memory.unreported_shift.plus(plan.shift)
     plan.memory.unreported_cut |= plan.cut is True
     return Dropped(camera=plan.captured.frame.camera, reason="lapped")
 
 
 def _answer(plan: FrameTask, seen: DetectorOutput, settings: DetectConfig) -> Detected:
     memory, frame = plan.memory, plan.captured.frame
-    cut = plan.cut
+    cut, shift = plan.cut, plan.shift
     if cut is None:
         assert seen.thumbnail is not None  # `gives_thumbnails` says so
-        cut = memory.compare(seen.thumbnail).cut
+        change, shift = memory.compare(seen.thumbnail)
+        cut = change.cut
     cut, memory.unreported_cut = cut or memory.unreported_cut, False
-    memory.remember(seen.faces.boxes, plan.request, plan.scene)
+    shift, memory.unreported_shift = shift.plus(memory.unreported_shift), STILL
+    memory.remember(seen.faces.boxes, plan.request, plan.scene, plan.moved)
     faces = faces_of(seen.faces)
     ignored = [_is_ignored(face.box, settings, frame.camera) for face in faces]
     return Detected(
@@ -203,7 +224,12 @@ def _answer(plan: FrameTask, seen: DetectorOutput, settings: DetectConfig) -> De
         faces=tuple(face for face, out in zip(faces, ignored, strict=True) if not out),
         cut=cut,
         ignored=tuple(face.box for face, out in zip(faces, ignored, strict=True) if out),
+        shift=(shift.right_px, shift.down_px),
     )
+
+
+def _moved(boxes: Boxes, shift: Shift) -> Boxes:
+    return boxes + np.array([*shift, *shift], np.float32)
 
 
 def faces_of(found: Detections) -> list[Face]:

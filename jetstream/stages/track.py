@@ -109,6 +109,7 @@ class CameraTracks:
             np.array([face.landmarks for face in faces], np.float32).reshape(-1, 5, 2),
             frame.time_s,
             cut=detected.cut,
+            shift=detected.shift,
         )
         alive = {track.track_id for track in tracks}
         self._votes = {i: self._votes.get(i) or Votes(half_life_s=self._half_life_s) for i in sorted(alive)}

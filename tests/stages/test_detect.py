@@ -199,3 +199,54 @@ def test_under_load_a_moving_scene_is_searched_less_too(models_dir: Path, monkey
     assert [message.every for message in found if isinstance(message, Searching)][-1] == 12
     assert all(searched[:10])
     assert sum(searched[-60:]) == 10, "one in 12 / 2"
+
+
+def windows(image: np.ndarray, *lefts: int) -> list[np.ndarray]:
+    """What a camera sees of `image` that turns to the right."""
+    return [np.ascontiguousarray(image[:, left : left + 960]) for left in lefts]
+
+
+def test_shift_of_the_picture_is_told_since_the_frame_before(models_dir: Path, scene: list[np.ndarray]) -> None:
+    config = config_of(models_dir)
+    rings = rings_for(config)
+    seen = windows(scene[0], 0, 0, 40, 120, 120)
+
+    found = list(detect(([m] for m in captured(rings, seen)), rings, config))
+
+    shifts = [message.shift for message in found if isinstance(message, Detected)]
+    np.testing.assert_allclose(shifts, [(0, 0), (0, 0), (-40, 0), (-80, 0), (0, 0)], atol=2.0)
+
+
+def test_faces_are_verified_where_the_camera_turned_them(models_dir: Path, scene: list[np.ndarray]) -> None:
+    config = config_of(models_dir, detect={"search": "nth", "search_every": 100})
+    rings = rings_for(config)
+    seen = windows(scene[0], 0, 0, 200, 0, 200)
+
+    found = list(detect(([m] for m in captured(rings, seen)), rings, config))
+
+    (first, *rest) = faces_in(found)
+    assert rest == [first] * 4
+
+
+def test_shift_of_a_frame_that_was_overwritten_is_told_with_the_next(
+    models_dir: Path, scene: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MtcnnDetector, "reads_in_place", True)
+    config = config_of(models_dir)
+    rings = rings_for(config, slots=2)
+    seen = windows(scene[0], 0, 80, 160, 160)
+
+    def batches() -> Any:
+        (first,) = captured(rings, seen[:1])
+        yield [first]
+        (second,) = captured(rings, seen[1:2])
+        yield [second, Tick()]
+        (third,) = captured(rings, seen[2:3])
+        yield [third]
+        (fourth,) = captured(rings, seen[3:])
+        yield [fourth]
+
+    found = list(detect(batches(), rings, config))
+
+    told = np.sum([message.shift for message in found if isinstance(message, Detected)], axis=0)
+    np.testing.assert_allclose(told, (-160, 0), atol=3.0)

@@ -34,10 +34,10 @@ def change(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> SceneChange:
         return SceneChange(1.0, cut=True)
     difference = np.abs(before.astype(np.int16) - after)
     share = float(np.count_nonzero(difference > NOISE)) / difference.size
-    return SceneChange(share, cut=share > 0.1 and _correlation(before, after) < CUT_CORRELATION)
+    return SceneChange(share, cut=share > 0.1 and correlation(before, after) < CUT_CORRELATION)
 
 
-def _correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
+def correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Pearson's r over the pixels, -1..1; 0 where a picture is of one colour."""
     x, y = (picture.astype(np.float32).ravel() - picture.mean(dtype=np.float32) for picture in (a, b))
     norm = float(np.sqrt((x @ x) * (y @ y)))
