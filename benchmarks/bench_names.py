@@ -58,7 +58,9 @@ def timed(call: Callable[[], None], times: int) -> float:
 
 
 def label(image: NDArray[np.uint8], name: str) -> None:
-    track = SimpleNamespace(track_id=1, state="confirmed", box=BOX, landmarks=None, name=name, confidence=0.97)
+    track = SimpleNamespace(
+        track_id=1, state="confirmed", box=BOX, landmarks=None, name=name, confidence=0.97, doubtful=False
+    )
     draw.faces(image, [track], landmarks=False)
 
 

@@ -38,6 +38,9 @@ class EventTrack(msgspec.Struct, frozen=True):
     """time since the track's first detection"""
     votes: tuple[NameCandidate, ...] = ()
     """candidate names, the likeliest first; empty before the first answer"""
+    doubtful: bool = False
+    """true: it may be no face. It has been still for 3 s, never moved before and was never seen well, as a pattern that
+    the detector takes for a face; false as soon as it moves, is seen well or gets a name"""
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -143,6 +146,7 @@ def _event_track(face: TrackedFace) -> EventTrack:
         confidence=round(face.confidence, 4),
         age_s=round(face.age_s, 3),
         votes=tuple(_event_vote(vote) for vote in face.votes),
+        doubtful=face.doubtful,
     )
 
 

@@ -167,6 +167,7 @@ class TrackedFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     confidence: float
     age_s: float
     votes: tuple[NameCandidate, ...] = ()  # the likeliest first; empty before the first answer
+    doubtful: bool = False  # it may be no face: it never moved and never looked like one
 
 
 class Tracked(Framed, frozen=True):

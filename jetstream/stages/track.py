@@ -30,6 +30,7 @@ from jetstream.messages import (
     box_of,
     landmarks_of,
 )
+from jetstream.vision.tracking.doubts import DoubtFinder
 from jetstream.vision.tracking.frame_rate import NORMAL_S
 from jetstream.vision.tracking.pictures import PictureFinder
 from jetstream.vision.tracking.scheduler import RecognitionScheduler
@@ -79,6 +80,7 @@ class CameraTracks:
         self._votes: dict[int, Votes] = {}
         self._names: dict[str, int] = {}  # which track showed each name in the frame before
         self._pictures = PictureFinder()
+        self._doubts = DoubtFinder()
         self._untold: dict[int, Votes] = {}  # of tracks that were answered since the last frame went out
         self._told: Tracked | None = None  # the last frame that went out
         self._scheduler = RecognitionScheduler(
@@ -116,6 +118,7 @@ class CameraTracks:
         for votes in self._votes.values():
             votes.half_life_s = self._half_life_s * max(1.0, self._tracker.slowness * NORMAL_S / ANSWERS_EVERY_S)
         self._pictures.saw(tracks, frame.time_s)
+        self._doubts.saw(tracks)
         question = self._question(frame, tracks)
         if question is not None:
             yield question
@@ -131,6 +134,7 @@ class CameraTracks:
             if votes := self._votes.get(face.track_id):
                 self._count(face, votes, named.frame.time_s)
                 self._pictures.heard(face.track_id, face.drift)
+                self._doubts.heard(face.track_id, face.quality)
                 self._untold[face.track_id] = votes
         self._scheduler.answered([face.track_id for face in named.faces])
         if self._held is None:
@@ -189,6 +193,7 @@ class CameraTracks:
                 confidence=confidence,
                 age_s=track.age_s,
                 votes=_votes(self._votes[track.track_id]),
+                doubtful=name is None and self._is_doubtful(track),
             )
             for track, (_, name, confidence) in zip(tracks, shown, strict=True)
         )
@@ -198,6 +203,11 @@ class CameraTracks:
         ended = (face for face in late if face.name not in names)
         self._told = Tracked(frame=frame, faces=(*ended, *faces), others=(*detected.ignored, *others))
         return self._told
+
+    def _is_doubtful(self, track: Track) -> bool:
+        if track.state != "confirmed" or not self._doubts.may_doubt(track.track_id):
+            return False
+        return self._doubts.doubts(track.track_id, self._pictures.motion(track.track_id))
 
     def _late_names(self, frame: FrameRef) -> list[TrackedFace]:
         """Tracks that have ended since the last frame and got their first name since, as they were: lost.

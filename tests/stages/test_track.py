@@ -380,3 +380,32 @@ def test_name_goes_from_a_still_face_to_a_living_one_and_stays_with_it(
     assert list(names[-1]) == last
     assert all(sum(name is not None for name in pair) == 1 for pair in names)
     assert sum(a != b for a, b in pairwise(names[30:])) <= 1, "it changes sides once"
+
+
+def far_face(time_s: float, *, moves: bool) -> Face:
+    """A face 50 px wide: too small for a good look. Its mouth moves, or not."""
+    mouth = 93.0 + (6.0 if moves and round(time_s * 10) % 4 < 2 else 0.0)
+    points = [(114.0, 81.0), (136.0, 81.0), (125.0, 88.0), (117.0, mouth), (133.0, mouth)]
+    landmarks = tuple(value for point in points for value in point)
+    return Face(box=(100.0, 60.0, 150.0, 120.0), score=0.999, landmarks=landmarks)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("moves", "doubtful"), [(False, True), (True, False)])
+def test_face_that_never_moves_and_never_looks_good_is_told_as_doubtful(moves: bool, doubtful: bool) -> None:
+    settings = config("live")
+    frames = [Detected(frame=frame_of(i), faces=(far_face(i / 25, moves=moves),)) for i in range(100)]
+
+    said = [message for message in track(iter(frames), rings_for(settings), settings) if isinstance(message, Tracked)]
+
+    told = [message.faces[0].doubtful for message in said]
+    assert not any(told[:75]), "three seconds must pass"
+    assert told[-1] == doubtful
+
+
+def test_large_face_that_never_moves_is_not_doubtful() -> None:
+    settings = config("live")
+    frames = [detected(i, LEFT) for i in range(100)]
+
+    said = [message for message in track(iter(frames), rings_for(settings), settings) if isinstance(message, Tracked)]
+
+    assert not any(message.faces[0].doubtful for message in said)

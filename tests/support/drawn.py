@@ -11,3 +11,4 @@ class DrawnTrack:
     track_id: int = 1
     landmarks: tuple[float, ...] | None = None
     confidence: float = 0.9
+    doubtful: bool = False

@@ -17,7 +17,7 @@ from jetstream.vision.drawing.lettering import FONT, WEIGHT, Line, cut, drawn, i
 Colour = tuple[int, int, int]  # BGR
 KNOWN: Colour = (96, 200, 60)
 UNKNOWN: Colour = (60, 160, 250)
-FAINT: Colour = (170, 170, 170)  # tentative or lost tracks, and captions
+FAINT: Colour = (170, 170, 170)  # tentative, lost or doubtful tracks, and captions
 INK: Colour = (20, 20, 20)
 WIDEST = 0.5
 """share of the picture that a name may cover; longer ones are cut"""
@@ -39,20 +39,24 @@ class Drawable(Protocol):
     def name(self) -> str | None: ...
     @property
     def confidence(self) -> float: ...
+    @property
+    def doubtful(self) -> bool: ...
 
 
 def faces(image: NDArray[np.uint8], tracks: Sequence[Drawable], *, landmarks: bool) -> None:
     """Draw the box and the name of every track, and with `landmarks` its points, on `image` (H, W, 3) uint8 BGR."""
     width = max(1, round(min(image.shape[:2]) / 360))
     for track in tracks:
-        colour = FAINT if track.state != "confirmed" else KNOWN if track.name else UNKNOWN
+        faint = track.state != "confirmed" or track.doubtful
+        colour = FAINT if faint else KNOWN if track.name else UNKNOWN
         x1, y1, x2, y2 = (round(float(value)) for value in track.box)
         cv2.rectangle(image, (x1, y1), (x2, y2), colour, width, cv2.LINE_AA)
         if landmarks and track.landmarks is not None:
             for i in range(0, 10, 2):
                 point = (round(track.landmarks[i]), round(track.landmarks[i + 1]))
                 cv2.circle(image, point, width + 1, colour, -1, cv2.LINE_AA)
-        more = f" {track.confidence:.0%}" if track.name else f"unknown #{track.track_id}"
+        nobody = "no face?" if track.doubtful else "unknown"
+        more = f" {track.confidence:.0%}" if track.name else f"{nobody} #{track.track_id}"
         size = _size(image)
         plate = _kept_plate(track.name or "", more, size, max(4 * size, int(WIDEST * image.shape[1])), colour)
         _put(image, plate, (x1, y1))

@@ -56,9 +56,13 @@ class Motion(NamedTuple):
     drift: float | None = None  # how much its embedding changed; None: too few answers
 
     @property
+    def lasting_still(self) -> bool:
+        """Whether the landmarks were still for long enough."""
+        return self.span_s >= STILL_S and self.samples >= LEAST_STILL and self.shape <= STILL_SHAPE
+
+    @property
     def still(self) -> bool:
-        watched = self.span_s >= STILL_S and self.samples >= LEAST_STILL
-        return watched and self.shape <= STILL_SHAPE and self.drift is not None and self.drift <= STILL_DRIFT
+        return self.lasting_still and self.drift is not None and self.drift <= STILL_DRIFT
 
     @property
     def lively(self) -> bool:
@@ -129,14 +133,15 @@ class PictureFinder:
         self._motions.pop(track_id, None)
 
     def _judge(self, rivals: Sequence[tuple[int, float]]) -> None:
-        motions = {track_id: self._motion(track_id) for track_id, _ in rivals}
+        motions = {track_id: self.motion(track_id) for track_id, _ in rivals}
         self._pictures -= {track_id for track_id, motion in motions.items() if motion.lively}
         sure = [motions[track_id] for track_id, confidence in rivals if log_odds(confidence) >= SETTLED]
         for track_id, motion in motions.items():
             if motion.still and any(other.lively or other.went_by_itself(motion) for other in sure):
                 self._pictures.add(track_id)
 
-    def _motion(self, track_id: int) -> Motion:
+    def motion(self, track_id: int) -> Motion:
+        """What the track did in the last samples."""
         if track_id not in self._motions:
             motion, drifts = motion_of(list(self._samples.get(track_id, ()))), self._drifts.get(track_id, ())
             drift = statistics.median(drifts) if len(drifts) >= LEAST_DRIFTS else None

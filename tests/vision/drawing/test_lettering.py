@@ -226,3 +226,13 @@ def test_letters_of_a_shaped_name_have_the_ink_on_the_plate() -> None:
     label = image[172:200, 104:150]
     assert np.abs(label.astype(int) - draw.INK).sum(axis=2).min() < 60
     assert (label == draw.KNOWN).all(axis=2).mean() > 0.3
+
+
+def test_doubtful_track_is_drawn_as_faintly_as_a_lost_one() -> None:
+    pictures = {}
+    for state, doubtful in (("confirmed", False), ("confirmed", True), ("lost", True)):
+        image = np.zeros((240, 320, 3), np.uint8)
+        draw.faces(image, [DrawnTrack((100, 100, 200, 200), None, state, doubtful=doubtful)], landmarks=False)
+        pictures[state, doubtful] = image
+    assert (pictures["confirmed", True] == pictures["lost", True]).all()
+    assert (pictures["confirmed", True] != pictures["confirmed", False]).any()
