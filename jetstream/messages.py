@@ -127,6 +127,7 @@ class NamedFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quality: float = 1.0  # 0..1, of the face in this frame; below recognize.min_quality it was not embedded
     moved: bool = False  # far from what this track showed before: probably another person's face
     drift: float | None = None  # distance of the embedding from what this track showed before; None: nothing before
+    returned: int | None = None  # an earlier track of this camera that showed the same person
 
 
 class Named(Framed, frozen=True):

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,6 +29,7 @@ from jetstream.vision.recognition.embedder import Embedder, EmbedderOutput
 from jetstream.vision.recognition.quality import measure, usable_chip
 from jetstream.vision.tracking.frame_rate import FrameRate
 from jetstream.vision.tracking.id_switches import IdSwitchDetector
+from jetstream.vision.tracking.returns import ReturnFinder
 
 CHECK_EVERY_S = 0.1
 """time between two checks for a new gallery, which take a few microseconds each"""
@@ -49,6 +51,7 @@ def recognize(
     with open_embedder(config) as embedder:
         space = embedder.spec.space
         switches: defaultdict[str, IdSwitchDetector] = defaultdict(lambda: IdSwitchDetector(space))  # by camera
+        returns: defaultdict[str, ReturnFinder] = defaultdict(lambda: ReturnFinder(space))
         yield known.in_use()
         told_s = time.monotonic()
         for messages in batches:
@@ -70,7 +73,8 @@ def recognize(
                 told = [NOBODY if sample.embedding is None else next(answers) for sample in faces]
                 camera = wanted.frame.camera
                 rates[camera].saw(wanted.frame.time_s, wanted.frame.frame_id)
-                yield _named(wanted, faces, told, known.files, switches[camera], rates[camera].slowness)
+                named = _named(wanted, faces, told, known.files, switches[camera], rates[camera].slowness)
+                yield _with_returns(named, faces, returns[camera], rates[camera].slowness)
 
 
 class GalleryWatcher:
@@ -216,3 +220,16 @@ def _named(
             )
         )
     return Named(frame=wanted.frame, faces=tuple(faces))
+
+
+def _with_returns(named: Named, samples: Sequence[SampleEmbedding], returns: ReturnFinder, slowness: float) -> Named:
+    """The same, and which earlier tracks they continue."""
+    faces = []
+    for face, sample in zip(named.faces, samples, strict=True):
+        if sample.embedding is not None:
+            earlier_id = returns.saw(
+                face.track_id, sample.embedding, sample.quality, named.frame.time_s, slowness=slowness
+            )
+            face = msgspec.structs.replace(face, returned=earlier_id)
+        faces.append(face)
+    return Named(frame=named.frame, faces=tuple(faces))

@@ -33,6 +33,7 @@ from jetstream.messages import (
 from jetstream.vision.tracking.doubts import DoubtFinder
 from jetstream.vision.tracking.frame_rate import NORMAL_S
 from jetstream.vision.tracking.pictures import PictureFinder
+from jetstream.vision.tracking.returned_tracks import ReturnedTracks
 from jetstream.vision.tracking.scheduler import RecognitionScheduler
 from jetstream.vision.tracking.tracker import Track, Tracker
 from jetstream.vision.tracking.votes import Votes, unique
@@ -81,6 +82,7 @@ class CameraTracks:
         self._names: dict[str, int] = {}  # which track showed each name in the frame before
         self._pictures = PictureFinder()
         self._doubts = DoubtFinder()
+        self._returned = ReturnedTracks()
         self._untold: dict[int, Votes] = {}  # of tracks that were answered since the last frame went out
         self._told: Tracked | None = None  # the last frame that went out
         self._scheduler = RecognitionScheduler(
@@ -105,6 +107,7 @@ class CameraTracks:
         if self._tracker is None:
             # Ids continue after those of a process that died: hardly any video has more faces than frames.
             self._tracker = _tracker(self._settings, first_id=frame.frame_id + 1)
+        self._rejoin(self._tracker)
         tracks = self._tracker.update(
             np.array([face.box for face in faces], np.float32).reshape(-1, 4),
             np.array([face.score for face in faces], np.float32),
@@ -117,6 +120,7 @@ class CameraTracks:
         self._votes = {i: self._votes.get(i) or Votes(half_life_s=self._half_life_s) for i in sorted(alive)}
         for votes in self._votes.values():
             votes.half_life_s = self._half_life_s * max(1.0, self._tracker.slowness * NORMAL_S / ANSWERS_EVERY_S)
+        self._returned.saw(tracks, self._votes, frame.time_s, self._tracker.slowness)
         self._pictures.saw(tracks, frame.time_s)
         self._doubts.saw(tracks)
         question = self._question(frame, tracks)
@@ -127,16 +131,24 @@ class CameraTracks:
                 return
         yield self._tracked(detected, tracks)
 
+    def _rejoin(self, tracker: Tracker) -> None:
+        """Let tracks of people who came back go on as the tracks that they had."""
+        earlier = self._returned.apply(tracker, self._votes)
+        self._names = {name: earlier.get(track_id, track_id) for name, track_id in self._names.items()}
+        self._untold = {i: votes for i, votes in self._untold.items() if i not in earlier}
+
     def hear(self, named: Named) -> Iterator[Wanted | Tracked]:
         if self._holds and (self._held is None or self._held.question.frame != named.frame):
             return  # a repeated question was answered again
-        for face in named.faces:
+        faces = [msgspec.structs.replace(f, track_id=self._returned.current(f.track_id)) for f in named.faces]
+        for face in faces:
             if votes := self._votes.get(face.track_id):
                 self._count(face, votes, named.frame.time_s)
                 self._pictures.heard(face.track_id, face.drift)
                 self._doubts.heard(face.track_id, face.quality)
+                self._returned.heard(face.track_id, face.returned)
                 self._untold[face.track_id] = votes
-        self._scheduler.answered([face.track_id for face in named.faces])
+        self._scheduler.answered([face.track_id for face in faces])
         if self._held is None:
             return
         held, self._held = self._held, None

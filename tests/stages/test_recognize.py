@@ -249,3 +249,21 @@ def test_damaged_gallery_leaves_the_people_known_so_far(config: Config, caplog: 
 
     assert known.classifier.names == ("Eileen Collins",)
     assert "the gallery in use stays" in caplog.text
+
+
+def test_track_of_somebody_who_was_there_before_says_which_track_it_continues(
+    config: Config, portraits: dict[str, np.ndarray]
+) -> None:
+    rings = rings_for(config)
+    collins, hopper = portraits["Eileen Collins"], portraits["Grace Hopper"]
+    shown = [(collins, 7), (collins, 7), (hopper, 8), (hopper, 8), (collins, 9), (collins, 9)]
+    wanted = [
+        msgspec.structs.replace(w, faces=(msgspec.structs.replace(w.faces[0], track_id=track_id),))
+        for w, (_, track_id) in zip(
+            questions(captured(rings, [i for i, _ in shown]), rings, config), shown, strict=True
+        )
+    ]
+
+    answers = answers_to([[w] for w in wanted], rings, config)
+
+    assert [face.returned for named in answers for face in named.faces] == [None] * 5 + [7]  # type: ignore[union-attr]

@@ -409,3 +409,58 @@ def test_large_face_that_never_moves_is_not_doubtful() -> None:
     said = [message for message in track(iter(frames), rings_for(settings), settings) if isinstance(message, Tracked)]
 
     assert not any(message.faces[0].doubtful for message in said)
+
+
+def test_who_comes_back_has_the_id_and_the_name_again_from_the_next_frame_on() -> None:
+    settings = config("live")
+    wanted: list[Wanted] = []
+
+    def messages() -> Iterator[Message]:
+        yield detected(0, LEFT)
+        yield answer(wanted[0], "Ada")
+        for frame_id in range(1, 10):
+            yield detected(frame_id, LEFT)
+        for frame_id in range(10, 100):  # four seconds
+            yield detected(frame_id)
+        yield detected(100, RIGHT)
+        back = answer(wanted[-1], None)
+        yield msgspec.structs.replace(back, faces=(msgspec.structs.replace(back.faces[0], returned=1),))
+        yield detected(101, RIGHT)
+        yield back  # an answer that was under way still says the new id
+        yield detected(102, RIGHT)
+
+    said = []
+    for message in track(messages(), rings_for(settings), settings):
+        if isinstance(message, Wanted):
+            wanted.append(message)
+        elif isinstance(message, Tracked):
+            said.append(message)
+
+    assert [(face.track_id, face.name) for face in said[100].faces] == [(2, None)]
+    assert [(face.track_id, face.name) for message in said[101:] for face in message.faces] == [(1, "Ada")] * 2
+    assert said[101].faces[0].age_s > 4.0
+
+
+def test_return_is_in_the_next_frame_in_the_every_frame_pace_too() -> None:
+    settings = config("every-frame")
+    frames = [detected(0, LEFT), *(detected(i) for i in range(1, 100)), *(detected(i, RIGHT) for i in range(100, 104))]
+    answers: list[Message] = []
+
+    def messages() -> Iterator[Message]:
+        for frame in frames:
+            yield frame
+            while answers:
+                yield answers.pop(0)
+        yield Ended(sender="detect")
+
+    said = []
+    for message in track(messages(), rings_for(settings), settings):
+        if isinstance(message, Wanted):
+            named = answer(message, *["Ada"] * len(message.faces))
+            faces = [msgspec.structs.replace(f, returned=1 if f.track_id > 1 else None) for f in named.faces]
+            answers.append(msgspec.structs.replace(named, faces=tuple(faces)))
+        elif isinstance(message, Tracked):
+            said.append([face.track_id for face in message.faces])
+
+    assert said[0] == [1]
+    assert said[100:] == [[2], [1], [1], [1]]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from jetstream.vision.boxes import iou, widen
 from jetstream.vision.tracking import single_modules
 from jetstream.vision.tracking.common_motion import CommonMotion
+from jetstream.vision.tracking.followed_face import FollowedFace, rejoined
 from jetstream.vision.tracking.found import FoundFaces, usable
 from jetstream.vision.tracking.frame_rate import FrameRate
 from jetstream.vision.tracking.kalman import BoxFilter
@@ -50,25 +51,6 @@ class Track:
     age_s: float
     seen_s: float
     detected: bool
-
-
-@dataclass(slots=True)
-class _FollowedFace:
-    """A track; owned and changed by its Tracker alone."""
-
-    track_id: int
-    filter: BoxFilter
-    confirmed: bool
-    score: float
-    landmarks: NDArray[np.float32] | None
-    last_box: NDArray[np.float32]  # (4,) the last detection's own
-    born_s: float
-    seen_s: float
-    detected: bool
-
-    def move(self, right_px: float, down_px: float) -> None:
-        self.filter.move(right_px, down_px)
-        self.last_box = self.last_box + np.array([right_px, down_px, right_px, down_px], np.float32)
 
 
 class Tracker:
@@ -136,7 +118,7 @@ class Tracker:
         self._hold_s = hold_s
         self._max_lost_s = max_lost_s
         self._max_tracks = max_tracks
-        self._faces: list[_FollowedFace] = []
+        self._faces: list[FollowedFace] = []
         self._made = first_id - 1
         self._time_s: float | None = None
         self._now_s = 0.0
@@ -190,6 +172,14 @@ class Tracker:
         self._found(found, fresh)
         return self.tracks
 
+    def rejoin(self, track_id: int, earlier_id: int, age_s: float) -> bool:
+        """Let a track go on as an earlier one, with its id and its age; whether that could be.
+
+        It can't be for a track that is gone, nor where both were seen at once: then they are two people.
+        """
+        self._faces, done = rejoined(self._faces, track_id, earlier_id, self._now_s - age_s)
+        return done
+
     def _advance(self, time_s: float) -> float:
         """Seconds since the last update; advances the tracker's own clock, which never steps back."""
         if not math.isfinite(time_s):
@@ -227,11 +217,11 @@ class Tracker:
         self,
         found: FoundFaces,
         candidates: NDArray[np.intp],
-        faces: Sequence[_FollowedFace],
+        faces: Sequence[FollowedFace],
         least: float,
         *,
         predicted: bool = True,
-    ) -> tuple[NDArray[np.intp], list[_FollowedFace]]:
+    ) -> tuple[NDArray[np.intp], list[FollowedFace]]:
         """One Hungarian assignment. Returns the detections and the faces that remain unassigned."""
         if len(candidates) == 0 or not faces:
             return candidates, list(faces)
@@ -246,7 +236,7 @@ class Tracker:
         taken = set(columns[met].tolist())
         return np.delete(candidates, rows[met]), [face for column, face in enumerate(faces) if column not in taken]
 
-    def _see(self, face: _FollowedFace, found: FoundFaces, index: int, *, predicted: bool) -> None:
+    def _see(self, face: FollowedFace, found: FoundFaces, index: int, *, predicted: bool) -> None:
         face.score = float(found.scores[index])
         face.landmarks = found.marks(index)
         face.last_box = found.boxes[index]
@@ -258,7 +248,7 @@ class Tracker:
         else:  # the predicted motion was wrong
             face.filter = BoxFilter(face.last_box, face.score)
 
-    def _was_false_alarm(self, face: _FollowedFace) -> bool:
+    def _was_false_alarm(self, face: FollowedFace) -> bool:
         """Whether a tentative track got no second detection. Call it after the assignment: at 2 frames a second every
         gap is longer than `tentative_s`."""
         return not face.confirmed and self._now_s - face.seen_s > self._tentative_s * self.slowness
@@ -269,7 +259,7 @@ class Tracker:
             self._made += 1
             score = float(found.scores[index])
             self._faces.append(
-                _FollowedFace(
+                FollowedFace(
                     track_id=self._made,
                     filter=BoxFilter(found.boxes[index], score),
                     confirmed=score >= self._instant_score,
@@ -282,7 +272,7 @@ class Tracker:
                 )
             )
 
-    def _track(self, face: _FollowedFace) -> Track:
+    def _track(self, face: FollowedFace) -> Track:
         seen_s = self._now_s - face.seen_s
         state: State = (
             "tentative" if not face.confirmed else "confirmed" if seen_s <= self._hold_s * self.slowness else "lost"
