@@ -57,6 +57,16 @@ def test_face_that_nothing_covers_is_free_in_any_light(faces: list[Face], light:
         assert measure(HARMLESS[light](image), landmarks).occlusion == 1.0
 
 
+@pytest.mark.parametrize("sigma", [4, 7])
+@pytest.mark.parametrize("gain", [0.02, 1.0, 4.0, 8.0])
+def test_picture_that_shows_little_is_poor_and_not_said_to_be_covered(
+    faces: list[Face], gain: float, sigma: float
+) -> None:
+    for image, landmarks in faces:
+        poor = np.clip(cv2.GaussianBlur(image, (0, 0), sigma) * gain, 0, 255).astype(np.uint8)
+        assert measure(poor, landmarks).occlusion > 0.6
+
+
 @pytest.mark.parametrize("cover", COVERING)
 @pytest.mark.parametrize("light", ["as they are", "half the light", "grey"])
 def test_covered_face_is_told_in_most_drawings(faces: list[Face], cover: str, light: str) -> None:
