@@ -5,6 +5,10 @@
 Trains on real faces with drawn covers (`occlusion_samples`), of at most EACH photos a person, of the sets in --data and
 of further folders. First each third of the faces is left out in turn, and then each kind of cover, to say
 what the model makes of faces and covers that it has not seen. Only weights are stored, in half precision.
+
+The stored ones came from 756 faces, with --extra folders of 15 Korean singers, 40 people of ORL and 170 strangers, of
+which some labels of sunglasses were mended after drawing. Draws differ: this one and a second told 17 and 18 of 21 real
+sunglasses, and 76 and 60 % of 183 pictures of real masks.
 """
 
 import argparse
@@ -72,7 +76,7 @@ def main() -> None:
     detector = MtcnnDetector(defaults.mtcnn(*nets))
     folders = [*(options.data / name for name in SETS), *options.extra]
     faces = [face for folder in folders for face in labelled_faces(folder, detector)]
-    drawn = samples(faces, seed=1)
+    drawn = samples(faces, seed=3)
     seen = features(drawn)
     print(f"{len(faces)} faces, {len(seen)} samples\n")
     print(*left_out(drawn, seen), sep="\n")
