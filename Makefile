@@ -8,7 +8,7 @@ AUDIT := $(VENV)/audit/bin/pip-audit
 ZENSICAL := $(BIN)/zensical
 HEADLESS_CV := $(shell sed -n 's/^opencv-python-headless==\([^ ;]*\).*/\1/p' constraints.txt)
 
-.PHONY: demo test check docs audit fuzz faults soak bench golden clean lock
+.PHONY: demo test check docs audit fuzz faults soak bench names golden clean lock
 .DEFAULT_GOAL := demo
 
 $(READY): pyproject.toml constraints.txt
@@ -74,6 +74,9 @@ soak: $(READY)  ## half an hour of a pipeline that must not grow (SOAK_MINUTES):
 
 bench: $(READY)  ## every benchmark that needs no peer's own environment
 	$(BIN)/python -m benchmarks.run_all
+
+names: $(READY)  ## names on people nobody tuned for, beside the rate that was asked; ARGS='...' adds options
+	$(BIN)/python -m benchmarks.names $(ARGS)
 
 golden: $(READY)  ## write the golden replays anew; look at the difference before you commit it
 	$(BIN)/python -m tests.golden.write
