@@ -158,9 +158,9 @@ class RecognizeConfig(ConfigTable, frozen=True):
     """folder of photos, `<name>/*.jpg`. `demo`: the one known person of the demo"""
     max_distance: Annotated[float, Meta(gt=0, le=2)] | None = None
     """largest embedding distance at which a face gets a name. Unset: calibrated by false_accept_rate"""
-    false_accept_rate: Annotated[float, Meta(ge=0.00001, le=0.2)] = 0.001
-    """share of strangers' faces that may get a name, for which the gallery's thresholds are calibrated. In open-set
-    identification this is the false positive identification rate (FPIR)"""
+    false_accept_rate: Annotated[float, Meta(ge=0.00001, le=0.2)] = 0.003
+    """share of strangers' looks that may get a name, for which the gallery's thresholds are calibrated. In open-set
+    identification this is the false positive identification rate (FPIR). For whom it holds: docs/people.md"""
     model: str = ""
     """network that compares faces: sface or dlib. Empty: the one of the gallery that exists, else sface"""
     mirror: bool | None = None

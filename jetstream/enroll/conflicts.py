@@ -15,6 +15,7 @@ from jetstream.config.schema import Config
 from jetstream.errors import UserError
 from jetstream.gallery import photos, prepare, store
 from jetstream.gallery.origin import origin_of
+from jetstream.gallery.stored_classifier import as_asked, classifier_of
 from jetstream.vision.recognition import sample_selection
 from jetstream.vision.recognition.classifier import Classifier
 
@@ -40,12 +41,7 @@ class KnownPeople:
         stored = store.read(origin.folder(faces, models))
         rows = [record.row for record in stored.manifest.photos if record.person == name and record.row is not None]
         self.embeddings = np.asarray(stored.arrays["embeddings"][rows], np.float32).reshape(-1, self._space.size)
-        self._classifier = Classifier.from_arrays(
-            stored.arrays,
-            self._space,
-            false_accept_rate=config.recognize.false_accept_rate,
-            max_distance=config.recognize.max_distance,
-        )
+        self._classifier = as_asked(classifier_of(stored, origin), config)
 
     def check(self, new: NDArray[np.float32], *, force: bool) -> None:
         """Raises UserError when the (M, D) new embeddings are not this person's, or are somebody else's.

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.config.galleries import gallery_dir
-from jetstream.config.schema import Config, RecognizeConfig
+from jetstream.config.schema import Config
 from jetstream.errors import ModelError, UserError
 from jetstream.gallery import audit, fingerprint, layout, photos, selection, store, strangers
 from jetstream.gallery.origin import GalleryOrigin, origin_of, warn_unusable
@@ -27,6 +27,7 @@ from jetstream.gallery.photos import PhotoListing, PhotoStamp
 from jetstream.gallery.report import GalleryReport, report_of
 from jetstream.gallery.selection import PhotoSelection
 from jetstream.gallery.store import Calibration, Manifest, StoredGallery
+from jetstream.gallery.stored_classifier import TRAINED_RATE, as_asked, classifier_of
 from jetstream.networks.embedders import EmbedderEntry, embedder_of
 from jetstream.video.images import READERS
 from jetstream.vision.detection.detector import Detector
@@ -36,7 +37,6 @@ from jetstream.vision.recognition.embedder import Embedder
 
 log = logging.getLogger(__name__)
 
-TRAINED_RATE = RecognizeConfig().false_accept_rate
 """rate of the calibration that a manifest stores, so that a gallery doesn't depend on the config it is opened with"""
 
 
@@ -215,9 +215,7 @@ def open_gallery(config: Config) -> Gallery:
     """The gallery of `config.recognize.faces`, with thresholds for its `false_accept_rate`, or with its `max_distance`
     where that is set. Raises what `load` raises."""
     known = load(Path(config.recognize.faces), Path(config.models.dir), origin_of(config))
-    classifier = known.classifier.with_rate(config.recognize.false_accept_rate)
-    limit = config.recognize.max_distance
-    return replace(known, classifier=classifier if limit is None else classifier.with_max_distance(limit))
+    return replace(known, classifier=as_asked(known.classifier, config))
 
 
 def written(config: Config) -> tuple[int, int]:
@@ -249,20 +247,16 @@ def _folder(config: Config) -> Path:
 
 def _gallery_of(stored: StoredGallery, folder: Path, origin: GalleryOrigin) -> Gallery:
     manifest = stored.manifest
-    classifier = _classifier(stored, origin)
+    classifier = classifier_of(stored, origin)
     report, rolled_back = report_of(manifest, embedded=0), bool(manifest.rolled_back_at)
     return Gallery(classifier, report, folder, _files(manifest), manifest.archive_sha256, rolled_back)
-
-
-def _classifier(stored: StoredGallery, origin: GalleryOrigin) -> Classifier:
-    return Classifier.from_arrays(stored.arrays, origin.space, false_accept_rate=TRAINED_RATE, max_distance=None)
 
 
 def _usable(folder: Path, origin: GalleryOrigin, name: str = store.MANIFEST) -> StoredGallery | None:
     """The gallery in `folder` if it is complete and these networks made it."""
     try:
         stored = store.read(folder, name)
-        _classifier(stored, origin)
+        classifier_of(stored, origin)
     except ModelError:
         return None
     return stored if selection.is_whole(stored, origin.space) and origin.has_made(stored.manifest) else None

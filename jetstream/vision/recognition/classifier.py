@@ -2,7 +2,7 @@
 
 Knows no file, no picture and no track.
 
-1. The distance to the nearest person's centroid is at most that person's threshold (`thresholds`).
+1. The distance to the nearest person's centroid is at most the threshold (`thresholds`).
 2. Everybody else is clearly farther away.
 3. The SVM (`svm`) ranks the same person first.
 
@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 
 from jetstream.errors import ModelError
 from jetstream.vision.recognition import svm, thresholds
-from jetstream.vision.recognition.distances import sums_by_person
+from jetstream.vision.recognition.distances import means_by_person, row_distances, smallest
 from jetstream.vision.recognition.embedding_space import EmbeddingSpace
 from jetstream.vision.recognition.log_odds import logistic
+from jetstream.vision.recognition.sphere import Sphere
 from jetstream.vision.recognition.svm import OneVsRestSvm
 from jetstream.vision.recognition.thresholds import CalibrationFigures
 
-# The odds of a known person against a stranger change e-fold over this distance (logistic regression, two sets).
-ODDS_STEP = 0.02
 # Two people whose distances differ by less can't be told apart; below it no answer was right in the sets measured.
 MARGIN = 0.03
 MARGIN_STEP = 0.01
@@ -40,9 +39,9 @@ class Answer(NamedTuple):
     """Who a face is.
 
     `confidence` is the probability that the face is `nearest`, if strangers are so frequent that it is 0.5 at the
-    threshold: 1 / (1 + exp(-x)), where x is the least of what the three rules give: (threshold - distance) / 0.02,
-    (margin - 0.03) / 0.01, and -0.4 when the SVM ranks somebody else first. A name is given from 0.5 on. `distance` is
-    Euclidean in embedding space, to the centroid of `nearest`'s photos.
+    threshold: 1 / (1 + exp(-x)), where x is the least of what the three rules give: (threshold - distance) over
+    `thresholds.odds_step`, (margin - 0.03) / 0.01, and -0.4 when the SVM ranks somebody else first. A name is given
+    from 0.5 on. `distance` is that to the centroid of `nearest`'s photos, both on the `Sphere`.
     """
 
     name: str | None  # None: nobody known
@@ -50,7 +49,7 @@ class Answer(NamedTuple):
     distance: float  # inf where nobody is enrolled or the embedding isn't finite
     nearest: str | None  # the nearest person even when refused; None where distance is inf
     photo: int | None = None  # row of `nearest`'s nearest photo, in the order given to `fit`
-    margin: float = math.inf  # how much farther the next person or known stranger is, each less its own threshold
+    margin: float = math.inf  # how much farther the next person or known stranger is
     threshold: float = 0.0  # largest distance at which `nearest`'s name may be given
     agreed: bool = True  # whether the SVM ranks `nearest` first
 
@@ -72,6 +71,7 @@ class Classifier:
         *,
         false_accept_rate: float,
         max_distance: float | None,
+        sphere: Sphere | None = None,
         negatives: NDArray[np.float32] | None = None,
     ) -> None:
         """All arrays are finite float32.
@@ -84,6 +84,7 @@ class Classifier:
         space              of the embeddings
         false_accept_rate  share of strangers' faces that may get a name, 0.00001 to 0.2
         max_distance       threshold of every person, instead of the calibrated ones; None: the calibrated ones
+        sphere             on which faces are compared; None: as they are
         negatives          (K, D) embeddings of faces that must never get a name
 
         Raises ValueError for anything else.
@@ -103,14 +104,16 @@ class Classifier:
         self._space = space
         self._negatives = np.empty((0, space.size), np.float32) if negatives is None else negatives
         _require("negatives", self._negatives, (len(self._negatives), space.size))
-        self._counts, self._centroids = _centroids(photos, owners, people)
+        self._sphere = Sphere.around(None, space.size) if sphere is None else sphere
+        _require("centre", self._sphere.centre, (space.size,))
+        if not (math.isfinite(self._sphere.radius) and self._sphere.radius >= 0.0):
+            raise ValueError(f"radius: expected 0 or more, got {self._sphere.radius}")
+        self._counts, self._centroids = means_by_person(photos, owners, people)
         self._rows = np.split(np.argsort(owners, kind="stable"), np.cumsum(self._counts[:-1]).astype(np.intp))
-        bar = thresholds.bar_at(bars, false_accept_rate)
-        self._all = np.concatenate([self._centroids, self._negatives])
-        counts = np.concatenate([self._counts, np.ones(len(self._negatives), np.float32)])
-        self._thresholds = thresholds.distance_thresholds(bar, counts, space)
-        if max_distance is not None:
-            self._thresholds = np.full(len(counts), max_distance, np.float32)
+        self._all = self._sphere.project(np.concatenate([self._centroids, self._negatives]))
+        self._placed = self._sphere.project(photos)
+        self._odds_step = thresholds.odds_step(bars, space)
+        self._threshold = thresholds.bar_at(bars, false_accept_rate) if max_distance is None else max_distance
         self._prepared = thresholds.against(self._all)
         self._max_distance = max_distance
 
@@ -139,9 +142,8 @@ class Classifier:
             raise ValueError("embeddings must be finite")
         people, inverse = np.unique(np.array(names, dtype=np.str_), return_inverse=True)
         owners = inverse.astype(np.int32)
-        counts, centroids = _centroids(samples, owners, len(people))
         machine = svm.train(samples, owners, len(people), space)
-        bars = thresholds.calibrate(centroids, counts, samples, owners, background, space)
+        sphere, bars = thresholds.fit(samples, owners, len(people), background, space)
         shown = [str(name) for name in people]
         return cls(
             shown,
@@ -152,13 +154,14 @@ class Classifier:
             space,
             false_accept_rate=false_accept_rate,
             max_distance=None,
+            sphere=sphere,
             negatives=negatives,
         )
 
     def ask(self, embeddings: NDArray[Any]) -> list[Answer]:
         """An answer for each of (M, D) embeddings; M may be 0.
 
-        An answer depends on the other embeddings only by the rounding of a matrix product, about 1e-6.
+        It depends on the others only by the rounding of a matrix product, about 1e-6.
         """
         faces = np.asarray(embeddings, np.float32).reshape(-1, self._space.size)
         finite = np.asarray(np.isfinite(faces).all(axis=1))
@@ -184,7 +187,7 @@ class Classifier:
         """How the thresholds treat the training photos, each left out; `strangers`: size of the background."""
         bar = thresholds.bar_at(self._bars, self.false_accept_rate)
         return thresholds.measure(
-            bar, self._centroids, self._counts, self._photos, self._owners, strangers, self._space
+            bar, self._centroids, self._counts, self._photos, self._owners, strangers, self._sphere
         )
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
@@ -195,6 +198,8 @@ class Classifier:
             "owners": self._owners,
             "negatives": self._negatives,
             "bars": self._bars,
+            "centre": self._sphere.centre,
+            "radius": np.array(self._sphere.radius, np.float64),
             "svm_weights": self._machine.weights,
             "svm_biases": self._machine.biases,
             "svm_gamma": np.array(self._machine.gamma, np.float64),
@@ -209,9 +214,10 @@ class Classifier:
         *,
         false_accept_rate: float,
         max_distance: float | None,
+        background: NDArray[np.float32] | None = None,
     ) -> "Classifier":
-        """The classifier that `to_arrays` gave. Raises ModelError where an array is missing or has another shape or
-        dtype, or isn't finite."""
+        """The classifier that `to_arrays` gave; those of before 2026-11-29 have no centre and are calibrated on
+        `background`. Raises ModelError where an array is missing or has another shape or dtype, or isn't finite."""
         try:
             names = arrays["names"]
             if names.ndim != 1 or names.dtype.kind != "U":
@@ -219,20 +225,30 @@ class Classifier:
             weights, biases, gamma, how = (arrays[f"svm_{part}"] for part in ("weights", "biases", "gamma", "how"))
             machine = OneVsRestSvm(weights, biases, float(gamma), str(how))
             photos, owners, negatives = arrays["embeddings"], arrays["owners"], arrays["negatives"]
+            if background is not None and "centre" not in arrays:
+                sphere, bars = thresholds.fit(photos, owners, len(names), background, space)
+            else:
+                sphere, bars = Sphere(arrays["centre"], float(arrays["radius"])), arrays["bars"]
             return cls(
                 [str(name) for name in names],
                 photos,
                 owners,
                 machine,
-                arrays["bars"],
+                bars,
                 space,
                 false_accept_rate=false_accept_rate,
                 max_distance=max_distance,
+                sphere=sphere,
                 negatives=negatives,
             )
         except KeyError as error:
             raise ModelError(f"classifier: {error.args[0]} is missing; run `jetstream train`") from None
-        except (ValueError, TypeError, SystemError) as error:  # numpy raises SystemError for code points beyond Unicode
+        except (
+            ValueError,
+            TypeError,
+            IndexError,
+            SystemError,
+        ) as error:  # numpy raises SystemError for code points beyond Unicode
             raise ModelError(f"classifier: {error}; run `jetstream train`") from None
 
     def _with(self, false_accept_rate: float, max_distance: float | None) -> "Classifier":
@@ -243,31 +259,32 @@ class Classifier:
             self._machine,
             self._bars,
             self._space,
+            sphere=self._sphere,
             negatives=self._negatives,
             false_accept_rate=false_accept_rate,
             max_distance=max_distance,
         )
 
     def _ask(self, faces: NDArray[np.float32]) -> list[Answer]:
-        over = thresholds.distances(faces, self._prepared) - self._thresholds  # (M, P + K), 0 at the threshold
-        near = _smallest(over[:, : len(self.names)], NEAR)
+        placed = self._sphere.project(faces)
+        away = thresholds.distances(placed, self._prepared)  # (M, P + K)
+        near = smallest(away[:, : len(self.names)], NEAR)
         nearest = near[:, 0]
-        over[np.arange(len(faces)), nearest] = np.inf
-        rivals = over.argmin(axis=1)
+        away[np.arange(len(faces)), nearest] = np.inf
+        rivals = away.argmin(axis=1)
         # Computed face by face: the rounding of the product above depends on the size of the batch.
-        distances = _exact(faces, self._all[nearest])
-        apart = _exact(faces, self._all[rivals]) - self._thresholds[rivals] - (distances - self._thresholds[nearest])
+        distances = row_distances(placed, self._all[nearest])
+        apart = row_distances(placed, self._all[rivals]) - distances
         if len(self._all) == 1:
             apart[:] = math.inf
         agreed = self._machine.scores(faces, self._photos, near).argmax(axis=1) == 0
-        rows = zip(faces, nearest.tolist(), distances.tolist(), apart.tolist(), agreed.tolist(), strict=True)
+        rows = zip(placed, nearest.tolist(), distances.tolist(), apart.tolist(), agreed.tolist(), strict=True)
         return [self._decide(*row) for row in rows]
 
     def _decide(self, face: NDArray[np.float32], person: int, distance: float, margin: float, agreed: bool) -> Answer:
-        threshold = float(self._thresholds[person])
-        step = self._space.step
+        threshold, step = float(self._threshold), self._space.step
         evidence = min(
-            (threshold - distance) / (step * ODDS_STEP),
+            (threshold - distance) / self._odds_step,
             (margin / step - MARGIN) / MARGIN_STEP,
             math.inf if agreed else _DISAGREED,
         )
@@ -277,31 +294,7 @@ class Classifier:
 
     def _nearest_photo(self, face: NDArray[np.float32], person: int) -> int:
         mine = self._rows[person]
-        return int(mine[np.square(self._photos[mine] - face).sum(axis=1).argmin()])
-
-
-def _centroids(
-    photos: NDArray[np.float32], owners: NDArray[np.int32], people: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(P,) number and (P, D) mean of each person's photos."""
-    sums, counts = sums_by_person(photos, owners, people)
-    return counts.astype(np.float32), (sums / counts[:, None]).astype(np.float32)
-
-
-def _smallest(values: NDArray[np.float32], count: int) -> NDArray[np.intp]:
-    """(M, count) columns of each row's smallest values, the smallest first; fewer where there are fewer columns."""
-    rest = values.copy()
-    rows = np.arange(len(rest))
-    order = np.empty((len(rest), min(count, rest.shape[1])), np.intp)
-    for place in range(order.shape[1]):  # a few passes take a tenth of the time of partitioning the row
-        order[:, place] = rest.argmin(axis=1)
-        rest[rows, order[:, place]] = np.inf
-    return order
-
-
-def _exact(faces: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(M,) Euclidean distances of (M, D) to (M, D), row by row."""
-    return np.asarray(np.sqrt(np.square(faces - others).sum(axis=1)), np.float32)
+        return int(mine[np.square(self._placed[mine] - face).sum(axis=1).argmin()])
 
 
 def _require(what: str, array: NDArray[Any], shape: tuple[int, ...]) -> None:

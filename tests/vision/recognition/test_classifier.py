@@ -192,8 +192,8 @@ def test_photo_of_nobody_takes_the_name_from_those_like_it():
 
 @pytest.mark.parametrize("rate", [0.001, 0.01, 0.1])
 @pytest.mark.parametrize(("people", "photos"), [(1, 1), (6, 1), (6, 5), (300, 2)])
-def test_so_many_strangers_get_a_name_as_was_asked_for(people, photos, rate):
-    """On strangers of the same kind as the background, but others; the other two decision rules only refuse more."""
+def test_no_more_strangers_get_a_name_than_was_asked_for(people, photos, rate):
+    """On strangers of the same kind as the background, but others. Fewer do: people are taken to be somewhat alike."""
     middles = background.faces("dlib", people, seed=1)[:, None]
     own = (middles + np.random.default_rng(2).normal(0, WITHIN / 2, (people, photos, 128))).astype(np.float32)
     classifier = fitted(own, background=background.faces("dlib", 5000, seed=3), false_accept_rate=rate)
@@ -201,7 +201,7 @@ def test_so_many_strangers_get_a_name_as_was_asked_for(people, photos, rate):
     strangers = background.faces("dlib", 20_000, seed=4)
     named = np.mean([answer.name is not None for answer in classifier.ask(strangers)])
 
-    assert 0.1 * rate < named < 1.6 * rate
+    assert named < 1.2 * rate
 
 
 def test_photo_of_nobody_keeps_its_say_whatever_the_threshold():
@@ -235,13 +235,16 @@ def test_rate_can_be_changed_after_learning():
     assert len(set(found)) == 3
 
 
-def test_threshold_is_larger_for_fewer_photos():
-    photos = faces(2, 20)
-    classifier = defaults.fit(np.concatenate([photos[0], photos[1, :1]]), ["Ann"] * 20 + ["Bob"])
+def test_more_photos_bring_a_person_nearer_and_leave_strangers_where_they_were():
+    background, own = faces(2000, 1, seed=5).reshape(-1, 128), faces(8, 21, seed=9)
+    one, twenty = (fitted(own[:, 1 : 1 + count], background=background) for count in (1, 20))
+    strangers = faces(300, 1, seed=13).reshape(-1, 128)
 
-    ann, bob = classifier.ask(np.stack([photos[0, 0], photos[1, 0]]))
-
-    assert bob.threshold > ann.threshold
+    assert all(
+        many.distance < few.distance - 0.05 for few, many in zip(one.ask(own[:, 0]), twenty.ask(own[:, 0]), strict=True)
+    )
+    few, many = (np.median([answer.distance for answer in known.ask(strangers)]) for known in (one, twenty))
+    assert many == pytest.approx(few, abs=0.03)
 
 
 def test_one_threshold_for_all_replaces_the_measured_ones():
@@ -280,6 +283,10 @@ def test_stored_classifier_answers_the_same(people):
         ("owners", np.arange(6, dtype=np.int32)),
         ("owners", np.zeros(5, np.int32)),
         ("bars", np.zeros(4, np.float32)),
+        ("centre", None),
+        ("centre", np.zeros(127, np.float32)),
+        ("radius", np.array(np.nan)),
+        ("radius", np.array(-1.0)),
         ("negatives", np.zeros((1, 127), np.float32)),
         ("svm_gamma", np.zeros(3)),
         ("svm_weights", np.zeros((2, 128), np.float32)),
