@@ -1,7 +1,7 @@
 """Faces to names. All cameras share one network, which gets the faces of all waiting questions as one batch.
 
-A question names a frame, and the id and landmarks of each face. Of a track only its id and its last embeddings are
-known, which show identity switches.
+A question names a frame, and the id and landmarks of each face. Of a track only its id and the mean of its last
+embeddings are known: that is what is named, and it shows identity switches.
 """
 
 import logging
@@ -28,8 +28,8 @@ from jetstream.vision.recognition.classifier import NOBODY, Answer, Classifier
 from jetstream.vision.recognition.embedder import Embedder, EmbedderOutput
 from jetstream.vision.recognition.quality import measure, usable_chip
 from jetstream.vision.tracking.frame_rate import FrameRate
-from jetstream.vision.tracking.id_switches import IdSwitchDetector
 from jetstream.vision.tracking.returns import ReturnFinder
+from jetstream.vision.tracking.templates import FusedLook, TrackTemplates
 
 CHECK_EVERY_S = 0.1
 """time between two checks for a new gallery, which take a few microseconds each"""
@@ -50,7 +50,7 @@ def recognize(
     rates: defaultdict[str, FrameRate] = defaultdict(FrameRate)
     with open_embedder(config) as embedder:
         space = embedder.spec.space
-        switches: defaultdict[str, IdSwitchDetector] = defaultdict(lambda: IdSwitchDetector(space))  # by camera
+        templates: defaultdict[str, TrackTemplates] = defaultdict(lambda: TrackTemplates(space))  # by camera
         returns: defaultdict[str, ReturnFinder] = defaultdict(lambda: ReturnFinder(space))
         yield known.in_use()
         told_s = time.monotonic()
@@ -65,16 +65,16 @@ def recognize(
                 continue  # a tick
             embed = _samples_in_place if embedder.reads_in_place else _samples
             samples = embed(batch, rings, embedder, config)
-            fine = [sample.embedding for faces in samples for sample in faces if sample.embedding is not None]
-            answers = iter(known.classifier.ask(np.array(fine, np.float32).reshape(-1, space.size)))
-            for wanted, faces in zip(batch, samples, strict=True):
+            fused = _fused(batch, samples, known.classifier, templates, rates)
+            looks = [look.embedding for faces in fused for look in faces if look is not None]
+            answers = iter(known.classifier.ask(np.array(looks, np.float32).reshape(-1, space.size)))
+            for wanted, alone, faces in zip(batch, samples, fused, strict=True):
                 if not faces:
                     yield Dropped(camera=wanted.frame.camera, reason="lapped")
-                told = [NOBODY if sample.embedding is None else next(answers) for sample in faces]
+                told = [NOBODY if look is None else next(answers) for look in faces]
+                named = _named(wanted, [sample.quality for sample in alone], faces, told, known.files)
                 camera = wanted.frame.camera
-                rates[camera].saw(wanted.frame.time_s, wanted.frame.frame_id)
-                named = _named(wanted, faces, told, known.files, switches[camera], rates[camera].slowness)
-                yield _with_returns(named, faces, returns[camera], rates[camera].slowness)
+                yield _with_returns(named, alone, returns[camera], rates[camera].slowness)
 
 
 class GalleryWatcher:
@@ -189,24 +189,48 @@ def _landmarks(wanted: Wanted) -> NDArray[np.float64]:
     return np.array([face.landmarks for face in wanted.faces], np.float64).reshape(-1, 5, 2)
 
 
+def _fused(
+    batch: Sequence[Wanted],
+    samples: Sequence[Sequence[SampleEmbedding]],
+    classifier: Classifier,
+    templates: defaultdict[str, TrackTemplates],
+    rates: defaultdict[str, FrameRate],
+) -> list[list[FusedLook | None]]:
+    """The samples, each with those of its track before; None where there is no embedding."""
+    fine = [sample.embedding for faces in samples for sample in faces if sample.embedding is not None]
+    alone = iter(classifier.ask(np.array(fine, np.float32)) if fine else ())
+    fused: list[list[FusedLook | None]] = []
+    for wanted, faces in zip(batch, samples, strict=True):
+        camera, time_s = wanted.frame.camera, wanted.frame.time_s
+        rates[camera].saw(time_s, wanted.frame.frame_id)
+        fused.append(
+            [
+                None
+                if sample.embedding is None
+                else templates[camera].add(
+                    face.track_id,
+                    sample.embedding,
+                    sample.quality,
+                    time_s,
+                    named=next(alone).name is not None,
+                    slowness=rates[camera].slowness,
+                )
+                for face, sample in zip(wanted.faces, faces, strict=False)
+            ]
+        )
+    return fused
+
+
 def _named(
     wanted: Wanted,
-    samples: Sequence[SampleEmbedding],
+    qualities: Sequence[float],
+    looks: Sequence[FusedLook | None],
     answers: Sequence[Answer],
     files: Sequence[str],
-    switches: IdSwitchDetector,
-    slowness: float,
 ) -> Named:
-    faces = []
-    for face, sample, answer in zip(wanted.faces, samples, answers, strict=False):
-        moved, drift = False, None
-        if sample.embedding is not None:
-            named, time_s = answer.name is not None, wanted.frame.time_s
-            moved = switches.moved(
-                face.track_id, sample.embedding, sample.quality, time_s, named=named, slowness=slowness
-            )
-            drift = switches.drift(face.track_id)
-        faces.append(
+    return Named(
+        frame=wanted.frame,
+        faces=tuple(
             NamedFace(
                 track_id=face.track_id,
                 name=answer.name,
@@ -214,12 +238,13 @@ def _named(
                 distance=answer.distance,
                 nearest=answer.nearest,
                 photo=None if answer.photo is None else files[answer.photo],
-                quality=sample.quality,
-                moved=moved,
-                drift=drift,
+                quality=quality,
+                moved=look is not None and look.moved,
+                drift=None if look is None else look.drift,
             )
-        )
-    return Named(frame=wanted.frame, faces=tuple(faces))
+            for face, quality, look, answer in zip(wanted.faces, qualities, looks, answers, strict=False)
+        ),
+    )
 
 
 def _with_returns(named: Named, samples: Sequence[SampleEmbedding], returns: ReturnFinder, slowness: float) -> Named:

@@ -97,6 +97,21 @@ def test_second_look_at_another_face_tells_that_the_track_moved(
     assert {answer.faces[0].photo for answer in answers} == {"Eileen Collins/1.png"}
 
 
+def test_blurred_look_is_compared_together_with_the_looks_before_it(
+    config: Config, portraits: dict[str, np.ndarray]
+) -> None:
+    rings = rings_for(config)
+    collins = portraits["Eileen Collins"]
+    blurred = cv2.GaussianBlur(collins, (0, 0), 3.0)
+    sharp, poor = questions(captured(rings, [collins, blurred]), rings, config)
+
+    (alone,) = answers_to([[poor]], rings, config)
+    _, after = answers_to([[sharp], [poor]], rings, config)
+
+    assert after.faces[0].distance < 0.8 * alone.faces[0].distance  # type: ignore[union-attr]
+    assert after.faces[0].quality == alone.faces[0].quality  # type: ignore[union-attr]
+
+
 def test_cameras_share_a_batch_and_get_the_answers_of_each_alone(
     config: Config, portraits: dict[str, np.ndarray]
 ) -> None:

@@ -90,6 +90,11 @@ class IdSwitchDetector:
             del self._seen[next(iter(self._seen))]
         return seen.moved
 
+    def is_odd(self, track_id: int) -> bool:
+        """Whether the track's newest sample was far from those before, without being a switch so far."""
+        seen = self._seen.get(track_id)
+        return seen is not None and seen.odd is not None
+
     def drift(self, track_id: int) -> float | None:
         """How far the track's newest sample was from the mean of those before, as dlib's; None after the first, or
         without any."""

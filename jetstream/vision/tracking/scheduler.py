@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.vision.recognition.quality import ramp, sideways
+from jetstream.vision.recognition.quality import LEAST_POSE, ramp, sideways
 from jetstream.vision.tracking.tracker import Track
 
 # The embedder's chip is 150 px wide and a face's box nearly fills it: more than about 100 px gain nothing, and at 20 px
@@ -23,8 +23,8 @@ FULL_PX: Final = 100.0
 FRONTAL_OFFSET: Final = 0.1
 PROFILE_OFFSET: Final = 0.5
 # Each request for a track that isn't settled waits longer than the one before: a face that is seen badly for minutes
-# would otherwise take the budget of all others.
-PATIENCE: Final = 1.5
+# would otherwise take the budget of all others. Each look adds to the track's template, so the first seconds count.
+PATIENCE: Final = 1.25
 
 
 class VoteSummary(Protocol):
@@ -159,7 +159,8 @@ def quality(box: NDArray[np.float32], landmarks: NDArray[np.float32], score: flo
     moves along the line of the eyes, away from the middle of eyes and mouth.
     """
     side_px = float(np.min(box[2:] - box[:2]))
-    frontal = ramp(sideways(landmarks), PROFILE_OFFSET, FRONTAL_OFFSET)
+    turned = sideways(landmarks)
+    frontal = max(ramp(turned, PROFILE_OFFSET, FRONTAL_OFFSET), LEAST_POSE) if math.isfinite(turned) else 0.0
     return ramp(side_px, USELESS_PX, FULL_PX) * frontal * ramp(score, 0.0, 1.0)
 
 

@@ -115,7 +115,7 @@ def test_turned_head_loses_its_pose_and_a_tilted_one_keeps_it():
 
     assert quality.pose(FRONTAL) == quality.pose(tilted) == 1.0
     assert 0.3 < quality.pose(turned) < 0.6
-    assert quality.pose(profile) == 0.0
+    assert quality.pose(profile) == quality.LEAST_POSE
 
 
 def test_offset_of_the_nose_is_the_same_for_a_tilted_head_and_moves_with_a_turned_one():

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jetstream.vision.recognition.quality import LEAST_POSE
 from jetstream.vision.tracking.scheduler import RecognitionScheduler, quality
 from jetstream.vision.tracking.tracker import Track
 from tests.support import defaults
@@ -193,7 +194,7 @@ def test_more_turned_face_has_less_quality() -> None:
     values = [quality(look.box, look.landmarks, 1.0) for look in looks if look.landmarks is not None]
     assert values == sorted(values, reverse=True)
     assert values[0] == 1.0
-    assert values[-1] == 0.0
+    assert values[-1] == pytest.approx(LEAST_POSE)
 
 
 def test_weaker_detection_has_less_quality() -> None:
