@@ -50,8 +50,16 @@ def test_new_face_is_compared_at_the_rate_and_distance_of_the_config(folders: di
     aside -= hopper * (aside @ hopper) / (hopper @ hopper)
     aside /= np.linalg.norm(aside)
 
+    people = train.open_gallery(default).classifier
+
     def at(distance: float) -> np.ndarray:
-        return (hopper + distance * aside).astype(np.float32)[np.newaxis]
+        """A face as far from Hopper as the classifier measures it, found by halving."""
+        near, far = 0.0, 10.0
+        for _ in range(40):
+            middle = (near + far) / 2
+            face = (hopper + middle * aside).astype(np.float32)[np.newaxis]
+            near, far = (middle, far) if people.ask(face)[0].distance < distance else (near, middle)
+        return face
 
     between_strict_and_default = at((thresholds["strict"] + thresholds["default"]) / 2)
     between_default_and_loose = at((thresholds["default"] + thresholds["loose"]) / 2)
