@@ -124,6 +124,9 @@ def commands(group: typer.Typer, before: str) -> Iterator[Command]:
     yield from sorted(found)
     for inner in sorted(group.registered_groups, key=lambda inner: str(inner.name)):
         if inner.typer_instance is not None and not inner.hidden:
+            root = inner.typer_instance.registered_callback
+            if root is not None and root.callback is not None:  # the group's name alone is a command
+                yield Command(f"{before} {inner.name}", root.callback)
             yield from commands(inner.typer_instance, f"{before} {inner.name}")
 
 
@@ -151,7 +154,7 @@ def parameters(
         if get_origin(hint) is Annotated:
             hint, *extras = get_args(hint)
             info = next((extra for extra in extras if isinstance(extra, OptionInfo | ArgumentInfo)), None)
-        if info is None or not info.hidden:
+        if hint is not typer.Context and (info is None or not info.hidden):
             yield parameter, (hint, info), info
 
 

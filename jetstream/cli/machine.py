@@ -1,4 +1,4 @@
-"""Commands about this machine: its networks, engines and hardware."""
+"""Commands about this machine: its engines and hardware."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,25 +8,6 @@ import typer
 
 from jetstream.cli.shared import ConfigFile, Json, Sets, app, console, log_as_run, progress_bars, settings_of
 from jetstream.config import schema as configuration
-
-MODELS = Path(configuration.ModelsConfig().dir)
-
-
-@app.command()
-def models(
-    folder: Annotated[Path, typer.Option("--dir", help="Folder for the built networks.")] = MODELS,
-) -> None:
-    """Build the networks from the installed weight packages and check them. `run` does this when needed."""
-    from rich.table import Table
-
-    from jetstream import weights
-
-    with progress_bars() as progress:
-        weights.build(folder, progress)
-    table = Table("file", "MB", title=str(folder))
-    for path in weights.paths(folder):
-        table.add_row(path.name, f"{path.stat().st_size / 1e6:.1f}")
-    console().print(table)
 
 
 @app.command("build")

@@ -55,14 +55,27 @@ class CommandLine(typer.Typer):
         register = super().command(*words, **options)
 
         def add(function: Callable[..., Any]) -> Callable[..., Any]:
-            @functools.wraps(function)
-            def call(**values: Any) -> Any:
-                return function(**{name: _whole(value) for name, value in values.items()})
-
-            register(call)
+            register(_taking_paths(function))
             return function
 
         return add
+
+    def callback(self, *words: Any, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # type: ignore[override]
+        register = super().callback(*words, **options)
+
+        def add(function: Callable[..., Any]) -> Callable[..., Any]:
+            register(_taking_paths(function))
+            return function
+
+        return add
+
+
+def _taking_paths(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def call(**values: Any) -> Any:
+        return function(**{name: _whole(value) for name, value in values.items()})
+
+    return call
 
 
 def _whole(value: Any) -> Any:

@@ -3,18 +3,17 @@
 Knows the shape of the tables in `schema`, not their meaning.
 """
 
-import difflib
 import ipaddress
-import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any
 
 import msgspec
 
 from jetstream.config.paths import source_path, with_paths
 from jetstream.config.schema import CameraConfig, Config, MetricsConfig, PublishConfig, with_preset
+from jetstream.config.tables import check_finite, check_keys, readable
 from jetstream.errors import UserError
 from jetstream.masking import host_of, masked_source
 from jetstream.visible import between_quotes_kept, decoded, trimmed, visible_tree
@@ -79,15 +78,16 @@ def build(
             _table(tree, table, f"--set {table}").update(keys)
         else:
             tree[table] = keys
-    _check_keys(tree, Config, "", where)
-    _check_finite(tree, "", where)
+    check_keys(tree, Config, "", where)
+    check_finite(tree, "", where)
     for camera in _tables(tree.get("cameras")):
         if type(camera.get("source")) is int:  # a camera's index needs no quotes
             camera["source"] = str(camera["source"])
     try:
         config = msgspec.convert(tree, Config, strict=True)
     except msgspec.ValidationError as error:
-        raise UserError(f"{where}: {_readable(error, tree)}") from None
+        sentence = readable(error, tree, Config, "config")
+        raise UserError(f"{where}: {sentence}") from None
     except UnicodeEncodeError:
         raise UserError(f"{where}: a value of --set isn't UTF-8; encode it as UTF-8") from None
     config = with_paths(config, where)
@@ -122,11 +122,6 @@ def camera_name(spec: str) -> str:
     is_address = "://" in spec or masked_source(spec) != spec
     stem = host_of(spec) or "stream" if is_address else Path(spec.rstrip("/*")).stem
     return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")[:32] or "camera"
-
-
-def fields_of(table: type[msgspec.Struct]) -> dict[str, Any]:
-    """The type of each key of a table."""
-    return get_type_hints(table, include_extras=True)
 
 
 def _tables(items: Any) -> list[dict[str, Any]]:
@@ -170,83 +165,6 @@ def _value(text: str) -> Any:
         return msgspec.toml.decode(f"value = {text}")["value"]
     except (ValueError, RecursionError):
         return text
-
-
-def _check_keys(tree: Any, kind: Any, path: str, where: str) -> None:
-    """Raise UserError for an unknown key, with the nearest known one. msgspec's own error suggests none."""
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        if not isinstance(tree, dict):
-            return
-        known = fields_of(kind)
-        for key, value in tree.items():
-            if key not in known:
-                near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-                hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
-                raise UserError(f"{where}: {path}{key}: unknown key; {hint}")
-            _check_keys(value, known[key], f"{path}{key}.", where)
-    elif get_origin(kind) is tuple and isinstance(tree, list):
-        for index, item in enumerate(tree):
-            _check_keys(item, get_args(kind)[0], f"{path[:-1]}[{index}].", where)
-
-
-FORMS = {
-    "cameras": "up to 40 letters from a to z, digits, _ and -, the first a letter or a digit",
-    "publish": "tcp://HOST:PORT, such as tcp://127.0.0.1:5570, or ipc:///PATH",
-    "metrics": "http://HOST:PORT, such as http://127.0.0.1:5571",
-}
-"""What a text must look like, by the table of its key."""
-_RULES: tuple[tuple[str, str], ...] = (
-    (r"Expected `(?:int|float)` (>=|>|<=|<) (\S+)$", r"expected a number \1 \2"),
-    (r"Expected `int`, got `float`", "expected a whole number"),
-    (r"Expected `(?:float|int)`, got `(\w+)`", r"expected a number, got a \1"),
-    (r"Expected `str`, got `(\w+)`", r"expected text in quotes, got a \1"),
-    (r"Expected `object`, got `(\w+)`", r"expected a table, got a \1"),
-    (r"Object missing required field `(\w+)`", r"needs the key \1"),
-    (r"Expected `str` matching regex .*", r"has characters or a form that is not allowed"),
-    (r"Expected `array`, got `(\w+)`", r"expected a list, such as [[cameras]] before each camera"),
-    (r"Expected `str` of length >= 1", r"must not be empty"),
-    (r"Invalid enum value .*", r"is not one of the allowed values"),
-)
-
-
-def _readable(error: msgspec.ValidationError, tree: Any) -> str:
-    """msgspec's error and the value as one sentence: `detect.thresholds[1]: expected a number <= 1.0, got 6`."""
-    text, _, path = str(error).partition(" - at `$")
-    path = path.rstrip("`").lstrip(".")
-    value: Any = tree
-    for part in re.findall(r"[^.\[\]]+", path):
-        value = value[int(part)] if isinstance(value, list) else value.get(part) if isinstance(value, dict) else None
-    wanted = ""
-    if text.startswith("Expected `str` matching regex"):
-        wanted = f"; write {FORMS[path.rpartition('.')[0].partition('[')[0]]}"
-    for pattern, better in _RULES:
-        text = re.sub(pattern, better, text)
-    if isinstance(value, str | int | float) and "got" not in text:
-        text += f", got {value!r}"
-    allowed = _allowed(path)
-    return f"{path or 'config'}: {text}{f' ({allowed})' if allowed else wanted}"
-
-
-def _allowed(path: str) -> str:
-    """The values that a key allows, where they are a list; else empty."""
-    kind: Any = Config
-    for part in re.findall(r"[^.\[\]]+", path):
-        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-            kind = fields_of(kind).get(part)
-        elif get_origin(kind) is tuple:
-            kind = get_args(kind)[0]
-    for choice in (kind, *get_args(kind)):
-        if get_origin(choice) is Literal:
-            return "allowed: " + ", ".join(str(value) or '""' for value in get_args(choice))
-    return ""
-
-
-def _check_finite(tree: Any, path: str, where: str) -> None:
-    if isinstance(tree, dict | list):
-        for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
-            _check_finite(value, f"{path}.{key}" if path else str(key), where)
-    elif isinstance(tree, float) and not math.isfinite(tree):
-        raise UserError(f"{where}: {path}: expected a finite number, got {tree}")
 
 
 def _check_topic(publish: PublishConfig, where: str) -> None:

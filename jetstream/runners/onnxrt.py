@@ -27,8 +27,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "tensor(int64)": np.dtype(np.int64),
 }
 
-# ONNX Runtime's errors share no base class narrower than Exception.
-_LOAD_ERRORS = (
+ERRORS = (
     ort_state.Fail,
     ort_state.InvalidArgument,
     ort_state.InvalidGraph,
@@ -37,6 +36,7 @@ _LOAD_ERRORS = (
     ort_state.NotImplemented,
     ort_state.RuntimeException,
 )
+"""ONNX Runtime's, which share no base class narrower than Exception."""
 
 
 class OnnxRunner:
@@ -106,7 +106,7 @@ def _open(path: Path, options: ort.SessionOptions, device: int | None) -> ort.In
         if device is not None and CUDA not in session.get_providers():  # it fell back to the CPU without an error
             raise UnavailableError("onnxruntime's CUDA provider can't be loaded (its CUDA or cuDNN is missing)")
         return session
-    except _LOAD_ERRORS as error:
+    except ERRORS as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"{path}: cannot be loaded ({reason}); run `jetstream models` to rebuild it") from error
 

@@ -59,6 +59,24 @@ ARCFACE: Final = _template("arcface112", 112, np.array(_ARCFACE_POINTS), np.full
 TEMPLATES: Final = {template.name: template for template in (DLIB, ARCFACE)}
 
 
+def scaled(template: FaceTemplate, side_px: int) -> FaceTemplate:
+    """The same template for a chip of another size; its name ends with the size."""
+    if side_px == template.side_px:
+        return template
+    points = template.points * (side_px / template.side_px)
+    return _template(f"{template.name.rstrip('0123456789')}{side_px}", side_px, points, template.weights)
+
+
+def of_points(points: NDArray[np.float64], side_px: int) -> FaceTemplate:
+    """A template of (5, 2) `points` in a chip of `side_px`. Raises ValueError where they can't be an upright face."""
+    left_eye, right_eye, nose, left_mouth, right_mouth = points
+    is_inside = bool(np.isfinite(points).all()) and points.min() >= 0 and points.max() <= side_px
+    is_upright = left_eye[0] < right_eye[0] and left_mouth[0] < right_mouth[0]
+    if not (is_inside and is_upright and max(left_eye[1], right_eye[1]) < nose[1] < min(left_mouth[1], right_mouth[1])):
+        raise ValueError(f"not the points of an upright face in a chip of {side_px} px")
+    return _template(f"points{side_px}", side_px, np.array(points, np.float64), np.full(5, 0.2))
+
+
 class Similarity(NamedTuple):
     """A transform in complex numbers: template pixel x + iy lies at picture pixel `turn * (x + iy) + shift`."""
 
