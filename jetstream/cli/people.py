@@ -209,7 +209,7 @@ def _learn(settings: Config, *, stay_rolled_back: bool = False, as_json: bool = 
         return
     wide().print(table(report, settings.recognize.faces))
     if caveat := embedder_of(settings).caveat:
-        say(f'{caveat}; `recognize.model = "sface"` is the network for them')
+        say(caveat)
 
 
 def _roll_back(settings: Config) -> None:

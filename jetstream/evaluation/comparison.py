@@ -36,7 +36,7 @@ def compare(config: Config, test: Path | None, truth: Path | None, progress: Pro
     results = {}
     with tempfile.TemporaryDirectory(prefix="jetstream-compare-") as folder:
         elsewhere = _with_models_in(config, Path(folder))
-        for name in embedders.SPECS:
+        for name in embedders.names(Path(config.models.dir)):
             asked = config if name == in_use else elsewhere
             recognize = msgspec.structs.replace(asked.recognize, model=name)
             results[name], _ = evaluate_one(msgspec.structs.replace(asked, recognize=recognize), test, truth, progress)
@@ -45,8 +45,9 @@ def compare(config: Config, test: Path | None, truth: Path | None, progress: Pro
 
 def _with_models_in(config: Config, folder: Path) -> Config:
     """The same networks in `folder`, where the galleries go, too: one beside that in use could be taken for it."""
-    for path in Path(config.models.dir).absolute().glob("*.onnx"):
-        (folder / path.name).symlink_to(path)
+    for path in Path(config.models.dir).absolute().iterdir():
+        if path.suffix in (".onnx", ".toml", ".npz"):
+            (folder / path.name).symlink_to(path)
     return msgspec.structs.replace(
         config,
         models=msgspec.structs.replace(config.models, dir=str(folder)),

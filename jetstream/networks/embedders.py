@@ -44,9 +44,10 @@ CARDS: Final = {
 """The built-in networks."""
 _CAVEATS: Final = {
     "dlib": "dlib's network hardly tells people of some groups apart, so that its thresholds are tight there: of 40 "
-    "East Asian people with one photo each it names one look in four, where SFace names nine in ten"
+    "East Asian people with one photo each it names one look in four, where SFace names nine in ten; "
+    '`recognize.model = "sface"` is the network for them'
 }
-_UNCALIBRATED: Final = "{} wasn't measured on strangers: nobody knows how often they get a name"
+_UNCALIBRATED: Final = "{} wasn't measured on strangers: nobody knows how often they get a name; add it again with `jetstream models add --strangers`"
 # More chips at once are slower there, since a layer's numbers don't fit the cache: weights/sface.py has the figures.
 _CPU_BATCHES: Final = {"sface": 1}
 
@@ -118,7 +119,7 @@ def named(name: str, models_dir: Path) -> EmbedderEntry:
         card, caveat = CARDS[name], _CAVEATS.get(name, "")
         return EmbedderEntry(spec, path, card.mirror, _CPU_BATCHES.get(name), caveat, name, card)
     if name not in cards.names(models_dir):
-        known = ", ".join(f'"{one}"' for one in (*SPECS, *_added(models_dir)))
+        known = ", ".join(f'"{one}"' for one in names(models_dir))
         raise UserError(
             f'recognize.model: there is no network "{name}" in {models_dir}; set it to one of {known}, '
             "or add it with `jetstream models add`"
@@ -137,9 +138,9 @@ def _of_card(name: str, models_dir: Path) -> EmbedderEntry:
     return EmbedderEntry(spec, files.onnx, card.mirror, cpu_batch, caveat, background, card, files.card)
 
 
-def _added(models_dir: Path) -> list[str]:
-    """Embedders with a card that can be read."""
-    found = []
+def names(models_dir: Path) -> list[str]:
+    """The built-in networks, then those with a card that can be read."""
+    found = list(SPECS)
     for name in cards.names(models_dir):
         try:
             found += [name] if cards.stored(name, models_dir).kind == "embedder" else []
