@@ -12,6 +12,7 @@ from jetstream.errors import UserError
 
 if TYPE_CHECKING:
     from jetstream.model_import.add import AddedModel
+    from jetstream.model_import.detectors import AddedDetector
     from jetstream.networks.cards import ModelCard
 
 models_app = CommandLine(help="Build, list, add and remove networks.")
@@ -60,6 +61,7 @@ def add_model(
             help="A model card, TOML. Without it, FILE's name with .toml, if it is there.", show_default=False
         ),
     ] = None,
+    kind: Annotated[str, typer.Option(help="embedder or detector. Without it, embedder.", show_default=False)] = "",
     template: Annotated[
         str, typer.Option(help="arcface112 or dlib150. Without it, what suits best.", show_default=False)
     ] = "",
@@ -83,21 +85,26 @@ def add_model(
 
     The file itself stays as it is. A network that fails a test is refused with the reason, and nothing is written.
     """
-    from jetstream.model_import import add, library
+    from jetstream.model_import import add, detectors, library
     from jetstream.networks import cards
     from jetstream.networks.build import prepare_models
 
     settings = settings_of(config, sets=sets)
     options = {"template": template, "colour": colour, "mean": mean, "scale": scale, "distance": distance}
-    options |= {"output": output, "licence": licence, "source": source}
+    options |= {"kind": kind, "output": output, "licence": licence, "source": source}
     given = _given(file, card)
     given = cards.changed(given, {key: value for key, value in options.items() if value not in ("", None)}, "options")
     with progress_bars() as progress:
         prepare_models(settings, progress)
-        added = add.add(file, given, name or file.stem, settings, strangers, progress)
-    for line in _lines(added):
+        if given.kind == "detector":
+            found = detectors.add(file, given, name or file.stem, settings, progress)
+            stored, lines = found.card, _detector_lines(found)
+        else:
+            added = add.add(file, given, name or file.stem, settings, strangers, progress)
+            stored, lines = added.card, _lines(added)
+    for line in lines:
         literal().print(line, highlight=False, soft_wrap=True)
-    for warning in library.licence_warnings(added.card):
+    for warning in library.licence_warnings(stored):
         say(f"warning: {warning}")
 
 
@@ -152,6 +159,21 @@ def _lines(added: "AddedModel") -> Iterator[str]:
     yield from _calibrated(added)
     yield f"licence: {card.licence or 'not told'}; source: {card.source or 'not told'}"
     yield f'to use it: recognize.model = "{added.name}"; to compare it on your photos: `jetstream evaluate` with each'
+
+
+def _detector_lines(added: "AddedDetector") -> Iterator[str]:
+    card = added.card
+    yield f"{added.name}: added as {added.files.onnx}, sha256 {card.sha256[:12]} (original {card.original_sha256[:12]})"
+    if card.repairs:
+        yield f"repaired: {'; '.join(card.repairs)}"
+    yield f"read as: {card.layout}, {card.colour}, (colour - {_shown(card.mean)}) * {_shown(card.scale)}"
+    yield (
+        f"tested beside MTCNN on {added.looks} looks at the demo's two people: {added.found} found, landmarks "
+        f"{added.landmark_error:.1%} of a face away"
+    )
+    yield f"time: {added.ms:.1f} ms for 640 x 352 px on one thread"
+    yield f"licence: {card.licence or 'not told'}; source: {card.source or 'not told'}"
+    yield f'to use it: detect.detector = "{added.name}"; galleries are then trained again'
 
 
 def _doubts(added: "AddedModel") -> Iterator[str]:

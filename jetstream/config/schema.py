@@ -103,6 +103,8 @@ class IgnoreConfig(ConfigTable, frozen=True):
 
 
 class DetectConfig(ConfigTable, frozen=True):
+    detector: str = "mtcnn"
+    """network that finds faces: mtcnn, or the name of a detector that `jetstream models add` added"""
     preset: Literal["fast", "accurate", "still"] = "fast"
     """values of thresholds and search where they are unset. fast: 0.7 0.7 0.5, "nth". accurate: 0.6 0.7 0.5, "always".
     still: 0.6 0.7 0.93, "always", for single pictures, where no track confirms a face"""

@@ -98,6 +98,17 @@ def galleries_of(name: str, models_dir: Path) -> list[Path]:
     return sorted(path for path in (models_dir / "galleries").glob("*") if pattern.fullmatch(path.name))
 
 
+def built_in_times(models_dir: Path) -> dict[str, float]:
+    """ms of the built-in embedders for a face, as they are used: dlib's takes its mirror image too."""
+    found = {}
+    for name in embedders.SPECS:
+        entry = embedders.named(name, models_dir)
+        side = entry.spec.template.side_px
+        with OnnxRunner(entry.path) as network:
+            found[name] = trial.time_ms(network, (2 if entry.is_mirrored else 1, 3, side, side))
+    return found
+
+
 def licence_warnings(card: ModelCard) -> list[str]:
     """What a user must know about the rights to a network and its origin, a sentence each."""
     found = []

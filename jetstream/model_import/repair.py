@@ -60,7 +60,7 @@ def repaired(model: onnx.ModelProto, *, output: str = "") -> RepairedEmbedder:
     """
     graph = OnnxGraph(model)
     names = _only_input(graph).name, _choose_output(graph, output)
-    notes = [*_simplified(graph), *_shaped_input(graph)]
+    notes = [*simplified(graph), *shaped_input(graph)]
     side_px = _side_px(graph)
     notes += _any_batch(graph)
     notes += [*_without_normalisation(graph), *rewrite_prelus(graph)]
@@ -99,7 +99,8 @@ def _choose_output(graph: OnnxGraph, wanted: str) -> str:
     return name
 
 
-def _simplified(graph: OnnxGraph) -> list[str]:
+def simplified(graph: OnnxGraph) -> list[str]:
+    """Constants computed, numbers of 32 bits, no denormals; clauses about it."""
     notes = []
     graph.drop("Dropout", "Identity")
     if count := graph.to_float32():
@@ -115,7 +116,7 @@ def _simplified(graph: OnnxGraph) -> list[str]:
     return notes
 
 
-def _shaped_input(graph: OnnxGraph) -> list[str]:
+def shaped_input(graph: OnnxGraph) -> list[str]:
     """Make the input (N, 3, H, W) float32, with nodes behind it where the network takes another form."""
     value, notes, nodes = graph.graph.input[0], [], []
     kind, shape = value.type.tensor_type.elem_type, shape_of(value)

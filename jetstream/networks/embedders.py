@@ -47,7 +47,10 @@ _CAVEATS: Final = {
     "East Asian people with one photo each it names one look in four, where SFace names nine in ten; "
     '`recognize.model = "sface"` is the network for them'
 }
-_UNCALIBRATED: Final = "{} wasn't measured on strangers: nobody knows how often they get a name; add it again with `jetstream models add --strangers`"
+_UNCALIBRATED: Final = (
+    "{} wasn't measured on strangers: nobody knows how often they get a name; add it again with "
+    "`jetstream models add --strangers`"
+)
 # More chips at once are slower there, since a layer's numbers don't fit the cache: weights/sface.py has the figures.
 _CPU_BATCHES: Final = {"sface": 1}
 

@@ -15,12 +15,13 @@ import msgspec
 
 from jetstream import weights
 from jetstream.config.schema import Config
-from jetstream.errors import ModelError
-from jetstream.networks import backends, embedders
+from jetstream.errors import ModelError, UserError
+from jetstream.networks import backends, cards, embedders
 from jetstream.networks.runner import NotBuiltError, open_runner
 from jetstream.runners.base import UnavailableError
 from jetstream.vision.detection.detector import Detector, DetectorIdentity
 from jetstream.vision.detection.mtcnn import BATCH, Mtcnn, MtcnnDetector
+from jetstream.vision.detection.yunet import YunetDetector
 from jetstream.vision.recognition.embedder import CpuEmbedder, Embedder
 
 T = TypeVar("T")
@@ -31,14 +32,14 @@ log = logging.getLogger(__name__)
 @contextmanager
 def open_detector(config: Config) -> Iterator[Detector]:
     """The detector for the cameras' frames. Raises ModelError when a model isn't built or is damaged."""
-    with DETECTORS[DETECTOR].for_frames(config) as detector:
+    with detector_entry(config).for_frames(config) as detector:
         yield detector
 
 
 @contextmanager
 def open_picture_detector(config: Config) -> Iterator[Detector]:
     """The same detector for single pictures, which may be larger than the cameras' frames. Raises ModelError."""
-    with DETECTORS[DETECTOR].for_pictures(config) as detector:
+    with detector_entry(config).for_pictures(config) as detector:
         yield detector
 
 
@@ -50,7 +51,7 @@ def for_photos(config: Config) -> Config:
 
 def photo_detector_identity(config: Config) -> DetectorIdentity:
     """The identity of the detector for photos (`for_photos`). Raises ModelError where a model isn't built."""
-    return DetectorIdentity(DETECTOR, DETECTORS[DETECTOR].sha256(for_photos(config)))
+    return DetectorIdentity(config.detect.detector, detector_entry(config).sha256(for_photos(config)))
 
 
 @contextmanager
@@ -126,6 +127,47 @@ def _mtcnn_files(config: Config) -> tuple[Path, Path, Path]:
     return files.pnet, files.rnet, files.onet
 
 
+@contextmanager
+def _added(config: Config) -> Iterator[Detector]:
+    """A detector that a user added, on ONNX Runtime."""
+    from jetstream.runners.onnxrt import OnnxRunner  # not imported where TensorRT runs everything
+
+    cv2.setNumThreads(1)
+    card, settings = _detector_card(config), config.detect
+    files = cards.files_of(settings.detector, Path(config.models.dir))
+    cards.check_file(files.onnx, card.sha256, files.card)
+    assert settings.thresholds is not None
+    assert card.layout
+    with OnnxRunner(files.onnx, threads=settings.threads) as network:
+        yield YunetDetector(
+            network,
+            card.layout,
+            min_face_px=settings.min_face_px,
+            max_face_px=settings.max_face_px or None,
+            least_score=settings.thresholds[2],
+        )
+
+
+def _added_sha256(config: Config) -> str:
+    card = _detector_card(config)
+    files = cards.files_of(config.detect.detector, Path(config.models.dir))
+    cards.check_file(files.onnx, card.sha256, files.card)
+    return hashlib.sha256(msgspec.json.encode([card.sha256, config.detect.thresholds])).hexdigest()
+
+
+def _detector_card(config: Config) -> cards.ModelCard:
+    name, models_dir = config.detect.detector, Path(config.models.dir)
+    if name not in cards.names(models_dir):
+        raise UserError(
+            f'detect.detector: there is no detector "{name}" in {models_dir}; set it to "mtcnn", or add it with '
+            "`jetstream models add`"
+        )
+    card = cards.stored(name, models_dir)
+    if card.kind != "detector":
+        raise UserError(f'detect.detector: "{name}" is an {card.kind}; name a detector, such as "mtcnn"')
+    return card
+
+
 class DetectorEntry(NamedTuple):
     """How a detector is opened for a config, and what identifies it."""
 
@@ -134,9 +176,20 @@ class DetectorEntry(NamedTuple):
     sha256: Callable[[Config], str]  # of its networks and of the settings that decide which faces it finds in photos
 
 
-DETECTORS = {"mtcnn": DetectorEntry(_mtcnn_for_frames, _mtcnn, _mtcnn_sha256)}
-"""Each passes tests/vision/detection/test_detector.py."""
-DETECTOR = "mtcnn"
+DETECTORS = {
+    "mtcnn": DetectorEntry(_mtcnn_for_frames, _mtcnn, _mtcnn_sha256),
+    "yunet": DetectorEntry(_added, _added, _added_sha256),
+    "scrfd": DetectorEntry(_added, _added, _added_sha256),
+}
+"""The built-in detector, and what opens an added one, by the layout in its card. Each passes
+tests/vision/detection/test_detector.py."""
+
+
+def detector_entry(config: Config) -> DetectorEntry:
+    """How the detector of `config` is opened. Raises UserError for an unknown name and for a damaged card."""
+    if config.detect.detector == "mtcnn":
+        return DETECTORS["mtcnn"]
+    return DETECTORS[_detector_card(config).layout]
 
 
 def _file_sha256(path: Path) -> str:

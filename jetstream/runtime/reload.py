@@ -42,7 +42,7 @@ STAGES: Mapping[str, tuple[StageName, ...]] = {
 """stages that read a key, or any other key of a table; what isn't here is read once, at the start"""
 OF_CAPTURE = ("rotate", "flip")
 """keys of a camera that its own capture reads alone"""
-FIXED = ("recognize.faces",)
+FIXED = ("recognize.faces", "detect.detector")
 """the exceptions: the gallery of another folder has to be trained first"""
 LOGGING = frozenset(("pipeline.log_level", "pipeline.log_format"))
 OF_ENGINES = ("detect.min_face_px", "detect.factor", "detect.batch", "recognize.batch", "recognize.model")

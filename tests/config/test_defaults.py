@@ -15,6 +15,7 @@ from jetstream.config import schema
 PACKAGES = ("vision", "video", "stages", "gallery", "enroll", "recording", "replay")
 INNOCENT = {
     "jetstream.gallery.audit.add(name)": "a person's name, not a camera's",
+    "jetstream.gallery.store.Manifest(detector)": "the detector that made it, not the one in use",
     "jetstream.gallery.store.read(name)": "a manifest's file name, not a camera's",
     "jetstream.video.file_kinds.FileKind(name)": "a format's name, not a camera's",
     "jetstream.gallery.store.read_manifest(name)": "a manifest's file name, not a camera's",

