@@ -29,7 +29,7 @@ class SearchedFolders(NamedTuple):
     recordings: Path | None = None  # None: recordings stay
     kept_recordings: tuple[Path, ...] = ()  # other folders of recordings that are in use
     running: tuple[Path, Path] | None = None  # faces and models of the running pipeline, where these differ
-    model: str = DEFAULT  # the network whose gallery is trained again; those of other networks are erased
+    network: str = DEFAULT  # whose gallery is trained again; those of other networks are erased
 
 
 class Remains(NamedTuple):
@@ -117,7 +117,7 @@ def forget(names: Collection[str], where: SearchedFolders) -> PersonTraces:
 def forget_earlier_version(where: SearchedFolders) -> None:
     """Erase the gallery that `jetstream train --rollback` would go back to, and those of other networks, which are made
     again from the photos when they are used: forgotten people are in them."""
-    in_use = gallery_dir(where.faces, where.models, where.model)
+    in_use = gallery_dir(where.faces, where.models, where.network)
     train.drop_previous(in_use)
     for folder in gallery_dirs(where.faces, where.models):
         if folder != in_use:

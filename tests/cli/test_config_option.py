@@ -83,7 +83,7 @@ def test_people_are_those_of_the_config_until_options_say_otherwise(jetstream: I
 
     assert "Grace Hopper" in of_config
     assert all("Ada" in shown and "Grace Hopper" not in shown for shown in (of_faces, of_set))
-    assert sorted(path.name.rpartition("-")[0] for path in (jetstream.folder / "m2" / "galleries").iterdir()) == [
+    assert sorted(path.name.partition("-")[0] for path in (jetstream.folder / "m2" / "galleries").iterdir()) == [
         "crew",
         "guests",
     ]

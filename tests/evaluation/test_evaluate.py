@@ -12,6 +12,7 @@ import pytest
 from jetstream.config.galleries import gallery_dir
 from jetstream.gallery import store
 from jetstream.gallery import strangers as background
+from jetstream.vision.recognition.embedding_space import SFACE_SPACE
 from tests.support import defaults
 from tests.support.clips import part_of
 from tests.support.command import fails_with
@@ -50,7 +51,9 @@ def test_gallery_alone_is_cross_validated(jetstream: Inside, faces: Path) -> Non
     expected = {}
     for row, name in enumerate(names):
         for known, kept in ((True, np.arange(len(names)) != row), (False, names != name)):
-            classifier = defaults.fit(embeddings[kept], names[kept].tolist(), background=background.faces())
+            classifier = defaults.fit(
+                embeddings[kept], names[kept].tolist(), SFACE_SPACE, background=background.faces("sface")
+            )
             (answer,) = classifier.ask(embeddings[[row]])
             expected[stored.manifest.photos[row].file, known] = (answer.name, pytest.approx(answer.distance, abs=1e-5))
     assert {(one["file"], one["known"]): (one["name"], one["distance"]) for one in told["asked"]} == expected
@@ -215,7 +218,9 @@ def test_real_people_are_measured_as_a_plain_loop_measures_them(
     right = named = 0
     for row, name in enumerate(names):
         for known, kept in ((True, np.arange(len(names)) != row), (False, names != name)):
-            classifier = defaults.fit(embeddings[kept], names[kept].tolist(), background=background.faces())
+            classifier = defaults.fit(
+                embeddings[kept], names[kept].tolist(), SFACE_SPACE, background=background.faces("sface")
+            )
             (answer,) = classifier.ask(embeddings[[row]])
             right += known and answer.name == name
             named += not known and answer.name is not None

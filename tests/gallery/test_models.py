@@ -69,7 +69,7 @@ def test_going_back_needs_no_network(faces: Path, own_models: Path, monkeypatch:
 def test_forgotten_person_is_in_no_networks_gallery(faces: Path, own_models: Path) -> None:
     for model in ("dlib", "sface"):
         learnt(faces, own_models, model)
-    where = SearchedFolders(faces, own_models, model="sface")
+    where = SearchedFolders(faces, own_models, network="sface")
     erasure.forget([HOPPER], where)
     assert len(erasure.traces([HOPPER], where)) == 4, "a manifest and an archive of each network"
 
@@ -89,5 +89,5 @@ def test_network_that_has_not_learnt_is_refused_for_a_reload(faces: Path, own_mo
 
 
 def test_unknown_network_is_one_sentence(faces: Path, own_models: Path) -> None:
-    with pytest.raises(UserError, match=r'recognize\.model: there is no network "facenet"; set it to one of "sface"'):
+    with pytest.raises(UserError, match=r'recognize\.model: there is no network "facenet" in .*; set it to one of "sface"'):
         embedder_of(config_with(faces, own_models, "facenet"))

@@ -19,7 +19,7 @@ from jetstream.video.sink import VideoSink
 from jetstream.vision.detection.mtcnn import BATCH, Mtcnn
 from jetstream.vision.recognition.classifier import Classifier
 from jetstream.vision.recognition.embedder import CpuEmbedder, EmbedderSpec
-from jetstream.vision.recognition.embedding_space import DLIB_SPACE
+from jetstream.vision.recognition.embedding_space import DLIB_SPACE, EmbeddingSpace
 from jetstream.vision.recognition.svm import OneVsRestSvm
 from jetstream.vision.tracking.scheduler import RecognitionScheduler
 from jetstream.vision.tracking.tracker import Tracker
@@ -55,8 +55,8 @@ def embedder(runner: Runner, spec: EmbedderSpec = embedders.SPECS["dlib"], **cha
     return CpuEmbedder(runner, spec, **{**keywords(CpuEmbedder, CONFIG.recognize), **changes})
 
 
-def fit(embeddings: np.ndarray, names: Sequence[str], **changes: Any) -> Classifier:
-    return Classifier.fit(embeddings, names, DLIB_SPACE, **{**keywords(Classifier.fit, CONFIG.recognize), **changes})
+def fit(embeddings: np.ndarray, names: Sequence[str], space: EmbeddingSpace = DLIB_SPACE, **changes: Any) -> Classifier:
+    return Classifier.fit(embeddings, names, space, **{**keywords(Classifier.fit, CONFIG.recognize), **changes})
 
 
 def classifier(
