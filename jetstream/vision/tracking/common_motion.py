@@ -106,10 +106,10 @@ def _excess(
         if met.sum() < max(LEAST_FACES, LEAST_SHARE * len(sides)):
             return None
         moved = ways[np.arange(len(sides)), nearest][met]
-        shift = np.median(moved, axis=0)
-    side_px = np.median(sides[met], axis=0)
+        shift = _median(moved)
+    side_px = _median(sides[met])
     # 1.25 / sqrt(n) of the deviation of one is that of a median of n; 1.48 times the median deviation is that of one.
-    scatter = 1.25 * 1.48 * np.median(np.abs(moved - shift), axis=0) / side_px
+    scatter = 1.25 * 1.48 * _median(np.abs(moved - shift)) / side_px
     deviation = np.maximum(scatter, math.hypot(JITTER, RESTLESS * elapsed_s)) / math.sqrt(len(moved))
     return _Excess((shift - expected) / side_px, deviation, side_px)
 
@@ -136,3 +136,10 @@ def _scores(
         np.where(alike[None], np.maximum(0.0, 1 - away / NEAR**2), 0.0).max(axis=2).sum(axis=1)
     )
     return scores
+
+
+def _median(values: NDArray[np.float64]) -> Vector:
+    """Of each column; np.median takes ten times as long for few rows."""
+    ordered, count = np.sort(values, axis=0), len(values)
+    middle: Vector = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
+    return middle
