@@ -48,5 +48,5 @@ def _between(distance: float, one: EmbeddingSpace, other: EmbeddingSpace) -> flo
     return float(np.interp(distance, known, wanted))
 
 
-DLIB_SPACE: Final = EmbeddingSpace(128, 0.42, 0.56, 0.80, tail=1.0)
+DLIB_SPACE: Final = EmbeddingSpace(128, 0.42, 0.56, 0.80, tail=0.95)
 SFACE_SPACE: Final = EmbeddingSpace(128, 0.39, 0.557, 0.665, tail=1.08)
