@@ -38,7 +38,7 @@ SAME_PERSON = 0.42
 # How much alike the people of a gallery are, beyond strangers drawn at random: the prior, in standard deviations of a
 # pair. Ten sets of one origin each lie at 0 to 1.5, two of young singers of one country at 2 to 3.6, and up to 5 with
 # dlib's network.
-LIKENESS, LIKENESS_STEP = 0.35, 1.0
+LIKENESS, LIKENESS_STEP = 0.7, 1.0
 # The more people, the more their own spread counts where it is wider than that of strangers.
 TRUST_PEOPLE = 10
 UPPER = 0.75

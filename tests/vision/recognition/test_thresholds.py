@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from jetstream.vision.recognition import thresholds
-from jetstream.vision.recognition.embedding_space import DLIB_SPACE
+from jetstream.vision.recognition.embedding_space import DLIB_SPACE, EmbeddingSpace
 from jetstream.vision.recognition.sphere import Sphere
 
 SIZE = 128
+SPACE = EmbeddingSpace(SIZE, 0.42, 0.56, 0.80)  # of a network of which nothing else is known
 RANDOM = np.random.default_rng(0)
 STRANGERS = RANDOM.normal(0, 0.05, (6000, SIZE)).astype(np.float32)
 SPHERE = Sphere.around(STRANGERS, SIZE)
@@ -21,7 +22,7 @@ def group(count: int, likeness: float, seed: int) -> np.ndarray:
 
 
 def bars(people: np.ndarray) -> np.ndarray:
-    return thresholds.calibrate(people, SPHERE.project(STRANGERS), SPHERE, DLIB_SPACE)
+    return thresholds.calibrate(people, SPHERE.project(STRANGERS), SPHERE, SPACE)
 
 
 def named(people: np.ndarray, strangers: np.ndarray, rate: float) -> float:
