@@ -127,6 +127,19 @@ def test_chips_are_the_cpus_at_every_size(cutter, device, scale, levels, turn_de
         assert device.launched.count("pyr_down") == levels
 
 
+@pytest.mark.parametrize(
+    "template",
+    [align.scaled(align.ARCFACE, 160), align.scaled(align.DLIB, 96), align.of_points(align.ARCFACE.points + 8, 128)],
+    ids=lambda template: template.name,
+)
+def test_chips_of_an_added_networks_template_are_the_cpus(device, template):
+    spec = EmbedderSpec("own", template, embedders.SPECS["sface"].space, is_cosine=True)
+    cutter = GpuEmbedder(device, Recorder(spec), spec)
+    image = noise(900, 1001)
+
+    assert_same_chips(cutter, [(image, placed(17, scale, (501.3, 402.7))[None]) for scale in (0.5, 1.9, 4.2)])
+
+
 @pytest.mark.parametrize("name", ["astronaut.png", "coffee.png", "chelsea.png"])
 def test_chips_of_a_photo_are_the_cpus(cutter, name):
     import skimage

@@ -11,6 +11,7 @@ from onnx import TensorProto, numpy_helper
 from jetstream.errors import ModelError
 from jetstream.model_import import repair
 from jetstream.model_import.colours import Colours, planes, with_chip_input
+from jetstream.runners.tensorrt import prelu
 from tests.support.small_networks import CHANNELS, SIDE_PX, SIZE, convolutional
 
 AS_IS = Colours("bgr", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
@@ -105,6 +106,58 @@ def test_prelus_are_gone_and_batch_normalisations_are_part_of_convolutions():
     fixed = repair.repaired(convolutional())
 
     assert not {"PRelu", "BatchNormalization", "Dropout"} & {node.op_type for node in fixed.model.graph.node}
+
+
+@pytest.mark.parametrize("slopes", [(0.1, 0.3, -0.2, 0.5, 0.0, 0.25), (1.5, 0.2, 1.0, -0.5, 3.0, 0.1)])
+def test_tensorrt_gets_prelus_back(slopes, chips):
+    fixed = repair.repaired(convolutional(slopes=slopes)).model
+    values = planes(chips, AS_IS)
+
+    fused = onnx.load_from_string(prelu.fuse(fixed.SerializeToString()))
+
+    assert [node.op_type for node in fused.graph.node].count("PRelu") == 1
+    np.testing.assert_allclose(answers(fused, values), answers(fixed, values), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "divisor",
+    [
+        [("Mul", ["v", "v"], {}), ("ReduceSum", ["0"], {"keepdims": 1}), ("Sqrt", ["1"], {}), ("Div", ["v", "2"], {})],
+        [
+            ("ReduceL2", ["v"], {"axes": [1], "keepdims": 1}),
+            ("Clip", ["0", "tiny"], {}),
+            ("Shape", ["v"], {}),
+            ("Expand", ["1", "2"], {}),
+            ("Div", ["v", "3"], {}),
+        ],
+        [("LpNormalization", ["v"], {"axis": 1})],
+    ],
+    ids=["square root of a sum", "torch.nn.functional.normalize", "LpNormalization"],
+)
+def test_lengths_in_the_forms_of_exporters_are_known(divisor, chips):
+    model = convolutional()
+    graph = model.graph
+    graph.node[-1].output[0] = "v"
+    graph.initializer.append(numpy_helper.from_array(np.array(1e-12, np.float32), "tiny"))
+    for number, (operator, inputs, attributes) in enumerate(divisor):
+        output = "vector" if number == len(divisor) - 1 else str(number)
+        graph.node.append(onnx.helper.make_node(operator, inputs, [output], **attributes))
+    values = planes(chips, AS_IS)
+
+    fixed = repair.repaired(model)
+
+    np.testing.assert_allclose(answers(fixed.model, values), one_by_one(convolutional(), values), rtol=1e-4, atol=1e-3)
+
+
+def test_a_last_product_that_is_no_length_stays(chips):
+    model = convolutional()
+    model.graph.node[-1].output[0] = "v"
+    model.graph.node.append(onnx.helper.make_node("Sigmoid", ["v"], ["gate"]))
+    model.graph.node.append(onnx.helper.make_node("Mul", ["v", "gate"], ["vector"]))
+    values = planes(chips, AS_IS)
+    expected = one_by_one(copied(model), values)
+
+    np.testing.assert_allclose(answers(repair.repaired(model).model, values), expected, rtol=1e-4, atol=1e-3)
 
 
 def test_no_weight_is_denormal():

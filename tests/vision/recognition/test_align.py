@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from jetstream.vision.recognition import align
 from jetstream.vision.recognition.align import ALIGNMENT_VERSION, DLIB, chip, chips, similarity
 
 # dlib reads chip pixel q at q + 1/2 where the face already has the chip's size.
@@ -139,3 +140,29 @@ def test_alignment_is_still_the_one_of_its_version():
 
     assert ALIGNMENT_VERSION == 1
     assert np.abs(corners.astype(int) - [[62, 13], [238, 50], [25, 190], [201, 226]]).max() <= 1
+
+
+@pytest.mark.parametrize("side_px", [96, 128, 224])
+def test_a_scaled_template_cuts_the_same_face_at_another_size(portraits, side_px):
+    image, landmarks = portraits["Eileen Collins"], np.array(align.DLIB.points) + 100
+    other = align.scaled(align.ARCFACE, side_px)
+
+    small = align.chip(image, landmarks, align.ARCFACE).astype(float)
+    large = cv2.resize(align.chip(image, landmarks, other), (112, 112), interpolation=cv2.INTER_AREA).astype(float)
+
+    assert other.name == f"arcface{side_px}"
+    assert np.abs(small - large).mean() < 6
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        align.ARCFACE.points[::-1],  # upside down
+        align.ARCFACE.points[[1, 0, 2, 4, 3]],  # right before left
+        align.ARCFACE.points * 2,  # outside the chip
+        np.full((5, 2), np.nan),
+    ],
+)
+def test_points_that_are_no_upright_face_make_no_template(points):
+    with pytest.raises(ValueError, match="not the points of an upright face in a chip of 112 px"):
+        align.of_points(points, 112)
