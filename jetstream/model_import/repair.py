@@ -102,6 +102,12 @@ def _choose_output(graph: OnnxGraph, wanted: str) -> str:
 def simplified(graph: OnnxGraph) -> list[str]:
     """Constants computed, numbers of 32 bits, no denormals; clauses about it."""
     notes = []
+    for node in graph.graph.node:
+        if node.op_type == "DynamicQuantizeLinear":
+            raise ModelError(
+                f"node {node.name or node.output[0]} ({node.op_type}) computes in 8 bits with a scale that depends on "
+                "the other faces of a batch; take the float32 file"
+            )
     graph.drop("Dropout", "Identity")
     if count := graph.to_float32():
         notes.append(f"{count} tensors of other widths became float32")

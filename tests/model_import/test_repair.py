@@ -207,6 +207,38 @@ def test_what_cannot_be_repaired_is_said(form, words):
     assert words in str(error.value)
 
 
+def test_8_bits_whose_scale_depends_on_the_batch_are_refused_with_their_node():
+    model = convolutional()
+    model.graph.node[1].input[0] = "rounded"
+    quantise = onnx.helper.make_node(
+        "DynamicQuantizeLinear", ["numbers"], ["levels", "step", "zero"], name="quantise_1"
+    )
+    model.graph.node.insert(1, quantise)
+    dequantise = onnx.helper.make_node("DequantizeLinear", ["levels", "step", "zero"], ["rounded"])
+    model.graph.node.insert(2, dequantise)
+
+    with pytest.raises(ModelError, match=r"node quantise_1 \(DynamicQuantizeLinear\) .*take the float32 file"):
+        repair.repaired(model)
+
+
+def test_static_8_bits_stay_and_answer_as_before(chips):
+    model = convolutional()
+    constants = (np.array(1.0, np.float32), np.array(0, np.uint8))
+    model.graph.initializer.extend(
+        numpy_helper.from_array(values, name) for values, name in zip(constants, ("step", "zero"), strict=True)
+    )
+    model.graph.node[1].input[0] = "rounded"
+    model.graph.node.insert(1, onnx.helper.make_node("QuantizeLinear", ["numbers", "step", "zero"], ["levels"]))
+    model.graph.node.insert(2, onnx.helper.make_node("DequantizeLinear", ["levels", "step", "zero"], ["rounded"]))
+    values = planes(chips, AS_IS)
+    expected = one_by_one(copied(model), values)
+
+    fixed = repair.repaired(model)
+
+    np.testing.assert_allclose(answers(fixed.model, values), expected, rtol=1e-3, atol=1e-2)
+    assert "its activations stay in 8 bits" in fixed.notes
+
+
 def test_output_that_is_not_there_is_said():
     with pytest.raises(ModelError, match="has no output fc1; its outputs are vector"):
         repair.repaired(convolutional(), output="fc1")
