@@ -14,7 +14,7 @@ TRAINED_RATE = RecognizeConfig().false_accept_rate
 
 def classifier_of(stored: StoredGallery, origin: GalleryOrigin) -> Classifier:
     """The classifier at TRAINED_RATE. A gallery of before 2026-11-29 is calibrated anew. Raises ModelError."""
-    background = None if "centre" in stored.arrays else strangers.faces(origin.embedder.spec.name)
+    background = None if "centre" in stored.arrays else strangers.faces(origin.embedder.background)
     return Classifier.from_arrays(
         stored.arrays, origin.space, false_accept_rate=TRAINED_RATE, max_distance=None, background=background
     )
