@@ -194,7 +194,8 @@ class GpuConfig(ConfigTable, frozen=True):
     device: Annotated[int, Meta(ge=0, le=63)] = 0
     """number of the GPU, as in `jetstream doctor`"""
     precision: Literal["fp16", "fp32"] = "fp16"
-    """arithmetic of TensorRT. fp16 is faster; fp32 gives the same results as the CPU"""
+    """arithmetic of TensorRT. fp16 is faster; fp32 gives the same results as the CPU. SFace and added networks are
+    always computed in fp32"""
     batch: Annotated[int, Meta(ge=4, le=512)] = 128
     """crops in one inference of R-Net on a GPU; 4 or 16 times as many if more crops wait. O-Net takes a quarter"""
     max_wait_ms: NotNegative = 0.0

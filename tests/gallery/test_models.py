@@ -89,5 +89,5 @@ def test_network_that_has_not_learnt_is_refused_for_a_reload(faces: Path, own_mo
 
 
 def test_unknown_network_is_one_sentence(faces: Path, own_models: Path) -> None:
-    with pytest.raises(UserError, match=r'recognize\.model: there is no network "facenet" in .*; set it to one of "sface"'):
+    with pytest.raises(UserError, match=r'recognize\.model: there is no network "facenet" in .*; set it to one of'):
         embedder_of(config_with(faces, own_models, "facenet"))

@@ -123,6 +123,7 @@ def test_build_makes_a_row_for_each_network_and_one_for_the_kernels(machine, con
     rows = list(build.rows(build.build(config)))
     assert [row[0] for row in rows] == [*NETWORKS, "kernels"]
     assert all(row[3] == "built" and len(row) == len(build.COLUMNS) for row in rows)
+    assert [row[1] for row in rows] == ["fp16", "fp16", "fp16", "fp32", ""], "SFace loses too much in half precision"
     assert rows[-1][2] == "for 9.0"
     again = build.build(config)
     assert [row[3] for row in build.rows(again)] == ["already built"] * 5

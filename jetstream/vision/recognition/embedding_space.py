@@ -16,6 +16,7 @@ class EmbeddingSpace(NamedTuple):
     same: float  # median distance of two photos of one person
     false_match: float  # of two people's photos one pair in a thousand is nearer: FMR 0.1 %
     other: float  # median distance of two people's photos
+    still: float = 1.0  # how much farther looks of a face that is as still as a picture lie apart than in dlib's space
     tail: float = 1.05  # how much farther real strangers' likenesses reach than those of drawn ones (`thresholds`)
 
     @property
@@ -49,4 +50,4 @@ def _between(distance: float, one: EmbeddingSpace, other: EmbeddingSpace) -> flo
 
 
 DLIB_SPACE: Final = EmbeddingSpace(128, 0.42, 0.56, 0.80, tail=0.95)
-SFACE_SPACE: Final = EmbeddingSpace(128, 0.39, 0.557, 0.665, tail=1.08)
+SFACE_SPACE: Final = EmbeddingSpace(128, 0.39, 0.557, 0.665, still=1.2, tail=1.08)

@@ -99,7 +99,7 @@ class IdSwitchDetector:
         """How far the track's newest sample was from the mean of those before, as dlib's; None after the first, or
         without any."""
         seen = self._seen.get(track_id)
-        return None if seen is None or seen.drift is None else self._space.common(seen.drift)
+        return None if seen is None or seen.drift is None else self._space.common(seen.drift) / self._space.still
 
     def _advance(self, time_s: float, forget_s: float) -> None:
         if time_s < self._now_s:

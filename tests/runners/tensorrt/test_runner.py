@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from jetstream.config.schema import Config, GpuConfig, ModelsConfig, with_preset
+from jetstream.config.schema import Config, GpuConfig, ModelsConfig, RecognizeConfig, with_preset
 from jetstream.networks import build
 from jetstream.networks.open import open_embedder, open_picture_detector
 from jetstream.networks.runner import open_runner, open_tensorrt, recipe_for
@@ -78,7 +78,8 @@ def copy(rnet, folder, tmp_path) -> Path:
 
 def config_of(folder: Path, models_dir: Path, precision: str = "fp32", backend: str = "tensorrt") -> Config:
     gpu = GpuConfig(backend=backend, precision=precision, engines_dir=str(folder))
-    return with_preset(Config(gpu=gpu, models=ModelsConfig(dir=str(models_dir))))
+    dlib = RecognizeConfig(model="dlib")  # SFace is computed in fp32 alone
+    return with_preset(Config(gpu=gpu, models=ModelsConfig(dir=str(models_dir)), recognize=dlib))
 
 
 def picture(count: int, *shape: int, seed: int = 5) -> np.ndarray:
