@@ -114,6 +114,11 @@ def _of_gallery(config: Config) -> str:
     return DEFAULT if DEFAULT in made else next(iter(made), DEFAULT)
 
 
+def of_file(stem: str, models_dir: Path) -> EmbedderEntry:
+    """The network in `stem`.onnx: dlib's in embedder.onnx, others in files of their names. Raises as `named`."""
+    return named("dlib" if stem == weights.paths(models_dir).embedder.stem else stem, models_dir)
+
+
 def named(name: str, models_dir: Path) -> EmbedderEntry:
     """The network `name`. Raises UserError where there is none, and where its card is damaged."""
     if spec := SPECS.get(name):

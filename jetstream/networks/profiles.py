@@ -14,9 +14,10 @@ Another backend runs the other sizes, such as a photo larger than the cameras' f
 """
 
 import math
+from pathlib import Path
 
 from jetstream.config.schema import CameraConfig, Config
-from jetstream.networks.embedders import embedder_of
+from jetstream.networks.embedders import of_file
 from jetstream.runners.tensorrt.engine_cache import Profile, fixed
 
 CELL_PX = 12  # P-Net's smallest picture
@@ -24,12 +25,12 @@ STEP = 4  # from one batch size to the next
 
 
 def profiles_of(network: str, config: Config) -> tuple[Profile, ...]:
-    """The input sizes of `pnet`, `rnet`, `onet` or the config's embedder, whose file is `network`.onnx."""
+    """The input sizes of `pnet`, `rnet`, `onet` or an embedder, whose file is `network`.onnx, under this config."""
     if network == "pnet":
         return (_levels(config),)
     refiners = {"rnet": (config.gpu.batch, 24), "onet": (max(config.gpu.batch // STEP, 1), 48)}
     if network not in refiners:
-        side_px = embedder_of(config).spec.template.side_px
+        side_px = of_file(network, Path(config.models.dir)).spec.template.side_px
         return tuple(fixed(count, 3, side_px, side_px) for count in batches(config.recognize.batch))
     most, side_px = refiners[network]
     return tuple(fixed(most * STEP**step, 3, side_px, side_px) for step in range(3))

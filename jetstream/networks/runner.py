@@ -19,8 +19,8 @@ from jetstream.runners.tensorrt.runner import TensorRTRunner
 NAMES = {"tensorrt": "TensorRT", "onnxruntime": "ONNX Runtime's CUDA provider", "cpu": "ONNX Runtime on the CPU"}
 
 WELL_IN_FP16 = frozenset(("pnet", "rnet", "onet", "embedder"))
-"""Networks that keep their answers in half precision. SFace doesn't: on an H200 with TensorRT 8.5 its numbers were off by
-2.6 % of the largest. Of added networks nobody knows."""
+"""Networks that keep their answers in half precision. SFace doesn't: its numbers were off by 2.6 % of the
+largest, on an H200 with TensorRT 8.5. Of added networks nobody knows."""
 
 log = logging.getLogger(__name__)
 
