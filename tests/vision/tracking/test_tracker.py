@@ -405,7 +405,7 @@ def test_hidden_face_is_found_by_what_the_others_show_of_the_camera() -> None:
     tracker = defaults.tracker()
     crowd = [moved(LEFT, 150.0 * (i % 3), 160.0 * (i // 3)) for i in range(6)]
     for step in range(60):
-        far = 200.0 * math.sin(step * 0.12)  # px: the camera looks to and fro
+        far = 200.0 * math.sin(step * 0.12)  # px: the camera turns left and right
         faces = [moved(box, far, 0.0) for box in crowd]
         hidden = 30 <= step < 45
         tracks = see(tracker, step * 0.04, *(faces[1:] if hidden else faces))
