@@ -10,6 +10,7 @@ from jetstream.gallery.store import StoredGallery
 from jetstream.vision.recognition.classifier import Classifier
 
 TRAINED_RATE = RecognizeConfig().false_accept_rate
+"""rate of the calibration that a manifest stores, so that a gallery doesn't depend on the config it is opened with"""
 
 
 def classifier_of(stored: StoredGallery, origin: GalleryOrigin) -> Classifier:

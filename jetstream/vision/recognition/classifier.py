@@ -243,12 +243,8 @@ class Classifier:
             )
         except KeyError as error:
             raise ModelError(f"classifier: {error.args[0]} is missing; run `jetstream train`") from None
-        except (
-            ValueError,
-            TypeError,
-            IndexError,
-            SystemError,
-        ) as error:  # numpy raises SystemError for code points beyond Unicode
+        # numpy raises SystemError for code points beyond Unicode
+        except (ValueError, TypeError, IndexError, SystemError) as error:
             raise ModelError(f"classifier: {error}; run `jetstream train`") from None
 
     def _with(self, false_accept_rate: float, max_distance: float | None) -> "Classifier":
