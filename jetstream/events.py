@@ -41,6 +41,8 @@ class EventTrack(msgspec.Struct, frozen=True):
     doubtful: bool = False
     """true: it may be no face. It has been still for 3 s, never moved before and was never seen well, as a pattern that
     the detector takes for a face; false as soon as it moves, is seen well or gets a name"""
+    sighting: str | None = None
+    """id of the sighting that the track belongs to; null until it was followed for `sightings.confirm_s`"""
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -147,6 +149,7 @@ def _event_track(face: TrackedFace) -> EventTrack:
         age_s=round(face.age_s, 3),
         votes=tuple(_event_vote(vote) for vote in face.votes),
         doubtful=face.doubtful,
+        sighting=face.sighting,
     )
 
 

@@ -169,11 +169,14 @@ class TrackedFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     age_s: float
     votes: tuple[NameCandidate, ...] = ()  # the likeliest first; empty before the first answer
     doubtful: bool = False  # it may be no face: it never moved and never looked like one
+    sighting: str | None = None  # id of the sighting that the track belongs to
 
 
 class Tracked(Framed, frozen=True):
     faces: tuple[TrackedFace, ...]
     others: tuple[Box, ...] = ()  # faces found that no track follows: ignored, or of too low a score. In no event
+    merged: tuple[tuple[str, str], ...] = ()  # sightings that turned out to be a part of another, with that one's id
+    ended: tuple[str, ...] = ()  # sightings that ended. Both are told for some seconds, since frames may be dropped
 
     def add_to(self, tally: Tally) -> None:
         camera = self.frame.camera

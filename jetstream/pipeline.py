@@ -41,6 +41,10 @@ def _publishes(config: Config) -> bool:
     return config.publish.enabled
 
 
+def _remembers(config: Config) -> bool:
+    return config.sightings.enabled
+
+
 def _learns(config: Config) -> bool:
     return config.recognize.watch_s > 0 and config.pipeline.pace == "live"
 
@@ -62,7 +66,7 @@ class Stage(NamedTuple):
     frees: bool = False  # in the every-frame pace a frame stays in the ring until this stage is done with it
     ordered: bool = False  # in the every-frame pace each frame passes once and in order, even when processes die
     batch: Callable[[Config], int] | None = None  # takes lists, of one message a camera and at most so many
-    asks: bool = False  # may wait for answers, so it sees Ended when no new frame will come
+    asks: bool = False  # sees Ended when no new frame will come: it waits for answers, or ends what it follows
     tick_s: float | None = None  # sees a Tick after each such interval
     idle_ticks: bool = False  # sees a Tick after what it took, as soon as nothing else is waiting
     infers: bool = False  # runs networks, on a GPU where there is one
@@ -138,7 +142,9 @@ STAGES: tuple[Stage, ...] = (
     Stage("render", (Tracked,), (), after="track", lossless=False, tick_s=0.2, ends_run=True, wanted=_shows),
     Stage("record", (Tracked,), (), after="track", queue="ring", frees=True, ordered=True, tick_s=10.0,
           wanted=_records),
-    Stage("publish", (Tracked, InUse), (), after="track", queue="long", vital=False, wanted=_publishes),
+    Stage("publish", (Tracked, InUse), (), after="track", queue="long", tick_s=0.2, vital=False, wanted=_publishes),
+    Stage("sightings", (Tracked, InUse), (), after="track", queue="long", asks=True, tick_s=0.2, vital=False,
+          wanted=_remembers),
 )
 SIDECARS: tuple[Sidecar, ...] = (
     Sidecar("learn", wanted=_learns),

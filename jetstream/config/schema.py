@@ -18,7 +18,9 @@ Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
 Pace = Literal["live", "every-frame"]
-StageName = Literal["capture", "detect", "track", "recognize", "render", "record", "publish", "learn", "metrics"]
+StageName = Literal[
+    "capture", "detect", "track", "recognize", "render", "record", "publish", "sightings", "learn", "metrics"
+]
 
 
 class ConfigTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -42,7 +44,7 @@ class PipelineConfig(ConfigTable, frozen=True):
     """time to finish after Ctrl-C or SIGTERM. After it, processes are killed"""
     restarts: Annotated[int, Meta(ge=0)] = 5
     """restarts of one process within restart_window_s that are allowed. One more ends the pipeline with exit code 1;
-    publish, learn and metrics are retried instead"""
+    publish, sightings, learn and metrics are retried instead"""
     restart_window_s: Positive = 60.0
     """time in which restarts are counted"""
     memory_mb: NotNegative = 0.0
@@ -61,6 +63,13 @@ class PipelineConfig(ConfigTable, frozen=True):
 class ModelsConfig(ConfigTable, frozen=True):
     dir: str = "models"
     """folder of the built models and of the galleries, which hold the embeddings"""
+
+
+class ZoneConfig(ConfigTable, frozen=True):
+    name: Name
+    """name in sightings: letters, digits, `_` and `-`"""
+    polygon: Annotated[tuple[tuple[float, float], ...], Meta(min_length=3, max_length=64)]
+    """corners, x and y in px of the frame. A face is in the zone while the centre of its box is inside"""
 
 
 class CameraConfig(ConfigTable, frozen=True):
@@ -93,6 +102,10 @@ class CameraConfig(ConfigTable, frozen=True):
     """time limit to open a camera. Beyond it, opening is retried later"""
     read_timeout_s: Positive = 10.0
     """time limit for the next frame of a camera. Beyond it, the camera is opened again"""
+    area: str = ""
+    """where the camera is, such as `kitchen`, for presence. Several cameras may share one. Empty: the camera's name"""
+    zones: tuple[ZoneConfig, ...] = ()
+    """parts of the picture that have a name"""
 
 
 class IgnoreConfig(ConfigTable, frozen=True):
@@ -244,6 +257,30 @@ class PublishConfig(ConfigTable, frozen=True):
     no keys"""
 
 
+class SightingsConfig(ConfigTable, frozen=True):
+    enabled: bool = True
+    """record sightings: who was at which camera, from when to when"""
+    dir: str = "sightings"
+    """folder of the database and of the pictures of faces. Only this user can read it"""
+    confirm_s: NotNegative = 0.5
+    """a face begins a sighting when it has been followed for this long"""
+    absence_s: Positive = 30.0
+    """a sighting ends when its face hasn't been seen for this long. Until then a return continues it"""
+    looks: Annotated[int, Meta(ge=0, le=10)] = 3
+    """largest number of pictures of the face that a sighting keeps. 0: none, so strangers are not told apart"""
+    keep_days: NotNegative = 365.0
+    """sightings of known people that ended more than this many days ago are deleted. 0: never"""
+    keep_strangers_days: NotNegative = 30.0
+    """the same for strangers"""
+    keep_gb: NotNegative = 5.0
+    """the oldest pictures of faces are deleted while all take more than this many GB (1e9 bytes). 0: no limit"""
+
+
+class PresenceConfig(ConfigTable, frozen=True):
+    away_s: Positive = 300.0
+    """a person who hasn't been seen at any camera for this long is away"""
+
+
 class MetricsConfig(ConfigTable, frozen=True):
     enabled: bool = True
     """serve /metrics (Prometheus), /healthz and /readyz"""
@@ -268,6 +305,8 @@ class Config(ConfigTable, frozen=True):
     render: RenderConfig = RenderConfig()
     record: RecordConfig = RecordConfig()
     publish: PublishConfig = PublishConfig()
+    sightings: SightingsConfig = SightingsConfig()
+    presence: PresenceConfig = PresenceConfig()
     metrics: MetricsConfig = MetricsConfig()
 
 
@@ -295,6 +334,11 @@ def cuda_device(camera: CameraConfig, config: Config) -> int | None:
 def engines_dir(config: Config) -> Path:
     """The folder of the built TensorRT engines."""
     return Path(config.gpu.engines_dir) if config.gpu.engines_dir else Path(config.models.dir) / "engines"
+
+
+def area_of(camera: CameraConfig) -> str:
+    """The name of the area that a camera sees."""
+    return camera.area or camera.name
 
 
 def run_dir(config: Config) -> Path:

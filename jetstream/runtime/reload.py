@@ -37,11 +37,21 @@ STAGES: Mapping[str, tuple[StageName, ...]] = {
     "record": ("record",),
     "record.dir": ("record", "metrics"),
     "publish": ("publish",),
+    "sightings": ("sightings",),
+    "sightings.dir": ("sightings", "publish"),
+    "sightings.confirm_s": ("track",),
+    "sightings.absence_s": ("track", "recognize", "sightings"),
+    "presence": SUPERVISOR,
     "metrics": ("metrics",),
 }
 """stages that read a key, or any other key of a table; what isn't here is read once, at the start"""
-OF_CAPTURE = ("rotate", "flip")
-"""keys of a camera that its own capture reads alone"""
+OF_CAMERA: Mapping[str, tuple[StageName, ...]] = {
+    "rotate": ("capture",),
+    "flip": ("capture",),
+    "area": ("sightings",),
+    "zones": ("sightings",),
+}
+"""keys of a camera that may change, and the stage that reads them: of `capture`, that camera's process alone"""
 FIXED = ("recognize.faces", "detect.detector")
 """the exceptions: the gallery of another folder has to be trained first"""
 LOGGING = frozenset(("pipeline.log_level", "pipeline.log_format"))
@@ -94,8 +104,9 @@ class Reloader:
                 kept.append(key)
                 continue
             config, written = changed, with_key(written, key, value)
-            stages |= frozenset(readers(key, in_use) or ())
-            cameras |= {key.split(".")[1]} if key.startswith("cameras.") else set()
+            of_key = readers(key, in_use) or ()
+            stages |= frozenset(of_key)
+            cameras |= {key.split(".")[1]} if key.startswith("cameras.") and "capture" in of_key else set()
             taken.append(key)
         running = {row.name for row in pipeline.started(config)}
         plan = ReloadPlan(in_use, config, written, tuple(taken), tuple(kept), stages & running, cameras)
@@ -110,14 +121,14 @@ class Reloader:
 def readers(key: str, config: Config) -> tuple[StageName, ...] | None:
     """The stages that read `table.key`; None: it can't change while they run."""
     if key.startswith("cameras."):
-        return ("capture",) if key.rpartition(".")[2] in OF_CAPTURE else None
+        return OF_CAMERA.get(key.rpartition(".")[2])
     if key in OF_ENGINES and config.gpu.backend == "tensorrt":
         return None
     return STAGES.get(key, STAGES.get(key.partition(".")[0]))
 
 
 def changes(before: Config, after: Config) -> Iterator[tuple[str, Any]]:
-    """Each changed `table.key` and its new value; `cameras` is one key, but for `cameras.NAME.key` of OF_CAPTURE."""
+    """Each changed `table.key` and its new value; `cameras` is one key, but for `cameras.NAME.key` of OF_CAMERA."""
     for table in before.__struct_fields__:
         old, new = getattr(before, table), getattr(after, table)
         if table == "cameras":
@@ -135,10 +146,10 @@ def changes(before: Config, after: Config) -> Iterator[tuple[str, Any]]:
 
 
 def camera_changes(before: Sequence[CameraConfig], after: Sequence[CameraConfig]) -> Iterator[tuple[str, Any]]:
-    """Each changed `cameras.NAME.key` of OF_CAPTURE and its new value, of cameras that are in both."""
+    """Each changed `cameras.NAME.key` of OF_CAMERA and its new value, of cameras that are in both."""
     new = {camera.name: camera for camera in after}
     for camera in before:
-        for key in OF_CAPTURE if camera.name in new else ():
+        for key in OF_CAMERA if camera.name in new else ():
             value = getattr(new[camera.name], key)
             if value != getattr(camera, key):
                 yield f"cameras.{camera.name}.{key}", value

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jetstream.pipeline import SidecarFunction, StageFunction
-    from jetstream.stages import capture, detect, learn, metrics, publish, recognize, record, render, track
+    from jetstream.stages import capture, detect, learn, metrics, publish, recognize, record, render, sightings, track
 
     STAGES: tuple[StageFunction, ...] = (
         capture.capture,
@@ -18,5 +18,6 @@ if TYPE_CHECKING:
         render.render,
         record.record,
         publish.publish,
+        sightings.sightings,
     )
     SIDECARS: tuple[SidecarFunction, ...] = (learn.learn, metrics.metrics)

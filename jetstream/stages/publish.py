@@ -6,31 +6,45 @@ only listed subscribers may connect (`topic.keys`); else only programs on this m
 """
 
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
 
 import msgspec
 
 from jetstream.config.schema import Config
 from jetstream.events import event_of, gallery_topic_of, topic_of
 from jetstream.ipc.rings import FrameReader
-from jetstream.messages import Finished, InUse, Tracked
-from jetstream.topic.publisher import open_topic
+from jetstream.messages import Finished, InUse, Tick, Tracked
+from jetstream.sightings.sighting import SightingMessage
+from jetstream.sightings.teller import SightingTeller
+from jetstream.topic.publisher import Topic, open_topic
 
 GALLERY_TOPIC = b"gallery"
+SIGHTING_TOPIC = "sighting"
 
 log = logging.getLogger("jetstream")
 
 
-def publish(messages: Iterator[Tracked | InUse], _: FrameReader, config: Config) -> Iterator[Finished]:
-    """Two ZeroMQ frames a message: `detections.<camera>`, or `gallery`, and a msgpack map."""
-    with open_topic(config.publish) as topic:
+def publish(messages: Iterator[Tracked | InUse | Tick], _: FrameReader, config: Config) -> Iterator[Finished]:
+    """Two ZeroMQ frames a message: `detections.<camera>`, `gallery` or `sighting.<camera>`, and a msgpack map."""
+    with ExitStack() as stack:
+        topic = stack.enter_context(open_topic(config.publish))
+        teller = SightingTeller(Path(config.sightings.dir)) if config.sightings.enabled else None
+        stack.callback(_end, teller, topic)
         epoch = time.time_ns()
         seqs: Counter[str] = Counter()
         in_use, gallery_seq = None, -1
         newest: dict[str, int] = {}
         for message in messages:
+            if teller is not None:
+                teller.tell(partial(_tell, topic), time.monotonic())
+            if isinstance(message, Tick):
+                continue
             if isinstance(message, InUse):
                 if message != in_use:
                     in_use, gallery_seq = message, gallery_seq + 1
@@ -45,3 +59,14 @@ def publish(messages: Iterator[Tracked | InUse], _: FrameReader, config: Config)
             seqs[event.camera] += 1
             topic.send(f"detections.{event.camera}".encode(), msgspec.msgpack.encode(body))
             yield Finished(frame=message.frame)
+
+
+def _tell(topic: Topic, message: SightingMessage) -> None:
+    topic.send(f"{SIGHTING_TOPIC}.{message.sighting.camera}".encode(), msgspec.msgpack.encode(message))
+
+
+def _end(teller: SightingTeller | None, topic: Topic) -> None:
+    """Tell what was written until now; what comes later is told at the next start."""
+    if teller is not None:
+        teller.tell(partial(_tell, topic), math.inf)
+        teller.close()

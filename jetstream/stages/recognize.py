@@ -28,6 +28,7 @@ from jetstream.vision.recognition.classifier import NOBODY, Answer, Classifier
 from jetstream.vision.recognition.embedder import Embedder, EmbedderOutput
 from jetstream.vision.recognition.quality import measure, usable_chip
 from jetstream.vision.tracking.frame_rate import FrameRate
+from jetstream.vision.tracking.returned_tracks import FORGET_S
 from jetstream.vision.tracking.returns import ReturnFinder
 from jetstream.vision.tracking.templates import FusedLook, TrackTemplates
 
@@ -51,7 +52,8 @@ def recognize(
     with open_embedder(config) as embedder:
         space, mirror = embedder.spec.space, is_mirrored(config)
         templates: defaultdict[str, TrackTemplates] = defaultdict(lambda: TrackTemplates(space))  # by camera
-        returns: defaultdict[str, ReturnFinder] = defaultdict(lambda: ReturnFinder(space))
+        forget_s = max(FORGET_S, config.sightings.absence_s if config.sightings.enabled else 0.0)
+        returns: defaultdict[str, ReturnFinder] = defaultdict(lambda: ReturnFinder(space, forget_s=forget_s))
         yield known.in_use()
         told_s = time.monotonic()
         for messages in batches:

@@ -6,7 +6,7 @@ the same input gives the same output. Reads no picture.
 """
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -30,12 +30,14 @@ from jetstream.messages import (
     box_of,
     landmarks_of,
 )
+from jetstream.sightings.ids import SightingIds
 from jetstream.vision.tracking.doubts import DoubtFinder
 from jetstream.vision.tracking.frame_rate import NORMAL_S
 from jetstream.vision.tracking.pictures import PictureFinder
 from jetstream.vision.tracking.returned_tracks import ReturnedTracks
 from jetstream.vision.tracking.scheduler import RecognitionScheduler
 from jetstream.vision.tracking.tracker import Track, Tracker
+from jetstream.vision.tracking.visits import SightingFinder, VisitTrack
 from jetstream.vision.tracking.votes import Votes, unique
 
 # A track with a certain name has about so many answers in `track.half_life_s` in video; a slow camera has fewer.
@@ -83,6 +85,9 @@ class CameraTracks:
         self._pictures = PictureFinder()
         self._doubts = DoubtFinder()
         self._returned = ReturnedTracks()
+        self._sightings = _sighting_finder(config)
+        self._sighting_ids = SightingIds(by_content=config.pipeline.pace == "every-frame")
+        self._switches: Counter[int] = Counter()  # how often each track's face was exchanged for another
         self._untold: dict[int, Votes] = {}  # of tracks that were answered since the last frame went out
         self._told: Tracked | None = None  # the last frame that went out
         self._scheduler = RecognitionScheduler(
@@ -136,6 +141,8 @@ class CameraTracks:
         earlier = self._returned.apply(tracker, self._votes)
         self._names = {name: earlier.get(track_id, track_id) for name, track_id in self._names.items()}
         self._untold = {i: votes for i, votes in self._untold.items() if i not in earlier}
+        if self._sightings is not None:
+            self._sightings.rejoined(earlier)
 
     def hear(self, named: Named) -> Iterator[Wanted | Tracked]:
         if self._holds and (self._held is None or self._held.question.frame != named.frame):
@@ -147,6 +154,8 @@ class CameraTracks:
                 self._pictures.heard(face.track_id, face.drift)
                 self._doubts.heard(face.track_id, face.quality)
                 self._returned.heard(face.track_id, face.returned)
+                if self._sightings is not None and face.returned is not None:
+                    self._sightings.returned(face.track_id, self._returned.current(face.returned))
                 self._untold[face.track_id] = votes
         self._scheduler.answered([face.track_id for face in faces])
         if self._held is None:
@@ -162,6 +171,7 @@ class CameraTracks:
         # The embedding of a face that only turned moves far, too, but its name stays.
         if face.moved and face.name != votes.shown:
             votes.restart()
+            self._switches[face.track_id] += 1
         # The confidence of an answer is that of `nearest`, so a refusal has its complement. A poor sample says little.
         sure = face.confidence if face.name else 1 - face.confidence
         # Size and pose count twice, so that refusals of a turned head hardly count: with either factor alone, one
@@ -213,8 +223,37 @@ class CameraTracks:
         others = (face.box for face in detected.faces if face.landmarks not in followed)
         names = {face.name for face in faces}
         ended = (face for face in late if face.name not in names)
-        self._told = Tracked(frame=frame, faces=(*ended, *faces), others=(*detected.ignored, *others))
+        self._told = self._with_sightings(
+            Tracked(frame=frame, faces=(*ended, *faces), others=(*detected.ignored, *others))
+        )
         return self._told
+
+    def _with_sightings(self, tracked: Tracked) -> Tracked:
+        """The same, with the sighting of each track."""
+        if self._sightings is None:
+            return tracked
+        seen = [
+            VisitTrack(
+                track_id=face.track_id,
+                confirmed=face.state == "confirmed",
+                age_s=face.age_s,
+                name=face.name,
+                doubtful=face.doubtful,
+                switches=self._switches[face.track_id],
+            )
+            for face in tracked.faces
+        ]
+        if self._switches:
+            self._switches = Counter({track.track_id: track.switches for track in seen})
+        assert self._tracker is not None
+        new_id = self._sighting_ids.for_frame(tracked)
+        found = self._sightings.saw(seen, tracked.frame.time_s, new_id, slowness=self._tracker.slowness)
+        faces = tuple(
+            msgspec.structs.replace(face, sighting=found.get(face.track_id)) if face.track_id in found else face
+            for face in tracked.faces
+        )
+        merged = tuple((merge.sighting_id, merge.into) for merge in self._sightings.merged)
+        return msgspec.structs.replace(tracked, faces=faces, merged=merged, ended=self._sightings.ended)
 
     def _is_doubtful(self, track: Track) -> bool:
         if track.state != "confirmed" or not self._doubts.may_doubt(track.track_id):
@@ -256,6 +295,13 @@ def _votes(votes: Votes) -> tuple[NameCandidate, ...]:
         NameCandidate(name, log_odds, answers, photo, distance if math.isfinite(distance) else None)
         for name, log_odds, answers, photo, distance in votes.candidates()
     )
+
+
+def _sighting_finder(config: Config) -> SightingFinder | None:
+    settings = config.sightings
+    if not settings.enabled:
+        return None
+    return SightingFinder(confirm_s=settings.confirm_s, absence_s=settings.absence_s)
 
 
 def _tracker(settings: TrackConfig, *, first_id: int) -> Tracker:

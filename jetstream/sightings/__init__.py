@@ -1,0 +1,1 @@
+"""Sightings: who was where, from when to when, and why. Kept in a database, with a few pictures of each face."""

@@ -1,0 +1,239 @@
+"""The SQLite file of sightings: where it is, its tables, and how an older one is brought up to date.
+
+Its connections write ahead (WAL): readers never wait for the writer, nor the writer for them. Knows no sighting.
+"""
+
+import contextlib
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from jetstream import files
+from jetstream.errors import UserError
+
+FILE: Final = "sightings.db"
+LOOKS: Final = "looks"
+"""folder of the pictures, beside the file"""
+WAIT_S: Final = 0.25
+"""how long a writer waits for another one's transaction"""
+READ_WAIT_S: Final = 5.0
+
+# Each brings the database from its place in this list to the next version. Never changed, only added to.
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+    CREATE TABLE sightings (
+        n INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        camera TEXT NOT NULL,
+        area TEXT NOT NULL,
+        state TEXT NOT NULL,
+        name TEXT,
+        verdict TEXT NOT NULL DEFAULT '',
+        corrected TEXT,
+        stranger INTEGER,
+        begin_ns INTEGER NOT NULL,
+        end_ns INTEGER NOT NULL,
+        begin_s REAL NOT NULL,
+        end_s REAL NOT NULL,
+        confidence REAL NOT NULL,
+        why TEXT NOT NULL,
+        gallery TEXT NOT NULL,
+        merged_into TEXT,
+        person TEXT GENERATED ALWAYS AS (CASE verdict WHEN '' THEN name WHEN 'name' THEN corrected END) VIRTUAL
+    );
+    CREATE INDEX sightings_by_begin ON sightings (begin_ns);
+    CREATE INDEX sightings_by_end ON sightings (end_ns);
+    CREATE INDEX sightings_by_person ON sightings (person, begin_ns) WHERE person IS NOT NULL;
+    CREATE INDEX sightings_by_camera ON sightings (camera, begin_ns);
+    CREATE INDEX sightings_by_stranger ON sightings (stranger, begin_ns) WHERE stranger IS NOT NULL;
+    CREATE INDEX sightings_open ON sightings (n) WHERE state = 'open';
+    CREATE TABLE zones (
+        sighting INTEGER NOT NULL REFERENCES sightings (n) ON DELETE CASCADE,
+        zone TEXT NOT NULL,
+        first_ns INTEGER NOT NULL,
+        PRIMARY KEY (sighting, zone)
+    ) WITHOUT ROWID;
+    CREATE INDEX zones_by_name ON zones (zone, first_ns);
+    CREATE TABLE looks (
+        n INTEGER PRIMARY KEY,
+        sighting INTEGER NOT NULL REFERENCES sightings (n) ON DELETE CASCADE,
+        file TEXT NOT NULL UNIQUE,
+        taken_ns INTEGER NOT NULL,
+        quality REAL NOT NULL,
+        turned REAL NOT NULL,
+        landmarks TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        network TEXT NOT NULL DEFAULT '',
+        embedding BLOB
+    );
+    CREATE INDEX looks_of ON looks (sighting);
+    CREATE INDEX looks_by_age ON looks (taken_ns);
+    CREATE INDEX looks_by_network ON looks (network);
+    CREATE TABLE changes (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        at_ns INTEGER NOT NULL,
+        change TEXT NOT NULL,
+        sighting_id TEXT NOT NULL,
+        body BLOB NOT NULL
+    );
+    CREATE INDEX changes_of ON changes (sighting_id);
+    CREATE TABLE corrections (
+        n INTEGER PRIMARY KEY,
+        sighting_id TEXT NOT NULL,
+        at_ns INTEGER NOT NULL,
+        verdict TEXT NOT NULL,
+        name TEXT,
+        photo TEXT,
+        undone_ns INTEGER
+    );
+    CREATE INDEX corrections_of ON corrections (sighting_id);
+    CREATE TABLE strangers (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        merged_into INTEGER,
+        first_ns INTEGER NOT NULL
+    );
+    """,
+)
+VERSION: Final = len(MIGRATIONS)
+
+log = logging.getLogger(__name__)
+
+
+class DatabaseError(UserError):
+    """The database can't be used: it isn't there, or of another version. The message says what to do."""
+
+
+class DamageError(DatabaseError):
+    """The database's file is damaged."""
+
+
+def path_in(folder: Path) -> Path:
+    """The database's file in the folder of sightings."""
+    return folder / FILE
+
+
+@contextlib.contextmanager
+def opened(folder: Path, *, write: bool = False) -> Iterator[sqlite3.Connection]:
+    """A connection, closed at the end. Raises what `connect` raises."""
+    connection = connect(folder, write=write)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def connect(folder: Path, *, write: bool = False) -> sqlite3.Connection:
+    """Open the database in `folder`. To write, it is made or brought up to date first; an older one is copied before.
+
+    Raises DamageError; DatabaseError: it is of a newer version or, to read, isn't there; UserError: no permission.
+    """
+    path = path_in(folder)
+    if not write and not path.is_file():
+        raise DatabaseError(f"{path}: there is none; sightings are recorded while `jetstream run` runs")
+    try:
+        if write:
+            _make_private(path)
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={'rw' if write else 'ro'}",
+            uri=True,
+            timeout=WAIT_S if write else READ_WAIT_S,
+            isolation_level=None,
+        )
+    except OSError as error:
+        raise UserError(
+            f"sightings.dir: {folder}: {error.strerror}; name a folder that can be written, or set "
+            "sightings.enabled=false"
+        ) from None
+    except sqlite3.Error as error:
+        raise DatabaseError(f"{path}: {error}; see that this user may read it") from None
+    try:
+        _prepare(connection, path, write=write)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _make_private(path: Path) -> None:
+    """Raises OSError."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        files.keep_private(descriptor, path)
+    finally:
+        os.close(descriptor)
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, *, write: bool) -> None:
+    try:
+        connection.execute("PRAGMA foreign_keys = ON")
+        if write:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")  # what was told is on the disk
+            connection.execute("PRAGMA secure_delete = ON")  # a forgotten person's bytes are overwritten
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        if version > VERSION:
+            raise DatabaseError(
+                f"{path}: made by a newer jetstream (version {version}, this one knows {VERSION}); update jetstream, "
+                "or set sightings.dir to another folder"
+            )
+        if version < VERSION:
+            if not write:
+                raise DatabaseError(f"{path}: of version {version}; `jetstream run` brings it to version {VERSION}")
+            _migrate(connection, path, version)
+    except sqlite3.DatabaseError as error:
+        if is_damage(error):
+            raise DamageError(damage(path, error)) from None
+        raise UserError(f"{path}: {error}; see that this user may write it and that no other program uses it") from None
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether `error` says that the file itself is damaged, not that it can't be reached now."""
+    if isinstance(error, sqlite3.OperationalError):
+        return False
+    text = str(error)
+    return "malformed" in text or "not a database" in text or "encrypted" in text
+
+
+def damage(path: Path, error: sqlite3.Error) -> str:
+    """What to tell of a damaged database."""
+    return f"{path}: damaged ({error}); move it away, or restore it with `jetstream restore`"
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, version: int) -> None:
+    """Each step in a transaction of its own. A database that holds something is copied first."""
+    if version:
+        copy = path.with_name(f"{path.name}.v{version}")
+        _copy(connection, copy)
+        log.info("%s: brought from version %d to %d; %s is a copy of before", path, version, VERSION, copy)
+    for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
+        made = f"INSERT INTO meta VALUES ('epoch', {time.time_ns()});" if number == 1 else ""
+        connection.executescript(f"BEGIN IMMEDIATE; {step} {made} PRAGMA user_version = {number}; COMMIT;")
+
+
+def _copy(connection: sqlite3.Connection, path: Path) -> None:
+    path.unlink(missing_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    with contextlib.closing(sqlite3.connect(path)) as target:
+        connection.backup(target)
+
+
+def copies(folder: Path) -> list[Path]:
+    """Copies of earlier versions, and databases that were moved away because they were damaged."""
+    return sorted(path for path in folder.glob(f"{FILE}.*") if not path.name.endswith(("-wal", "-shm")))
+
+
+def move_away(folder: Path) -> Path:
+    """Rename a damaged database, so that a new one can be made; its new name."""
+    path = path_in(folder)
+    away = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}")
+    for suffix in ("-wal", "-shm"):
+        with contextlib.suppress(OSError):
+            os.replace(f"{path}{suffix}", f"{away}{suffix}")
+    os.replace(path, away)
+    return away

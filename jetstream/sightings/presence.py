@@ -1,0 +1,81 @@
+"""Who is where now, and since when: from the newest sightings of each person. Changes nothing."""
+
+import sqlite3
+from typing import Literal
+
+import msgspec
+
+from jetstream.sightings import reader
+from jetstream.sightings.sighting import stamp
+
+
+class PersonPresence(msgspec.Struct, frozen=True):
+    """Where a person is."""
+
+    name: str
+    state: Literal["here", "left", "away"]
+    """here: in sight; left: out of sight for less than `presence.away_s`; away: for longer"""
+    area: str
+    """where the person is, or was seen last"""
+    camera: str
+    """the camera of that sighting"""
+    since: str
+    """here: when the person was seen in this area first, without leaving; else when last, UTC, ISO 8601"""
+    sighting: str
+    """id of that sighting"""
+
+
+class StrangerPresence(msgspec.Struct, frozen=True):
+    """Strangers in an area now."""
+
+    area: str
+    count: int
+
+
+class Presence(msgspec.Struct, frozen=True):
+    """Who is where now."""
+
+    people: tuple[PersonPresence, ...]
+    strangers: tuple[StrangerPresence, ...]
+
+
+def presence(connection: sqlite3.Connection, *, away_s: float, absence_s: float, now_ns: int) -> Presence:
+    """Who is where at `now_ns`.
+
+    A sighting is open now if it is so in the database and its face was seen within `absence_s`: a run that was killed
+    can't close its sightings.
+    """
+    fresh_ns = now_ns - round((absence_s + 10.0) * 1e9)
+    people = [_of(connection, name, away_s, fresh_ns, now_ns) for name in reader.people(connection)]
+    strangers = connection.execute(
+        "SELECT area, count(DISTINCT coalesce(stranger, -n)) FROM sightings WHERE state = 'open' AND person IS NULL "
+        "AND verdict != 'ignore' AND end_ns >= ? GROUP BY area ORDER BY area",
+        (fresh_ns,),
+    ).fetchall()
+    return Presence(
+        tuple(person for person in people if person is not None),
+        tuple(StrangerPresence(area, count) for area, count in strangers),
+    )
+
+
+def _of(connection: sqlite3.Connection, name: str, away_s: float, fresh_ns: int, now_ns: int) -> PersonPresence | None:
+    columns = "id, camera, area, begin_ns, end_ns"
+    by_person = "FROM sightings WHERE person IS NOT NULL AND person = ?"
+    is_open = "state = 'open' AND end_ns >= ?"
+    newest = connection.execute(
+        f"SELECT {columns} {by_person} AND {is_open} ORDER BY begin_ns DESC LIMIT 1", (name, fresh_ns)
+    ).fetchone()
+    if newest is not None:
+        id_, camera, area, begin_ns, _ = newest
+        since_ns = connection.execute(
+            f"SELECT min(begin_ns) {by_person} AND {is_open} AND area = ?", (name, fresh_ns, area)
+        ).fetchone()[0]
+        return PersonPresence(name, "here", area, camera, stamp(min(begin_ns, since_ns)), id_)
+    last = connection.execute(
+        f"SELECT {columns} {by_person} AND state != 'merged' ORDER BY begin_ns DESC LIMIT 20", (name,)
+    ).fetchall()
+    if not last:
+        return None
+    id_, camera, area, _, end_ns = max(last, key=lambda row: int(row[4]))
+    state: Literal["left", "away"] = "left" if now_ns - end_ns < away_s * 1e9 else "away"
+    return PersonPresence(name, state, area, camera, stamp(end_ns), id_)

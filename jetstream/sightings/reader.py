@@ -1,0 +1,171 @@
+"""Reads sightings: by person, stranger, camera, zone and time, one by its id, and what changed. Changes nothing."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Final
+
+import msgspec
+
+from jetstream.errors import UserError
+from jetstream.sightings import ids, rows
+from jetstream.sightings.sighting import Sighting
+
+LEAST_LETTERS: Final = 4
+"""of an id, so that its end names one sighting"""
+
+
+class SightingFilter(msgspec.Struct, frozen=True):
+    """Which sightings are wanted. What is None isn't asked for."""
+
+    person: str | None = None
+    stranger: int | None = None
+    unknown: bool = False  # strangers only
+    camera: str | None = None
+    zone: str | None = None
+    from_ns: int | None = None  # those that ended at this time or later
+    to_ns: int | None = None  # those that began before
+    state: str | None = None
+    most: int | None = None  # the newest ones
+
+
+def find(connection: sqlite3.Connection, wanted: SightingFilter) -> list[Sighting]:
+    """The sightings, the oldest first; none that was merged into another one."""
+    where = ["state != 'merged'"]
+    values: list[object] = []
+    tables = "sightings"
+    if wanted.zone is not None:
+        tables = "sightings JOIN zones ON zones.sighting = sightings.n"
+        where.append("zone = ?")
+        values.append(wanted.zone)
+    for condition, value in _conditions(connection, wanted):
+        where.append(condition)
+        values.extend(value)
+    limit = "" if wanted.most is None else f" LIMIT {int(wanted.most)}"
+    columns = ", ".join(f"sightings.{column}" for column in rows.COLUMNS.split(", "))
+    found = connection.execute(
+        f"SELECT {columns} FROM {tables} WHERE {' AND '.join(where)} ORDER BY begin_ns DESC{limit}", values
+    ).fetchall()
+    return rows.sightings(connection, found[::-1])
+
+
+def _conditions(connection: sqlite3.Connection, wanted: SightingFilter) -> Iterator[tuple[str, Sequence[object]]]:
+    if wanted.person is not None:
+        yield "person IS NOT NULL AND person = ?", (wanted.person,)
+    if wanted.stranger is not None:
+        numbers = aliases(connection, wanted.stranger)
+        yield f"person IS NULL AND stranger IN ({','.join('?' * len(numbers))})", numbers
+    if wanted.unknown:
+        yield "person IS NULL", ()
+    if wanted.camera is not None:
+        yield "camera = ?", (wanted.camera,)
+    if wanted.state is not None:
+        yield "state = ?", (wanted.state,)
+    if wanted.from_ns is not None:
+        yield "end_ns >= ?", (wanted.from_ns,)
+    if wanted.to_ns is not None:
+        yield "begin_ns < ?", (wanted.to_ns,)
+
+
+def aliases(connection: sqlite3.Connection, stranger: int) -> list[int]:
+    """The number under which a group of strangers goes on, and all that it had."""
+    into = dict(connection.execute("SELECT id, merged_into FROM strangers WHERE merged_into IS NOT NULL"))
+    while stranger in into:
+        stranger = into[stranger]
+    group = [stranger]
+    while more := [id_ for id_, to in into.items() if to in group and id_ not in group]:
+        group += more
+    return sorted(group)
+
+
+def one(connection: sqlite3.Connection, text: str) -> Sighting:
+    """The sighting with this id, or whose id begins or ends with `text`; of one that was merged, the one it is part of.
+
+    Raises UserError: there is none, or several.
+    """
+    wanted = text.strip().upper()
+    if not set(wanted) <= set(ids.ALPHABET) or len(wanted) < LEAST_LETTERS:
+        raise UserError(f"{text}: no id of a sighting; give it, or its last {LEAST_LETTERS} letters or more")
+    by_id = f"SELECT {rows.COLUMNS} FROM sightings WHERE id "
+    found = connection.execute(f"{by_id} BETWEEN ? AND ? LIMIT 3", (wanted, f"{wanted}~")).fetchall()
+    if not found:
+        found = connection.execute(f"{by_id} LIKE ? LIMIT 3", (f"%{wanted}",)).fetchall()
+    if not found:
+        raise UserError(f"{text}: there is no such sighting; `jetstream sightings` lists them")
+    if len(found) > 1:
+        raise UserError(f"{text}: several sightings, {', '.join(row[1] for row in found)}; give more of the id")
+    (sighting,) = rows.sightings(connection, found)
+    return sighting if sighting.into is None else one(connection, sighting.into)
+
+
+def changes_after(connection: sqlite3.Connection, seq: int, most: int = 1000) -> list[tuple[int, int, str, bytes]]:
+    """Changes after number `seq`, the oldest first: number, time (ns), change, and the sighting as JSON."""
+    return connection.execute(
+        "SELECT seq, at_ns, change, body FROM changes WHERE seq > ? ORDER BY seq LIMIT ?", (seq, most)
+    ).fetchall()
+
+
+def newest_change(connection: sqlite3.Connection) -> int:
+    """Number of the newest change; 0 where there is none."""
+    found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'changes'").fetchone()
+    return int(found[0]) if found else 0
+
+
+def epoch(connection: sqlite3.Connection) -> int:
+    """When the database was made, ns."""
+    return int(connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0])
+
+
+def moment(text: str, option: str, now: datetime) -> int:
+    """A time that a user gave, as ns: ISO 8601 in local time, `today`, `yesterday`, or an age such as `2h`, `3d`.
+
+    `now`: with its zone. Raises UserError.
+    """
+    given = text.strip().lower()
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    if given in ("now", "today", "yesterday"):
+        when = {"now": now, "today": midnight, "yesterday": midnight - timedelta(days=1)}[given]
+        return _ns(when)
+    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+    if given[-1:] in units and given[:-1].replace(".", "", 1).isdecimal():
+        try:
+            return _ns(now - timedelta(**{units[given[-1]]: float(given[:-1])}))
+        except OverflowError:
+            raise UserError(f"{option} {text}: too long ago") from None
+    try:
+        when = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+    except ValueError:
+        raise UserError(
+            f"{option} {text}: no time; write 2026-11-29, 2026-11-29T18:30, today, yesterday, or an age like 2h or 3d"
+        ) from None
+    return _ns(when if when.tzinfo is not None else when.replace(tzinfo=now.tzinfo))
+
+
+def _ns(when: datetime) -> int:
+    since = when - datetime(1970, 1, 1, tzinfo=timezone.utc)
+    return (since.days * 86400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000
+
+
+def cameras(connection: sqlite3.Connection) -> list[str]:
+    """The cameras that have sightings."""
+    return _distinct(connection, "camera", "sightings")
+
+
+def people(connection: sqlite3.Connection) -> list[str]:
+    """The names that have sightings."""
+    return _distinct(connection, "person", "sightings")
+
+
+def zone_names(connection: sqlite3.Connection) -> list[str]:
+    """The zones that have sightings."""
+    return _distinct(connection, "zone", "zones")
+
+
+def _distinct(connection: sqlite3.Connection, column: str, table: str) -> list[str]:
+    """The values of an indexed column, each found by one step in the index: DISTINCT would read all of it."""
+    steps = (
+        f"WITH RECURSIVE step(value) AS (SELECT min({column}) FROM {table} WHERE {column} IS NOT NULL UNION ALL "
+        f"SELECT (SELECT min({column}) FROM {table} WHERE {column} > step.value) FROM step WHERE step.value IS NOT "
+        "NULL) SELECT value FROM step WHERE value IS NOT NULL"
+    )
+    return [str(value) for (value,) in connection.execute(steps)]

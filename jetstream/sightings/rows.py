@@ -1,0 +1,69 @@
+"""Rows of the database to sightings, and back. The one place that knows the columns' order and form."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from jetstream.messages import NameCandidate
+from jetstream.sightings.sighting import Sighting, ZoneVisit, stamp
+
+COLUMNS: Final = (
+    "n, id, camera, area, state, name, verdict, stranger, begin_ns, end_ns, begin_s, end_s, confidence, why, gallery, "
+    "merged_into, person"
+)
+"""of table `sightings`, as `sightings` takes them"""
+MOST_AT_ONCE: Final = 500
+"""rows whose zones and looks are read with one statement, which may have so many parameters"""
+
+_why_decoder = msgspec.json.Decoder(tuple[NameCandidate, ...])
+
+
+def sightings(connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> list[Sighting]:
+    """The sightings of `rows`, each of COLUMNS, with their zones and looks."""
+    zones: dict[int, list[ZoneVisit]] = {}
+    looks: dict[int, list[str]] = {}
+    for start in range(0, len(rows), MOST_AT_ONCE):
+        numbers = [row[0] for row in rows[start : start + MOST_AT_ONCE]]
+        marks = ",".join("?" * len(numbers))
+        # `marks` is question marks alone
+        for n, zone, first_ns in connection.execute(
+            f"SELECT sighting, zone, first_ns FROM zones WHERE sighting IN ({marks}) ORDER BY first_ns, zone",
+            numbers,
+        ):
+            zones.setdefault(n, []).append(ZoneVisit(zone, stamp(first_ns)))
+        for n, file in connection.execute(
+            f"SELECT sighting, file FROM looks WHERE sighting IN ({marks}) ORDER BY quality DESC, n",
+            numbers,
+        ):
+            looks.setdefault(n, []).append(file)
+    return [_sighting(row, tuple(zones.get(row[0], ())), tuple(looks.get(row[0], ()))) for row in rows]  # type: ignore[call-overload]
+
+
+def _sighting(row: Sequence[object], zones: tuple[ZoneVisit, ...], looks: tuple[str, ...]) -> Sighting:
+    values = dict(zip(COLUMNS.replace(" ", "").split(","), row, strict=True))
+    return msgspec.convert(
+        {
+            "id": values["id"],
+            "camera": values["camera"],
+            "area": values["area"],
+            "state": values["state"],
+            "name": values["person"],
+            "machine_name": values["name"],
+            "stranger": values["stranger"] if values["person"] is None else None,
+            "begin": stamp(int(values["begin_ns"])),  # type: ignore[call-overload]
+            "end": stamp(int(values["end_ns"])),  # type: ignore[call-overload]
+            "begin_s": values["begin_s"],
+            "end_s": values["end_s"],
+            "confidence": values["confidence"],
+            "correction": values["verdict"],
+            "zones": zones,
+            "looks": looks,
+            "why": _why_decoder.decode(str(values["why"])),
+            "gallery": values["gallery"],
+            "into": values["merged_into"],
+        },
+        Sighting,
+        strict=False,
+    )

@@ -1,0 +1,170 @@
+"""Writes sightings and their changes to the database, each batch in one transaction.
+
+What can't be written now waits in memory and is written later. Knows no frame and no picture.
+"""
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from jetstream.messages import NameCandidate
+from jetstream.sightings import rows
+from jetstream.sightings.sighting import Change, State
+
+MOST_WAITING: Final = 20_000
+"""Changes that wait while the database can't be written. Beyond it the oldest are lost, and counted."""
+KEPT_CHANGES: Final = 200_000
+"""changes that a reader may still ask for; some 100 MB"""
+
+
+@dataclass(slots=True)
+class OpenSighting:
+    """A sighting that may go on, as it is written."""
+
+    id: str
+    camera: str
+    area: str
+    name: str | None
+    begin_ns: int
+    end_ns: int
+    begin_s: float
+    end_s: float
+    gallery: str = ""
+    confidence: float = 0.0
+    why: tuple[NameCandidate, ...] = ()
+    zones: dict[str, int] = field(default_factory=dict)  # when the face was in each first, ns
+    state: State = "open"
+    merged_into: str | None = None
+    n: int | None = None  # of its row; None: not written yet
+
+
+class _WaitingChange(msgspec.Struct, frozen=True):
+    change: Change
+    sighting_id: str
+
+
+class SightingQueue:
+    """Sightings and changes that wait to be written: of each sighting the newest state, of changes all in order."""
+
+    def __init__(self) -> None:
+        self._dirty: dict[str, OpenSighting] = {}
+        self._changes: list[_WaitingChange] = []
+        self.lost = 0  # changes that there was no room for
+        self._erased: set[str] = set()  # open sightings that somebody deleted
+
+    def __len__(self) -> int:
+        return len(self._dirty)
+
+    def put(self, sighting: OpenSighting, change: Change | None = None) -> None:
+        """Have `sighting` written as it is when `write` is called next, and `change` told."""
+        if sighting.id in self._erased:
+            return
+        self._dirty[sighting.id] = sighting
+        if change is None:
+            return
+        self._changes.append(_WaitingChange(change, sighting.id))
+        if len(self._changes) > MOST_WAITING:
+            self._dirty.pop(self._changes.pop(0).sighting_id, None)
+            self.lost += 1
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Write all that waits, in one transaction. Raises sqlite3.Error; then all of it waits on."""
+        if not self._dirty:
+            return
+        with transaction(connection):
+            numbers = {one.id: _write(connection, one) for one in self._dirty.values()}
+            for waiting in self._changes:
+                add_change(connection, waiting.change, waiting.sighting_id)
+            _drop_old_changes(connection)
+        for sighting_id, n in numbers.items():
+            self._dirty[sighting_id].n = n
+        self._erased |= {sighting_id for sighting_id, n in numbers.items() if n is None}
+        self._dirty, self._changes = {}, []
+
+
+def left_open(connection: sqlite3.Connection) -> list[OpenSighting]:
+    """The sightings that an earlier process left open. Raises sqlite3.Error."""
+    found = connection.execute(
+        "SELECT why, n, id, camera, area, name, begin_ns, end_ns, begin_s, end_s, gallery, confidence "
+        "FROM sightings WHERE state = 'open' ORDER BY n"
+    ).fetchall()
+    return [_opened(connection, *row) for row in found]
+
+
+def _opened(connection: sqlite3.Connection, why: str, n: int, *values: Any) -> OpenSighting:
+    sighting = OpenSighting(*values)
+    sighting.n, sighting.why = n, msgspec.json.decode(why, type=tuple[NameCandidate, ...])
+    sighting.zones = dict(connection.execute("SELECT zone, first_ns FROM zones WHERE sighting = ?", (n,)))
+    return sighting
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """All or nothing, and no other writer in between. Raises sqlite3.Error: locked, full, read-only or damaged."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
+def add_change(connection: sqlite3.Connection, change: Change, sighting_id: str) -> None:
+    """Add a change of a sighting as it is now, for `publish`; nothing where it isn't there. Within a transaction."""
+    found = connection.execute(f"SELECT {rows.COLUMNS} FROM sightings WHERE id = ?", (sighting_id,)).fetchall()
+    for sighting in rows.sightings(connection, found):
+        connection.execute(
+            "INSERT INTO changes (at_ns, change, sighting_id, body) VALUES (?, ?, ?, ?)",
+            (time.time_ns(), change, sighting_id, msgspec.json.encode(sighting)),
+        )
+
+
+def _drop_old_changes(connection: sqlite3.Connection) -> None:
+    newest = connection.execute("SELECT max(seq) FROM changes").fetchone()[0]
+    if newest is not None:
+        connection.execute("DELETE FROM changes WHERE seq <= ?", (newest - KEPT_CHANGES,))
+
+
+def _write(connection: sqlite3.Connection, sighting: OpenSighting) -> int | None:
+    """Insert or update a sighting's row; its number, or None where somebody deleted it."""
+    values = (
+        *(sighting.camera, sighting.area, sighting.state, sighting.name, sighting.begin_ns, sighting.end_ns),
+        *(sighting.begin_s, sighting.end_s, sighting.confidence, msgspec.json.encode(sighting.why).decode()),
+        *(sighting.gallery, sighting.merged_into),
+    )
+    if sighting.n is None:
+        # the id is there already where the same file is run again in the every-frame pace
+        connection.execute(
+            "INSERT INTO sightings (camera, area, state, name, begin_ns, end_ns, begin_s, end_s, confidence, why, "
+            "gallery, merged_into, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+            "camera = excluded.camera, area = excluded.area, state = excluded.state, name = excluded.name, "
+            "begin_ns = excluded.begin_ns, end_ns = excluded.end_ns, begin_s = excluded.begin_s, "
+            "end_s = excluded.end_s, confidence = excluded.confidence, why = excluded.why, "
+            "gallery = excluded.gallery, merged_into = excluded.merged_into",
+            (*values, sighting.id),
+        )
+        n = int(connection.execute("SELECT n FROM sightings WHERE id = ?", (sighting.id,)).fetchone()[0])
+    else:
+        n = sighting.n
+        changed = connection.execute(
+            "UPDATE sightings SET camera = ?, area = ?, state = ?, name = ?, begin_ns = ?, end_ns = ?, begin_s = ?, "
+            "end_s = ?, confidence = ?, why = ?, gallery = ?, merged_into = ? WHERE n = ? AND id = ?",
+            (*values, n, sighting.id),
+        ).rowcount
+        if not changed:
+            return None
+    if sighting.merged_into is not None:
+        connection.execute(
+            "UPDATE looks SET sighting = (SELECT n FROM sightings WHERE id = ?) WHERE sighting = ?",
+            (sighting.merged_into, n),
+        )
+    for zone, first_ns in sighting.zones.items():
+        connection.execute("INSERT OR IGNORE INTO zones VALUES (?, ?, ?)", (n, zone, first_ns))
+    return n
