@@ -116,6 +116,9 @@ def replay(
     explain: Annotated[
         bool, typer.Option("--explain", help="Print at the end, for each track, why it has its name.")
     ] = False,
+    sightings: Annotated[
+        Path | None, typer.Option(help="Write the sightings to this file, a line each.", show_default=False)
+    ] = None,
     sets: Sets = None,
 ) -> None:
     """Run every frame of a file through the same stages in one process. The same input gives the same events."""
@@ -124,10 +127,10 @@ def replay(
 
     settings = settings_of(config, sets=sets, sources=[video], faces=faces, pace="every-frame")
     log_as_run(settings)
-    replays.check_outputs(settings.cameras[0].source, events, annotated)  # before training
+    replays.check_outputs(settings.cameras[0].source, events, annotated, sightings)  # before training
     with progress_bars() as progress:
         settings = startup.prepare(settings, progress)
-        replays.to_files(settings, events, annotated, progress, explain=explain)
+        replays.to_files(settings, events, annotated, progress, explain=explain, sightings=sightings)
 
 
 @app.command()

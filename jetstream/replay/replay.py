@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +25,7 @@ from jetstream.messages import Captured, Detected, Ended, Message, Named, Tick, 
 from jetstream.recording.events_file import open_events, write_event
 from jetstream.recording.writer import FPS
 from jetstream.replay.explain import TrackExplanations
+from jetstream.sightings.following import SightingFollower, SightingList
 from jetstream.video import source
 from jetstream.video.sink import CONTAINERS, VideoSink
 from jetstream.vision.drawing.annotate import annotate
@@ -68,22 +70,27 @@ def to_files(
     progress: Callable[[str, float], None],
     *,
     explain: bool = False,
+    sightings: Path | None = None,
 ) -> None:
-    """Replay into `events` (None: standard output), a line a frame, and with boxes and names into `video`.
+    """Replay into `events` (None: standard output), a line a frame, and with boxes and names into `video`; the
+    sightings into `sightings`, a line each.
 
     A file gets its name only when it is complete. `explain` prints at the end why each track has its name; on standard
     error if the events go to standard output. `progress` is called with a label and the fraction done.
 
     Raises UserError when a file can't be written, or would overwrite the input.
     """
-    check_outputs(config.cameras[0].source, events, video)
+    check_outputs(config.cameras[0].source, events, video, sightings)
     expected = expected_frames(config.cameras[0])
     explanations = TrackExplanations()
+    found = SightingList()
+    follower = SightingFollower(config, found)
     with ExitStack() as stack:
         file = stack.enter_context(open_events(stack.enter_context(whole(events)))) if events else sys.stdout
         sink = None
         for done, (tracked, rings) in enumerate(replay(config), start=1):
             write_event(file, tracked)
+            follower.saw(tracked, 0.0)
             if explain:
                 explanations.add(tracked)
             progress("replay", done / expected if expected else 0.0)
@@ -94,9 +101,13 @@ def to_files(
                 shown = config.render
                 annotate(image, tracked.faces, tracked.others, blur=shown.blur, landmarks=shown.landmarks)
                 sink.write(image, tracked.frame.time_s)
+        if sightings is not None:
+            follower.end_all()
+            lines = [msgspec.json.encode(sighting) + b"\n" for sighting in found.sightings()]
+            stack.enter_context(whole(sightings)).write_bytes(b"".join(lines))
     if explain:
-        lines = list(explanations.lines()) or ["no face was tracked, so there is no name to explain"]
-        print(*lines, sep="\n", file=sys.stdout if events else sys.stderr)
+        reasons = list(explanations.lines()) or ["no face was tracked, so there is no name to explain"]
+        print(*reasons, sep="\n", file=sys.stdout if events else sys.stderr)
 
 
 def expected_frames(camera: CameraConfig) -> int | None:
@@ -121,15 +132,16 @@ def whole(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def check_outputs(read: str, events: Path | None, video: Path | None) -> None:
-    """Raises UserError if an output can't be written, or would overwrite the source `read` or the other output."""
-    for option, path in (("--out", events), ("--video", video)):
+def check_outputs(read: str, events: Path | None, video: Path | None, sightings: Path | None = None) -> None:
+    """Raises UserError if an output can't be written, or would overwrite the source `read` or another output."""
+    for option, path in (("--out", events), ("--video", video), ("--sightings", sightings)):
         if path is not None and path.exists() and not path.is_file():
             kind = "a folder" if path.is_dir() else "no file"
             raise UserError(f"{option} {path}: it is {kind}; name a file")
-    outputs = [path.resolve() for path in (events, video) if path is not None]
-    if Path(read).resolve() in outputs or len(set(outputs)) < len(outputs):
-        raise UserError(f"{events or video}: an output can't be the input or the other output; choose another name")
+    outputs = [path for path in (events, video, sightings) if path is not None]
+    paths = [path.resolve() for path in outputs]
+    if Path(read).resolve() in paths or len(set(paths)) < len(paths):
+        raise UserError(f"{outputs[0]}: an output can't be the input or another output; choose another name")
     if video is not None and video.suffix.lower() not in CONTAINERS:
         raise UserError(f"{video}: expected a name that ends in {' or '.join(CONTAINERS)}")
 

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from jetstream.config.schema import CameraConfig, Config, area_of
 from jetstream.messages import FrameRef, Tracked, TrackedFace
 from jetstream.sightings import zones
-from jetstream.sightings.sighting import Change, without_names_of_strangers
+from jetstream.sightings.sighting import Change, Sighting, ZoneVisit, stamp, without_names_of_strangers
 from jetstream.sightings.writer import OpenSighting
 
 SURER: Final = 0.02
@@ -193,6 +193,45 @@ class SightingFollower:
         del self._open[sighting.id]
         for known in (self._heard_s, self._put_s, self._times_s):
             known.pop(sighting.id, None)
+
+
+class SightingList:
+    """A sink that keeps sightings in memory, for runs that write no database."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, OpenSighting] = {}
+
+    def put(self, sighting: OpenSighting, change: Change | None = None) -> None:
+        """See `SightingSink`."""
+        self._found[sighting.id] = sighting
+
+    def sightings(self) -> list[Sighting]:
+        """Those that were not merged into another one, by begin."""
+        found = [one for one in self._found.values() if one.state != "merged"]
+        return [_public(one) for one in sorted(found, key=lambda one: (one.begin_s, one.id))]
+
+
+def _public(one: OpenSighting) -> Sighting:
+    visits = sorted(one.zones.items(), key=lambda visit: (visit[1], visit[0]))
+    return Sighting(
+        id=one.id,
+        camera=one.camera,
+        area=one.area,
+        state=one.state,
+        name=one.name,
+        machine_name=one.name,
+        stranger=None,
+        begin=stamp(one.begin_ns),
+        end=stamp(one.end_ns),
+        begin_s=one.begin_s,
+        end_s=one.end_s,
+        confidence=one.confidence,
+        correction="",
+        zones=tuple(ZoneVisit(name, stamp(first_ns)) for name, first_ns in visits),
+        why=one.why,
+        gallery=one.gallery,
+        into=one.merged_into,
+    )
 
 
 def _earliest(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:

@@ -67,6 +67,17 @@ def _conditions(connection: sqlite3.Connection, wanted: SightingFilter) -> Itera
         yield "begin_ns < ?", (wanted.to_ns,)
 
 
+def asks_for(wanted: SightingFilter, sighting: Sighting, connection: sqlite3.Connection) -> bool:
+    """Whether a sighting is among those wanted, whatever its time."""
+    return (
+        wanted.person in (None, sighting.name)
+        and (wanted.stranger is None or sighting.stranger in aliases(connection, wanted.stranger))
+        and not (wanted.unknown and sighting.name is not None)
+        and wanted.camera in (None, sighting.camera)
+        and (wanted.zone is None or any(zone.name == wanted.zone for zone in sighting.zones))
+    )
+
+
 def aliases(connection: sqlite3.Connection, stranger: int) -> list[int]:
     """The number under which a group of strangers goes on, and all that it had."""
     into = dict(connection.execute("SELECT id, merged_into FROM strangers WHERE merged_into IS NOT NULL"))

@@ -1,0 +1,178 @@
+"""Commands about sightings: who was where, from when to when."""
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from jetstream.cli.shared import ConfigOption, Json, Sets, app, literal, say, settings_of, wide
+from jetstream.config.schema import Config
+from jetstream.errors import UserError
+
+if TYPE_CHECKING:
+    from jetstream.sightings.reader import SightingFilter
+
+FOLLOW_EVERY_S = 0.2
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the sighting, or its last letters.", show_default=False)]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from", help="2026-11-29, 2026-11-29T18:30, today, yesterday, or an age: 2h, 3d.", show_default=False
+    ),
+]
+To = Annotated[str | None, typer.Option("--to", help="The same; the end of the time asked for.", show_default=False)]
+
+
+@app.command()
+def sightings(
+    person: Annotated[str | None, typer.Option(help="Only of this person.", show_default=False)] = None,
+    stranger: Annotated[int | None, typer.Option(help="Only of this stranger, by number.", show_default=False)] = None,
+    unknown: Annotated[bool, typer.Option("--unknown", help="Only of strangers.")] = False,
+    camera: Annotated[str | None, typer.Option(help="Only at this camera.", show_default=False)] = None,
+    zone: Annotated[str | None, typer.Option(help="Only those that touched this zone.", show_default=False)] = None,
+    from_: From = None,
+    to: To = None,
+    most: Annotated[int, typer.Option(min=0, help="Largest number of sightings, the newest ones. 0: all.")] = 100,
+    as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Then print each change as it happens, until Ctrl-C.")
+    ] = False,
+    config: ConfigOption = None,
+    sets: Sets = None,
+) -> None:
+    """List sightings: who was at which camera, from when to when."""
+    from jetstream.sightings import reader, tables
+
+    settings = settings_of(config, sets=sets)
+    if as_json and as_csv:
+        raise UserError("--csv: --json prints another form; leave one of them out")
+    if follow and as_csv:
+        raise UserError("--follow: prints lines or JSON; leave --csv out")
+    wanted = reader.SightingFilter(
+        person=person,
+        stranger=stranger,
+        unknown=unknown,
+        camera=camera,
+        zone=zone,
+        from_ns=_moment(from_, "--from"),
+        to_ns=_moment(to, "--to"),
+        most=most or None,
+    )
+    with _reading(settings) as connection:
+        _check(wanted, settings, connection)
+        seen = reader.newest_change(connection)
+        found = reader.find(connection, wanted)
+        if as_json:
+            for sighting in found:
+                print(msgspec.json.encode(sighting).decode())
+        elif as_csv:
+            print(tables.as_csv(found), end="")
+        elif found or not follow:
+            console = wide()
+            console.print(tables.table(found)) if found else say("no sightings")
+            if len(found) == most:
+                say(f"the newest {most}; --most 0 shows all")
+        if follow:
+            with contextlib.suppress(KeyboardInterrupt):  # the only way to end it
+                _follow(connection, wanted, seen, as_json=as_json)
+
+
+@app.command()
+def sighting(
+    id_: Id,
+    as_json: Json = False,
+    config: ConfigOption = None,
+    sets: Sets = None,
+) -> None:
+    """Show all that is known of one sighting: times, zones, why it has its name, and the pictures of the face."""
+    from jetstream.sightings import reader, tables
+
+    settings = settings_of(config, sets=sets)
+    with _reading(settings) as connection:
+        found = reader.one(connection, id_)
+    if as_json:
+        print(msgspec.json.encode(found).decode())
+    else:
+        literal().print(tables.whole(found, Path(settings.sightings.dir)), highlight=False, soft_wrap=True)
+
+
+@app.command()
+def presence(as_json: Json = False, config: ConfigOption = None, sets: Sets = None) -> None:
+    """Show who is where now, and since when."""
+    from jetstream.sightings import presence as now
+    from jetstream.sightings import tables
+
+    settings = settings_of(config, sets=sets)
+    with _reading(settings) as connection:
+        found = now.presence(
+            connection,
+            away_s=settings.presence.away_s,
+            absence_s=settings.sightings.absence_s,
+            now_ns=time.time_ns(),
+        )
+    if as_json:
+        print(msgspec.json.encode(found).decode())
+    elif found.people or found.strangers:
+        wide().print(tables.presence_table(found))
+    else:
+        say("nobody has been seen yet")
+
+
+@contextlib.contextmanager
+def _reading(settings: Config) -> Iterator[sqlite3.Connection]:
+    """The database, to read. Raises UserError, also where it turns out to be damaged."""
+    from jetstream.sightings import database
+
+    folder = Path(settings.sightings.dir)
+    try:
+        with database.opened(folder) as connection:
+            yield connection
+    except sqlite3.DatabaseError as error:
+        raise UserError(database.damage(database.path_in(folder), error)) from None
+
+
+def _moment(text: str | None, option: str) -> int | None:
+    from jetstream.sightings import reader
+
+    return None if text is None else reader.moment(text, option, datetime.now().astimezone())
+
+
+def _check(wanted: "SightingFilter", settings: Config, connection: sqlite3.Connection) -> None:
+    """Raises UserError for a person, camera or zone that nothing knows: most likely a slip."""
+    from jetstream.gallery import photos
+    from jetstream.sightings import reader
+
+    cameras = {camera.name for camera in settings.cameras}
+    zones = {zone.name for camera in settings.cameras for zone in camera.zones}
+    faces = Path(settings.recognize.faces)
+    enrolled = set(photos.list_photos(faces).people) if wanted.person is not None and faces.is_dir() else set()
+    for option, name, known, seen in (
+        ("person", wanted.person, enrolled, reader.people),
+        ("camera", wanted.camera, cameras, reader.cameras),
+        ("zone", wanted.zone, zones, reader.zone_names),
+    ):
+        if name is not None and name not in known and name not in (stored := seen(connection)):
+            names = ", ".join(sorted({*known, *stored})) or "none"
+            raise UserError(f"--{option} {name}: there is no such {option} in the config or among sightings: {names}")
+
+
+def _follow(connection: sqlite3.Connection, wanted: "SightingFilter", seen: int, *, as_json: bool) -> None:
+    """Print each change after number `seen` of a sighting that `wanted` asks for."""
+    from jetstream.sightings import reader, tables, teller
+
+    epoch = reader.epoch(connection)
+    while True:
+        for seq, at_ns, change, body in reader.changes_after(connection, seen):
+            seen = seq
+            message = teller.message_of(epoch, seq, at_ns, change, body)
+            if reader.asks_for(wanted, message.sighting, connection):
+                print(msgspec.json.encode(message).decode() if as_json else tables.change(message), flush=True)
+        time.sleep(FOLLOW_EVERY_S)

@@ -1,0 +1,118 @@
+"""Sightings as text for people: a table, a line for each change, the whole of one, and CSV.
+
+Times are shown in the machine's own zone. Knows no database.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from rich.table import Table
+from rich.text import Text
+
+from jetstream.messages import NameCandidate
+from jetstream.sightings.presence import Presence
+from jetstream.sightings.sighting import Sighting, SightingMessage
+
+CSV_COLUMNS: Final = (
+    *("id", "begin", "end", "camera", "area", "name", "stranger", "confidence", "state", "zones", "correction"),
+    "machine_name",
+)
+WORDS: Final = {"": "", "name": "corrected", "not": "not {name}", "ignore": "ignored"}
+
+
+def local(iso: str) -> str:
+    """A stored time in the machine's zone, to the second."""
+    return datetime.fromisoformat(iso.replace("Z", "+00:00")).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def table(sightings: Sequence[Sighting]) -> Table:
+    """A line for each sighting."""
+    made = Table("begin", "end", "camera", "who")
+    made.add_column("sure", justify="right", no_wrap=True)
+    notes = [_notes(sighting) for sighting in sightings]
+    if any(notes):
+        made.add_column("notes", overflow="fold")
+    made.add_column("id", no_wrap=True)
+    for sighting, note in zip(sightings, notes, strict=True):
+        end = "now" if sighting.state == "open" else local(sighting.end)[11:]
+        cells = [local(sighting.begin), end, _place(sighting), sighting.who, sure(sighting)]
+        made.add_row(*(Text(cell) for cell in (*cells, *([note] if any(notes) else []), sighting.id)))
+    return made
+
+
+def sure(sighting: Sighting) -> str:
+    """How sure the machine was of its name; "-" where it gave none."""
+    return f"{sighting.confidence:.0%}" if sighting.machine_name is not None else "-"
+
+
+def _place(sighting: Sighting) -> str:
+    return sighting.camera if sighting.area == sighting.camera else f"{sighting.camera} ({sighting.area})"
+
+
+def _notes(sighting: Sighting) -> str:
+    parts = [zone.name for zone in sighting.zones]
+    if sighting.correction:
+        parts.append(WORDS[sighting.correction].format(name=sighting.machine_name))
+    return ", ".join(parts)
+
+
+def whole(sighting: Sighting, folder: Path) -> str:
+    """Everything that is known of a sighting."""
+    lines = [
+        f"{sighting.who} at {_place(sighting)}",
+        f"  id         {sighting.id}",
+        f"  from       {local(sighting.begin)}",
+        f"  until      {'now' if sighting.state == 'open' else local(sighting.end)}",
+        f"  machine    {sighting.machine_name or 'no name'}, {sure(sighting)} sure",
+    ]
+    if sighting.correction:
+        lines.append(f"  corrected  {WORDS[sighting.correction].format(name=sighting.machine_name)}")
+    lines += [f"  zone       {zone.name}, first at {local(zone.first)}" for zone in sighting.zones]
+    lines += [f"  candidate  {_candidate(candidate)}" for candidate in sighting.why]
+    if sighting.gallery:
+        lines.append(f"  gallery    {sighting.gallery[:12]}")
+    lines += [f"  look       {folder / look}" for look in sighting.looks]
+    return "\n".join(lines)
+
+
+def _candidate(candidate: NameCandidate) -> str:
+    answers = f"{candidate.answers} answer{'' if candidate.answers == 1 else 's'}"
+    text = f"{candidate.name or 'unknown'}: {answers}, log odds {candidate.log_odds:.1f}"
+    if candidate.distance is not None:
+        text += f", nearest at distance {candidate.distance:.2f}"
+    return text if candidate.photo is None else f"{text}, photo {candidate.photo}"
+
+
+def change(message: SightingMessage) -> str:
+    """A line for one change: `2026-11-29 18:02:11 door enter Ada 98 % 01K...`."""
+    sighting = message.sighting
+    confidence = f" {sure(sighting)}" if sighting.machine_name is not None else ""
+    text = f"{local(message.wall)} {sighting.camera} {message.change} {sighting.who}{confidence} {sighting.id}"
+    return "".join(letter if letter.isprintable() else "?" for letter in text)  # no control codes to the terminal
+
+
+def as_csv(sightings: Iterable[Sighting]) -> str:
+    """A header and a line for each sighting; zones are separated by spaces, which no zone's name has."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for sighting in sightings:
+        zones = " ".join(zone.name for zone in sighting.zones)
+        writer.writerow([zones if key == "zones" else getattr(sighting, key) for key in CSV_COLUMNS])
+    return text.getvalue()
+
+
+def presence_table(presence: Presence) -> Table:
+    """A line for each person, and one for each area with strangers."""
+    made = Table("who", "where", "since")
+    for person in presence.people:
+        where = person.area if person.state == "here" else f"{person.state}, last in {person.area}"
+        made.add_row(*map(Text, (person.name, where, local(person.since))))
+    for strangers in presence.strangers:
+        count = f"{strangers.count} stranger{'' if strangers.count == 1 else 's'}"
+        made.add_row(*map(Text, (count, strangers.area, "")))
+    return made
