@@ -3,6 +3,7 @@
 Each failure is reported in one sentence, before any stage begins.
 """
 
+import contextlib
 import logging
 import math
 import os
@@ -33,6 +34,7 @@ from jetstream.runtime.prestart import HeldProcesses
 from jetstream.runtime.reload import Reloader, ReloadPlan
 from jetstream.runtime.supervisor import Supervisor
 from jetstream.runtime.worker import run_process
+from jetstream.sightings import database
 from jetstream.topic import keys
 from jetstream.topic.publisher import open_topic
 from jetstream.video import address, source
@@ -106,6 +108,8 @@ def check_reload(plan: ReloadPlan) -> None:
     config = plan.config
     if "record.dir" in plan.taken:
         check_record(config)
+    if "sightings.dir" in plan.taken:
+        check_sightings(config)
     if "recognize.model" in plan.taken:
         check_learnt(config)
     if plan.restarts("publish") and "publish.endpoint" in plan.taken:
@@ -172,6 +176,7 @@ def prepare(config: Config, progress: Progress | None = None) -> Config:
     for _ in check_sources(config, settle_s=SETTLE_S):
         pass
     check_record(config)
+    check_sightings(config)
     prepare_models(config, progress)
     config = build.prepare(with_gallery(config), progress)
     prepare_gallery(config, progress)
@@ -264,6 +269,17 @@ def check_record(config: Config) -> None:
         raise UserError(f"record.dir: {folder}: can't be written; name another folder, or change its mode")
 
 
+def check_sightings(config: Config) -> None:
+    """Raises UserError when sightings can't be recorded: no permission, or a database of a newer version.
+
+    A damaged one and a busy one are no hindrance: the stage goes on beside the first, and waits for the second.
+    """
+    if not config.sightings.enabled:
+        return
+    with contextlib.suppress(database.DamageError, BusyError), database.opened(Path(config.sightings.dir), write=True):
+        pass
+
+
 def camera_or_stream(spec: str, *, every_frame: bool = False) -> bool:
     """Whether `spec` is a camera or a stream; false also for an invalid source."""
     try:
@@ -297,6 +313,9 @@ def check(config: Config) -> Iterator[str]:
     if config.metrics.enabled:
         check_endpoint(config.metrics)
         yield f"metrics: {config.metrics.endpoint}: free{', for other machines too' if config.metrics.remote else ''}"
+    if config.sightings.enabled:
+        check_sightings(config)
+        yield f"sightings: {config.sightings.dir}: can be written"
     yield f"run directory: {configuration.run_dir(config)}"
 
 

@@ -142,20 +142,26 @@ def forget(
     config: ConfigOption = None,
     sets: Sets = None,
 ) -> None:
-    """Erase people: photos, embeddings, classifier and, with --recordings, recordings; then search for what is left."""
+    """Erase people: photos, embeddings, classifier, sightings and, with --recordings, recordings; then search for what
+    is left."""
     from jetstream.gallery import erasure
+    from jetstream.sightings import erasure as sightings
 
     settings = settings_of(config, sets=sets, faces=faces)
-    where = erasure.folders_in_use(settings, recordings)
     who = ", ".join(names)
+    folders = _sighting_folders(settings)
+    seen = [traces for folder in folders if (traces := sightings.find(names, folder))]
+    where = erasure.folders_in_use(settings, recordings)._replace(seen=sightings.named(names, folders))
     found = erasure.find(names, where)
     for line in found.what_goes():
         literal().print(line, highlight=False, soft_wrap=True)
     if not yes:
         for line in found.what_stays():
             say(line)
-        _confirm(f"Erase {who}: {found}, and their data in the gallery?")
+        _confirm(f"Erase {who}: {', '.join(map(str, (found, *seen)))}, and their data in the gallery?")
     erased = erasure.forget(names, where)
+    for folder in folders:
+        sightings.erase(names, folder)
     for name in names:
         audit.add(where.models, "forget", name, erased.photos)
     try:
@@ -166,13 +172,16 @@ def forget(
             f"{who}: erased: {erased}, but the embeddings are still there, because of this: {error}; "
             "then run `jetstream forget` again with the same names"
         ) from None
-    if remains := erasure.remains(names, where):
-        raise PipelineError(f"{who}: erased: {erased}; still in {'; '.join(map(str, remains))}")
-    verified = ", ".join(map(str, erasure.verified(erased, where)))
+    left: list[object] = [*erasure.remains(names, where)]
+    left += [f"{folder} ({traces})" for folder in folders if (traces := sightings.find(names, folder))]
+    if left:
+        raise PipelineError(f"{who}: erased: {erased}; still in {'; '.join(map(str, left))}")
+    verified = ", ".join(map(str, [*erasure.verified(erased, where), *(traces.folder for traces in seen)]))
+    gone = ", ".join(map(str, (erased, *seen)))
     literal().print(
-        f"{who}: erased: {erased}, and their data in the gallery{'; verified gone from ' * bool(verified)}"
-        f"{verified}. Folders of other configs are not searched: name one with --config. Reports of "
-        "`jetstream evaluate` are not searched either: delete those yourself",
+        f"{who}: erased: {gone}, and their data in the gallery{'; verified gone from ' * bool(verified)}{verified}. "
+        "Folders of other configs are not searched: name one with --config. Reports of `jetstream evaluate` are not "
+        "searched either: delete those yourself",
         highlight=False,
         soft_wrap=True,
     )
@@ -180,6 +189,19 @@ def forget(
         say(line)
     for line in erasure.not_searched(where):
         say(line)
+
+
+def _sighting_folders(settings: Config) -> list[Path]:
+    """The folders of sightings of the config, and of the pipeline that runs."""
+    from jetstream.config.schema import run_dir
+    from jetstream.runtime.run_dir import RunDir
+
+    folders = [Path(settings.sightings.dir)]
+    running = RunDir(run_dir(settings))
+    if running.is_running():
+        theirs = Path(running.running_config().sightings.dir)
+        folders += [theirs] if theirs.resolve() != folders[0].resolve() else []
+    return folders
 
 
 def _confirm(question: str) -> None:
@@ -228,9 +250,12 @@ def _change_name(
 ) -> None:
     """Call `change` to rename `old` to `new`, and train the gallery again."""
     from jetstream.gallery.people import faces_folder
+    from jetstream.sightings import erasure as sightings
 
     for link in change(old, new, faces_folder(settings)):
         say(f"{link}: a link into the folder of {old}; it may lead nowhere now, so make it anew or remove it")
+    for folder in _sighting_folders(settings):
+        sightings.rename(old, new, folder)
     _audit(what, settings, old, new)
     _learn(settings)
     say(f"recordings made until now keep the name {old}: to erase them one day, give `jetstream forget` that name too")

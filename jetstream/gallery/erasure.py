@@ -30,6 +30,7 @@ class SearchedFolders(NamedTuple):
     kept_recordings: tuple[Path, ...] = ()  # other folders of recordings that are in use
     running: tuple[Path, Path] | None = None  # faces and models of the running pipeline, where these differ
     network: str = DEFAULT  # whose gallery is trained again; those of other networks are erased
+    seen: frozenset[str] = frozenset()  # names that are known from elsewhere, such as sightings
 
 
 class Remains(NamedTuple):
@@ -82,7 +83,7 @@ def find(names: Collection[str], where: SearchedFolders) -> PersonTraces:
     kept = {folder: found for folder in where.kept_recordings if (found := len(recordings.of(wanted, folder)))}
     others = elsewhere(wanted, where)  # before anything is erased, since it raises where a folder can't be read
     known = {*listing.people, *_people_in_gallery(where), *(name for who in heard.values() for name in who)}
-    known |= {recordings.normal(folder.name) for folder in person_folders(faces_dir)}
+    known |= {recordings.normal(folder.name) for folder in person_folders(faces_dir)} | where.seen
     for missing in sorted(wanted - known):
         if (others and elsewhere([missing], where)) or any(recordings.of([missing], folder) for folder in kept):
             continue

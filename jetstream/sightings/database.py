@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from jetstream import files
-from jetstream.errors import UserError
+from jetstream.errors import BusyError, UserError
 
 FILE: Final = "sightings.db"
 LOOKS: Final = "looks"
@@ -118,19 +118,22 @@ def path_in(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def opened(folder: Path, *, write: bool = False) -> Iterator[sqlite3.Connection]:
+def opened(folder: Path, *, write: bool = False, wait_s: float | None = None) -> Iterator[sqlite3.Connection]:
     """A connection, closed at the end. Raises what `connect` raises."""
-    connection = connect(folder, write=write)
+    connection = connect(folder, write=write, wait_s=wait_s)
     try:
         yield connection
     finally:
         connection.close()
 
 
-def connect(folder: Path, *, write: bool = False) -> sqlite3.Connection:
+def connect(folder: Path, *, write: bool = False, wait_s: float | None = None) -> sqlite3.Connection:
     """Open the database in `folder`. To write, it is made or brought up to date first; an older one is copied before.
 
-    Raises DamageError; DatabaseError: it is of a newer version or, to read, isn't there; UserError: no permission.
+    wait_s  how long it may wait for other writers; None: WAIT_S to write, READ_WAIT_S to read
+
+    Raises DamageError; DatabaseError: it is of a newer version or, to read, isn't there; BusyError: another program
+    writes for long; UserError: no permission.
     """
     path = path_in(folder)
     if not write and not path.is_file():
@@ -141,7 +144,7 @@ def connect(folder: Path, *, write: bool = False) -> sqlite3.Connection:
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={'rw' if write else 'ro'}",
             uri=True,
-            timeout=WAIT_S if write else READ_WAIT_S,
+            timeout=wait_s if wait_s is not None else WAIT_S if write else READ_WAIT_S,
             isolation_level=None,
         )
     except OSError as error:
@@ -189,7 +192,9 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, write: bool) -> None
     except sqlite3.DatabaseError as error:
         if is_damage(error):
             raise DamageError(damage(path, error)) from None
-        raise UserError(f"{path}: {error}; see that this user may write it and that no other program uses it") from None
+        if "locked" in str(error):
+            raise BusyError(f"{path}: another program writes it; try again, or end that program") from None
+        raise UserError(f"{path}: {error}; see that this user may write it") from None
 
 
 def is_damage(error: sqlite3.Error) -> bool:

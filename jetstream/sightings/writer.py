@@ -82,7 +82,7 @@ class SightingQueue:
                 add_change(connection, waiting.change, waiting.sighting_id)
             _drop_old_changes(connection)
         for sighting_id, n in numbers.items():
-            self._dirty[sighting_id].n = n
+            self._dirty[sighting_id].n = n  # None: no look is added to a sighting that somebody deleted
         self._erased |= {sighting_id for sighting_id, n in numbers.items() if n is None}
         self._dirty, self._changes = {}, []
 
