@@ -145,6 +145,7 @@ def run_alone(name: str, config: Config) -> None:
             raise UserError(f'--stage {name}: it runs already; start the others with pipeline.without=["{row.name}"]')
         run_process(_process_named(name, row, config), config, folder.path)
         return
+    check_sightings(config)
     config = prepare(config)
     with serve(config) as folder:
         run_process(_process_named(name, row, config), config, folder.path)
@@ -176,7 +177,6 @@ def prepare(config: Config, progress: Progress | None = None) -> Config:
     for _ in check_sources(config, settle_s=SETTLE_S):
         pass
     check_record(config)
-    check_sightings(config)
     prepare_models(config, progress)
     config = build.prepare(with_gallery(config), progress)
     prepare_gallery(config, progress)
@@ -314,8 +314,11 @@ def check(config: Config) -> Iterator[str]:
         check_endpoint(config.metrics)
         yield f"metrics: {config.metrics.endpoint}: free{', for other machines too' if config.metrics.remote else ''}"
     if config.sightings.enabled:
-        check_sightings(config)
-        yield f"sightings: {config.sightings.dir}: can be written"
+        folder = Path(config.sightings.dir)
+        if database.path_in(folder).exists():
+            with database.opened(folder):
+                pass
+        yield f"sightings: {folder}"
     yield f"run directory: {configuration.run_dir(config)}"
 
 

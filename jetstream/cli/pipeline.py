@@ -91,6 +91,7 @@ def _run(written: Config, read: Callable[[], Config] | None, duration_s: float |
         from jetstream.runtime.reload import Reloader
         from jetstream.runtime.systemd import patient
 
+        startup.check_sightings(written)
         with progress_bars() as progress:
             settings = startup.prepare(written, patient(progress))
         reloader = None if read is None else Reloader(read, written, startup.check_reload)
@@ -130,7 +131,7 @@ def replay(
     replays.check_outputs(settings.cameras[0].source, events, annotated, sightings)  # before training
     with progress_bars() as progress:
         settings = startup.prepare(settings, progress)
-        replays.to_files(settings, events, annotated, progress, explain=explain, sightings=sightings)
+        replays.to_files(settings, events, annotated, progress, explain=explain, sightings_file=sightings)
 
 
 @app.command()

@@ -70,17 +70,17 @@ def to_files(
     progress: Callable[[str, float], None],
     *,
     explain: bool = False,
-    sightings: Path | None = None,
+    sightings_file: Path | None = None,
 ) -> None:
     """Replay into `events` (None: standard output), a line a frame, and with boxes and names into `video`; the
-    sightings into `sightings`, a line each.
+    sightings into `sightings_file`, a line each.
 
     A file gets its name only when it is complete. `explain` prints at the end why each track has its name; on standard
     error if the events go to standard output. `progress` is called with a label and the fraction done.
 
     Raises UserError when a file can't be written, or would overwrite the input.
     """
-    check_outputs(config.cameras[0].source, events, video, sightings)
+    check_outputs(config.cameras[0].source, events, video, sightings_file)
     expected = expected_frames(config.cameras[0])
     explanations = TrackExplanations()
     found = SightingList()
@@ -101,10 +101,10 @@ def to_files(
                 shown = config.render
                 annotate(image, tracked.faces, tracked.others, blur=shown.blur, landmarks=shown.landmarks)
                 sink.write(image, tracked.frame.time_s)
-        if sightings is not None:
+        if sightings_file is not None:
             follower.end_all()
             lines = [msgspec.json.encode(sighting) + b"\n" for sighting in found.sightings()]
-            stack.enter_context(whole(sightings)).write_bytes(b"".join(lines))
+            stack.enter_context(whole(sightings_file)).write_bytes(b"".join(lines))
     if explain:
         reasons = list(explanations.lines()) or ["no face was tracked, so there is no name to explain"]
         print(*reasons, sep="\n", file=sys.stdout if events else sys.stderr)
@@ -132,13 +132,13 @@ def whole(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def check_outputs(read: str, events: Path | None, video: Path | None, sightings: Path | None = None) -> None:
+def check_outputs(read: str, events: Path | None, video: Path | None, sightings_file: Path | None = None) -> None:
     """Raises UserError if an output can't be written, or would overwrite the source `read` or another output."""
-    for option, path in (("--out", events), ("--video", video), ("--sightings", sightings)):
+    for option, path in (("--out", events), ("--video", video), ("--sightings", sightings_file)):
         if path is not None and path.exists() and not path.is_file():
             kind = "a folder" if path.is_dir() else "no file"
             raise UserError(f"{option} {path}: it is {kind}; name a file")
-    outputs = [path for path in (events, video, sightings) if path is not None]
+    outputs = [path for path in (events, video, sightings_file) if path is not None]
     paths = [path.resolve() for path in outputs]
     if Path(read).resolve() in paths or len(set(paths)) < len(paths):
         raise UserError(f"{outputs[0]}: an output can't be the input or another output; choose another name")

@@ -38,6 +38,7 @@ STAGES: Mapping[str, tuple[StageName, ...]] = {
     "record.dir": ("record", "metrics"),
     "publish": ("publish",),
     "sightings": ("sightings",),
+    "sightings.enabled": ("track", "recognize", "publish", "sightings"),
     "sightings.dir": ("sightings", "publish"),
     "sightings.confirm_s": ("track",),
     "sightings.absence_s": ("track", "recognize", "sightings"),
@@ -106,7 +107,8 @@ class Reloader:
             config, written = changed, with_key(written, key, value)
             of_key = readers(key, in_use) or ()
             stages |= frozenset(of_key)
-            cameras |= {key.split(".")[1]} if key.startswith("cameras.") and "capture" in of_key else set()
+            if key.startswith("cameras.") and any(pipeline.stage_named(name).per_camera for name in of_key):
+                cameras |= {key.split(".")[1]}
             taken.append(key)
         running = {row.name for row in pipeline.started(config)}
         plan = ReloadPlan(in_use, config, written, tuple(taken), tuple(kept), stages & running, cameras)

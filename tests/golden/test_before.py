@@ -170,4 +170,5 @@ def test_recording_names_whom_it_named() -> None:
     )
     now = json.loads(msgspec.json.encode(last))
     assert [track.pop("doubtful") for track in now["tracks"]] == [False, False], "a field that came later"
+    assert [track.pop("sighting") for track in now["tracks"]] == [None, None], "a field that came later"
     assert now == json.loads(events.read_bytes())

@@ -64,6 +64,7 @@ def test_event_line_is_what_the_readme_says(tmp_path: Path) -> None:
                     {"name": None, "log_odds": 0.5, "answers": 1, "photo": None, "distance": 0.6},
                 ],
                 "doubtful": False,
+                "sighting": None,
             }
         ],
         "hops_ms": None,

@@ -33,6 +33,7 @@ def config(tmp_path: Path) -> Config:
                 "restarts": 0,
                 "stop_timeout_s": 1.0,
             },
+            "sightings": {"enabled": False},
         },
         where="test",
     )
