@@ -4,6 +4,7 @@ Nothing here ends a run. While the folder can't be used, sightings are followed 
 """
 
 import logging
+import os
 import sqlite3
 from contextlib import ExitStack
 from pathlib import Path
@@ -41,12 +42,15 @@ class SightingRecorder:
         self._sweeper = RetentionSweeper(config)
         self._opened = ExitStack()
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
         self._wrote_s = 0.0
         self._retry_s = 0.0
         self._outage = _Outage(self._folder)
 
     def saw(self, tracked: Tracked, now_s: float) -> None:
         """Take a frame."""
+        if self._connection is None:
+            self.tend(now_s)  # what was left open goes on before it is seen again
         self.follower.saw(tracked, now_s)
         self.tend(now_s)
         connection = self._connection
@@ -62,9 +66,9 @@ class SightingRecorder:
         self.follower.passed(now_s)
         if now_s < self._retry_s or now_s - self._wrote_s < WRITE_EVERY_S:
             return
-        self._wrote_s = now_s
+        self._wrote_s = now_s if len(self._queue) else self._wrote_s
         try:
-            connection = self._connection or self._open(now_s)
+            connection = self._in_place() or self._open(now_s)
             self._queue.write(connection)
             self._looks.forget(self.follower.open_ids)
             self._sweeper.sweep(connection, now_s)
@@ -86,6 +90,21 @@ class SightingRecorder:
         self._connection = None
         self._opened.close()
 
+    def _in_place(self) -> sqlite3.Connection | None:
+        """The open database, unless its file was removed or replaced: what is written to it then is lost."""
+        if self._connection is None or self._file == _file(self._folder):
+            return self._connection
+        log.warning("%s: the database of sightings is gone; a new one begins", self._folder)
+        self._leave()
+        return None
+
+    def _leave(self) -> None:
+        """Close the database; the open sightings are to be written to another one."""
+        self._connection = None
+        self._opened.close()
+        self._looks.forget({})
+        self.follower.put_all_anew()
+
     def _open(self, now_s: float) -> sqlite3.Connection:
         """Raises JetstreamError, OSError, sqlite3.Error."""
         with ExitStack() as opened:
@@ -94,7 +113,7 @@ class SightingRecorder:
             for sighting in left_open(connection):
                 self.follower.restore(sighting, now_s)
             self._opened = opened.pop_all()
-        self._connection = connection
+        self._connection, self._file = connection, _file(self._folder)
         return connection
 
     def _fail(self, error: Exception, now_s: float) -> None:
@@ -109,8 +128,7 @@ class SightingRecorder:
 
     def _begin_anew(self, error: Exception) -> None:
         """A damaged database is kept beside a new one, in which the open sightings go on."""
-        self._connection = None
-        self._opened.close()
+        self._leave()
         away = database.move_away(self._folder)
         log.warning(
             "%s: the database of sightings is damaged (%s); it is now %s, and a new one begins; `jetstream restore` "
@@ -118,7 +136,15 @@ class SightingRecorder:
             *(self._folder, error, away.name),
         )
         self._retry_s = 0.0
-        self.follower.put_all_anew()
+
+
+def _file(folder: Path) -> tuple[int, int] | None:
+    """Which file the database is now, on which disk; None: there is none."""
+    try:
+        found = os.stat(database.path_in(folder))
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class _Outage:

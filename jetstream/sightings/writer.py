@@ -65,7 +65,7 @@ class SightingQueue:
         if sighting.id in self._erased:
             return
         self._dirty[sighting.id] = sighting
-        if change is None:
+        if change is None or (change == "enter" and _WaitingChange(change, sighting.id) in self._changes):
             return
         self._changes.append(_WaitingChange(change, sighting.id))
         if len(self._changes) > MOST_WAITING:
@@ -77,8 +77,11 @@ class SightingQueue:
         if not self._dirty:
             return
         with transaction(connection):
+            known = {one.id for one in self._dirty.values() if _is_there(connection, one.id)}
             numbers = {one.id: _write(connection, one) for one in self._dirty.values()}
             for waiting in self._changes:
+                if waiting.change == "enter" and waiting.sighting_id in known:
+                    continue  # told before: by a process that was killed, or when the same file was run
                 add_change(connection, waiting.change, waiting.sighting_id)
             _drop_old_changes(connection)
         for sighting_id, n in numbers.items():
@@ -132,34 +135,37 @@ def _drop_old_changes(connection: sqlite3.Connection) -> None:
         connection.execute("DELETE FROM changes WHERE seq <= ?", (newest - KEPT_CHANGES,))
 
 
+def _is_there(connection: sqlite3.Connection, sighting_id: str) -> bool:
+    return connection.execute("SELECT 1 FROM sightings WHERE id = ?", (sighting_id,)).fetchone() is not None
+
+
 def _write(connection: sqlite3.Connection, sighting: OpenSighting) -> int | None:
     """Insert or update a sighting's row; its number, or None where somebody deleted it."""
-    values = (
-        *(sighting.camera, sighting.area, sighting.state, sighting.name, sighting.begin_ns, sighting.end_ns),
-        *(sighting.begin_s, sighting.end_s, sighting.confidence, msgspec.json.encode(sighting.why).decode()),
-        *(sighting.gallery, sighting.merged_into),
-    )
-    if sighting.n is None:
-        # the id is there already where the same file is run again in the every-frame pace
-        connection.execute(
-            "INSERT INTO sightings (camera, area, state, name, begin_ns, end_ns, begin_s, end_s, confidence, why, "
-            "gallery, merged_into, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
-            "camera = excluded.camera, area = excluded.area, state = excluded.state, name = excluded.name, "
-            "begin_ns = excluded.begin_ns, end_ns = excluded.end_ns, begin_s = excluded.begin_s, "
-            "end_s = excluded.end_s, confidence = excluded.confidence, why = excluded.why, "
-            "gallery = excluded.gallery, merged_into = excluded.merged_into",
-            (*values, sighting.id),
-        )
-        n = int(connection.execute("SELECT n FROM sightings WHERE id = ?", (sighting.id,)).fetchone()[0])
+    values = {
+        "camera": sighting.camera,
+        "area": sighting.area,
+        "state": sighting.state,
+        "name": sighting.name,
+        "begin_ns": sighting.begin_ns,
+        "end_ns": sighting.end_ns,
+        "begin_s": sighting.begin_s,
+        "end_s": sighting.end_s,
+        "confidence": sighting.confidence,
+        "why": msgspec.json.encode(sighting.why).decode(),
+        "gallery": sighting.gallery,
+        "merged_into": sighting.merged_into,
+    }
+    found = connection.execute("SELECT n FROM sightings WHERE id = ?", (sighting.id,)).fetchone()
+    if found is not None:
+        n = int(found[0])
+        changed = ", ".join(f"{column} = :{column}" for column in values)
+        connection.execute(f"UPDATE sightings SET {changed} WHERE n = :n", {**values, "n": n})
+    elif sighting.n is not None:
+        return None
     else:
-        n = sighting.n
-        changed = connection.execute(
-            "UPDATE sightings SET camera = ?, area = ?, state = ?, name = ?, begin_ns = ?, end_ns = ?, begin_s = ?, "
-            "end_s = ?, confidence = ?, why = ?, gallery = ?, merged_into = ? WHERE n = ? AND id = ?",
-            (*values, n, sighting.id),
-        ).rowcount
-        if not changed:
-            return None
+        columns, marks = ", ".join(values), ", ".join(f":{column}" for column in values)
+        row = {**values, "id": sighting.id}
+        n = int(connection.execute(f"INSERT INTO sightings (id, {columns}) VALUES (:id, {marks})", row).lastrowid or 0)
     if sighting.merged_into is not None:
         connection.execute(
             "UPDATE looks SET sighting = (SELECT n FROM sightings WHERE id = ?) WHERE sighting = ?",

@@ -1,0 +1,85 @@
+"""Tracked frames of people who come and go, and the database that is written of them."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from jetstream.config.schema import Config
+from jetstream.ipc.rings import Rings
+from jetstream.messages import FrameRef, NameCandidate, Tracked, TrackedFace
+from jetstream.sightings import database, reader
+from jetstream.sightings.recorder import SightingRecorder
+from jetstream.sightings.sighting import Sighting
+from tests.support.stage_messages import FACE, config_of, rings_for
+
+WALL_NS = 1_795_900_000_000_000_000
+"""2026-11-28T21:06:40Z"""
+IDS = ("01M8JFTDB6GVM5814RJ14Y24CN", "01M8JFTDB6GVM5814RJ14Y24CP", "01M8JFTDB6GVM5814RJ14Y24CQ")
+
+
+def config_with(folder: Path, *cameras: str, **tables: dict[str, Any]) -> Config:
+    """A config whose sightings are in `folder`/sightings."""
+    sightings = {"dir": str(folder / "sightings"), **tables.pop("sightings", {})}
+    return config_of(folder, *cameras, sightings=sightings, **tables)
+
+
+def face(sighting: str | None, name: str | None = None, **fields: Any) -> TrackedFace:
+    """A confirmed face of a sighting, in the middle of the small pictures of these tests."""
+    votes = (NameCandidate(name, 4.0, 3, f"{name}/1.jpg" if name else None, 0.3),)
+    given = {"track_id": 1, "name": name, "votes": votes, "confidence": 0.9 if name else 0.0, "age_s": 1.0, **fields}
+    return msgspec.structs.replace(FACE, sighting=sighting, **given)
+
+
+def at(time_s: float, *faces: TrackedFace, camera: str = "a", frame_id: int | None = None, **told: Any) -> Tracked:
+    """A frame of a camera, `time_s` after WALL_NS."""
+    frame = FrameRef(
+        camera=camera,
+        frame_id=round(time_s * 10) if frame_id is None else frame_id,
+        captured_ns=round((1000 + time_s) * 1e9),
+        wall_ns=WALL_NS + round(time_s * 1e9),
+        pts_s=time_s,
+        live=True,
+    )
+    return Tracked(frame=frame, faces=faces, **told)
+
+
+def pictures(config: Config, frames: int = 200) -> Rings:
+    """Rings with noise, so that looks can be taken of any frame of the first `frames`."""
+    rings = rings_for(config, slots=frames)
+    noise = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
+    for camera in rings:
+        for _ in range(frames):
+            rings[camera].write(noise)
+    return rings
+
+
+def record(config: Config, frames: Iterable[Tracked], rings: Rings | None = None, *, ended: bool = True) -> None:
+    """Record the frames as the stage does, at their own times."""
+    recorder = SightingRecorder(config, rings or rings_for(config))
+    now_s = 0.0
+    for tracked in frames:
+        now_s = tracked.frame.time_s
+        recorder.saw(tracked, now_s)
+    recorder.close(ended=ended, now_s=now_s + 1.0)
+
+
+def stored(config: Config, **wanted: Any) -> list[Sighting]:
+    """The sightings in the database."""
+    with database.opened(Path(config.sightings.dir)) as connection:
+        return reader.find(connection, reader.SightingFilter(**wanted))
+
+
+def changes(config: Config) -> list[tuple[str, str]]:
+    """Each change in the database, and the id of its sighting."""
+    with database.opened(Path(config.sightings.dir)) as connection:
+        found = reader.changes_after(connection, 0)
+    assert [seq for seq, *_ in found] == list(range(1, len(found) + 1)), "without gaps"
+    return [(change, msgspec.json.decode(body, type=Sighting).id) for _, _, change, body in found]
+
+
+def seconds(*frames: Sequence[TrackedFace], every_s: float = 1.0) -> list[Tracked]:
+    """One frame after another, with the faces given."""
+    return [at(number * every_s, *faces) for number, faces in enumerate(frames)]
