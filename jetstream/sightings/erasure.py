@@ -45,7 +45,10 @@ def find(names: Collection[str], folder: Path) -> SightingTraces:
         pictures = sum(
             int(connection.execute("SELECT count(*) FROM looks WHERE sighting = ?", (n,)).fetchone()[0]) for n, _ in own
         )
-        mentions = sum(len(_mentions(connection, names, table)) for table in ("why", "body"))
+        ids = {id_ for _, id_ in own}
+        mentions = sum(
+            id_ not in ids for column in ("why", "body") for _, id_, _ in _mentions(connection, names, column)
+        )
         return SightingTraces(folder, len(own), pictures, mentions, copies)
 
 
@@ -67,9 +70,9 @@ def erase(names: Collection[str], folder: Path) -> SightingTraces:
     with database.opened(folder, write=True, wait_s=WAIT_S) as connection:
         retention.delete(connection, folder, _own(connection, names))
         with transaction(connection):
-            for n, text in _mentions(connection, names, "why"):
+            for n, _, text in _mentions(connection, names, "why"):
                 connection.execute("UPDATE sightings SET why = ? WHERE n = ?", (_without(names, text), n))
-            for seq, body in _mentions(connection, names, "body"):
+            for seq, _, body in _mentions(connection, names, "body"):
                 connection.execute("UPDATE changes SET body = ? WHERE seq = ?", (_without(names, body).encode(), seq))
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # else the old pages stay in the log
     return found
@@ -84,7 +87,7 @@ def rename(old: str, new: str, folder: Path) -> int:
         for column in ("name", "corrected"):
             connection.execute(f"UPDATE sightings SET {column} = ? WHERE {column} = ?", (new, old))
         connection.execute("UPDATE corrections SET name = ? WHERE name = ?", (new, old))
-        for n, text in _mentions(connection, (old,), "why"):
+        for n, _, text in _mentions(connection, (old,), "why"):
             connection.execute("UPDATE sightings SET why = ? WHERE n = ?", (_renamed(old, new, text), n))
     return len(numbers)
 
@@ -100,17 +103,18 @@ def _own(connection: sqlite3.Connection, names: Collection[str]) -> list[tuple[i
     return sorted(found.items())
 
 
-def _mentions(connection: sqlite3.Connection, names: Collection[str], column: str) -> list[tuple[int, str]]:
-    """Rows of other sightings (`why`), or of changes (`body`), whose JSON names one of the people: number and JSON."""
-    key, table = ("n", "sightings") if column == "why" else ("seq", "changes")
-    found: dict[int, str] = {}
+def _mentions(connection: sqlite3.Connection, names: Collection[str], column: str) -> list[tuple[int, str, str]]:
+    """Rows of sightings (`why`), or of changes (`body`), in whose JSON one of the people is a candidate: the row's
+    number, the sighting's id, and the JSON."""
+    key, id_, table = ("n", "id", "sightings") if column == "why" else ("seq", "sighting_id", "changes")
+    found: dict[int, tuple[int, str, str]] = {}
     for name in names:
         text = msgspec.json.encode(name).decode()
         rows = connection.execute(
-            f"SELECT {key}, CAST({column} AS TEXT) FROM {table} WHERE instr(CAST({column} AS TEXT), ?)", (text,)
+            f"SELECT {key}, {id_}, CAST({column} AS TEXT) FROM {table} WHERE instr(CAST({column} AS TEXT), ?)", (text,)
         )
-        found |= {number: held for number, held in rows if any(True for _ in _naming(name, msgspec.json.decode(held)))}
-    return sorted(found.items())
+        found |= {row[0]: row for row in rows if any(_naming(name, msgspec.json.decode(row[2])))}
+    return [found[number] for number in sorted(found)]
 
 
 def _naming(name: str, tree: Any) -> Iterator[dict[str, Any]]:

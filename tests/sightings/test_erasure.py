@@ -1,0 +1,85 @@
+"""Forgetting and renaming people: no byte of a forgotten name is left in any file."""
+
+from pathlib import Path
+
+import pytest
+
+from jetstream.config.schema import Config
+from jetstream.messages import NameCandidate
+from jetstream.sightings import database, erasure
+from tests.support.sightings import IDS, at, changes, config_with, face, pictures, record, stored
+
+MENTION = (NameCandidate("Grace", 5.0, 4, "Grace/1.jpg", 0.2), NameCandidate("Zoë", 1.0, 1, "Zoë/7.jpg", 0.5))
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """Zoë's sighting with looks, and Grace's, in which Zoë was a candidate."""
+    config = config_with(tmp_path)
+    frames = [
+        at(second / 2, face(IDS[0], "Zoë"), face(IDS[1], "Grace", track_id=2, votes=MENTION)) for second in range(6)
+    ]
+    record(config, frames, pictures(config))
+    return config
+
+
+def folder(config: Config) -> Path:
+    return Path(config.sightings.dir)
+
+
+def test_what_is_there_is_counted(config: Config) -> None:
+    found = erasure.find(["Zoë"], folder(config))
+
+    assert (found.sightings, found.looks > 0) == (1, True)
+    assert found.mentions == 1 + 2, "in the other sighting, and in what was told of it"
+    assert str(found).startswith("1 sighting with ")
+    assert not erasure.find(["Bob"], folder(config))
+
+
+def test_forgotten_person_is_in_no_file(config: Config) -> None:
+    erasure.erase(["Zoë"], folder(config))
+
+    (left,) = stored(config)
+    assert (left.name, [candidate.name for candidate in left.why]) == ("Grace", ["Grace"])
+    assert not erasure.find(["Zoë"], folder(config))
+    for path in folder(config).rglob("*"):
+        assert path.is_dir() or "Zoë".encode() not in path.read_bytes(), path
+        assert IDS[0] not in path.name
+    assert all(Path(config.sightings.dir, look).exists() for look in left.looks)
+
+
+def test_copies_of_the_database_go_too(config: Config) -> None:
+    (folder(config) / f"{database.FILE}.v0").write_bytes("Zoë".encode())
+
+    erasure.erase(["Zoë"], folder(config))
+
+    assert database.copies(folder(config)) == []
+
+
+def test_name_within_another_one_is_not_meant(tmp_path: Path) -> None:
+    config = config_with(tmp_path)
+    record(config, [at(0, face(IDS[0], "Ann"), face(IDS[1], "Anna", track_id=2))])
+
+    erasure.erase(["Ann"], folder(config))
+
+    assert [(sighting.name, sighting.why[0].name) for sighting in stored(config)] == [("Anna", "Anna")]
+
+
+def test_renamed_person_takes_the_sightings_along(config: Config) -> None:
+    assert erasure.rename("Zoë", "Zoe", folder(config)) == 1
+
+    zoe, grace = stored(config)
+    assert (zoe.name, zoe.machine_name, zoe.why[0].photo) == ("Zoe", "Zoe", "Zoe/1.jpg")
+    assert [candidate.photo for candidate in grace.why] == ["Grace/1.jpg", "Zoe/7.jpg"]
+
+
+def test_no_database_is_nothing_to_erase(tmp_path: Path) -> None:
+    assert not erasure.erase(["Ada"], tmp_path)
+    assert erasure.rename("Ada", "Bob", tmp_path) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_changes_keep_their_numbers(config: Config) -> None:
+    erasure.erase(["Bob"], folder(config))
+
+    assert len(changes(config)) == 4
