@@ -1,0 +1,123 @@
+"""Sightings of real processes: as a replay has them, over kills, and told on the topic."""
+
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import zmq
+
+from jetstream.messages import Status
+from jetstream.sightings import database, reader
+from jetstream.sightings.sighting import Sighting, SightingMessage
+from tests.support.command import Command
+from tests.support.inside import Inside
+from tests.support.repository import DEMO
+from tests.support.waiting import PATIENCE_S, wait_until
+
+pytestmark = pytest.mark.pipeline
+SHOWN = ["Chandler", "Joey", "Monica", "Phoebe", "Rachel", "Ross"]
+
+
+def stored(jetstream: Command) -> list[Sighting]:
+    folder = jetstream.folder / "sightings"
+    if not database.path_in(folder).exists():
+        return []
+    with database.opened(folder) as connection:
+        return reader.find(connection, reader.SightingFilter())
+
+
+def timeless(sighting: dict[str, Any]) -> dict[str, Any]:
+    """A sighting without the wall clock and the pictures, which a replay doesn't take, and without its gallery."""
+    return {key: value for key, value in sighting.items() if key not in ("begin", "end", "looks", "gallery")}
+
+
+def test_every_frame_run_and_replay_have_the_same_sightings(jetstream: Inside, data_dir: Path) -> None:
+    video, faces = str(data_dir / "video" / "friends_dev.mp4"), str(data_dir / "friends_refs")
+    replayed = jetstream("replay", video, "--faces", faces, "--out", "e", "--sightings", "s", sets=True)
+    assert replayed.returncode == 0, replayed.stderr
+    run = jetstream(
+        *("run", DEMO, "--source", video, "--faces", faces, "--headless", "--pace", "every-frame"), sets=True
+    )
+    assert run.returncode == 0, run.stderr
+
+    in_one_process = [timeless(json.loads(line)) for line in (jetstream.folder / "s").read_text().splitlines()]
+    in_many = [timeless(msgspec.to_builtins(sighting)) for sighting in stored(jetstream)]
+    by_id = {one["id"]: one for one in map(json.loads, map(json.dumps, in_many))}
+    assert by_id == {one["id"]: one for one in in_one_process}
+    assert sorted(one["name"] for one in in_many) == SHOWN
+    assert all(sighting.looks for sighting in stored(jetstream))
+
+
+def process_of(status: Status, name: str) -> tuple[int, int]:
+    """Pid and restarts of a process."""
+    (found,) = (one for one in status.processes if one.process == name)
+    return (found.beat.pid if found.beat is not None else 0), found.restarts
+
+
+@pytest.mark.parametrize("killed", ["sightings", "track", "publish"])
+def test_killed_stage_splits_no_sighting_and_loses_no_message(jetstream: Inside, killed: str) -> None:
+    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
+    socket.subscribe(b"sighting.")
+    socket.connect(jetstream.endpoint)
+    with jetstream.running(DEMO, "--headless") as process:
+        wait_until(lambda: any(one.name for one in stored(jetstream)), PATIENCE_S, jetstream.log)
+        pid, restarts = process_of(jetstream.wait(lambda status: True, process), killed)
+        os.kill(pid, signal.SIGKILL)
+        jetstream.wait(lambda status: process_of(status, killed)[1] > restarts, process)
+        jetstream.wait(lambda status: all(one.state == "running" for one in status.processes), process)
+        time.sleep(2.0)
+    told = []
+    while socket.poll(200):
+        topic, body = socket.recv_multipart()
+        assert topic == b"sighting.demo"
+        told.append(msgspec.msgpack.decode(body, type=SightingMessage))
+    socket.close()
+
+    sightings = stored(jetstream)
+    assert [one.name for one in sightings].count("Eileen Collins") == 1, sightings
+    assert all(one.state == "ended" for one in sightings)
+    assert told
+    assert len({message.epoch for message in told}) == 1
+    assert sorted({message.seq for message in told}) == list(range(told[0].seq, told[-1].seq + 1)), "no gap"
+    with database.opened(jetstream.folder / "sightings") as connection:
+        kept = {seq: (change, body) for seq, _, change, body in reader.changes_after(connection, 0)}
+    for message in told:
+        change, body = kept[message.seq]
+        assert (message.change, message.sighting) == (change, msgspec.json.decode(body, type=Sighting))
+
+
+def test_killed_run_closes_its_sightings_at_the_next_start(jetstream: Inside) -> None:
+    with jetstream.running(DEMO, "--headless") as process:
+        wait_until(lambda: len(stored(jetstream)) == 2, PATIENCE_S, jetstream.log)
+        os.killpg(process.pid, signal.SIGKILL)
+    before = stored(jetstream)
+    assert {one.state for one in before} == {"open"}
+    shutil.rmtree(jetstream.run_dir)  # its last status would be taken for the next run's
+
+    quick = ("--set", "sightings.absence_s=1", "--set", "cameras.demo.source=" + str(_black(jetstream.folder)))
+    with jetstream.running(DEMO, "--headless", *quick, "--set", "cameras.demo.loop=true"):
+        wait_until(lambda: {one.state for one in stored(jetstream)} == {"ended"}, PATIENCE_S, jetstream.log)
+
+    assert [(one.id, one.begin, one.end) for one in stored(jetstream)] == [
+        (one.id, one.begin, one.end) for one in before
+    ]
+
+
+def _black(folder: Path) -> Path:
+    """A video without a face."""
+    import numpy as np
+
+    from tests.support.defaults import video_sink
+
+    path = folder / "black.mp4"
+    sink = video_sink(path, fps=25, width=320, height=240)
+    for index in range(50):
+        sink.write(np.zeros((240, 320, 3), np.uint8), index / 25)
+    sink.close()
+    return path
