@@ -29,6 +29,7 @@ from jetstream.networks.embedders import embedder_of
 from jetstream.networks.open import for_photos, open_embedder, open_picture_detector
 from jetstream.replay.replay import expected_frames, replay
 from jetstream.vision.recognition.classifier import Classifier
+from jetstream.vision.recognition.counter_examples import CounterLooks
 
 Progress = Callable[[str, float], None]
 
@@ -107,7 +108,8 @@ def evaluate(
 def by_cross_validation(config: Config, progress: Progress) -> tuple[Evaluation, ReportContext]:
     """Test the gallery on its own photos. Raises UserError for an empty gallery."""
     known = _open(config)
-    fit, notes = _fit(config, known.negatives), cross_validation.notes(known.sample)
+    fit = _fit(config, known.negatives, known.classifier.counter_looks)
+    notes = cross_validation.notes(known.sample)
     results = cross_validation.cross_validate(known.sample, fit, progress)
     if not cross_validation.groups(known.sample.people):
         invented = strangers.faces(embedder_of(config).background, INVENTED, INVENTED_SEED)
@@ -217,12 +219,13 @@ def _open(config: Config) -> _GalleryUnderTest:
     )
 
 
-def _fit(config: Config, negatives: NDArray[np.float32]) -> cross_validation.Fit:
+def _fit(config: Config, negatives: NDArray[np.float32], counter_examples: CounterLooks) -> cross_validation.Fit:
     """A function that trains as `jetstream train` does, with the config's thresholds."""
     limit, entry = config.recognize.max_distance, embedder_of(config)
 
     def fit(embeddings: NDArray[np.float32], people: Sequence[str]) -> Classifier:
-        classifier = train.learn(embeddings, people, negatives, entry, config.recognize.false_accept_rate)
+        rate = config.recognize.false_accept_rate
+        classifier = train.learn(embeddings, people, negatives, entry, rate, counter_examples=counter_examples)
         return classifier if limit is None else classifier.with_max_distance(limit)
 
     return fit

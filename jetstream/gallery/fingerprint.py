@@ -46,16 +46,20 @@ def current_digest(faces_dir: Path, folder: Path) -> str:
 def with_kept(listing: PhotoListing, faces_dir: Path, unreadable: Collection[str], manifest: Manifest) -> PhotoListing:
     """`listing`, with those photos in the folders `unreadable` that the gallery of `manifest` was made from."""
     kept = [
-        Photo(record.person, record.file, faces_dir / record.file)
+        Photo(record.person, record.file, faces_dir / record.file, record.counter_example)
         for record in manifest.photos
-        if _folder(record.file) in unreadable
+        if _is_in(record.file, unreadable)
     ]
     listed = {photo.file for photo in listing.everything}
     kept = [photo for photo in kept if photo.file not in listed]
-    known = sorted((*listing.photos, *(photo for photo in kept if photo.person)), key=lambda photo: photo.person)
     strangers = tuple(photo for photo in kept if not photo.person)
     unknown = None if listing.unknown is None else (*listing.unknown, *strangers)
-    return listing._replace(photos=tuple(photo for photo in known if photo.person in listing.people), unknown=unknown)
+    people = [photo for photo in kept if photo.person in listing.people]
+    known, against = (
+        tuple(sorted((*listed, *(p for p in people if p.is_counter_example is is_one)), key=lambda photo: photo.person))
+        for is_one, listed in ((False, listing.photos), (True, listing.counter_examples))
+    )
+    return listing._replace(photos=known, unknown=unknown, counter_examples=against)
 
 
 def manifest_digest(manifest: Manifest) -> str:
@@ -81,7 +85,7 @@ def manifest_state(manifest: Manifest) -> photos.State:
         **{
             record.file: (record.size, record.changed_ns)
             for record in manifest.photos
-            if _folder(record.file) not in manifest.unreadable
+            if not _is_in(record.file, manifest.unreadable)
         },
     }
 
@@ -121,6 +125,11 @@ def _unread(path: Path, known: PhotoStamp | None) -> PhotoStamp:
 
 def _folder(file: str) -> str:
     return file.partition("/")[0]
+
+
+def _is_in(file: str, folders: Collection[str]) -> bool:
+    """Whether a photo lies in one of `folders`: a person's, or that of a person's counter-examples."""
+    return _folder(file) in folders or file.rpartition("/")[0] in folders
 
 
 def _folders(manifest: Manifest) -> set[str]:

@@ -13,7 +13,7 @@ from jetstream.config.schema import Config
 from jetstream.errors import SourceError
 from jetstream.events import pairs
 from jetstream.gallery import train
-from jetstream.gallery.photos import STRANGERS
+from jetstream.gallery.photos import COUNTER_EXAMPLES, STRANGERS
 from jetstream.gallery.train import Gallery
 from jetstream.networks.embedders import is_mirrored
 from jetstream.networks.open import open_embedder, open_picture_detector
@@ -47,6 +47,7 @@ class IdentifiedFace(DetectedFace, frozen=True):
     quality: float  # 0..1
     poor: str | None  # the component of quality that is to blame where the face is too poor to be compared at all
     why: str  # why the name was given or refused
+    counter_example: str | None = None  # that of `nearest` which lowers the threshold here, as `photo`
 
 
 class PictureResult(msgspec.Struct, frozen=True):
@@ -105,7 +106,8 @@ def verdict(answer: Answer, people: int) -> str:
         return "refused: there is nobody to compare with"
     objections = []
     if answer.distance > answer.threshold:
-        objections.append("too far from everybody known")
+        like = f"more like a counter-example in {answer.nearest}/{COUNTER_EXAMPLES}/ than like {answer.nearest}"
+        objections.append("too far from everybody known" if answer.counter_example is None else like)
     if answer.margin < 0.0:  # the nearest person is the nearest of all people, so this can't be another one
         objections.append(f"like a picture in {STRANGERS}/, which is nearer by {-answer.margin:.2f}")
     elif answer.margin < MARGIN:
@@ -184,6 +186,7 @@ def _identified(face: DetectedFace, answer: Answer, quality: Quality, known: Gal
         quality=round(quality.overall, 4),
         poor=None,
         why=verdict(answer, len(known.classifier.names)),
+        counter_example=None if answer.counter_example is None else known.counter_files[answer.counter_example],
     )
 
 

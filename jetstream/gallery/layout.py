@@ -9,25 +9,36 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jetstream.gallery import photos
-from jetstream.gallery.photos import STRANGERS
+from jetstream.gallery.photos import COUNTER_EXAMPLES, STRANGERS
 
 
 def unreadable(faces_dir: Path) -> dict[str, str]:
-    """The folders of people or strangers that can't be read, for display, and why. Empty where `faces_dir` can't."""
+    """The folders of people, of their counter-examples or of strangers that can't be read, for display, and why. Empty
+    where `faces_dir` can't."""
     found = {}
     try:
         folders = [path for path in sorted(faces_dir.iterdir()) if photos.is_learnt(path)]
     except OSError:
         return {}
     for folder in folders:
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    entry.stat(follow_symlinks=False)  # needs the right to enter, which listing doesn't
-                    break
-        except OSError as error:
-            found[photos.shown(folder.name)] = error.strerror or "unknown error"
+        inside = folder / COUNTER_EXAMPLES
+        if why := _why_unreadable(folder):
+            found[photos.shown(folder.name)] = why
+        elif folder.name != STRANGERS and photos.is_folder(inside) and (why := _why_unreadable(inside)):
+            found[photos.shown(f"{folder.name}/{inside.name}")] = why
     return found
+
+
+def _why_unreadable(folder: Path) -> str:
+    """Empty where it can be read."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                entry.stat(follow_symlinks=False)  # needs the right to enter, which listing doesn't
+                break
+    except OSError as error:
+        return error.strerror or "unknown error"
+    return ""
 
 
 def slips(faces_dir: Path) -> Iterator[str]:
@@ -44,6 +55,8 @@ def slips(faces_dir: Path) -> Iterator[str]:
             yield f"{where}: a link that leads nowhere, or to a disk that isn't mounted; ignored, correct or remove it"
         elif not photos.is_folder(path) or name == STRANGERS or photos.is_system(name):
             continue
+        elif name == COUNTER_EXAMPLES:
+            yield f"{where}: it is nobody's, so it is ignored; put looks that aren't a person into <name>/{name}"
         elif photos.is_mistaken(name):
             yield (
                 f"{where}: this name is no person's, so the folder is ignored; for faces that must stay unknown, "

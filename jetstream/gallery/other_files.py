@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jetstream.errors import UserError
-from jetstream.gallery.photos import STRANGERS, check_name, is_learnt, is_photo, is_system, shown
+from jetstream.gallery.photos import (
+    COUNTER_EXAMPLES,
+    STRANGERS,
+    check_name,
+    is_folder,
+    is_learnt,
+    is_photo,
+    is_system,
+    shown,
+)
 from jetstream.video.picture_files import kind_of_file, natural_order, why_no_picture
 
 _SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini"})
@@ -37,10 +46,21 @@ def not_taken(faces_dir: Path, *, is_gallery: bool = True) -> Iterator[NotTaken]
         for folder in sorted(path for path in faces_dir.iterdir() if is_learnt(path, is_gallery=is_gallery)):
             with contextlib.suppress(OSError, UserError):
                 person = "" if folder.name == STRANGERS else check_name(folder.name)
-                for path in sorted(folder.iterdir(), key=natural_order):
-                    code, why = _why_not_taken(path)
-                    if code:
-                        yield NotTaken(person, code, shown(f"{folder.name}/{path.name}"), why)
+                yield from _in(folder, folder.name, person)
+            inside = folder / COUNTER_EXAMPLES
+            with contextlib.suppress(OSError, UserError):
+                if folder.name != STRANGERS and is_folder(inside):
+                    yield from _in(inside, f"{folder.name}/{inside.name}", check_name(folder.name))
+
+
+def _in(folder: Path, name: str, person: str) -> Iterator[NotTaken]:
+    """What isn't a photo in `folder`, which `name` leads to from the faces folder. Raises OSError."""
+    for path in sorted(folder.iterdir(), key=natural_order):
+        if name == folder.name and person and path.name == COUNTER_EXAMPLES and is_folder(path):
+            continue
+        code, why = _why_not_taken(path)
+        if code:
+            yield NotTaken(person, code, shown(f"{name}/{path.name}"), why)
 
 
 def _why_not_taken(path: Path) -> tuple[str, str]:
@@ -51,6 +71,8 @@ def _why_not_taken(path: Path) -> tuple[str, str]:
     if path.name.startswith("."):
         return "hidden", "hidden; rename it without the . at the beginning"
     if os.path.isdir(path):  # unlike pathlib's, false where a link can't be followed
+        if path.name != COUNTER_EXAMPLES and path.name.casefold().strip("_- ") == COUNTER_EXAMPLES.strip("_"):
+            return "folder", f"isn't read; for looks that aren't this person, rename it to {COUNTER_EXAMPLES}"
         return "folder", "a folder in a person's folder isn't read; move its photos one folder up"
     if not os.path.isfile(path):
         return "no_picture", "no file, perhaps a link to nothing; correct or remove it"

@@ -127,8 +127,8 @@ def _check_folders(sources: Sequence[Path], target: Path) -> None:
 def _check_readable(folders: Sequence[Path], faces_dir: Path) -> None:
     """Raises UserError where one can't be read: under another name, what is known of its photos would be lost."""
     closed = layout.unreadable(faces_dir)
-    for folder in folders:
-        if why := closed.get(photos.shown(folder.name)):
+    for folder in (path for person in folders for path in (person, person / photos.COUNTER_EXAMPLES)):
+        if why := closed.get(photos.shown(str(folder.relative_to(faces_dir)))):
             raise UserError(f"{folder}: can't be read ({why}); nothing was changed, make it readable first")
 
 
@@ -137,6 +137,9 @@ def _move_all(sources: list[Path], target: Path) -> None:
     for source in sources:
         if source.samefile(target):
             continue
+        inside, same = source / photos.COUNTER_EXAMPLES, target / photos.COUNTER_EXAMPLES
+        if all(path.is_dir() and not path.is_symlink() for path in (inside, same)):
+            _move_all([inside], same)
         moved: dict[Path, Path] = {}
         for path in sorted(source.iterdir()):
             moved[path] = _free(target, path, moved.values())

@@ -68,7 +68,8 @@ def traces_of(
     in_folders = [path for folder in folders for path in removal.files_in(folder)]
     in_recordings = [path for events in recorded or () for path in (events, *recordings.beside(events))]
     links = [path for path in in_folders if path.is_symlink()]
-    learnt = {photo.path for photo in photos.list_photos(faces_dir).photos}
+    listing = photos.list_photos(faces_dir)
+    learnt = {photo.path for photo in (*listing.photos, *listing.counter_examples)}
     others = [path for path in in_folders if path not in learnt and path not in links]
     near = [faces_dir, faces_dir.parent, *{events.parent for events in recorded or ()}, Path(os.path.expanduser("~"))]
     stay = removal.originals([*folders, *in_recordings, *archives], [*in_folders, *in_recordings, *archives], near)

@@ -31,10 +31,14 @@ _SYSTEM_FOLDERS = frozenset(
 )
 
 STRANGERS = "_unknown"
-"""The folder of strangers' faces. It is the only folder that starts with `_` and is read."""
+"""The folder of strangers' faces. It is the only folder of a faces folder that starts with `_` and is read."""
+
+COUNTER_EXAMPLES = "_not"
+"""The folder, in a person's folder, of looks that aren't this person: it goes where the person's folder goes."""
 
 State: TypeAlias = dict[str, tuple[int, int]]
-"""Each person's folder, photo and stray picture, by name; the values are a photo's size and st_ctime_ns, else zeros."""
+"""Each person's folder, photo, counter-example and stray picture, by name; the values are a photo's size and
+st_ctime_ns, else zeros."""
 
 
 class Photo(NamedTuple):
@@ -43,6 +47,7 @@ class Photo(NamedTuple):
     person: str
     file: str  # for display: relative to the faces folder, unprintable characters escaped
     path: Path
+    is_counter_example: bool = False  # it shows somebody who is not this person
 
 
 class PhotoListing(NamedTuple):
@@ -54,10 +59,12 @@ class PhotoListing(NamedTuple):
     strays: tuple[str, ...]  # pictures beside the people's folders
     unknown: tuple[Photo, ...] | None = None  # the strangers', with person ""; None where there is no STRANGERS folder
 
+    counter_examples: tuple[Photo, ...] = ()  # in the same order as the photos
+
     @property
     def everything(self) -> tuple[Photo, ...]:
-        """The people's photos, then the strangers'."""
-        return self.photos + (self.unknown or ())
+        """The people's photos, then the strangers', then the counter-examples."""
+        return self.photos + (self.unknown or ()) + self.counter_examples
 
 
 class PhotoStamp(NamedTuple):
@@ -75,13 +82,14 @@ class PhotoStamp(NamedTuple):
 def list_photos(faces_dir: Path, *, is_gallery: bool = True) -> PhotoListing:
     """The people and photos in `faces_dir`; empty where it is missing.
 
-    Leaves out folders that start with `.` or `_`, except STRANGERS. Only <name>/<photo> counts: nested folders and
-    loops of links are not followed. Two spellings of one name (composed and decomposed accents) are one person. A
-    person whose folder can't be read has no photos here (`layout.unreadable` tells why). Names that are meant for
-    STRANGERS are bad names, unless this is no gallery but a set of test photos. Raises UserError where `faces_dir`
-    can't be read.
+    Leaves out folders that start with `.` or `_`, except STRANGERS. Only <name>/<photo> and
+    <name>/COUNTER_EXAMPLES/<photo> count: other nested folders and loops of links are not followed. Two spellings of
+    one name (composed and decomposed accents) are one person. A person whose folder can't be read has no photos here
+    (`layout.unreadable` tells why). Names that are meant for STRANGERS are bad names, unless this is no gallery but a
+    set of test photos. Raises UserError where `faces_dir` can't be read.
     """
     people: dict[str, list[Photo]] = {}
+    counter_examples: dict[str, list[Photo]] = {}
     bad_names = []
     unknown = None
     try:
@@ -102,13 +110,16 @@ def list_photos(faces_dir: Path, *, is_gallery: bool = True) -> PhotoListing:
                 continue
             found = [Photo(name, _shown(f"{folder.name}/{path.name}"), path) for path in _photos(folder)]
             people.setdefault(name, []).extend(found)
+            counter_examples.setdefault(name, []).extend(_counter_examples(name, folder))
         strays = tuple(_shown(path.name) for path in _pictures(faces_dir))
     except OSError as error:
         where = str(error.filename or faces_dir).removesuffix("/.")
         raise UserError(f"{where}: can't be read as a folder of faces ({error.strerror}); check the path") from None
     names = tuple(sorted(people))
-    known = tuple(photo for name in names for photo in people[name])
-    return PhotoListing(names, known, tuple(bad_names), strays, unknown)
+    known, against = (
+        tuple(photo for name in names for photo in of_name[name]) for of_name in (people, counter_examples)
+    )
+    return PhotoListing(names, known, tuple(bad_names), strays, unknown, against)
 
 
 def loose(folder: Path) -> list[Photo]:
@@ -134,7 +145,10 @@ def state(faces_dir: Path, each: Callable[[], object] = lambda: None) -> State |
             if entry.is_dir():
                 if _is_learnt_name(name):
                     seen[_shown(name)] = (0, 0)
-                    seen.update(_photos_in(entry))
+                    seen.update(_photos_in(entry, entry.name))
+                    if name != STRANGERS:
+                        inside = f"{entry.name}/{COUNTER_EXAMPLES}"
+                        seen.update(_photos_in(os.path.join(entry.path, COUNTER_EXAMPLES), inside))
             elif entry.is_file() and is_photo(name, entry):
                 seen[_shown(name)] = (0, 0)
     return seen
@@ -217,6 +231,11 @@ def is_system(name: str) -> bool:
     return name.casefold() in _SYSTEM_FOLDERS
 
 
+def _counter_examples(name: str, folder: Path) -> list[Photo]:
+    inside = folder / COUNTER_EXAMPLES
+    return [Photo(name, _shown(f"{folder.name}/{inside.name}/{path.name}"), path, True) for path in _photos(inside)]
+
+
 def _photos(folder: Path) -> list[Path]:
     """The pictures of one person; none where the folder can't be read."""
     try:
@@ -240,14 +259,15 @@ def _is_file(path: Path) -> bool:
     return False
 
 
-def _photos_in(folder: "os.DirEntry[str]") -> State:
+def _photos_in(folder: "str | os.DirEntry[str]", name: str) -> State:
+    """The photos of a folder that `name` leads to from the faces folder; none where it can't be read."""
     seen: State = {}
-    with contextlib.suppress(OSError), os.scandir(folder.path) as entries:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             with contextlib.suppress(OSError):  # removed meanwhile
                 status = entry.stat()
                 if stat.S_ISREG(status.st_mode) and is_photo(entry.name, entry):
-                    seen[_shown(f"{folder.name}/{entry.name}")] = (status.st_size, status.st_ctime_ns)
+                    seen[_shown(f"{name}/{entry.name}")] = (status.st_size, status.st_ctime_ns)
     return seen
 
 

@@ -118,8 +118,10 @@ def _warn_of(report: GalleryReport, faces: Path) -> None:
         if report.strays and not report.people:
             log.warning("%s: if this is one person's folder, name the folder above it with --faces", faces)
     for folder, why in report.unreadable:
-        person = by_name.get("" if folder == photos.STRANGERS else photos.normal(folder))
-        known = f"{person.used} photos learnt before stay in use" if person and person.used else "left out"
+        name, _, inside = folder.partition("/")
+        person = by_name.get("" if name == photos.STRANGERS else photos.normal(name))
+        count = 0 if person is None else person.counter_examples if inside else person.used
+        known = f"{count} photos learnt before stay in use" if count else "left out"
         log.warning("%s/%s: can't be read (%s); %s, %s", faces, folder, why, known, _remedy(why))
     for person in report.people:
         if not person.used and person.name not in closed:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from jetstream.gallery.other_files import NotTaken
+from jetstream.gallery.selection import used_counter_examples
 from jetstream.gallery.store import Calibration, Manifest, PersonNotes, PhotoWarning
 
 
@@ -15,7 +16,7 @@ from jetstream.gallery.store import Calibration, Manifest, PersonNotes, PhotoWar
 class RefusedPhoto:
     """A photo that the gallery isn't trained on. `code` is `no_face`, `no_access` (can't be opened), `unreadable`
     (damaged), `too_small`, `many_faces`, `blurred`, `extreme_pose`, `duplicate` (of a photo of the same person), or
-    `looks_like:<other person>`."""
+    `looks_like:<other person>`; of a counter-example, `looks_like:<the person>`."""
 
     code: str
     file: str
@@ -35,6 +36,7 @@ class PersonReport:
     warnings: tuple[PhotoWarning, ...] = ()
     kept: int = 0  # photos that can't be read now; what was known of them before is used
     not_taken: tuple[NotTaken, ...] = ()  # what else is in the folder
+    counter_examples: int = 0  # looks in use that aren't this person
 
 
 @dataclass(frozen=True)
@@ -57,15 +59,16 @@ def report_of(manifest: Manifest, embedded: int) -> GalleryReport:
     for record in manifest.photos:
         if record.refused:
             refused[record.person].append(RefusedPhoto(record.refused, record.file))
-        elif record.faces > 1:
+        elif record.faces > 1 and not record.counter_example:
             several[record.person].append(record.file)
     notes = {note.name: note for note in manifest.notes}
     kept = Counter(record.person for record in manifest.photos if record.kept and record.sha256)
+    against = Counter(record.person for record in used_counter_examples(manifest.photos))
 
     def report(name: str, used: int) -> PersonReport:
         note = notes.get(name) or PersonNotes(name, None, None, None, ())
         facts = (tuple(refused[name]), tuple(several[name]), note.spread, note.nearest, note.distance, note.warnings)
-        return PersonReport(name, used, *facts, kept=kept[name])
+        return PersonReport(name, used, *facts, kept=kept[name], counter_examples=against[name])
 
     people = tuple(report(name, used) for name, used in manifest.people.items())
     learnt = sum(not record.person and record.spare is not None and not record.refused for record in manifest.photos)

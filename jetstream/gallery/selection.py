@@ -14,6 +14,7 @@ from jetstream.gallery.photo_faces import NO_ACCESS, UNREADABLE, PhotoFace
 from jetstream.gallery.photos import Photo, PhotoListing, PhotoStamp
 from jetstream.gallery.store import PersonNotes, PhotoRecord, PhotoWarning, StoredGallery
 from jetstream.vision.recognition import curation
+from jetstream.vision.recognition.counter_examples import CounterLooks
 from jetstream.vision.recognition.curation import LOOKS_LIKE, SAME_PICTURE, PersonSpread, PhotoJudgement
 from jetstream.vision.recognition.embedding_space import EmbeddingSpace
 from jetstream.vision.recognition.quality import NOTHING
@@ -50,6 +51,23 @@ class PhotoSelection(NamedTuple):
         rows = [r.spare for r in self.records if not r.person and r.refused is None and r.spare is not None]
         return np.asarray(self.arrays["spare"][rows], np.float32)
 
+    @property
+    def counter_looks(self) -> CounterLooks:
+        """Of the people who can be recognised, in the order of `used_counter_examples`."""
+        used = used_counter_examples(self.records)
+        rows = [record.spare for record in used if record.spare is not None]
+        return CounterLooks(np.asarray(self.arrays["spare"][rows], np.float32), [record.person for record in used])
+
+
+def used_counter_examples(records: Sequence[PhotoRecord]) -> list[PhotoRecord]:
+    """Those of the people who can be recognised, without the refused ones."""
+    known = {record.person for record in records if record.row is not None}
+    return [
+        record
+        for record in records
+        if record.counter_example and record.person in known and record.refused is None and record.spare is not None
+    ]
+
 
 def select(
     listing: PhotoListing, stamps: Sequence[PhotoStamp], by_sha256: Mapping[str, PhotoFace], space: EmbeddingSpace
@@ -65,7 +83,7 @@ def select(
         for stamp in stamps
     ]
     usable = [
-        i for i, (photo, face) in enumerate(zip(photos, faces, strict=True)) if photo.person and _is_embedded(face)
+        i for i, (photo, face) in enumerate(zip(photos, faces, strict=True)) if _may_teach(photo) and _is_embedded(face)
     ]
     people = sorted({photos[i].person for i in usable})
     number = {name: index for index, name in enumerate(people)}
@@ -85,7 +103,7 @@ def select(
         _notes(name, spread, count, warnings[name], people, space)
         for name, spread, count in zip(people, spreads, counts, strict=True)
     )
-    codes |= _known_strangers(photos, faces, [usable[row] for row in used], embeddings[used], space)
+    codes |= _known_after_all(photos, faces, [usable[row] for row in used], embeddings[used], space)
     return _with_rows(photos, stamps, faces, codes, notes, space)
 
 
@@ -129,18 +147,26 @@ def _is_embedded(face: PhotoFace) -> bool:
     return face.embedding is not None
 
 
-def _known_strangers(
+def _may_teach(photo: Photo) -> bool:
+    """Whether it is meant to show its person."""
+    return bool(photo.person) and not photo.is_counter_example
+
+
+def _known_after_all(
     photos: Sequence[Photo],
     faces: Sequence[PhotoFace],
     used: Sequence[int],
     embeddings: NDArray[np.float32],
     space: EmbeddingSpace,
 ) -> dict[int, str]:
-    """Codes of the strangers' pictures that show a known person: as negatives they would make that person unknown."""
+    """Codes of the strangers' pictures that show a known person, and of the counter-examples that show the person
+    themselves: they would make that person unknown."""
     codes = {}
     for index, (photo, face) in enumerate(zip(photos, faces, strict=True)):
-        if not photo.person and face.embedding is not None and len(used):
+        if not _may_teach(photo) and face.embedding is not None and len(used):
             distances = np.linalg.norm(embeddings - face.embedding, axis=1)
+            if photo.person:
+                distances[[photos[other].person != photo.person for other in used]] = np.inf
             if distances.min() <= space.at(curation.SURELY_SAME):
                 codes[index] = f"{LOOKS_LIKE}:{photos[used[int(distances.argmin())]].person}"
     return codes
@@ -194,7 +220,7 @@ def _with_rows(
     spare: list[PhotoFace] = []
     records = []
     for index, (photo, stamp, face) in enumerate(zip(photos, stamps, faces, strict=True)):
-        rows = learnt if photo.person and index not in codes else spare
+        rows = learnt if _may_teach(photo) and index not in codes else spare
         row = None
         if face.embedding is not None:
             row = len(rows)
@@ -210,6 +236,7 @@ def _with_rows(
                 spare=row if rows is spare else None,
                 quality=face.quality,
                 kept=not stamp.is_read,
+                counter_example=photo.is_counter_example,
             )
         )
     arrays: dict[str, NDArray[Any]] = {

@@ -46,7 +46,8 @@ _OURS = re.compile(r"gallery-[0-9a-f]{16}\.npz|manifest\.previous\.json|\.(galle
 class PhotoRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One photo: its row of the archive's `embeddings`, which the classifier is trained on, or why it has none.
 
-    An embedded photo that isn't trained on, because it is refused or a stranger's, has a row of `spare` instead.
+    An embedded photo that isn't trained on, because it is refused, a stranger's or a counter-example, has a row of
+    `spare` instead.
     """
 
     person: str  # "": a stranger
@@ -60,6 +61,7 @@ class PhotoRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     spare: int | None = None
     quality: Quality | None = None  # where it was embedded
     kept: bool = False  # it couldn't be read, and this is what was known before
+    counter_example: bool = False  # it shows somebody who is not `person`
 
 
 class PhotoWarning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,6 +6,7 @@ Knows no file and no embedding.
 from rich.table import Table
 from rich.text import Text
 
+from jetstream.gallery.photos import COUNTER_EXAMPLES
 from jetstream.gallery.report import GalleryReport, PersonReport
 from jetstream.gallery.selection import ALIKE, CLOSE, ONE_PHOTO, WIDE
 from jetstream.gallery.store import PhotoWarning
@@ -76,6 +77,8 @@ def notes(person: PersonReport) -> str:
     lines = [words(warning) for warning in person.warnings]
     if person.kept:
         lines.append(f"{person.kept} can't be read now, and count as they were learnt before")
+    if person.counter_examples:
+        lines.append(f"counter-examples in {COUNTER_EXAMPLES}: {person.counter_examples}")
     if person.several:
         lines.append(f"several faces, the largest taken: {', '.join(map(_within, person.several))}")
     return "\n".join(lines)

@@ -33,6 +33,7 @@ from jetstream.video.images import READERS
 from jetstream.vision.detection.detector import Detector
 from jetstream.vision.recognition import align
 from jetstream.vision.recognition.classifier import Classifier
+from jetstream.vision.recognition.counter_examples import CounterLooks
 from jetstream.vision.recognition.embedder import Embedder
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class Gallery:
     files: tuple[str, ...] = ()  # of each row that the classifier was trained on, relative to the faces folder
     sha256: str = ""  # of its archive
     rolled_back: bool = False  # this version was rolled back to, and no photo has changed since
+    counter_files: tuple[str, ...] = ()  # of each counter-example that the classifier knows
 
     @property
     def summary(self) -> str:
@@ -96,14 +98,17 @@ def _train(
     new = {stamp.sha256: photo for photo, stamp in zip(listing.everything, stamps, strict=True) if stamp.sha256}
     fresh = find_faces({sha: photo for sha, photo in new.items() if sha not in looks}, detector, embedder, progress)
     made = selection.select(listing, stamps, looks | fresh, origin.space)
-    classifier = learn(made.arrays["embeddings"], made.persons, made.negatives, origin.embedder, TRAINED_RATE)
+    embeddings = made.arrays["embeddings"]
+    classifier = learn(
+        embeddings, made.persons, made.negatives, origin.embedder, TRAINED_RATE, counter_examples=made.counter_looks
+    )
     manifest = _manifest(origin, listing, made, calibration(classifier, origin.embedder.background))
     manifest = msgspec.structs.replace(manifest, unreadable=unreadable)
     before = _people(folder)
     manifest = store.write(folder, manifest, {**made.arrays, **classifier.to_arrays()})
     audit.add_changes(models_dir, before, manifest.people)
     embedded = sum(look.embedding is not None for look in fresh.values())
-    return Gallery(classifier, report_of(manifest, embedded), folder, _files(manifest), manifest.archive_sha256)
+    return _as_gallery(classifier, manifest, embedded, folder)
 
 
 def _people(folder: Path) -> dict[str, int]:
@@ -120,6 +125,8 @@ def learn(
     negatives: NDArray[np.float32],
     embedder: EmbedderEntry,
     false_accept_rate: float,
+    *,
+    counter_examples: CounterLooks | None = None,
 ) -> Classifier:
     """A classifier of (N, D) embeddings of photos, their N `persons`, and (K, D) embeddings of strangers' photos.
 
@@ -131,6 +138,7 @@ def learn(
         embedder.spec.space,
         background=strangers.faces(embedder.background),
         negatives=negatives,
+        counter_examples=counter_examples,
         false_accept_rate=false_accept_rate,
     )
 
@@ -244,9 +252,19 @@ def _folder(config: Config) -> Path:
 
 def _gallery_of(stored: StoredGallery, folder: Path, origin: GalleryOrigin) -> Gallery:
     manifest = stored.manifest
-    classifier = classifier_of(stored, origin)
-    report, rolled_back = report_of(manifest, embedded=0), bool(manifest.rolled_back_at)
-    return Gallery(classifier, report, folder, _files(manifest), manifest.archive_sha256, rolled_back)
+    return _as_gallery(classifier_of(stored, origin), manifest, 0, folder)
+
+
+def _as_gallery(classifier: Classifier, manifest: Manifest, embedded: int, folder: Path) -> Gallery:
+    return Gallery(
+        classifier,
+        report_of(manifest, embedded),
+        folder,
+        _files(manifest),
+        manifest.archive_sha256,
+        rolled_back=bool(manifest.rolled_back_at),
+        counter_files=tuple(record.file for record in selection.used_counter_examples(manifest.photos)),
+    )
 
 
 def _usable(folder: Path, origin: GalleryOrigin, name: str = store.MANIFEST) -> StoredGallery | None:

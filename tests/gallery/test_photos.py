@@ -37,7 +37,7 @@ def test_people_and_photos_come_in_order(tmp_path):
 
 
 def test_missing_folder_holds_nobody(tmp_path):
-    assert list_photos(tmp_path / "faces") == ((), (), (), (), None)
+    assert list_photos(tmp_path / "faces") == ((), (), (), (), None, ())
 
 
 def test_file_instead_of_a_folder_is_said(tmp_path):

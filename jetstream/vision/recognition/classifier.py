@@ -7,6 +7,9 @@ Knows no file, no picture and no track.
 3. The SVM (`svm`) ranks the same person first.
 
 The SVM alone would name every stranger; distance alone is less certain between two people who look alike.
+
+A person's counter-examples (`counter_examples`) lower that person's threshold near them. A look that is refused so gets
+no other name: whoever is like Ada is often like Ada's sister, too.
 """
 
 import math
@@ -18,6 +21,7 @@ from numpy.typing import NDArray
 
 from jetstream.errors import ModelError
 from jetstream.vision.recognition import svm, thresholds
+from jetstream.vision.recognition.counter_examples import CounterExamples, CounterLooks, ThresholdLimits
 from jetstream.vision.recognition.distances import means_by_person, row_distances, smallest
 from jetstream.vision.recognition.embedding_space import EmbeddingSpace
 from jetstream.vision.recognition.log_odds import logistic
@@ -52,6 +56,7 @@ class Answer(NamedTuple):
     margin: float = math.inf  # how much farther the next person or known stranger is
     threshold: float = 0.0  # largest distance at which `nearest`'s name may be given
     agreed: bool = True  # whether the SVM ranks `nearest` first
+    counter_example: int | None = None  # row of that of `nearest` which lowers the threshold for this look
 
 
 NOBODY = Answer(name=None, confidence=0.0, distance=math.inf, nearest=None)
@@ -73,6 +78,7 @@ class Classifier:
         max_distance: float | None,
         sphere: Sphere | None = None,
         negatives: NDArray[np.float32] | None = None,
+        counter_examples: CounterExamples | None = None,
     ) -> None:
         """All arrays are finite float32.
 
@@ -86,6 +92,7 @@ class Classifier:
         max_distance       threshold of every person, instead of the calibrated ones; None: the calibrated ones
         sphere             on which faces are compared; None: as they are
         negatives          (K, D) embeddings of faces that must never get a name
+        counter_examples   embeddings of faces that must not get one person's name
 
         Raises ValueError for anything else.
         """
@@ -104,6 +111,11 @@ class Classifier:
         self._space = space
         self._negatives = np.empty((0, space.size), np.float32) if negatives is None else negatives
         _require("negatives", self._negatives, (len(self._negatives), space.size))
+        examples = CounterExamples.among(None, names, space.size) if counter_examples is None else counter_examples
+        _require("counter_examples", examples.embeddings, (len(examples.owners), space.size))
+        if not set(examples.owners.tolist()) <= set(range(people)):
+            raise ValueError("counter_owners: expected a person of each counter-example")
+        self._counter_examples = examples
         self._sphere = Sphere.around(None, space.size) if sphere is None else sphere
         _require("centre", self._sphere.centre, (space.size,))
         if not (math.isfinite(self._sphere.radius) and self._sphere.radius >= 0.0):
@@ -114,6 +126,7 @@ class Classifier:
         self._placed = self._sphere.project(photos)
         self._odds_step = thresholds.odds_step(bars, space)
         self._threshold = thresholds.bar_at(bars, false_accept_rate) if max_distance is None else max_distance
+        self._limits = ThresholdLimits(examples, self._counts, self._sphere, space)
         self._prepared = thresholds.against(self._all)
         self._max_distance = max_distance
 
@@ -127,12 +140,14 @@ class Classifier:
         false_accept_rate: float,
         background: NDArray[np.float32] | None = None,
         negatives: NDArray[np.float32] | None = None,
+        counter_examples: CounterLooks | None = None,
     ) -> "Classifier":
         """Learn from (N, D) finite embeddings and the person of each; N may be 0, a person may have one photo.
 
         false_accept_rate  share of strangers' faces that may get a name, 0.00001 to 0.2
         background         (S, D) faces of strangers, to calibrate the thresholds on; None: usual thresholds
         negatives          (K, D) faces that must never get a name
+        counter_examples   faces that must not get one person's name; those of other people than `names` are left out
 
         Imports scikit-learn, which `ask` doesn't need. The same input gives the same classifier, up to the rounding of
         matrix products by several threads. Raises ValueError where an embedding isn't finite.
@@ -156,6 +171,7 @@ class Classifier:
             max_distance=None,
             sphere=sphere,
             negatives=negatives,
+            counter_examples=CounterExamples.among(counter_examples, shown, space.size),
         )
 
     def ask(self, embeddings: NDArray[Any]) -> list[Answer]:
@@ -169,6 +185,11 @@ class Classifier:
             return [NOBODY] * len(faces)
         answers = iter(self._ask(faces[finite]))
         return [next(answers) if is_finite else NOBODY for is_finite in finite.tolist()]
+
+    @property
+    def counter_looks(self) -> CounterLooks:
+        """The counter-examples, in the order of `Answer.counter_example`."""
+        return self._counter_examples.looks(self.names)
 
     @property
     def how(self) -> str:
@@ -192,6 +213,8 @@ class Classifier:
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Everything but the rate and `max_distance`, as arrays that `numpy.savez` stores without pickle."""
+        examples = self._counter_examples
+        counter = {"counter_examples": examples.embeddings, "counter_owners": examples.owners}
         return {
             "names": np.array(self.names, dtype=np.str_),
             "embeddings": self._photos,
@@ -204,6 +227,7 @@ class Classifier:
             "svm_biases": self._machine.biases,
             "svm_gamma": np.array(self._machine.gamma, np.float64),
             "svm_how": np.array(self._machine.how),
+            **(counter if len(examples.owners) else {}),
         }
 
     @classmethod
@@ -225,6 +249,11 @@ class Classifier:
             weights, biases, gamma, how = (arrays[f"svm_{part}"] for part in ("weights", "biases", "gamma", "how"))
             machine = OneVsRestSvm(weights, biases, float(gamma), str(how))
             photos, owners, negatives = arrays["embeddings"], arrays["owners"], arrays["negatives"]
+            examples = (
+                CounterExamples(arrays["counter_examples"], arrays["counter_owners"])
+                if "counter_examples" in arrays
+                else None
+            )
             if background is not None and "centre" not in arrays:
                 sphere, bars = thresholds.fit(photos, owners, len(names), background, space)
             else:
@@ -240,6 +269,7 @@ class Classifier:
                 max_distance=max_distance,
                 sphere=sphere,
                 negatives=negatives,
+                counter_examples=examples,
             )
         except KeyError as error:
             raise ModelError(f"classifier: {error.args[0]} is missing; run `jetstream train`") from None
@@ -257,6 +287,7 @@ class Classifier:
             self._space,
             sphere=self._sphere,
             negatives=self._negatives,
+            counter_examples=self._counter_examples,
             false_accept_rate=false_accept_rate,
             max_distance=max_distance,
         )
@@ -278,7 +309,9 @@ class Classifier:
         return [self._decide(*row) for row in rows]
 
     def _decide(self, face: NDArray[np.float32], person: int, distance: float, margin: float, agreed: bool) -> Answer:
-        threshold, step = float(self._threshold), self._space.step
+        limit = self._limits.of(face, person)
+        is_lowered = limit.distance < self._threshold
+        threshold, step = float(limit.distance if is_lowered else self._threshold), self._space.step
         evidence = min(
             (threshold - distance) / self._odds_step,
             (margin / step - MARGIN) / MARGIN_STEP,
@@ -286,7 +319,8 @@ class Classifier:
         )
         name = self.names[person] if evidence >= 0.0 else None
         photo = self._nearest_photo(face, person)
-        return Answer(name, logistic(evidence), distance, self.names[person], photo, margin, threshold, agreed)
+        row = limit.row if is_lowered else None
+        return Answer(name, logistic(evidence), distance, self.names[person], photo, margin, threshold, agreed, row)
 
     def _nearest_photo(self, face: NDArray[np.float32], person: int) -> int:
         mine = self._rows[person]
