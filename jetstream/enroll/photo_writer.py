@@ -5,7 +5,6 @@ Knows no source and no gallery.
 
 import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -13,10 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream import files
 from jetstream.enroll.samples import MARGIN, FaceCrop, crop
-from jetstream.errors import UserError
-from jetstream.gallery import people, photos
+from jetstream.gallery import photo_files
 from jetstream.gallery.photo_faces import NO_FACE, find_faces
 from jetstream.gallery.photos import Photo
 from jetstream.vision.detection.detector import Detector
@@ -64,39 +61,8 @@ def photo_of(
 
 
 def write(name: str, faces_dir: Path, stems: Sequence[str], contents: Sequence[bytes]) -> list[Path]:
-    """Write each of `contents` (JPEG) as <stem>-<n>.jpg into the person's folder, mode 0600, overwriting nothing.
+    """Write each of `contents` (JPEG) as <stem>-<n>.jpg into the person's folder, as `photo_files.write` does.
 
     Raises UserError on failure; all photos are removed then.
     """
-    folder = folder_of(name, faces_dir)
-    written = []
-    try:
-        with ExitStack() as undo:
-            for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
-                if missing.is_symlink():
-                    raise UserError(f"{missing}: is a link that leads nowhere; remove it. No photo was stored")
-                missing.mkdir(mode=0o700)
-                undo.callback(missing.rmdir)
-            for stem, content in zip(stems, contents, strict=True):
-                path = _free(folder, stem)
-                undo.callback(path.unlink, missing_ok=True)
-                files.replace(path, content, mode=0o600)
-                written.append(path)
-            undo.pop_all()
-    except OSError as error:
-        raise UserError(f"{folder}: can't be written ({error.strerror}); no photo was stored") from None
-    return written
-
-
-def folder_of(name: str, faces_dir: Path) -> Path:
-    """The folder of this person's photos, whether or not it exists. Raises UserError for an invalid name."""
-    checked = photos.check_name(name)
-    exists = checked in photos.list_photos(faces_dir).people
-    return people.folders_of(checked, faces_dir)[0] if exists else faces_dir / checked
-
-
-def _free(folder: Path, stem: str) -> Path:
-    number = 1
-    while (path := folder / f"{stem}-{number}.jpg").exists() or path.is_symlink():
-        number += 1
-    return path
+    return photo_files.write(photo_files.folder_of(name, faces_dir), stems, contents)

@@ -4,7 +4,6 @@ Knows no person: every face of every frame becomes a sample.
 """
 
 import logging
-import re
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -20,6 +19,7 @@ from jetstream.config.schema import CameraConfig, Config, TrackConfig
 from jetstream.config.secrets import expanded
 from jetstream.enroll.samples import SampleSet, SampleSource, SourceFace
 from jetstream.errors import SourceError, UserError
+from jetstream.gallery.photo_files import stem_of
 from jetstream.masking import masked_source
 from jetstream.video import address
 from jetstream.video.address import is_pipeline, kind_of
@@ -164,13 +164,6 @@ def is_live(spec: str) -> bool:
 def is_pictures(spec: str) -> bool:
     """Whether `spec` is a picture, a folder or a glob. Raises UserError if it is no source."""
     return _kind(spec) == "images"
-
-
-def stem_of(text: str) -> str:
-    """`text` as the beginning of a file name: at most 40 letters, digits, `-` and `_`, starting with neither of these,
-    so that the file is not hidden and not ignored by training."""
-    kept = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in text)
-    return re.sub("-{2,}", "-", kept).lstrip("-_")[:40].rstrip("-") or "photo"
 
 
 def shown(spec: str) -> str:

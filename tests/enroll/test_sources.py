@@ -14,7 +14,7 @@ from PIL import Image
 
 from jetstream.config.load import build
 from jetstream.enroll import sources
-from jetstream.enroll.sources import stem_of
+from jetstream.gallery.photo_files import stem_of
 from jetstream.video.images import read_image
 from tests.support.corners import corners, marked_video
 from tests.support.enrolling import named, photos_in, refused

@@ -1,0 +1,68 @@
+"""Keeps looks as photos to learn from: as a counter-example of a person, as a photo of one, or as a stranger's.
+
+A look is kept only where training finds a face in it. Doesn't train: the caller, or a running pipeline, does.
+"""
+
+import contextlib
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from jetstream.config.schema import Config
+from jetstream.errors import UserError
+from jetstream.gallery import people, photo_files, photos
+from jetstream.gallery.photo_faces import NO_FACE, find_faces
+from jetstream.gallery.photos import COUNTER_EXAMPLES, STRANGERS, Photo
+from jetstream.networks.open import for_photos, open_embedder, open_picture_detector
+
+_JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95)
+
+
+def keep(config: Config, name: str, image: NDArray[np.uint8], source: str) -> Path:
+    """Keep a look, (H, W, 3) uint8 BGR, that isn't the person `name`, as their counter-example; returns the new file.
+
+    `source` says where it is from; the file's name begins with it. Raises UserError where there is no such person, no
+    face can be compared, or nothing can be written.
+    """
+    person, *_ = people.folders_of(name, people.faces_folder(config))
+    return _kept(config, person / COUNTER_EXAMPLES, image, source)
+
+
+def keep_photo(config: Config, name: str, image: NDArray[np.uint8], source: str) -> Path:
+    """Keep a look as a photo of the person `name`, who may be new; else as `keep`. Raises UserError."""
+    checked = photos.check_new_name(name)
+    return _kept(config, photo_files.folder_of(checked, people.faces_folder(config)), image, source)
+
+
+def keep_stranger(config: Config, image: NDArray[np.uint8], source: str) -> Path:
+    """Keep a look as that of a stranger, who shall get no name; else as `keep`. Raises UserError."""
+    return _kept(config, people.faces_folder(config) / STRANGERS, image, source)
+
+
+def undo(path: Path) -> None:
+    """Remove a kept look, and its folder if that is empty then. Nothing happens where it is gone. Raises UserError."""
+    with people.changing(path.parent):
+        path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # not empty, or gone
+        path.parent.rmdir()
+
+
+def _kept(config: Config, folder: Path, image: NDArray[np.uint8], source: str) -> Path:
+    jpeg = cv2.imencode(".jpg", image, _JPEG)[1].tobytes()
+    if refused := _why_useless(config, jpeg):
+        raise UserError(f"{source}: nothing could be learnt from this look ({refused}); take another one")
+    (path,) = photo_files.write(folder, [photo_files.stem_of(source)], [jpeg])
+    return path
+
+
+def _why_useless(config: Config, jpeg: bytes) -> str:
+    """The code with which training would refuse the photo, or empty."""
+    with tempfile.TemporaryDirectory(prefix="jetstream-") as folder:
+        path = Path(folder, "look.jpg")
+        path.write_bytes(jpeg)
+        with open_picture_detector(for_photos(config)) as detector, open_embedder(config) as embedder:
+            face = find_faces({"": Photo("", path.name, path)}, detector, embedder)[""]
+    return "" if face.embedding is not None else face.refused or NO_FACE
