@@ -49,6 +49,7 @@ from jetstream.topic import keys, subscriber
 from jetstream.topic.zap import DOMAIN, ZapAuthenticator
 from jetstream.video import address, ffmpeg, file_kinds, images, motion_jpeg, mp4_repair
 from jetstream.video.cropping import crop_of
+from jetstream.vision.recognition.counter_examples import CounterLooks
 from tests.support import defaults
 from tests.support.clips import cropped_videos
 from tests.support.picture_files import MOVING, NOT_READ, STILL
@@ -189,7 +190,8 @@ def gallery_decoders() -> Iterator[Decoder]:
     yield Decoder("gallery manifest", [text], lambda data: store.parse_manifest(data, NOWHERE), (JetstreamError,))
     buffer = io.BytesIO()
     photos = np.random.default_rng(1).normal(size=(4, 128)).astype(np.float32)
-    made = defaults.fit(photos, ["Ada", "Ada", "Bob", "Bob"], background=photos[:2] + 1, negatives=photos[:0])
+    beside = {"negatives": photos[:0], "counter_examples": CounterLooks(photos[:2], ["Bob", "Ada"])}
+    made = defaults.fit(photos, ["Ada", "Ada", "Bob", "Bob"], background=photos[:2] + 1, **beside)
     np.savez(buffer, embeddings=photos, **{k: v for k, v in made.to_arrays().items() if k != "embeddings"})
     yield Decoder("gallery archive", [buffer.getvalue()], _classifier, (JetstreamError,))
     arrays = store.parse_archive(NOWHERE, buffer.getvalue())

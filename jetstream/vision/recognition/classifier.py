@@ -113,7 +113,7 @@ class Classifier:
         _require("negatives", self._negatives, (len(self._negatives), space.size))
         examples = CounterExamples.among(None, names, space.size) if counter_examples is None else counter_examples
         _require("counter_examples", examples.embeddings, (len(examples.owners), space.size))
-        if not set(examples.owners.tolist()) <= set(range(people)):
+        if len(examples.owners) and not 0 <= examples.owners.min() <= examples.owners.max() < people:
             raise ValueError("counter_owners: expected a person of each counter-example")
         self._counter_examples = examples
         self._sphere = Sphere.around(None, space.size) if sphere is None else sphere
