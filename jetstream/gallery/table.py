@@ -43,10 +43,11 @@ def _calibration(report: GalleryReport) -> str | None:
     found = report.calibration
     if found is None or not any(person.used for person in report.people):
         return None
-    parts = [
-        f"{found.svm}; thresholds name {found.false_accept_rate:.2g} of strangers, measured on {found.strangers} "
-        "invented ones"
-    ]
+    rate = f"{found.false_accept_rate:.2g}"
+    measured = f"thresholds name {rate} of strangers, measured on {found.strangers} invented ones"
+    if not found.strangers:  # an added network of which the spread of strangers isn't known
+        measured = f"thresholds for {rate} of strangers follow from the network's card, not measured"
+    parts = [f"{found.svm}; {measured}"]
     if found.own_known is not None:
         parts.append(f"each photo tested without itself: {found.own_known:.1%} recognised")
     if found.own_strangers is not None:

@@ -5,7 +5,7 @@ from rich.console import Console
 
 from jetstream.gallery.other_files import NotTaken
 from jetstream.gallery.report import GalleryReport, PersonReport, RefusedPhoto
-from jetstream.gallery.store import PhotoWarning
+from jetstream.gallery.store import Calibration, PhotoWarning
 from jetstream.gallery.table import table, words
 
 
@@ -95,3 +95,15 @@ def test_names_that_look_like_markup_are_printed_as_they_are():
         "like :B:",
     ):
         assert written in text
+
+
+def test_thresholds_without_strangers_are_not_said_to_be_measured():
+    def caption(strangers: int) -> str:
+        made = Calibration("linear SVM, C 1", strangers, false_accept_rate=0.003, own_known=None, own_strangers=None)
+        report = GalleryReport((PersonReport("Ada", 3, (), ()),), (), (), embedded=0, calibration=made)
+        return str(table(report, "faces").caption)
+
+    assert caption(20000) == "linear SVM, C 1; thresholds name 0.003 of strangers, measured on 20000 invented ones"
+    assert caption(0) == (
+        "linear SVM, C 1; thresholds for 0.003 of strangers follow from the network's card, not measured"
+    )
