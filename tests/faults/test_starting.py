@@ -12,6 +12,7 @@ import pytest
 
 from jetstream.errors import PipelineError
 from jetstream.monitoring.status import statuses
+from jetstream.networks import embedders
 from tests.faults.harness import Ear, Faulty, Tell, left_behind, stop
 from tests.support.repository import DEMO
 from tests.support.statuses import frames_flow
@@ -111,7 +112,7 @@ def is_back(jetstream: Faulty) -> bool:
 
 
 def victim(models: Path, which: str) -> Path:
-    """The embedder's network, or the newest gallery."""
-    pattern = "*.onnx" if which == "network" else "galleries/**/*.np*"
-    found = [path for path in models.glob(pattern) if which != "network" or "embed" in path.name or "dlib" in path.name]
-    return max(found, key=lambda path: path.stat().st_mtime)
+    """The network that compares faces by default, or the newest gallery."""
+    if which == "network":
+        return models / f"{embedders.DEFAULT}.onnx"
+    return max(models.glob("galleries/**/*.np*"), key=lambda path: path.stat().st_mtime)
