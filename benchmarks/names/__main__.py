@@ -9,30 +9,37 @@ the worst group is named. Photos under a set's `_strangers` are of one person ea
 1. each set at each rate, with 1 photo, 3 photos and half of the photos a person;
 2. the same faces made worse;
 3. rules of other programs on the same embeddings;
-4. tracks: what share of sightings of strangers gets a name at some time, and whether "how sure" holds.
+4. tracks: what share of sightings of strangers gets a name at some time;
+5. constants of naming chosen on all sets but one, and what they give on that one beside the shipped ones;
+6. whether "how sure" holds, of looks and of tracks.
+
+5 and 6 are of galleries with 1 and with 3 photos a person; faces made worse are those of 2, and clean ones.
 """
 
 import argparse
-import itertools
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.names import rules, tracks
+from benchmarks.names import reliability, rules, tables, tracks
+from benchmarks.names.constants import compared
+from benchmarks.names.left_out import left_out
 from benchmarks.names.looks import CLEAN, Looks, Studio
-from benchmarks.names.protocol import Tally, gallery, splits, tally
+from benchmarks.names.protocol import Split, Tally, gallery, splits, tally
+from jetstream.vision.recognition.classifier import Classifier
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SETS = ("lfw10x10", "glint24_dev", "bbt_train", "bbt_faceapi", "dlib_johns")
 RATES = (0.001, 0.003, 0.01)
 ASKED = 0.003
 WORSE = ("mask", "sunglasses", "thick_glasses", "hand", "mild_blur", "motion_blur", "low_light_32", "tilted")
-SIGHTINGS_A_DAY = 200
-SURE = (0.5, 0.8, 0.9, 0.95, 0.99, 1.01)
+
+Sets = dict[str, Looks]
+Learnt = dict[str, list[tuple[Split, Classifier]]]
 
 
 def main() -> None:
@@ -55,6 +62,13 @@ def main() -> None:
         made_worse(studio, folders, clean, options.degradations, options.draws)
         beside_others(studio, clean, options.draws)
         in_tracks(studio, clean, options.draws)
+        worse = {name: [studio.looks(folder, one) for one in options.degradations] for name, folder in folders.items()}
+        known = {
+            name: [one for photos in (1, 3) for one in learnt(studio, looks, photos, options.draws)]
+            for name, looks in clean.items()
+        }
+        sets_left_out(studio, clean, worse, known)
+        sure_of_tracks(studio, clean, worse, known)
 
 
 def groups(folders: list[Path]) -> dict[str, str]:
@@ -66,11 +80,11 @@ def groups(folders: list[Path]) -> dict[str, str]:
     return found
 
 
-def learnt(studio: Studio, looks: Looks, photos: int | None, draws: int) -> list[tuple]:
+def learnt(studio: Studio, looks: Looks, photos: int | None, draws: int) -> list[tuple[Split, Classifier]]:
     return [(one, rules.learnt(gallery(looks, one, studio.entry.spec))) for one in splits(looks, photos, draws)]
 
 
-def counted(looks: Looks, worse: Looks, known: list[tuple], rate: float) -> Tally:
+def counted(looks: Looks, worse: Looks, known: list[tuple[Split, Classifier]], rate: float) -> Tally:
     return tally(looks, worse, [(one, partial(rules.rows_of, people.with_rate(rate))) for one, people in known])
 
 
@@ -118,44 +132,56 @@ def _asking(rule: rules.Rule, known: rules.Enrolled) -> Callable[[rules.Embeddin
     return lambda asked: rule(known, asked, ASKED)
 
 
-def in_tracks(studio: Studio, clean: dict[str, Looks], draws: int) -> None:
-    print(
-        f"\n| tracks of 8 looks, 1 photo, {ASKED:.1%} asked | sightings | right of looks | right at the end | wrong |"
-    )
-    print("|---|---|---|---|---|")
-    every: list[tracks.Sighting] = []
-    for name, looks in clean.items():
-        found = [
+def in_tracks(studio: Studio, clean: Sets, draws: int) -> None:
+    found = {
+        name: [
             sighting
             for seed, (one, people) in enumerate(learnt(studio, looks, 1, draws))
             for sighting in tracks.sightings(looks, one, people, studio.entry.spec.space, length=8, seed=seed)
         ]
-        every += found
-        known = [one for one in found if one.expected is not None]
-        said = [(one.expected, said) for one in known for said in one.names]
-        right, wrong = (np.mean([is_it(*pair) for pair in said]) if said else np.nan for is_it in (_right, _wrong))
-        end = np.mean([one.names[-1] == one.expected for one in known]) if known else np.nan
-        print(f"| {name} | {len(known)} | {right:.1%} | {end:.1%} | {wrong:.2%} |")
-    strangers = [one for one in every if one.expected is None]
-    named = np.mean([any(one.names) for one in strangers])
-    print(f"\nstrangers' sightings that got a name: {named:.2%} of {len(strangers)}; ", end="")
-    print(f"of {SIGHTINGS_A_DAY} such a day, {named * SIGHTINGS_A_DAY:.1f}")
-    told = [
-        (sure, name == one.expected) for one in every for name, sure in zip(one.names, one.sure, strict=True) if name
-    ]
-    print("\n| how sure | shown | right |\n|---|---|---|")
-    for low, high in itertools.pairwise(SURE):
-        inside = [right for sure, right in told if low <= sure < high]
-        if inside:
-            print(f"| {low:.0%} to {min(high, 1):.0%} | {len(inside)} | {np.mean(inside):.1%} |")
+        for name, looks in clean.items()
+    }
+    printed(tables.in_tracks(found, f"tracks of 8 looks, 1 photo, {ASKED:.1%} asked"))
 
 
-def _right(expected: str | None, name: str | None) -> bool:
-    return name == expected
+def sets_left_out(studio: Studio, clean: Sets, worse: dict[str, list[Looks]], known: Learnt) -> None:
+    """And how sure looks are, which needs the same comparisons."""
+    spec = studio.entry.spec
+    every = {
+        name: [compared(looks, [looks, *worse[name]], *one, spec) for one in known[name]]
+        for name, looks in clean.items()
+    }
+    alone = {
+        name: [faces.first(len(faces.people) // (1 + len(worse[name]))) for faces in splits]
+        for name, splits in every.items()
+    }
+    for title, parts in (("clean", alone), ("clean and made worse", every)):
+        rows = left_out(parts, spec.space)
+        printed(tables.beside_shipped(rows, title))
+        printed(tables.saved(rows, title))
+        shown = {name: reliability.of_looks(splits, spec.space) for name, splits in parts.items()}
+        printed(tables.how_sure(shown, f"looks, {title}"))
 
 
-def _wrong(expected: str | None, name: str | None) -> bool:
-    return name not in (None, expected)
+def sure_of_tracks(studio: Studio, clean: Sets, worse: dict[str, list[Looks]], known: Learnt) -> None:
+    space = studio.entry.spec.space
+    for title, some in (("clean", {name: [] for name in clean}), ("each look clean or made worse", worse)):
+        found = {
+            name: [
+                sighting
+                for seed, (one, people) in enumerate(known[name])
+                for sighting in tracks.sightings(
+                    tracks.mixed(looks, some[name], seed), one, people, space, length=8, seed=seed
+                )
+            ]
+            for name, looks in clean.items()
+        }
+        shown = {name: reliability.of_tracks(each) for name, each in found.items()}
+        printed(tables.how_sure(shown, f"tracks, {title}"))
+
+
+def printed(lines: Iterable[str]) -> None:
+    print("", *lines, sep="\n", flush=True)
 
 
 def shown(one: Tally) -> str:

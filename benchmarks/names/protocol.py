@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.names import intervals
 from benchmarks.names.looks import Looks
 from benchmarks.names.rules import Enrolled, Named
 from jetstream.vision.recognition.embedder import EmbedderSpec
 
 MIN_QUALITY = 0.05
-RESAMPLED = 1000
 
 
 class Split(NamedTuple):
@@ -87,21 +87,9 @@ def tally(clean: Looks, worse: Looks, parts: list[tuple[Split, Callable[[NDArray
                 else:
                     named_of.setdefault(person, []).append(answer >= 0)
     counts = np.array([[sum(named), len(named)] for named in named_of.values()], np.float64).reshape(-1, 2)
-    low, high = _interval(counts)
+    low, high = intervals.of_share(counts)
     share = counts[:, 0].sum() / counts[:, 1].sum() if len(counts) else np.nan
     faces = int(counts[:, 1].sum())
     return Tally(
         right / asked if asked else np.nan, wrong / asked if asked else np.nan, share, low, high, len(counts), faces
     )
-
-
-def _interval(counts: NDArray[np.float64]) -> tuple[float, float]:
-    """95 % of (people, 2) counts of faces named and asked; where none is named, the rule of three of people."""
-    if not len(counts):
-        return np.nan, np.nan
-    if not counts[:, 0].any():
-        return 0.0, min(1.0, 3 / len(counts))
-    drawn = np.random.default_rng(0).integers(0, len(counts), (RESAMPLED, len(counts)))
-    sums = counts[drawn].sum(axis=1)
-    low, high = np.quantile(sums[:, 0] / sums[:, 1], (0.025, 0.975))
-    return float(low), float(high)
