@@ -43,7 +43,7 @@ class Compared(NamedTuple):
 
     people: NDArray[np.str_]
     is_known: NDArray[np.bool_]
-    is_right: NDArray[np.bool_]  # the nearest is the person itself
+    is_right: NDArray[np.bool_]  # the nearest is the person itself; a stranger's never is
     distance: NDArray[np.float64]  # inf where the face wasn't found or is of too little quality
     margin: NDArray[np.float64]  # to the runner-up, as in dlib's space
     agreed: NDArray[np.bool_]
@@ -135,7 +135,7 @@ def counts(parts: Sequence[Compared], constants: Constants) -> Counts:
         named = is_named(faces, constants)
         each = np.stack(
             [
-                named & faces.is_known & faces.is_right,
+                named & faces.is_right,
                 named & faces.is_known & ~faces.is_right,
                 faces.is_known,
                 named & ~faces.is_known,

@@ -55,7 +55,7 @@ def of_looks(parts: Iterable[Compared], space: EmbeddingSpace) -> Shown:
     return Shown(
         np.concatenate([faces.people[rows] for faces, rows in named]),
         np.concatenate([faces.sure[rows] for faces, rows in named]),
-        np.concatenate([(faces.is_known & faces.is_right)[rows] for faces, rows in named]),
+        np.concatenate([faces.is_right[rows] for faces, rows in named]),
     )
 
 
