@@ -54,6 +54,8 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=6)
     options = parser.parse_args()
     folders = {name: folder / name for folder in options.data for name in options.sets if (folder / name).is_dir()}
+    if not folders:
+        parser.error(f"--data: none of the sets {', '.join(options.sets)} is in {', '.join(map(str, options.data))}")
     for name in options.networks:
         studio = Studio.of(name, options.models, options.kept)
         clean = {name: studio.looks(folder) for name, folder in folders.items()}

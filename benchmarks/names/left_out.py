@@ -42,7 +42,7 @@ class LeftOut(NamedTuple):
 
 
 def left_out(parts: Parts, space: EmbeddingSpace) -> list[LeftOut]:
-    """A row a set and a constant chosen alone, and all of them together."""
+    """A row a set and a constant chosen alone, and all of them together; none for a set without others to choose by."""
     tried = grid(space)
     every = tried["all three"]
     usual = every[0]
@@ -53,7 +53,8 @@ def left_out(parts: Parts, space: EmbeddingSpace) -> list[LeftOut]:
     }
     rows = []
     for name, each in found.items():
-        others = strange_to(name, parts)
+        if not (others := strange_to(name, parts)):
+            continue
         for which, values in tried.items():
             chosen = choose(values, [costs[other] for other in others])
             mine, theirs = each[chosen], each[usual]

@@ -73,12 +73,12 @@ def of_tracks(sightings: Sequence[Sighting]) -> Shown:
 
 def together(by_set: Mapping[str, Shown]) -> Shown:
     """Of all sets; people of two sets stay apart."""
-    people = [np.array([f"{name}/{one}" for one in shown.people], np.str_) for name, shown in by_set.items()]
-    return Shown(
-        np.concatenate(people),
-        np.concatenate([shown.sure for shown in by_set.values()]),
-        np.concatenate([shown.is_right for shown in by_set.values()]),
-    )
+    nothing = Shown(np.empty(0, np.str_), np.empty(0, np.float64), np.empty(0, np.bool_))
+    every = [
+        shown._replace(people=np.array([f"{name}/{one}" for one in shown.people], np.str_))
+        for name, shown in by_set.items()
+    ]
+    return Shown(*(np.concatenate(values) for values in zip(nothing, *every, strict=True)))
 
 
 def bins(shown: Shown) -> list[Bin]:

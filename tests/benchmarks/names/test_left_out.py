@@ -55,6 +55,10 @@ def test_sets_of_the_same_people_do_not_choose_for_each_other() -> None:
     assert row(rows, "loose").chosen.tail < USUAL.tail
 
 
+def test_a_set_without_others_has_no_row() -> None:
+    assert left_out({"bbt_train": [LOOSE_IS_BETTER], "bbt_faceapi": [LOOSE_IS_BETTER]}, SFACE_SPACE) == []
+
+
 def test_where_nothing_tells_the_shipped_constants_stay() -> None:
     easy = faces(known=0.1, others=9.0)
     rows = left_out({"one": [easy], "other": [easy]}, SFACE_SPACE)

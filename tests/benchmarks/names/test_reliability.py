@@ -65,7 +65,9 @@ def test_a_track_counts_what_it_showed_after_each_look() -> None:
     shown = reliability.of_tracks(seen)
     assert shown.people.tolist() == ["ada", "ada", "eve"]
     assert shown.is_right.tolist() == [True, False, False]
-    assert not len(reliability.of_tracks([]).sure)
+    nothing = reliability.of_tracks([])
+    assert not reliability.bins(reliability.together({"set": nothing}))
+    assert "better on 0 of 0" in list(tables.how_sure({"set": nothing}, "drawn"))[-1]
 
 
 def test_a_stranger_counts_as_named_if_a_track_showed_a_name_at_any_time() -> None:
