@@ -45,6 +45,10 @@ def _remembers(config: Config) -> bool:
     return config.sightings.enabled
 
 
+def _groups(config: Config) -> bool:
+    return config.sightings.enabled and config.sightings.looks > 0 and config.pipeline.pace == "live"
+
+
 def _learns(config: Config) -> bool:
     return config.recognize.watch_s > 0 and config.pipeline.pace == "live"
 
@@ -148,6 +152,7 @@ STAGES: tuple[Stage, ...] = (
 )
 SIDECARS: tuple[Sidecar, ...] = (
     Sidecar("learn", wanted=_learns),
+    Sidecar("group", wanted=_groups),
     Sidecar("metrics", wanted=_serves_metrics, early=True),
 )
 # fmt: on

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jetstream.pipeline import SidecarFunction, StageFunction
-    from jetstream.stages import capture, detect, learn, metrics, publish, recognize, record, render, sightings, track
+    from jetstream.stages import (
+        capture,
+        detect,
+        group,
+        learn,
+        metrics,
+        publish,
+        recognize,
+        record,
+        render,
+        sightings,
+        track,
+    )
 
     STAGES: tuple[StageFunction, ...] = (
         capture.capture,
@@ -20,4 +32,4 @@ if TYPE_CHECKING:
         publish.publish,
         sightings.sightings,
     )
-    SIDECARS: tuple[SidecarFunction, ...] = (learn.learn, metrics.metrics)
+    SIDECARS: tuple[SidecarFunction, ...] = (learn.learn, group.group, metrics.metrics)

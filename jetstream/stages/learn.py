@@ -3,23 +3,18 @@
 Handles no frame and holds no network: it checks names, sizes and times in the faces folder, and waits.
 """
 
-import contextlib
 import logging
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
+from jetstream.child_process import TURN_S, run_background
 from jetstream.config.schema import Config
 from jetstream.gallery import photos, train
 from jetstream.messages import Tick
 
-TURN_S = 0.1
-"""longest wait between two ticks"""
 SHARE = 0.02
 """largest share of one core's time for these checks: folders of thousands of people are checked less often"""
 
@@ -62,24 +57,5 @@ class PhotoWatcher:
 
 
 def _learn(ticks: Iterator[Tick], config: Config) -> None:
-    """Train in a separate process: its memory is freed when it ends, and a crash ends no stage."""
-    command = [sys.executable, "-m", "jetstream.gallery.learner", str(os.getpid())]
-    # a session of its own: the kernel weighs sessions against each other, and only then its members by their niceness
-    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as learner:
-        try:
-            assert learner.stdin is not None
-            with (
-                contextlib.suppress(BrokenPipeError),
-                learner.stdin as stdin,
-            ):  # it ended at once: its exit code says so
-                stdin.write(msgspec.json.encode(config))
-            for _tick in ticks:
-                time.sleep(TURN_S)
-                if (code := learner.poll()) is not None:
-                    break
-            else:
-                return
-        finally:
-            learner.kill()
-    if code:
+    if code := run_background("jetstream.gallery.learner", msgspec.json.encode(config), ticks):
         log.warning("training failed (exit code %d); the gallery in use stays until photos change again", code)

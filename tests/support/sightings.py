@@ -20,10 +20,10 @@ WALL_NS = 1_795_900_000_000_000_000
 IDS = ("01M8JFTDB6GVM5814RJ14Y24CN", "01M8JFTDB6GVM5814RJ14Y24CP", "01M8JFTDB6GVM5814RJ14Y24CQ")
 
 
-def config_with(folder: Path, *cameras: str, **tables: dict[str, Any]) -> Config:
+def config_with(folder: Path, *cameras: str, models: Path | None = None, **tables: Any) -> Config:
     """A config whose sightings are in `folder`/sightings."""
     sightings = {"dir": str(folder / "sightings"), **tables.pop("sightings", {})}
-    return config_of(folder, *cameras, sightings=sightings, **tables)
+    return config_of(models or folder, *cameras, sightings=sightings, **tables)
 
 
 def face(sighting: str | None, name: str | None = None, **fields: Any) -> TrackedFace:

@@ -1,0 +1,95 @@
+"""Embeds new looks and groups strangers, in a separate process beside a running pipeline, with low priority:
+`python -m jetstream.sightings.grouper PID`
+
+PID is the parent's. The config comes as JSON on standard input. The sidecar `group` starts this process, which ends
+when nothing has been new for IDLE_S, so that its memory is free.
+"""
+
+import logging
+import os
+import sqlite3
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from jetstream.child_process import die_with_parent
+from jetstream.config.schema import Config
+from jetstream.errors import JetstreamError
+from jetstream.gallery import strangers
+from jetstream.gallery.learner import give_way
+from jetstream.logs import mask_tracebacks, set_up_logging
+from jetstream.networks.embedders import embedder_of, is_mirrored
+from jetstream.networks.open import open_embedder
+from jetstream.sightings import database
+from jetstream.sightings.look_embedding import LookEmbedder, network_of
+from jetstream.sightings.stranger_store import StrangerStore
+from jetstream.vision.recognition.stranger_likeness import StrangerLikeness
+
+IDLE_S: Final = 30.0
+TURN_S: Final = 0.5
+"""time between two looks for new pictures"""
+WAIT_S: Final = 5.0
+"""how long a transaction of the recorder may be waited for"""
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: list[str]) -> int:
+    """Group; returns the exit code: 0 also where the database can't be used and a log line says why."""
+    die_with_parent()
+    if os.getppid() != int(arguments[0]):
+        return 1
+    give_way()
+    config = msgspec.json.decode(sys.stdin.buffer.read(), type=Config)
+    mask_tracebacks()
+    set_up_logging("group", config.pipeline.log_level, config.pipeline.log_format)
+    try:
+        group(config, idle_s=IDLE_S)
+    except (JetstreamError, sqlite3.Error) as error:
+        log.warning("%s; strangers are grouped later", error)
+    return 0
+
+
+def group(config: Config, *, idle_s: float) -> None:
+    """Embed all looks and group all strangers, until nothing has been new for `idle_s`.
+
+    Raises JetstreamError, sqlite3.Error: the network or the database can't be used.
+    """
+    folder, network = Path(config.sightings.dir), network_of(config)
+    with (
+        database.opened(folder, write=True, wait_s=WAIT_S) as connection,
+        open_embedder(config) as embedder,
+    ):
+        looks = LookEmbedder(folder, embedder, network, mirror=is_mirrored(config))
+        changed = _embed_all(looks, connection)  # first: with another network than before, the groups are read with it
+        space, drawn = embedder.spec.space, strangers.faces(embedder_of(config).background)
+        store = StrangerStore(connection, space, StrangerLikeness.of(space, drawn), network)
+        version, new_s = -1, time.monotonic()
+        while True:
+            for n in changed:
+                store.add(n)
+            if changed := _embed_all(looks, connection):
+                new_s = time.monotonic()
+                continue
+            now = int(connection.execute("PRAGMA data_version").fetchone()[0])
+            if now != version:
+                version = now
+                store.drop_gone()
+            if time.monotonic() - new_s >= idle_s:
+                return
+            time.sleep(TURN_S)
+
+
+def _embed_all(looks: LookEmbedder, connection: sqlite3.Connection) -> list[int]:
+    """Embed all looks that are new; row numbers of their sightings."""
+    changed: set[int] = set()
+    while some := looks.embed_some(connection):
+        changed.update(some)
+    return sorted(changed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,141 @@
+"""Looks to embeddings to groups of strangers, with the real network and real faces."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import msgspec
+import numpy as np
+import pytest
+
+from jetstream.config.schema import Config
+from jetstream.ipc.local import LocalRing
+from jetstream.ipc.rings import Rings
+from jetstream.messages import TrackedFace, box_of, landmarks_of
+from jetstream.networks.open import for_photos, open_picture_detector
+from jetstream.sightings import database, reader
+from jetstream.sightings.grouper import group
+from jetstream.sightings.look_embedding import network_of, unpacked
+from jetstream.vision.detection.detector import faces_in
+from tests.support.sightings import IDS, at, changes, config_with, face, record, stored
+
+FOUR = (*IDS, "01M8JFTDB6GVM5814RJ14Y24CR")
+
+
+class Portraits:
+    """The two portraits, and where their faces are."""
+
+    def __init__(self, config: Config, images: dict[str, np.ndarray]) -> None:
+        self.images = images
+        self.faces: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {}
+        with open_picture_detector(for_photos(config)) as detector:
+            for name, image in images.items():
+                found = faces_in(detector, image)
+                self.faces[name] = tuple(found.boxes[0].tolist()), tuple(found.landmarks[0].ravel().tolist())
+
+    def face(self, who: str, sighting: str, name: str | None = None) -> TrackedFace:
+        box, landmarks = self.faces[who]
+        return face(sighting, name, box=box_of(box), landmarks=landmarks_of(landmarks))
+
+    def seen(self, config: Config, *visits: tuple[str, str, str | None]) -> None:
+        """Record one sighting after another: who is in the picture, its id, and its name."""
+        ring = LocalRing(slots=64)
+        frames = []
+        for number, (who, sighting, name) in enumerate(visits):
+            for second in range(3):
+                frame_id = ring.write(self.images[who])
+                frames.append(at(100 * number + second, self.face(who, sighting, name), frame_id=frame_id))
+            frames.append(at(100 * number + 50, frame_id=ring.write(self.images[who]), ended=(sighting,)))
+        record(config, frames, Rings({"a": ring}))
+
+
+@pytest.fixture
+def config(tmp_path: Path, own_models: Path) -> Config:
+    return config_with(tmp_path, models=own_models)
+
+
+@pytest.fixture
+def people(config: Config, portraits: dict[str, np.ndarray]) -> Portraits:
+    return Portraits(config, portraits)
+
+
+def groups(config: Config) -> list[int | None]:
+    return [sighting.stranger for sighting in stored(config)]
+
+
+COLLINS, HOPPER = "Eileen Collins", "Grace Hopper"
+
+
+def test_stranger_who_comes_again_has_the_same_number(config: Config, people: Portraits) -> None:
+    people.seen(config, (COLLINS, FOUR[0], None), (HOPPER, FOUR[1], None))
+    group(config, idle_s=0.0)
+    assert groups(config) == [1, 2]
+
+    people.seen(config, (HOPPER, FOUR[2], None), (COLLINS, FOUR[3], None))
+    group(config, idle_s=0.0)  # another process, which has read the groups
+
+    assert groups(config) == [1, 2, 2, 1]
+    told = [(change, sighting) for change, sighting in changes(config) if change == "stranger"]
+    assert told == [("stranger", FOUR[i]) for i in (0, 1, 2, 3)]
+    with database.opened(Path(config.sightings.dir)) as connection:
+        found = reader.find(connection, reader.SightingFilter(stranger=1))
+    assert [sighting.id for sighting in found] == [FOUR[0], FOUR[3]]
+
+
+def test_known_person_is_embedded_and_in_no_group(config: Config, people: Portraits) -> None:
+    people.seen(config, (COLLINS, FOUR[0], "Ada"), (COLLINS, FOUR[1], None))
+    group(config, idle_s=0.0)
+
+    assert groups(config) == [None, 1]
+    with database.opened(Path(config.sightings.dir)) as connection:
+        rows = connection.execute("SELECT network, embedding FROM looks").fetchall()
+    assert {network for network, _ in rows} == {network_of(config)}
+    embeddings = unpacked([embedding for _, embedding in rows])
+    assert embeddings.shape[1] == 128
+    assert np.linalg.norm(embeddings - embeddings[0], axis=1).max() < 0.3, "all of one person"
+
+
+def test_stranger_who_gets_a_name_leaves_the_group(config: Config, people: Portraits) -> None:
+    people.seen(config, (COLLINS, FOUR[0], None), (COLLINS, FOUR[1], None))
+    group(config, idle_s=0.0)
+    with database.opened(Path(config.sightings.dir), write=True) as connection:
+        connection.execute("UPDATE sightings SET verdict = 'name', corrected = 'Ada' WHERE id = ?", (FOUR[0],))
+    people.seen(config, (HOPPER, FOUR[2], None))
+    group(config, idle_s=0.0)
+
+    with database.opened(Path(config.sightings.dir)) as connection:
+        kept = connection.execute("SELECT stranger FROM sightings ORDER BY n").fetchall()
+    assert kept == [(None,), (1,), (2,)]
+
+
+def test_look_that_cant_be_read_is_passed_over_once(config: Config, people: Portraits) -> None:
+    people.seen(config, (COLLINS, FOUR[0], None), (HOPPER, FOUR[1], None))
+    for look in stored(config)[0].looks:
+        Path(config.sightings.dir, look).write_bytes(b"no picture")
+
+    group(config, idle_s=0.0)
+
+    assert groups(config) == [None, 1]
+
+
+def test_another_network_keeps_the_numbers(config: Config, people: Portraits) -> None:
+    people.seen(config, (HOPPER, FOUR[0], None), (COLLINS, FOUR[1], None))
+    group(config, idle_s=0.0)
+    other = msgspec.structs.replace(config, recognize=msgspec.structs.replace(config.recognize, model="dlib"))
+
+    group(other, idle_s=0.0)
+    people.seen(config, (COLLINS, FOUR[2], None))
+    group(other, idle_s=0.0)
+
+    assert groups(config) == [1, 2, 2]
+
+
+def test_grouper_is_a_process_that_takes_its_config_from_its_parent(config: Config, people: Portraits) -> None:
+    people.seen(config, (COLLINS, FOUR[0], None))
+    orphan = subprocess.run(
+        [sys.executable, "-m", "jetstream.sightings.grouper", "1"], input=b"", capture_output=True, check=False
+    )
+    assert orphan.returncode == 1
+    assert groups(config) == [None]
+    assert cv2.imread(str(Path(config.sightings.dir, stored(config)[0].looks[0]))) is not None
