@@ -4,8 +4,9 @@ Knows no picture, no embedding, no clock and no database. Ids come from the call
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Final, NamedTuple
 
 TELL_S: Final = 10.0
@@ -13,6 +14,13 @@ TELL_S: Final = 10.0
 SETTLE_S: Final = 2.0
 """A track whose face was exchanged may be nameless for so long before it counts as a stranger's. A head that turned
 fast looks like an exchange, and has its name again within a second."""
+TOGETHER_S: Final = 0.5
+"""Two faces that were in the picture at once for longer are two people. A face that is found twice for a moment, or
+whose old track is still held, isn't."""
+HELD_S: Final = 0.3
+"""how long a track may still be shown while a new one has the face: more than `track.hold_s`"""
+LEAST_ABSENCE_S: Final = 2.0
+"""of a camera with 4 frames a second; a slower one has as many frames, so that a few missed ones end no sighting"""
 
 
 class VisitTrack(NamedTuple):
@@ -33,7 +41,7 @@ class MergedSighting(NamedTuple):
     into: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Visit:
     """A sighting that is open, or may still go on; owned by its SightingFinder alone."""
 
@@ -41,6 +49,15 @@ class _Visit:
     name: str | None
     seen_s: float
     tracks: set[int] = field(default_factory=set)  # that show it, among them lost ones
+    beside_s: dict[str, float] = field(default_factory=dict)  # how long with which other one in the picture
+
+    def was_beside(self, other: "_Visit") -> bool:
+        """Whether the two show two people, since both were in the picture at once."""
+        return self.beside_s.get(other.sighting_id, 0.0) > TOGETHER_S
+
+    def may_be(self, other: "_Visit") -> bool:
+        """Whether the two may show one person."""
+        return not self.was_beside(other) and (None in (self.name, other.name) or self.name == other.name)
 
 
 @dataclass(slots=True)
@@ -49,8 +66,14 @@ class _Member:
 
     visit: _Visit
     switches: int
-    seen_s: float
+    seen_s: float  # followed
+    shown_s: float  # followed and confirmed
     switched_s: float | None = None  # when its face was exchanged; None: not, or settled since
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether the track may have ceased to show its named person."""
+        return self.switched_s is not None and self.visit.name is not None
 
 
 class SightingFinder:
@@ -59,7 +82,8 @@ class SightingFinder:
     A track belongs to a sighting once it was confirmed for `confirm_s`. A named track continues the sighting of its
     name; a track that continues an earlier one (`returned`) continues that one's sighting. A name that is learnt late
     is given to the sighting; where that person has one already, the two are merged. A track that shows another person
-    than before leaves its sighting.
+    than before leaves its sighting. Sightings that were in the picture at once are never merged: there the track goes
+    over, and where two tracks exchanged their people, so does the other one.
 
     Merges and ends are told for a while (`merged`, `ended`).
     """
@@ -71,6 +95,7 @@ class SightingFinder:
         self._earlier: dict[int, int] = {}  # which track each one continues
         self._merged: dict[MergedSighting, float] = {}
         self._ended: dict[str, float] = {}
+        self._shown: dict[int, VisitTrack] = {}  # the confirmed tracks of this frame
         self._now_s = -math.inf
 
     @property
@@ -84,7 +109,7 @@ class SightingFinder:
         return tuple(self._ended)
 
     def returned(self, track_id: int, earlier_id: int) -> None:
-        """Take that `track_id` shows the person of `earlier_id`, which isn't seen any more."""
+        """Take that `track_id` shows the person of `earlier_id`. It doesn't count where both were seen at once."""
         if track_id != earlier_id:
             self._earlier[track_id] = earlier_id
 
@@ -98,7 +123,7 @@ class SightingFinder:
             member.visit.tracks.discard(track_id)
             if earlier is None:
                 self._join(earlier_id, member.visit, member.switches)
-            elif earlier.visit is not member.visit and _agree(member.visit, earlier.visit):
+            elif earlier.visit is not member.visit and member.visit.may_be(earlier.visit):
                 self._merge(member.visit, earlier.visit)
             # else the earlier track's sighting goes on, as its track does
 
@@ -107,20 +132,37 @@ class SightingFinder:
     ) -> dict[int, str]:
         """Take all tracks of a frame; the sighting of each track that belongs to one, by track id.
 
+        A track whose face seems to be another one has none until it is known whose it is, `SETTLE_S` at most.
+
         time_s    of the frame, any origin. After a step back everything is forgotten
         new_id    the id of a sighting that begins with this track
-        slowness  of the camera, see FrameRate: absences may be longer by it
+        slowness  of the camera, see FrameRate: `absence_s` is `LEAST_ABSENCE_S` times it at least
         """
-        self._forget(time_s, self._absence_s * slowness)
+        elapsed_s = max(0.0, time_s - self._now_s)
+        self._forget(time_s, max(self._absence_s, LEAST_ABSENCE_S * slowness))
+        self._shown = {track.track_id: track for track in tracks if track.confirmed}
+        for track in self._shown.values():
+            self._place(track, time_s, new_id)
         for track in tracks:
-            if track.confirmed:
-                self._place(track, time_s, new_id)
-        found = {}
+            if not track.confirmed and track.name is not None:
+                self._name_lost(track.track_id, track.name)
+        found, shown = {}, {}
         for track in tracks:
-            if (member := self._members.get(track.track_id)) is not None:
-                member.seen_s = time_s
+            if (member := self._members.get(track.track_id)) is None:
+                continue
+            member.seen_s = time_s
+            if track.confirmed and not member.is_unsure:
+                member.shown_s = time_s
+                shown[member.visit.sighting_id] = member.visit
+            if not (track.confirmed and member.is_unsure):
                 found[track.track_id] = member.visit.sighting_id
+        self._count_together(shown.values(), min(elapsed_s, TOGETHER_S * slowness))
         return found
+
+    def _count_together(self, shown: Iterable[_Visit], elapsed_s: float) -> None:
+        for one, other in combinations(shown, 2):
+            together_s = one.beside_s.get(other.sighting_id, 0.0) + elapsed_s
+            one.beside_s[other.sighting_id] = other.beside_s[one.sighting_id] = together_s
 
     def _forget(self, time_s: float, absence_s: float) -> None:
         if time_s < self._now_s:
@@ -132,12 +174,17 @@ class SightingFinder:
         for track_id in [i for i, member in self._members.items() if time_s - member.seen_s > absence_s]:
             self._members.pop(track_id).visit.tracks.discard(track_id)
         for visit in [visit for visit in self._visits.values() if time_s - visit.seen_s > absence_s]:
-            del self._visits[visit.sighting_id]
+            self._drop(visit)
             self._ended[visit.sighting_id] = time_s
             for track_id in visit.tracks:  # lost ones
                 del self._members[track_id]
         if self._earlier:
             self._earlier = {i: earlier for i, earlier in self._earlier.items() if earlier in self._members}
+
+    def _drop(self, visit: _Visit) -> None:
+        del self._visits[visit.sighting_id]
+        for other in visit.beside_s:
+            self._visits[other].beside_s.pop(visit.sighting_id, None)
 
     def _place(self, track: VisitTrack, time_s: float, new_id: Callable[[VisitTrack], str]) -> None:
         member = self._members.get(track.track_id)
@@ -145,21 +192,20 @@ class SightingFinder:
             if track.age_s < self._confirm_s or track.doubtful:
                 return
             member = self._join(track.track_id, self._continued(track) or self._begin(track, new_id), track.switches)
+            self._doubt_others(track)
         else:
             member = self._checked(track, member, time_s, new_id)
-        visit = member.visit
-        visit.seen_s = time_s
-        if track.name is not None and visit.name is None:
-            self._name(visit, track.name)
+        if not member.is_unsure:
+            member.visit.seen_s = time_s
+        if track.name is not None and member.visit.name is None:
+            self._name(track, member.visit, track.name)
 
     def _continued(self, track: VisitTrack) -> _Visit | None:
         """The sighting that a new track continues."""
         if track.name is not None and (named := self._of(track.name)) is not None:
             return named
-        earlier = self._members.get(self._earlier.get(track.track_id, -1))
-        if earlier is not None and (track.name is None or earlier.visit.name in (None, track.name)):
-            return earlier.visit
-        return None
+        earlier = self._seen_before(track)
+        return earlier if earlier is not None and (track.name is None or earlier.name in (None, track.name)) else None
 
     def _checked(
         self, track: VisitTrack, member: _Member, time_s: float, new_id: Callable[[VisitTrack], str]
@@ -177,35 +223,78 @@ class SightingFinder:
         if track.name is None:
             if member.switched_s is None or time_s - member.switched_s < SETTLE_S:
                 return member
-        elif member.switched_s is None and member.visit.tracks == {track.track_id}:
+            return self._go_over(track, self._begin(track, new_id))
+        known = self._of(track.name)
+        if member.switched_s is None and member.visit.tracks == {track.track_id}:
             # the same face under another name: the name was wrong
-            known = self._of(track.name)
             if known is None:
                 member.visit.name = track.name
                 return member
-            self._merge(member.visit, known)
-            return self._members[track.track_id]
-        member.visit.tracks.discard(track.track_id)
-        known = self._of(track.name) if track.name is not None else None
-        since_s = 0.0 if member.switched_s is None else time_s - member.switched_s
-        visit = known or self._begin(track._replace(age_s=since_s), new_id)
-        return self._join(track.track_id, visit, track.switches)
+            if not member.visit.was_beside(known):
+                member.visit.name = None
+                self._merge(member.visit, known)
+                return self._members[track.track_id]
+        return self._go_over(track, known or self._begin(track, new_id))
 
     def _returned_late(self, track: VisitTrack, member: _Member) -> _Member:
         """Recognition may say only after `confirm_s` that a track continues an earlier one."""
-        earlier = self._members.get(self._earlier.pop(track.track_id, -1))
-        if earlier is None or earlier.visit is member.visit or not _agree(member.visit, earlier.visit):
+        earlier = self._seen_before(track)
+        if earlier is None or earlier is member.visit or not member.visit.may_be(earlier):
             return member
-        self._merge(member.visit, earlier.visit)
+        self._merge(member.visit, earlier)
         return self._members[track.track_id]
 
-    def _name(self, visit: _Visit, name: str) -> None:
+    def _seen_before(self, track: VisitTrack) -> _Visit | None:
+        """The sighting of the track that this one is said to continue, unless both were seen at once."""
+        earlier = self._members.get(self._earlier.pop(track.track_id, -1))
+        if earlier is None or earlier.shown_s - (self._now_s - track.age_s) > HELD_S:
+            return None
+        return earlier.visit
+
+    def _name(self, track: VisitTrack, visit: _Visit, name: str) -> None:
+        """The name of a nameless sighting, from a track that shows it."""
         known = self._of(name)
         if known is None:
             visit.name = name
-        else:
+        elif not visit.was_beside(known):
             self._merge(visit, known)
-            known.seen_s = max(known.seen_s, visit.seen_s)
+        else:
+            self._go_over(track, known)
+            known.seen_s = self._now_s
+
+    def _name_lost(self, track_id: int, name: str) -> None:
+        """The answer may come when the face has gone: its sighting gets the name, if that was nobody else."""
+        member = self._members.get(track_id)
+        if member is None or member.visit.name is not None or not member.visit.tracks.isdisjoint(self._shown):
+            return
+        known = self._of(name)
+        if known is None:
+            member.visit.name = name
+        elif not member.visit.was_beside(known):
+            self._merge(member.visit, known)
+
+    def _go_over(self, track: VisitTrack, visit: _Visit) -> _Member:
+        """The track shows the person of `visit` from now on. What showed that one until now has the sighting left."""
+        left = self._members[track.track_id].visit
+        left.tracks.discard(track.track_id)
+        member = self._join(track.track_id, visit, track.switches)
+        if left.tracks.isdisjoint(self._shown):
+            for other in sorted(visit.tracks & self._shown.keys() - {track.track_id}):
+                if self._shown[other].name in (None, left.name):
+                    visit.tracks.discard(other)
+                    exchanged = self._join(other, left, self._shown[other].switches)
+                    exchanged.switched_s = None if left.name is None else self._now_s  # until its name says so
+        self._doubt_others(track)
+        return member
+
+    def _doubt_others(self, track: VisitTrack) -> None:
+        """A name is at one track: another one in the same sighting shows somebody else, unless its name returns."""
+        if track.name is None:
+            return
+        for other in self._members[track.track_id].visit.tracks & self._shown.keys() - {track.track_id}:
+            member = self._members[other]
+            if member.switched_s is None:
+                member.switched_s = self._now_s
 
     def _of(self, name: str) -> _Visit | None:
         return next((visit for visit in self._visits.values() if visit.name == name), None)
@@ -217,7 +306,7 @@ class SightingFinder:
 
     def _join(self, track_id: int, visit: _Visit, switches: int) -> _Member:
         visit.tracks.add(track_id)
-        self._members[track_id] = member = _Member(visit, switches, self._now_s)
+        self._members[track_id] = member = _Member(visit, switches, self._now_s, self._now_s)
         return member
 
     def _merge(self, visit: _Visit, into: _Visit) -> None:
@@ -225,10 +314,10 @@ class SightingFinder:
             self._join(track_id, into, self._members[track_id].switches)
         into.seen_s = max(into.seen_s, visit.seen_s)
         into.name = into.name or visit.name
-        del self._visits[visit.sighting_id]
+        for sighting_id, together_s in visit.beside_s.items():
+            if sighting_id != into.sighting_id:
+                other = self._visits[sighting_id]
+                longest_s = max(together_s, into.beside_s.get(sighting_id, 0.0))
+                into.beside_s[sighting_id] = other.beside_s[into.sighting_id] = longest_s
+        self._drop(visit)
         self._merged[MergedSighting(visit.sighting_id, into.sighting_id)] = self._now_s
-
-
-def _agree(one: _Visit, other: _Visit) -> bool:
-    """Whether the two may show one person."""
-    return None in (one.name, other.name) or one.name == other.name
