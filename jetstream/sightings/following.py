@@ -5,7 +5,8 @@ alike: a sighting ends when `track` says so. A camera without frames says nothin
 """
 
 from collections.abc import Mapping
-from typing import Final, Protocol
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol
 
 from jetstream.config.schema import CameraConfig, Config, area_of
 from jetstream.messages import FrameRef, Tracked, TrackedFace
@@ -20,6 +21,27 @@ UPDATE_EVERY_S: Final = 1.0
 GRACE_S: Final = 5.0
 """Time beyond `sightings.absence_s` after which a sighting ends that `track` says nothing of: it was restarted, or its
 camera has no frames."""
+LONGEST_STOP_S: Final = 3600.0
+"""Time for which this process may have been away. A longer one is no stop, but a wall clock that was set."""
+MOST_HELD: Final = 1000
+"""sightings that the clock ended and that `track` may still go on with"""
+ROUNDING_S: Final = 0.01
+
+
+@dataclass(slots=True)
+class _FollowedTrack:
+    """What is known of a track, in FrameRef.time_s; owned by the follower alone."""
+
+    since_s: float  # in sight
+    sighting_id: str | None = None  # that it was part of last
+    told_s: float = 0.0  # when that was
+
+
+class _HeldSighting(NamedTuple):
+    """A sighting that the clock ended, and not `track`."""
+
+    sighting: OpenSighting
+    time_s: float | None  # FrameRef.time_s of its newest frame
 
 
 class SightingSink(Protocol):
@@ -42,6 +64,9 @@ class SightingFollower:
         self._times_s: dict[str, float] = {}  # FrameRef.time_s of the newest frame of each
         self._put_s: dict[str, float] = {}
         self._into: dict[str, str] = {}  # ids that `track` uses for sightings that go on under another id
+        self._held: dict[str, _HeldSighting] = {}
+        self._tracks: dict[str, dict[int, _FollowedTrack]] = {}  # of each camera's newest frame
+        self._newest_s: dict[str, float] = {}  # FrameRef.time_s of that frame
         self.gallery = ""  # SHA-256 of the one in use
 
     def __len__(self) -> int:
@@ -72,14 +97,21 @@ class SightingFollower:
 
     def saw(self, tracked: Tracked, now_s: float) -> None:
         """Take a frame."""
+        # Ends first: somebody who comes back in this very frame begins another sighting.
+        for sighting_id in tracked.ended:
+            self._held.pop(sighting_id, None)
+            if sighting_id in self._open:
+                self._end(sighting_id)
+        tracks = self._followed(tracked)
         for face in tracked.faces:
-            if face.sighting is not None and face.state == "confirmed":
-                self._saw(face, face.sighting, tracked, now_s)
+            if face.sighting is None:
+                continue
+            if face.state == "confirmed":
+                self._saw(face, face.sighting, tracked, tracks[face.track_id], now_s)
+            else:
+                self._named_late(face, face.sighting, now_s)
         for sighting_id, into in tracked.merged:
             self._merge(sighting_id, into)
-        for sighting_id in tracked.ended:
-            if self._open.get(sighting_id) is not None:
-                self._end(sighting_id)
 
     def passed(self, now_s: float) -> None:
         """End the sightings that nothing was heard of for long."""
@@ -87,25 +119,47 @@ class SightingFollower:
             return
         for sighting_id, heard_s in list(self._heard_s.items()):
             if now_s - heard_s > self._absence_s + GRACE_S:
+                self._held[sighting_id] = _HeldSighting(self._open[sighting_id], self._times_s.get(sighting_id))
                 self._end(sighting_id)
+        while len(self._held) > MOST_HELD:
+            del self._held[next(iter(self._held))]
 
     def end_all(self) -> None:
         """The input has ended."""
         for sighting_id in list(self._open):
             self._end(sighting_id)
 
-    def _saw(self, face: TrackedFace, told_id: str, tracked: Tracked, now_s: float) -> None:
+    def _followed(self, tracked: Tracked) -> dict[int, _FollowedTrack]:
+        """The tracks of a frame. One that is new here though it is older goes on as an earlier one: its age counts from
+        that one's first detection, and it is in sight from now on. So are all after a step back of time."""
+        camera, time_s = tracked.frame.camera, tracked.frame.time_s
+        before_s, self._newest_s[camera] = self._newest_s.get(camera), time_s
+        steps_back = before_s is not None and time_s < before_s
+        known = {} if steps_back else self._tracks.get(camera, {})
+        followed = {}
+        for face in tracked.faces:
+            is_new = before_s is None or face.age_s <= time_s - before_s + ROUNDING_S
+            since_s = time_s - face.age_s if is_new else time_s
+            followed[face.track_id] = known.get(face.track_id) or _FollowedTrack(since_s)
+        self._tracks[camera] = followed
+        return followed
+
+    def _saw(self, face: TrackedFace, told_id: str, tracked: Tracked, followed: _FollowedTrack, now_s: float) -> None:
         frame = tracked.frame
-        sighting = self.get(told_id)
+        sighting = self.get(told_id) or self._taken_up(told_id)
         change: Change | None = None
         if sighting is None:
-            sighting = self._begin(face, told_id, tracked)
+            sighting = self._begin(face, told_id, tracked, self._begin_s(told_id, followed, frame.time_s))
             change = "enter"
-        elif face.name is not None and face.name != sighting.name:
-            sighting.name, sighting.confidence, change = face.name, 0.0, "named"
-        sighting.end_ns += self._passed_ns(sighting, frame)
-        sighting.end_s = max(sighting.end_s, frame.pts_s)
-        self._times_s[sighting.id] = frame.time_s
+        elif sighting.state == "ended":
+            sighting.state, change = "open", "enter"
+        if face.name is not None and face.name != sighting.name:
+            sighting.name, sighting.confidence, change = face.name, 0.0, change or "named"
+        if face.landmarks is not None:  # else it is held for a moment, and no detection
+            sighting.end_ns += self._passed_ns(sighting, frame)
+            sighting.end_s = max(sighting.end_s, frame.pts_s)
+            self._times_s[sighting.id] = frame.time_s
+        followed.sighting_id, followed.told_s = sighting.id, frame.time_s
         self._heard_s[sighting.id] = now_s
         for zone in self._cameras[frame.camera].zones:
             if zone.name not in sighting.zones and zones.contains(zone.polygon, zones.centre(face.box)):
@@ -117,9 +171,37 @@ class SightingFollower:
         if change is not None and sighting.name is not None:
             self._join_namesake(sighting)
 
-    def _begin(self, face: TrackedFace, sighting_id: str, tracked: Tracked) -> OpenSighting:
+    def _named_late(self, face: TrackedFace, told_id: str, now_s: float) -> None:
+        """The answer for a face may come when it has gone."""
+        sighting = self.get(told_id)
+        if sighting is None or face.name is None or sighting.name is not None:
+            return
+        sighting.name, sighting.confidence = face.name, 0.0
+        self._decide(face, sighting, anew=True)
+        self._put(sighting, "named", now_s)
+        self._join_namesake(sighting)
+
+    def _taken_up(self, sighting_id: str) -> OpenSighting | None:
+        """A sighting that the clock ended, which goes on: the camera gave no frames for long."""
+        held = self._held.pop(sighting_id, None)
+        if held is None:
+            return None
+        self._open[sighting_id] = held.sighting
+        if held.time_s is not None:
+            self._times_s[sighting_id] = held.time_s
+        return held.sighting
+
+    def _begin_s(self, sighting_id: str, followed: _FollowedTrack, time_s: float) -> float:
+        """When a sighting begins, in FrameRef.time_s: with its track, or when that was told in another one last."""
+        before = followed.sighting_id
+        if before is None or before == sighting_id:
+            return followed.since_s
+        return followed.told_s if self.get(before) is not None else time_s
+
+    def _begin(self, face: TrackedFace, sighting_id: str, tracked: Tracked, begin_s: float) -> OpenSighting:
         frame = tracked.frame
-        begin_ns = frame.wall_ns - round(face.age_s * 1e9)
+        since_s = max(0.0, frame.time_s - begin_s)
+        begin_ns = frame.wall_ns - round(since_s * 1e9)
         sighting = OpenSighting(
             id=sighting_id,
             camera=frame.camera,
@@ -127,7 +209,7 @@ class SightingFollower:
             name=face.name,
             begin_ns=begin_ns,
             end_ns=frame.wall_ns,
-            begin_s=frame.pts_s - face.age_s,
+            begin_s=frame.pts_s - since_s,
             end_s=frame.pts_s,
         )
         self._open[sighting_id] = sighting
@@ -140,7 +222,7 @@ class SightingFollower:
         if before_s is not None:
             return max(0, round((frame.time_s - before_s) * 1e9))
         since_ns = frame.wall_ns - sighting.end_ns
-        return since_ns if 0 <= since_ns * 1e-9 <= self._absence_s + GRACE_S else 0
+        return since_ns if 0 <= since_ns * 1e-9 <= LONGEST_STOP_S else 0
 
     def _decide(self, face: TrackedFace, sighting: OpenSighting, *, anew: bool) -> None:
         """Keep why the sighting has its name: the candidates when it was surest; of a stranger, the newest ones."""
