@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
-from jetstream.evaluation import cross_validation, ground_truth, metrics, photo_set, video
+from jetstream.evaluation import cross_validation, ground_truth, metrics, per_sighting, photo_set, video
 from jetstream.evaluation.cross_validation import GalleryRows
 from jetstream.evaluation.error_sheets import MOST, ErrorSheet, ErrorTile, crop, jpeg, sheets
 from jetstream.evaluation.ground_truth import JudgedTrack, Truth
 from jetstream.evaluation.metrics import Figures, ProbeResult
+from jetstream.evaluation.per_sighting import SightingFigures
 from jetstream.evaluation.video import TimedBox, VideoFigures
 from jetstream.events import Event, event_of
 from jetstream.gallery import photos, store, strangers, train
@@ -49,6 +50,7 @@ class Evaluation(msgspec.Struct, frozen=True):
     figures: Figures | None = None
     video: VideoFigures | None = None
     asked: tuple[ProbeResult, ...] = ()
+    sightings: SightingFigures | None = None  # of a video, unless `sightings.enabled` is false
 
 
 class ReportContext(NamedTuple):
@@ -150,8 +152,10 @@ def by_video(config: Config, truth_path: Path, progress: Progress) -> tuple[Eval
     where = f"--truth {truth_path}"
     video.check(truth, known.classifier.names, expected, where)
     events, name_errors = [], _NameErrors(truth)
+    merged: dict[str, str] = {}
     for tracked, rings in replay(config):
         events.append(event_of(tracked))
+        merged.update(tracked.merged)
         name_errors.add(tracked, events[-1], rings)
         progress("replay", len(events) / expected if expected else 0.0)
     video.check(truth, known.classifier.names, len(events), where)
@@ -166,6 +170,11 @@ def by_video(config: Config, truth_path: Path, progress: Progress) -> tuple[Eval
         photos=len(known.sample.files),
         notes=("Every frame ran through the whole pipeline, as with `jetstream replay`.",),
         video=video.figures(events, truth, known.classifier.names),
+        sightings=(
+            per_sighting.figures(events, truth, known.classifier.names, merged, config.sightings.absence_s)
+            if config.sightings.enabled
+            else None
+        ),
     )
     sheet = ErrorSheet("Tracks that showed a wrong name", tuple(name_errors.tiles), name_errors.count)
     return result, ReportContext([sheet], boxes)

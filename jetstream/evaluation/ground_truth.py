@@ -51,6 +51,9 @@ class Truth(Protocol):
     def missed(self, event: Event) -> int:
         """The number of faces of this frame without a track; 0 in a form that has no boxes."""
 
+    def visible(self, frame_id: int) -> frozenset[str]:
+        """The people who are in this frame."""
+
     def gone(self, frame_id: int) -> frozenset[str]:
         """The people who were visible before this frame and are not in it."""
 
@@ -109,6 +112,10 @@ class ShotTruth(msgspec.Struct, frozen=True):
 
     def missed(self, event: Event) -> int:
         return 0
+
+    def visible(self, frame_id: int) -> frozenset[str]:
+        index = self._index(frame_id)
+        return frozenset() if index is None else frozenset(self.shots[index].people)
 
     def gone(self, frame_id: int) -> frozenset[str]:
         index = self._index(frame_id)
@@ -178,6 +185,9 @@ class BoxTruth:
 
     def missed(self, event: Event) -> int:
         return len(self._frames.get(event.frame_id, ())) - len(self._pairs(event))
+
+    def visible(self, frame_id: int) -> frozenset[str]:
+        return frozenset(face.name for face in self._frames.get(frame_id, ()) if face.name is not None)
 
     def gone(self, frame_id: int) -> frozenset[str]:
         return self._gone.get(frame_id, frozenset())

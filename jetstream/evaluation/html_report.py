@@ -5,6 +5,7 @@ Escapes every name; knows no gallery.
 
 import base64
 from collections import Counter
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -103,16 +104,25 @@ def _lead(result: Evaluation) -> str:
 
 
 def _figures(result: Evaluation) -> str:
+    per_sighting = (
+        f"<h2>{escape(tables.PER_SIGHTING.capitalize())}</h2>{_figure_table(tables.sighting_rows(result.sightings))}"
+        if result.sightings is not None
+        else ""
+    )
+    return (
+        f"<h2>Figures</h2>{_figure_table(tables.rows(result))}<p class=note>The interval (Wilson) assumes independent "
+        f"faces; faces of one person, or of one video, are not fully independent.</p>{per_sighting}"
+    )
+
+
+def _figure_table(rows: Sequence[tables.Row]) -> str:
     head = "<tr><th></th><th class=number>share</th><th>count</th><th>95 % interval</th></tr>"
     body = "".join(
         f"<tr><td>{escape(what)}</td><td class=number>{escape(share)}</td>"
         f"<td>{escape(count)}</td><td>{escape(interval)}</td></tr>"
-        for what, share, count, interval in tables.rows(result)
+        for what, share, count, interval in rows
     )
-    return (
-        f"<h2>Figures</h2><table>{head}{body}</table><p class=note>The interval (Wilson) assumes independent faces; "
-        "faces of one person, or of one video, are not fully independent.</p>"
-    )
+    return f"<table>{head}{body}</table>"
 
 
 def _charts(result: Evaluation, shown: ReportContext) -> str:

@@ -3,16 +3,20 @@
 Reads figures only.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.table import Table
 from rich.text import Text
 
 from jetstream.evaluation.evaluate import Evaluation
 from jetstream.evaluation.metrics import Figures, OperatingPoint, Proportion
+from jetstream.evaluation.per_sighting import SightingFigures
 from jetstream.evaluation.video import VideoFigures
 
 MOST_PEOPLE = 15
+PER_SIGHTING = "per sighting: one person without a longer break"
+SIGHTINGS_A_DAY = 100
+"""of a busy door; false names a day are told for so many"""
 PERSON = ("person", "right", "wrong", "unknown", "named as a stranger", "others given this name")
 Row = tuple[str, str, str, str]  # what, share, counts, interval
 
@@ -25,13 +29,10 @@ def title(result: Evaluation) -> str:
 
 
 def tables(result: Evaluation) -> Iterator[Table]:
-    """A table of the figures and, if there are errors, one of the people with the most errors."""
-    table = Table(title=_plain(title(result)))
-    for heading in ("", "share", "count", "95 % interval"):
-        table.add_column(heading, no_wrap=heading != "count")
-    for row in rows(result):
-        table.add_row(*map(Text, row))
-    yield table
+    """A table of the figures, one of the sightings of a video, and one of the people with the most errors."""
+    yield _table(title(result), rows(result))
+    if result.sightings is not None:
+        yield _table(PER_SIGHTING, sighting_rows(result.sightings))
     if result.figures and (worst := people_with_errors(result.figures)):
         people = Table(title="errors by person")
         for heading in PERSON:
@@ -71,6 +72,27 @@ def rows(result: Evaluation) -> list[Row]:
     ]
 
 
+def sighting_rows(figures: SightingFigures) -> list[Row]:
+    """A row for every figure of sightings, in the same form."""
+    false = figures.false_names
+    found = [
+        _row("sightings in the truth found", figures.found),
+        _row("missed", figures.missed),
+        ("found in several parts", str(figures.split), f"of {figures.true}", ""),
+        _row("of known people: named right", figures.right),
+        _row("of known people: named wrong", figures.wrong),
+        _row("of known people: unnamed", figures.unnamed),
+        _row("of strangers: named", figures.strangers_named),
+    ]
+    if false.share is not None:
+        interval = f"{SIGHTINGS_A_DAY * false.low:.1f} to {SIGHTINGS_A_DAY * false.high:.1f}"
+        what = f"false names a day of {SIGHTINGS_A_DAY} sightings"
+        found.append((what, f"{SIGHTINGS_A_DAY * false.share:.1f}", f"{false.count} of {false.of} here", interval))
+    if figures.unjudged:
+        found.append(("of which the truth says nothing", str(figures.unjudged), "", ""))
+    return found
+
+
 def people_with_errors(figures: Figures) -> list[tuple[str, ...]]:
     """The people with errors, most errors first, under the headings PERSON."""
     found = sorted(figures.people, key=lambda p: (-(p.wrong + p.named_as_stranger + p.drawn), -p.unknown, p.name))
@@ -91,6 +113,15 @@ def people_with_errors(figures: Figures) -> list[tuple[str, ...]]:
 def plural(count: int, one: str, several: str) -> str:
     """A count with its noun: `1 person`, `2 people`."""
     return f"{count} {one if count == 1 else several}"
+
+
+def _table(heading: str, found: Sequence[Row]) -> Table:
+    table = Table(title=_plain(heading))
+    for column in ("", "share", "count", "95 % interval"):
+        table.add_column(column, no_wrap=column != "count")
+    for row in found:
+        table.add_row(*map(Text, row))
+    return table
 
 
 def _plain(text: str) -> Text:

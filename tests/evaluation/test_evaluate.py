@@ -134,7 +134,8 @@ def test_video_with_truth_goes_through_the_pipeline(jetstream: Inside, faces: Pa
     shots = {"size": [1024, 512], "shots": [{"first": 0, "last": 19, "left": COLLINS, "right": HOPPER}]}
     (jetstream.folder / "truth.json").write_text(json.dumps(shots))
 
-    told = evaluated(jetstream, "--test", "clip.avi", "--truth", "truth.json", "--out", "report.html")["video"]
+    result = evaluated(jetstream, "--test", "clip.avi", "--truth", "truth.json", "--out", "report.html")
+    told, sightings = result["video"], result["sightings"]
 
     replayed = jetstream("replay", "clip.avi", sets=True)
     tracks = [one for line in replayed.stdout.splitlines() for one in json.loads(line)["tracks"]]
@@ -147,6 +148,10 @@ def test_video_with_truth_goes_through_the_pipeline(jetstream: Inside, faces: Pa
     assert (whole["strangers_named"]["count"], whole["strangers_named"]["of"]) == (0, len(strangers))
     assert len(strangers) > 10
     assert [one["name"] for one in told["first_right"]] == [COLLINS]
+    assert (sightings["true"], sightings["found"]["count"], sightings["split"]) == (2, 2, 0)
+    assert (sightings["right"]["count"], sightings["right"]["of"]) == (1, 1)
+    assert (sightings["strangers_named"]["count"], sightings["strangers_named"]["of"]) == (0, 1)
+    assert "Per sighting" in (jetstream.folder / "report.html").read_text()
 
 
 def write_video(path: Path, portraits: dict[str, np.ndarray]) -> None:
