@@ -27,9 +27,17 @@ def config_with(folder: Path, *cameras: str, models: Path | None = None, **table
 
 
 def face(sighting: str | None, name: str | None = None, **fields: Any) -> TrackedFace:
-    """A confirmed face of a sighting, in the middle of the small pictures of these tests."""
+    """A confirmed face of a sighting, each of a track of its own, in the middle of the small pictures of these tests."""
     votes = (NameCandidate(name, 4.0, 3, f"{name}/1.jpg" if name else None, 0.3),)
-    given = {"track_id": 1, "name": name, "votes": votes, "confidence": 0.9 if name else 0.0, "age_s": 1.0, **fields}
+    track_id = sum(map(ord, sighting or ""))
+    given = {
+        "track_id": track_id,
+        "name": name,
+        "votes": votes,
+        "confidence": 0.9 if name else 0.0,
+        "age_s": 1.0,
+        **fields,
+    }
     return msgspec.structs.replace(FACE, sighting=sighting, **given)
 
 
