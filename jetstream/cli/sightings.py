@@ -11,12 +11,27 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from jetstream.cli.shared import ConfigOption, Json, Sets, app, literal, say, settings_of, wide
+from jetstream.cli.shared import (
+    ConfigOption,
+    Faces,
+    Json,
+    Sets,
+    app,
+    literal,
+    log_as_run,
+    progress_bars,
+    say,
+    settings_of,
+    wide,
+)
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
+from jetstream.gallery import audit
 
 if TYPE_CHECKING:
+    from jetstream.sightings.correction import CorrectedSighting
     from jetstream.sightings.reader import SightingFilter
+    from jetstream.sightings.sighting import Correction
 
 FOLLOW_EVERY_S = 0.2
 
@@ -124,6 +139,89 @@ def presence(as_json: Json = False, config: ConfigOption = None, sets: Sets = No
         wide().print(tables.presence_table(found))
     else:
         say("nobody has been seen yet")
+
+
+@app.command()
+def strangers(
+    from_: From = None,
+    seen: Annotated[int, typer.Option(min=1, help="Only those with at least so many sightings.")] = 1,
+    most: Annotated[int, typer.Option(min=0, help="Largest number of strangers. 0: all.")] = 100,
+    as_json: Json = False,
+    config: ConfigOption = None,
+    sets: Sets = None,
+) -> None:
+    """List strangers: who was seen without a name, how often, when and where. The one seen last comes first."""
+    from jetstream.sightings import stranger_list, tables
+
+    settings = settings_of(config, sets=sets)
+    with _reading(settings) as connection:
+        found = stranger_list.strangers(connection, most=most or None, seen=seen, from_ns=_moment(from_, "--from"))
+    if as_json:
+        for stranger in found:
+            print(msgspec.json.encode(stranger).decode())
+    elif found:
+        wide().print(tables.strangers_table(found))
+    else:
+        say("no strangers")
+
+
+@app.command()
+def correct(
+    ids: Annotated[
+        list[str], typer.Argument(metavar="ID...", help="Ids of sightings, or their last letters.", show_default=False)
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="It is this person: the picture becomes their photo.", show_default=False)
+    ] = None,
+    not_: Annotated[
+        bool, typer.Option("--not", help="It isn't who it was named: the picture becomes a counter-example.")
+    ] = False,
+    ignore: Annotated[
+        bool, typer.Option("--ignore", help="It is nobody to be named: a stranger who stays one.")
+    ] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take the newest correction back, and its photo.")] = False,
+    config: ConfigOption = None,
+    faces: Faces = None,
+    sets: Sets = None,
+) -> None:
+    """Correct who a sighting shows. The gallery learns from its picture; the machine's own name is kept beside it."""
+    from jetstream.sightings import correction
+
+    settings = settings_of(config, sets=sets, faces=faces)
+    if (name is not None) + not_ + ignore + undo != 1:
+        raise UserError("correct: say one of --name NAME, --not, --ignore and --undo")
+    verdict: Correction = "name" if name is not None else "not" if not_ else "ignore"
+    log_as_run(settings)
+    done = []
+    try:
+        for id_ in ids:
+            made = correction.undo(settings, id_) if undo else correction.correct(settings, id_, verdict, name)
+            done.append(made)
+            print(_sentence(made, undone=undo))
+            audit.add(Path(settings.models.dir), "correct", made.sighting.name or made.sighting.machine_name or "")
+    finally:
+        if any(made.photo is not None for made in done):
+            _train(settings)
+
+
+def _sentence(made: "CorrectedSighting", *, undone: bool) -> str:
+    sighting = made.sighting
+    who = f"not {sighting.machine_name}" if sighting.correction == "not" else sighting.who
+    if undone:
+        return f"{sighting.id}: {who} again" + (f"; {made.photo} is removed" if made.photo is not None else "")
+    if made.photo is None:
+        return f"{sighting.id}: {who}; the gallery learns nothing from it: {made.note}"
+    return f"{sighting.id}: {who}; the gallery learns from {made.photo}"
+
+
+def _train(settings: Config) -> None:
+    """Train the gallery on the photos as they are now, as a running pipeline does by itself."""
+    from jetstream.gallery.prepare import prepare_gallery, with_gallery
+    from jetstream.networks.build import prepare_models
+
+    with progress_bars() as progress:
+        prepare_models(settings, progress)
+        prepare_gallery(with_gallery(settings), progress)
 
 
 @contextlib.contextmanager

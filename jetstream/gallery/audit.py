@@ -22,7 +22,7 @@ from jetstream.errors import GARBLED, UserError
 from jetstream.visible import visible
 
 FILE = "audit.jsonl"
-What = Literal["enroll", "learn", "unlearn", "rename", "merge", "forget", "export"]
+What = Literal["enroll", "learn", "unlearn", "rename", "merge", "forget", "export", "correct"]
 
 log = logging.getLogger(__name__)
 

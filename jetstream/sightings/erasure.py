@@ -87,6 +87,7 @@ def rename(old: str, new: str, folder: Path) -> int:
         for column in ("name", "corrected"):
             connection.execute(f"UPDATE sightings SET {column} = ? WHERE {column} = ?", (new, old))
         connection.execute("UPDATE corrections SET name = ? WHERE name = ?", (new, old))
+        connection.execute("UPDATE corrections SET photo = replace(photo, ?, ?)", (f"/{old}/", f"/{new}/"))
         for n, _, text in _mentions(connection, (old,), "why"):
             connection.execute("UPDATE sightings SET why = ? WHERE n = ?", (_renamed(old, new, text), n))
     return len(numbers)

@@ -16,7 +16,7 @@ from jetstream.vision.recognition.embedding_space import EmbeddingSpace
 from jetstream.vision.recognition.stranger_groups import GroupChange, StoredSighting, StrangerGroups
 from jetstream.vision.recognition.stranger_likeness import StrangerLikeness
 
-IS_STRANGER = "person IS NULL AND verdict != 'ignore' AND state != 'merged'"
+IS_STRANGER = "person IS NULL AND state != 'merged'"
 """which sightings are grouped"""
 
 

@@ -16,6 +16,7 @@ from rich.text import Text
 from jetstream.messages import NameCandidate
 from jetstream.sightings.presence import Presence
 from jetstream.sightings.sighting import Sighting, SightingMessage
+from jetstream.sightings.stranger_list import StrangerSummary
 
 CSV_COLUMNS: Final = (
     *("id", "begin", "end", "camera", "area", "name", "stranger", "confidence", "state", "zones", "correction"),
@@ -104,6 +105,16 @@ def as_csv(sightings: Iterable[Sighting]) -> str:
         zones = " ".join(zone.name for zone in sighting.zones)
         writer.writerow([zones if key == "zones" else getattr(sighting, key) for key in CSV_COLUMNS])
     return text.getvalue()
+
+
+def strangers_table(strangers: Sequence[StrangerSummary]) -> Table:
+    """A line for each stranger."""
+    made = Table("stranger", "sightings", "first", "last", "cameras", "newest sighting")
+    for one in strangers:
+        also = f" (also {', '.join(map(str, one.aliases))})" if one.aliases else ""
+        cells = (f"{one.number}{also}", str(one.sightings), local(one.first), local(one.last), ", ".join(one.cameras))
+        made.add_row(*map(Text, (*cells, one.newest)))
+    return made
 
 
 def presence_table(presence: Presence) -> Table:

@@ -171,6 +171,11 @@ def _write(connection: sqlite3.Connection, sighting: OpenSighting) -> int | None
             "UPDATE looks SET sighting = (SELECT n FROM sightings WHERE id = ?) WHERE sighting = ?",
             (sighting.merged_into, n),
         )
+        connection.execute(  # what a human said of a part holds for the whole
+            "UPDATE sightings SET (verdict, corrected) = (SELECT verdict, corrected FROM sightings WHERE n = ?) "
+            "WHERE id = ? AND verdict = '' AND EXISTS (SELECT 1 FROM sightings WHERE n = ? AND verdict != '')",
+            (n, sighting.merged_into, n),
+        )
     for zone, first_ns in sighting.zones.items():
         connection.execute("INSERT OR IGNORE INTO zones VALUES (?, ?, ?)", (n, zone, first_ns))
     return n

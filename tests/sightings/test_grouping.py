@@ -10,44 +10,12 @@ import numpy as np
 import pytest
 
 from jetstream.config.schema import Config
-from jetstream.ipc.local import LocalRing
-from jetstream.ipc.rings import Rings
-from jetstream.messages import TrackedFace, box_of, landmarks_of
-from jetstream.networks.open import for_photos, open_picture_detector
 from jetstream.sightings import database, reader
 from jetstream.sightings.grouper import group
 from jetstream.sightings.look_embedding import network_of, unpacked
-from jetstream.vision.detection.detector import faces_in
-from tests.support.sightings import IDS, at, changes, config_with, face, record, stored
+from tests.support.sightings import IDS, Portraits, changes, config_with, stored
 
 FOUR = (*IDS, "01M8JFTDB6GVM5814RJ14Y24CR")
-
-
-class Portraits:
-    """The two portraits, and where their faces are."""
-
-    def __init__(self, config: Config, images: dict[str, np.ndarray]) -> None:
-        self.images = images
-        self.faces: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {}
-        with open_picture_detector(for_photos(config)) as detector:
-            for name, image in images.items():
-                found = faces_in(detector, image)
-                self.faces[name] = tuple(found.boxes[0].tolist()), tuple(found.landmarks[0].ravel().tolist())
-
-    def face(self, who: str, sighting: str, name: str | None = None) -> TrackedFace:
-        box, landmarks = self.faces[who]
-        return face(sighting, name, box=box_of(box), landmarks=landmarks_of(landmarks))
-
-    def seen(self, config: Config, *visits: tuple[str, str, str | None]) -> None:
-        """Record one sighting after another: who is in the picture, its id, and its name."""
-        ring = LocalRing(slots=64)
-        frames = []
-        for number, (who, sighting, name) in enumerate(visits):
-            for second in range(3):
-                frame_id = ring.write(self.images[who])
-                frames.append(at(100 * number + second, self.face(who, sighting, name), frame_id=frame_id))
-            frames.append(at(100 * number + 50, frame_id=ring.write(self.images[who]), ended=(sighting,)))
-        record(config, frames, Rings({"a": ring}))
 
 
 @pytest.fixture

@@ -8,11 +8,14 @@ import msgspec
 import numpy as np
 
 from jetstream.config.schema import Config
+from jetstream.ipc.local import LocalRing
 from jetstream.ipc.rings import Rings
-from jetstream.messages import FrameRef, NameCandidate, Tracked, TrackedFace
+from jetstream.messages import FrameRef, NameCandidate, Tracked, TrackedFace, box_of, landmarks_of
+from jetstream.networks.open import for_photos, open_picture_detector
 from jetstream.sightings import database, reader
 from jetstream.sightings.recorder import SightingRecorder
 from jetstream.sightings.sighting import Sighting
+from jetstream.vision.detection.detector import faces_in
 from tests.support.stage_messages import FACE, config_of, rings_for
 
 WALL_NS = 1_795_900_000_000_000_000
@@ -27,7 +30,7 @@ def config_with(folder: Path, *cameras: str, models: Path | None = None, **table
 
 
 def face(sighting: str | None, name: str | None = None, **fields: Any) -> TrackedFace:
-    """A confirmed face of a sighting, each of a track of its own, in the middle of the small pictures of these tests."""
+    """A confirmed face of a sighting, each of a track of its own, in the middle of these tests' small pictures."""
     votes = (NameCandidate(name, 4.0, 3, f"{name}/1.jpg" if name else None, 0.3),)
     track_id = sum(map(ord, sighting or ""))
     given = {
@@ -91,3 +94,30 @@ def changes(config: Config) -> list[tuple[str, str]]:
 def seconds(*frames: Sequence[TrackedFace], every_s: float = 1.0) -> list[Tracked]:
     """One frame after another, with the faces given."""
     return [at(number * every_s, *faces) for number, faces in enumerate(frames)]
+
+
+class Portraits:
+    """The two portraits, and where their faces are."""
+
+    def __init__(self, config: Config, images: dict[str, np.ndarray]) -> None:
+        self.images = images
+        self.faces: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {}
+        with open_picture_detector(for_photos(config)) as detector:
+            for name, image in images.items():
+                found = faces_in(detector, image)
+                self.faces[name] = tuple(found.boxes[0].tolist()), tuple(found.landmarks[0].ravel().tolist())
+
+    def face(self, who: str, sighting: str, name: str | None = None) -> TrackedFace:
+        box, landmarks = self.faces[who]
+        return face(sighting, name, box=box_of(box), landmarks=landmarks_of(landmarks))
+
+    def seen(self, config: Config, *visits: tuple[str, str, str | None]) -> None:
+        """Record one sighting after another: who is in the picture, its id, and its name."""
+        ring = LocalRing(slots=64)
+        frames = []
+        for number, (who, sighting, name) in enumerate(visits):
+            for second in range(3):
+                frame_id = ring.write(self.images[who])
+                frames.append(at(100 * number + second, self.face(who, sighting, name), frame_id=frame_id))
+            frames.append(at(100 * number + 50, frame_id=ring.write(self.images[who]), ended=(sighting,)))
+        record(config, frames, Rings({"a": ring}))
