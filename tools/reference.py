@@ -2,7 +2,7 @@
 
 - docs/reference/config.md: every key of `jetstream/config/schema.py`
 - docs/reference/commands.md: every command and option of `jetstream/cli`
-- docs/reference/events.md: every field of an event line, of the topic's map and of the `gallery` message
+- docs/reference/events.md: every field of an event line, and of the messages of the topic
 
 A meaning is the string below its field; a command's is its docstring. Nothing passes through a terminal, so no width
 and no markup changes a page.
@@ -21,7 +21,7 @@ import typer
 from rich.text import Text
 from typer.models import ArgumentInfo, OptionInfo
 
-from jetstream import events, messages
+from jetstream import events, messages, sighting
 from jetstream.cli import app
 from jetstream.config import schema
 from tools.types_in_words import plural, words
@@ -213,6 +213,9 @@ def events_page() -> str:
         *("## A candidate name", sentence(messages.NameCandidate), fields(messages.NameCandidate)),
         *("## The message number", sentence(events.MessageNumber), fields(events.MessageNumber)),
         *("## The gallery message", sentence(events.GalleryMessage), fields(events.GalleryMessage)),
+        *("## The sighting message", sentence(sighting.SightingMessage), fields(sighting.SightingMessage)),
+        *("## A sighting", sentence(sighting.Sighting), fields(sighting.Sighting)),
+        *("## A zone that was visited", sentence(sighting.ZoneVisit), fields(sighting.ZoneVisit)),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -209,6 +209,9 @@ def subscribe(
     ] = configuration.PublishConfig().endpoint,
     camera: Annotated[str, typer.Option(help="Print only this camera's detections.", show_default=False)] = "",
     key: Annotated[Path | None, typer.Option(help="Your key file, if the topic uses keys.", show_default=False)] = None,
+    sightings: Annotated[
+        bool, typer.Option("--sightings", help="Print who comes, gets a name and goes, instead of detections.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Print the detections of a running pipeline, a line per frame."""
@@ -216,5 +219,10 @@ def subscribe(
 
     pair = None if key is None else keys.read(key)
     with contextlib.suppress(KeyboardInterrupt):  # the only way to end it
+        if sightings:
+            from jetstream.sightings import tables
+
+            for message in subscriber.sightings(endpoint, camera, pair, once(say)):
+                print(msgspec.json.encode(message).decode() if as_json else tables.change(message), flush=True)
         for event in subscriber.detections(endpoint, camera, pair, once(say)):
             print(msgspec.json.encode(event).decode() if as_json else subscriber.line(event), flush=True)

@@ -29,9 +29,9 @@ from jetstream.errors import UserError
 from jetstream.gallery import audit
 
 if TYPE_CHECKING:
+    from jetstream.sighting import Correction
     from jetstream.sightings.correction import CorrectedSighting
     from jetstream.sightings.reader import SightingFilter
-    from jetstream.sightings.sighting import Correction
 
 FOLLOW_EVERY_S = 0.2
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
 from jetstream.gallery import counter_examples, photos
+from jetstream.sighting import Correction, Sighting
 from jetstream.sightings import database, reader
-from jetstream.sightings.sighting import Correction, Sighting
 from jetstream.sightings.writer import add_change, transaction
 
 WAIT_S = 10.0

@@ -10,8 +10,8 @@ from typing import Final, NamedTuple, Protocol
 
 from jetstream.config.schema import CameraConfig, Config, area_of
 from jetstream.messages import FrameRef, Tracked, TrackedFace
+from jetstream.sighting import Change, Sighting, ZoneVisit, stamp, without_names_of_strangers
 from jetstream.sightings import zones
-from jetstream.sightings.sighting import Change, Sighting, ZoneVisit, stamp, without_names_of_strangers
 from jetstream.sightings.writer import OpenSighting
 
 SURER: Final = 0.02

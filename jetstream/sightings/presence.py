@@ -5,8 +5,8 @@ from typing import Literal
 
 import msgspec
 
+from jetstream.sighting import stamp
 from jetstream.sightings import reader
-from jetstream.sightings.sighting import stamp
 
 
 class PersonPresence(msgspec.Struct, frozen=True):

@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 
 from jetstream.errors import UserError
+from jetstream.sighting import Sighting
 from jetstream.sightings import ids, rows
-from jetstream.sightings.sighting import Sighting
 
 LEAST_LETTERS: Final = 4
 """of an id, so that its end names one sighting"""

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from jetstream.messages import NameCandidate
-from jetstream.sightings.sighting import Sighting, ZoneVisit, stamp
+from jetstream.sighting import Sighting, ZoneVisit, stamp
 
 COLUMNS: Final = (
     "n, id, camera, area, state, name, verdict, stranger, begin_ns, end_ns, begin_s, end_s, confidence, why, gallery, "

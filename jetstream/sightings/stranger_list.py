@@ -4,7 +4,7 @@ import sqlite3
 
 import msgspec
 
-from jetstream.sightings.sighting import stamp
+from jetstream.sighting import stamp
 
 FETCHED_AT_ONCE = 500
 

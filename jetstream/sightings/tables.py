@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from jetstream.messages import NameCandidate
+from jetstream.sighting import Sighting, SightingMessage
 from jetstream.sightings.presence import Presence
-from jetstream.sightings.sighting import Sighting, SightingMessage
 from jetstream.sightings.stranger_list import StrangerSummary
 
 CSV_COLUMNS: Final = (

@@ -15,8 +15,8 @@ from typing import Final
 import msgspec
 
 from jetstream.errors import GARBLED, JetstreamError
+from jetstream.sighting import SCHEMA, Change, Sighting, SightingMessage, stamp
 from jetstream.sightings import database, lock, reader
-from jetstream.sightings.sighting import SCHEMA, Change, Sighting, SightingMessage, stamp
 
 LOOK_EVERY_S: Final = 0.1
 """time between two looks for changes, which cost some microseconds each"""

@@ -13,8 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from jetstream.messages import NameCandidate
+from jetstream.sighting import Change, State
 from jetstream.sightings import rows
-from jetstream.sightings.sighting import Change, State
 
 MOST_WAITING: Final = 20_000
 """Changes that wait while the database can't be written. Beyond it the oldest are lost, and counted."""

@@ -20,7 +20,7 @@ from jetstream.config.schema import Config
 from jetstream.events import event_of, gallery_topic_of, topic_of
 from jetstream.ipc.rings import FrameReader
 from jetstream.messages import Finished, InUse, Tick, Tracked
-from jetstream.sightings.sighting import SightingMessage
+from jetstream.sighting import SightingMessage
 from jetstream.sightings.teller import SightingTeller
 from jetstream.topic.publisher import Topic, open_topic
 

@@ -1,4 +1,4 @@
-"""A subscriber of the detections topic, for `jetstream subscribe`.
+"""A subscriber of the detections topic and of its sightings, for `jetstream subscribe`.
 
 Knows no config and no run directory.
 """
@@ -15,6 +15,7 @@ import zmq
 from jetstream.errors import GARBLED, UserError
 from jetstream.events import Event
 from jetstream.ipc.bus import LARGEST_BYTES
+from jetstream.sighting import SightingMessage
 from jetstream.topic.keys import KeyFile
 
 REFUSAL_TURN_MS = 200
@@ -30,7 +31,35 @@ def detections(
     `key` is the subscriber's pair. `say` gets a line for the user when the publisher refuses the connection, and once
     when nothing has arrived for QUIET_S. Raises UserError for a bad address.
     """
-    topic = f"detections.{camera}".encode()
+    for frames in _received("detections", address, camera, key, say, quiet_s=QUIET_S):
+        event = event_in(frames, f"detections.{camera}".encode(), camera)
+        if event is not None:
+            yield event
+
+
+def sightings(
+    address: str, camera: str = "", key: KeyFile | None = None, say: Callable[[str], None] = lambda _: None
+) -> Iterator[SightingMessage]:
+    """The `sighting` messages of a topic, as `detections`; each number once. None comes while nobody comes or goes, so
+    that silence isn't told."""
+    newest: dict[int, int] = {}  # by epoch
+    for frames in _received("sighting", address, camera, key, say, quiet_s=math.inf):
+        try:
+            message = msgspec.msgpack.decode(frames[-1], type=SightingMessage)
+        except GARBLED:
+            continue
+        is_other = camera != "" and message.sighting.camera != camera  # a subscription is a prefix
+        if is_other or message.seq <= newest.get(message.epoch, 0):
+            continue
+        newest[message.epoch] = message.seq
+        yield message
+
+
+def _received(
+    kind: str, address: str, camera: str, key: KeyFile | None, say: Callable[[str], None], *, quiet_s: float
+) -> Iterator[list[bytes]]:
+    """The ZeroMQ frames of each message of a kind. Raises UserError for a bad address."""
+    topic = f"{kind}.{camera}".encode()
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
     socket.set(zmq.MAXMSGSIZE, LARGEST_BYTES)
     socket.set(zmq.IPV6, int("[" in address))
@@ -40,7 +69,7 @@ def detections(
     refusals = _refusals(socket)
     try:
         socket.connect(address)
-        quiet_at_s = time.monotonic() + QUIET_S
+        quiet_at_s = time.monotonic() + quiet_s
         while True:
             while not socket.poll(REFUSAL_TURN_MS):
                 if refusals.poll(0):
@@ -51,9 +80,7 @@ def detections(
                     of = f" of camera {camera}" if camera else ""
                     say(f"{address}: no message{of} so far; still waiting for a pipeline that publishes there")
             quiet_at_s = math.inf
-            event = event_in(socket.recv_multipart(), topic, camera)
-            if event is not None:
-                yield event
+            yield socket.recv_multipart()
     except zmq.ZMQError as error:
         raise UserError(f"{address}: {error.strerror}; expected an endpoint such as tcp://127.0.0.1:5570") from None
     finally:

@@ -13,8 +13,8 @@ import pytest
 import zmq
 
 from jetstream.messages import Status
+from jetstream.sighting import Sighting, SightingMessage
 from jetstream.sightings import database, reader
-from jetstream.sightings.sighting import Sighting, SightingMessage
 from tests.support.command import Command
 from tests.support.inside import Inside
 from tests.support.repository import DEMO

@@ -7,8 +7,8 @@ import pytest
 
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
+from jetstream.sighting import Sighting
 from jetstream.sightings import database, reader
-from jetstream.sightings.sighting import Sighting
 from tests.support.sightings import IDS, WALL_NS, at, config_with, face, record, stored
 
 NOW = datetime(2026, 11, 29, 18, 30, tzinfo=timezone(timedelta(hours=1)))

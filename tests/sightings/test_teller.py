@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jetstream.config.schema import Config
-from jetstream.sightings.sighting import SightingMessage
+from jetstream.sighting import SightingMessage
 from jetstream.sightings.teller import TOLD, SightingTeller
 from tests.support.sightings import IDS, at, config_with, face, record
 

@@ -12,9 +12,9 @@ from jetstream.ipc.local import LocalRing
 from jetstream.ipc.rings import Rings
 from jetstream.messages import FrameRef, NameCandidate, Tracked, TrackedFace, box_of, landmarks_of
 from jetstream.networks.open import for_photos, open_picture_detector
+from jetstream.sighting import Sighting
 from jetstream.sightings import database, reader
 from jetstream.sightings.recorder import SightingRecorder
-from jetstream.sightings.sighting import Sighting
 from jetstream.vision.detection.detector import faces_in
 from tests.support.stage_messages import FACE, config_of, rings_for
 
