@@ -13,6 +13,7 @@ import pytest
 from jetstream.config import load
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
+from jetstream.evaluation import evaluate
 from jetstream.gallery import counter_examples, erasure, layout, people, photos, prepare, table
 from jetstream.gallery import train as gallery
 from jetstream.gallery.erasure import SearchedFolders
@@ -90,6 +91,40 @@ def test_gallery_without_counter_examples_is_what_it_was(corrected: Place) -> No
     assert after.sha256 == before.sha256
     assert all(np.array_equal(array, arrays[name]) for name, array in after.classifier.to_arrays().items())
     assert corrected.is_current(), "an empty folder teaches nothing"
+
+
+def test_gallery_from_before_there_were_counter_examples_stays(taken: Place) -> None:
+    manifest = taken.stored / "manifest.json"
+    content = json.loads(manifest.read_bytes())
+    for record in content["photos"]:
+        del record["counter_example"]
+    manifest.write_text(json.dumps(content))
+
+    assert taken.is_current()
+    assert taken.ensure().counter_files == ()
+
+
+def test_version_before_has_the_counter_examples_of_then(corrected: Place, portraits: dict[str, np.ndarray]) -> None:
+    corrected.ensure()
+
+    before = corrected.roll_back()
+    again = corrected.roll_back()
+
+    look = corrected.embed(other_look(portraits))
+    assert [only(one.classifier, look) for one in (before, again)] == ["Ann", None]
+    assert [one.counter_files for one in (before, again)] == [(), ("Ann/_not/1.png",)]
+
+
+def test_evaluation_trains_with_them(corrected: Place) -> None:
+    known = corrected.ensure().classifier.counter_looks
+    arrays = corrected.load().classifier.to_arrays()
+    fit = evaluate._fit(config_of(corrected), arrays["negatives"], known)
+
+    both = fit(arrays["embeddings"], ["Ann", COLLINS])
+    without_ann = fit(arrays["embeddings"][1:], [COLLINS])
+
+    assert list(both.counter_looks.names) == ["Ann"]
+    assert list(without_ann.counter_looks.names) == []
 
 
 def test_watcher_sees_a_counter_example_as_training_does(corrected: Place) -> None:

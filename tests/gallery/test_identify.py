@@ -44,6 +44,13 @@ def test_barely_farther_is_said_with_how_much() -> None:
     assert "farther by 0.05, of at least 0.03" in verdict(answer, 2)
 
 
+def test_face_like_a_counter_example_is_said_to_be_so() -> None:
+    answer = Answer(None, 0.2, 0.4, "Ada", 0, 0.05, 0.3, counter_example=1)
+
+    assert verdict(answer, 2) == "refused: more like a counter-example in Ada/_not/ than like Ada"
+    assert "too far from everybody known" in verdict(answer._replace(counter_example=None), 2)
+
+
 @pytest.mark.parametrize("people", [1, 2])
 def test_face_of_a_known_stranger_is_said_to_be_one(people: int) -> None:
     stranger = person(0) + np.float32(0.01)
