@@ -5,18 +5,16 @@ Knows no picture, no embedding, no clock and no database. Ids come from the call
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Final, NamedTuple
+
+from jetstream.vision.tracking.open_visits import TOGETHER_S, OpenVisit, VisitMember
 
 TELL_S: Final = 10.0
 """how long an end and a merge are told, so that a reader who missed frames still hears of it"""
 SETTLE_S: Final = 2.0
 """A track whose face was exchanged may be nameless for so long before it counts as a stranger's. A head that turned
 fast looks like an exchange, and has its name again within a second."""
-TOGETHER_S: Final = 0.5
-"""Two faces that were in the picture at once for longer are two people. A face that is found twice for a moment, or
-whose old track is still held, isn't."""
 HELD_S: Final = 0.3
 """how long a track may still be shown while a new one has the face: more than `track.hold_s`"""
 LEAST_ABSENCE_S: Final = 2.0
@@ -41,41 +39,6 @@ class MergedSighting(NamedTuple):
     into: str
 
 
-@dataclass(slots=True, eq=False)
-class _Visit:
-    """A sighting that is open, or may still go on; owned by its SightingFinder alone."""
-
-    sighting_id: str
-    name: str | None
-    seen_s: float
-    tracks: set[int] = field(default_factory=set)  # that show it, among them lost ones
-    beside_s: dict[str, float] = field(default_factory=dict)  # how long with which other one in the picture
-
-    def was_beside(self, other: "_Visit") -> bool:
-        """Whether the two show two people, since both were in the picture at once."""
-        return self.beside_s.get(other.sighting_id, 0.0) > TOGETHER_S
-
-    def may_be(self, other: "_Visit") -> bool:
-        """Whether the two may show one person."""
-        return not self.was_beside(other) and (None in (self.name, other.name) or self.name == other.name)
-
-
-@dataclass(slots=True)
-class _Member:
-    """What is known of a track that belongs to a visit."""
-
-    visit: _Visit
-    switches: int
-    seen_s: float  # followed
-    shown_s: float  # followed and confirmed
-    switched_s: float | None = None  # when its face was exchanged; None: not, or settled since
-
-    @property
-    def is_unsure(self) -> bool:
-        """Whether the track may have ceased to show its named person."""
-        return self.switched_s is not None and self.visit.name is not None
-
-
 class SightingFinder:
     """The sightings of one camera that are open or ended less than `absence_s` ago.
 
@@ -90,8 +53,8 @@ class SightingFinder:
 
     def __init__(self, *, confirm_s: float, absence_s: float) -> None:
         self._confirm_s, self._absence_s = confirm_s, absence_s
-        self._visits: dict[str, _Visit] = {}
-        self._members: dict[int, _Member] = {}  # by track, also of tracks that ended
+        self._visits: dict[str, OpenVisit] = {}
+        self._members: dict[int, VisitMember] = {}  # by track, also of tracks that ended
         self._earlier: dict[int, int] = {}  # which track each one continues
         self._merged: dict[MergedSighting, float] = {}
         self._ended: dict[str, float] = {}
@@ -159,7 +122,7 @@ class SightingFinder:
         self._count_together(shown.values(), min(elapsed_s, TOGETHER_S * slowness))
         return found
 
-    def _count_together(self, shown: Iterable[_Visit], elapsed_s: float) -> None:
+    def _count_together(self, shown: Iterable[OpenVisit], elapsed_s: float) -> None:
         for one, other in combinations(shown, 2):
             together_s = one.beside_s.get(other.sighting_id, 0.0) + elapsed_s
             one.beside_s[other.sighting_id] = other.beside_s[one.sighting_id] = together_s
@@ -181,7 +144,7 @@ class SightingFinder:
         if self._earlier:
             self._earlier = {i: earlier for i, earlier in self._earlier.items() if earlier in self._members}
 
-    def _drop(self, visit: _Visit) -> None:
+    def _drop(self, visit: OpenVisit) -> None:
         del self._visits[visit.sighting_id]
         for other in visit.beside_s:
             self._visits[other].beside_s.pop(visit.sighting_id, None)
@@ -200,7 +163,7 @@ class SightingFinder:
         if track.name is not None and member.visit.name is None:
             self._name(track, member.visit, track.name)
 
-    def _continued(self, track: VisitTrack) -> _Visit | None:
+    def _continued(self, track: VisitTrack) -> OpenVisit | None:
         """The sighting that a new track continues."""
         if track.name is not None and (named := self._of(track.name)) is not None:
             return named
@@ -208,8 +171,8 @@ class SightingFinder:
         return earlier if earlier is not None and (track.name is None or earlier.name in (None, track.name)) else None
 
     def _checked(
-        self, track: VisitTrack, member: _Member, time_s: float, new_id: Callable[[VisitTrack], str]
-    ) -> _Member:
+        self, track: VisitTrack, member: VisitMember, time_s: float, new_id: Callable[[VisitTrack], str]
+    ) -> VisitMember:
         """The membership of a track, after a change of its name or of its face."""
         if track.switches > member.switches:
             member.switched_s = time_s
@@ -236,7 +199,7 @@ class SightingFinder:
                 return self._members[track.track_id]
         return self._go_over(track, known or self._begin(track, new_id))
 
-    def _returned_late(self, track: VisitTrack, member: _Member) -> _Member:
+    def _returned_late(self, track: VisitTrack, member: VisitMember) -> VisitMember:
         """Recognition may say only after `confirm_s` that a track continues an earlier one."""
         earlier = self._seen_before(track)
         if earlier is None or earlier is member.visit or not member.visit.may_be(earlier):
@@ -244,14 +207,14 @@ class SightingFinder:
         self._merge(member.visit, earlier)
         return self._members[track.track_id]
 
-    def _seen_before(self, track: VisitTrack) -> _Visit | None:
+    def _seen_before(self, track: VisitTrack) -> OpenVisit | None:
         """The sighting of the track that this one is said to continue, unless both were seen at once."""
         earlier = self._members.get(self._earlier.pop(track.track_id, -1))
         if earlier is None or earlier.shown_s - (self._now_s - track.age_s) > HELD_S:
             return None
         return earlier.visit
 
-    def _name(self, track: VisitTrack, visit: _Visit, name: str) -> None:
+    def _name(self, track: VisitTrack, visit: OpenVisit, name: str) -> None:
         """The name of a nameless sighting, from a track that shows it."""
         known = self._of(name)
         if known is None:
@@ -273,7 +236,7 @@ class SightingFinder:
         elif not member.visit.was_beside(known):
             self._merge(member.visit, known)
 
-    def _go_over(self, track: VisitTrack, visit: _Visit) -> _Member:
+    def _go_over(self, track: VisitTrack, visit: OpenVisit) -> VisitMember:
         """The track shows the person of `visit` from now on. What showed that one until now has the sighting left."""
         left = self._members[track.track_id].visit
         left.tracks.discard(track.track_id)
@@ -296,20 +259,20 @@ class SightingFinder:
             if member.switched_s is None:
                 member.switched_s = self._now_s
 
-    def _of(self, name: str) -> _Visit | None:
+    def _of(self, name: str) -> OpenVisit | None:
         return next((visit for visit in self._visits.values() if visit.name == name), None)
 
-    def _begin(self, track: VisitTrack, new_id: Callable[[VisitTrack], str]) -> _Visit:
-        visit = _Visit(new_id(track), track.name, self._now_s)
+    def _begin(self, track: VisitTrack, new_id: Callable[[VisitTrack], str]) -> OpenVisit:
+        visit = OpenVisit(new_id(track), track.name, self._now_s)
         self._visits[visit.sighting_id] = visit
         return visit
 
-    def _join(self, track_id: int, visit: _Visit, switches: int) -> _Member:
+    def _join(self, track_id: int, visit: OpenVisit, switches: int) -> VisitMember:
         visit.tracks.add(track_id)
-        self._members[track_id] = member = _Member(visit, switches, self._now_s, self._now_s)
+        self._members[track_id] = member = VisitMember(visit, switches, self._now_s, self._now_s)
         return member
 
-    def _merge(self, visit: _Visit, into: _Visit) -> None:
+    def _merge(self, visit: OpenVisit, into: OpenVisit) -> None:
         for track_id in sorted(visit.tracks):
             self._join(track_id, into, self._members[track_id].switches)
         into.seen_s = max(into.seen_s, visit.seen_s)

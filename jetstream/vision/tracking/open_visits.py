@@ -1,0 +1,43 @@
+"""What a SightingFinder knows of a sighting that may go on, and of a track that shows it."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+TOGETHER_S: Final = 0.5
+"""Two faces that were in the picture at once for longer are two people. A face that is found twice for a moment, or
+whose old track is still held, isn't."""
+
+
+@dataclass(slots=True, eq=False)
+class OpenVisit:
+    """A sighting that is open, or may still go on; owned by its SightingFinder alone."""
+
+    sighting_id: str
+    name: str | None
+    seen_s: float
+    tracks: set[int] = field(default_factory=set)  # that show it, among them lost ones
+    beside_s: dict[str, float] = field(default_factory=dict)  # how long with which other one in the picture
+
+    def was_beside(self, other: "OpenVisit") -> bool:
+        """Whether the two show two people, since both were in the picture at once."""
+        return self.beside_s.get(other.sighting_id, 0.0) > TOGETHER_S
+
+    def may_be(self, other: "OpenVisit") -> bool:
+        """Whether the two may show one person."""
+        return not self.was_beside(other) and (None in (self.name, other.name) or self.name == other.name)
+
+
+@dataclass(slots=True)
+class VisitMember:
+    """What is known of a track that belongs to a visit."""
+
+    visit: OpenVisit
+    switches: int
+    seen_s: float  # followed
+    shown_s: float  # followed and confirmed
+    switched_s: float | None = None  # when its face was exchanged; None: not, or settled since
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether the track may have ceased to show its named person."""
+        return self.switched_s is not None and self.visit.name is not None
