@@ -1,0 +1,105 @@
+"""Event latency and rate with `sightings.enabled` true and false, in turn: the same live run twice a pair."""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgpack
+import zmq
+
+from benchmarks.sightings import runs
+from benchmarks.sightings.cast import DATA
+from tests.support.command import free_port
+
+SILENCE_MS = 30_000
+FOUR = ("singles/d10.mp4", "singles/d12.mp4", "singles/d14.mp4", "singles/d18.mp4")
+
+
+class Heard(NamedTuple):
+    """One run, as its topic tells it: medians over all frames."""
+
+    tracked_ms: float  # from capture
+    published_ms: float
+    published_95_ms: float
+    fps: float  # of all cameras
+    frames: int
+
+
+def main(pairs: int) -> None:
+    """Print a table a source."""
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        models = runs.models_in(work)
+        faces = DATA / "friends_refs"
+        one = {"friends": DATA / "video" / "friends_dev.mp4"}
+        four = {f"cam{number}": DATA / "video" / file for number, file in enumerate(FOUR)}
+        for title, videos in (("friends_dev, live", one), ("4 cameras of singles, live", four)):
+            print(f"\n{title}, {pairs} pairs in turn; load {load():.1f} before\n", flush=True)
+            report(measured(runs.RunSettings(videos, faces, models, "live"), work, pairs))
+
+
+def measured(settings: runs.RunSettings, work: Path, pairs: int) -> list[tuple[Heard, Heard]]:
+    """With and without, which of the two comes first alternates. A run before warms the disk's cache."""
+    hear(settings, work, enabled=True)
+    found = []
+    for number in range(pairs):
+        order = (True, False) if number % 2 else (False, True)
+        heard = {enabled: hear(settings, work, enabled=enabled) for enabled in order}
+        found.append((heard[True], heard[False]))
+    return found
+
+
+def report(pairs: Sequence[tuple[Heard, Heard]]) -> None:
+    print(
+        "| median of the pairs | with sightings | without | ratio, median (least to most) |\n| --- | --- | --- | --- |"
+    )
+    for what, field in (
+        ("captured to tracked ms", "tracked_ms"),
+        ("captured to published ms", "published_ms"),
+        ("the same, 95 % of frames ms", "published_95_ms"),
+        ("frames a second", "fps"),
+        ("frames", "frames"),
+    ):
+        with_, without = ([getattr(one[side], field) for one in pairs] for side in (0, 1))
+        ratios = sorted(a / b for a, b in zip(with_, without, strict=True))
+        spread = f"{statistics.median(ratios):.3f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        print(f"| {what} | {statistics.median(with_):.2f} | {statistics.median(without):.2f} | {spread} |", flush=True)
+
+
+def hear(settings: runs.RunSettings, work: Path, *, enabled: bool) -> Heard:
+    """Run to the end of the videos and listen to the topic."""
+    with tempfile.TemporaryDirectory(dir=work) as folder:
+        port, config = free_port(), Path(folder) / "run.toml"
+        text = runs.toml(settings, Path(folder), port)
+        config.write_text(text.replace("[sightings]", f"[sightings]\nenabled = {str(enabled).lower()}"))
+        socket = zmq.Context.instance().socket(zmq.SUB)
+        socket.set(zmq.RCVHWM, 0)
+        socket.subscribe(b"detections.")
+        socket.connect(f"tcp://127.0.0.1:{port}")
+        words = [sys.executable, "-m", "jetstream.cli", "run", str(config), "--headless"]
+        process = subprocess.Popen(words, cwd=folder)
+        times_s: dict[str, list[float]] = {}
+        hops: list[Mapping[str, float]] = []
+        while socket.poll(SILENCE_MS if process.poll() is None else 500):
+            event = msgpack.unpackb(socket.recv_multipart()[1])
+            times_s.setdefault(event["camera"], []).append(time.monotonic())
+            hops.append(event["hops_ms"])
+        process.wait()
+        socket.close(linger=0)
+    tracked, published = (sorted(one[hop] for one in hops) for hop in ("tracked", "published"))
+    return Heard(
+        statistics.median(tracked),
+        statistics.median(published),
+        published[int(0.95 * len(published))],
+        sum((len(one) - 1) / (one[-1] - one[0]) for one in times_s.values()),
+        len(hops),
+    )
+
+
+def load() -> float:
+    return float(Path("/proc/loadavg").read_text().split()[0])
