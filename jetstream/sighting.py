@@ -93,6 +93,18 @@ class SightingMessage(msgspec.Struct, frozen=True):
     """the sighting after the change"""
 
 
+class FoundSighting(msgspec.Struct, frozen=True):
+    """A sighting with a look that resembles the face."""
+
+    sighting: Sighting
+    probability: float
+    """that it shows the same person, 0 to 1"""
+    distance: float
+    """of the nearest look, in embedding space"""
+    look: str
+    """the nearest look, relative to `sightings.dir`"""
+
+
 def without_names_of_strangers(why: tuple[NameCandidate, ...]) -> tuple[NameCandidate, ...]:
     """The candidates, where the one for unknown names no enrolled person's photo."""
     return tuple(

@@ -154,6 +154,8 @@ def strangers(
     from jetstream.sightings import stranger_list, tables
 
     settings = settings_of(config, sets=sets)
+    with _reading(settings):
+        _bring_up_to_date(settings)
     with _reading(settings) as connection:
         found = stranger_list.strangers(connection, most=most or None, seen=seen, from_ns=_moment(from_, "--from"))
     if as_json:
@@ -163,6 +165,58 @@ def strangers(
         wide().print(tables.strangers_table(found))
     else:
         say("no strangers")
+
+
+@app.command()
+def search(
+    photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="A photo that shows the face.", show_default=False)],
+    from_: From = None,
+    to: To = None,
+    most: Annotated[int, typer.Option(min=1, max=1000, help="Largest number of sightings.")] = 20,
+    sheet: Annotated[
+        Path | None, typer.Option("--out", help="Write the pictures side by side to this file.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+    config: ConfigOption = None,
+    sets: Sets = None,
+) -> None:
+    """Search all sightings, of known people and strangers, for a face: the likeliest first, with its probability."""
+    from jetstream.networks.build import prepare_models
+    from jetstream.sightings import search as searching
+    from jetstream.sightings import tables
+
+    settings = settings_of(config, sets=sets)
+    folder = Path(settings.sightings.dir)
+    from_ns, to_ns = _moment(from_, "--from"), _moment(to, "--to")
+    with _reading(settings), progress_bars() as progress:
+        prepare_models(settings, progress)
+    face = searching.embedding_of(photo, settings)
+    _bring_up_to_date(settings)
+    with _reading(settings) as connection:
+        found = searching.search(connection, face, settings, from_ns=from_ns, to_ns=to_ns, most=most)
+    if sheet is not None:
+        searching.write(sheet, searching.sheet_of(photo, found, folder))
+        audit.add(Path(settings.models.dir), "export", count=len(found))
+        say(f"{sheet}: the pictures; it shows faces, so only you can read it")
+    if as_json:
+        for one in found:
+            print(msgspec.json.encode(one).decode())
+    elif found:
+        wide().print(tables.search_table(found))
+    else:
+        say("no sighting with a picture in that time")
+
+
+def _bring_up_to_date(settings: Config) -> None:
+    """Embed and group what no running pipeline has embedded yet: after a run at the pace every-frame, for example."""
+    from jetstream.errors import JetstreamError
+    from jetstream.sightings import database, grouper, look_embedding
+
+    with contextlib.suppress(JetstreamError, sqlite3.Error):  # it is done by another process, or can't be written
+        with database.opened(Path(settings.sightings.dir)) as connection:
+            is_due = look_embedding.has_new(connection, look_embedding.network_of(settings))
+        if is_due:
+            grouper.group(settings, idle_s=0.0)
 
 
 @app.command()

@@ -23,7 +23,7 @@ from jetstream.gallery.learner import give_way
 from jetstream.logs import mask_tracebacks, set_up_logging
 from jetstream.networks.embedders import embedder_of, is_mirrored
 from jetstream.networks.open import open_embedder
-from jetstream.sightings import database
+from jetstream.sightings import database, lock
 from jetstream.sightings.look_embedding import LookEmbedder, network_of
 from jetstream.sightings.stranger_store import StrangerStore
 from jetstream.vision.recognition.stranger_likeness import StrangerLikeness
@@ -56,10 +56,11 @@ def main(arguments: list[str]) -> int:
 def group(config: Config, *, idle_s: float) -> None:
     """Embed all looks and group all strangers, until nothing has been new for `idle_s`.
 
-    Raises JetstreamError, sqlite3.Error: the network or the database can't be used.
+    Raises JetstreamError, sqlite3.Error: the network or the database can't be used, or another grouper is at work.
     """
     folder, network = Path(config.sightings.dir), network_of(config)
     with (
+        lock.held(folder / "grouper.lock"),
         database.opened(folder, write=True, wait_s=WAIT_S) as connection,
         open_embedder(config) as embedder,
     ):

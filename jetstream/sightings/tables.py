@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jetstream.messages import NameCandidate
-from jetstream.sighting import Sighting, SightingMessage
+from jetstream.sighting import FoundSighting, Sighting, SightingMessage
 from jetstream.sightings.presence import Presence
 from jetstream.sightings.stranger_list import StrangerSummary
 
@@ -114,6 +114,16 @@ def strangers_table(strangers: Sequence[StrangerSummary]) -> Table:
         also = f" (also {', '.join(map(str, one.aliases))})" if one.aliases else ""
         cells = (f"{one.number}{also}", str(one.sightings), local(one.first), local(one.last), ", ".join(one.cameras))
         made.add_row(*map(Text, (*cells, one.newest)))
+    return made
+
+
+def search_table(found: Sequence[FoundSighting]) -> Table:
+    """A line for each sighting that resembles a face."""
+    made = Table("same person", "who", "begin", "camera", "id")
+    for one in found:
+        sighting = one.sighting
+        cells = (f"{one.probability:.0%}", sighting.who, local(sighting.begin), _place(sighting), sighting.id)
+        made.add_row(*map(Text, cells))
     return made
 
 
