@@ -45,7 +45,7 @@ def _remembers(config: Config) -> bool:
     return config.sightings.enabled
 
 
-def _groups(config: Config) -> bool:
+def _regroups(config: Config) -> bool:
     return config.sightings.enabled and config.sightings.looks > 0 and config.pipeline.pace == "live"
 
 
@@ -77,13 +77,19 @@ class Stage(NamedTuple):
     per_camera: bool = False  # has a process for each camera, `NAME.CAMERA`
     progress: bool = False  # frames have to come through here, or the pipeline is stuck
     ends_run: bool = False  # the run ends when this stage ends by itself, before its input does
-    vital: bool = True  # when it keeps failing the run ends; else it is started again without limit
+    # when it keeps failing the run ends; else it is started again without limit. In the every-frame pace a stage is
+    # vital that frames wait for
+    vital: bool = True
     wanted: Callable[[Config], bool] = _always
 
     def load(self) -> StageFunction:
         """The stage's function. Its imports are heavy, so they happen in its own process only."""
         function: StageFunction = _load(self.name)
         return function
+
+    def paced(self, config: Config) -> "Stage":
+        """This row with what the pace decides for the supervisor, too."""
+        return self._replace(vital=True) if self.frees and config.pipeline.pace == "every-frame" else self
 
     def under(self, config: Config) -> "ResolvedStage":
         """This row with what `config` decides."""
@@ -92,7 +98,7 @@ class Stage(NamedTuple):
         limits = {"newest": config.pipeline.queue_frames, "ring": config.pipeline.slots, "long": LONG_QUEUE}
         most = self.batch(config) if self.batch is not None else None
         return ResolvedStage(
-            row=self,
+            row=self.paced(config),
             senders=frozenset(processes(stage_named(self.after), config)) if self.after else frozenset(),
             lossless=lossless,
             frees=lossless and self.frees,
@@ -147,12 +153,12 @@ STAGES: tuple[Stage, ...] = (
     Stage("record", (Tracked,), (), after="track", queue="ring", frees=True, ordered=True, tick_s=10.0,
           wanted=_records),
     Stage("publish", (Tracked, InUse), (), after="track", queue="long", tick_s=0.2, vital=False, wanted=_publishes),
-    Stage("sightings", (Tracked, InUse), (), after="track", queue="long", asks=True, tick_s=0.2, vital=False,
-          wanted=_remembers),
+    Stage("sightings", (Tracked, InUse), (), after="track", queue="long", frees=True, ordered=True, asks=True,
+          tick_s=0.2, vital=False, wanted=_remembers),
 )
 SIDECARS: tuple[Sidecar, ...] = (
     Sidecar("learn", wanted=_learns),
-    Sidecar("group", wanted=_groups),
+    Sidecar("regroup", wanted=_regroups),
     Sidecar("metrics", wanted=_serves_metrics, early=True),
 )
 # fmt: on
@@ -189,7 +195,7 @@ def stages_of(config: Config) -> tuple[ResolvedStage, ...]:
 
 def wanted(config: Config) -> list[Row]:
     """Stages and sidecars that this config runs."""
-    return [row for row in ROWS if row.wanted(config)]
+    return [row.paced(config) if isinstance(row, Stage) else row for row in ROWS if row.wanted(config)]
 
 
 def started(config: Config) -> list[Row]:

@@ -65,7 +65,7 @@ def test_config_knows_the_rows_by_their_names() -> None:
 
 
 def test_unknown_stage_is_refused_with_the_names_of_all() -> None:
-    names = "capture, detect, track, recognize, render, record, publish, sightings, learn, group, metrics"
+    names = "capture, detect, track, recognize, render, record, publish, sightings, learn, regroup, metrics"
     with pytest.raises(UserError, match=f"^stage detcet: there is none; stages are {names}$"):
         row_of("detcet.door")
 
@@ -104,8 +104,8 @@ def test_row_under_the_every_frame_pace() -> None:
         "render": 4
     }
     assert resolved["detect"].batch_size == 1
-    assert [name for name, stage in resolved.items() if stage.frees] == ["track"]
-    assert [name for name, stage in resolved.items() if stage.ordered] == ["detect", "track"]
+    assert [name for name, stage in resolved.items() if stage.frees] == ["track", "sightings"]
+    assert [name for name, stage in resolved.items() if stage.ordered] == ["detect", "track", "sightings"]
 
 
 def test_stage_run_by_hand_is_not_started() -> None:

@@ -19,7 +19,17 @@ Count = Annotated[int, Meta(ge=1)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
 Pace = Literal["live", "every-frame"]
 StageName = Literal[
-    "capture", "detect", "track", "recognize", "render", "record", "publish", "sightings", "learn", "group", "metrics"
+    "capture",
+    "detect",
+    "track",
+    "recognize",
+    "render",
+    "record",
+    "publish",
+    "sightings",
+    "learn",
+    "strangers",
+    "metrics",
 ]
 
 
@@ -44,7 +54,7 @@ class PipelineConfig(ConfigTable, frozen=True):
     """time to finish after Ctrl-C or SIGTERM. After it, processes are killed"""
     restarts: Annotated[int, Meta(ge=0)] = 5
     """restarts of one process within restart_window_s that are allowed. One more ends the pipeline with exit code 1;
-    publish, sightings, learn, group and metrics are retried instead"""
+    publish, sightings, learn, regroup and metrics are retried instead"""
     restart_window_s: Positive = 60.0
     """time in which restarts are counted"""
     memory_mb: NotNegative = 0.0

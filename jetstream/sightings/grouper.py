@@ -1,7 +1,7 @@
 """Embeds new looks and groups strangers, in a separate process beside a running pipeline, with low priority:
 `python -m jetstream.sightings.grouper PID`
 
-PID is the parent's. The config comes as JSON on standard input. The sidecar `group` starts this process, which ends
+PID is the parent's. The config comes as JSON on standard input. The sidecar `regroup` starts this process, which ends
 when nothing has been new for IDLE_S, so that its memory is free.
 """
 
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
     give_way()
     config = msgspec.json.decode(sys.stdin.buffer.read(), type=Config)
     mask_tracebacks()
-    set_up_logging("group", config.pipeline.log_level, config.pipeline.log_format)
+    set_up_logging("regroup", config.pipeline.log_level, config.pipeline.log_format)
     try:
         group(config, idle_s=IDLE_S)
     except (JetstreamError, sqlite3.Error) as error:

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from jetstream.stages import (
         capture,
         detect,
-        group,
         learn,
         metrics,
         publish,
         recognize,
         record,
+        regroup,
         render,
         sightings,
         track,
@@ -32,4 +32,4 @@ if TYPE_CHECKING:
         publish.publish,
         sightings.sightings,
     )
-    SIDECARS: tuple[SidecarFunction, ...] = (learn.learn, group.group, metrics.metrics)
+    SIDECARS: tuple[SidecarFunction, ...] = (learn.learn, regroup.regroup, metrics.metrics)

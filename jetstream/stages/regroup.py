@@ -27,7 +27,7 @@ RETRY_S = 60.0
 log = logging.getLogger(__name__)
 
 
-def group(ticks: Iterator[Tick], config: Config) -> None:
+def regroup(ticks: Iterator[Tick], config: Config) -> None:
     """Start a grouper whenever there are new pictures. What it finds is in the database, so no message is sent."""
     network, next_s = network_of(config), 0.0
     for _tick in ticks:
