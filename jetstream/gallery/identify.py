@@ -34,8 +34,8 @@ class DetectedFace(msgspec.Struct, frozen=True):
     landmarks: tuple[tuple[float, float], ...]
 
 
-class IdentifiedFace(DetectedFace, frozen=True):
-    """A face in a picture, with the classifier's answer."""
+class IdentifiedFace(DetectedFace, frozen=True, omit_defaults=True):
+    """A face in a picture, with the classifier's answer. As JSON it has `counter_example` only where there is one."""
 
     name: str | None
     confidence: float
