@@ -28,7 +28,7 @@ StageName = Literal[
     "publish",
     "sightings",
     "learn",
-    "strangers",
+    "regroup",
     "metrics",
 ]
 
