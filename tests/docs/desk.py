@@ -13,6 +13,7 @@ import numpy as np
 from jetstream.weights import paths
 from tests.support.defaults import video_sink
 from tests.support.repository import REPOSITORY
+from tests.support.sightings import IDS, Portraits, config_with
 
 FRAMES = 20
 FPS = 20.0
@@ -48,12 +49,20 @@ def make(folder: Path, models: Path, portraits: Mapping[str, np.ndarray]) -> Non
     (folder / "party.json").write_text(json.dumps({"size": [640, 360], "shots": [shot]}))
     (folder / "recordings").mkdir()
     (folder / "recordings" / "door-20260131T120000Z.jsonl").write_text('{"tracks": [{"name": "Ada Lovelace"}]}\n')
+    sightings(folder, ada, other)
     command = folder / "bin" / "jetstream"
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m jetstream.cli "$@"\n')
     command.chmod(0o755)
     (folder / ".venv" / "bin").mkdir(parents=True)
     (folder / ".venv" / "bin" / "activate").write_text("")
+
+
+def sightings(folder: Path, ada: np.ndarray, other: np.ndarray) -> None:
+    """Ada's sighting at the door, and a stranger's."""
+    config = config_with(folder, "door", models=folder / "models")
+    people = Portraits(config, {"Ada Lovelace": ada, "stranger": other})
+    people.seen(config, ("stranger", IDS[0], None), ("Ada Lovelace", IDS[1], "Ada Lovelace"), camera="door")
 
 
 def darker(image: np.ndarray) -> np.ndarray:

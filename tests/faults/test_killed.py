@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.pipeline]
 
 TWO = Path(DEMO).read_text() + '[[cameras]]\nname = "second"\nsource = "demo"\nloop = true\n'
 STAGES = [
-    *("capture.demo", "detect", "track", "recognize", "record", "publish", "learn", "metrics"),
+    *("capture.demo", "detect", "track", "recognize", "record", "publish", "sightings", "learn", "regroup", "metrics"),
 ]
 IN_THE_WAY = ("detect", "track", "publish")
 """whose death the topic's readers notice"""

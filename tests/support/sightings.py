@@ -111,13 +111,15 @@ class Portraits:
         box, landmarks = self.faces[who]
         return face(sighting, name, box=box_of(box), landmarks=landmarks_of(landmarks))
 
-    def seen(self, config: Config, *visits: tuple[str, str, str | None]) -> None:
+    def seen(self, config: Config, *visits: tuple[str, str, str | None], camera: str = "a") -> None:
         """Record one sighting after another: who is in the picture, its id, and its name."""
         ring = LocalRing(slots=64)
         frames = []
         for number, (who, sighting, name) in enumerate(visits):
             for second in range(3):
                 frame_id = ring.write(self.images[who])
-                frames.append(at(100 * number + second, self.face(who, sighting, name), frame_id=frame_id))
-            frames.append(at(100 * number + 50, frame_id=ring.write(self.images[who]), ended=(sighting,)))
-        record(config, frames, Rings({"a": ring}))
+                seen = self.face(who, sighting, name)
+                frames.append(at(100 * number + second, seen, frame_id=frame_id, camera=camera))
+            frame_id = ring.write(self.images[who])
+            frames.append(at(100 * number + 50, frame_id=frame_id, camera=camera, ended=(sighting,)))
+        record(config, frames, Rings({camera: ring}))
