@@ -15,13 +15,15 @@ from typing import Annotated
 import typer
 
 from jetstream import __version__
-from jetstream.cli import keys, machine, models, people, pictures, pipeline, service, sightings
+from jetstream.cli import backup, keys, machine, models, people, pictures, pipeline, service, sightings
 from jetstream.cli.shared import app
 from jetstream.errors import JetstreamError
 from jetstream.logs import log_end, mask_tracebacks
 from jetstream.runtime import signals
 
-__all__ = ["app", "keys", "machine", "main", "models", "people", "pictures", "pipeline", "service", "sightings"]
+__all__ = [
+    *("app", "backup", "keys", "machine", "main", "models", "people", "pictures", "pipeline", "service", "sightings"),
+]
 
 NO_LIBGL = (
     "opencv-python is installed over opencv-python-headless and needs libGL, which this machine doesn't have; run "

@@ -89,7 +89,8 @@ def audit(
     config: ConfigOption = None,
     sets: Sets = None,
 ) -> None:
-    """Print who enrolled, renamed, merged, forgot or exported people, and when. The log holds no names: give NAME."""
+    """Print who enrolled, renamed, merged, forgot, exported, backed up or restored people, and when. The log holds no
+    names: give NAME."""
     from jetstream.gallery.audit import lines
 
     for line in lines(Path(settings_of(config, sets=sets).models.dir)):

@@ -7,13 +7,14 @@ import contextlib
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
+from jetstream.backup import journal
 from jetstream.config import load, secrets
 from jetstream.config.paths import expanded
 from jetstream.config.schema import Config
@@ -129,12 +130,19 @@ def settings_of(
     record: Path | None = None,
     pace: str | None = None,
     headless: bool = True,
+    data: Mapping[str, Any] | None = None,
+    is_restore: bool = False,
 ) -> Config:
     """The config in the file `path`, or the defaults, overridden by the command line's options.
 
-    Raises UserError for a file or an option that isn't valid.
+    `data`: what the file holds, where it isn't there yet.
+
+    Raises UserError for a file or an option that isn't valid, and where a restore of this config was interrupted.
     """
-    data = load.read_toml(path) if path is not None else {}
+    if not is_restore:
+        _check_no_restore(path, None)
+    if data is None:
+        data = load.read_toml(path) if path is not None else {}
     overrides: dict[str, Any] = {}
     if faces is not None:
         if str(faces) != "demo" and not os.path.isdir(faces):
@@ -151,7 +159,18 @@ def settings_of(
     if sources:
         settings = msgspec.structs.replace(settings, cameras=load.cameras_for(sources, settings))
     secrets.know(settings.cameras)
+    if not is_restore:
+        _check_no_restore(None, Path(settings.models.dir))
     return settings
+
+
+def _check_no_restore(config: Path | None, models_dir: Path | None) -> None:
+    """Raises UserError where `jetstream restore` was interrupted while it replaced files."""
+    if (note := journal.find(config, models_dir)) is not None:
+        raise UserError(
+            f"{note}: a restore was interrupted; run `jetstream restore --continue`, with the --config and --set of "
+            "that restore"
+        )
 
 
 def plain(settings: Config) -> dict[str, Any]:

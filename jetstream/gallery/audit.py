@@ -22,7 +22,7 @@ from jetstream.errors import GARBLED, UserError
 from jetstream.visible import visible
 
 FILE = "audit.jsonl"
-What = Literal["enroll", "learn", "unlearn", "rename", "merge", "forget", "export", "correct"]
+What = Literal["enroll", "learn", "unlearn", "rename", "merge", "forget", "export", "correct", "backup", "restore"]
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class AuditLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     what: What
     salt: str  # hexadecimal
     person: str  # the first 16 hexadecimal digits of SHA-256 of the salt and the name; empty: no single person
-    count: int | None = None  # number of photos, recordings or pictures concerned
+    count: int | None = None  # number of photos, recordings or pictures concerned; backup, restore: files of faces
 
     def is_about(self, name: str) -> bool:
         """Whether this line is about the person `name`."""
