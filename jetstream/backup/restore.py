@@ -165,7 +165,7 @@ def _check_room(manifest: BackupManifest, targets: RestoreTargets) -> None:
 
 @contextlib.contextmanager
 def _staging(targets: RestoreTargets, note: Path) -> Iterator[None]:
-    """Remove what a killed restore staged, and at the end what isn't put in place: with the journal `note` it will be."""
+    """Remove what a killed restore staged; at the end, what isn't put in place. The journal `note` says that it will be."""
     above = {folder for target in targets.by_place.values() for folder in target.target.parents}
     made = [folder for folder in {*above, note.parent, *note.parent.parents} if not folder.exists()]
     note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
