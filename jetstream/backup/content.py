@@ -132,7 +132,7 @@ def used_folders(config: Config) -> list[Path]:
 def database_of(config: Config) -> Path | None:
     """The database of sightings; None where there is none."""
     path = database.path_in(Path(config.sightings.dir))
-    return path if path.is_file() and not path.is_symlink() else None
+    return path if os.path.isfile(path) and not os.path.islink(path) else None
 
 
 def _add_gallery(found: BackupContent, network: str, folder: Path) -> None:

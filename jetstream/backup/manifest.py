@@ -118,7 +118,7 @@ def _check(manifest: BackupManifest, where: str) -> None:
     files = [file.path for file in manifest.files]
     paths = [decoded(path) for path in (*files, *(folder.path for folder in manifest.folders))]
     for path in paths:
-        if not _is_safe(path):
+        if not _is_safe(path) or (path in files and path in (FACES, SIGHTINGS, KEYS)):
             raise UserError(f"{where}: {path!r} in it has no place here, or leaves its folder; it is no backup of ours")
     among = set(map(decoded, files))
     if len(among) != len(files) or any(str(above) in among for path in paths for above in PurePosixPath(path).parents):

@@ -165,10 +165,10 @@ def _check_room(manifest: BackupManifest, targets: RestoreTargets) -> None:
 
 @contextlib.contextmanager
 def _staging(targets: RestoreTargets, note: Path) -> Iterator[None]:
-    """Remove what a killed restore staged; at the end, what isn't put in place. The journal `note` says that it will be."""
+    """Remove what a killed restore staged; at the end, what isn't put in place, nor will be by the journal `note`."""
     above = {folder for target in targets.by_place.values() for folder in target.target.parents}
     made = [folder for folder in {*above, note.parent, *note.parent.parents} if not folder.exists()]
-    note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make(note.parent)
     with journal.alone(note.parent):
         _clear(targets, [])
         try:
@@ -203,7 +203,7 @@ def _stage(archive: ArchiveReader, targets: RestoreTargets, progress: Progress) 
     """Write every file beside its target, and check all. Raises OSError, UserError."""
     for folder in archive.manifest.folders:
         if (path := targets.staged(folder.path)) is not None:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make(path)
     done, whole = 0, 1 + sum(entry.size for entry in archive.manifest.files)
     for entry, chunks in archive.files():
         path = targets.staged(entry.path)
@@ -222,8 +222,15 @@ def _discard(chunks: Iterator[bytes]) -> Iterator[int]:
         yield len(chunk)
 
 
+def _make(folder: Path) -> None:
+    """A folder and those above it, each for its owner alone: `mkdir` gives the mode to the last one only."""
+    if not folder.is_dir():
+        _make(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def _write(path: Path, entry: BackupFile, chunks: Iterator[bytes]) -> Iterator[int]:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make(path.parent)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with open(descriptor, "wb") as file:
         for chunk in chunks:

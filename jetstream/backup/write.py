@@ -184,7 +184,7 @@ def _unread(path: Path, error: OSError) -> UserError:
 
 def _check_target(config: Config, target: Path, *, replace: bool) -> None:
     """Raises UserError where a backup can't or mustn't be written there."""
-    if target.is_dir():
+    if os.path.isdir(target):  # unlike Path's, false where there is no right to look
         raise UserError(f"{target}: is a folder; name a file in it, such as {target / 'jetstream.tar'}")
     if os.path.lexists(target) and not replace:
         raise UserError(f"{target}: is there already; name another file, or add --replace")
