@@ -11,6 +11,11 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from jetstream.backup import manifest as backup_manifest
+from jetstream.backup import read as archive
+from jetstream.backup.content import BackupContent, BackupItem
+from jetstream.backup.manifest import BackupFile, BackupFolder, BackupManifest
+from jetstream.backup.write import ArchiveWriter
 from jetstream.config import load, secrets
 from jetstream.config.schema import CameraConfig, Config
 from jetstream.errors import GARBLED, JetstreamError
@@ -219,6 +224,32 @@ def _classifier(data: bytes) -> None:
     defaults.classifier_of(store.parse_archive(NOWHERE, data))
 
 
+def backup_decoders(folder: Path) -> Iterator[Decoder]:
+    """Of a file that somebody restores."""
+    manifest = BackupManifest(
+        *(1, "2026-01-31T12:00:00Z", "1.0", 1),
+        (
+            BackupFile("faces/Ada/1.jpg", 3, "ab" * 32, 0o600, 5),
+            BackupFile("sightings/sightings.db", 0, "cd" * 32, 0, 0),
+        ),
+        (BackupFolder("faces/Ada", 0o700),),
+    )
+    text = msgspec.json.encode(manifest)
+    yield Decoder("backup: list of files", [text], lambda data: backup_manifest.parse(data, "b"), (JetstreamError,))
+    made, path = folder / "made.tar", folder / "b.tar"
+    items = [BackupItem(f"faces/Ada/{number}.jpg", made, 0, bytes(600 * number)) for number in range(3)]
+    with made.open("w+b") as file:
+        ArchiveWriter(file, BackupContent(items), None, lambda what, share: None).write("faces")
+
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        with archive.opened(path) as opened:
+            content = {entry.path: b"".join(chunks) for entry, chunks in opened.files()}
+        assert content == {item.path: item.content for item in items}
+
+    yield Decoder("backup", [made.read_bytes()], read, (JetstreamError,))
+
+
 def recording_decoders(folder: Path) -> Iterator[Decoder]:
     """Of files that a full disk or a kill cut off."""
     boxes = [b"ftypisom", b"moov" + bytes(40), b"moof" + bytes(20), b"mdat" + bytes(60), b"moof" + bytes(20)]
@@ -336,4 +367,5 @@ def ring_decoders(folder: Path) -> Iterator[list[Decoder]]:
 def all_decoders(folder: Path) -> Iterator[list[Decoder]]:
     with ring_decoders(folder) as rings:
         alone = [*message_decoders(), *outside_decoders(), *file_decoders(), *gallery_decoders()]
-        yield [*alone, *recording_decoders(folder), *picture_decoders(folder), *folder_decoders(folder), *rings]
+        of_files = (*recording_decoders(folder), *picture_decoders(folder), *folder_decoders(folder))
+        yield [*alone, *of_files, *backup_decoders(folder), *rings]
