@@ -115,13 +115,13 @@ def parse(content: bytes, where: str) -> BackupManifest:
 
 
 def _check(manifest: BackupManifest, where: str) -> None:
-    files = [file.path for file in manifest.files]
-    paths = [decoded(path) for path in (*files, *(folder.path for folder in manifest.folders))]
-    for path in paths:
-        if not _is_safe(path) or (path in files and path in (FACES, SIGHTINGS, KEYS)):
+    files = {decoded(file.path) for file in manifest.files}
+    folders = {decoded(folder.path) for folder in manifest.folders}
+    for path in (*files, *folders):
+        if not _is_safe(path) or (path in (FACES, SIGHTINGS, KEYS) and path in files):
             raise UserError(f"{where}: {path!r} in it has no place here, or leaves its folder; it is no backup of ours")
-    among = set(map(decoded, files))
-    if len(among) != len(files) or any(str(above) in among for path in paths for above in PurePosixPath(path).parents):
+    above = {str(folder) for path in (*files, *folders) for folder in PurePosixPath(path).parents}
+    if len(files) != len(manifest.files) or files & (above | folders):
         raise UserError(f"{where}: names a file twice; it is no backup of ours")
 
 
