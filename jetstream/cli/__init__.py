@@ -22,7 +22,17 @@ from jetstream.logs import log_end, mask_tracebacks
 from jetstream.runtime import signals
 
 __all__ = [
-    *("app", "backup", "keys", "machine", "main", "models", "people", "pictures", "pipeline", "service", "sightings"),
+    "app",
+    "backup",
+    "keys",
+    "machine",
+    "main",
+    "models",
+    "people",
+    "pictures",
+    "pipeline",
+    "service",
+    "sightings",
 ]
 
 NO_LIBGL = (
