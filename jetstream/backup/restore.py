@@ -42,7 +42,7 @@ class DoneRestore(NamedTuple):
 
     counts: Mapping[str, int]  # files by kind
     asides: list[Path]  # what was there before
-    skipped: list[str]
+    skipped: list[str]  # what wasn't restored, and what is to be done, a sentence each
     forgotten: list[str]  # people of the backup who were forgotten since
 
 
@@ -85,7 +85,8 @@ def restore(
                 _check_idle(request.config)
                 done = _put_in_place(request.backup, manifest, targets, names, note)
     counts = Counter(entry.kind for entry in manifest.files if targets.staged(entry.path) is not None)
-    return DoneRestore(counts, done.asides, targets.skipped, recorded(Path(request.config.models.dir), done))
+    said = [*targets.skipped, *targets.owners()]
+    return DoneRestore(counts, done.asides, said, recorded(Path(request.config.models.dir), done))
 
 
 def finish(config: Config, note: Path) -> tuple[RestoreJournal, list[str]]:

@@ -99,6 +99,18 @@ class RestoreTargets:
                         "their own"
                     )
 
+    def owners(self) -> list[str]:
+        """A sentence for each folder of another user in which root has restored something: that user can't read it."""
+        said: dict[Path, str] = {}
+        for target in self.by_place.values():
+            above = target.target.parent
+            owner = above.stat().st_uid
+            if os.geteuid() == 0 and owner != 0:
+                said[above] = (
+                    f"{above}: is of user {owner}, and what is restored there is root's; run `chown -R {owner}:`"
+                )
+        return [*said.values()]
+
     def _target(self, place: str) -> tuple[Path | None, str]:
         kind, _, name = place.partition("/")
         models, faces = Path(self._config.models.dir), self._config.recognize.faces

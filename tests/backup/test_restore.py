@@ -26,6 +26,7 @@ from jetstream.sightings.teller import SightingTeller
 from tests.backup.conftest import save
 from tests.support import sites
 from tests.support.fulldisk import files_of_at_most
+from tests.support.other_user import NOBODY, give_away
 
 
 def bring_back(backup: Path, config: Config, config_file: Path | None = None) -> DoneRestore:
@@ -348,6 +349,16 @@ def test_folder_within_another_one_is_refused(archive: Path, site: Config) -> No
     config = msgspec.structs.replace(site, sightings=msgspec.structs.replace(site.sightings, dir=inner))
 
     refused(archive, config, "and both would be replaced")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_root_is_told_that_another_user_cannot_read_it(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    give_away(tmp_path / "other")
+
+    done = bring_back(archive, sites.config_of(tmp_path / "other"))
+
+    assert [line.partition(", and")[0] for line in done.skipped][:1] == [f"{tmp_path / 'other'}: is of user {NOBODY}"]
 
 
 def test_answer_no_changes_nothing(archive: Path, site: Config) -> None:
