@@ -5,6 +5,7 @@ Changes nothing.
 
 import os
 import secrets
+import shlex
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +26,7 @@ from jetstream.config.galleries import gallery_dir
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
 from jetstream.gallery import audit
-from jetstream.gallery.removal import is_within
+from jetstream.gallery.removal import BEFORE_RESTORE, is_within
 from jetstream.networks import cards
 
 _SUFFIXES = (".background.npz", ".onnx", cards.SUFFIX)
@@ -100,16 +101,15 @@ class RestoreTargets:
                     )
 
     def owners(self) -> list[str]:
-        """A sentence for each folder of another user in which root has restored something: that user can't read it."""
-        said: dict[Path, str] = {}
-        for target in self.by_place.values():
-            above = target.target.parent
-            owner = above.stat().st_uid
-            if os.geteuid() == 0 and owner != 0:
-                said[above] = (
-                    f"{above}: is of user {owner}, and what is restored there is root's; run `chown -R {owner}:`"
-                )
-        return [*said.values()]
+        """A sentence for all that root has restored into folders of another user, who can't read it then."""
+        by_owner: dict[int, list[str]] = {}
+        for target in self.by_place.values() if os.geteuid() == 0 else ():
+            by_owner.setdefault(target.target.parent.stat().st_uid, []).append(shlex.quote(str(target.target)))
+        by_owner.pop(0, None)
+        return [
+            f"restored into folders of user {owner}, and root's now; run `chown -R {owner}: {' '.join(paths)}`"
+            for owner, paths in by_owner.items()
+        ]
 
     def _target(self, place: str) -> tuple[Path | None, str]:
         kind, _, name = place.partition("/")
@@ -142,7 +142,7 @@ class RestoreTargets:
 
     def _beside(self, target: Path, *, keep: bool) -> RestoreTarget:
         target = Path(os.path.abspath(target))
-        aside = target.with_name(f"{target.name}.before-restore-{self._stamp}")
+        aside = target.with_name(f"{target.name}.{BEFORE_RESTORE}-{self._stamp}")
         if os.path.lexists(aside):
             aside = aside.with_name(f"{aside.name}-{secrets.token_hex(4)}")
         # the same name each time, so that what a killed restore left is found

@@ -5,10 +5,8 @@ The manifest is the first file of the archive, but its sizes and checksums are k
 room for the largest numbers, and it is filled in at the end.
 """
 
-import contextlib
 import datetime
 import errno
-import fcntl
 import hashlib
 import os
 import stat
@@ -18,15 +16,15 @@ from typing import BinaryIO, Final, NamedTuple
 
 import msgspec
 
-from jetstream import __version__, files
+from jetstream import __version__
 from jetstream.backup import manifest as manifests
 from jetstream.backup import snapshot, tar_layout
-from jetstream.backup.content import BackupContent, BackupItem, content_of, database_of, used_folders
+from jetstream.backup.content import BackupContent, BackupItem, content_of, database_of
 from jetstream.backup.manifest import BackupFile, BackupManifest
+from jetstream.backup.target_file import appearing, check_target
 from jetstream.config.schema import Config
-from jetstream.errors import BusyError, UserError
+from jetstream.errors import UserError
 from jetstream.gallery import audit
-from jetstream.gallery.removal import is_within
 from jetstream.sightings import database
 
 Progress = Callable[[str, float], None]
@@ -50,10 +48,10 @@ def back_up(config: Config, config_file: Path | None, target: Path, progress: Pr
 
     Raises UserError: something can't be read, or the backup can't be written; then nothing is left of it.
     """
-    _check_target(config, target, replace=replace)
+    check_target(config, target, replace=replace)
     database_file = database_of(config)
     try:
-        with _appearing(target) as (file, partial), snapshot.beside(partial) as copy:
+        with appearing(target) as (file, partial), snapshot.beside(partial) as copy:
             taken = None if database_file is None else snapshot.take(database_file, copy)
             content = content_of(config, config_file, () if taken is None else taken.looks)
             made = ArchiveWriter(file, content, taken, progress).write(config.recognize.faces)
@@ -180,51 +178,3 @@ def _chunks(source: BinaryIO, size: int, path: Path) -> Iterator[bytes]:
 
 def _unread(path: Path, error: OSError) -> UserError:
     return UserError(f"{path}: can't be read ({error.strerror}), so no backup was made; make it readable")
-
-
-def _check_target(config: Config, target: Path, *, replace: bool) -> None:
-    """Raises UserError where a backup can't or mustn't be written there."""
-    if os.path.isdir(target):  # unlike Path's, false where there is no right to look
-        raise UserError(f"{target}: is a folder; name a file in it, such as {target / 'jetstream.tar'}")
-    if os.path.lexists(target) and not replace:
-        raise UserError(f"{target}: is there already; name another file, or add --replace")
-    place = os.path.realpath(target)
-    for folder in used_folders(config):
-        if is_within(place, os.path.realpath(folder)):
-            raise UserError(f"{target}: lies in {folder}, which the backup holds; name a file outside of it")
-
-
-@contextlib.contextmanager
-def _appearing(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
-    """A file beside `target`, and its path, that takes its name at the end. After a kill it stays, hidden, and the next
-    backup to `target` uses it again. Raises OSError; BusyError: another process writes it."""
-    partial = target.with_name(f".{target.name}.partial")
-    descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "r+b") as file:
-        _take(descriptor, partial, target)
-        try:
-            file.truncate(0)
-            files.keep_private(descriptor, target)
-            yield file, partial
-            file.flush()
-            os.fsync(descriptor)
-            os.replace(partial, target)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-    with contextlib.suppress(OSError):
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def _take(descriptor: int, partial: Path, target: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        is_ours = partial.exists() and os.path.samestat(partial.lstat(), os.fstat(descriptor))
-    except BlockingIOError:
-        is_ours = False
-    if not is_ours:  # it may have got its name between the two
-        raise BusyError(f"{target}: another `jetstream backup` writes it; wait for its end, or name another file")

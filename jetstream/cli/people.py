@@ -180,14 +180,14 @@ def forget(
     gone = ", ".join(map(str, (erased, *seen)))
     literal().print(
         f"{who}: erased: {gone}, and their data in the gallery{'; verified gone from ' * bool(verified)}{verified}. "
-        "Folders of other configs are not searched: name one with --config. Reports of `jetstream evaluate` are not "
-        "searched either: delete those yourself",
+        "Folders of other configs are not searched: name one with --config. Reports of `jetstream evaluate` and "
+        "backups are not searched either: delete those yourself",
         highlight=False,
         soft_wrap=True,
     )
     for line in erased.what_stays():
         say(line)
-    for line in erasure.not_searched(where):
+    for line in (*erasure.not_searched(where), *(line for one in folders for line in erasure.kept_by_restores(one))):
         say(line)
 
 

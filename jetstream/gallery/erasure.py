@@ -182,7 +182,8 @@ def verified(found: PersonTraces, where: SearchedFolders) -> list[Path]:
 
 
 def not_searched(where: SearchedFolders) -> list[str]:
-    """A sentence for each folder that wasn't searched: people's that can't be read, and folders among recordings."""
+    """A sentence for each folder that wasn't searched: people's that can't be read, folders among recordings, and
+    what restores have kept."""
     said = [
         f"{where.faces}/{name}: is not searched, because it can't be read ({why})"
         for name, why in layout.unreadable(where.faces).items()
@@ -191,7 +192,13 @@ def not_searched(where: SearchedFolders) -> list[str]:
         for folder in _folders_in(root) if root is not None else ():
             remedy = f"run `jetstream forget` with --recordings {folder}"
             said.append(f"{folder}: is not searched; if recordings are in it, {remedy}")
-    return said
+    return [*said, *kept_by_restores(where.faces)]
+
+
+def kept_by_restores(folder: Path) -> list[str]:
+    """A sentence for each copy of `folder` that a restore has kept."""
+    kept = removal.kept_by_restores(folder)
+    return [f"{path}: is not searched; it is what a restore has replaced, so erase it" for path in kept]
 
 
 def _is_missing(folder: Path) -> bool:

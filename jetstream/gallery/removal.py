@@ -4,6 +4,7 @@ Knows no person and no gallery.
 """
 
 import contextlib
+import glob
 import os
 import shutil
 import stat
@@ -17,6 +18,8 @@ from jetstream.errors import UserError
 
 _Inode: TypeAlias = tuple[int, int]
 """st_dev and st_ino"""
+BEFORE_RESTORE: Final = "before-restore"
+"""in the name of what a restore has replaced"""
 SEARCH_S: Final = 5.0
 """longest search for the other names of files with hard links"""
 
@@ -74,6 +77,11 @@ def erase(path: Path) -> None:
         path.unlink()
     else:
         shutil.rmtree(path)  # goes by descriptors: a folder replaced by a link meanwhile isn't followed
+
+
+def kept_by_restores(folder: Path) -> list[Path]:
+    """What restores have kept of `folder`, beside it."""
+    return sorted(folder.parent.glob(f"{glob.escape(folder.name)}.{BEFORE_RESTORE}-*"))
 
 
 def originals(erased: Collection[Path], files: Collection[Path], near: Iterable[Path]) -> list[Original]:

@@ -19,7 +19,7 @@ from jetstream.backup.write import ArchiveWriter
 from jetstream.config.galleries import gallery_dir
 from jetstream.config.schema import Config
 from jetstream.errors import BusyError, UserError
-from jetstream.gallery import audit, store
+from jetstream.gallery import audit, erasure, store
 from jetstream.runtime import run_dir
 from jetstream.sightings import database, lock, reader
 from jetstream.sightings.teller import SightingTeller
@@ -83,6 +83,16 @@ def test_what_was_there_is_kept_under_another_name(archive: Path, site: Config, 
     kept = sites.contents(asides["sightings"])["sightings.db"]
     assert kept == changed["sightings/sightings.db"] != before["sightings/sightings.db"]
     assert not list((Path(site.models.dir) / "galleries").glob("*before*")), "a training makes them again"
+
+
+def test_what_is_kept_is_named_by_who_forgets(archive: Path, site: Config) -> None:
+    asides = {path.name.partition(".")[0]: path for path in bring_back(archive, site).asides}
+
+    (faces,) = erasure.not_searched(erasure.SearchedFolders(Path(site.recognize.faces), Path(site.models.dir)))
+    (sightings,) = erasure.kept_by_restores(Path(site.sightings.dir))
+
+    assert faces == f"{asides['faces']}: is not searched; it is what a restore has replaced, so erase it"
+    assert sightings.startswith(f"{asides['sightings']}: ")
 
 
 def test_second_restore_keeps_what_the_first_one_kept(archive: Path, site: Config) -> None:
@@ -358,7 +368,9 @@ def test_root_is_told_that_another_user_cannot_read_it(archive: Path, tmp_path: 
 
     done = bring_back(archive, sites.config_of(tmp_path / "other"))
 
-    assert [line.partition(", and")[0] for line in done.skipped][:1] == [f"{tmp_path / 'other'}: is of user {NOBODY}"]
+    (line,) = done.skipped
+    assert line.startswith(f"restored into folders of user {NOBODY}, and root's now; run `chown -R {NOBODY}: ")
+    assert str(tmp_path / "other" / "faces") in line
 
 
 def test_answer_no_changes_nothing(archive: Path, site: Config) -> None:
