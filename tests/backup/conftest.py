@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jetstream.backup.write import MadeBackup, back_up
 from jetstream.config.schema import Config
 from tests.support import sites
+from tests.support.backups import save
 
 
 @pytest.fixture
@@ -20,7 +20,3 @@ def archive(tmp_path: Path, site: Config) -> Path:
     made = save(site, tmp_path / "b.tar")
     assert made.left_out == []
     return made.path
-
-
-def save(config: Config, path: Path, *, config_file: Path | None = None, replace: bool = False) -> MadeBackup:
-    return back_up(config, config_file, path, lambda what, share: None, replace=replace)

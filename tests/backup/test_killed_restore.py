@@ -17,9 +17,8 @@ from jetstream.backup.restore import finish
 from jetstream.config.schema import Config
 from jetstream.errors import PipelineError, UserError
 from jetstream.gallery import audit
-from tests.backup.conftest import save
-from tests.backup.test_restore import bring_back, files_of
 from tests.support import sites
+from tests.support.backups import bring_back, files_of, save
 from tests.support.repository import REPOSITORY
 
 KILLED = """

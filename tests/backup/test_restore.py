@@ -13,7 +13,7 @@ import pytest
 from jetstream.backup import journal
 from jetstream.backup.content import BackupContent, BackupItem
 from jetstream.backup.manifest import BackupManifest
-from jetstream.backup.restore import DoneRestore, RestoreRequest, config_in, restore
+from jetstream.backup.restore import RestoreRequest, config_in, restore
 from jetstream.backup.targets import RestoreTarget
 from jetstream.backup.write import ArchiveWriter
 from jetstream.config.galleries import gallery_dir
@@ -23,24 +23,10 @@ from jetstream.gallery import audit, erasure, store
 from jetstream.runtime import run_dir
 from jetstream.sightings import database, lock, reader
 from jetstream.sightings.teller import SightingTeller
-from tests.backup.conftest import save
 from tests.support import sites
+from tests.support.backups import bring_back, files_of, save
 from tests.support.fulldisk import files_of_at_most
 from tests.support.other_user import NOBODY, give_away
-
-
-def bring_back(backup: Path, config: Config, config_file: Path | None = None) -> DoneRestore:
-    return restore(RestoreRequest(backup, config, config_file), lambda what, share: None, lambda manifest, there: None)
-
-
-def files_of(config: Config) -> dict[str, bytes]:
-    """What a site holds, by kind, wherever its folders are."""
-    faces, models = Path(config.recognize.faces), Path(config.models.dir)
-    folders = {"faces": faces, "sightings": Path(config.sightings.dir), "keys": Path(config.publish.keys)}
-    folders["gallery"] = gallery_dir(faces, models, "sface")
-    found = {f"{kind}/{name}": text for kind, path in folders.items() for name, text in sites.contents(path).items()}
-    networks = {path.name: path.read_bytes() for path in models.glob("mynet.*") if "before" not in path.name}
-    return {**found, **networks, "password": Path(config.cameras[0].password_file).read_bytes()}
 
 
 def test_site_comes_back_on_another_machine(archive: Path, site: Config, tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from jetstream.config.schema import Config
 from jetstream.errors import BusyError, UserError
 from jetstream.gallery import audit
 from jetstream.sightings import database
-from tests.backup.conftest import save
 from tests.support import sites
+from tests.support.backups import save
 from tests.support.fulldisk import files_of_at_most
 from tests.support.other_user import give_away, without_rights
 
