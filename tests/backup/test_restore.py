@@ -42,6 +42,29 @@ def test_site_comes_back_on_another_machine(archive: Path, site: Config, tmp_pat
     assert (Path(config.recognize.faces) / "Nobody Yet").stat().st_mode & 0o777 == 0o750
 
 
+def test_file_of_any_name_and_length_comes_back(site: Config, tmp_path: Path) -> None:
+    folder = Path(site.recognize.faces) / "Zoë"
+    folder.mkdir()
+    for name in (
+        b"J\xf6rg.jpg",
+        b"100%.jpg",
+        b"a\nb.jpg",
+        b"x" * 240 + b".jpg",
+        "ü".encode() * 120,
+        b".hidden",
+        b"%41",
+    ):
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(name)
+    (folder / "empty.jpg").touch()
+    (folder / "deep" / "er").mkdir(parents=True)
+    before = sites.contents(folder.parent)
+
+    bring_back(save(site, tmp_path / "b.tar").path, sites.config_of(tmp_path / "other"))
+
+    assert sites.contents(tmp_path / "other" / "faces") == before
+    assert (tmp_path / "other" / "faces" / "Zoë" / "deep" / "er").is_dir()
+
+
 def test_restored_files_are_for_their_owner_alone(archive: Path, tmp_path: Path) -> None:
     bring_back(archive, sites.config_of(tmp_path / "other"))
 
