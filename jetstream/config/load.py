@@ -4,6 +4,7 @@ Knows the shape of the tables in `schema`, not their meaning.
 """
 
 import ipaddress
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -207,6 +208,8 @@ def _check_cameras(config: Config, where: str) -> None:
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"{where}: cameras: two cameras are named {name}; give each its own name")
+    for index, camera in enumerate(config.cameras):
+        _check_zones(camera, f"{where}: cameras[{index}].zones")
     for index, ignore in enumerate(config.detect.ignore):
         if ignore.camera and ignore.camera not in names:
             raise UserError(f"{where}: detect.ignore[{index}].camera: there is no camera {ignore.camera}")
@@ -215,3 +218,13 @@ def _check_cameras(config: Config, where: str) -> None:
             raise UserError(
                 f"{where}: detect.ignore[{index}].box: expected x1 < x2 and y1 < y2, got {list(ignore.box)}"
             )
+
+
+def _check_zones(camera: CameraConfig, where: str) -> None:
+    names = [zone.name for zone in camera.zones]
+    for index, zone in enumerate(camera.zones):
+        if names.count(zone.name) > 1:
+            raise UserError(f"{where}: two zones are named {zone.name}; give each its own name")
+        (x1, y1), *others = zone.polygon
+        if not any((x2 - x1) * (y3 - y1) != (x3 - x1) * (y2 - y1) for (x2, y2), (x3, y3) in itertools.pairwise(others)):
+            raise UserError(f"{where}[{index}].polygon: its corners lie on one line; give the corners of an area")

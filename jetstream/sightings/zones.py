@@ -26,9 +26,3 @@ def contains(polygon: Polygon, point: tuple[float, float]) -> bool:
             inside = not inside
         before_x, before_y = corner_x, corner_y
     return inside
-
-
-def area(polygon: Polygon) -> float:
-    """The area of a polygon that doesn't cross itself, px² (shoelace formula)."""
-    pairs = zip(polygon, (*polygon[1:], polygon[0]), strict=True)
-    return abs(sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in pairs)) / 2

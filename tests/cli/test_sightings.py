@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from jetstream.config.schema import Config
 from tests.support.command import fails_with
 from tests.support.inside import Inside
+from tests.support.repository import DEMO
 from tests.support.sightings import IDS, at, config_with, face, pictures, record, stored
 
 
@@ -162,3 +164,46 @@ def test_rename_takes_the_sightings_along(
     assert jetstream("rename", "Ada", "Ada Lovelace", sets=True).returncode == 0
 
     assert [sighting.name for sighting in stored(config)] == ["Ada Lovelace", None]
+
+
+def test_run_refuses_a_database_of_a_newer_version(jetstream: Inside, config: Config) -> None:
+    path = Path(config.sightings.dir, "sightings.db")
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 999")
+    connection.close()
+
+    fails_with(jetstream("run", DEMO, "--headless", sets=True), 2, "made by a newer jetstream (version 999", "update")
+
+
+def test_run_refuses_a_folder_of_sightings_that_cant_be_made(jetstream: Inside) -> None:
+    (jetstream.folder / "file").write_text("")
+
+    result = jetstream("run", DEMO, "--headless", "--set", "sightings.dir=file/here", sets=True)
+
+    fails_with(result, 2, "sightings.dir: file/here: Not a directory; name a folder that can be written")
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ('[[cameras.zones]]\nname = "a b"\npolygon = [[0,0],[1,0],[1,1]]', "cameras[0].zones[0].name"),
+        ('[[cameras.zones]]\nname = "porch"\npolygon = [[0,0],[1,0]]', "cameras[0].zones[0].polygon"),
+        (
+            '[[cameras.zones]]\nname = "porch"\npolygon = [[0,0],[9,9],[5,5]]',
+            "cameras[0].zones[0].polygon: its corners",
+        ),
+        (
+            '[[cameras.zones]]\nname = "porch"\npolygon = [[0,0],[9,0],[9,9]]\n'
+            '[[cameras.zones]]\nname = "porch"\npolygon = [[0,0],[9,0],[9,9]]',
+            "cameras[0].zones: two zones are named porch; give each its own name",
+        ),
+        ("[sightings]\nabsence_s = 0", "sightings.absence_s"),
+        ("[sightings]\nlooks = 11", "sightings.looks"),
+        ("[presence]\naway_s = -1", "presence.away_s"),
+    ],
+)
+def test_wrong_zone_or_setting_is_one_sentence(jetstream: Inside, table: str, said: str) -> None:
+    path = jetstream.folder / "my.toml"
+    path.write_text(f'[[cameras]]\nname = "door"\nsource = "demo"\n{table}\n')
+
+    fails_with(jetstream("check", str(path)), 2, said)

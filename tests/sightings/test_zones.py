@@ -25,9 +25,3 @@ def test_point_is_inside_whichever_way_the_corners_go(
     polygon: zones.Polygon, point: tuple[float, float], is_inside: bool
 ) -> None:
     assert zones.contains(polygon, point) == is_inside
-
-
-def test_area_of_a_polygon() -> None:
-    assert zones.area(SQUARE) == 400.0
-    assert zones.area(L_SHAPE) == 500.0
-    assert zones.area(((0.0, 0.0), (10.0, 10.0), (20.0, 20.0))) == 0.0
