@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 import msgspec
+import numpy as np
 import pytest
 import zmq
 
@@ -16,6 +18,7 @@ from jetstream.messages import Status
 from jetstream.sighting import Sighting, SightingMessage
 from jetstream.sightings import database, reader
 from tests.support.command import Command
+from tests.support.defaults import video_sink
 from tests.support.inside import Inside
 from tests.support.repository import DEMO
 from tests.support.waiting import PATIENCE_S, wait_until
@@ -111,13 +114,50 @@ def test_killed_run_closes_its_sightings_at_the_next_start(jetstream: Inside) ->
 
 def _black(folder: Path) -> Path:
     """A video without a face."""
-    import numpy as np
-
-    from tests.support.defaults import video_sink
-
     path = folder / "black.mp4"
     sink = video_sink(path, fps=25, width=320, height=240)
     for index in range(50):
         sink.write(np.zeros((240, 320, 3), np.uint8), index / 25)
     sink.close()
     return path
+
+
+def test_stranger_who_is_enrolled_meanwhile_gets_the_name_in_the_same_sighting(
+    jetstream: Inside, own_models: Path, portraits: dict[str, np.ndarray]
+) -> None:
+    """The gallery is exchanged while the sighting is open."""
+    jetstream = Inside(jetstream.folder, own_models)
+    _put_photo(jetstream, "Eileen Collins", portraits)
+    with jetstream.running(DEMO, "--headless", "--set", "recognize.faces=faces"):
+        wait_until(lambda: {one.name for one in stored(jetstream)} == {None, "Eileen Collins"}, why=jetstream.log)
+        (stranger,) = (one for one in stored(jetstream) if one.name is None)
+        _put_photo(jetstream, "Grace Hopper", portraits)
+        wait_until(lambda: "Grace Hopper" in {one.name for one in stored(jetstream)}, why=jetstream.log)
+
+    named = [one for one in stored(jetstream) if one.name == "Grace Hopper"]
+    assert [one.id for one in named] == [stranger.id]
+    assert named[0].gallery != stranger.gallery
+    with database.opened(jetstream.folder / "sightings") as connection:
+        told = [msgspec.json.decode(body, type=Sighting) for *_, body in reader.changes_after(connection, 0)]
+    assert {one.name for one in told if one.id == stranger.id} == {None, "Grace Hopper"}
+
+
+def _put_photo(jetstream: Command, name: str, portraits: dict[str, np.ndarray]) -> None:
+    folder = jetstream.folder / "faces" / name
+    folder.mkdir(parents=True)
+    cv2.imwrite(str(folder / "1.jpg"), portraits[name])
+
+
+def test_second_pipeline_on_a_folder_is_told_and_disturbs_nothing(jetstream: Inside, tmp_path: Path) -> None:
+    beside = Inside(tmp_path / "beside", jetstream.models)
+    beside.folder.mkdir()
+    shared = ("--set", f"sightings.dir={jetstream.folder / 'sightings'}")
+    with jetstream.running(DEMO, "--headless"):
+        wait_until(lambda: len(stored(jetstream)) == 2, why=jetstream.log)
+        first = stored(jetstream)
+        with beside.running(DEMO, "--headless", *shared):
+            wait_until(lambda: "give each pipeline its own sightings.dir" in beside.log(), why=beside.log)
+        assert [one.id for one in stored(jetstream)] == [one.id for one in first]
+
+    assert beside.log().count("give each pipeline its own sightings.dir") == 1
+    assert {one.state for one in stored(jetstream)} == {"ended"}
