@@ -47,7 +47,7 @@ class Listener:
                 told = msgpack.unpackb(body)
                 if topic == b"gallery":
                     self.galleries += [told["hash"]] if told["hash"] not in self.galleries[-1:] else []
-                else:
+                elif topic.startswith(b"detections."):
                     self.events.append(told)
 
     def names_of(self, track_id: int) -> list[str | None]:

@@ -1,5 +1,6 @@
 """Sightings of real processes: as a replay has them, over kills, and told on the topic."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -25,6 +26,12 @@ from tests.support.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.pipeline
 SHOWN = ["Chandler", "Joey", "Monica", "Phoebe", "Rachel", "Ross"]
+
+
+@pytest.fixture
+def jetstream(jetstream: Inside) -> Inside:
+    """With pictures of the faces, as by default."""
+    return dataclasses.replace(jetstream, looks=3)
 
 
 def stored(jetstream: Command) -> list[Sighting]:
@@ -126,7 +133,7 @@ def test_stranger_who_is_enrolled_meanwhile_gets_the_name_in_the_same_sighting(
     jetstream: Inside, own_models: Path, portraits: dict[str, np.ndarray]
 ) -> None:
     """The gallery is exchanged while the sighting is open."""
-    jetstream = Inside(jetstream.folder, own_models)
+    jetstream = dataclasses.replace(jetstream, models=own_models)
     _put_photo(jetstream, "Eileen Collins", portraits)
     with jetstream.running(DEMO, "--headless", "--set", "recognize.faces=faces"):
         wait_until(lambda: {one.name for one in stored(jetstream)} == {None, "Eileen Collins"}, why=jetstream.log)

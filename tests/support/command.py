@@ -34,6 +34,8 @@ class Command:
     models: Path
     port: int = field(default_factory=lambda: free_port())
     metrics_port: int = field(default_factory=lambda: free_port())
+    looks: int = 0
+    """pictures that a sighting keeps: with some, each pipeline starts a process that embeds them"""
 
     @property
     def run_dir(self) -> Path:
@@ -54,6 +56,7 @@ class Command:
             f"models.dir={self.models}",
             f"publish.endpoint={self.endpoint}",
             f"metrics.endpoint={self.metrics}",
+            f"sightings.looks={self.looks}",
         )
         return [word for setting in settings for word in ("--set", setting)]
 
