@@ -20,7 +20,7 @@ FREQUENT: Final = 10
 # Two well-known groups must be this much rarer than two single sightings, as a logarithm: 30 times. With 10 to 300 the
 # recall differed by 1 % with dlib's network and not at all with SFace.
 STRICTER: Final = math.log(30)
-# A group is parted where its parts are this much less rare than a merger would need: 3 times, so that the next sighting
+# A group is parted where its parts are this much less rare than a merger would need: 3 times, so that the next change
 # doesn't merge them again.
 PARTED: Final = math.log(3)
 # A sighting moves to a group that is e-fold rarer than its own. At 0.5 some moved wrongly.

@@ -182,24 +182,25 @@ class StrangerGroups:
         self._corrections.pinned.update(keys)
         return self._change(keys[0], changes)
 
-    def forbid(self, key: str, other: str | int) -> GroupChange:
-        """A person says that a sighting is not `other`: not who another sighting shows, or not that group.
+    def forbid(self, key: str, other: str | int) -> GroupChange | None:
+        """A person, or two tracks of one moment, say that a sighting is not `other`: not who another sighting shows, or
+        not that group. It may be told before the sightings come.
 
-        Where they are together, `key` leaves (or `other`, where only `key` was pinned). Raises KeyError for an unknown
-        sighting.
+        Where they are together, `key` leaves (or `other`, where only `key` was pinned); else None.
         """
         if isinstance(other, int):
             other = self.living(other)
-        together = self.group_of(key) == (other if isinstance(other, int) else self.group_of(other))
         self._corrections.forbid(key, other)
-        leaving, changes = key, GroupEvents()
-        if together:
-            if isinstance(other, str) and key in self._corrections.pinned and other not in self._corrections.pinned:
-                leaving = other
-            self._corrections.pinned.discard(leaving)
-            row = self._table.row_of[leaving]
-            self._move(np.array([row]), self._founded(changes), changes)
-            self._settle(leaving, changes)
+        group = self._group_or_none(key)
+        if group is None or group != (other if isinstance(other, int) else self._group_or_none(other)):
+            return None
+        pinned, leaving = self._corrections.pinned, key
+        if isinstance(other, str) and key in pinned and other not in pinned:
+            leaving = other
+        pinned.discard(leaving)
+        changes = GroupEvents()
+        self._move(np.array([self._table.row_of[leaving]]), self._founded(changes), changes)
+        self._settle(leaving, changes)
         return self._change(leaving, changes)
 
     def _template(self, embeddings: NDArray[Any], qualities: NDArray[Any]) -> tuple[NDArray[np.float32], float]:

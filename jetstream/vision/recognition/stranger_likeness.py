@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from jetstream.vision.recognition.embedding_space import EmbeddingSpace
 from jetstream.vision.recognition.sphere import Sphere
-from jetstream.vision.recognition.thresholds import USUAL_BAR, USUAL_PEOPLE, USUAL_RATE, USUAL_STEP
 
 # Pairs nearer than this share of all are few, and an exponential tail is fitted to them (peaks over threshold). Beyond
 # it, drawn pairs become rarer faster, so that the tail errs to the safe side: at one in a million by a factor of 2.
 TAIL: Final = 1e-3
 # 9 million pairs: 9,000 are in the tail, and its step varies by 1 % between draws.
 MOST_DRAWN: Final = 3000
+# Without strangers to measure on. Of a normal distribution the step is 0.0916 of where the tail starts; measured: 0.091
+# with SFace, 0.090 with dlib's network.
+USUAL_STEP: Final = 0.091
 # Without a tail likenesses may be anything: as large as that of a cosine of 0.9999.
 _LARGEST: Final = 0.9999
 
@@ -27,18 +29,20 @@ class StrangerLikeness(NamedTuple):
     """The distribution of the likeness of two people, who are strangers to each other, in one network's space."""
 
     sphere: Sphere
-    start: float  # the likeness that the share TAIL of pairs reaches; of a sphere of radius 0: minus a distance
+    start: float  # the likeness that the share TAIL of pairs reaches
     step: float  # over this likeness pairs become e-fold rarer
-    spread: float  # standard deviation of all pairs' likenesses
 
     @classmethod
     def of(cls, space: EmbeddingSpace, strangers: NDArray[np.float32] | None) -> "StrangerLikeness":
-        """Measured on (S, D) embeddings of strangers, some hundreds at least. Without any, faces are compared as they
-        are, by the usual thresholds of the space."""
+        """Measured on (S, D) embeddings of strangers, some hundreds at least.
+
+        Without any it follows from the figures of the space, and the mean face is taken to be the origin: near enough
+        for a network that is compared by cosine, but not for others, whose faces then seem alike.
+        """
         if strangers is None or not len(strangers):
-            step = USUAL_STEP * space.step
-            usual = space.at(USUAL_BAR) + step * math.log(TAIL / (USUAL_RATE / USUAL_PEOPLE))
-            return cls(Sphere.around(None, space.size), -usual, step, step * math.sqrt(space.size))
+            radius = space.other / math.sqrt(2)  # as far from each other are independent directions
+            start = math.atanh(1 - space.false_match**2 / (2 * radius**2))  # `false_match` is where TAIL begins
+            return cls(Sphere(np.zeros(space.size, np.float32), radius), start, USUAL_STEP * start)
         sphere = Sphere.around(strangers, space.size)
         half = min(len(strangers) // 2, MOST_DRAWN)
         points = sphere.project(strangers[: 2 * half]) / np.float32(sphere.radius)
@@ -47,7 +51,7 @@ class StrangerLikeness(NamedTuple):
         limit = np.quantile(cosines, 1 - TAIL)
         start = float(np.arctanh(limit))
         step = float(np.mean(np.arctanh(cosines[cosines >= limit])) - start)
-        return cls(sphere, space.tail * start, space.tail * step, space.tail * float(cosines.std()))
+        return cls(sphere, space.tail * start, space.tail * step)
 
     def place(self, embeddings: NDArray[Any]) -> NDArray[np.float32]:
         """(N, D) embeddings, or means of several, to the points that are compared."""
@@ -56,15 +60,11 @@ class StrangerLikeness(NamedTuple):
     def centres(self, sums: NDArray[Any], weights: NDArray[Any]) -> NDArray[np.float32]:
         """(G, D) points in the middle of several, from their weighted (G, D) sums and (G,) sums of weights."""
         means = sums / np.maximum(weights, 1e-12)[:, None]
-        if self.sphere.radius:
-            lengths = np.sqrt(np.square(means).sum(axis=1, keepdims=True))
-            means *= self.sphere.radius / np.maximum(lengths, 1e-12)
-        return np.asarray(means, np.float32)
+        lengths = np.sqrt(np.square(means).sum(axis=1, keepdims=True))
+        return np.asarray(means * (self.sphere.radius / np.maximum(lengths, 1e-12)), np.float32)
 
     def likeness(self, squared: NDArray[Any]) -> NDArray[np.float64]:
         """Likenesses of points whose squared distances are these: arctanh of the cosine, large for near ones."""
-        if not self.sphere.radius:
-            return np.asarray(-np.sqrt(squared), np.float64)
         cosines = 1 - np.asarray(squared, np.float64) / (2 * self.sphere.radius**2)
         return np.asarray(np.arctanh(np.clip(cosines, -_LARGEST, _LARGEST)))
 
@@ -78,6 +78,4 @@ class StrangerLikeness(NamedTuple):
     def distance(self, rate: float) -> float:
         """The distance within which the share `rate` of pairs of two people lies."""
         likeness = self.start - self.step * math.log(rate / TAIL)
-        if not self.sphere.radius:
-            return max(-likeness, 0.0)
         return self.sphere.radius * math.sqrt(2 - 2 * math.tanh(likeness))
