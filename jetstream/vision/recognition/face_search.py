@@ -13,11 +13,13 @@ from jetstream.vision.recognition.distances import row_distances
 from jetstream.vision.recognition.log_odds import log_odds
 from jetstream.vision.recognition.stranger_likeness import StrangerLikeness
 
-# Log odds of one person against two, where both are as frequent: ODDS_STEP * (rarity - EVEN_RARITY). Logistic
-# regressions on half of the people of six sets gave 1.12 and 6.4 with SFace, 1.10 and 5.5 with dlib's network; on the
-# other half 1.12 and 6.1, 0.92 and 5.8. By theory the step is 1: one person's looks lie nearly evenly there.
-ODDS_STEP: Final = 1.1
-EVEN_RARITY: Final = 6.0
+# Log odds of one person against two, where both are as frequent: ODDS_STEP * (rarity - EVEN_RARITY). A logistic
+# regression on the pairs within five sets, whose people are as much alike as those of one place, half of the people and
+# both networks, gave 1.02 and 5.3 (1.04 and 5.9 with SFace, 1.01 and 5.0 with dlib's). Among all people it gave 1.14
+# and 4.8: there the probabilities are cautious. By theory the step is 1, since one person's looks lie nearly evenly
+# where strangers become rare.
+ODDS_STEP: Final = 1.05
+EVEN_RARITY: Final = 5.3
 EXPECTED: Final = 10.0
 """The prior, as long as nothing is known: so many of all looks show the face asked for, but at most half of them."""
 # Relatives and look-alikes are no strangers drawn at random, so that nothing is surer than this.
