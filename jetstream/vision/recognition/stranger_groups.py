@@ -175,9 +175,12 @@ class StrangerGroups:
 
         The change names the group's first sighting. Raises KeyError for an unknown group.
         """
-        into, merged = sorted({self.living(one), self.living(other)} & set(self._table.ids))[:2]
+        into, merged = sorted((self.living(one), self.living(other)))
         changes = GroupEvents()
-        self._merge(merged, into, changes)
+        for group in (into, merged):
+            self._table.slot_of[group]
+        if into != merged:
+            self._merge(merged, into, changes)
         keys = self.keys_of(into)
         self._corrections.pinned.update(keys)
         return self._change(keys[0], changes)

@@ -219,6 +219,17 @@ def test_two_groups_of_one_person_are_merged_by_hand_and_stay_so():
     assert {found.group_of(f"{p}.{n}") for p in range(2) for n in range(3)} == {first}
 
 
+def test_unknown_sightings_and_groups_are_key_errors():
+    found = crowd(1, 2)
+
+    for call in (lambda: found.merge(1, 9), lambda: found.pin("0.0", 9), lambda: found.pin("x", 1)):
+        with pytest.raises(KeyError):
+            call()
+    with pytest.raises(KeyError):
+        found.remove("x")
+    assert found.merge(1, 1).merged == ()
+
+
 def test_forbidden_pair_is_never_in_one_group():
     found = groups()
     see(found, 1, 0)
@@ -295,3 +306,34 @@ def test_network_of_another_size_is_grouped_by_its_own_strangers():
     ids = [{found.group_of(f"{person}.{number}") for number in range(3)} for person in range(20)]
     assert all(len(group) == 1 for group in ids)
     assert len(set.union(*ids)) == 20
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_is_called_in_whatever_order_all_stays_consistent(seed):
+    random, found, ended = np.random.default_rng(seed), groups(), set()
+    known: set[str] = set()
+    for _ in range(400):
+        person, number = (int(value) for value in random.integers(0, (12, 6)))
+        key, ids = f"{person}.{number}", sorted({found.group_of(key) for key in known})
+        what = random.random()
+        if what < 0.7 or key not in known:
+            shown = person if random.random() < 0.9 else int(random.integers(12))
+            looks = PEOPLE.looks(shown, 2, int(random.integers(50)))
+            change = found.add(key, looks, np.full(2, random.choice([0.01, 0.3, 0.9])))
+            known.add(key)
+            assert found.group_of(key) == change.group
+        elif what < 0.8:
+            ended |= {found.remove(key)} - {None}
+            known.discard(key)
+        elif what < 0.87:
+            found.pin(key, int(random.choice(ids)))
+        elif what < 0.93:
+            found.merge(int(random.choice(ids)), int(random.choice(ids)))
+        else:
+            other = str(random.choice(sorted(known)))
+            found.forbid(key, other if other != key else found.group_of(key))
+        ids = sorted({found.group_of(key) for key in known})
+        assert sorted(key for group in ids for key in found.keys_of(group)) == sorted(known)
+        assert not ended & set(ids)
+        assert set(found.aliases).isdisjoint(ids)
+        assert max(ids, default=0) < found.next_group
