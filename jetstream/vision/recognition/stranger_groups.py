@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from jetstream.vision.recognition import group_parting
 from jetstream.vision.recognition.embedding_space import EmbeddingSpace
 from jetstream.vision.recognition.group_changes import GroupChange, GroupEvents, MovedSighting, StoredSighting
-from jetstream.vision.recognition.group_corrections import GroupCorrections
+from jetstream.vision.recognition.group_register import GroupRegister
 from jetstream.vision.recognition.group_rules import MOVED, PAIR_RATE, PARTED, needed_rarity
 from jetstream.vision.recognition.group_table import GroupTable
 from jetstream.vision.recognition.stranger_likeness import StrangerLikeness
@@ -54,9 +54,7 @@ class StrangerGroups:
         self._likeness = likeness
         self._pair_rate = pair_rate
         self._table = GroupTable(likeness, space.size)
-        self._corrections = GroupCorrections()
-        self._aliases: dict[int, int] = {}
-        self._next = next_group
+        self._register = GroupRegister(self._table, next_group)
 
     @classmethod
     def restored(
@@ -79,21 +77,22 @@ class StrangerGroups:
         Raises ValueError for a key that comes twice and for a group that is an alias.
         """
         groups = cls(space, likeness, pair_rate=pair_rate)
-        groups._aliases = dict(aliases or {})
+        table, register = groups._table, groups._register
+        register.aliases = dict(aliases or {})
         ids: list[int] = []
         for stored in sightings:
-            if stored.key in groups._table.row_of:
+            if stored.key in table.row_of:
                 raise ValueError(f"sighting {stored.key!r} comes twice")
-            if stored.group in groups._aliases:
+            if stored.group in register.aliases:
                 raise ValueError(f"sighting {stored.key!r} is in group {stored.group}, which was merged")
-            groups._table.put(stored.key, *groups._template(stored.embeddings, stored.qualities))
+            table.put(stored.key, *groups._template(stored.embeddings, stored.qualities))
             ids.append(stored.group)
             if stored.is_pinned:
-                groups._corrections.pinned.add(stored.key)
-        groups._table.load(np.array(ids, np.intp))
+                register.corrections.pinned.add(stored.key)
+        table.load(np.array(ids, np.intp))
         for key, other in forbidden:
-            groups._corrections.forbid(key, other)
-        groups._next = max([next_group - 1, *ids, *groups._aliases, *groups._aliases.values()]) + 1
+            register.corrections.forbid(key, register.living(other) if isinstance(other, int) else other)
+        register.next_group = 1 + max([next_group - 1, *ids, *register.aliases, *register.aliases.values()])
         return groups
 
     def __len__(self) -> int:
@@ -102,12 +101,12 @@ class StrangerGroups:
     @property
     def next_group(self) -> int:
         """The id of the next new group."""
-        return self._next
+        return self._register.next_group
 
     @property
     def aliases(self) -> dict[int, int]:
         """Each merged id, and the living group that it is now."""
-        return {alias: self.living(alias) for alias in self._aliases}
+        return {alias: self._register.living(alias) for alias in self._register.aliases}
 
     def group_of(self, key: str) -> int:
         """The group of a sighting. Raises KeyError for an unknown one."""
@@ -115,14 +114,12 @@ class StrangerGroups:
 
     def living(self, group: int) -> int:
         """The id under which a group, or one that was merged, lives now; itself where it ended or is unknown."""
-        while group in self._aliases:
-            group = self._aliases[group]
-        return group
+        return self._register.living(group)
 
     def keys_of(self, group: int) -> tuple[str, ...]:
         """The sightings of a group, or of what it was merged into; none where it ended or is unknown."""
-        slot = self._table.slot_of.get(self.living(group))
-        return () if slot is None else self._keys(self._table.members(slot))
+        slot = self._table.slot_of.get(self._register.living(group))
+        return () if slot is None else self._register.keys(self._table.members(slot))
 
     def add(self, key: str, embeddings: NDArray[Any], qualities: NDArray[Any]) -> GroupChange:
         """Group a sighting; one that is there already gets these looks instead of its old ones.
@@ -138,7 +135,7 @@ class StrangerGroups:
         if not was_known:
             self._place(row, changes)
         elif self._is_astray(row):
-            self._move(np.array([row]), self._founded(changes), changes)
+            self._register.move(np.array([row]), self._register.founded(changes), changes)
         self._settle(key, changes)
         return self._change(key, changes)
 
@@ -147,7 +144,7 @@ class StrangerGroups:
         row = self._table.row_of[key]
         group = self._table.id_at(row)
         self._table.drop(row)
-        self._corrections.forget(key)
+        self._register.corrections.forget(key)
         slot = self._table.slot_of[group]
         if len(self._table.members(slot)):
             return None
@@ -159,14 +156,14 @@ class StrangerGroups:
 
         A group of which it was the only sighting becomes an alias. Raises KeyError for an unknown sighting or group.
         """
-        row, into = self._table.row_of[key], self.living(group)
+        row, into = self._table.row_of[key], self._register.living(group)
         slot, changes = self._table.slot_of[into], GroupEvents()
-        self._corrections.pinned.add(key)
+        self._register.corrections.pinned.add(key)
         origin = int(self._table.slots[row])
         if origin != slot and len(self._table.members(origin)) == 1:
-            self._merge(self._table.ids[origin], into, changes)
+            self._register.merge(self._table.ids[origin], into, changes)
         elif origin != slot:
-            self._move(np.array([row]), slot, changes)
+            self._register.move(np.array([row]), slot, changes)
         self._settle(key, changes)
         return self._change(key, changes)
 
@@ -175,14 +172,15 @@ class StrangerGroups:
 
         The change names the group's first sighting. Raises KeyError for an unknown group.
         """
-        into, merged = sorted((self.living(one), self.living(other)))
+        into, merged = sorted((self._register.living(one), self._register.living(other)))
         changes = GroupEvents()
         for group in (into, merged):
-            self._table.slot_of[group]
+            if group not in self._table.slot_of:
+                raise KeyError(group)
         if into != merged:
-            self._merge(merged, into, changes)
+            self._register.merge(merged, into, changes)
         keys = self.keys_of(into)
-        self._corrections.pinned.update(keys)
+        self._register.corrections.pinned.update(keys)
         return self._change(keys[0], changes)
 
     def forbid(self, key: str, other: str | int) -> GroupChange | None:
@@ -192,17 +190,17 @@ class StrangerGroups:
         Where they are together, `key` leaves (or `other`, where only `key` was pinned); else None.
         """
         if isinstance(other, int):
-            other = self.living(other)
-        self._corrections.forbid(key, other)
-        group = self._group_or_none(key)
-        if group is None or group != (other if isinstance(other, int) else self._group_or_none(other)):
+            other = self._register.living(other)
+        self._register.corrections.forbid(key, other)
+        group = self._register.group_or_none(key)
+        if group is None or group != (other if isinstance(other, int) else self._register.group_or_none(other)):
             return None
-        pinned, leaving = self._corrections.pinned, key
+        pinned, leaving = self._register.corrections.pinned, key
         if isinstance(other, str) and key in pinned and other not in pinned:
             leaving = other
         pinned.discard(leaving)
         changes = GroupEvents()
-        self._move(np.array([self._table.row_of[leaving]]), self._founded(changes), changes)
+        self._register.move(np.array([self._table.row_of[leaving]]), self._register.founded(changes), changes)
         self._settle(leaving, changes)
         return self._change(leaving, changes)
 
@@ -225,7 +223,7 @@ class StrangerGroups:
         if self._table.weights[row] > 0:
             excess = self._excess(self._table.points[[row]], 1)[0]
             slot = self._best(excess, self._table.keys[row : row + 1])
-        self._table.assign(np.array([row]), self._founded(changes) if slot is None else slot)
+        self._table.assign(np.array([row]), self._register.founded(changes) if slot is None else slot)
 
     def _settle(self, key: str, changes: GroupEvents) -> None:
         """What follows for other groups and sightings from the change of this sighting's group."""
@@ -243,16 +241,16 @@ class StrangerGroups:
         table = self._table
         excess = self._excess(table.middles[[slot]], int(table.counts[slot]))[0]
         excess[slot] = -math.inf
-        keys = self._keys(table.members(slot))
-        if not self._corrections.pinned.isdisjoint(keys):  # whom a person put into two groups isn't merged
+        keys = self._register.keys(table.members(slot))
+        if not self._register.corrections.pinned.isdisjoint(keys):  # whom a person put into two groups isn't merged
             for other in np.flatnonzero(excess >= 0).tolist():
-                if not self._corrections.pinned.isdisjoint(self._keys(table.members(other))):
+                if not self._register.corrections.pinned.isdisjoint(self._register.keys(table.members(other))):
                     excess[other] = -math.inf
         other = self._best(excess, keys)
         if other is None:
             return False
         into, merged = sorted((table.ids[slot], table.ids[other]))
-        self._merge(merged, into, changes)
+        self._register.merge(merged, into, changes)
         return True
 
     def _attracted(self, slot: int, changes: GroupEvents) -> bool:
@@ -261,20 +259,20 @@ class StrangerGroups:
         squared = table.to_middle(slot)
         count = table.counts[[slot]]
         near = (self._likeness.rarity(squared) >= self._needed(1, count)[0]) & (table.weights > 0)
-        rows = self._movable(np.flatnonzero(near & (table.slots != slot)))
+        rows = self._register.movable(np.flatnonzero(near & (table.slots != slot)))
         gain = self._likeness.rarity(squared[rows]) - self._own_rarity(rows)
         for place in np.argsort(-gain, kind="stable").tolist():
             if gain[place] <= MOVED:
                 return False
-            if not self._is_barred((table.keys[rows[place]],), slot):
-                self._move(rows[[place]], slot, changes)
+            if not self._register.is_barred((table.keys[rows[place]],), slot):
+                self._register.move(rows[[place]], slot, changes)
                 return True
         return False
 
     def _released(self, slot: int, changes: GroupEvents) -> bool:
         """Move the sighting of this group that lies most clearly in another."""
         table = self._table
-        rows = self._movable(table.good_members(slot))
+        rows = self._register.movable(table.good_members(slot))
         far = table.to_middle(slot)[rows]
         rows = rows[np.argsort(-far, kind="stable")[:_MOST_RELEASED]]
         if not len(rows):
@@ -288,8 +286,8 @@ class StrangerGroups:
         for place in np.argsort(-gain, kind="stable").tolist():
             if gain[place] <= MOVED:
                 return False
-            if not self._is_barred((table.keys[rows[place]],), int(best[place])):
-                self._move(rows[[place]], int(best[place]), changes)
+            if not self._register.is_barred((table.keys[rows[place]],), int(best[place])):
+                self._register.move(rows[[place]], int(best[place]), changes)
                 return True
         return False
 
@@ -311,17 +309,17 @@ class StrangerGroups:
         if rarity >= float(self._needed(counts[0], np.array(counts[1:]))[0]) - PARTED:
             return
         parts = sorted((rows[is_part], rows[~is_part]), key=len)
-        is_kept = [not self._corrections.pinned.isdisjoint(self._keys(part)) for part in parts]
+        is_kept = [not self._register.corrections.pinned.isdisjoint(self._register.keys(part)) for part in parts]
         if all(is_kept):
             return
-        self._move(parts[1] if is_kept[0] else parts[0], self._founded(changes), changes)
+        self._register.move(parts[1] if is_kept[0] else parts[0], self._register.founded(changes), changes)
 
     def _is_astray(self, row: int) -> bool:
         """Whether a sighting's new looks lie too far from the others of its group."""
         table = self._table
         slot = int(table.slots[row])
         others = int(table.counts[slot]) - 1
-        if others < 1 or not table.weights[row] or table.keys[row] in self._corrections.pinned:
+        if others < 1 or not table.weights[row] or table.keys[row] in self._register.corrections.pinned:
             return False
         return bool(self._own_rarity(np.array([row]))[0] < self._needed(1, np.array([others]))[0] - PARTED)
 
@@ -347,58 +345,9 @@ class StrangerGroups:
         for slot in np.argsort(-excess, kind="stable")[:_MOST_TRIED].tolist():
             if excess[slot] < 0:
                 return None
-            if not self._is_barred(keys, slot):
+            if not self._register.is_barred(keys, slot):
                 return int(slot)
         return None
-
-    def _movable(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Those of `rows` that aren't pinned and not their group's only one."""
-        pinned, keys = self._corrections.pinned, self._table.keys
-        several = rows[self._table.counts[self._table.slots[rows]] > 1]
-        return several if not pinned else np.array([row for row in several if keys[row] not in pinned], np.intp)
-
-    def _is_barred(self, keys: Iterable[str], slot: int) -> bool:
-        corrections, table = self._corrections, self._table
-        if corrections.is_empty():
-            return False
-        return corrections.bars(keys, table.ids[slot], self._group_or_none) or corrections.bars(
-            self._keys(table.members(slot)), self._common_group(keys), self._group_or_none
-        )
-
-    def _group_or_none(self, key: str) -> int | None:
-        row = self._table.row_of.get(key)
-        return None if row is None or self._table.slots[row] < 0 else self._table.id_at(row)
-
-    def _common_group(self, keys: Iterable[str]) -> int:
-        """The group of `keys`, which share one; -1 for a new sighting."""
-        return next((group for key in keys if (group := self._group_or_none(key)) is not None), -1)
-
-    def _founded(self, changes: GroupEvents) -> int:
-        """The slot of a new group."""
-        changes.founded = self._next
-        self._next += 1
-        return self._table.found(changes.founded)
-
-    def _move(self, rows: NDArray[np.intp], slot: int, changes: GroupEvents) -> None:
-        into = self._table.ids[slot]
-        changes.moved += [MovedSighting(self._table.keys[row], self._table.id_at(row), into) for row in rows.tolist()]
-        origin = self._table.id_at(int(rows[0]))
-        self._table.assign(rows, slot)
-        left = self._table.slot_of[origin]
-        if not len(self._table.members(left)):
-            self._table.drop_group(left)
-
-    def _merge(self, group: int, into: int, changes: GroupEvents) -> None:
-        """`group` becomes an alias of `into`."""
-        table = self._table
-        table.assign(table.members(table.slot_of[group]), table.slot_of[into])
-        table.drop_group(table.slot_of[group])
-        self._aliases[group] = into
-        self._corrections.renamed(group, into)
-        changes.merged.append((group, into))
-
-    def _keys(self, rows: NDArray[np.intp]) -> tuple[str, ...]:
-        return tuple(self._table.keys[row] for row in rows.tolist())
 
     def _change(self, key: str, changes: GroupEvents) -> GroupChange:
         group = self.group_of(key)
