@@ -189,6 +189,16 @@ def search_times(network: str, measured: StrangerLikeness) -> str:
     return f"| {network} | {1e3 * built:.0f} | {1e3 * np.median(taken):.1f} | {1e3 * max(taken):.1f} |"
 
 
+def _print_knowing(
+    network: str, what: str, draws: Draws, ours: Callable[[list[DrawnSighting]], NDArray[np.intp]]
+) -> None:
+    """Ours beside the rivals that know the truth."""
+    print(f"| {network}, {what} | jetstream | {figures(draws, ours).cells}", flush=True)
+    for rival in rivals.RIVALS[1:]:
+        limit, knowing = at_precision(draws, rival, SPECS[network].space.at)
+        print(f"| | {rival.name}, {limit:.2f} (knowing the truth) | {knowing.cells}", flush=True)
+
+
 def report(network: str, sets: dict[str, LookSet], seeds: int) -> None:
     measured = likeness(network)
     ours = jetstream(network, measured)
@@ -204,13 +214,9 @@ def report(network: str, sets: dict[str, LookSet], seeds: int) -> None:
         for line in compared(network, what, reported, chosen, figures(reported, ours)):
             print(line, flush=True)
         everybody = draws(None, is_worse=is_worse)
-        print(f"| {network}, {what}, everybody | jetstream | {figures(everybody, ours).cells}", flush=True)
+        _print_knowing(network, f"{what}, everybody", everybody, ours)
     for name in SETS:
-        alone = draws(None, (name,))
-        print(f"| {network}, {name} alone | jetstream | {figures(alone, ours).cells}", flush=True)
-        for rival in rivals.RIVALS[1:]:
-            limit, knowing = at_precision(alone, rival, SPECS[network].space.at)
-            print(f"| | {rival.name}, {limit:.2f} (knowing the truth) | {knowing.cells}", flush=True)
+        _print_knowing(network, f"{name} alone", draws(None, (name,)), ours)
     print(f"\n| {network} | sightings | {COLUMNS} ms an add, median | 99 % |\n{'|---' * 9}|")
     print(crowd(network, measured))
     print(f"\n| {network}: probability | within sets: pairs | said % | was % | among all: pairs | said % | was % |")
