@@ -232,7 +232,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=default)
     parser.add_argument("--models", type=Path, default=REPOSITORY / "models")
-    parser.add_argument("--kept", type=Path, default=REPOSITORY / ".cache" / "strangers")
+    parser.add_argument("--kept", type=Path, default=REPOSITORY / "models" / "names")
     parser.add_argument("--networks", nargs="*", default=["sface", "dlib"])
     parser.add_argument("--seeds", type=int, default=6)
     options = parser.parse_args()
