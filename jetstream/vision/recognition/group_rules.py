@@ -15,7 +15,8 @@ PAIR_RATE: Final = 2e-4
 # A newcomer is compared with every group. So the share shrinks with their number: a newcomer joins one of groups with a
 # sighting each in this share of cases at most. The strictest with which no recall was lost.
 NEWCOMER_RATE: Final = 0.003
-# The share grows with a group's sightings, up to so many: who came often is likelier to come again.
+# The share grows with a group's sightings, up to so many: who came often is likelier to come again. At 20 a few more
+# masked and blurred looks went wrong.
 FREQUENT: Final = 10
 # Two well-known groups must be this much rarer than two single sightings, as a logarithm: 30 times. With 10 to 300 the
 # recall differed by 1 % with dlib's network and not at all with SFace.
