@@ -125,7 +125,7 @@ def test_counters_rise_and_histograms_add_up(jetstream: Inside, running: "subpro
     frames = {
         dict(labels)["process"]: value for (name, labels), value in after.items() if name == "jetstream_frames_total"
     }
-    assert set(frames) == {"capture.demo", "detect", "track", "recognize", "record", "publish"}
+    assert set(frames) == {"capture.demo", "detect", "track", "recognize", "record", "publish", "sightings"}
     for key, value in before.items():
         if key[0].endswith(("_total", "_bucket", "_count")):
             assert after[key] >= value, key
