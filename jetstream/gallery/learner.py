@@ -30,19 +30,28 @@ log = logging.getLogger(__name__)
 
 def main(arguments: list[str]) -> int:
     """Train; returns the exit code: 0 also where training fails and a log line says why, 1 without the parent."""
-    die_with_parent()
-    if os.getppid() != int(arguments[0]):
+    config = begin("learn", int(arguments[0]))
+    if config is None:
         return 1
-    give_way()
-    config = msgspec.json.decode(sys.stdin.buffer.read(), type=Config)
-    mask_tracebacks()
-    set_up_logging("learn", config.pipeline.log_level, config.pipeline.log_format)
     signal.alarm(SILENT_S)
     try:
         prepare.prepare_gallery(config, lambda file, fraction: _still_alive())
     except JetstreamError as error:
         log.warning("%s; the gallery in use stays", error)
     return 0
+
+
+def begin(name: str, parent: int) -> Config | None:
+    """Set up a process of low priority beside a sidecar: it logs as `name`, and ends with `parent`. The config, from
+    standard input; None where the parent is gone."""
+    die_with_parent()
+    if os.getppid() != parent:
+        return None
+    give_way()
+    config = msgspec.json.decode(sys.stdin.buffer.read(), type=Config)
+    mask_tracebacks()
+    set_up_logging(name, config.pipeline.log_level, config.pipeline.log_format)
+    return config
 
 
 def give_way() -> None:

@@ -6,21 +6,16 @@ when nothing has been new for IDLE_S, so that its memory is free.
 """
 
 import logging
-import os
 import sqlite3
 import sys
 import time
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
-from jetstream.child_process import die_with_parent
 from jetstream.config.schema import Config
 from jetstream.errors import JetstreamError
 from jetstream.gallery import strangers
-from jetstream.gallery.learner import give_way
-from jetstream.logs import mask_tracebacks, set_up_logging
+from jetstream.gallery.learner import begin
 from jetstream.networks.embedders import embedder_of, is_mirrored
 from jetstream.networks.open import open_embedder
 from jetstream.sightings import database, lock
@@ -39,13 +34,9 @@ log = logging.getLogger(__name__)
 
 def main(arguments: list[str]) -> int:
     """Group; returns the exit code: 0 also where the database can't be used and a log line says why."""
-    die_with_parent()
-    if os.getppid() != int(arguments[0]):
+    config = begin("regroup", int(arguments[0]))
+    if config is None:
         return 1
-    give_way()
-    config = msgspec.json.decode(sys.stdin.buffer.read(), type=Config)
-    mask_tracebacks()
-    set_up_logging("regroup", config.pipeline.log_level, config.pipeline.log_format)
     try:
         group(config, idle_s=IDLE_S)
     except (JetstreamError, sqlite3.Error) as error:
