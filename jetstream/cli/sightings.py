@@ -3,6 +3,7 @@
 import contextlib
 import sqlite3
 import time
+import unicodedata
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -71,14 +72,15 @@ def sightings(
         raise UserError("--csv: --json prints another form; leave one of them out")
     if follow and as_csv:
         raise UserError("--follow: prints lines or JSON; leave --csv out")
+    from_ns, to_ns = _period(from_, to)
     wanted = reader.SightingFilter(
-        person=person,
+        person=None if person is None else unicodedata.normalize("NFC", person),
         stranger=stranger,
         unknown=unknown,
         camera=camera,
         zone=zone,
-        from_ns=_moment(from_, "--from"),
-        to_ns=_moment(to, "--to"),
+        from_ns=from_ns,
+        to_ns=to_ns,
         most=most or None,
     )
     with _reading(settings) as connection:
@@ -187,7 +189,7 @@ def search(
 
     settings = settings_of(config, sets=sets)
     folder = Path(settings.sightings.dir)
-    from_ns, to_ns = _moment(from_, "--from"), _moment(to, "--to")
+    from_ns, to_ns = _period(from_, to)
     with _reading(settings), progress_bars() as progress:
         prepare_models(settings, progress)
     face = searching.embedding_of(photo, settings)
@@ -295,6 +297,14 @@ def _moment(text: str | None, option: str) -> int | None:
     from jetstream.sightings import reader
 
     return None if text is None else reader.moment(text, option, datetime.now().astimezone())
+
+
+def _period(from_: str | None, to: str | None) -> tuple[int | None, int | None]:
+    """Begin and end of the time asked for, ns. Raises UserError: no time, or the end is before the begin."""
+    from_ns, to_ns = _moment(from_, "--from"), _moment(to, "--to")
+    if from_ns is not None and to_ns is not None and to_ns <= from_ns:
+        raise UserError(f"--to {to}: is not after --from {from_}; give an earlier begin or a later end")
+    return from_ns, to_ns
 
 
 def _check(wanted: "SightingFilter", settings: Config, connection: sqlite3.Connection) -> None:

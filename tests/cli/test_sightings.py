@@ -72,6 +72,7 @@ def test_options_say_which(jetstream: Inside, config: Config, options: tuple[str
         (("--camera", "dor"), "--camera dor: there is no such camera in the config or among sightings: a"),
         (("--zone", "porch"), "--zone porch: there is no such zone in the config or among sightings: none"),
         (("--from", "soon"), "--from soon: no time"),
+        (("--from", "1h", "--to", "2h"), "--to 2h: is not after --from 1h"),
         (("--json", "--csv"), "--csv: --json prints another form"),
         (("--csv", "--follow"), "--follow: prints lines or JSON"),
     ],
