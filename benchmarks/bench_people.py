@@ -2,7 +2,7 @@
 
     python -m benchmarks.bench_people
 
-Identities are drawn from the distribution of real faces (jetstream/gallery/background.npz), their photos around them
+Identities are drawn from the distribution of real faces (jetstream/gallery/backgrounds/dlib.npz), their photos around them
 with the distances of lfw10x10's. Each size runs in its own process, so that memory is its own. Classification: batches
 of 32 new photos, median of 200. Training and memory include loading scikit-learn from 2 to 200 people (1 to 2 s and
 90 MB). For comparison, the nearest centroid with the same thresholds.
@@ -44,7 +44,7 @@ def main() -> None:
 
 def row(people: int) -> str:
     random = np.random.default_rng(people)
-    middles = background.faces(people, seed=9)[:, None]
+    middles = background.faces("dlib", people, seed=9)[:, None]
     around = random.normal(0, (WITHIN / 128) ** 0.5, (people, PHOTOS + NEW, 128))
     photos = (middles + around).astype(np.float32)
     names = [f"p{person:05}" for person in range(people)]
@@ -54,7 +54,7 @@ def row(people: int) -> str:
     trained_s = time.perf_counter() - started
     new = photos[:, PHOTOS:].reshape(-1, 128)[:4000]
     truth = np.repeat(names, NEW)[:4000].tolist()
-    strangers = background.faces(4000, seed=77)
+    strangers = background.faces("dlib", 4000, seed=77)
     batch = np.resize(new, (BATCH, 128))
     ask_s = median_s(classifier, batch)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
