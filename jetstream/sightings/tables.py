@@ -92,7 +92,8 @@ def change(message: SightingMessage) -> str:
     """A line for one change: `2026-11-29 18:02:11 door enter Ada 98 % 01K...`."""
     sighting = message.sighting
     confidence = f" {sure(sighting)}" if sighting.machine_name is not None else ""
-    text = f"{local(message.wall)} {sighting.camera} {message.change} {sighting.who}{confidence} {sighting.id}"
+    what = "is" if message.change == "stranger" else message.change
+    text = f"{local(message.wall)} {sighting.camera} {what} {sighting.who}{confidence} {sighting.id}"
     return "".join(letter if letter.isprintable() else "?" for letter in text)  # no control codes to the terminal
 
 

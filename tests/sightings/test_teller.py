@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from jetstream.config.schema import Config
 from jetstream.sighting import SightingMessage
+from jetstream.sightings import tables
 from jetstream.sightings.teller import TOLD, SightingTeller
 from tests.support.sightings import IDS, at, config_with, face, record
 
@@ -123,3 +125,22 @@ def test_no_database_yet_is_waited_for(config: Config) -> None:
 
     assert [seq for seq, _ in teller.look()] == [1, 2]
     teller.end()
+
+
+def test_change_is_a_line_for_people(config: Config) -> None:
+    record(config, [at(0)])
+    teller = TellerRun(config)
+    teller.look()
+    record(config, [at(0, face(IDS[0], "Ada")), at(1, face(IDS[1], "\x1b[31mBob"))])
+    teller.look()
+    teller.end()
+
+    ada, bob, *_ = (tables.change(message) for message in teller.told)
+    assert ada.endswith(f" a enter Ada 90% {IDS[0]}")
+    assert bob.endswith(f" a enter ?[31mBob 90% {IDS[1]}"), "no control code reaches the terminal"
+    as_stranger = msgspec.structs.replace(
+        teller.told[0],
+        change="stranger",
+        sighting=msgspec.structs.replace(teller.told[0].sighting, name=None, machine_name=None, stranger=7),
+    )
+    assert tables.change(as_stranger).endswith(f" a is stranger 7 {IDS[0]}")
