@@ -21,6 +21,12 @@ LOOKS: Final = "looks"
 WAIT_S: Final = 0.25
 """how long a writer waits for another one's transaction"""
 READ_WAIT_S: Final = 5.0
+MOST_LOG_BYTES: Final = 16_000_000
+"""The log of what isn't in the file yet grows while a read transaction is held. Afterwards it is cut to this size."""
+
+LONG_NS: Final = 14_400_000_000_000
+"""A sighting longer than this, such as of a picture on a wall, is in the index `sightings_long`. Any other that touches
+a time began at most this long before it, so that an index by begin finds it."""
 
 # Each brings the database from its place in this list to the next version. Never changed, only added to.
 MIGRATIONS: Final = (
@@ -46,19 +52,25 @@ MIGRATIONS: Final = (
         merged_into TEXT,
         person TEXT GENERATED ALWAYS AS (CASE verdict WHEN '' THEN name WHEN 'name' THEN corrected END) VIRTUAL
     );
+    CREATE INDEX sightings_by_last_letters ON sightings (substr(id, -4));
     CREATE INDEX sightings_by_begin ON sightings (begin_ns);
-    CREATE INDEX sightings_by_end ON sightings (end_ns);
-    CREATE INDEX sightings_by_person ON sightings (person, begin_ns) WHERE person IS NOT NULL;
+    CREATE INDEX sightings_long ON sightings (end_ns) WHERE end_ns - begin_ns > 14400000000000;
+    CREATE INDEX people_by_end ON sightings (end_ns) WHERE person IS NOT NULL;
+    CREATE INDEX strangers_by_end ON sightings (end_ns) WHERE person IS NULL;
+    CREATE INDEX sightings_by_person ON sightings (person, begin_ns);
     CREATE INDEX sightings_by_camera ON sightings (camera, begin_ns);
-    CREATE INDEX sightings_by_stranger ON sightings (stranger, begin_ns) WHERE stranger IS NOT NULL;
+    CREATE INDEX sightings_by_stranger ON sightings (stranger, begin_ns, end_ns, camera, state, verdict, name)
+        WHERE stranger IS NOT NULL;
     CREATE INDEX sightings_open ON sightings (n) WHERE state = 'open';
+    CREATE INDEX sightings_corrected ON sightings (n) WHERE verdict != '';
     CREATE TABLE zones (
         sighting INTEGER NOT NULL REFERENCES sightings (n) ON DELETE CASCADE,
         zone TEXT NOT NULL,
         first_ns INTEGER NOT NULL,
+        begin_ns INTEGER NOT NULL,
         PRIMARY KEY (sighting, zone)
     ) WITHOUT ROWID;
-    CREATE INDEX zones_by_name ON zones (zone, first_ns);
+    CREATE INDEX zones_by_name ON zones (zone, begin_ns);
     CREATE TABLE looks (
         n INTEGER PRIMARY KEY,
         sighting INTEGER NOT NULL REFERENCES sightings (n) ON DELETE CASCADE,
@@ -71,8 +83,8 @@ MIGRATIONS: Final = (
         network TEXT NOT NULL DEFAULT '',
         embedding BLOB
     );
-    CREATE INDEX looks_of ON looks (sighting);
-    CREATE INDEX looks_by_age ON looks (taken_ns);
+    CREATE INDEX looks_of ON looks (sighting, quality);
+    CREATE INDEX looks_by_age ON looks (taken_ns, bytes);
     CREATE INDEX looks_by_network ON looks (network);
     CREATE TABLE changes (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -97,6 +109,7 @@ MIGRATIONS: Final = (
         merged_into INTEGER,
         first_ns INTEGER NOT NULL
     );
+    CREATE INDEX strangers_merged ON strangers (merged_into) WHERE merged_into IS NOT NULL;
     """,
 )
 VERSION: Final = len(MIGRATIONS)
@@ -178,6 +191,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, write: bool) -> None
         if write:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")  # what was told is on the disk
+            connection.execute(f"PRAGMA journal_size_limit = {MOST_LOG_BYTES}")
             connection.execute("PRAGMA secure_delete = ON")  # a forgotten person's bytes are overwritten
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
         if version > VERSION:

@@ -1,7 +1,7 @@
 """Who is where now, and since when: from the newest sightings of each person. Changes nothing."""
 
 import sqlite3
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -46,10 +46,20 @@ def presence(connection: sqlite3.Connection, *, away_s: float, absence_s: float,
     can't close its sightings.
     """
     fresh_ns = now_ns - round((absence_s + 10.0) * 1e9)
-    people = [_of(connection, name, away_s, fresh_ns, now_ns) for name in reader.people(connection)]
+    here: dict[str, list[_OpenSighting]] = {}
+    for name, *values in connection.execute(
+        "SELECT person, id, camera, area, begin_ns FROM sightings INDEXED BY sightings_open WHERE state = 'open' "
+        "AND person IS NOT NULL AND end_ns >= ?",
+        (fresh_ns,),
+    ):
+        here.setdefault(name, []).append(_OpenSighting(*values))
+    people = [
+        _here(name, here[name]) if name in here else _gone(connection, name, away_s, now_ns)
+        for name in reader.people(connection)
+    ]
     strangers = connection.execute(
-        "SELECT area, count(DISTINCT coalesce(stranger, -n)) FROM sightings WHERE state = 'open' AND person IS NULL "
-        "AND verdict != 'ignore' AND end_ns >= ? GROUP BY area ORDER BY area",
+        "SELECT area, count(DISTINCT coalesce(stranger, -n)) FROM sightings INDEXED BY sightings_open "
+        "WHERE state = 'open' AND person IS NULL AND verdict != 'ignore' AND end_ns >= ? GROUP BY area ORDER BY area",
         (fresh_ns,),
     ).fetchall()
     return Presence(
@@ -58,24 +68,27 @@ def presence(connection: sqlite3.Connection, *, away_s: float, absence_s: float,
     )
 
 
-def _of(connection: sqlite3.Connection, name: str, away_s: float, fresh_ns: int, now_ns: int) -> PersonPresence | None:
-    columns = "id, camera, area, begin_ns, end_ns"
-    by_person = "FROM sightings WHERE person IS NOT NULL AND person = ?"
-    is_open = "state = 'open' AND end_ns >= ?"
-    newest = connection.execute(
-        f"SELECT {columns} {by_person} AND {is_open} ORDER BY begin_ns DESC LIMIT 1", (name, fresh_ns)
-    ).fetchone()
-    if newest is not None:
-        id_, camera, area, begin_ns, _ = newest
-        since_ns = connection.execute(
-            f"SELECT min(begin_ns) {by_person} AND {is_open} AND area = ?", (name, fresh_ns, area)
-        ).fetchone()[0]
-        return PersonPresence(name, "here", area, camera, stamp(min(begin_ns, since_ns)), id_)
+class _OpenSighting(NamedTuple):
+    id: str
+    camera: str
+    area: str
+    begin_ns: int
+
+
+def _here(name: str, sightings: list[_OpenSighting]) -> PersonPresence:
+    newest = max(sightings, key=lambda one: one.begin_ns)
+    since_ns = min(one.begin_ns for one in sightings if one.area == newest.area)
+    return PersonPresence(name, "here", newest.area, newest.camera, stamp(since_ns), newest.id)
+
+
+def _gone(connection: sqlite3.Connection, name: str, away_s: float, now_ns: int) -> PersonPresence | None:
     last = connection.execute(
-        f"SELECT {columns} {by_person} AND state != 'merged' ORDER BY begin_ns DESC LIMIT 20", (name,)
+        "SELECT id, camera, area, end_ns FROM sightings INDEXED BY sightings_by_person WHERE person = ? "
+        "AND state != 'merged' ORDER BY begin_ns DESC LIMIT 20",
+        (name,),
     ).fetchall()
     if not last:
         return None
-    id_, camera, area, _, end_ns = max(last, key=lambda row: int(row[4]))
+    id_, camera, area, end_ns = max(last, key=lambda row: int(row[3]))
     state: Literal["left", "away"] = "left" if now_ns - end_ns < away_s * 1e9 else "away"
     return PersonPresence(name, state, area, camera, stamp(end_ns), id_)

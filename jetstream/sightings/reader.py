@@ -8,11 +8,16 @@ from typing import Final
 import msgspec
 
 from jetstream.errors import UserError
-from jetstream.sighting import Sighting
 from jetstream.sightings import ids, rows
+from jetstream.sightings.database import LONG_NS
+from jetstream.sighting import Sighting
 
 LEAST_LETTERS: Final = 4
 """of an id, so that its end names one sighting"""
+
+
+_Condition = tuple[str, Sequence[object]]
+"""SQL, and its values"""
 
 
 class SightingFilter(msgspec.Struct, frozen=True):
@@ -31,30 +36,59 @@ class SightingFilter(msgspec.Struct, frozen=True):
 
 def find(connection: sqlite3.Connection, wanted: SightingFilter) -> list[Sighting]:
     """The sightings, the oldest first; none that was merged into another one."""
-    where = ["state != 'merged'"]
-    values: list[object] = []
-    tables = "sightings"
-    if wanted.zone is not None:
-        tables = "sightings JOIN zones ON zones.sighting = sightings.n"
-        where.append("zone = ?")
-        values.append(wanted.zone)
-    for condition, value in _conditions(connection, wanted):
-        where.append(condition)
-        values.extend(value)
-    limit = "" if wanted.most is None else f" LIMIT {int(wanted.most)}"
-    columns = ", ".join(f"sightings.{column}" for column in rows.COLUMNS.split(", "))
-    found = connection.execute(
-        f"SELECT {columns} FROM {tables} WHERE {' AND '.join(where)} ORDER BY begin_ns DESC{limit}", values
-    ).fetchall()
+    conditions = [("state != 'merged'", ()), *_conditions(connection, wanted)]
+    if wanted.from_ns is None:
+        found = _newest(connection, wanted, conditions)
+    else:
+        before_ns = wanted.from_ns - LONG_NS
+        short = _newest(connection, wanted, [*conditions, ("sightings.begin_ns >= ?", (before_ns,))])
+        long = [*conditions, (f"end_ns - sightings.begin_ns > {LONG_NS} AND sightings.begin_ns < ?", (before_ns,))]
+        found = [*short, *_newest(connection, wanted, long, index="sightings_long")][: wanted.most]
     return rows.sightings(connection, found[::-1])
 
 
-def _conditions(connection: sqlite3.Connection, wanted: SightingFilter) -> Iterator[tuple[str, Sequence[object]]]:
+def _newest(
+    connection: sqlite3.Connection, wanted: SightingFilter, conditions: Sequence[_Condition], index: str | None = None
+) -> list[tuple[object, ...]]:
+    """The rows, the newest first. `index`: which one to read, where it isn't the one that leaves the fewest rows."""
+    by_zone = index is None and wanted.zone is not None and wanted.person is None and wanted.stranger is None
+    if by_zone:  # CROSS: the zones are read first
+        tables = "zones INDEXED BY zones_by_name CROSS JOIN sightings ON sightings.n = zones.sighting"
+        conditions = [*conditions, ("zone = ?", (wanted.zone,))]
+    else:
+        tables = f"sightings INDEXED BY {index or _index(wanted)}"
+        if wanted.zone is not None:
+            has_zone = "EXISTS (SELECT 1 FROM zones WHERE zones.sighting = sightings.n AND zone = ?)"
+            conditions = [*conditions, (has_zone, (wanted.zone,))]
+    limit = "" if wanted.most is None else f" LIMIT {int(wanted.most)}"
+    columns = ", ".join(f"sightings.{column}" for column in rows.COLUMNS.split(", "))
+    begin = "zones.begin_ns" if by_zone else "sightings.begin_ns"
+    where = " AND ".join(condition for condition, _ in conditions)
+    return connection.execute(
+        f"SELECT {columns} FROM {tables} WHERE {where.replace('sightings.begin_ns', begin)} "
+        f"ORDER BY {begin} DESC{limit}",
+        [value for _, values in conditions for value in values],
+    ).fetchall()
+
+
+def _index(wanted: SightingFilter) -> str:
+    """The index that leaves the fewest rows: SQLite doesn't know how many each value has."""
+    if wanted.stranger is not None:
+        return "sightings_by_stranger"
     if wanted.person is not None:
-        yield "person IS NOT NULL AND person = ?", (wanted.person,)
+        return "sightings_by_person"
+    if wanted.camera is not None:
+        return "sightings_by_camera"
+    return "sightings_by_person" if wanted.unknown else "sightings_by_begin"
+
+
+def _conditions(connection: sqlite3.Connection, wanted: SightingFilter) -> Iterator[_Condition]:
+    if wanted.person is not None:
+        yield "person = ?", (wanted.person,)
     if wanted.stranger is not None:
         numbers = aliases(connection, wanted.stranger)
-        yield f"person IS NULL AND stranger IN ({','.join('?' * len(numbers))})", numbers
+        marks = ",".join("?" * len(numbers))
+        yield f"stranger IS NOT NULL AND person IS NULL AND stranger IN ({marks})", numbers
     if wanted.unknown:
         yield "person IS NULL", ()
     if wanted.camera is not None:
@@ -64,7 +98,7 @@ def _conditions(connection: sqlite3.Connection, wanted: SightingFilter) -> Itera
     if wanted.from_ns is not None:
         yield "end_ns >= ?", (wanted.from_ns,)
     if wanted.to_ns is not None:
-        yield "begin_ns < ?", (wanted.to_ns,)
+        yield "sightings.begin_ns < ?", (wanted.to_ns,)
 
 
 def asks_for(wanted: SightingFilter, sighting: Sighting, connection: sqlite3.Connection) -> bool:
@@ -80,13 +114,13 @@ def asks_for(wanted: SightingFilter, sighting: Sighting, connection: sqlite3.Con
 
 def aliases(connection: sqlite3.Connection, stranger: int) -> list[int]:
     """The number under which a group of strangers goes on, and all that it had."""
-    into = dict(connection.execute("SELECT id, merged_into FROM strangers WHERE merged_into IS NOT NULL"))
-    while stranger in into:
-        stranger = into[stranger]
-    group = [stranger]
-    while more := [id_ for id_, to in into.items() if to in group and id_ not in group]:
-        group += more
-    return sorted(group)
+    found = connection.execute(
+        "WITH RECURSIVE later(id) AS (SELECT ? UNION SELECT merged_into FROM strangers JOIN later USING (id) "
+        "WHERE merged_into IS NOT NULL), alias(id) AS (SELECT id FROM later UNION SELECT strangers.id FROM alias "
+        "JOIN strangers ON merged_into = alias.id AND merged_into IS NOT NULL) SELECT id FROM alias ORDER BY id",
+        (stranger,),
+    )
+    return [id_ for (id_,) in found]
 
 
 def one(connection: sqlite3.Connection, text: str) -> Sighting:
@@ -100,7 +134,8 @@ def one(connection: sqlite3.Connection, text: str) -> Sighting:
     by_id = f"SELECT {rows.COLUMNS} FROM sightings WHERE id "
     found = connection.execute(f"{by_id} BETWEEN ? AND ? LIMIT 3", (wanted, f"{wanted}~")).fetchall()
     if not found:
-        found = connection.execute(f"{by_id} LIKE ? LIMIT 3", (f"%{wanted}",)).fetchall()
+        by_end = f"SELECT {rows.COLUMNS} FROM sightings WHERE substr(id, -{LEAST_LETTERS}) = ? AND id LIKE ? LIMIT 3"
+        found = connection.execute(by_end, (wanted[-LEAST_LETTERS:], f"%{wanted}")).fetchall()
     if not found:
         raise UserError(f"{text}: there is no such sighting; `jetstream sightings` lists them")
     if len(found) > 1:

@@ -14,6 +14,8 @@ COLUMNS: Final = (
     "merged_into, person"
 )
 """of table `sightings`, as `sightings` takes them"""
+NAMELESS: Final = "(verdict = '' AND name IS NULL OR verdict IN ('not', 'ignore'))"
+"""`person IS NULL`, from columns that an index holds: SQLite reads a generated one from the table alone"""
 MOST_AT_ONCE: Final = 500
 """rows whose zones and looks are read with one statement, which may have so many parameters"""
 

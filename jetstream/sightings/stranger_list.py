@@ -4,6 +4,7 @@ import sqlite3
 
 import msgspec
 
+from jetstream.sightings.rows import NAMELESS
 from jetstream.sighting import stamp
 
 FETCHED_AT_ONCE = 500
@@ -37,8 +38,8 @@ def strangers(
     for alias, into in connection.execute("SELECT id, merged_into FROM strangers WHERE merged_into IS NOT NULL"):
         aliases.setdefault(into, []).append(alias)
     newest = connection.execute(
-        "SELECT stranger FROM sightings WHERE stranger IS NOT NULL AND person IS NULL AND verdict != 'ignore' "
-        "AND state != 'merged' AND end_ns >= ? ORDER BY end_ns DESC",
+        "SELECT stranger FROM sightings INDEXED BY strangers_by_end WHERE stranger IS NOT NULL AND person IS NULL "
+        "AND verdict != 'ignore' AND state != 'merged' AND end_ns >= ? ORDER BY end_ns DESC",
         (from_ns if from_ns is not None else 0,),
     )
     while rows := newest.fetchmany(FETCHED_AT_ONCE):
@@ -46,32 +47,40 @@ def strangers(
             if number in known:
                 continue
             known.add(number)
-            summary = _summary(connection, number, sorted(aliases.get(number, ())))
-            if summary.sightings >= seen:
-                found.append(summary)
+            if seen == 1 or _count(connection, number, seen) == seen:
+                found.append(_summary(connection, number, sorted(aliases.get(number, ()))))
             if most is not None and len(found) == most:
                 return found
     return found
 
 
+_OF = f"sightings INDEXED BY sightings_by_stranger WHERE stranger = ? AND {NAMELESS} AND state != 'merged'"
+
+
+def _count(connection: sqlite3.Connection, number: int, most: int) -> int:
+    """Number of sightings, not more than `most`."""
+    counted = connection.execute(f"SELECT count(*) FROM (SELECT 1 FROM {_OF} LIMIT ?)", (number, most))
+    return int(counted.fetchone()[0])
+
+
 def _summary(connection: sqlite3.Connection, number: int, aliases: list[int]) -> StrangerSummary:
-    rows = connection.execute(
-        "SELECT n, id, camera, begin_ns, end_ns FROM sightings WHERE stranger = ? AND person IS NULL AND "
-        "state != 'merged' ORDER BY begin_ns",
-        (number,),
+    sightings = connection.execute(
+        f"SELECT n, camera, begin_ns, end_ns FROM {_OF} ORDER BY begin_ns", (number,)
     ).fetchall()
     look = connection.execute(
-        "SELECT file FROM looks WHERE sighting IN (SELECT n FROM sightings WHERE stranger = ? AND person IS NULL) "
-        "ORDER BY quality DESC, n LIMIT 1",
+        "SELECT file FROM looks WHERE n = (SELECT looks.n FROM (SELECT n FROM "
+        f"{_OF}) AS own CROSS JOIN looks INDEXED BY looks_of ON looks.sighting = own.n "
+        "ORDER BY quality DESC, looks.n LIMIT 1)",
         (number,),
     ).fetchone()
+    newest = connection.execute("SELECT id FROM sightings WHERE n = ?", (sightings[-1][0],)).fetchone()
     return StrangerSummary(
         number=number,
-        sightings=len(rows),
-        first=stamp(rows[0][3]),
-        last=stamp(max(row[4] for row in rows)),
-        cameras=tuple(sorted({row[2] for row in rows})),
+        sightings=len(sightings),
+        first=stamp(sightings[0][2]),
+        last=stamp(max(one[3] for one in sightings)),
+        cameras=tuple(sorted({one[1] for one in sightings})),
         aliases=tuple(aliases),
         look=None if look is None else look[0],
-        newest=rows[-1][1],
+        newest=newest[0],
     )

@@ -6,7 +6,8 @@ What can't be written now waits in memory and is written later. Knows no frame a
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -53,7 +54,8 @@ class SightingQueue:
 
     def __init__(self) -> None:
         self._dirty: dict[str, OpenSighting] = {}
-        self._changes: list[_WaitingChange] = []
+        self._changes: deque[_WaitingChange] = deque()
+        self._entering: set[str] = set()  # of the changes: sightings that begin
         self.lost = 0  # changes that there was no room for
         self._erased: set[str] = set()  # open sightings that somebody deleted
 
@@ -65,11 +67,16 @@ class SightingQueue:
         if sighting.id in self._erased:
             return
         self._dirty[sighting.id] = sighting
-        if change is None or (change == "enter" and _WaitingChange(change, sighting.id) in self._changes):
+        if change is None or (change == "enter" and sighting.id in self._entering):
             return
+        if change == "enter":
+            self._entering.add(sighting.id)
         self._changes.append(_WaitingChange(change, sighting.id))
         if len(self._changes) > MOST_WAITING:
-            self._dirty.pop(self._changes.pop(0).sighting_id, None)
+            lost = self._changes.popleft()
+            if lost.change == "enter":
+                self._entering.discard(lost.sighting_id)
+            self._dirty.pop(lost.sighting_id, None)
             self.lost += 1
 
     def write(self, connection: sqlite3.Connection) -> None:
@@ -87,7 +94,8 @@ class SightingQueue:
         for sighting_id, n in numbers.items():
             self._dirty[sighting_id].n = n  # None: no look is added to a sighting that somebody deleted
         self._erased |= {sighting_id for sighting_id, n in numbers.items() if n is None}
-        self._dirty, self._changes = {}, []
+        self._dirty, self._entering = {}, set()
+        self._changes.clear()
 
 
 def left_open(connection: sqlite3.Connection) -> list[OpenSighting]:
@@ -155,27 +163,44 @@ def _write(connection: sqlite3.Connection, sighting: OpenSighting) -> int | None
         "gallery": sighting.gallery,
         "merged_into": sighting.merged_into,
     }
-    found = connection.execute("SELECT n FROM sightings WHERE id = ?", (sighting.id,)).fetchone()
+    columns = ", ".join(values)
+    found = connection.execute(f"SELECT n, {columns} FROM sightings WHERE id = ?", (sighting.id,)).fetchone()
     if found is not None:
         n = int(found[0])
-        changed = ", ".join(f"{column} = :{column}" for column in values)
-        connection.execute(f"UPDATE sightings SET {changed} WHERE n = :n", {**values, "n": n})
+        _update(connection, n, values, dict(zip(values, found[1:], strict=True)))
     elif sighting.n is not None:
         return None
     else:
-        columns, marks = ", ".join(values), ", ".join(f":{column}" for column in values)
+        marks = ", ".join(f":{column}" for column in values)
         row = {**values, "id": sighting.id}
         n = int(connection.execute(f"INSERT INTO sightings (id, {columns}) VALUES (:id, {marks})", row).lastrowid or 0)
     if sighting.merged_into is not None:
-        connection.execute(
-            "UPDATE looks SET sighting = (SELECT n FROM sightings WHERE id = ?) WHERE sighting = ?",
-            (sighting.merged_into, n),
-        )
-        connection.execute(  # what a human said of a part holds for the whole
-            "UPDATE sightings SET (verdict, corrected) = (SELECT verdict, corrected FROM sightings WHERE n = ?) "
-            "WHERE id = ? AND verdict = '' AND EXISTS (SELECT 1 FROM sightings WHERE n = ? AND verdict != '')",
-            (n, sighting.merged_into, n),
-        )
+        _hand_over(connection, n, sighting.merged_into)
     for zone, first_ns in sighting.zones.items():
-        connection.execute("INSERT OR IGNORE INTO zones VALUES (?, ?, ?)", (n, zone, first_ns))
+        connection.execute(
+            "INSERT INTO zones (sighting, zone, first_ns, begin_ns) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE "
+            "SET first_ns = excluded.first_ns, begin_ns = excluded.begin_ns "
+            "WHERE (first_ns, begin_ns) != (excluded.first_ns, excluded.begin_ns)",
+            (n, zone, first_ns, sighting.begin_ns),
+        )
     return n
+
+
+def _update(connection: sqlite3.Connection, n: int, values: Mapping[str, object], before: Mapping[str, object]) -> None:
+    """Write the columns that changed: each index of a written column is written, too, even with the same value."""
+    changed = {column: value for column, value in values.items() if value != before[column]}
+    if changed:
+        columns = ", ".join(f"{column} = :{column}" for column in changed)
+        connection.execute(f"UPDATE sightings SET {columns} WHERE n = :n", {**changed, "n": n})
+
+
+def _hand_over(connection: sqlite3.Connection, n: int, into: str) -> None:
+    """Give the looks of row `n`, and what a human said of it, to the sighting that it is a part of."""
+    connection.execute(
+        "UPDATE looks SET sighting = (SELECT n FROM sightings WHERE id = ?) WHERE sighting = ?", (into, n)
+    )
+    connection.execute(
+        "UPDATE sightings SET (verdict, corrected) = (SELECT verdict, corrected FROM sightings WHERE n = ?) "
+        "WHERE id = ? AND verdict = '' AND EXISTS (SELECT 1 FROM sightings WHERE n = ? AND verdict != '')",
+        (n, into, n),
+    )
