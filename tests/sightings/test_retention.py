@@ -92,3 +92,20 @@ def test_oldest_looks_go_when_all_take_too_much_room(tmp_path: Path, monkeypatch
     assert swept(smaller, monkeypatch, 0) == ["Ada", None], "the sightings stay"
     assert {path for path in before if path.exists()} == set(before[-2:]), "the newest ones"
     assert sum(len(sighting.looks) for sighting in stored(config)) == 2
+
+
+def test_much_is_deleted_little_by_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = config_with(tmp_path, sightings={"keep_days": 1, "keep_strangers_days": 0})
+    record(config, [at(0, *(face(f"{number:026}", f"P{number}", track_id=number) for number in range(5)))])
+    monkeypatch.setattr(retention, "MOST_AT_ONCE", 2)
+    monkeypatch.setattr(RetentionSweeper, "_is_doubtful", lambda *_: False)
+    monkeypatch.setattr(retention.time, "time_ns", lambda: WALL_NS + 2 * retention.DAY_NS)
+    sweeper = RetentionSweeper(config)
+
+    left = []
+    with database.opened(Path(config.sightings.dir), write=True) as connection:
+        for now_s in (0.0, 0.1, retention.AGAIN_S, 2 * retention.AGAIN_S, 3 * retention.AGAIN_S):
+            sweeper.sweep(connection, now_s)
+            left.append(len(stored(config)))
+
+    assert left == [3, 3, 1, 0, 0], "so that frames are taken in between"
