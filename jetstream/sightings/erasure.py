@@ -5,9 +5,9 @@ candidate, that candidate goes. Nothing is erased through a link.
 """
 
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -16,6 +16,10 @@ from jetstream.sightings.writer import transaction
 
 WAIT_S: Final = 10.0
 """how long a command waits for a running pipeline's transactions"""
+MENTIONING: Final = {"why": ("n", "id", "sightings"), "body": ("seq", "sighting_id", "changes")}
+"""columns with candidates as JSON: the key of each row, the sighting's id, and the table"""
+
+_Row = TypeVar("_Row")
 
 
 class SightingTraces(NamedTuple):
@@ -46,15 +50,22 @@ def find(names: Collection[str], folder: Path) -> SightingTraces:
             int(connection.execute("SELECT count(*) FROM looks WHERE sighting = ?", (n,)).fetchone()[0]) for n, _ in own
         )
         ids = {id_ for _, id_ in own}
-        mentions = sum(
-            id_ not in ids for column in ("why", "body") for _, id_, _ in _mentions(connection, names, column)
-        )
+        mentions = sum(id_ not in ids for column in MENTIONING for _, id_, _ in _mentions(connection, names, column))
         return SightingTraces(folder, len(own), pictures, mentions, copies)
 
 
 def named(names: Collection[str], folders: Collection[Path]) -> frozenset[str]:
     """Those of the names that any of the folders knows. Raises UserError: a database can't be read."""
-    return frozenset(name for name in names if any(find([name], folder) for folder in folders))
+    known: set[str] = set()
+    for folder in folders:
+        if database.path_in(folder).exists():
+            with database.opened(folder) as connection:
+                known |= {name for name in names if _own(connection, (name,))}
+                others = [name for name in names if name not in known]
+                for column in MENTIONING:
+                    for _, _, text in _mentions(connection, others, column):
+                        known |= {name for name in others if any(_naming(name, msgspec.json.decode(text)))}
+    return frozenset(known)
 
 
 def erase(names: Collection[str], folder: Path) -> SightingTraces:
@@ -68,12 +79,9 @@ def erase(names: Collection[str], folder: Path) -> SightingTraces:
     if not found:
         return found
     with database.opened(folder, write=True, wait_s=WAIT_S) as connection:
-        retention.delete(connection, folder, _own(connection, names))
-        with transaction(connection):
-            for n, _, text in _mentions(connection, names, "why"):
-                connection.execute("UPDATE sightings SET why = ? WHERE n = ?", (_without(names, text), n))
-            for seq, _, body in _mentions(connection, names, "body"):
-                connection.execute("UPDATE changes SET body = ? WHERE seq = ?", (_without(names, body).encode(), seq))
+        for some in _parts(_own(connection, names)):
+            retention.delete(connection, folder, some)
+        _change_mentions(connection, names, lambda text: _without(names, text))
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # else the old pages stay in the log
     return found
 
@@ -82,40 +90,75 @@ def rename(old: str, new: str, folder: Path) -> int:
     """Give the sightings of `old` the name `new`; how many. Raises UserError: the database can't be written."""
     if not database.path_in(folder).exists():
         return 0
-    with database.opened(folder, write=True, wait_s=WAIT_S) as connection, transaction(connection):
-        numbers = _own(connection, (old,))
-        for column in ("name", "corrected"):
-            connection.execute(f"UPDATE sightings SET {column} = ? WHERE {column} = ?", (new, old))
-        connection.execute("UPDATE corrections SET name = ? WHERE name = ?", (new, old))
-        connection.execute("UPDATE corrections SET photo = replace(photo, ?, ?)", (f"/{old}/", f"/{new}/"))
-        for n, _, text in _mentions(connection, (old,), "why"):
-            connection.execute("UPDATE sightings SET why = ? WHERE n = ?", (_renamed(old, new, text), n))
+    with database.opened(folder, write=True, wait_s=WAIT_S) as connection:
+        with transaction(connection):
+            numbers = _own(connection, (old,))
+            for column in ("name", "corrected"):
+                connection.executemany(
+                    f"UPDATE sightings SET {column} = ? WHERE n = ? AND {column} = ?",
+                    [(new, n, old) for n, _ in numbers],
+                )
+            connection.execute("UPDATE corrections SET name = ? WHERE name = ?", (new, old))
+            connection.execute("UPDATE corrections SET photo = replace(photo, ?, ?)", (f"/{old}/", f"/{new}/"))
+        _change_mentions(connection, (old,), lambda text: _renamed(old, new, text), columns=("why",))
     return len(numbers)
+
+
+def _parts(found: list[_Row]) -> Iterator[list[_Row]]:
+    """As many at once as a transaction may change, so that a running pipeline needn't wait long."""
+    for start in range(0, len(found), retention.MOST_AT_ONCE):
+        yield found[start : start + retention.MOST_AT_ONCE]
 
 
 def _own(connection: sqlite3.Connection, names: Collection[str]) -> list[tuple[int, str]]:
     """Row numbers and ids of all sightings that bear, or bore, one of the names."""
     found: dict[int, str] = {}
     for name in names:
-        found |= connection.execute("SELECT n, id FROM sightings WHERE name = ? OR corrected = ?", (name, name))
+        found |= connection.execute("SELECT n, id FROM sightings WHERE person = ?", (name,))
+        found |= connection.execute(
+            "SELECT n, id FROM sightings INDEXED BY sightings_corrected WHERE verdict != '' AND ? IN (name, corrected)",
+            (name,),
+        )
         found |= connection.execute(
             "SELECT n, id FROM sightings WHERE id IN (SELECT sighting_id FROM corrections WHERE name = ?)", (name,)
         )
     return sorted(found.items())
 
 
+def _change_mentions(
+    connection: sqlite3.Connection,
+    names: Collection[str],
+    changed: Callable[[str], str],
+    columns: Collection[str] = MENTIONING,
+) -> None:
+    """Change the JSON in which one of the people is a candidate. It is searched for outside of a transaction: that
+    reads all rows, and a running pipeline must be able to write meanwhile."""
+    for column in columns:
+        key, _, table = MENTIONING[column]
+        for some in _parts(_mentions(connection, names, column)):
+            with transaction(connection):
+                for number, *_ in some:
+                    found = connection.execute(
+                        f"SELECT CAST({column} AS TEXT) FROM {table} WHERE {key} = ?", (number,)
+                    ).fetchone()
+                    if found is not None:
+                        text = changed(found[0])
+                        value = text.encode() if column == "body" else text
+                        connection.execute(f"UPDATE {table} SET {column} = ? WHERE {key} = ?", (value, number))
+
+
 def _mentions(connection: sqlite3.Connection, names: Collection[str], column: str) -> list[tuple[int, str, str]]:
-    """Rows of sightings (`why`), or of changes (`body`), in whose JSON one of the people is a candidate: the row's
-    number, the sighting's id, and the JSON."""
-    key, id_, table = ("n", "id", "sightings") if column == "why" else ("seq", "sighting_id", "changes")
-    found: dict[int, tuple[int, str, str]] = {}
-    for name in names:
-        text = msgspec.json.encode(name).decode()
-        rows = connection.execute(
-            f"SELECT {key}, {id_}, CAST({column} AS TEXT) FROM {table} WHERE instr(CAST({column} AS TEXT), ?)", (text,)
-        )
-        found |= {row[0]: row for row in rows if any(_naming(name, msgspec.json.decode(row[2])))}
-    return [found[number] for number in sorted(found)]
+    """Rows in whose JSON one of the people is a candidate: the row's number, the sighting's id, and the JSON.
+
+    Reads all rows: at a million sightings, it takes FIGURE.
+    """
+    if not names:
+        return []
+    key, id_, table = MENTIONING[column]
+    texts = [msgspec.json.encode(name).decode() for name in names]
+    where = " OR ".join([f"instr(CAST({column} AS TEXT), ?)"] * len(texts))
+    rows = connection.execute(f"SELECT {key}, {id_}, CAST({column} AS TEXT) FROM {table} WHERE {where}", texts)
+    return [row for row in rows if any(next(_naming(name, msgspec.json.decode(row[2])), None) for name in names)]
 
 
 def _naming(name: str, tree: Any) -> Iterator[dict[str, Any]]:

@@ -6,7 +6,7 @@ import pytest
 
 from jetstream.config.schema import Config
 from jetstream.messages import NameCandidate
-from jetstream.sightings import database, erasure
+from jetstream.sightings import database, erasure, retention
 from tests.support.sightings import IDS, at, changes, config_with, face, pictures, record, stored
 
 MENTION = (NameCandidate("Grace", 5.0, 4, "Grace/1.jpg", 0.2), NameCandidate("Zoë", 1.0, 1, "Zoë/7.jpg", 0.5))
@@ -83,3 +83,29 @@ def test_changes_keep_their_numbers(config: Config) -> None:
     erasure.erase(["Bob"], folder(config))
 
     assert len(changes(config)) == 4
+
+
+def test_those_that_sightings_know_are_told_from_others(config: Config, tmp_path: Path) -> None:
+    record(
+        config, [at(100, face(IDS[2], "Grace", track_id=3, votes=(*MENTION, NameCandidate("Bob", 0.1, 1, None, 0.9))))]
+    )
+
+    known = erasure.named(["Zoë", "Bob", "Grace", "Carl", "Gra"], [folder(config), tmp_path / "nowhere"])
+
+    assert known == {"Zoë", "Grace", "Bob"}, "Bob is but a candidate"
+
+
+def test_person_corrected_away_or_to_is_found(config: Config) -> None:
+    with database.opened(folder(config), write=True) as connection:
+        connection.execute("UPDATE sightings SET verdict = 'name', corrected = 'Eve' WHERE id = ?", (IDS[0],))
+
+    assert [erasure.find([name], folder(config)).sightings for name in ("Zoë", "Eve", "Grace")] == [1, 1, 1]
+
+
+def test_many_sightings_go_in_several_transactions(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(config, [at(100, *(face(f"{number:026}", "Zoë", track_id=number) for number in range(9)))])
+    monkeypatch.setattr(retention, "MOST_AT_ONCE", 2)
+
+    assert erasure.erase(["Zoë"], folder(config)).sightings == 10
+    assert not erasure.find(["Zoë"], folder(config))
+    assert [sighting.name for sighting in stored(config)] == ["Grace"]
