@@ -18,11 +18,13 @@ WITHOUT_DATA = (
     "bench_gpu",
     "bench_people",
     "bench_ring",
+    "bench_sightings_store",
     "bench_startup",
 )
 OPTIONS = {
     "bench_gpu": [os.environ.get("JETSTREAM_GPU_DATA", ""), str(FOLDER.parent / "models" / "engines")],
     "bench_memory": ["--seconds", "60"],
+    "bench_sightings_store": ["--sightings", "100000"],
     "bench_naming": ["--data", str(DATA)],
     "bench_mot": [str(DATA / "mot15")],
 }
