@@ -82,13 +82,14 @@ def _here(name: str, sightings: list[_OpenSighting]) -> PersonPresence:
 
 
 def _gone(connection: sqlite3.Connection, name: str, away_s: float, now_ns: int) -> PersonPresence | None:
+    # of the newest ones, since one that began earlier may end later
     last = connection.execute(
-        "SELECT id, camera, area, end_ns FROM sightings INDEXED BY sightings_by_person WHERE person = ? "
-        "AND state != 'merged' ORDER BY begin_ns DESC LIMIT 20",
+        "SELECT id, camera, area, max(end_ns) FROM (SELECT id, camera, area, end_ns FROM sightings INDEXED BY "
+        "sightings_by_person WHERE person = ? AND state != 'merged' ORDER BY begin_ns DESC LIMIT 20)",
         (name,),
-    ).fetchall()
-    if not last:
+    ).fetchone()
+    if last[0] is None:
         return None
-    id_, camera, area, end_ns = max(last, key=lambda row: int(row[3]))
+    id_, camera, area, end_ns = last
     state: Literal["left", "away"] = "left" if now_ns - end_ns < away_s * 1e9 else "away"
     return PersonPresence(name, state, area, camera, stamp(end_ns), id_)
