@@ -4,7 +4,8 @@
 
 The database is drawn (`drawn_sightings`) and written by the project's own writer. Each question is asked in 30 forms:
 "warm", of a connection that was asked all of them before; "new", of a new connection each, whose cache is empty (the
-operating system's isn't). Parts are run in the order given: those that delete come last.
+operating system's isn't). Parts run in the order given: those that delete come late, and
+`copy` is last, since it makes the database one of a newer version.
 """
 
 import argparse
@@ -80,7 +81,8 @@ def of(folder: Path) -> dict[str, sighting_questions.Question]:
     with database.opened(folder) as connection:
         most = connection.execute("SELECT max(n) FROM sightings").fetchone()[0]
         rows = [most * part // FORMS for part in range(1, FORMS + 1)]
-        found = [connection.execute("SELECT id FROM sightings WHERE n = ?", (n,)).fetchone()[0] for n in rows]
+        by_number = "SELECT id FROM sightings WHERE n >= ? ORDER BY n LIMIT 1"
+        found = [connection.execute(by_number, (n,)).fetchone()[0] for n in rows]
         strangers = connection.execute("SELECT count(*) FROM strangers WHERE merged_into IS NULL").fetchone()[0]
     return sighting_questions.questions(found, strangers)
 
