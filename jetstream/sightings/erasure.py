@@ -89,8 +89,10 @@ def erase(names: Collection[str], folder: Path) -> SightingTraces:
     with database.opened(folder, write=True, wait_s=WAIT_S) as connection:
         for own in _parts(_own(connection, names)):
             retention.delete(connection, folder, own)
-        for column, some in mentions.items():
-            _change(connection, column, some, lambda text: _without(names, text))
+        for column, found_rows in mentions.items():
+            for some in _parts(found_rows):
+                with transaction(connection):
+                    _change(connection, column, some, lambda text: _without(names, text))
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # else the old pages stay in the log
     return found
 
@@ -100,6 +102,7 @@ def rename(old: str, new: str, folder: Path) -> int:
     if not database.path_in(folder).exists():
         return 0
     with database.opened(folder, write=True, wait_s=WAIT_S) as connection:
+        mentions = _mentions(connection, (old,), "why")  # before the transaction: it takes long
         with transaction(connection):
             numbers = _own(connection, (old,))
             for column in ("name", "corrected"):
@@ -109,8 +112,7 @@ def rename(old: str, new: str, folder: Path) -> int:
                 )
             connection.execute("UPDATE corrections SET name = ? WHERE name = ?", (new, old))
             connection.execute("UPDATE corrections SET photo = replace(photo, ?, ?)", (f"/{old}/", f"/{new}/"))
-        mentions = _mentions(connection, (old,), "why")
-        _change(connection, "why", mentions, lambda text: _renamed(old, new, text))
+            _change(connection, "why", mentions, lambda text: _renamed(old, new, text))
     return len(numbers)
 
 
@@ -138,15 +140,13 @@ def _own(connection: sqlite3.Connection, names: Collection[str]) -> list[tuple[i
 def _change(
     connection: sqlite3.Connection, column: str, mentions: list[_Mention], changed: Callable[[str], str]
 ) -> None:
-    """Change the JSON of these rows, as it is now: they were searched for outside of a transaction."""
+    """Change the JSON of these rows, as it is now. Within a transaction."""
     key, _, table = MENTIONING[column]
-    for some in _parts(mentions):
-        with transaction(connection):
-            for number, *_ in some:
-                found = connection.execute(f"SELECT CAST({column} AS TEXT) FROM {table} WHERE {key} = ?", (number,))
-                for (text,) in found.fetchall():
-                    value = changed(text).encode() if column == "body" else changed(text)
-                    connection.execute(f"UPDATE {table} SET {column} = ? WHERE {key} = ?", (value, number))
+    for number, *_ in mentions:
+        found = connection.execute(f"SELECT CAST({column} AS TEXT) FROM {table} WHERE {key} = ?", (number,))
+        for (text,) in found.fetchall():
+            value = changed(text).encode() if column == "body" else changed(text)
+            connection.execute(f"UPDATE {table} SET {column} = ? WHERE {key} = ?", (value, number))
 
 
 def _mentions(connection: sqlite3.Connection, names: Collection[str], column: str) -> list[_Mention]:
