@@ -16,10 +16,6 @@ LEAST_LETTERS: Final = 4
 """of an id, so that its end names one sighting"""
 
 
-_Condition = tuple[str, Sequence[object]]
-"""SQL, and its values"""
-
-
 class SightingFilter(msgspec.Struct, frozen=True):
     """Which sightings are wanted. What is None isn't asked for."""
 
@@ -36,39 +32,14 @@ class SightingFilter(msgspec.Struct, frozen=True):
 
 def find(connection: sqlite3.Connection, wanted: SightingFilter) -> list[Sighting]:
     """The sightings, the oldest first; none that was merged into another one."""
-    conditions = [("state != 'merged'", ()), *_conditions(connection, wanted)]
     if wanted.from_ns is None:
-        found = _newest(connection, wanted, conditions)
-    else:
+        found = _newest(connection, wanted, _index(wanted))
+    else:  # those that were going on at that time began shortly before it, or are long
         before_ns = wanted.from_ns - LONG_NS
-        short = _newest(connection, wanted, [*conditions, ("sightings.begin_ns >= ?", (before_ns,))])
-        long = [*conditions, (f"end_ns - sightings.begin_ns > {LONG_NS} AND sightings.begin_ns < ?", (before_ns,))]
-        found = [*short, *_newest(connection, wanted, long, index="sightings_long")][: wanted.most]
-    return rows.sightings(connection, found[::-1])
-
-
-def _newest(
-    connection: sqlite3.Connection, wanted: SightingFilter, conditions: Sequence[_Condition], index: str | None = None
-) -> list[tuple[object, ...]]:
-    """The rows, the newest first. `index`: which one to read, where it isn't the one that leaves the fewest rows."""
-    by_zone = index is None and wanted.zone is not None and wanted.person is None and wanted.stranger is None
-    if by_zone:  # CROSS: the zones are read first
-        tables = "zones INDEXED BY zones_by_name CROSS JOIN sightings ON sightings.n = zones.sighting"
-        conditions = [*conditions, ("zone = ?", (wanted.zone,))]
-    else:
-        tables = f"sightings INDEXED BY {index or _index(wanted)}"
-        if wanted.zone is not None:
-            has_zone = "EXISTS (SELECT 1 FROM zones WHERE zones.sighting = sightings.n AND zone = ?)"
-            conditions = [*conditions, (has_zone, (wanted.zone,))]
-    limit = "" if wanted.most is None else f" LIMIT {int(wanted.most)}"
-    columns = ", ".join(f"sightings.{column}" for column in rows.COLUMNS.split(", "))
-    begin = "zones.begin_ns" if by_zone else "sightings.begin_ns"
-    where = " AND ".join(condition for condition, _ in conditions)
-    return connection.execute(
-        f"SELECT {columns} FROM {tables} WHERE {where.replace('sightings.begin_ns', begin)} "
-        f"ORDER BY {begin} DESC{limit}",
-        [value for _, values in conditions for value in values],
-    ).fetchall()
+        found = _newest(connection, wanted, _index(wanted), ("{begin} >= ?", (before_ns,)))
+        is_long = f"end_ns - {{begin}} > {LONG_NS} AND {{begin}} < ?"
+        found += _newest(connection, wanted, "sightings_long", (is_long, (before_ns,)))
+    return rows.sightings(connection, found[: wanted.most][::-1])
 
 
 def _index(wanted: SightingFilter) -> str:
@@ -77,20 +48,46 @@ def _index(wanted: SightingFilter) -> str:
         return "sightings_by_stranger"
     if wanted.person is not None:
         return "sightings_by_person"
+    if wanted.zone is not None:
+        return "zones_by_name"
     if wanted.camera is not None:
         return "sightings_by_camera"
     return "sightings_by_person" if wanted.unknown else "sightings_by_begin"
 
 
-def _conditions(connection: sqlite3.Connection, wanted: SightingFilter) -> Iterator[_Condition]:
+def _newest(
+    connection: sqlite3.Connection, wanted: SightingFilter, index: str, *further: tuple[str, Sequence[object]]
+) -> list[tuple[object, ...]]:
+    """The rows, the newest first. `further`: conditions, each with its values; {begin} is the begin in the index."""
+    if index == "zones_by_name":  # CROSS: the zones are read first
+        tables, begin = "zones INDEXED BY zones_by_name CROSS JOIN sightings ON n = sighting", "zones.begin_ns"
+        has_zone = "zone = ?"
+    else:
+        tables, begin = f"sightings INDEXED BY {index}", "sightings.begin_ns"
+        has_zone = "EXISTS (SELECT 1 FROM zones WHERE sighting = n AND zone = ?)"
+    where, values = ["state != 'merged'"], list[object]()
+    for condition, some in (*_conditions(connection, wanted, has_zone), *further):
+        where.append(condition.format(begin=begin))
+        values += some
+    columns = ", ".join(f"sightings.{column}" for column in rows.COLUMNS.split(", "))
+    limit = "" if wanted.most is None else f" LIMIT {int(wanted.most)}"
+    return connection.execute(
+        f"SELECT {columns} FROM {tables} WHERE {' AND '.join(where)} ORDER BY {begin} DESC{limit}", values
+    ).fetchall()
+
+
+def _conditions(
+    connection: sqlite3.Connection, wanted: SightingFilter, has_zone: str
+) -> Iterator[tuple[str, Sequence[object]]]:
     if wanted.person is not None:
         yield "person = ?", (wanted.person,)
     if wanted.stranger is not None:
         numbers = aliases(connection, wanted.stranger)
-        marks = ",".join("?" * len(numbers))
-        yield f"stranger IS NOT NULL AND person IS NULL AND stranger IN ({marks})", numbers
+        yield f"person IS NULL AND stranger IN ({','.join('?' * len(numbers))})", numbers
     if wanted.unknown:
         yield "person IS NULL", ()
+    if wanted.zone is not None:
+        yield has_zone, (wanted.zone,)
     if wanted.camera is not None:
         yield "camera = ?", (wanted.camera,)
     if wanted.state is not None:
@@ -98,7 +95,7 @@ def _conditions(connection: sqlite3.Connection, wanted: SightingFilter) -> Itera
     if wanted.from_ns is not None:
         yield "end_ns >= ?", (wanted.from_ns,)
     if wanted.to_ns is not None:
-        yield "sightings.begin_ns < ?", (wanted.to_ns,)
+        yield "{begin} < ?", (wanted.to_ns,)
 
 
 def asks_for(wanted: SightingFilter, sighting: Sighting, connection: sqlite3.Connection) -> bool:
