@@ -103,3 +103,23 @@ def test_busy_and_damaged_are_told_apart() -> None:
     assert not database.is_damage(sqlite3.OperationalError("database is locked"))
     assert database.is_damage(sqlite3.DatabaseError("database disk image is malformed"))
     assert issubclass(BusyError, UserError)
+
+
+def test_log_that_grew_while_somebody_read_is_cut_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "MOST_LOG_BYTES", 100_000)
+    log = Path(f"{database.path_in(tmp_path)}-wal")
+
+    def write(connection: sqlite3.Connection, times: int) -> None:
+        for number in range(times):
+            with transaction(connection):
+                connection.execute("INSERT OR REPLACE INTO meta VALUES ('mark', ?)", (f"{number}" * 10_000,))
+
+    with database.opened(tmp_path, write=True) as connection:
+        with database.opened(tmp_path) as reading:
+            reading.execute("BEGIN")
+            reading.execute("SELECT count(*) FROM meta").fetchone()
+            write(connection, 200)
+            assert log.stat().st_size > 1_000_000
+        write(connection, 2)
+
+        assert log.stat().st_size <= 100_000
