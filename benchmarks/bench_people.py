@@ -3,9 +3,9 @@
     python -m benchmarks.bench_people
 
 Identities are drawn from the distribution of real faces (jetstream/gallery/backgrounds/dlib.npz), their photos around
-them with the distances of lfw10x10's. Each size runs in its own process, so that memory is its own. Classification: batches
-of 32 new photos, median of 200. Training and memory include loading scikit-learn from 2 to 200 people (1 to 2 s and
-90 MB). For comparison, the nearest centroid with the same thresholds.
+them with the distances of lfw10x10's. Each size runs in its own process, so that memory is its own. Classification:
+batches of 32 new photos, median of 200. Training and memory include loading scikit-learn from 2 to 200 people (1 to
+2 s and 90 MB). For comparison, the nearest centroid with the same thresholds.
 """
 
 import argparse

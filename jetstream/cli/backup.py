@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from jetstream.backup import journal
+from jetstream.backup.manifest import SIGHTINGS
 from jetstream.cli.shared import ConfigOption, Faces, Sets, app, literal, log_as_run, progress_bars, say, settings_of
 from jetstream.config import load
 from jetstream.errors import UserError
@@ -163,7 +164,7 @@ def _described(counts: Mapping[str, int], sightings: int | None = None) -> str:
     for kind, words in _WORDS.items():
         if number := counts.get(kind, 0):
             parts.append(words if kind in ("audit.jsonl", "config.toml") else _counted(number, words))
-    if number := counts.get("sightings", 0):
+    if number := counts.get(SIGHTINGS, 0):
         parts.append(_counted(*((number, "files of sightings") if sightings is None else (sightings, "sightings"))))
     return ", ".join(parts) or "nothing"
 

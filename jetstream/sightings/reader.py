@@ -8,9 +8,9 @@ from typing import Final
 import msgspec
 
 from jetstream.errors import UserError
+from jetstream.sighting import Sighting
 from jetstream.sightings import ids, rows
 from jetstream.sightings.database import LONG_NS
-from jetstream.sighting import Sighting
 
 LEAST_LETTERS: Final = 4
 """of an id, so that its end names one sighting"""

@@ -4,8 +4,8 @@ import sqlite3
 
 import msgspec
 
-from jetstream.sightings.rows import NAMELESS
 from jetstream.sighting import stamp
+from jetstream.sightings.rows import NAMELESS
 
 FETCHED_AT_ONCE = 500
 

@@ -4,18 +4,23 @@ Whose sighting it is, `vision.recognition.stranger_groups` decides.
 """
 
 import contextlib
+import itertools
+import math
 import sqlite3
 import time
 from collections.abc import Iterable
 
 import numpy as np
 
+from jetstream.sightings import reader
 from jetstream.sightings.look_embedding import unpacked
 from jetstream.sightings.writer import add_change, transaction
 from jetstream.vision.recognition.embedding_space import EmbeddingSpace
 from jetstream.vision.recognition.stranger_groups import GroupChange, StoredSighting, StrangerGroups
 from jetstream.vision.recognition.stranger_likeness import StrangerLikeness
 
+CHECK_EVERY_S = 60.0
+"""time between two searches for sightings that were deleted"""
 IS_STRANGER = "person IS NULL AND state != 'merged'"
 """which sightings are grouped"""
 
@@ -32,6 +37,8 @@ class StrangerStore:
             space, likeness, self._stored(), aliases=aliases, next_group=self._newest() + 1
         )
         self._keys = {key: None for (key,) in connection.execute("SELECT id FROM sightings WHERE stranger IS NOT NULL")}
+        self._checked_s = -math.inf
+        self._seq = 0
 
     def _newest(self) -> int:
         """The largest number that a group ever had."""
@@ -40,12 +47,15 @@ class StrangerStore:
 
     def _stored(self) -> Iterable[StoredSighting]:
         rows = self._connection.execute(
-            f"SELECT n, id, stranger FROM sightings WHERE stranger IS NOT NULL AND {IS_STRANGER} ORDER BY n"
-        ).fetchall()
-        for n, key, group in rows:
-            blobs, qualities = self._looks(n)
-            if blobs:
-                yield StoredSighting(key, group, unpacked(blobs), np.array(qualities, np.float32))
+            "SELECT sightings.n, id, stranger, embedding, quality FROM looks JOIN sightings ON sightings.n = sighting "
+            f"WHERE network = ? AND embedding IS NOT NULL AND stranger IS NOT NULL AND {IS_STRANGER} "
+            "ORDER BY sightings.n, looks.n",
+            (self._network,),
+        )
+        for (_, key, group), found in itertools.groupby(rows, key=lambda row: row[:3]):
+            looks = list(found)
+            qualities = np.array([look[4] for look in looks], np.float32)
+            yield StoredSighting(key, group, unpacked([look[3] for look in looks]), qualities)
 
     def _looks(self, n: int) -> tuple[list[bytes], list[float]]:
         found = self._connection.execute(
@@ -63,23 +73,23 @@ class StrangerStore:
         change = self._groups.add(row[0], unpacked(blobs), np.array(qualities, np.float32))
         self._apply(change)
 
-    def drop_gone(self) -> None:
-        """Take the sightings out of their groups that were deleted, or whose person got a name."""
-        strangers = {
-            key: None
-            for (key,) in self._connection.execute(
-                f"SELECT id FROM sightings WHERE stranger IS NOT NULL AND {IS_STRANGER}"
-            )
-        }
-        gone = [key for key in self._keys if key not in strangers]
+    def drop_gone(self, now_s: float) -> None:
+        """Take the sightings out of their groups whose person got a name, and, once in CHECK_EVERY_S, those that were
+        deleted: nothing tells of them. `now_s`: of time.monotonic()."""
+        newest = reader.newest_change(self._connection)
+        told = self._connection.execute("SELECT DISTINCT sighting_id FROM changes WHERE seq > ?", (self._seq,))
+        suspects = [key for (key,) in told if key in self._keys]
+        self._seq = newest
+        if now_s - self._checked_s >= CHECK_EVERY_S:
+            self._checked_s, suspects = now_s, list(self._keys)
+        is_stranger = f"SELECT 1 FROM sightings WHERE id = ? AND stranger IS NOT NULL AND {IS_STRANGER}"
+        gone = [key for key in suspects if self._connection.execute(is_stranger, (key,)).fetchone() is None]
         if not gone:
             return
         with transaction(self._connection):
-            for key in gone:
-                del self._keys[key]
-                if self._connection.execute("SELECT 1 FROM sightings WHERE id = ?", (key,)).fetchone():
-                    self._connection.execute("UPDATE sightings SET stranger = NULL WHERE id = ?", (key,))
+            self._connection.executemany("UPDATE sightings SET stranger = NULL WHERE id = ?", [(key,) for key in gone])
         for key in gone:
+            del self._keys[key]
             with contextlib.suppress(KeyError):  # named while no grouper ran, so it wasn't read
                 self._groups.remove(key)
 
