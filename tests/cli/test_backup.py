@@ -187,7 +187,7 @@ def test_every_command_refuses_until_an_interrupted_restore_is_finished(config_t
 def test_pipeline_that_runs_is_backed_up_and_restored_and_learns_nothing_anew(
     tmp_path: Path, own_models: Path, portraits: dict[str, np.ndarray]
 ) -> None:
-    command = Command(tmp_path, own_models)
+    command = Command(tmp_path, own_models, looks=3)
     for name, image in portraits.items():
         write_photo(tmp_path / "faces" / name / "1.png", image)
     config = '[[cameras]]\nname = "demo"\nsource = "demo"\nloop = true\nmax_width = 640\nmax_height = 360\n'

@@ -49,7 +49,7 @@ def test_failed_check_leaves_no_held_process(tmp_path: Path) -> None:
         processes = dict(held)
         raise UserError("no such file")
     assert set(processes) == {"capture.one", "detect", "track", "recognize", "publish", "sightings"}
-    assert [process.returncode for process in processes.values()] == [-signal.SIGKILL] * 5
+    assert [process.returncode for process in processes.values()] == [-signal.SIGKILL] * 6
 
 
 def is_running(pid: int) -> bool:

@@ -47,7 +47,9 @@ def marked_video(
     """A video of `marked`, a little noisy. `aspect`: sample aspect ratio; `sei`: an Annex B unit to put before each key
     frame."""
     values = "JPEG" if full_range else "MPEG"
-    with av.open(str(path), "w") as output:
+    with av.open(
+        str(path), "w", options={"fflags": "+bitexact"}
+    ) as output:  # no random ids, whose bytes tests may find
         stream = output.add_stream(codec, rate=25, options=options or {})
         stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
         if aspect is not None:
