@@ -83,6 +83,8 @@ class SightingQueue:
         """Write all that waits, in one transaction. Raises sqlite3.Error; then all of it waits on."""
         if not self._dirty:
             return
+        # What is told must be on the disk. Where only an end moved on, no flush a second wears out a memory card.
+        connection.execute(f"PRAGMA synchronous = {'FULL' if self._changes else 'NORMAL'}")
         with transaction(connection):
             known = {one.id for one in self._dirty.values() if _is_there(connection, one.id)}
             numbers = {one.id: _write(connection, one) for one in self._dirty.values()}
