@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.sightings.cast import FACE_PX, Look, Person
-from benchmarks.sightings.timetable import Walk
+from benchmarks.sightings.timetable import EASE, WIDTH_PX, Walk
 from tests.support.defaults import video_sink
 
-WIDTH, HEIGHT, FPS = 1280, 720, 15
+WIDTH, HEIGHT, FPS = WIDTH_PX, 720, 20
 CLIP_FPS = 25
 LEAST_SEEN = 0.3
 """share of a face in sight from which on its box is in the truth"""
@@ -120,7 +120,7 @@ def _place(walk: Walk, time_s: float) -> tuple[float, float]:
 
 def _eased(share: float) -> float:
     """From the edge at a steady speed, then slower; before the edge, as far outside."""
-    return 1.5 * share - 0.5 * share**3 if share > 0 else 1.5 * share
+    return EASE * share - (EASE - 1) * share**3 if share > 0 else EASE * share
 
 
 def _room(seed: int) -> NDArray[np.uint8]:

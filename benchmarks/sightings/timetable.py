@@ -11,7 +11,11 @@ RETURNS: Final = 0.35
 """share of walks by somebody who has just left"""
 TOGETHER: Final = 0.5
 """share of walks that begin while somebody else is there"""
-WALK_S: Final = (0.6, 1.4)
+WIDTH_PX: Final = 1280
+SPEED: Final = (2.5, 5.0)
+"""heights of a face a second where somebody enters: 0.6 to 1.2 m/s"""
+EASE: Final = 1.5
+"""how much faster people enter than they walk on average"""
 
 
 class Walk(NamedTuple):
@@ -115,18 +119,30 @@ def _walk(
     stand_x = chance.uniform(0.22, 0.78)
     for other in present:  # beside, not in front of, somebody who stands there
         stand_x = chance.uniform(0.15, 0.38) if other.stand_x > 0.5 else chance.uniform(0.62, 0.85)
+    from_left, to_left = (chance.random() < 0.5 for _ in range(2))
+    face_px = chance.uniform(90, 165)
+    speed = chance.uniform(*SPEED) * face_px / WIDTH_PX / EASE
     most_s = (end_s - begin_s) / 2.2
+    if max(_distance(stand_x, from_left), _distance(stand_x, to_left)) > speed * most_s:  # too short a stay to cross
+        to_left = from_left
+        stand_x = min(speed * most_s, _distance(stand_x, from_left))
+        stand_x = stand_x if from_left else 1 - stand_x
     return Walk(
         person,
         camera,
         begin_s,
         end_s,
-        from_left=chance.random() < 0.5,
-        to_left=chance.random() < 0.5,
+        from_left=from_left,
+        to_left=to_left,
         stand_x=stand_x,
         stand_y=chance.uniform(0.38, 0.62),
-        face_px=chance.uniform(90, 165),
-        in_s=min(chance.uniform(*WALK_S), most_s),
-        out_s=min(chance.uniform(*WALK_S), most_s),
+        face_px=face_px,
+        in_s=_distance(stand_x, from_left) / speed,
+        out_s=_distance(stand_x, to_left) / speed,
         seed=chance.randrange(1 << 30),
     )
+
+
+def _distance(stand_x: float, left: bool) -> float:
+    """From that edge, in widths of the picture."""
+    return stand_x if left else 1 - stand_x

@@ -13,6 +13,7 @@ from jetstream.messages import FrameRef, Tracked, TrackedFace
 from jetstream.sighting import Change, Sighting, ZoneVisit, stamp, without_names_of_strangers
 from jetstream.sightings import zones
 from jetstream.sightings.writer import OpenSighting
+from jetstream.vision.tracking.new_tracks import is_gap
 
 SURER: Final = 0.02
 """rise of the confidence from which on the candidates are taken anew"""
@@ -33,6 +34,7 @@ class _FollowedTrack:
     """What is known of a track, in FrameRef.time_s; owned by the follower alone."""
 
     since_s: float  # in sight
+    shown_s: float  # in sight last
     sighting_id: str | None = None  # that it was part of last
     told_s: float = 0.0  # when that was
 
@@ -131,16 +133,21 @@ class SightingFollower:
 
     def _followed(self, tracked: Tracked) -> dict[int, _FollowedTrack]:
         """The tracks of a frame. One that is new here though it is older goes on as an earlier one: its age counts from
-        that one's first detection, and it is in sight from now on. So are all after a step back of time."""
+        that one's first detection, and it is in sight from now on. So are all after a step back of time, and one that
+        was out of sight before it belonged to a sighting."""
         camera, time_s = tracked.frame.camera, tracked.frame.time_s
-        before_s, self._newest_s[camera] = self._newest_s.get(camera), time_s
-        steps_back = before_s is not None and time_s < before_s
-        known = {} if steps_back else self._tracks.get(camera, {})
+        before_s, self._newest_s[camera] = self._newest_s.get(camera, time_s), time_s
+        is_first = camera not in self._tracks
+        known = {} if time_s < before_s else self._tracks.get(camera, {})
         followed = {}
         for face in tracked.faces:
-            is_new = before_s is None or face.age_s <= time_s - before_s + ROUNDING_S
+            is_new = is_first or face.age_s <= time_s - before_s + ROUNDING_S
             since_s = time_s - face.age_s if is_new else time_s
-            followed[face.track_id] = known.get(face.track_id) or _FollowedTrack(since_s)
+            track = followed[face.track_id] = known.get(face.track_id) or _FollowedTrack(since_s, time_s)
+            if face.state != "lost":
+                if track.sighting_id is None and is_gap(time_s - track.shown_s, time_s - before_s):
+                    track.since_s = time_s
+                track.shown_s = time_s
         self._tracks[camera] = followed
         return followed
 

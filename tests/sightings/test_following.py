@@ -129,6 +129,16 @@ def test_sighting_after_a_switch_begins_where_the_other_one_ended() -> None:
     assert scene.recorded.span("S2") == (4.9, 9.9)
 
 
+def test_sighting_of_a_track_that_was_out_of_sight_before_begins_when_it_is_seen_again() -> None:
+    scene = Scene()
+    scene.show(0.2, face(1, None))
+    scene.show(1, face(1, None, state="lost", landmarks=None))
+    scene.show(0.5, face(1, None))
+    scene.show(1, face(1, "S1"))
+
+    assert scene.recorded.span("S1") == (1.2, 2.6)
+
+
 def test_sighting_of_a_track_that_goes_on_as_an_ended_one_begins_when_it_is_seen_again() -> None:
     scene = Scene()
     scene.show(2, face(1, "S1"))

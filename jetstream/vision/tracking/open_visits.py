@@ -1,7 +1,8 @@
 """What a SightingFinder knows of a sighting that may go on, and of a track that shows it."""
 
+import math
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 TOGETHER_S: Final = 0.5
 """Two faces that were in the picture at once for longer are two people. A face that is found twice for a moment, or
@@ -17,6 +18,7 @@ class OpenVisit:
     seen_s: float
     tracks: set[int] = field(default_factory=set)  # that show it, among them lost ones
     beside_s: dict[str, float] = field(default_factory=dict)  # how long with which other one in the picture
+    stable_s: float = 0.0  # shown with the name that it has, or without one
 
     def was_beside(self, other: "OpenVisit") -> bool:
         """Whether the two show two people, since both were in the picture at once."""
@@ -25,6 +27,13 @@ class OpenVisit:
     def may_be(self, other: "OpenVisit") -> bool:
         """Whether the two may show one person."""
         return not self.was_beside(other) and (None in (self.name, other.name) or self.name == other.name)
+
+
+class NewName(NamedTuple):
+    """A name that a track shows, and since when."""
+
+    name: str
+    since_s: float
 
 
 @dataclass(slots=True)
@@ -36,8 +45,10 @@ class VisitMember:
     seen_s: float  # followed
     shown_s: float  # followed and confirmed
     switched_s: float | None = None  # when its face was exchanged; None: not, or settled since
+    changed_s: float = -math.inf  # when its face may have been exchanged: that, or it was out of sight
+    naming: NewName | None = None  # another name than the sighting has, that isn't sure yet
 
     @property
     def is_unsure(self) -> bool:
-        """Whether the track may have ceased to show its named person."""
-        return self.switched_s is not None and self.visit.name is not None
+        """Whether the track may have ceased to show the person of its sighting."""
+        return self.naming is not None or (self.switched_s is not None and self.visit.name is not None)

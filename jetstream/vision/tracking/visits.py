@@ -4,17 +4,25 @@ Knows no picture, no embedding, no clock and no database. Ids come from the call
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import combinations
 from typing import Final, NamedTuple
 
-from jetstream.vision.tracking.open_visits import TOGETHER_S, OpenVisit, VisitMember
+from jetstream.vision.tracking.new_tracks import NewTracks, is_gap
+from jetstream.vision.tracking.open_visits import TOGETHER_S, NewName, OpenVisit, VisitMember
 
 TELL_S: Final = 10.0
 """how long an end and a merge are told, so that a reader who missed frames still hears of it"""
 SETTLE_S: Final = 2.0
 """A track whose face was exchanged may be nameless for so long before it counts as a stranger's. A head that turned
 fast looks like an exchange, and has its name again within a second."""
+STABLE_S: Final = 3.0
+"""A sighting that was nameless, or had its name, for so long loses it to no single answer: in 34 walk-ins of known
+people the name came within 1.4 s. Scaled for slow cameras."""
+NAME_S: Final = 1.0
+"""how long another name must stay there. Somebody who walks past in front of a face lends it a name for less"""
+LATELY_S: Final = 3.0
+"""time from a change of the face until its name is there, at most"""
 HELD_S: Final = 0.3
 """how long a track may still be shown while a new one has the face: more than `track.hold_s`"""
 LEAST_ABSENCE_S: Final = 2.0
@@ -59,7 +67,9 @@ class SightingFinder:
         self._merged: dict[MergedSighting, float] = {}
         self._ended: dict[str, float] = {}
         self._shown: dict[int, VisitTrack] = {}  # the confirmed tracks of this frame
+        self._new = NewTracks()
         self._now_s = -math.inf
+        self._elapsed_s, self._slowness = 0.0, 1.0
 
     @property
     def merged(self) -> tuple[MergedSighting, ...]:
@@ -82,6 +92,7 @@ class SightingFinder:
             self._earlier.pop(track_id, None)
             member, earlier = self._members.pop(track_id, None), self._members.get(earlier_id)
             if member is None:
+                self._new.rejoined(track_id, earlier_id, self._now_s)
                 continue
             member.visit.tracks.discard(track_id)
             if earlier is None:
@@ -101,9 +112,10 @@ class SightingFinder:
         new_id    the id of a sighting that begins with this track
         slowness  of the camera, see FrameRate: `absence_s` is `LEAST_ABSENCE_S` times it at least
         """
-        elapsed_s = max(0.0, time_s - self._now_s)
+        self._elapsed_s, self._slowness = max(0.0, time_s - self._now_s), slowness
         self._forget(time_s, max(self._absence_s, LEAST_ABSENCE_S * slowness))
         self._shown = {track.track_id: track for track in tracks if track.confirmed}
+        self._new.keep({track.track_id for track in tracks})
         for track in self._shown.values():
             self._place(track, time_s, new_id)
         for track in tracks:
@@ -114,15 +126,18 @@ class SightingFinder:
             if (member := self._members.get(track.track_id)) is None:
                 continue
             member.seen_s = time_s
-            if track.confirmed and not member.is_unsure:
+            if track.confirmed:
                 member.shown_s = time_s
-                shown[member.visit.sighting_id] = member.visit
             if not (track.confirmed and member.is_unsure):
                 found[track.track_id] = member.visit.sighting_id
-        self._count_together(shown.values(), min(elapsed_s, TOGETHER_S * slowness))
+                if track.confirmed:
+                    shown[member.visit.sighting_id] = member.visit
+        self._count_shown(shown.values(), min(self._elapsed_s, TOGETHER_S * slowness))
         return found
 
-    def _count_together(self, shown: Iterable[OpenVisit], elapsed_s: float) -> None:
+    def _count_shown(self, shown: Collection[OpenVisit], elapsed_s: float) -> None:
+        for visit in shown:
+            visit.stable_s += elapsed_s
         for one, other in combinations(shown, 2):
             together_s = one.beside_s.get(other.sighting_id, 0.0) + elapsed_s
             one.beside_s[other.sighting_id] = other.beside_s[one.sighting_id] = together_s
@@ -130,7 +145,7 @@ class SightingFinder:
     def _forget(self, time_s: float, absence_s: float) -> None:
         if time_s < self._now_s:
             self._ended |= dict.fromkeys(self._visits, time_s)
-            self._visits, self._members, self._earlier = {}, {}, {}
+            self._visits, self._members, self._earlier, self._new = {}, {}, {}, NewTracks()
         self._now_s = time_s
         self._ended = {sighting_id: at_s for sighting_id, at_s in self._ended.items() if 0 <= time_s - at_s <= TELL_S}
         self._merged = {merge: at_s for merge, at_s in self._merged.items() if 0 <= time_s - at_s <= TELL_S}
@@ -152,16 +167,15 @@ class SightingFinder:
     def _place(self, track: VisitTrack, time_s: float, new_id: Callable[[VisitTrack], str]) -> None:
         member = self._members.get(track.track_id)
         if member is None:
-            if track.age_s < self._confirm_s or track.doubtful:
+            shown_s = self._new.shown_for_s(track.track_id, track.age_s, time_s, self._elapsed_s)
+            if shown_s < self._confirm_s or track.doubtful:
                 return
+            self._new.forget(track.track_id)
             member = self._join(track.track_id, self._continued(track) or self._begin(track, new_id), track.switches)
             self._doubt_others(track)
-        else:
-            member = self._checked(track, member, time_s, new_id)
+        member = self._checked(track, member, new_id)
         if not member.is_unsure:
             member.visit.seen_s = time_s
-        if track.name is not None and member.visit.name is None:
-            self._name(track, member.visit, track.name)
 
     def _continued(self, track: VisitTrack) -> OpenVisit | None:
         """The sighting that a new track continues."""
@@ -170,34 +184,50 @@ class SightingFinder:
         earlier = self._seen_before(track)
         return earlier if earlier is not None and (track.name is None or earlier.name in (None, track.name)) else None
 
-    def _checked(
-        self, track: VisitTrack, member: VisitMember, time_s: float, new_id: Callable[[VisitTrack], str]
-    ) -> VisitMember:
+    def _checked(self, track: VisitTrack, member: VisitMember, new_id: Callable[[VisitTrack], str]) -> VisitMember:
         """The membership of a track, after a change of its name or of its face."""
         if track.switches > member.switches:
-            member.switched_s = time_s
+            member.switched_s = member.changed_s = self._now_s
+        if is_gap(self._now_s - member.shown_s, self._elapsed_s):
+            member.changed_s, member.naming = self._now_s, None
         member.switches = track.switches  # it is 0 again where a track continues one that had ended
-        name = member.visit.name
-        if track.name == name or name is None:
-            # the same person, or one whose name isn't known yet
-            if track.name is not None:
-                member.switched_s = None
+        if track.name == member.visit.name:
+            member.naming = None
+            member.switched_s = None if track.name is not None else member.switched_s
             return self._returned_late(track, member)
         if track.name is None:
-            if member.switched_s is None or time_s - member.switched_s < SETTLE_S:
+            member.naming = None
+            if member.switched_s is None or self._now_s - member.switched_s < SETTLE_S:
                 return member
             return self._go_over(track, self._begin(track, new_id))
-        known = self._of(track.name)
-        if member.switched_s is None and member.visit.tracks == {track.track_id}:
-            # the same face under another name: the name was wrong
-            if known is None:
-                member.visit.name = track.name
-                return member
-            if not member.visit.was_beside(known):
-                member.visit.name = None
-                self._merge(member.visit, known)
-                return self._members[track.track_id]
-        return self._go_over(track, known or self._begin(track, new_id))
+        if member.naming is None or member.naming.name != track.name:
+            member.naming = NewName(track.name, self._now_s)
+        return member if self._must_wait(member, member.naming) else self._renamed(track, member, member.naming, new_id)
+
+    def _must_wait(self, member: VisitMember, naming: NewName) -> bool:
+        """Whether a name isn't sure yet. After an exchange that recognition saw it is, where there was one before."""
+        if not self._is_stable(member.visit) or (member.switched_s is not None and member.visit.name is not None):
+            return False
+        return self._now_s - naming.since_s < NAME_S
+
+    def _is_stable(self, visit: OpenVisit) -> bool:
+        return visit.stable_s >= STABLE_S * self._slowness
+
+    def _renamed(
+        self, track: VisitTrack, member: VisitMember, naming: NewName, new_id: Callable[[VisitTrack], str]
+    ) -> VisitMember:
+        """Its sighting is nameless, or was named wrongly, or the track shows another face."""
+        visit, known = member.visit, self._of(naming.name)
+        is_another = self._is_stable(visit) and naming.since_s - member.changed_s <= LATELY_S
+        if visit.name is not None:
+            is_another |= member.switched_s is not None or visit.tracks != {track.track_id}
+        if is_another or (known is not None and visit.was_beside(known)):
+            return self._go_over(track, known or self._begin(track, new_id))
+        member.naming = member.switched_s = None
+        visit.name, visit.stable_s = naming.name, 0.0
+        if known is not None:
+            self._merge(visit, known)
+        return self._members[track.track_id]
 
     def _returned_late(self, track: VisitTrack, member: VisitMember) -> VisitMember:
         """Recognition may say only after `confirm_s` that a track continues an earlier one."""
@@ -214,21 +244,12 @@ class SightingFinder:
             return None
         return earlier.visit
 
-    def _name(self, track: VisitTrack, visit: OpenVisit, name: str) -> None:
-        """The name of a nameless sighting, from a track that shows it."""
-        known = self._of(name)
-        if known is None:
-            visit.name = name
-        elif not visit.was_beside(known):
-            self._merge(visit, known)
-        else:
-            self._go_over(track, known)
-            known.seen_s = self._now_s
-
     def _name_lost(self, track_id: int, name: str) -> None:
         """The answer may come when the face has gone: its sighting gets the name, if that was nobody else."""
         member = self._members.get(track_id)
-        if member is None or member.visit.name is not None or not member.visit.tracks.isdisjoint(self._shown):
+        if member is None or member.visit.name is not None or self._is_stable(member.visit):
+            return
+        if not member.visit.tracks.isdisjoint(self._shown):
             return
         known = self._of(name)
         if known is None:
@@ -276,6 +297,7 @@ class SightingFinder:
         for track_id in sorted(visit.tracks):
             self._join(track_id, into, self._members[track_id].switches)
         into.seen_s = max(into.seen_s, visit.seen_s)
+        into.stable_s += visit.stable_s if visit.name == into.name else 0.0
         into.name = into.name or visit.name
         for sighting_id, together_s in visit.beside_s.items():
             if sighting_id != into.sighting_id:

@@ -69,8 +69,46 @@ def test_name_learnt_late_belongs_to_the_whole_sighting() -> None:
     scene = Scene()
     scene.show(5, face(1))
 
-    assert scene.show(1, face(1, "Ada")) == {1: "S1"}
+    assert scene.show(2, face(1, "Ada")) == {1: "S1"}
     assert scene.show(1, face(2, "Ada")) == {2: "S1"}
+
+
+def test_name_in_the_first_seconds_counts_at_once() -> None:
+    scene = Scene()
+    scene.show(2, face(1))
+    scene.show(0.1, face(1, "Ada"))
+
+    assert scene.show(1, face(2, "Ada")) == {2: "S1"}
+
+
+def test_name_that_somebody_who_walks_past_lends_for_a_moment_counts_for_nothing() -> None:
+    scene = Scene()
+    scene.show(5, face(1))
+    scene.show(0.3, face(1, "Ada"))
+    scene.show(0.2, face(1), face(2, "Ada"))
+
+    assert scene.show(2, face(1), face(2, "Ada")) == {1: "S1", 2: "S2"}
+    assert scene.merged == []
+
+
+def test_known_person_on_the_track_that_a_stranger_left_has_another_sighting() -> None:
+    scene = Scene()
+    scene.show(5, face(1))
+    scene.show(1, lost(1))
+    scene.show(0.5, face(1))
+
+    assert scene.show(2, face(1, "Ada")) == {1: "S2"}
+    scene.show(40)
+    assert scene.ended == ["S1", "S2"]
+
+
+def test_track_that_is_seen_for_a_moment_and_again_later_begins_no_sighting() -> None:
+    scene = Scene()
+    scene.show(0.2, face(1))
+    scene.show(1, lost(1))
+
+    assert scene.show(0.4, face(1)) == {}
+    assert scene.show(0.3, face(1)) == {1: "S1"}
 
 
 def test_name_learnt_late_merges_with_the_sighting_that_the_person_has() -> None:
@@ -171,6 +209,26 @@ def test_corrected_name_renames_the_sighting() -> None:
 
     assert scene.show(2, face(1, "Bob")) == {1: "S1"}
     assert scene.show(2, face(1, "Bob"), face(2, "Ada")) == {1: "S1", 2: "S2"}
+
+
+def test_wrong_name_for_a_moment_changes_nothing() -> None:
+    scene = Scene()
+    scene.show(2, face(1, "Bob"))
+    scene.show(3)
+    scene.show(5, face(2, "Ada"))
+    scene.show(0.4, face(2, "Bob"))
+
+    assert scene.show(1, face(2, "Ada")) == {2: "S2"}
+    assert scene.merged == []
+
+
+def test_known_person_on_the_track_that_another_one_left_has_another_sighting() -> None:
+    scene = Scene()
+    scene.show(5, face(1, "Ada"))
+    scene.show(1, lost(1))
+    scene.show(0.5, face(1, "Ada"))  # the votes still say so
+
+    assert scene.show(2, face(1, "Bob")) == {1: "S2"}
 
 
 def test_corrected_name_merges_with_the_sighting_that_the_person_had_before() -> None:
@@ -287,5 +345,5 @@ def test_ten_thousand_tracks_in_an_hour_leave_nothing_behind() -> None:
     assert most < 200
     finder.saw([], time_s + 31, str)
     finder.saw([], time_s + 42, str)
-    left = (finder._visits, finder._members, finder._earlier, finder.merged, finder.ended)
-    assert [len(one) for one in left] == [0] * 5
+    left = (finder._visits, finder._members, finder._earlier, finder._new, finder.merged, finder.ended)
+    assert [len(one) for one in left] == [0] * 6
