@@ -12,8 +12,6 @@ MIN_IOU: Final = 0.25
 """of a track's box with a true one, of which a part may be out of the picture"""
 ANOTHER_S: Final = 1.0
 """a sighting that shows a second person for longer is of two people"""
-REMEMBERED_S: Final = 10.0
-"""strangers who return later have nothing to go by: recognition forgets a track's embeddings"""
 FAR_S: Final = 0.5
 """an error that is noted"""
 
@@ -53,7 +51,7 @@ class Judged:
     found: int = 0
     missed: int = 0
     split: int = 0  # true sightings in several
-    split_late: int = 0  # the same of strangers, after a break longer than REMEMBERED_S
+    split_strangers: int = 0  # of them strangers, who have no name to go by
     merged: int = 0  # found ones of two people
     nobody: int = 0  # found ones of no face
     joined: int = 0  # found ones over a break that is too long
@@ -154,10 +152,9 @@ def _judge_parts(
         judged.notes.append(f"missed: {where}")
         return
     if len(own) > 1:
-        is_late = true.person not in known and max(true.breaks_s, default=0) > REMEMBERED_S
-        judged.split += not is_late
-        judged.split_late += is_late
-        judged.notes.append(f"split{' (late)' if is_late else ''}: {where}: {', '.join(map(str, own))}")
+        judged.split += 1
+        judged.split_strangers += true.person not in known
+        judged.notes.append(f"split: {where}: {', '.join(map(str, own))}")
     for what, errors, error_s in (
         ("begin", judged.begins_s, min(one.begin_s for one in own) - true.begin_s),
         ("end", judged.ends_s, max(one.end_s for one in own) - true.end_s),
@@ -176,7 +173,7 @@ def rows(judged: Judged) -> list[tuple[str, str]]:
         ("true sightings, found ones", f"{judged.true}, {judged.found}"),
         ("missed", _of(judged.missed, judged.true)),
         ("split", _of(judged.split, judged.true)),
-        (f"split: strangers back after more than {REMEMBERED_S:.0f} s", _of(judged.split_late, judged.true)),
+        ("of them strangers", str(judged.split_strangers)),
         ("two people in one", _of(judged.merged, judged.found)),
         ("joined over a break longer than absence_s", _of(judged.joined, judged.found)),
         ("of nobody", _of(judged.nobody, judged.found)),
