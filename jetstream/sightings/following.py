@@ -14,6 +14,7 @@ from jetstream.sighting import Change, Sighting, ZoneVisit, stamp, without_names
 from jetstream.sightings import zones
 from jetstream.sightings.writer import OpenSighting
 from jetstream.vision.tracking.new_tracks import is_gap
+from jetstream.vision.tracking.visits import LATELY_S
 
 SURER: Final = 0.02
 """rise of the confidence from which on the candidates are taken anew"""
@@ -29,6 +30,15 @@ MOST_HELD: Final = 1000
 ROUNDING_S: Final = 0.01
 
 
+class _Back(NamedTuple):
+    """A track of a sighting that is in sight again, and how that sighting ended without it."""
+
+    since_s: float
+    end_ns: int
+    end_s: float
+    time_s: float  # FrameRef.time_s of that end
+
+
 @dataclass(slots=True)
 class _FollowedTrack:
     """What is known of a track, in FrameRef.time_s; owned by the follower alone."""
@@ -37,6 +47,7 @@ class _FollowedTrack:
     shown_s: float  # in sight last
     sighting_id: str | None = None  # that it was part of last
     told_s: float = 0.0  # when that was
+    back: _Back | None = None  # the last time that it was out of sight meanwhile
 
 
 class _HeldSighting(NamedTuple):
@@ -145,8 +156,9 @@ class SightingFollower:
             since_s = time_s - face.age_s if is_new else time_s
             track = followed[face.track_id] = known.get(face.track_id) or _FollowedTrack(since_s, time_s)
             if face.state != "lost":
-                if track.sighting_id is None and is_gap(time_s - track.shown_s, time_s - before_s):
-                    track.since_s = time_s
+                if is_gap(time_s - track.shown_s, time_s - before_s):
+                    track.back = self._back(track, time_s)
+                    track.since_s = time_s if track.back is None else track.since_s
                 track.shown_s = time_s
         self._tracks[camera] = followed
         return followed
@@ -156,7 +168,7 @@ class SightingFollower:
         sighting = self.get(told_id) or self._taken_up(told_id)
         change: Change | None = None
         if sighting is None:
-            sighting = self._begin(face, told_id, tracked, self._begin_s(told_id, followed, frame.time_s))
+            sighting = self._begin(face, told_id, tracked, self._begin_s(told_id, followed, frame))
             change = "enter"
         elif sighting.state == "ended":
             sighting.state, change = "open", "enter"
@@ -166,6 +178,10 @@ class SightingFollower:
             sighting.end_ns += self._passed_ns(sighting, frame)
             sighting.end_s = max(sighting.end_s, frame.pts_s)
             self._times_s[sighting.id] = frame.time_s
+        if followed.sighting_id not in (None, sighting.id) and change is None:
+            self._left(followed, frame.camera, frame.time_s)  # it goes on with one that is open
+        if followed.sighting_id != sighting.id:
+            followed.back = None
         followed.sighting_id, followed.told_s = sighting.id, frame.time_s
         self._heard_s[sighting.id] = now_s
         for zone in self._cameras[frame.camera].zones:
@@ -198,12 +214,34 @@ class SightingFollower:
             self._times_s[sighting_id] = held.time_s
         return held.sighting
 
-    def _begin_s(self, sighting_id: str, followed: _FollowedTrack, time_s: float) -> float:
-        """When a sighting begins, in FrameRef.time_s: with its track, or when that was told in another one last."""
-        before = followed.sighting_id
-        if before is None or before == sighting_id:
+    def _back(self, track: _FollowedTrack, time_s: float) -> _Back | None:
+        sighting = self.get(track.sighting_id or "")
+        if sighting is None:
+            return None
+        return _Back(time_s, sighting.end_ns, sighting.end_s, self._times_s.get(sighting.id, time_s))
+
+    def _left(self, followed: _FollowedTrack, camera: str, time_s: float) -> float:
+        """Since when a track that leaves its sighting shows another person, in FrameRef.time_s.
+
+        Recognition finds the exchange some moments later. Where the face was out of sight just before, that was when it
+        happened, and the sighting ended before, unless another track shows it, too.
+        """
+        sighting, back = self.get(followed.sighting_id or ""), followed.back
+        if sighting is None:
+            return time_s
+        if back is None or followed.told_s - back.since_s > LATELY_S:
+            return followed.told_s
+        others = (one for one in self._tracks[camera].values() if one is not followed)
+        if not any(one.sighting_id == sighting.id and one.told_s >= back.since_s for one in others):
+            sighting.end_ns, sighting.end_s, self._times_s[sighting.id] = back.end_ns, back.end_s, back.time_s
+            self._sink.put(sighting)
+        return back.since_s
+
+    def _begin_s(self, sighting_id: str, followed: _FollowedTrack, frame: FrameRef) -> float:
+        """When a sighting begins, in FrameRef.time_s: with its track, or when that ceased to show another one."""
+        if followed.sighting_id in (None, sighting_id):
             return followed.since_s
-        return followed.told_s if self.get(before) is not None else time_s
+        return self._left(followed, frame.camera, frame.time_s)
 
     def _begin(self, face: TrackedFace, sighting_id: str, tracked: Tracked, begin_s: float) -> OpenSighting:
         frame = tracked.frame

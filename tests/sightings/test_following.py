@@ -129,6 +129,27 @@ def test_sighting_after_a_switch_begins_where_the_other_one_ended() -> None:
     assert scene.recorded.span("S2") == (4.9, 9.9)
 
 
+def test_sighting_after_a_switch_out_of_sight_begins_where_the_face_came_back() -> None:
+    scene = Scene()
+    scene.show(5, face(1, "S1", "Ada"))
+    scene.show(1, face(1, "S1", state="lost", landmarks=None))
+    scene.show(1, face(1, "S1", "Ada"))  # somebody else, as recognition finds later
+    scene.show(3, face(1, "S2"))
+
+    assert scene.recorded.span("S1") == (0.0, 4.9)
+    assert scene.recorded.span("S2") == (6.0, 9.9)
+
+
+def test_sighting_that_another_track_shows_keeps_its_end_after_a_switch() -> None:
+    scene = Scene()
+    scene.show(5, face(1, "S1", "Ada"))
+    scene.show(1, face(1, "S1", state="lost", landmarks=None), face(2, "S1", "Ada"))
+    scene.show(1, face(1, "S1"), face(2, "S1", "Ada"))
+    scene.show(3, face(1, "S2"), face(2, "S1", state="lost", landmarks=None))
+
+    assert scene.recorded.span("S1") == (0.0, 6.9)
+
+
 def test_sighting_of_a_track_that_was_out_of_sight_before_begins_when_it_is_seen_again() -> None:
     scene = Scene()
     scene.show(0.2, face(1, None))

@@ -45,8 +45,13 @@ class VisitMember:
     seen_s: float  # followed
     shown_s: float  # followed and confirmed
     switched_s: float | None = None  # when its face was exchanged; None: not, or settled since
-    changed_s: float = -math.inf  # when its face may have been exchanged: that, or it was out of sight
+    back_s: float = -math.inf  # when it was in sight again, after it was not
     naming: NewName | None = None  # another name than the sighting has, that isn't sure yet
+
+    @property
+    def changed_s(self) -> float:
+        """When its face may have been exchanged."""
+        return self.back_s if self.switched_s is None else max(self.back_s, self.switched_s)
 
     @property
     def is_unsure(self) -> bool:

@@ -187,22 +187,26 @@ class SightingFinder:
     def _checked(self, track: VisitTrack, member: VisitMember, new_id: Callable[[VisitTrack], str]) -> VisitMember:
         """The membership of a track, after a change of its name or of its face."""
         if track.switches > member.switches:
-            member.switched_s = member.changed_s = self._now_s
+            member.switched_s = self._now_s
         if is_gap(self._now_s - member.shown_s, self._elapsed_s):
-            member.changed_s, member.naming = self._now_s, None
+            member.back_s, member.naming = self._now_s, None
         member.switches = track.switches  # it is 0 again where a track continues one that had ended
         if track.name == member.visit.name:
             member.naming = None
-            member.switched_s = None if track.name is not None else member.switched_s
+            member.switched_s = None if track.name is not None else member.switched_s  # of a nameless one as evidence
             return self._returned_late(track, member)
         if track.name is None:
             member.naming = None
-            if member.switched_s is None or self._now_s - member.switched_s < SETTLE_S:
+            if member.switched_s is None or not self._has_settled(member, member.switched_s):
                 return member
             return self._go_over(track, self._begin(track, new_id))
         if member.naming is None or member.naming.name != track.name:
             member.naming = NewName(track.name, self._now_s)
         return member if self._must_wait(member, member.naming) else self._renamed(track, member, member.naming, new_id)
+
+    def _has_settled(self, member: VisitMember, switched_s: float) -> bool:
+        """Whether an exchange is sure. One after the face was out of sight is: then it is no head that turned."""
+        return switched_s - member.back_s <= LATELY_S or self._now_s - switched_s >= SETTLE_S
 
     def _must_wait(self, member: VisitMember, naming: NewName) -> bool:
         """Whether a name isn't sure yet. After an exchange that recognition saw it is, where there was one before."""

@@ -259,6 +259,15 @@ def test_switch_to_a_stranger_belongs_to_neither_until_it_is_sure() -> None:
     assert scene.show(1, face(2, "Ada")) == {2: "S1"}
 
 
+def test_switch_after_the_face_was_out_of_sight_is_sure_at_once() -> None:
+    scene = Scene()
+    scene.show(5, face(1, "Ada"))
+    scene.show(1, lost(1))
+    scene.show(1, face(1, "Ada"))  # the votes still say so
+
+    assert scene.show(0.1, face(1, switches=1)) == {1: "S2"}
+
+
 def test_head_that_turned_keeps_the_sighting() -> None:
     scene = Scene()
     scene.show(5, face(1, "Ada"))
