@@ -97,7 +97,7 @@ class SightingFinder:
             member.visit.tracks.discard(track_id)
             if earlier is None:
                 self._join(earlier_id, member.visit, member.switches)
-            elif earlier.visit is not member.visit and member.visit.may_be(earlier.visit):
+            elif earlier.visit is not member.visit and not member.is_unsure and member.visit.may_be(earlier.visit):
                 self._merge(member.visit, earlier.visit)
             # else the earlier track's sighting goes on, as its track does
 
@@ -244,9 +244,10 @@ class SightingFinder:
     def _seen_before(self, track: VisitTrack) -> OpenVisit | None:
         """The sighting of the track that this one is said to continue, unless both were seen at once."""
         earlier = self._members.get(self._earlier.pop(track.track_id, -1))
-        if earlier is None or earlier.shown_s - (self._now_s - track.age_s) > HELD_S:
-            return None
-        return earlier.visit
+        since_s, member = self._now_s - track.age_s, self._members.get(track.track_id)
+        if member is not None:
+            since_s = max(since_s, member.since_s)
+        return earlier.visit if earlier is not None and earlier.shown_s - since_s <= HELD_S else None
 
     def _name_lost(self, track_id: int, name: str) -> None:
         """The answer may come when the face has gone: its sighting gets the name, if that was nobody else."""
@@ -263,9 +264,11 @@ class SightingFinder:
 
     def _go_over(self, track: VisitTrack, visit: OpenVisit) -> VisitMember:
         """The track shows the person of `visit` from now on. What showed that one until now has the sighting left."""
-        left = self._members[track.track_id].visit
+        before = self._members[track.track_id]
+        left = before.visit
         left.tracks.discard(track.track_id)
         member = self._join(track.track_id, visit, track.switches)
+        member.since_s = before.changed_s
         if left.tracks.isdisjoint(self._shown):
             for other in sorted(visit.tracks & self._shown.keys() - {track.track_id}):
                 if self._shown[other].name in (None, left.name):

@@ -268,6 +268,38 @@ def test_switch_after_the_face_was_out_of_sight_is_sure_at_once() -> None:
     assert scene.show(0.1, face(1, switches=1)) == {1: "S2"}
 
 
+@pytest.mark.parametrize("rejoined", [False, True])
+def test_stranger_who_returns_on_the_track_of_a_known_person_continues(rejoined: bool) -> None:
+    scene = Scene()
+    scene.show(3, face(1))
+    scene.show(3)
+    scene.show(5, face(2, "Ada"))
+    scene.show(1, lost(2))
+    scene.show(1, face(2, "Ada"))  # the votes still say so
+    scene.show(0.5, face(2, switches=1))
+    if rejoined:
+        scene.finder.rejoined({2: 1})
+    else:
+        scene.finder.returned(2, 1)
+
+    track_id = 1 if rejoined else 2
+    assert scene.show(1, face(track_id, switches=1)) == {track_id: "S1"}
+    assert scene.merged == [MergedSighting("S3", "S1")]
+
+
+def test_track_in_doubt_that_goes_on_as_an_earlier_one_merges_nothing() -> None:
+    scene = Scene()
+    scene.show(3, face(1))
+    scene.show(3)
+    scene.show(5, face(2, "Ada"))
+    scene.show(0.5, face(2, switches=1))
+    scene.finder.rejoined({2: 1})
+
+    assert scene.show(1, face(1)) == {1: "S1"}
+    assert scene.show(1, face(1), face(3, "Ada")) == {1: "S1", 3: "S2"}
+    assert scene.merged == []
+
+
 def test_head_that_turned_keeps_the_sighting() -> None:
     scene = Scene()
     scene.show(5, face(1, "Ada"))
