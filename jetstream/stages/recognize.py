@@ -256,7 +256,12 @@ def _with_returns(named: Named, samples: Sequence[SampleEmbedding], returns: Ret
     for face, sample in zip(named.faces, samples, strict=True):
         if sample.embedding is not None:
             earlier_id = returns.saw(
-                face.track_id, sample.embedding, sample.quality, named.frame.time_s, slowness=slowness
+                face.track_id,
+                sample.embedding,
+                sample.quality,
+                named.frame.time_s,
+                moved=face.moved,
+                slowness=slowness,
             )
             face = msgspec.structs.replace(face, returned=earlier_id)
         faces.append(face)

@@ -54,19 +54,28 @@ class ReturnFinder:
         return len(self._templates)
 
     def saw(
-        self, track_id: int, embedding: NDArray[Any], quality: float, time_s: float, *, slowness: float = 1.0
+        self,
+        track_id: int,
+        embedding: NDArray[Any],
+        quality: float,
+        time_s: float,
+        *,
+        moved: bool = False,
+        slowness: float = 1.0,
     ) -> int | None:
         """Add a sample of a track; the earlier track that it continues, None where there is none, or not yet.
 
         embedding  (D,); one that isn't finite is passed over
         quality    0..1, of the sample; below `LEAST_QUALITY` it is passed over
         time_s     of the frame, any origin. After a step back everything is forgotten
+        moved      the track shows somebody else than before, who may have been here on another one
         slowness   of the camera, see FrameRate: tracks are remembered longer by it
         """
         if not math.isfinite(time_s):
             return None
         self._advance(time_s, self._forget_s * slowness)
-        template = self._templates.pop(track_id, None) or _Template(first_s=time_s)
+        before = self._templates.pop(track_id, None)
+        template = _Template(first_s=time_s) if before is None or moved else before
         self._templates[track_id] = template
         sample = np.asarray(embedding, np.float64)
         if quality >= LEAST_QUALITY and np.isfinite(sample).all() and time_s > template.last_s:

@@ -35,6 +35,14 @@ def test_who_comes_back_continues_the_earlier_track() -> None:
     assert saw(returns, 3, GRACE, 5.6) == 1, "it is said once, and again if asked again"
 
 
+def test_who_comes_back_on_the_track_of_somebody_else_continues_the_earlier_one() -> None:
+    returns = ReturnFinder(DLIB_SPACE)
+    saw(returns, 1, ADA, 0.0, 0.3, 0.6)
+    assert saw(returns, 2, GRACE, 2.0, 2.3, 2.6) is None
+    assert returns.saw(2, ADA, 1.0, 5.0, moved=True) is None
+    assert saw(returns, 2, ADA, 5.3) == 1
+
+
 @pytest.mark.parametrize(("away", "returned"), [(SAME - 0.01, 1), (SAME + 0.01, None)])
 @pytest.mark.parametrize("space", [DLIB_SPACE, SFACE_SPACE])
 def test_distance_decides_in_any_space(space: object, away: float, returned: int | None) -> None:
