@@ -97,9 +97,13 @@ class SightingFollower:
             self._sink.put(sighting, "enter")
 
     def restore(self, sighting: OpenSighting, now_s: float) -> None:
-        """Go on with a sighting that an earlier process left open, unless it goes on already."""
-        if sighting.id in self._open:
-            self._open[sighting.id].n = sighting.n
+        """Go on with a sighting that an earlier process left open. One that goes on already began as early as there."""
+        if (known := self._open.get(sighting.id)) is not None:
+            known.n = sighting.n
+            if sighting.begin_ns < known.begin_ns:
+                known.begin_ns, known.begin_s = sighting.begin_ns, sighting.begin_s
+            known.zones = {**sighting.zones, **known.zones, **_earliest(sighting.zones, known.zones)}
+            known.name = known.name or sighting.name
             return
         self._open[sighting.id] = sighting
         self._heard_s[sighting.id] = self._put_s[sighting.id] = now_s

@@ -50,7 +50,7 @@ class SightingRecorder:
     def saw(self, tracked: Tracked, now_s: float) -> None:
         """Take a frame."""
         if self._connection is None:
-            self.tend(now_s)  # what was left open goes on before it is seen again
+            self.tend(now_s)  # what an earlier process left open goes on, instead of beginning again
         self.follower.saw(tracked, now_s)
         self.tend(now_s)
         connection = self._connection

@@ -1,5 +1,7 @@
 """What is recorded of sightings, from frames that are made in sight."""
 
+import copy
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -7,10 +9,12 @@ import pytest
 
 from jetstream.config import load
 from jetstream.messages import FrameRef, Tracked, TrackedFace
-from jetstream.sighting import Change
+from jetstream.sightings import database, reader
 from jetstream.sightings.following import GRACE_S, SightingFollower
+from jetstream.sightings.recorder import SightingRecorder
+from jetstream.sighting import Change
 from jetstream.sightings.writer import OpenSighting
-from tests.support.stage_messages import FACE
+from tests.support.stage_messages import FACE, rings_for
 
 FPS = 10.0
 ABSENCE_S = 30.0
@@ -249,6 +253,20 @@ def test_killed_process_does_not_end_a_sighting_early_after_minutes() -> None:
     assert scene.recorded.span("S1") == (0.0, 205.9)
 
 
+def test_sighting_that_went_on_before_the_database_could_be_read_keeps_its_begin() -> None:
+    scene = Scene()
+    scene.show(3, face(1, "S1", "Ada"))
+    left_open = copy.copy(scene.recorded.sightings["S1"])
+    scene.follower = SightingFollower(scene.config, scene.recorded)
+    scene.show(1, face(2, "S1", "Ada"))
+    left_open.n = 7
+    scene.follower.restore(left_open, scene.time_s)
+    scene.show(1, face(2, "S1", "Ada"))
+
+    assert scene.recorded.span("S1") == (0.0, 4.9)
+    assert scene.recorded.sightings["S1"].n == 7
+
+
 def test_wall_clock_that_is_set_during_a_sighting_changes_no_length() -> None:
     scene = Scene()
     scene.show(2, face(1, "S1"))
@@ -283,3 +301,34 @@ def test_ten_thousand_tracks_leave_nothing_behind() -> None:
     assert [len(one) for one in left] == [0] * 5
     assert len(follower._held) <= 1000
     assert len(follower._tracks["a"]) == 1
+
+
+def test_database_of_a_killed_recorder_goes_on_with_its_open_rows(tmp_path: Path) -> None:
+    config = load.build(
+        {
+            "cameras": [{"name": "a", "source": "demo"}],
+            "sightings": {"dir": str(tmp_path / "sightings"), "looks": 0},
+        },
+        where="test",
+    )
+    folder, time_s = Path(config.sightings.dir), 0.0
+
+    def seen_by(recorder: SightingRecorder, frames: int) -> None:
+        nonlocal time_s
+        for _ in range(frames):
+            wall_ns = round((1000 + time_s) * 1e9)
+            frame = FrameRef(camera="a", frame_id=0, captured_ns=0, wall_ns=wall_ns, pts_s=time_s, live=False)
+            recorder.saw(Tracked(frame=frame, faces=(face(1, "S1", "Ada", age_s=time_s),)), time_s + 100)
+            time_s += 1 / FPS
+
+    killed = SightingRecorder(config, rings_for(config))
+    seen_by(killed, 30)
+    killed._opened.close()  # as a kill does, with the lock and the connection
+    seen_by(again := SightingRecorder(config, rings_for(config)), 30)
+    again.close(ended=False, now_s=time_s + 100)
+
+    with database.opened(folder) as connection:
+        (one,) = reader.find(connection, reader.SightingFilter())
+        assert (one.state, one.name, one.begin_s) == ("open", "Ada", 0.0)
+        assert one.end_s == pytest.approx(5.9, abs=1.0)
+        assert [change for _, _, change, _ in reader.changes_after(connection, 0)] == ["enter"]
