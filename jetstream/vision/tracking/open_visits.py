@@ -47,6 +47,7 @@ class VisitMember:
     since_s: float = -math.inf  # it shows this person; before its first detection: since then
     switched_s: float | None = None  # when its face was exchanged; None: not, or settled since
     back_s: float = -math.inf  # when it was in sight again, after it was not
+    left: OpenVisit | None = None  # the sighting that it showed before this one
     naming: NewName | None = None  # another name than the sighting has, that isn't sure yet
 
     @property

@@ -1,6 +1,7 @@
 """Tracks of one camera to sightings: one person, or one stranger, without a longer break.
 
-Knows no picture, no embedding, no clock and no database. Ids come from the caller.
+Knows no picture, no embedding, no clock and no database. Ids come from the caller. It is long for a file: which sighting a
+track belongs to is one decision, whose rules depend on each other.
 """
 
 import math
@@ -199,10 +200,17 @@ class SightingFinder:
             member.naming = None
             if member.switched_s is None or not self._has_settled(member, member.switched_s):
                 return member
-            return self._go_over(track, self._begin(track, new_id))
+            return self._go_over(track, self._left_by(member) or self._begin(track, new_id))
         if member.naming is None or member.naming.name != track.name:
             member.naming = NewName(track.name, self._now_s)
         return member if self._must_wait(member, member.naming) else self._renamed(track, member, member.naming, new_id)
+
+    def _left_by(self, member: VisitMember) -> OpenVisit | None:
+        """The stranger's sighting that a track showed before a known person came in front, if nothing else shows it."""
+        left = member.left
+        if left is None or left.name is not None or self._visits.get(left.sighting_id) is not left:
+            return None
+        return left if left.tracks.isdisjoint(self._shown) else None
 
     def _has_settled(self, member: VisitMember, switched_s: float) -> bool:
         """Whether an exchange is sure. One after the face was out of sight is: then it is no head that turned."""
@@ -268,7 +276,7 @@ class SightingFinder:
         left = before.visit
         left.tracks.discard(track.track_id)
         member = self._join(track.track_id, visit, track.switches)
-        member.since_s = before.changed_s
+        member.since_s, member.left = before.changed_s, left
         if left.tracks.isdisjoint(self._shown):
             for other in sorted(visit.tracks & self._shown.keys() - {track.track_id}):
                 if self._shown[other].name in (None, left.name):

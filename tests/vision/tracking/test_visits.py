@@ -287,6 +287,16 @@ def test_stranger_who_returns_on_the_track_of_a_known_person_continues(rejoined:
     assert scene.merged == [MergedSighting("S3", "S1")]
 
 
+def test_stranger_whom_a_known_person_hid_for_seconds_has_one_sighting() -> None:
+    scene = Scene()
+    scene.show(5, face(1))
+    scene.show(1, lost(1))
+    assert scene.show(4, face(1, "Ada")) == {1: "S2"}
+
+    assert scene.show(3, face(1, switches=1)) == {1: "S1"}
+    assert scene.begun == 2
+
+
 def test_track_in_doubt_that_goes_on_as_an_earlier_one_merges_nothing() -> None:
     scene = Scene()
     scene.show(3, face(1))
