@@ -1,5 +1,6 @@
 """Event latency and rate with `sightings.enabled` true and false, in turn: the same live run twice a pair."""
 
+import resource
 import statistics
 import subprocess
 import sys
@@ -28,6 +29,7 @@ class Heard(NamedTuple):
     published_95_ms: float
     fps: float  # of all cameras
     frames: int
+    cpu_ms: float  # of all processes, a frame that was published; their start is in it
 
 
 def main(pairs: int) -> None:
@@ -64,6 +66,7 @@ def report(pairs: Sequence[tuple[Heard, Heard]]) -> None:
         ("the same, 95 % of frames ms", "published_95_ms"),
         ("frames a second", "fps"),
         ("frames", "frames"),
+        ("processor ms a frame, all processes", "cpu_ms"),
     ):
         with_, without = ([getattr(one[side], field) for one in pairs] for side in (0, 1))
         ratios = sorted(a / b for a, b in zip(with_, without, strict=True))
@@ -82,6 +85,7 @@ def hear(settings: runs.RunSettings, work: Path, *, enabled: bool) -> Heard:
         socket.subscribe(b"detections.")
         socket.connect(f"tcp://127.0.0.1:{port}")
         words = [sys.executable, "-m", "jetstream.cli", "run", str(config), "--headless"]
+        used_before_s = _processor_s()
         process = subprocess.Popen(words, cwd=folder)
         times_s: dict[str, list[float]] = {}
         hops: list[Mapping[str, float]] = []
@@ -98,7 +102,14 @@ def hear(settings: runs.RunSettings, work: Path, *, enabled: bool) -> Heard:
         published[int(0.95 * len(published))],
         sum((len(one) - 1) / (one[-1] - one[0]) for one in times_s.values()),
         len(hops),
+        1e3 * (_processor_s() - used_before_s) / len(hops),
     )
+
+
+def _processor_s() -> float:
+    """Of all processes that were started here and have ended, and of theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def load() -> float:

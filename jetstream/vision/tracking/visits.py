@@ -1,7 +1,7 @@
 """Tracks of one camera to sightings: one person, or one stranger, without a longer break.
 
-Knows no picture, no embedding, no clock and no database. Ids come from the caller. It is long for a file: which sighting a
-track belongs to is one decision, whose rules depend on each other.
+Knows no picture, no embedding, no clock and no database. Ids come from the caller. It is long for a file: which
+sighting a track belongs to is one decision, whose rules depend on each other.
 """
 
 import math
