@@ -17,7 +17,7 @@ from benchmarks.sightings import runs
 from benchmarks.sightings.cast import DATA
 from tests.support.command import free_port
 
-SILENCE_MS = 30_000
+POLL_MS = 300
 FOUR = ("singles/d10.mp4", "singles/d12.mp4", "singles/d14.mp4", "singles/d18.mp4")
 
 
@@ -89,7 +89,12 @@ def hear(settings: runs.RunSettings, work: Path, *, enabled: bool) -> Heard:
         process = subprocess.Popen(words, cwd=folder)
         times_s: dict[str, list[float]] = {}
         hops: list[Mapping[str, float]] = []
-        while socket.poll(SILENCE_MS if process.poll() is None else 500):
+        while True:
+            ended = process.poll() is not None
+            if not socket.poll(POLL_MS):
+                if ended:
+                    break
+                continue
             event = msgpack.unpackb(socket.recv_multipart()[1])
             times_s.setdefault(event["camera"], []).append(time.monotonic())
             hops.append(event["hops_ms"])
