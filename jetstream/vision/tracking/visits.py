@@ -255,7 +255,9 @@ class SightingFinder:
         since_s, member = self._now_s - track.age_s, self._members.get(track.track_id)
         if member is not None:
             since_s = max(since_s, member.since_s)
-        return earlier.visit if earlier is not None and earlier.shown_s - since_s <= HELD_S else None
+        if earlier is None or earlier.is_unsure or earlier.shown_s - since_s > HELD_S:
+            return None
+        return earlier.visit
 
     def _name_lost(self, track_id: int, name: str) -> None:
         """The answer may come when the face has gone: its sighting gets the name, if that was nobody else."""

@@ -287,6 +287,16 @@ def test_stranger_who_returns_on_the_track_of_a_known_person_continues(rejoined:
     assert scene.merged == [MergedSighting("S3", "S1")]
 
 
+def test_return_of_somebody_who_left_in_doubt_does_not_continue_the_known_person() -> None:
+    scene = Scene()
+    scene.show(5, face(1, "Ada"))
+    scene.show(1, face(1, switches=1))
+    scene.show(5)
+    scene.finder.returned(2, 1)
+
+    assert scene.show(1, face(2)) == {2: "S2"}
+
+
 def test_stranger_whom_a_known_person_hid_for_seconds_has_one_sighting() -> None:
     scene = Scene()
     scene.show(5, face(1))
