@@ -87,7 +87,8 @@ class SightingQueue:
         connection.execute(f"PRAGMA synchronous = {'FULL' if self._changes else 'NORMAL'}")
         with transaction(connection):
             known = {one.id for one in self._dirty.values() if _is_there(connection, one.id)}
-            numbers = {one.id: _write(connection, one) for one in self._dirty.values()}
+            parts_last = sorted(self._dirty.values(), key=lambda one: one.merged_into is not None)  # after their wholes
+            numbers = {one.id: _write(connection, one) for one in parts_last}
             for waiting in self._changes:
                 if waiting.change == "enter" and waiting.sighting_id in known:
                     continue  # told before: by a process that was killed, or when the same file was run
@@ -199,7 +200,9 @@ def _update(connection: sqlite3.Connection, n: int, values: Mapping[str, object]
 def _hand_over(connection: sqlite3.Connection, n: int, into: str) -> None:
     """Give the looks of row `n`, and what a human said of it, to the sighting that it is a part of."""
     connection.execute(
-        "UPDATE looks SET sighting = (SELECT n FROM sightings WHERE id = ?) WHERE sighting = ?", (into, n)
+        "UPDATE looks SET sighting = (SELECT n FROM sightings WHERE id = ?) WHERE sighting = ? "
+        "AND EXISTS (SELECT 1 FROM sightings WHERE id = ?)",  # else somebody deleted it, or there was no room
+        (into, n, into),
     )
     connection.execute(
         "UPDATE sightings SET (verdict, corrected) = (SELECT verdict, corrected FROM sightings WHERE n = ?) "

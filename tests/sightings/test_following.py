@@ -9,10 +9,10 @@ import pytest
 
 from jetstream.config import load
 from jetstream.messages import FrameRef, Tracked, TrackedFace
+from jetstream.sighting import Change
 from jetstream.sightings import database, reader
 from jetstream.sightings.following import GRACE_S, SightingFollower
 from jetstream.sightings.recorder import SightingRecorder
-from jetstream.sighting import Change
 from jetstream.sightings.writer import OpenSighting
 from tests.support.stage_messages import FACE, rings_for
 
