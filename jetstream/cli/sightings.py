@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from jetstream.sightings.reader import SightingFilter
 
 FOLLOW_EVERY_S = 0.2
+LARGEST = 2**31 - 1
+"""what a count or a number may be: SQLite refuses those beyond 64 bits"""
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the sighting, or its last letters.", show_default=False)]
 From = Annotated[
@@ -49,13 +51,17 @@ To = Annotated[str | None, typer.Option("--to", help="The same; the end of the t
 @app.command()
 def sightings(
     person: Annotated[str | None, typer.Option(help="Only of this person.", show_default=False)] = None,
-    stranger: Annotated[int | None, typer.Option(help="Only of this stranger, by number.", show_default=False)] = None,
+    stranger: Annotated[
+        int | None, typer.Option(min=1, max=LARGEST, help="Only of this stranger, by number.", show_default=False)
+    ] = None,
     unknown: Annotated[bool, typer.Option("--unknown", help="Only of strangers.")] = False,
     camera: Annotated[str | None, typer.Option(help="Only at this camera.", show_default=False)] = None,
     zone: Annotated[str | None, typer.Option(help="Only those that touched this zone.", show_default=False)] = None,
     from_: From = None,
     to: To = None,
-    most: Annotated[int, typer.Option(min=0, help="Largest number of sightings, the newest ones. 0: all.")] = 100,
+    most: Annotated[
+        int, typer.Option(min=0, max=LARGEST, help="Largest number of sightings, the newest ones. 0: all.")
+    ] = 100,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     follow: Annotated[
@@ -98,6 +104,7 @@ def sightings(
             if len(found) == most:
                 say(f"the newest {most}; --most 0 shows all")
         if follow:
+            connection.execute("COMMIT")
             with contextlib.suppress(KeyboardInterrupt):  # the only way to end it
                 _follow(connection, wanted, seen, as_json=as_json)
 
@@ -247,6 +254,8 @@ def correct(
     if (name is not None) + not_ + ignore + undo != 1:
         raise UserError("correct: say one of --name NAME, --not, --ignore and --undo")
     verdict: Correction = "name" if name is not None else "not" if not_ else "ignore"
+    with _reading(settings):  # none is made here
+        pass
     log_as_run(settings)
     done = []
     try:
@@ -282,15 +291,12 @@ def _train(settings: Config) -> None:
 
 @contextlib.contextmanager
 def _reading(settings: Config) -> Iterator[sqlite3.Connection]:
-    """The database, to read. Raises UserError, also where it turns out to be damaged."""
+    """The database as it is at the first look into it, whatever is written meanwhile. Raises JetstreamError."""
     from jetstream.sightings import database
 
-    folder = Path(settings.sightings.dir)
-    try:
-        with database.opened(folder) as connection:
-            yield connection
-    except sqlite3.DatabaseError as error:
-        raise UserError(database.damage(database.path_in(folder), error)) from None
+    with database.opened(Path(settings.sightings.dir)) as connection:
+        connection.execute("BEGIN")
+        yield connection
 
 
 def _moment(text: str | None, option: str) -> int | None:

@@ -132,10 +132,12 @@ def path_in(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def opened(folder: Path, *, write: bool = False, wait_s: float | None = None) -> Iterator[sqlite3.Connection]:
-    """A connection, closed at the end. Raises what `connect` raises."""
+    """A connection, closed at the end. Raises what `connect` raises, also for an error of SQLite in the block."""
     connection = connect(folder, write=write, wait_s=wait_s)
     try:
         yield connection
+    except sqlite3.Error as error:
+        raise _told(path_in(folder), error) from None
     finally:
         connection.close()
 
@@ -204,11 +206,16 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, write: bool) -> None
                 raise DatabaseError(f"{path}: of version {version}; `jetstream run` brings it to version {VERSION}")
             _migrate(connection, path, version)
     except sqlite3.DatabaseError as error:
-        if is_damage(error):
-            raise DamageError(damage(path, error)) from None
-        if "locked" in str(error):
-            raise BusyError(f"{path}: another program writes it; try again, or end that program") from None
-        raise UserError(f"{path}: {error}; see that this user may write it") from None
+        raise _told(path, error) from None
+
+
+def _told(path: Path, error: sqlite3.Error) -> UserError | BusyError:
+    """The error as a sentence for people."""
+    if is_damage(error):
+        return DamageError(damage(path, error))
+    if "locked" in str(error):
+        return BusyError(f"{path}: another program writes it; try again, or end that program")
+    return UserError(f"{path}: {error}; see that this user may write it, and that its disk has room")
 
 
 def is_damage(error: sqlite3.Error) -> bool:
@@ -222,6 +229,15 @@ def is_damage(error: sqlite3.Error) -> bool:
 def damage(path: Path, error: sqlite3.Error) -> str:
     """What to tell of a damaged database."""
     return f"{path}: damaged ({error}); move it away, or restore it with `jetstream restore`"
+
+
+def file_in(folder: Path) -> tuple[int, int] | None:
+    """Which file the database is now: disk and inode; None: there is none. A connection keeps the one it opened."""
+    try:
+        found = os.stat(path_in(folder))
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, version: int) -> None:

@@ -12,6 +12,8 @@ from jetstream.sighting import Sighting
 from jetstream.sightings import ids, rows
 from jetstream.sightings.database import LONG_NS
 
+LARGEST_NS: Final = 2**63 - 1
+"""what the database can compare with: the year 2262"""
 LEAST_LETTERS: Final = 4
 """of an id, so that its end names one sighting"""
 
@@ -186,7 +188,8 @@ def moment(text: str, option: str, now: datetime) -> int:
 
 def _ns(when: datetime) -> int:
     since = when - datetime(1970, 1, 1, tzinfo=timezone.utc)
-    return (since.days * 86400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000
+    ns = (since.days * 86400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000
+    return max(-LARGEST_NS, min(LARGEST_NS, ns))
 
 
 def cameras(connection: sqlite3.Connection) -> list[str]:

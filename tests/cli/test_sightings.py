@@ -73,6 +73,8 @@ def test_options_say_which(jetstream: Inside, config: Config, options: tuple[str
         (("--zone", "porch"), "--zone porch: there is no such zone in the config or among sightings: none"),
         (("--from", "soon"), "--from soon: no time"),
         (("--from", "1h", "--to", "2h"), "--to 2h: is not after --from 1h"),
+        (("--stranger", "9" * 20), "Invalid value for '--stranger'"),
+        (("--most", "9" * 20), "Invalid value for '--most'"),
         (("--json", "--csv"), "--csv: --json prints another form"),
         (("--csv", "--follow"), "--follow: prints lines or JSON"),
     ],
@@ -81,7 +83,9 @@ def test_slip_is_one_sentence(jetstream: Inside, config: Config, options: tuple[
     fails_with(jetstream("sightings", *options), 2, words)
 
 
-@pytest.mark.parametrize("command", [("sightings",), ("presence",), ("sighting", IDS[0])])
+@pytest.mark.parametrize(
+    "command", [("sightings",), ("presence",), ("sighting", IDS[0]), ("correct", IDS[0], "--ignore")]
+)
 def test_no_database_is_one_sentence(jetstream: Inside, command: tuple[str, ...]) -> None:
     fails_with(jetstream(*command), 2, "sightings.db: there is none; sightings are recorded while `jetstream run` runs")
     assert not (jetstream.folder / "sightings").exists()

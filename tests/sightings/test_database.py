@@ -123,3 +123,17 @@ def test_log_that_grew_while_somebody_read_is_cut_afterwards(tmp_path: Path, mon
         write(connection, 2)
 
         assert log.stat().st_size <= 100_000
+def test_error_in_the_block_is_a_sentence(tmp_path: Path) -> None:
+    database.connect(tmp_path, write=True).close()
+    with database.opened(tmp_path, write=True) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with (
+            pytest.raises(BusyError, match="another program writes it"),
+            database.opened(tmp_path, write=True, wait_s=0.0) as connection,
+        ):
+            connection.execute("BEGIN IMMEDIATE")
+    with (
+        pytest.raises(UserError, match="readonly database; see that this user may write it"),
+        database.opened(tmp_path) as connection,
+    ):
+        connection.execute("DELETE FROM sightings")

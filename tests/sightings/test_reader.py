@@ -97,6 +97,13 @@ def test_time_may_be_written_in_several_ways(text: str, expected: str) -> None:
     assert reader.moment(text, "--from", NOW) == datetime.fromisoformat(expected).timestamp() * 1e9
 
 
+@pytest.mark.parametrize("text", ["9999-12-31", "0001-01-01", "300000d"])
+def test_time_beyond_what_the_database_can_compare_is_taken(config: Config, text: str) -> None:
+    far_ns = reader.moment(text, "--from", NOW)
+    with database.opened(Path(config.sightings.dir)) as connection:
+        reader.find(connection, reader.SightingFilter(from_ns=far_ns, to_ns=far_ns))
+
+
 @pytest.mark.parametrize("text", ["", "tomorrowish", "2026-13-40", "h", "-2h", "25:00", "1e9d", "9999999999w"])
 def test_no_time_is_one_sentence(text: str) -> None:
     with pytest.raises(UserError, match=r"^--from "):
