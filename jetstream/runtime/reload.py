@@ -35,6 +35,7 @@ STAGES: Mapping[str, tuple[StageName, ...]] = {
     "recognize.watch_s": ("learn",),
     "render": ("render", "record"),
     "render.scale": ("render",),
+    "render.blur": ("render", "record", "sightings"),
     "record": ("record",),
     "record.dir": ("record", "metrics"),
     "publish": ("publish",),

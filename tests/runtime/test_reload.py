@@ -43,6 +43,10 @@ def test_a_stages_key_starts_that_stage_again_with_it() -> None:
     )
 
 
+def test_faces_that_shall_be_blurred_are_kept_by_sightings_no_longer() -> None:
+    assert "sightings" in plan(config(), config(render={"blur": "unknown"})).stages
+
+
 def test_what_is_read_once_is_kept_and_said() -> None:
     found = plan(config(), config(pipeline={"slots": 32}, recognize={"faces": "others"}, track={"hold_s": 1}))
 
