@@ -69,10 +69,11 @@ class LookKeeper:
             self._keep(crop, sighting, n, connection)
 
     def _keep(self, crop: looks.LookCrop, sighting: OpenSighting, n: int, connection: sqlite3.Connection) -> None:
-        kept, taken_ns = self._kept[sighting.id], sighting.end_ns
+        taken_ns = sighting.end_ns
         moment_ms = (taken_ns - sighting.begin_ns) // 1_000_000
         file = f"{LOOKS}/{iso_time(sighting.begin_ns)[:10]}/{sighting.id}-{moment_ms}.jpg"
         new = KeptLook(file, taken_ns, crop.quality, crop.turned)
+        kept = [look for look in self._kept[sighting.id] if look.file != file]  # the same file was run before
         stay = looks.chosen([*kept, new], self._most)
         if new not in stay:
             return

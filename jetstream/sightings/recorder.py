@@ -4,7 +4,6 @@ Nothing here ends a run. While the folder can't be used, sightings are followed 
 """
 
 import logging
-import os
 import sqlite3
 from contextlib import ExitStack
 from pathlib import Path
@@ -85,6 +84,9 @@ class SightingRecorder:
             self.follower.end_all()
         self._wrote_s = self._retry_s = 0.0
         self.tend(now_s)
+        if len(self._queue) and self._retry_s == 0.0:  # a damaged database was moved away just now
+            self._wrote_s = 0.0
+            self.tend(now_s)
         if self._outage.is_on and len(self._queue):
             log.warning("%s: %d sightings could not be written and are lost", self._folder, len(self._queue))
         self._connection = None
@@ -92,7 +94,7 @@ class SightingRecorder:
 
     def _in_place(self) -> sqlite3.Connection | None:
         """The open database, unless its file was removed or replaced: what is written to it then is lost."""
-        if self._connection is None or self._file == _file(self._folder):
+        if self._connection is None or self._file == database.file_in(self._folder):
             return self._connection
         log.warning("%s: the database of sightings is gone; a new one begins", self._folder)
         self._leave()
@@ -113,7 +115,7 @@ class SightingRecorder:
             for sighting in left_open(connection):
                 self.follower.restore(sighting, now_s)
             self._opened = opened.pop_all()
-        self._connection, self._file = connection, _file(self._folder)
+        self._connection, self._file = connection, database.file_in(self._folder)
         return connection
 
     def _fail(self, error: Exception, now_s: float) -> None:
@@ -122,29 +124,24 @@ class SightingRecorder:
             isinstance(error, sqlite3.Error) and database.is_damage(error)
         )
         if is_damage:
-            self._begin_anew(error)
+            self._begin_anew(error, now_s)
         else:
             self._outage.begin(error, now_s)
 
-    def _begin_anew(self, error: Exception) -> None:
+    def _begin_anew(self, error: Exception, now_s: float) -> None:
         """A damaged database is kept beside a new one, in which the open sightings go on."""
         self._leave()
-        away = database.move_away(self._folder)
+        try:
+            away = database.move_away(self._folder)
+        except OSError as failure:
+            self._outage.begin(failure, now_s)
+            return
         log.warning(
             "%s: the database of sightings is damaged (%s); it is now %s, and a new one begins; `jetstream restore` "
             "brings back a backup",
             *(self._folder, error, away.name),
         )
         self._retry_s = 0.0
-
-
-def _file(folder: Path) -> tuple[int, int] | None:
-    """Which file the database is now, on which disk; None: there is none."""
-    try:
-        found = os.stat(database.path_in(folder))
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 class _Outage:

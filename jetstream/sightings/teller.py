@@ -43,6 +43,7 @@ class SightingTeller:
         self._opened = ExitStack()
         self._connection: sqlite3.Connection | None = None
         self._told = _Told(0, 0)
+        self._file: tuple[int, int] | None = None
         self._version = -1
         self._next_s = 0.0
 
@@ -52,7 +53,7 @@ class SightingTeller:
             return
         self._next_s = now_s + LOOK_EVERY_S
         try:
-            connection = self._connection or self._open()
+            connection = self._in_place() or self._open()
             version = int(connection.execute("PRAGMA data_version").fetchone()[0])
             if version == self._version:
                 return
@@ -70,6 +71,12 @@ class SightingTeller:
         self._connection = None
         self._opened.close()
 
+    def _in_place(self) -> sqlite3.Connection | None:
+        """The open database, unless another one took its place: nothing more comes in it then."""
+        if self._connection is not None and self._file != database.file_in(self._folder):
+            self.close()
+        return self._connection
+
     def _open(self) -> sqlite3.Connection:
         """Raises JetstreamError, OSError, sqlite3.Error."""
         with ExitStack() as opened:
@@ -84,7 +91,7 @@ class SightingTeller:
             else:  # nobody listened before, so history isn't told
                 self._note(_Told(epoch, reader.newest_change(connection)))
             self._opened = opened.pop_all()
-        self._connection, self._version = connection, -1
+        self._connection, self._file, self._version = connection, database.file_in(self._folder), -1
         return connection
 
     def _note(self, told: _Told) -> None:

@@ -1,5 +1,6 @@
 """Frames to the database, in one process: what is written, kept open, ended, and what the disk may do meanwhile."""
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -7,6 +8,7 @@ import stat
 from pathlib import Path
 
 import cv2
+import msgspec
 import pytest
 
 from jetstream.config.schema import Config
@@ -188,6 +190,43 @@ def test_damaged_database_is_kept_beside_a_new_one(config: Config, caplog: pytes
     (away,) = database.copies(Path(config.sightings.dir))
     assert away.read_bytes().startswith(b"xxx")
     assert f"it is now {away.name}, and a new one begins" in caplog.text
+
+
+def test_damaged_database_that_cant_be_moved_is_waited_for(
+    config: Config, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(folder: Path) -> Path:
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    database.path_in(Path(config.sightings.dir)).parent.mkdir()
+    database.path_in(Path(config.sightings.dir)).write_bytes(b"x" * 5000)
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "move_away", refused)
+        recorder = SightingRecorder(config, rings_for(config))
+        recorder.saw(at(0, face(IDS[0], ADA)), 1000.0)
+    assert caplog.text.count("Permission denied") == 1
+    recorder.close(ended=True, now_s=1010.0)
+
+    assert [sighting.id for sighting in stored(config)] == [IDS[0]]
+
+
+def test_file_that_is_run_again_keeps_as_many_looks(config: Config) -> None:
+    frames = [at(second * 0.5, face(IDS[0], ADA)) for second in range(8)]
+    record(config, frames, pictures(config))
+    (first,) = stored(config)
+    hour_ns = 3600 * 1_000_000_000
+    later = [
+        msgspec.structs.replace(
+            frame, frame=msgspec.structs.replace(frame.frame, wall_ns=frame.frame.wall_ns + hour_ns)
+        )
+        for frame in frames
+    ]
+
+    record(config, later, pictures(config))
+
+    (again,) = stored(config)
+    assert (len(again.looks), len(set(again.looks))) == (len(first.looks), len(first.looks))
+    assert all(Path(config.sightings.dir, look).exists() for look in again.looks)
 
 
 @pytest.mark.parametrize("becomes", ["damaged", "gone"])

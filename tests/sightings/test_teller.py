@@ -7,7 +7,7 @@ import pytest
 
 from jetstream.config.schema import Config
 from jetstream.sighting import SightingMessage
-from jetstream.sightings import tables
+from jetstream.sightings import database, tables
 from jetstream.sightings.teller import TOLD, SightingTeller
 from tests.support.sightings import IDS, at, config_with, face, record
 
@@ -114,6 +114,18 @@ def test_second_publisher_of_a_folder_tells_nothing(config: Config) -> None:
     record(config, [at(5, face(IDS[1]))])
     assert [seq for seq, _ in second.look()] == [3, 4], "it takes over"
     second.end()
+
+
+def test_new_database_in_its_place_is_told(config: Config) -> None:
+    record(config, [at(0)])
+    teller = TellerRun(config)
+    teller.look()
+    database.move_away(Path(config.sightings.dir))
+    record(config, [at(0, face(IDS[0]))])
+
+    assert [seq for seq, _ in teller.look()] == [1, 2]
+    assert len({message.epoch for message in teller.told}) == 1
+    teller.end()
 
 
 def test_no_database_yet_is_waited_for(config: Config) -> None:
