@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
+from jetstream.gallery.photos import COUNTER_EXAMPLES
 from jetstream.sightings import database, retention
 from jetstream.sightings.writer import transaction
 
@@ -83,7 +84,8 @@ def erase(names: Collection[str], folder: Path) -> SightingTraces:
     """
     found, mentions = _find(names, folder)
     for copy in database.copies(folder):
-        copy.unlink()
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{copy}{suffix}").unlink(missing_ok=True)
     if not found:
         return found
     with database.opened(folder, write=True, wait_s=WAIT_S) as connection:
@@ -102,7 +104,7 @@ def rename(old: str, new: str, folder: Path) -> int:
     if not database.path_in(folder).exists():
         return 0
     with database.opened(folder, write=True, wait_s=WAIT_S) as connection:
-        mentions = _mentions(connection, (old,), "why")  # before the transaction: it takes long
+        mentions = {column: _mentions(connection, (old,), column) for column in MENTIONING}  # this takes long
         with transaction(connection):
             numbers = _own(connection, (old,))
             for column in ("name", "corrected"):
@@ -111,8 +113,10 @@ def rename(old: str, new: str, folder: Path) -> int:
                     [(new, n, old) for n, _ in numbers],
                 )
             connection.execute("UPDATE corrections SET name = ? WHERE name = ?", (new, old))
-            connection.execute("UPDATE corrections SET photo = replace(photo, ?, ?)", (f"/{old}/", f"/{new}/"))
-            _change(connection, "why", mentions, lambda text: _renamed(old, new, text))
+            for n, photo in connection.execute("SELECT n, photo FROM corrections WHERE photo IS NOT NULL").fetchall():
+                connection.execute("UPDATE corrections SET photo = ? WHERE n = ?", (_moved(Path(photo), old, new), n))
+            for column, found in mentions.items():
+                _change(connection, column, found, lambda text: _renamed(old, new, text))
     return len(numbers)
 
 
@@ -123,7 +127,7 @@ def _parts(found: list[_Row]) -> Iterator[list[_Row]]:
 
 
 def _own(connection: sqlite3.Connection, names: Collection[str]) -> list[tuple[int, str]]:
-    """Row numbers and ids of all sightings that bear, or bore, one of the names."""
+    """Row numbers and ids of all sightings that bear, or bore, one of the names, with those that are parts of them."""
     found: dict[int, str] = {}
     for name in names:
         found |= connection.execute("SELECT n, id FROM sightings WHERE person = ?", (name,))
@@ -134,6 +138,11 @@ def _own(connection: sqlite3.Connection, names: Collection[str]) -> list[tuple[i
         found |= connection.execute(
             "SELECT n, id FROM sightings WHERE id IN (SELECT sighting_id FROM corrections WHERE name = ?)", (name,)
         )
+    parts = connection.execute("SELECT n, id, merged_into FROM sightings WHERE merged_into IS NOT NULL").fetchall()
+    ids = set(found.values())
+    while more := {n: id_ for n, id_, into in parts if into in ids and id_ not in ids}:
+        found |= more
+        ids |= set(more.values())
     return sorted(found.items())
 
 
@@ -161,25 +170,35 @@ def _mentions(connection: sqlite3.Connection, names: Collection[str], column: st
 
 
 def _naming(name: str, tree: Any) -> Iterator[dict[str, Any]]:
-    """The candidates in decoded JSON that are this person."""
+    """The candidates in decoded JSON that are this person, and a sighting that bore the name."""
     candidates = tree["why"] if isinstance(tree, dict) else tree
     yield from (candidate for candidate in candidates if candidate["name"] == name)
+    if isinstance(tree, dict) and name in (tree["name"], tree["machine_name"]):
+        yield tree
 
 
 def _without(names: Collection[str], text: str) -> str:
     tree = msgspec.json.decode(text)
     candidates = tree["why"] if isinstance(tree, dict) else tree
     candidates[:] = [candidate for candidate in candidates if candidate["name"] not in names]
+    if isinstance(tree, dict):
+        tree |= {key: None for key in ("name", "machine_name") if tree[key] in names}
     return msgspec.json.encode(tree).decode()
 
 
 def _renamed(old: str, new: str, text: str) -> str:
     tree = msgspec.json.decode(text)
-    for candidate in _naming(old, tree):
-        candidate["name"] = new
-        if str(candidate["photo"] or "").startswith(f"{old}/"):
-            candidate["photo"] = new + str(candidate["photo"])[len(old) :]
+    for named in _naming(old, tree):
+        named |= {key: new for key in ("name", "machine_name") if named.get(key) == old}
+        if str(named.get("photo") or "").startswith(f"{old}/"):
+            named["photo"] = new + str(named["photo"])[len(old) :]
     return msgspec.json.encode(tree).decode()
+
+
+def _moved(photo: Path, old: str, new: str) -> str:
+    """Where a person's photo or counter-example is once the person's folder has the name `new`."""
+    person = photo.parent.parent if photo.parent.name == COUNTER_EXAMPLES else photo.parent
+    return str(person.with_name(new) / photo.relative_to(person) if person.name == old else photo)
 
 
 def _counted(count: int, what: str) -> str:

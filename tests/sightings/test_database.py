@@ -123,6 +123,8 @@ def test_log_that_grew_while_somebody_read_is_cut_afterwards(tmp_path: Path, mon
         write(connection, 2)
 
         assert log.stat().st_size <= 100_000
+
+
 def test_error_in_the_block_is_a_sentence(tmp_path: Path) -> None:
     database.connect(tmp_path, write=True).close()
     with database.opened(tmp_path, write=True) as other:

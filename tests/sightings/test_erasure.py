@@ -109,3 +109,62 @@ def test_many_sightings_go_in_several_transactions(config: Config, monkeypatch: 
     assert erasure.erase(["Zoë"], folder(config)).sightings == 10
     assert not erasure.find(["Zoë"], folder(config))
     assert [sighting.name for sighting in stored(config)] == ["Grace"]
+
+
+def test_what_was_told_before_the_name_changed_goes_too(tmp_path: Path) -> None:
+    config = config_with(tmp_path)
+    record(config, [at(0, face(IDS[0], "Zoë", votes=())), at(1, face(IDS[0], "Grace"))])
+    assert erasure.find(["Zoë"], folder(config)).mentions > 0
+
+    erasure.erase(["Zoë"], folder(config))
+
+    assert [sighting.name for sighting in stored(config)] == ["Grace"]
+    for path in folder(config).rglob("*"):
+        assert path.is_dir() or "Zoë".encode() not in path.read_bytes(), path
+
+
+def test_parts_of_a_forgotten_persons_sighting_go_too(tmp_path: Path) -> None:
+    config = config_with(tmp_path)
+    nameless = face(IDS[1], track_id=2)
+    record(config, [at(0, face(IDS[0], "Zoë"), nameless), at(1, face(IDS[0], "Zoë"), merged=((IDS[1], IDS[0]),))])
+
+    erasure.erase(["Zoë"], folder(config))
+
+    with database.opened(folder(config)) as connection:
+        assert connection.execute("SELECT count(*) FROM sightings").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM changes").fetchone() == (0,)
+
+
+def test_log_of_a_damaged_database_goes_too(config: Config) -> None:
+    with database.opened(folder(config), write=True):
+        database.move_away(folder(config))
+
+    erasure.erase(["Zoë"], folder(config))
+
+    assert [path.name for path in folder(config).glob("sightings.db*")] == []
+
+
+def test_renamed_person_can_be_forgotten_by_the_new_name_alone(config: Config) -> None:
+    erasure.rename("Zoë", "Eve", folder(config))
+    erasure.erase(["Eve"], folder(config))
+
+    for path in folder(config).rglob("*"):
+        assert path.is_dir() or "Zoë".encode() not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize(
+    ("photo", "moved"),
+    [
+        ("/home/zoe/faces/zoe/1.jpg", "/home/zoe/faces/Eve/1.jpg"),
+        ("/home/zoe/faces/zoe/_not/1.jpg", "/home/zoe/faces/Eve/_not/1.jpg"),
+        ("/home/zoe/faces/Bob/1.jpg", "/home/zoe/faces/Bob/1.jpg"),
+    ],
+)
+def test_only_the_renamed_persons_folder_changes_in_a_photos_path(config: Config, photo: str, moved: str) -> None:
+    with database.opened(folder(config), write=True) as connection:
+        connection.execute(
+            "INSERT INTO corrections (sighting_id, at_ns, verdict, photo) VALUES (?, 1, 'not', ?)", (IDS[0], photo)
+        )
+    erasure.rename("zoe", "Eve", folder(config))
+    with database.opened(folder(config)) as connection:
+        assert connection.execute("SELECT photo FROM corrections").fetchall() == [(moved,)]
