@@ -144,10 +144,11 @@ def forget(
 ) -> None:
     """Erase people: photos, embeddings, classifier, sightings and, with --recordings, recordings; then search for what
     is left."""
-    from jetstream.gallery import erasure
+    from jetstream.gallery import erasure, photos
     from jetstream.sightings import erasure as sightings
 
     settings = settings_of(config, sets=sets, faces=faces)
+    names = [photos.check_name(name) for name in names]  # as sightings have them
     who = ", ".join(names)
     folders = _sighting_folders(settings)
     seen = [traces for folder in folders if (traces := sightings.find(names, folder))]
@@ -249,13 +250,14 @@ def _change_name(
     what: audit.What, change: Callable[[str, str, Path], list[Path]], old: str, new: str, settings: Config
 ) -> None:
     """Call `change` to rename `old` to `new`, and train the gallery again."""
+    from jetstream.gallery import photos
     from jetstream.gallery.people import faces_folder
     from jetstream.sightings import erasure as sightings
 
     for link in change(old, new, faces_folder(settings)):
         say(f"{link}: a link into the folder of {old}; it may lead nowhere now, so make it anew or remove it")
     for folder in _sighting_folders(settings):
-        sightings.rename(old, new, folder)
+        sightings.rename(photos.normal(old), photos.normal(new), folder)
     _audit(what, settings, old, new)
     _learn(settings)
     say(f"recordings made until now keep the name {old}: to erase them one day, give `jetstream forget` that name too")

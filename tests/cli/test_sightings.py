@@ -148,6 +148,18 @@ def test_forget_takes_the_sightings_along(
     assert "Ada" not in jetstream("sightings").stdout
 
 
+def test_name_may_be_spelt_with_decomposed_accents(jetstream: Inside, own_models: Path) -> None:
+    config = config_with(jetstream.folder)
+    record(config, [at(0, face(IDS[0], "Zo\u00eb"))])
+    jetstream = Inside(jetstream.folder, own_models)
+    (jetstream.folder / "faces").mkdir()
+
+    result = jetstream("forget", "Zoe\u0308", "--yes", sets=True)
+
+    assert result.returncode == 0, result.stderr
+    assert stored(config) == []
+
+
 def test_person_who_is_only_in_sightings_can_be_forgotten(jetstream: Inside, config: Config, own_models: Path) -> None:
     jetstream = Inside(jetstream.folder, own_models)
     (jetstream.folder / "faces").mkdir()
