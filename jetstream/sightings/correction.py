@@ -48,6 +48,7 @@ def correct(config: Config, id_: str, verdict: Correction, name: str | None = No
         photo, note = _taught(config, sighting, verdict, name)
         try:
             with transaction(connection):
+                sighting = reader.one(connection, sighting.id)  # it may have become a part of another one meanwhile
                 _store(connection, sighting, verdict, name, photo)
         except BaseException:
             if photo is not None:
@@ -62,8 +63,9 @@ def undo(config: Config, id_: str) -> CorrectedSighting:
     with database.opened(folder, write=True, wait_s=WAIT_S) as connection:
         sighting = reader.one(connection, id_)
         made = connection.execute(
-            "SELECT n, photo, verdict, name FROM corrections WHERE sighting_id = ? AND undone_ns IS NULL "
-            "ORDER BY n DESC",
+            "WITH RECURSIVE part(id) AS (SELECT ? UNION SELECT sightings.id FROM sightings JOIN part ON "
+            "merged_into = part.id) SELECT n, photo, verdict, name FROM corrections "
+            "WHERE sighting_id IN (SELECT id FROM part) AND undone_ns IS NULL ORDER BY n DESC",
             (sighting.id,),
         ).fetchall()
         if not made:

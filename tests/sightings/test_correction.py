@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jetstream.config.schema import Config
+from jetstream.sightings import database
 from tests.support.command import fails_with
 from tests.support.inside import Inside
 from tests.support.sightings import IDS, Portraits, at, changes, config_with, face, record, stored
@@ -121,3 +122,16 @@ def test_machine_that_learns_the_name_afterwards_keeps_the_correction(command: I
     record(config, [at(901, face(IDS[2], COLLINS))])
 
     assert verdicts(config)[2] == (HOPPER, COLLINS, "name")
+
+
+def test_correction_of_a_part_is_taken_back_from_the_whole(command: Inside, config: Config) -> None:
+    record(config, [at(900, face(IDS[2], box=(900.0, 900.0, 950.0, 950.0)))], ended=False)
+    assert command("correct", IDS[2], "--name", HOPPER, sets=True).returncode == 0
+    with database.opened(Path(config.sightings.dir), write=True) as connection:
+        connection.execute("UPDATE sightings SET state = 'merged', merged_into = ? WHERE id = ?", (IDS[0], IDS[2]))
+        connection.execute("UPDATE sightings SET verdict = 'name', corrected = ? WHERE id = ?", (HOPPER, IDS[0]))
+
+    undone = command("correct", IDS[2], "--undo", sets=True)
+
+    assert undone.returncode == 0, undone.stderr
+    assert verdicts(config)[0] == (None, None, "")
