@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 def main(arguments: list[str]) -> int:
-    """Group; returns the exit code: 0 also where the database can't be used and a log line says why."""
+    """Group; returns the exit code: 1 where the database can't be used, and a log line says why."""
     config = begin("regroup", int(arguments[0]))
     if config is None:
         return 1
@@ -41,6 +41,7 @@ def main(arguments: list[str]) -> int:
         group(config, idle_s=IDLE_S)
     except (JetstreamError, sqlite3.Error) as error:
         log.warning("%s; strangers are grouped later", error)
+        return 1  # it is started again after a while, not at once
     return 0
 
 
@@ -59,6 +60,7 @@ def group(config: Config, *, idle_s: float) -> None:
         changed = _embed_all(looks, connection)  # first: with another network than before, the groups are read with it
         space, drawn = embedder.spec.space, strangers.faces(embedder_of(config).background)
         store = StrangerStore(connection, space, StrangerLikeness.of(space, drawn), network)
+        changed = sorted({*changed, *store.missed()})
         version, new_s = -1, time.monotonic()
         while True:
             for n in changed:

@@ -73,6 +73,16 @@ class StrangerStore:
         change = self._groups.add(row[0], unpacked(blobs), np.array(qualities, np.float32))
         self._apply(change)
 
+    def missed(self) -> list[int]:
+        """Row numbers of strangers in no group whose looks are embedded: they had a name then, which was corrected, or
+        the process was killed in between."""
+        found = self._connection.execute(
+            "SELECT DISTINCT sighting FROM looks JOIN sightings ON sightings.n = sighting WHERE network = ? "
+            f"AND embedding IS NOT NULL AND stranger IS NULL AND {IS_STRANGER}",
+            (self._network,),
+        )
+        return [n for (n,) in found]
+
     def drop_gone(self, now_s: float) -> None:
         """Take the sightings out of their groups whose person got a name, and, once in CHECK_EVERY_S, those that were
         deleted: nothing tells of them. `now_s`: of time.monotonic()."""

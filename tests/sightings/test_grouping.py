@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jetstream.config.schema import Config
-from jetstream.sightings import database, reader
+from jetstream.sightings import database, lock, reader
 from jetstream.sightings.grouper import group
 from jetstream.sightings.look_embedding import network_of, unpacked
 from tests.support.sightings import IDS, Portraits, changes, config_with, stored
@@ -77,6 +77,17 @@ def test_stranger_who_gets_a_name_leaves_the_group(config: Config, people: Portr
     assert kept == [(None,), (1,), (2,)]
 
 
+def test_person_who_was_none_after_all_is_grouped(config: Config, people: Portraits) -> None:
+    people.seen(config, (COLLINS, FOUR[0], "Ada"), (COLLINS, FOUR[1], None))
+    group(config, idle_s=0.0)
+    with database.opened(Path(config.sightings.dir), write=True) as connection:
+        connection.execute("UPDATE sightings SET verdict = 'not' WHERE id = ?", (FOUR[0],))
+
+    group(config, idle_s=0.0)
+
+    assert groups(config) == [1, 1]
+
+
 def test_look_that_cant_be_read_is_passed_over_once(config: Config, people: Portraits) -> None:
     people.seen(config, (COLLINS, FOUR[0], None), (HOPPER, FOUR[1], None))
     for look in stored(config)[0].looks:
@@ -107,3 +118,21 @@ def test_grouper_is_a_process_that_takes_its_config_from_its_parent(config: Conf
     assert orphan.returncode == 1
     assert groups(config) == [None]
     assert cv2.imread(str(Path(config.sightings.dir, stored(config)[0].looks[0]))) is not None
+
+
+def test_grouper_that_cant_write_is_started_again_later(config: Config, people: Portraits) -> None:
+    people.seen(config, (COLLINS, FOUR[0], None))
+    folder = Path(config.sightings.dir)
+    command = (
+        "import os, subprocess, sys; sys.exit(subprocess.run([sys.executable, '-m', 'jetstream.sightings.grouper',"
+    )
+    with lock.held(folder / "grouper.lock"):
+        done = subprocess.run(
+            [sys.executable, "-c", f"{command} str(os.getpid())]).returncode)"],
+            input=msgspec.json.encode(config),
+            capture_output=True,
+            check=False,
+        )
+
+    assert done.returncode == 1
+    assert b"strangers are grouped later" in done.stderr
