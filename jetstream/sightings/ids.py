@@ -24,7 +24,7 @@ class SightingIds:
     """New ids, each greater than the one before, also when the wall clock was set back.
 
     `by_content`: in the every-frame pace, where the same input must give the same ids: the time is the source's own,
-    and the random bits are those of a digest of what was seen.
+    and the random bits are those of a digest of what was seen, whatever its names: the gallery may know more now.
     """
 
     def __init__(self, *, by_content: bool) -> None:
@@ -58,7 +58,9 @@ def is_id(text: str) -> bool:
 
 def _digest(tracked: Tracked, track_id: int) -> int:
     frame = tracked.frame
-    content = msgspec.msgpack.encode((frame.camera, frame.frame_id, frame.pts_s, track_id, tracked.faces))
+    content = msgspec.msgpack.encode(
+        (frame.camera, frame.frame_id, frame.pts_s, track_id, [face.box for face in tracked.faces])
+    )
     return int.from_bytes(hashlib.blake2b(content, digest_size=RANDOM_BITS // 8).digest(), "big")
 
 

@@ -7,7 +7,7 @@ import pytest
 from jetstream.sightings import ids
 from jetstream.sightings.ids import SightingIds
 from jetstream.vision.tracking.visits import VisitTrack
-from tests.support.sightings import at, face
+from tests.support.sightings import IDS, at, face
 
 TRACK = VisitTrack(1, confirmed=True, age_s=1.0, name=None)
 
@@ -41,6 +41,13 @@ def test_same_input_makes_the_same_ids() -> None:
 
     assert once == again
     assert len(set(once)) == 3
+
+
+def test_gallery_that_learnt_makes_no_other_ids() -> None:
+    frames = [at(0, face(IDS[0], name)) for name in (None, "Ada")]
+    one, other = (SightingIds(by_content=True).for_frame(frame)(TRACK) for frame in frames)
+
+    assert one == other
 
 
 @pytest.mark.parametrize(
