@@ -43,7 +43,7 @@ class Sighting(msgspec.Struct, frozen=True):
     machine_name: str | None
     """the machine's own name, whatever was corrected"""
     stranger: int | None
-    """number of the group of strangers; null: none yet, or a person with a name"""
+    """number of the stranger; null: none yet, or a person with a name"""
     begin: str
     """first detection, UTC, ISO 8601 to the millisecond"""
     end: str
@@ -53,9 +53,10 @@ class Sighting(msgspec.Struct, frozen=True):
     end_s: float
     """newest detection in the source's own time [s]"""
     confidence: float
-    """largest probability that the machine's name is right, 0 to 1"""
+    """largest probability so far that the machine's name is right, 0 to 1"""
     correction: Correction
-    """what a human said: `name`: another name; `not`: not the machine's name; `ignore`: nobody to be named; empty"""
+    """what a human said: `name`: another name; `not`: not the machine's name; `ignore`: a stranger who shall get no
+    name; empty: nothing"""
     zones: tuple[ZoneVisit, ...] = ()
     """zones in which the face was, the first one first"""
     looks: tuple[str, ...] = ()
@@ -86,7 +87,7 @@ class SightingMessage(msgspec.Struct, frozen=True):
     """counts all changes of this epoch from 1, without gaps, over all restarts"""
     change: Change
     """`enter`: it began; `named`: it got a name or another one; `merged`: it was a part of the sighting `into`; `exit`:
-    it ended; `stranger`: it was found to show a stranger seen before, or again; `corrected`: by a human"""
+    it ended; `stranger`: it got a stranger's number, or another one; `corrected`: by a human"""
     wall: str
     """when the change was written, UTC, ISO 8601 to the millisecond"""
     sighting: Sighting

@@ -160,7 +160,7 @@ def parameters(
 
 def name_of(parameter: inspect.Parameter, info: OptionInfo | ArgumentInfo | None) -> str:
     if not isinstance(info, OptionInfo):
-        return f"`{parameter.name.upper()}`"
+        return f"`{parameter.name.strip('_').upper()}`"
     # inside Annotated, Option's first argument is a name, although typer calls it `default`
     declared = [str(word) for word in (info.default, *(info.param_decls or ())) if str(word).startswith("-")]
     return ", ".join(f"`{word}`" for word in declared or [f"--{parameter.name.replace('_', '-')}"])
@@ -168,7 +168,7 @@ def name_of(parameter: inspect.Parameter, info: OptionInfo | ArgumentInfo | None
 
 def usage_of(parameter: inspect.Parameter) -> str:
     many = "..." if "list[" in str(parameter.annotation) else ""
-    name = f"{parameter.name.upper()}{many}"
+    name = f"{parameter.name.strip('_').upper()}{many}"
     return name if parameter.default is inspect.Parameter.empty else f"[{name}]"
 
 

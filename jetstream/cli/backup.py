@@ -39,9 +39,9 @@ def backup(
     config: ConfigOption = None,
     sets: Sets = None,
 ) -> None:
-    """Write faces, galleries, added networks, sightings, keys, password files and the config to one file.
+    """Write photos, galleries, added networks, sightings, keys, passwords and the config to one file.
 
-    The pipeline may run meanwhile. Recordings are not in it.
+    The pipeline may run meanwhile. Recordings are not in the file. It isn't encrypted.
     """
     from jetstream.backup.write import back_up
 
@@ -70,9 +70,9 @@ def restore(
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask before replacing what is there.")] = False,
     is_continued: Annotated[bool, typer.Option("--continue", help="Finish a restore that was interrupted.")] = False,
 ) -> None:
-    """Check a backup, and put its content in place of what is there, which is kept under another name.
+    """Check a backup and restore it. What was there before is kept under another name.
 
-    Folders are those of --config. If that file doesn't exist, it is restored too, and folders are those in it.
+    Everything goes to the folders of --config. If that file doesn't exist, it is restored first and used.
     """
     if config_too and config is None:
         raise UserError("--config-too: which config? name it with --config")

@@ -89,8 +89,11 @@ def audit(
     config: ConfigOption = None,
     sets: Sets = None,
 ) -> None:
-    """Print who enrolled, renamed, merged, forgot, exported, backed up or restored people, and when. The log holds no
-    names: give NAME."""
+    """Print who changed or copied people's data, and when.
+
+    These are enrolments, renamings, mergers, corrections, forgettings, exports, backups and restores. The log holds no
+    names: to ask for one person, give NAME.
+    """
     from jetstream.gallery.audit import lines
 
     for line in lines(Path(settings_of(config, sets=sets).models.dir)):

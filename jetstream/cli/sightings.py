@@ -38,14 +38,22 @@ FOLLOW_EVERY_S = 0.2
 LARGEST = 2**31 - 1
 """what a count or a number may be: SQLite refuses those beyond 64 bits"""
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the sighting, or its last letters.", show_default=False)]
+Id = Annotated[
+    str,
+    typer.Argument(metavar="id", help="Id of the sighting, or its last 4 characters or more.", show_default=False),
+]
 From = Annotated[
     str | None,
     typer.Option(
-        "--from", help="2026-11-29, 2026-11-29T18:30, today, yesterday, or an age: 2h, 3d.", show_default=False
+        "--from",
+        help="Only from this time on: 2026-11-29, 2026-11-29T18:30, today, yesterday, or an age such as 2h or 3d.",
+        show_default=False,
     ),
 ]
-To = Annotated[str | None, typer.Option("--to", help="The same; the end of the time asked for.", show_default=False)]
+To = Annotated[
+    str | None,
+    typer.Option("--to", help="Only before this time, in the same forms. A date is its beginning.", show_default=False),
+]
 
 
 @app.command()
@@ -56,7 +64,7 @@ def sightings(
     ] = None,
     unknown: Annotated[bool, typer.Option("--unknown", help="Only of strangers.")] = False,
     camera: Annotated[str | None, typer.Option(help="Only at this camera.", show_default=False)] = None,
-    zone: Annotated[str | None, typer.Option(help="Only those that touched this zone.", show_default=False)] = None,
+    zone: Annotated[str | None, typer.Option(help="Only of faces that were in this zone.", show_default=False)] = None,
     from_: From = None,
     to: To = None,
     most: Annotated[
@@ -65,7 +73,7 @@ def sightings(
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Then print each change as it happens, until Ctrl-C.")
+        bool, typer.Option("--follow", help="Then print each change when it happens, until Ctrl-C.")
     ] = False,
     config: ConfigOption = None,
     sets: Sets = None,
@@ -178,7 +186,7 @@ def strangers(
 
 @app.command()
 def search(
-    photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="A photo that shows the face.", show_default=False)],
+    photo: Annotated[Path, typer.Argument(help="A photo that shows the face.", show_default=False)],
     from_: From = None,
     to: To = None,
     most: Annotated[int, typer.Option(min=1, max=1000, help="Largest number of sightings.")] = 20,
@@ -189,7 +197,7 @@ def search(
     config: ConfigOption = None,
     sets: Sets = None,
 ) -> None:
-    """Search all sightings, of known people and strangers, for a face: the likeliest first, with its probability."""
+    """Search all sightings for the face in a photo: the likeliest first, each with its probability."""
     from jetstream.networks.build import prepare_models
     from jetstream.sightings import search as searching
     from jetstream.sightings import tables
@@ -231,16 +239,18 @@ def _bring_up_to_date(settings: Config) -> None:
 @app.command()
 def correct(
     ids: Annotated[
-        list[str], typer.Argument(metavar="ID...", help="Ids of sightings, or their last letters.", show_default=False)
+        list[str],
+        typer.Argument(help="Ids of sightings, or their last 4 characters or more.", show_default=False),
     ],
     name: Annotated[
         str | None, typer.Option(help="It is this person: the picture becomes their photo.", show_default=False)
     ] = None,
     not_: Annotated[
-        bool, typer.Option("--not", help="It isn't who it was named: the picture becomes a counter-example.")
+        bool,
+        typer.Option("--not", help="It isn't the person whose name it got: the picture becomes a counter-example."),
     ] = False,
     ignore: Annotated[
-        bool, typer.Option("--ignore", help="It is nobody to be named: a stranger who stays one.")
+        bool, typer.Option("--ignore", help="It is a stranger who shall get no name: the picture goes to _unknown.")
     ] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Take the newest correction back, and its photo.")] = False,
     config: ConfigOption = None,

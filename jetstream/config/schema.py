@@ -113,7 +113,8 @@ class CameraConfig(ConfigTable, frozen=True):
     read_timeout_s: Positive = 10.0
     """time limit for the next frame of a camera. Beyond it, the camera is opened again"""
     area: str = ""
-    """where the camera is, such as `kitchen`, for presence. Several cameras may share one. Empty: the camera's name"""
+    """where the camera is, such as `kitchen`, for `jetstream presence`. Several cameras may share one. Empty: the
+    camera's name"""
     zones: tuple[ZoneConfig, ...] = ()
     """parts of the picture that have a name"""
 
@@ -281,7 +282,7 @@ class SightingsConfig(ConfigTable, frozen=True):
     keep_days: NotNegative = 365.0
     """sightings of known people that ended more than this many days ago are deleted. 0: never"""
     keep_strangers_days: NotNegative = 30.0
-    """the same for strangers"""
+    """sightings of strangers that ended more than this many days ago are deleted. 0: never"""
     keep_gb: NotNegative = 5.0
     """the oldest pictures of faces are deleted while all take more than this many GB (1e9 bytes). 0: no limit"""
 
