@@ -35,6 +35,12 @@ __all__ = [
     "sightings",
 ]
 
+_IN_HELP = (pipeline, people, sightings, pictures, models, backup, keys, machine, service)
+"""the order in which `jetstream --help` lists the commands of each module: what runs comes first"""
+app.registered_commands.sort(
+    key=lambda info: [module.__name__ for module in _IN_HELP].index(getattr(info.callback, "__module__", ""))
+)
+
 NO_LIBGL = (
     "opencv-python is installed over opencv-python-headless and needs libGL, which this machine doesn't have; run "
     "`pip uninstall -y opencv-python && pip install --force-reinstall --no-deps opencv-python-headless`"
