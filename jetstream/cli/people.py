@@ -142,8 +142,7 @@ def forget(
     config: ConfigOption = None,
     sets: Sets = None,
 ) -> None:
-    """Erase people: photos, embeddings, classifier, sightings and, with --recordings, recordings; then search for what
-    is left."""
+    """Erase people: photos, embeddings, sightings and, with --recordings, recordings; then verify that all is gone."""
     from jetstream.gallery import erasure, photos
     from jetstream.sightings import erasure as sightings
 

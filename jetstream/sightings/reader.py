@@ -12,8 +12,8 @@ from jetstream.sighting import Sighting
 from jetstream.sightings import ids, rows
 from jetstream.sightings.database import LONG_NS
 
-LARGEST_NS: Final = 2**63 - 1
-"""what the database can compare with: the year 2262"""
+LARGEST_NS: Final = 2**62
+"""what the database can compare with, also a few hours earlier: the year 2116"""
 LEAST_LETTERS: Final = 4
 """of an id, so that its end names one sighting"""
 
