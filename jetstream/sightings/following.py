@@ -114,6 +114,8 @@ class SightingFollower:
 
     def saw(self, tracked: Tracked, now_s: float) -> None:
         """Take a frame."""
+        if not self._by_clock:
+            now_s = tracked.frame.time_s  # the same input gives the same sightings, however fast it is read
         # Ends first: somebody who comes back in this very frame begins another sighting.
         for sighting_id in tracked.ended:
             self._held.pop(sighting_id, None)
