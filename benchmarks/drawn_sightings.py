@@ -12,8 +12,9 @@ import numpy as np
 
 from jetstream.messages import FrameRef, NameCandidate, Tracked, TrackedFace
 from jetstream.sightings import database, ids
+from jetstream.sightings.database import transaction
 from jetstream.sightings.look_embedding import packed
-from jetstream.sightings.writer import OpenSighting, SightingQueue, transaction
+from jetstream.sightings.writer import OpenSighting, SightingQueue
 
 NOW_NS: Final = 1_795_900_000_000_000_000
 """2026-11-28T21:06:40Z, the end of the two years"""

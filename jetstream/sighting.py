@@ -7,7 +7,6 @@ from typing import Literal
 
 import msgspec
 
-from jetstream.events import iso_time
 from jetstream.messages import NameCandidate
 
 SCHEMA = 1
@@ -111,8 +110,3 @@ def without_names_of_strangers(why: tuple[NameCandidate, ...]) -> tuple[NameCand
     return tuple(
         candidate if candidate.name is not None else msgspec.structs.replace(candidate, photo=None) for candidate in why
     )
-
-
-def stamp(wall_ns: int) -> str:
-    """A time of CLOCK_REALTIME as it is printed."""
-    return iso_time(wall_ns)

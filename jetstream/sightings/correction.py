@@ -7,6 +7,7 @@ gallery: as a photo of the person, as a counter-example of one, or as a stranger
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,10 +20,8 @@ from jetstream.errors import UserError
 from jetstream.gallery import counter_examples, photos
 from jetstream.sighting import Correction, Sighting
 from jetstream.sightings import database, reader
-from jetstream.sightings.writer import add_change, transaction
-
-WAIT_S = 10.0
-"""how long a command waits for a running pipeline's transactions"""
+from jetstream.sightings.database import transaction
+from jetstream.sightings.writer import add_change
 
 
 class CorrectedSighting(NamedTuple):
@@ -39,28 +38,27 @@ def correct(config: Config, id_: str, verdict: Correction, name: str | None = No
     Raises UserError: no such sighting or person, or a name that can't be one; nothing is changed then.
     """
     folder = Path(config.sightings.dir)
-    with database.opened(folder, write=True, wait_s=WAIT_S) as connection:
+    with database.opened(folder, write=True, wait_s=database.COMMAND_WAIT_S) as connection:
         sighting = reader.one(connection, id_)
         if verdict == "name":
             name = photos.check_new_name(name or "")
         if verdict == "not" and sighting.machine_name is None:
             raise UserError(f"{sighting.id}: bears no name; say who it is with --name, or --ignore")
         photo, note = _taught(config, sighting, verdict, name)
-        try:
+        with ExitStack() as back:
+            if photo is not None:
+                back.callback(counter_examples.undo, photo)
             with transaction(connection):
                 sighting = reader.one(connection, sighting.id)  # it may have become a part of another one meanwhile
                 _store(connection, sighting, verdict, name, photo)
-        except BaseException:
-            if photo is not None:
-                counter_examples.undo(photo)
-            raise
+            back.pop_all()
         return CorrectedSighting(reader.one(connection, sighting.id), photo, note)
 
 
 def undo(config: Config, id_: str) -> CorrectedSighting:
     """Take back the newest correction of a sighting, and the photo that it gave. Raises UserError: there is none."""
     folder = Path(config.sightings.dir)
-    with database.opened(folder, write=True, wait_s=WAIT_S) as connection:
+    with database.opened(folder, write=True, wait_s=database.COMMAND_WAIT_S) as connection:
         sighting = reader.one(connection, id_)
         made = connection.execute(
             "WITH RECURSIVE part(id) AS (SELECT ? UNION SELECT sightings.id FROM sightings JOIN part ON "

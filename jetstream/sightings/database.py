@@ -20,6 +20,8 @@ LOOKS: Final = "looks"
 """folder of the pictures, beside the file"""
 WAIT_S: Final = 0.25
 """how long a writer waits for another one's transaction"""
+COMMAND_WAIT_S: Final = 10.0
+"""the same of a command, which has nobody waiting for it"""
 READ_WAIT_S: Final = 5.0
 MOST_LOG_BYTES: Final = 16_000_000
 """The log of what isn't in the file yet grows while a read transaction is held. Afterwards it is cut to this size."""
@@ -169,12 +171,24 @@ def connect(folder: Path, *, write: bool = False, wait_s: float | None = None) -
         ) from None
     except sqlite3.Error as error:
         raise DatabaseError(f"{path}: {error}; see that this user may read it") from None
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(connection.close)
         _prepare(connection, path, write=write)
-    except BaseException:
-        connection.close()
-        raise
+        undo.pop_all()
     return connection
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """All or nothing, and no other writer in between. Raises sqlite3.Error: locked, full, read-only or damaged."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _make_private(path: Path) -> None:

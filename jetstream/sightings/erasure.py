@@ -13,10 +13,8 @@ import msgspec
 
 from jetstream.gallery.photos import COUNTER_EXAMPLES
 from jetstream.sightings import database, retention
-from jetstream.sightings.writer import transaction
+from jetstream.sightings.database import transaction
 
-WAIT_S: Final = 10.0
-"""how long a command waits for a running pipeline's transactions"""
 MENTIONING: Final = {"why": ("n", "id", "sightings"), "body": ("seq", "sighting_id", "changes")}
 """columns with candidates as JSON: the key of each row, the sighting's id, and the table"""
 
@@ -88,7 +86,7 @@ def erase(names: Collection[str], folder: Path) -> SightingTraces:
             Path(f"{copy}{suffix}").unlink(missing_ok=True)
     if not found:
         return found
-    with database.opened(folder, write=True, wait_s=WAIT_S) as connection:
+    with database.opened(folder, write=True, wait_s=database.COMMAND_WAIT_S) as connection:
         for own in _parts(_own(connection, names)):
             retention.delete(connection, folder, own)
         for column, found_rows in mentions.items():
@@ -103,7 +101,7 @@ def rename(old: str, new: str, folder: Path) -> int:
     """Give the sightings of `old` the name `new`; how many. Raises UserError: the database can't be written."""
     if not database.path_in(folder).exists():
         return 0
-    with database.opened(folder, write=True, wait_s=WAIT_S) as connection:
+    with database.opened(folder, write=True, wait_s=database.COMMAND_WAIT_S) as connection:
         mentions = {column: _mentions(connection, (old,), column) for column in MENTIONING}  # this takes long
         with transaction(connection):
             numbers = _own(connection, (old,))

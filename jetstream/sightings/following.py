@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from jetstream.config.schema import CameraConfig, Config, area_of
+from jetstream.events import iso_time
 from jetstream.messages import FrameRef, Tracked, TrackedFace
-from jetstream.sighting import Change, Sighting, ZoneVisit, stamp, without_names_of_strangers
+from jetstream.sighting import Change, Sighting, ZoneVisit, without_names_of_strangers
 from jetstream.sightings import zones
 from jetstream.sightings.writer import OpenSighting
 from jetstream.vision.tracking.new_tracks import is_gap
@@ -354,13 +355,13 @@ def _public(one: OpenSighting) -> Sighting:
         name=one.name,
         machine_name=one.name,
         stranger=None,
-        begin=stamp(one.begin_ns),
-        end=stamp(one.end_ns),
+        begin=iso_time(one.begin_ns),
+        end=iso_time(one.end_ns),
         begin_s=one.begin_s,
         end_s=one.end_s,
         confidence=one.confidence,
         correction="",
-        zones=tuple(ZoneVisit(name, stamp(first_ns)) for name, first_ns in visits),
+        zones=tuple(ZoneVisit(name, iso_time(first_ns)) for name, first_ns in visits),
         why=one.why,
         gallery=one.gallery,
         into=one.merged_into,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from jetstream.config.schema import Config
 from jetstream.networks.embedders import embedder_of, is_mirrored
-from jetstream.sightings.writer import transaction
+from jetstream.sightings.database import transaction
 from jetstream.vision.recognition import align
 from jetstream.vision.recognition.embedder import Embedder
 

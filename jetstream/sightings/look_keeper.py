@@ -10,9 +10,9 @@ from jetstream.events import iso_time
 from jetstream.ipc.rings import FrameReader
 from jetstream.messages import Tracked, TrackedFace
 from jetstream.sightings import looks
-from jetstream.sightings.database import LOOKS
+from jetstream.sightings.database import LOOKS, transaction
 from jetstream.sightings.looks import KeptLook
-from jetstream.sightings.writer import OpenSighting, transaction
+from jetstream.sightings.writer import OpenSighting
 
 
 class LookKeeper:

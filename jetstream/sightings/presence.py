@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from jetstream.sighting import stamp
+from jetstream.events import iso_time
 from jetstream.sightings import reader
 
 
@@ -78,7 +78,7 @@ class _OpenSighting(NamedTuple):
 def _here(name: str, sightings: list[_OpenSighting]) -> PersonPresence:
     newest = max(sightings, key=lambda one: one.begin_ns)
     since_ns = min(one.begin_ns for one in sightings if one.area == newest.area)
-    return PersonPresence(name, "here", newest.area, newest.camera, stamp(since_ns), newest.id)
+    return PersonPresence(name, "here", newest.area, newest.camera, iso_time(since_ns), newest.id)
 
 
 def _gone(connection: sqlite3.Connection, name: str, away_s: float, now_ns: int) -> PersonPresence | None:
@@ -92,4 +92,4 @@ def _gone(connection: sqlite3.Connection, name: str, away_s: float, now_ns: int)
         return None
     id_, camera, area, end_ns = last
     state: Literal["left", "away"] = "left" if now_ns - end_ns < away_s * 1e9 else "away"
-    return PersonPresence(name, state, area, camera, stamp(end_ns), id_)
+    return PersonPresence(name, state, area, camera, iso_time(end_ns), id_)

@@ -28,7 +28,6 @@ class SightingFilter(msgspec.Struct, frozen=True):
     zone: str | None = None
     from_ns: int | None = None  # those that ended at this time or later
     to_ns: int | None = None  # those that began before
-    state: str | None = None
     most: int | None = None  # the newest ones
 
 
@@ -92,8 +91,6 @@ def _conditions(
         yield has_zone, (wanted.zone,)
     if wanted.camera is not None:
         yield "camera = ?", (wanted.camera,)
-    if wanted.state is not None:
-        yield "state = ?", (wanted.state,)
     if wanted.from_ns is not None:
         yield "end_ns >= ?", (wanted.from_ns,)
     if wanted.to_ns is not None:

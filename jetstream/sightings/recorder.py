@@ -71,9 +71,7 @@ class SightingRecorder:
             self._queue.write(connection)
             self._looks.forget(self.follower.open_ids)
             self._sweeper.sweep(connection, now_s)
-        except JetstreamError as error:  # another pipeline's, of a newer version, no permission
-            self._fail(error, now_s)
-        except (OSError, sqlite3.Error) as error:
+        except (JetstreamError, OSError, sqlite3.Error) as error:  # the first: another pipeline's, of a newer version
             self._fail(error, now_s)
         else:
             self._outage.end(now_s, self._queue.lost)

@@ -13,7 +13,7 @@ from typing import Final
 from jetstream.config.schema import Config
 from jetstream.recording.wall_clock import WallClock
 from jetstream.sightings import looks
-from jetstream.sightings.writer import transaction
+from jetstream.sightings.database import transaction
 
 SWEEP_EVERY_S: Final = 60.0
 MOST_AT_ONCE: Final = 200

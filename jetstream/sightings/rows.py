@@ -6,8 +6,9 @@ from typing import Final
 
 import msgspec
 
+from jetstream.events import iso_time
 from jetstream.messages import NameCandidate
-from jetstream.sighting import Sighting, ZoneVisit, stamp
+from jetstream.sighting import Sighting, ZoneVisit
 
 COLUMNS: Final = (
     "n, id, camera, area, state, name, verdict, stranger, begin_ns, end_ns, begin_s, end_s, confidence, why, gallery, "
@@ -34,7 +35,7 @@ def sightings(connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]]
             f"SELECT sighting, zone, first_ns FROM zones WHERE sighting IN ({marks}) ORDER BY first_ns, zone",
             numbers,
         ):
-            zones.setdefault(n, []).append(ZoneVisit(zone, stamp(first_ns)))
+            zones.setdefault(n, []).append(ZoneVisit(zone, iso_time(first_ns)))
         for n, file in connection.execute(
             f"SELECT sighting, file FROM looks WHERE sighting IN ({marks}) ORDER BY quality DESC, n",
             numbers,
@@ -54,8 +55,8 @@ def _sighting(row: Sequence[object], zones: tuple[ZoneVisit, ...], looks: tuple[
             "name": values["person"],
             "machine_name": values["name"],
             "stranger": values["stranger"] if values["person"] is None else None,
-            "begin": stamp(int(values["begin_ns"])),  # type: ignore[call-overload]
-            "end": stamp(int(values["end_ns"])),  # type: ignore[call-overload]
+            "begin": iso_time(int(values["begin_ns"])),  # type: ignore[call-overload]
+            "end": iso_time(int(values["end_ns"])),  # type: ignore[call-overload]
             "begin_s": values["begin_s"],
             "end_s": values["end_s"],
             "confidence": values["confidence"],

@@ -4,7 +4,7 @@ import sqlite3
 
 import msgspec
 
-from jetstream.sighting import stamp
+from jetstream.events import iso_time
 from jetstream.sightings.rows import NAMELESS
 
 FETCHED_AT_ONCE = 500
@@ -77,8 +77,8 @@ def _summary(connection: sqlite3.Connection, number: int, aliases: list[int]) ->
     return StrangerSummary(
         number=number,
         sightings=len(sightings),
-        first=stamp(sightings[0][2]),
-        last=stamp(max(one[3] for one in sightings)),
+        first=iso_time(sightings[0][2]),
+        last=iso_time(max(one[3] for one in sightings)),
         cameras=tuple(sorted({one[1] for one in sightings})),
         aliases=tuple(aliases),
         look=None if look is None else look[0],

@@ -13,8 +13,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from jetstream.sightings import reader
+from jetstream.sightings.database import transaction
 from jetstream.sightings.look_embedding import unpacked
-from jetstream.sightings.writer import add_change, transaction
+from jetstream.sightings.writer import add_change
 from jetstream.vision.recognition.embedding_space import EmbeddingSpace
 from jetstream.vision.recognition.stranger_groups import GroupChange, StoredSighting, StrangerGroups
 from jetstream.vision.recognition.stranger_likeness import StrangerLikeness
@@ -38,7 +39,7 @@ class StrangerStore:
         )
         self._keys = {key: None for (key,) in connection.execute("SELECT id FROM sightings WHERE stranger IS NOT NULL")}
         self._checked_s = -math.inf
-        self._seq = 0
+        self._seq = reader.newest_change(connection)
 
     def _newest(self) -> int:
         """The largest number that a group ever had."""

@@ -15,7 +15,8 @@ from typing import Final
 import msgspec
 
 from jetstream.errors import GARBLED, JetstreamError
-from jetstream.sighting import SCHEMA, Change, Sighting, SightingMessage, stamp
+from jetstream.events import iso_time
+from jetstream.sighting import SCHEMA, Change, Sighting, SightingMessage
 from jetstream.sightings import database, lock, reader
 
 LOOK_EVERY_S: Final = 0.1
@@ -106,4 +107,4 @@ class SightingTeller:
 def message_of(epoch: int, seq: int, at_ns: int, change: str, body: bytes) -> SightingMessage:
     """The message of one change; `body` is the sighting as JSON."""
     sighting = msgspec.json.decode(body, type=Sighting)
-    return SightingMessage(SCHEMA, epoch, seq, msgspec.convert(change, Change), stamp(at_ns), sighting)
+    return SightingMessage(SCHEMA, epoch, seq, msgspec.convert(change, Change), iso_time(at_ns), sighting)

@@ -3,19 +3,19 @@
 What can't be written now waits in memory and is written later. Knows no frame and no picture.
 """
 
-import contextlib
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from jetstream.messages import NameCandidate
 from jetstream.sighting import Change, State
 from jetstream.sightings import rows
+from jetstream.sightings.database import transaction
 
 MOST_WAITING: Final = 20_000
 """Changes that wait while the database can't be written. Beyond it the oldest are lost, and counted."""
@@ -86,17 +86,17 @@ class SightingQueue:
         # What is told must be on the disk. Where only an end moved on, no flush a second wears out a memory card.
         connection.execute(f"PRAGMA synchronous = {'FULL' if self._changes else 'NORMAL'}")
         with transaction(connection):
-            known = {one.id for one in self._dirty.values() if _is_there(connection, one.id)}
             parts_last = sorted(self._dirty.values(), key=lambda one: one.merged_into is not None)  # after their wholes
-            numbers = {one.id: _write(connection, one) for one in parts_last}
+            written = {one.id: _write(connection, one) for one in parts_last}
+            known = {sighting_id for sighting_id, row in written.items() if row.was_there}
             for waiting in self._changes:
                 if waiting.change == "enter" and waiting.sighting_id in known:
                     continue  # told before: by a process that was killed, or when the same file was run
                 add_change(connection, waiting.change, waiting.sighting_id)
             _drop_old_changes(connection)
-        for sighting_id, n in numbers.items():
-            self._dirty[sighting_id].n = n  # None: no look is added to a sighting that somebody deleted
-        self._erased |= {sighting_id for sighting_id, n in numbers.items() if n is None}
+        for sighting_id, row in written.items():
+            self._dirty[sighting_id].n = row.n  # None: no look is added to a sighting that somebody deleted
+        self._erased |= {sighting_id for sighting_id, row in written.items() if row.n is None}
         self._dirty, self._entering = {}, set()
         self._changes.clear()
 
@@ -117,19 +117,6 @@ def _opened(connection: sqlite3.Connection, why: str, n: int, *values: Any) -> O
     return sighting
 
 
-@contextlib.contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """All or nothing, and no other writer in between. Raises sqlite3.Error: locked, full, read-only or damaged."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield connection
-        connection.execute("COMMIT")
-    except BaseException:
-        with contextlib.suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
-        raise
-
-
 def add_change(connection: sqlite3.Connection, change: Change, sighting_id: str) -> None:
     """Add a change of a sighting as it is now, for `publish`; nothing where it isn't there. Within a transaction."""
     found = connection.execute(f"SELECT {rows.COLUMNS} FROM sightings WHERE id = ?", (sighting_id,)).fetchall()
@@ -146,12 +133,13 @@ def _drop_old_changes(connection: sqlite3.Connection) -> None:
         connection.execute("DELETE FROM changes WHERE seq <= ?", (newest - KEPT_CHANGES,))
 
 
-def _is_there(connection: sqlite3.Connection, sighting_id: str) -> bool:
-    return connection.execute("SELECT 1 FROM sightings WHERE id = ?", (sighting_id,)).fetchone() is not None
+class _WrittenRow(NamedTuple):
+    n: int | None  # None: somebody deleted it
+    was_there: bool
 
 
-def _write(connection: sqlite3.Connection, sighting: OpenSighting) -> int | None:
-    """Insert or update a sighting's row; its number, or None where somebody deleted it."""
+def _write(connection: sqlite3.Connection, sighting: OpenSighting) -> _WrittenRow:
+    """Insert or update a sighting's row, unless somebody deleted it."""
     values = {
         "camera": sighting.camera,
         "area": sighting.area,
@@ -172,7 +160,7 @@ def _write(connection: sqlite3.Connection, sighting: OpenSighting) -> int | None
         n = int(found[0])
         _update(connection, n, values, dict(zip(values, found[1:], strict=True)))
     elif sighting.n is not None:
-        return None
+        return _WrittenRow(None, was_there=False)
     else:
         marks = ", ".join(f":{column}" for column in values)
         row = {**values, "id": sighting.id}
@@ -186,7 +174,7 @@ def _write(connection: sqlite3.Connection, sighting: OpenSighting) -> int | None
             "WHERE (first_ns, begin_ns) != (excluded.first_ns, excluded.begin_ns)",
             (n, zone, first_ns, sighting.begin_ns),
         )
-    return n
+    return _WrittenRow(n, was_there=found is not None)
 
 
 def _update(connection: sqlite3.Connection, n: int, values: Mapping[str, object], before: Mapping[str, object]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from jetstream.errors import BusyError, UserError
 from jetstream.sightings import database
-from jetstream.sightings.writer import transaction
+from jetstream.sightings.database import transaction
 
 
 def version_of(folder: Path) -> int:

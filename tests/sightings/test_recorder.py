@@ -13,8 +13,8 @@ import pytest
 
 from jetstream.config.schema import Config
 from jetstream.sightings import database, lock
+from jetstream.sightings.database import transaction
 from jetstream.sightings.recorder import RETRY_S, SightingRecorder
-from jetstream.sightings.writer import transaction
 from tests.support.sightings import IDS, at, changes, config_with, face, pictures, record, seconds, stored
 from tests.support.stage_messages import rings_for
 
