@@ -4,7 +4,7 @@ import contextlib
 import sqlite3
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -102,15 +102,15 @@ def sightings(
         seen = reader.newest_change(connection)
         found = reader.find(connection, wanted)
         if as_json:
-            for sighting in found:
-                print(msgspec.json.encode(sighting).decode())
+            _print_lines(found)
         elif as_csv:
             print(tables.as_csv(found), end="")
-        elif found or not follow:
-            console = wide()
-            console.print(tables.table(found)) if found else say("no sightings")
+        elif found:
+            wide().print(tables.table(found))
             if len(found) == most:
                 say(f"the newest {most}; --most 0 shows all")
+        elif not follow:
+            say("no sightings")
         if follow:
             connection.execute("COMMIT")
             with contextlib.suppress(KeyboardInterrupt):  # the only way to end it
@@ -171,13 +171,13 @@ def strangers(
     from jetstream.sightings import stranger_list, tables
 
     settings = settings_of(config, sets=sets)
-    with _reading(settings):
-        _bring_up_to_date(settings)
+    with _reading(settings):  # none is made here
+        pass
+    _bring_up_to_date(settings)
     with _reading(settings) as connection:
         found = stranger_list.strangers(connection, most=most or None, seen=seen, from_ns=_moment(from_, "--from"))
     if as_json:
-        for stranger in found:
-            print(msgspec.json.encode(stranger).decode())
+        _print_lines(found)
     elif found:
         wide().print(tables.strangers_table(found))
     else:
@@ -216,8 +216,7 @@ def search(
         audit.add(Path(settings.models.dir), "export", count=len(found))
         say(f"{sheet}: the pictures; it shows faces, so only you can read it")
     if as_json:
-        for one in found:
-            print(msgspec.json.encode(one).decode())
+        _print_lines(found)
     elif found:
         wide().print(tables.search_table(found))
     else:
@@ -277,6 +276,12 @@ def correct(
     finally:
         if any(made.photo is not None for made in done):
             _train(settings)
+
+
+def _print_lines(found: Sequence[msgspec.Struct]) -> None:
+    """Print JSON, a line each."""
+    for one in found:
+        print(msgspec.json.encode(one).decode())
 
 
 def _sentence(made: "CorrectedSighting", *, undone: bool) -> str:

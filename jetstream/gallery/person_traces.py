@@ -29,12 +29,12 @@ class PersonTraces(NamedTuple):
 
     def __str__(self) -> str:
         """The counts as text, such as `4 photos, 2 recordings`."""
-        words = _counted(self.photos, "photo")
-        words += f", {_counted(len(self.others), 'other file')}" if self.others else ""
-        words += f", {_counted(self.links, 'link')}" if self.links else ""
+        words = counted(self.photos, "photo")
+        words += f", {counted(len(self.others), 'other file')}" if self.others else ""
+        words += f", {counted(self.links, 'link')}" if self.links else ""
         if self.recordings is None:
             return f"{words}, no recordings (--recordings names their folder)"
-        return f"{words}, {_counted(len(self.recordings), 'recording')}"
+        return f"{words}, {counted(len(self.recordings), 'recording')}"
 
     def what_goes(self) -> Iterator[str]:
         """A line for each file that is erased, and for each link that will lead nowhere."""
@@ -50,7 +50,7 @@ class PersonTraces(NamedTuple):
         for folder, count in self.kept.items():
             hold, them = ("holds", "it") if count == 1 else ("hold", "them")
             yield (
-                f"{folder}: {_counted(count, 'recording')} still {hold} this name; to erase {them}, run "
+                f"{folder}: {counted(count, 'recording')} still {hold} this name; to erase {them}, run "
                 f"`jetstream forget` with --recordings {os.path.realpath(folder) if folder.is_symlink() else folder}"
             )
 
@@ -99,5 +99,6 @@ def _with_namesakes(original: Original, folders: Collection[Path], faces_dir: Pa
     return original._replace(sentence=f"{original.sentence}, and {', '.join(also)} still shows it")
 
 
-def _counted(count: int, what: str) -> str:
+def counted(count: int, what: str) -> str:
+    """`1 photo`, `2 photos`."""
     return f"{count} {what}{'s' * (count != 1)}"

@@ -25,7 +25,8 @@ from jetstream.messages import Captured, Detected, Ended, Message, Named, Tick, 
 from jetstream.recording.events_file import open_events, write_event
 from jetstream.recording.writer import FPS
 from jetstream.replay.explain import TrackExplanations
-from jetstream.sightings.following import SightingFollower, SightingList
+from jetstream.sightings.following import SightingFollower
+from jetstream.sightings.sighting_list import SightingList
 from jetstream.video import source
 from jetstream.video.sink import CONTAINERS, VideoSink
 from jetstream.vision.drawing.annotate import annotate

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
+from jetstream.gallery.person_traces import counted
 from jetstream.gallery.photos import COUNTER_EXAMPLES
 from jetstream.sightings import database, retention
 from jetstream.sightings.database import transaction
@@ -36,8 +37,8 @@ class SightingTraces(NamedTuple):
         return any((self.sightings, self.looks, self.mentions))
 
     def __str__(self) -> str:
-        looks_too = f" with {_counted(self.looks, 'picture')}" if self.looks else ""
-        return f"{_counted(self.sightings, 'sighting')}{looks_too}"
+        looks_too = f" with {counted(self.looks, 'picture')}" if self.looks else ""
+        return f"{counted(self.sightings, 'sighting')}{looks_too}"
 
 
 def find(names: Collection[str], folder: Path) -> SightingTraces:
@@ -197,7 +198,3 @@ def _moved(photo: Path, old: str, new: str) -> str:
     """Where a person's photo or counter-example is once the person's folder has the name `new`."""
     person = photo.parent.parent if photo.parent.name == COUNTER_EXAMPLES else photo.parent
     return str(person.with_name(new) / photo.relative_to(person) if person.name == old else photo)
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"

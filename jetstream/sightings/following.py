@@ -1,7 +1,7 @@
 """Tracked frames to sightings: which ones are open, what is known of each, and what changed.
 
-Knows no database and no picture; the clock is an argument. Two things are for the every-frame pace and the live one
-alike: a sighting ends when `track` says so. A camera without frames says nothing, so there the clock ends it.
+Knows no database and no picture; the clock is an argument. A sighting ends when `track` says so. Of a camera without
+frames it says nothing: live, the clock ends its sightings.
 """
 
 from collections.abc import Mapping
@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from jetstream.config.schema import CameraConfig, Config, area_of
-from jetstream.events import iso_time
 from jetstream.messages import FrameRef, Tracked, TrackedFace
-from jetstream.sighting import Change, Sighting, ZoneVisit, without_names_of_strangers
+from jetstream.sighting import Change, without_names_of_strangers
 from jetstream.sightings import zones
 from jetstream.sightings.writer import OpenSighting
 from jetstream.vision.tracking.new_tracks import is_gap
@@ -103,7 +102,7 @@ class SightingFollower:
             known.n = sighting.n
             if sighting.begin_ns < known.begin_ns:
                 known.begin_ns, known.begin_s = sighting.begin_ns, sighting.begin_s
-            known.zones = {**sighting.zones, **known.zones, **_earliest(sighting.zones, known.zones)}
+            known.zones = _earliest(sighting.zones, known.zones)
             known.name = known.name or sighting.name
             return
         self._open[sighting.id] = sighting
@@ -306,7 +305,7 @@ class SightingFollower:
             into.begin_ns, into.begin_s = sighting.begin_ns, sighting.begin_s
         if sighting.end_ns > into.end_ns:
             into.end_ns, into.end_s = sighting.end_ns, sighting.end_s
-        into.zones = {**sighting.zones, **into.zones, **_earliest(sighting.zones, into.zones)}
+        into.zones = _earliest(sighting.zones, into.zones)
         self._heard_s[into.id] = max(self._heard_s[into.id], self._heard_s[sighting.id])
         self._times_s[into.id] = max(self._times_s.get(into.id, 0.0), self._times_s.get(sighting.id, 0.0))
         self._into = {told: into.id if to == sighting.id else to for told, to in self._into.items()}
@@ -329,45 +328,6 @@ class SightingFollower:
             known.pop(sighting.id, None)
 
 
-class SightingList:
-    """A sink that keeps sightings in memory, for runs that write no database."""
-
-    def __init__(self) -> None:
-        self._found: dict[str, OpenSighting] = {}
-
-    def put(self, sighting: OpenSighting, change: Change | None = None) -> None:
-        """See `SightingSink`."""
-        self._found[sighting.id] = sighting
-
-    def sightings(self) -> list[Sighting]:
-        """Those that were not merged into another one, by begin."""
-        found = [one for one in self._found.values() if one.state != "merged"]
-        return [_public(one) for one in sorted(found, key=lambda one: (one.begin_s, one.id))]
-
-
-def _public(one: OpenSighting) -> Sighting:
-    visits = sorted(one.zones.items(), key=lambda visit: (visit[1], visit[0]))
-    return Sighting(
-        id=one.id,
-        camera=one.camera,
-        area=one.area,
-        state=one.state,
-        name=one.name,
-        machine_name=one.name,
-        stranger=None,
-        begin=iso_time(one.begin_ns),
-        end=iso_time(one.end_ns),
-        begin_s=one.begin_s,
-        end_s=one.end_s,
-        confidence=one.confidence,
-        correction="",
-        zones=tuple(ZoneVisit(name, iso_time(first_ns)) for name, first_ns in visits),
-        why=one.why,
-        gallery=one.gallery,
-        into=one.merged_into,
-    )
-
-
 def _earliest(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
-    """When each zone of both was entered first."""
-    return {name: min(one[name], other[name]) for name in one.keys() & other.keys()}
+    """When each zone was entered first, in one of them or the other."""
+    return {name: min(visits[name] for visits in (one, other) if name in visits) for name in {**one, **other}}
