@@ -315,7 +315,7 @@ def check(config: Config) -> Iterator[str]:
         yield f"metrics: {config.metrics.endpoint}: free{', for other machines too' if config.metrics.remote else ''}"
     if config.sightings.enabled:
         folder = Path(config.sightings.dir)
-        if database.path_in(folder).exists():
+        if database.is_there(folder):
             with database.opened(folder):
                 pass
         yield f"sightings: {folder}"

@@ -132,6 +132,15 @@ def path_in(folder: Path) -> Path:
     return folder / FILE
 
 
+def is_there(folder: Path) -> bool:
+    """Whether the folder has a database. Raises UserError: this user may not look."""
+    path = path_in(folder)
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; see that this user may read it") from None
+
+
 @contextlib.contextmanager
 def opened(folder: Path, *, write: bool = False, wait_s: float | None = None) -> Iterator[sqlite3.Connection]:
     """A connection, closed at the end. Raises what `connect` raises, also for an error of SQLite in the block."""
@@ -153,7 +162,7 @@ def connect(folder: Path, *, write: bool = False, wait_s: float | None = None) -
     writes for long; UserError: no permission.
     """
     path = path_in(folder)
-    if not write and not path.is_file():
+    if not write and not is_there(folder):
         raise DatabaseError(f"{path}: there is none; sightings are recorded while `jetstream run` runs")
     try:
         if write:

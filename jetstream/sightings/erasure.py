@@ -49,7 +49,7 @@ def find(names: Collection[str], folder: Path) -> SightingTraces:
 def _find(names: Collection[str], folder: Path) -> tuple[SightingTraces, dict[str, list[_Mention]]]:
     """And the rows of each column of MENTIONING in which one of them is a candidate."""
     copies = len(database.copies(folder))
-    if not database.path_in(folder).exists():
+    if not database.is_there(folder):
         return SightingTraces(folder, copies=copies), {}
     with database.opened(folder) as connection:
         own = _own(connection, names)
@@ -66,7 +66,7 @@ def named(names: Collection[str], folders: Collection[Path]) -> frozenset[str]:
     """Those of the names that any of the folders knows. Raises UserError: a database can't be read."""
     known: set[str] = set()
     for folder in folders:
-        if database.path_in(folder).exists():
+        if database.is_there(folder):
             with database.opened(folder) as connection:
                 known |= {name for name in names if _own(connection, (name,))}
                 others = [name for name in names if name not in known]
@@ -100,7 +100,7 @@ def erase(names: Collection[str], folder: Path) -> SightingTraces:
 
 def rename(old: str, new: str, folder: Path) -> int:
     """Give the sightings of `old` the name `new`; how many. Raises UserError: the database can't be written."""
-    if not database.path_in(folder).exists():
+    if not database.is_there(folder):
         return 0
     with database.opened(folder, write=True, wait_s=database.COMMAND_WAIT_S) as connection:
         mentions = {column: _mentions(connection, (old,), column) for column in MENTIONING}  # this takes long

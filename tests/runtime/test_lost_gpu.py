@@ -68,6 +68,7 @@ def lost(tmp_path: Path, models_dir: Path, no_gpu: None) -> Config:
             "render": {"window": False},
             "pipeline": {"run_dir": str(tmp_path / "run"), "heartbeat_timeout_s": 4.0},
             "gpu": {"when_lost": "cpu"},
+            "sightings": {"dir": str(tmp_path / "sightings")},
         },
         where="test",
     )

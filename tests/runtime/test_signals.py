@@ -39,7 +39,16 @@ def test_a_run_ends_when_its_terminal_hangs_up(tmp_path: Path, models_dir: Path)
     """One of a single process, to be quick."""
     jetstream = Command(tmp_path, models_dir)
     without = 'pipeline.without=["capture","detect","track","recognize","publish","learn"]'
-    words = ("run", DEMO, "--headless", *jetstream.sets, "--set", without)
+    words = (
+        "run",
+        DEMO,
+        "--headless",
+        *jetstream.sets,
+        "--set",
+        without,
+        "--set",
+        f"sightings.dir={tmp_path / 'sightings'}",
+    )
     with in_terminal("-m", "jetstream.cli", *words) as (pid, terminal):
         said = read_until(terminal, b"running: ")
         os.close(terminal)

@@ -9,6 +9,7 @@ import pytest
 from jetstream.errors import BusyError, UserError
 from jetstream.sightings import database
 from jetstream.sightings.database import transaction
+from tests.support.other_user import without_rights
 
 
 def version_of(folder: Path) -> int:
@@ -139,3 +140,11 @@ def test_error_in_the_block_is_a_sentence(tmp_path: Path) -> None:
         database.opened(tmp_path) as connection,
     ):
         connection.execute("DELETE FROM sightings")
+
+
+def test_folder_that_cant_be_looked_into_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0o000)
+    tmp_path.chmod(0o755)
+
+    with without_rights(), pytest.raises(UserError, match=r"Permission denied; see that this user may read it"):
+        database.connect(tmp_path / "closed")
