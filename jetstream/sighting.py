@@ -54,7 +54,7 @@ class Sighting(msgspec.Struct, frozen=True):
     confidence: float
     """largest probability so far that the machine's name is right, 0 to 1"""
     correction: Correction
-    """what a human said: `name`: another name; `not`: not the machine's name; `ignore`: a stranger who shall get no
+    """what a human said: `name`: another name; `not`: not the name `denied`; `ignore`: a stranger who shall get no
     name; empty: nothing"""
     zones: tuple[ZoneVisit, ...] = ()
     """zones in which the face was, the first one first"""
@@ -66,6 +66,8 @@ class Sighting(msgspec.Struct, frozen=True):
     """SHA-256 of the gallery that gave the name, hexadecimal"""
     into: str | None = None
     """id of the sighting that this one is a part of"""
+    denied: str | None = None
+    """the machine's name that a human said it isn't; the machine may have another one since"""
 
     @property
     def who(self) -> str:

@@ -286,7 +286,7 @@ def _print_lines(found: Sequence[msgspec.Struct]) -> None:
 
 def _sentence(made: "CorrectedSighting", *, undone: bool) -> str:
     sighting = made.sighting
-    who = f"not {sighting.machine_name}" if sighting.correction == "not" else sighting.who
+    who = f"not {sighting.denied}" if sighting.correction == "not" else sighting.who
     if undone:
         return f"{sighting.id}: {who} again" + (f"; {made.photo} is removed" if made.photo is not None else "")
     if made.photo is None:

@@ -44,6 +44,8 @@ def correct(config: Config, id_: str, verdict: Correction, name: str | None = No
             name = photos.check_new_name(name or "")
         if verdict == "not" and sighting.machine_name is None:
             raise UserError(f"{sighting.id}: bears no name; say who it is with --name, or --ignore")
+        if verdict == "not":
+            name = sighting.machine_name
         photo, note = _taught(config, sighting, verdict, name)
         with ExitStack() as back:
             if photo is not None:
@@ -80,10 +82,13 @@ def undo(config: Config, id_: str) -> CorrectedSighting:
 
 
 def _taught(config: Config, sighting: Sighting, verdict: Correction, name: str | None) -> tuple[Path | None, str]:
-    """The photo that the gallery shall learn from, made of the best look that it can learn from; else why not."""
+    """The photo that the gallery shall learn from, made of the best look that it can learn from; else why not.
+
+    name  of the person that it is or, with "not", isn't
+    """
     keeps: dict[Correction, Callable[[NDArray[np.uint8], str], Path]] = {
         "name": lambda image, source: counter_examples.keep_photo(config, name or "", image, source),
-        "not": lambda image, source: counter_examples.keep(config, sighting.machine_name or "", image, source),
+        "not": lambda image, source: counter_examples.keep(config, name or "", image, source),
         "ignore": lambda image, source: counter_examples.keep_stranger(config, image, source),
     }
     why = "it has no picture of the face"

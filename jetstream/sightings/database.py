@@ -52,7 +52,9 @@ MIGRATIONS: Final = (
         why TEXT NOT NULL,
         gallery TEXT NOT NULL,
         merged_into TEXT,
-        person TEXT GENERATED ALWAYS AS (CASE verdict WHEN '' THEN name WHEN 'name' THEN corrected END) VIRTUAL
+        person TEXT GENERATED ALWAYS AS (
+            CASE verdict WHEN '' THEN name WHEN 'name' THEN corrected WHEN 'not' THEN nullif(name, corrected) END
+        ) VIRTUAL
     );
     CREATE INDEX sightings_by_last_letters ON sightings (substr(id, -4));
     CREATE INDEX sightings_by_begin ON sightings (begin_ns);
@@ -61,7 +63,8 @@ MIGRATIONS: Final = (
     CREATE INDEX strangers_by_end ON sightings (end_ns) WHERE person IS NULL;
     CREATE INDEX sightings_by_person ON sightings (person, begin_ns);
     CREATE INDEX sightings_by_camera ON sightings (camera, begin_ns);
-    CREATE INDEX sightings_by_stranger ON sightings (stranger, begin_ns, end_ns, camera, state, verdict, name)
+    CREATE INDEX sightings_by_stranger
+        ON sightings (stranger, begin_ns, end_ns, camera, state, verdict, name, corrected)
         WHERE stranger IS NOT NULL;
     CREATE INDEX sightings_open ON sightings (n) WHERE state = 'open';
     CREATE INDEX sightings_corrected ON sightings (n) WHERE verdict != '';
@@ -112,6 +115,8 @@ MIGRATIONS: Final = (
         first_ns INTEGER NOT NULL
     );
     CREATE INDEX strangers_merged ON strangers (merged_into) WHERE merged_into IS NOT NULL;
+    CREATE TABLE renames (key BLOB PRIMARY KEY, name TEXT, at_ns INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE erased (id TEXT PRIMARY KEY, at_ns INTEGER NOT NULL) WITHOUT ROWID;
     """,
 )
 VERSION: Final = len(MIGRATIONS)
@@ -270,7 +275,9 @@ def _migrate(connection: sqlite3.Connection, path: Path, version: int) -> None:
         _copy(connection, copy)
         log.info("%s: brought from version %d to %d; %s is a copy of before", path, version, VERSION, copy)
     for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
-        made = f"INSERT INTO meta VALUES ('epoch', {time.time_ns()});" if number == 1 else ""
+        made = (
+            f"INSERT INTO meta VALUES ('epoch', {time.time_ns()}), ('secret', randomblob(32));" if number == 1 else ""
+        )
         connection.executescript(f"BEGIN IMMEDIATE; {step} {made} PRAGMA user_version = {number}; COMMIT;")
 
 

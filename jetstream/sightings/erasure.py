@@ -5,7 +5,8 @@ candidate, that candidate goes. Nothing is erased through a link.
 """
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -13,11 +14,15 @@ import msgspec
 
 from jetstream.gallery.person_traces import counted
 from jetstream.gallery.photos import COUNTER_EXAMPLES
-from jetstream.sightings import database, retention
+from jetstream.sightings import database, name_changes, retention
 from jetstream.sightings.database import transaction
 
 MENTIONING: Final = {"why": ("n", "id", "sightings"), "body": ("seq", "sighting_id", "changes")}
 """columns with candidates as JSON: the key of each row, the sighting's id, and the table"""
+ERASED_LASTS_NS: Final = 3_600_000_000_000
+"""how long a pipeline may go on with an erased sighting, since its person is still there"""
+NAMES: Final = ("name", "machine_name", "denied")
+"""what a sighting's JSON calls by a name"""
 
 _Row = TypeVar("_Row")
 _Mention = tuple[int, str, str]
@@ -85,9 +90,11 @@ def erase(names: Collection[str], folder: Path) -> SightingTraces:
     for copy in database.copies(folder):
         for suffix in ("", "-wal", "-shm"):
             Path(f"{copy}{suffix}").unlink(missing_ok=True)
-    if not found:
+    if not database.is_there(folder):
         return found
     with database.opened(folder, write=True, wait_s=database.COMMAND_WAIT_S) as connection:
+        with transaction(connection):
+            _keep_away(connection, names, _own(connection, names))
         for own in _parts(_own(connection, names)):
             retention.delete(connection, folder, own)
         for column, found_rows in mentions.items():
@@ -98,6 +105,18 @@ def erase(names: Collection[str], folder: Path) -> SightingTraces:
     return found
 
 
+def _keep_away(connection: sqlite3.Connection, names: Collection[str], own: Sequence[tuple[int, str]]) -> None:
+    """See that a running pipeline, which knows the people still, doesn't record them again."""
+    now_ns = time.time_ns()
+    for name in names:
+        name_changes.note(connection, name, None)
+    connection.execute("DELETE FROM erased WHERE at_ns < ?", (now_ns - ERASED_LASTS_NS,))
+    connection.executemany(
+        "INSERT OR REPLACE INTO erased SELECT id, ? FROM sightings WHERE n = ? AND (state = 'open' OR end_ns > ?)",
+        [(now_ns, n, now_ns - ERASED_LASTS_NS) for n, _ in own],
+    )
+
+
 def rename(old: str, new: str, folder: Path) -> int:
     """Give the sightings of `old` the name `new`; how many. Raises UserError: the database can't be written."""
     if not database.is_there(folder):
@@ -106,6 +125,7 @@ def rename(old: str, new: str, folder: Path) -> int:
         mentions = {column: _mentions(connection, (old,), column) for column in MENTIONING}  # this takes long
         with transaction(connection):
             numbers = _own(connection, (old,))
+            name_changes.note(connection, old, new)
             for column in ("name", "corrected"):
                 connection.executemany(
                     f"UPDATE sightings SET {column} = ? WHERE n = ? AND {column} = ?",
@@ -172,7 +192,7 @@ def _naming(name: str, tree: Any) -> Iterator[dict[str, Any]]:
     """The candidates in decoded JSON that are this person, and a sighting that bore the name."""
     candidates = tree["why"] if isinstance(tree, dict) else tree
     yield from (candidate for candidate in candidates if candidate["name"] == name)
-    if isinstance(tree, dict) and name in (tree["name"], tree["machine_name"]):
+    if isinstance(tree, dict) and name in map(tree.get, NAMES):
         yield tree
 
 
@@ -181,14 +201,14 @@ def _without(names: Collection[str], text: str) -> str:
     candidates = tree["why"] if isinstance(tree, dict) else tree
     candidates[:] = [candidate for candidate in candidates if candidate["name"] not in names]
     if isinstance(tree, dict):
-        tree |= {key: None for key in ("name", "machine_name") if tree[key] in names}
+        tree |= {key: None for key in NAMES if tree.get(key) in names}
     return msgspec.json.encode(tree).decode()
 
 
 def _renamed(old: str, new: str, text: str) -> str:
     tree = msgspec.json.decode(text)
     for named in _naming(old, tree):
-        named |= {key: new for key in ("name", "machine_name") if named.get(key) == old}
+        named |= {key: new for key in NAMES if named.get(key) == old}
         if str(named.get("photo") or "").startswith(f"{old}/"):
             named["photo"] = new + str(named["photo"])[len(old) :]
     return msgspec.json.encode(tree).decode()

@@ -93,13 +93,16 @@ class SightingFollower:
     def put_all_anew(self) -> None:
         """Put every open sighting again, for a database that has none of them."""
         for sighting in self._open.values():
-            sighting.n = None
+            sighting.n = sighting.written = None
             self._sink.put(sighting, "enter")
 
-    def restore(self, sighting: OpenSighting, now_s: float) -> None:
-        """Go on with a sighting that an earlier process left open. One that goes on already began as early as there."""
+    def restore(self, sighting: OpenSighting, now_s: float, wall_ns: int) -> None:
+        """Go on with a sighting that an earlier process left open. One that goes on already began as early as there.
+
+        One that wasn't seen for long has ended, unless `track` says that it goes on. wall_ns: now
+        """
         if (known := self._open.get(sighting.id)) is not None:
-            known.n = sighting.n
+            known.n, known.written = sighting.n, sighting.written
             if sighting.begin_ns < known.begin_ns:
                 known.begin_ns, known.begin_s = sighting.begin_ns, sighting.begin_s
             known.zones = _earliest(sighting.zones, known.zones)
@@ -107,6 +110,8 @@ class SightingFollower:
             return
         self._open[sighting.id] = sighting
         self._heard_s[sighting.id] = self._put_s[sighting.id] = now_s
+        if wall_ns - sighting.end_ns > (self._absence_s + GRACE_S) * 1e9:
+            self._hold(sighting)
 
     def get(self, sighting_id: str) -> OpenSighting | None:
         """The open sighting that goes by this id now."""
@@ -119,8 +124,8 @@ class SightingFollower:
         # Ends first: somebody who comes back in this very frame begins another sighting.
         for sighting_id in tracked.ended:
             self._held.pop(sighting_id, None)
-            if sighting_id in self._open:
-                self._end(sighting_id)
+            if (sighting := self.get(sighting_id)) is not None:
+                self._end(sighting.id)
         tracks = self._followed(tracked)
         for face in tracked.faces:
             if face.sighting is None:
@@ -138,8 +143,12 @@ class SightingFollower:
             return
         for sighting_id, heard_s in list(self._heard_s.items()):
             if now_s - heard_s > self._absence_s + GRACE_S:
-                self._held[sighting_id] = _HeldSighting(self._open[sighting_id], self._times_s.get(sighting_id))
-                self._end(sighting_id)
+                self._hold(self._open[sighting_id])
+
+    def _hold(self, sighting: OpenSighting) -> None:
+        """End a sighting that `track` may go on with."""
+        self._held[sighting.id] = _HeldSighting(sighting, self._times_s.get(sighting.id))
+        self._end(sighting.id)
         while len(self._held) > MOST_HELD:
             del self._held[next(iter(self._held))]
 
@@ -295,7 +304,8 @@ class SightingFollower:
         for other in list(self._open.values()):
             if other is not sighting and (other.camera, other.name) == (sighting.camera, sighting.name):
                 older, newer = sorted((other, sighting), key=lambda one: (one.begin_ns, one.id))
-                self._merge(newer.id, older.id)
+                if newer.begin_ns - older.end_ns <= self._absence_s * 1e9:
+                    self._merge(newer.id, older.id)
 
     def _merge(self, sighting_id: str, into_id: str) -> None:
         sighting, into = self._open.get(sighting_id), self.get(into_id)

@@ -2,7 +2,7 @@
 
 import math
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jetstream.config.schema import Config
@@ -33,12 +33,22 @@ class LookKeeper:
 
         Raises OSError, sqlite3.Error: a look can't be kept.
         """
-        for _, into in tracked.merged:
-            self._kept.pop(into, None)  # it got the looks of the other one
         for face in tracked.faces:
             sighting = sightings.get(face.sighting or "")
             if sighting is not None and sighting.n is not None and self._may_show(face):
                 self._try(tracked, face, sighting, sighting.n, connection)
+
+    def trim(self, grown: Sequence[tuple[int, str]], connection: sqlite3.Connection) -> None:
+        """Keep the best looks of sightings that got those of others. Raises OSError, sqlite3.Error."""
+        for n, sighting_id in grown:
+            kept = _kept_of(n, connection)
+            stay = looks.chosen(kept, self._most)
+            gone = [look for look in kept if look not in stay]
+            with transaction(connection):
+                _drop(gone, connection)
+            self._kept[sighting_id] = stay
+            for look in gone:
+                looks.erase(self._folder, look.file)
 
     def forget(self, open_ids: Mapping[str, object]) -> None:
         """Forget the sightings that aren't open any more; their looks stay on the disk."""
@@ -81,26 +91,34 @@ class LookKeeper:
         gone = [look for look in kept if look not in stay]
         try:
             with transaction(connection):
-                connection.executemany("DELETE FROM looks WHERE file = ?", [(look.file,) for look in gone])
-                connection.execute(
+                _drop(gone, connection)
+                added = connection.execute(
                     "INSERT OR REPLACE INTO looks (sighting, file, taken_ns, quality, turned, landmarks, bytes) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    "SELECT n, ?, ?, ?, ?, ?, ? FROM sightings WHERE n = ? AND id = ?",  # else somebody deleted it
                     (
-                        n,
                         file,
                         taken_ns,
                         crop.quality,
                         crop.turned,
                         looks.landmarks_text(crop.landmarks),
                         len(crop.jpeg),
+                        n,
+                        sighting.id,
                     ),
-                )
+                ).rowcount
         except sqlite3.Error:
             looks.erase(self._folder, file)
             raise
+        if not added:
+            looks.erase(self._folder, file)
+            return
         self._kept[sighting.id] = stay
         for look in gone:
             looks.erase(self._folder, look.file)
+
+
+def _drop(gone: Sequence[KeptLook], connection: sqlite3.Connection) -> None:
+    connection.executemany("DELETE FROM looks WHERE file = ?", [(look.file,) for look in gone])
 
 
 def _kept_of(n: int, connection: sqlite3.Connection) -> list[KeptLook]:

@@ -5,6 +5,7 @@ Nothing here ends a run. While the folder can't be used, sightings are followed 
 
 import logging
 import sqlite3
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,7 @@ from jetstream.config.schema import Config
 from jetstream.errors import JetstreamError
 from jetstream.ipc.rings import FrameReader
 from jetstream.messages import Tracked
-from jetstream.sightings import database, lock
+from jetstream.sightings import database, lock, retention
 from jetstream.sightings.following import SightingFollower
 from jetstream.sightings.look_keeper import LookKeeper
 from jetstream.sightings.retention import RetentionSweeper
@@ -44,10 +45,12 @@ class SightingRecorder:
         self._file: tuple[int, int] | None = None
         self._wrote_s = 0.0
         self._retry_s = 0.0
+        self._wall_ns = 0  # of the newest frame
         self._outage = _Outage(self._folder)
 
     def saw(self, tracked: Tracked, now_s: float) -> None:
         """Take a frame."""
+        self._wall_ns = tracked.frame.wall_ns
         if self._connection is None:
             self.tend(now_s)  # what an earlier process left open goes on, instead of beginning again
         self.follower.saw(tracked, now_s)
@@ -68,7 +71,9 @@ class SightingRecorder:
         self._wrote_s = now_s if len(self._queue) else self._wrote_s
         try:
             connection = self._in_place() or self._open(now_s)
-            self._queue.write(connection)
+            written = self._queue.write(connection)
+            self._looks.trim(written.grown, connection)
+            retention.delete(connection, self._folder, written.orphans)
             self._looks.forget(self.follower.open_ids)
             self._sweeper.sweep(connection, now_s)
         except (JetstreamError, OSError, sqlite3.Error) as error:  # the first: another pipeline's, of a newer version
@@ -111,7 +116,7 @@ class SightingRecorder:
             opened.enter_context(lock.held(self._folder / "writer.lock"))
             connection = opened.enter_context(database.opened(self._folder, write=True))
             for sighting in left_open(connection):
-                self.follower.restore(sighting, now_s)
+                self.follower.restore(sighting, now_s, self._wall_ns or time.time_ns())
             self._opened = opened.pop_all()
         self._connection, self._file = connection, database.file_in(self._folder)
         return connection

@@ -7,6 +7,7 @@ import logging
 import math
 import sqlite3
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -100,7 +101,7 @@ class RetentionSweeper:
         return bool(size > most_bytes)
 
 
-def delete(connection: sqlite3.Connection, folder: Path, numbers: list[tuple[int, str]]) -> None:
+def delete(connection: sqlite3.Connection, folder: Path, numbers: Sequence[tuple[int, str]]) -> None:
     """Delete sightings, each its row's number and id, with their looks, zones, corrections and changes.
 
     The record of a look goes before its file, so that no record names a file that isn't there. Raises sqlite3.Error,

@@ -12,10 +12,12 @@ from jetstream.sighting import Sighting, ZoneVisit
 
 COLUMNS: Final = (
     "n, id, camera, area, state, name, verdict, stranger, begin_ns, end_ns, begin_s, end_s, confidence, why, gallery, "
-    "merged_into, person"
+    "merged_into, person, corrected"
 )
 """of table `sightings`, as `sightings` takes them"""
-NAMELESS: Final = "(verdict = '' AND name IS NULL OR verdict IN ('not', 'ignore'))"
+NAMELESS: Final = (
+    "(verdict = '' AND name IS NULL OR verdict = 'ignore' OR verdict = 'not' AND (name IS NULL OR name IS corrected))"
+)
 """`person IS NULL`, from columns that an index holds: SQLite reads a generated one from the table alone"""
 MOST_AT_ONCE: Final = 500
 """rows whose zones and looks are read with one statement, which may have so many parameters"""
@@ -66,6 +68,7 @@ def _sighting(row: Sequence[object], zones: tuple[ZoneVisit, ...], looks: tuple[
             "why": _why_decoder.decode(str(values["why"])),
             "gallery": values["gallery"],
             "into": values["merged_into"],
+            "denied": values["corrected"] if values["verdict"] == "not" else None,
         },
         Sighting,
         strict=False,

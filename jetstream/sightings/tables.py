@@ -57,7 +57,7 @@ def _place(sighting: Sighting) -> str:
 def _notes(sighting: Sighting) -> str:
     parts = [zone.name for zone in sighting.zones]
     if sighting.correction:
-        parts.append(WORDS[sighting.correction].format(name=sighting.machine_name))
+        parts.append(WORDS[sighting.correction].format(name=sighting.denied))
     return ", ".join(parts)
 
 
@@ -71,7 +71,7 @@ def whole(sighting: Sighting, folder: Path) -> str:
         f"  machine    {sighting.machine_name or 'no name'}, {sure(sighting)} sure",
     ]
     if sighting.correction:
-        lines.append(f"  corrected  {WORDS[sighting.correction].format(name=sighting.machine_name)}")
+        lines.append(f"  corrected  {WORDS[sighting.correction].format(name=sighting.denied)}")
     lines += [f"  zone       {zone.name}, first at {local(zone.first)}" for zone in sighting.zones]
     lines += [f"  candidate  {_candidate(candidate)}" for candidate in sighting.why]
     if sighting.gallery:

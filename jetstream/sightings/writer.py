@@ -6,7 +6,7 @@ What can't be written now waits in memory and is written later. Knows no frame a
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -16,6 +16,7 @@ from jetstream.messages import NameCandidate
 from jetstream.sighting import Change, State
 from jetstream.sightings import rows
 from jetstream.sightings.database import transaction
+from jetstream.sightings.name_changes import NameChanges
 
 MOST_WAITING: Final = 20_000
 """Changes that wait while the database can't be written. Beyond it the oldest are lost, and counted."""
@@ -42,11 +43,19 @@ class OpenSighting:
     state: State = "open"
     merged_into: str | None = None
     n: int | None = None  # of its row; None: not written yet
+    written: Mapping[str, object] | None = None  # values of its row's columns, as they were written last
 
 
 class _WaitingChange(msgspec.Struct, frozen=True):
     change: Change
     sighting_id: str
+
+
+class WrittenBatch(NamedTuple):
+    """What is to be done after a transaction. Sightings by their rows' numbers and ids."""
+
+    grown: Sequence[tuple[int, str]] = ()  # they got the looks of others
+    orphans: Sequence[tuple[int, str]] = ()  # parts of sightings that somebody erased
 
 
 class SightingQueue:
@@ -79,16 +88,18 @@ class SightingQueue:
             self._dirty.pop(lost.sighting_id, None)
             self.lost += 1
 
-    def write(self, connection: sqlite3.Connection) -> None:
+    def write(self, connection: sqlite3.Connection) -> WrittenBatch:
         """Write all that waits, in one transaction. Raises sqlite3.Error; then all of it waits on."""
         if not self._dirty:
-            return
+            return WrittenBatch()
         # What is told must be on the disk. Where only an end moved on, no flush a second wears out a memory card.
         connection.execute(f"PRAGMA synchronous = {'FULL' if self._changes else 'NORMAL'}")
         with transaction(connection):
             parts_last = sorted(self._dirty.values(), key=lambda one: one.merged_into is not None)  # after their wholes
-            written = {one.id: _write(connection, one) for one in parts_last}
+            names = NameChanges(connection)
+            written = {one.id: _write(connection, one, names) for one in parts_last}
             known = {sighting_id for sighting_id, row in written.items() if row.was_there}
+            after = _after(connection, [(row.n, one) for one in parts_last if (row := written[one.id]).n is not None])
             for waiting in self._changes:
                 if waiting.change == "enter" and waiting.sighting_id in known:
                     continue  # told before: by a process that was killed, or when the same file was run
@@ -96,9 +107,11 @@ class SightingQueue:
             _drop_old_changes(connection)
         for sighting_id, row in written.items():
             self._dirty[sighting_id].n = row.n  # None: no look is added to a sighting that somebody deleted
+            self._dirty[sighting_id].written = row.values
         self._erased |= {sighting_id for sighting_id, row in written.items() if row.n is None}
         self._dirty, self._entering = {}, set()
         self._changes.clear()
+        return after
 
 
 def left_open(connection: sqlite3.Connection) -> list[OpenSighting]:
@@ -114,6 +127,7 @@ def _opened(connection: sqlite3.Connection, why: str, n: int, *values: Any) -> O
     sighting = OpenSighting(*values)
     sighting.n, sighting.why = n, msgspec.json.decode(why, type=tuple[NameCandidate, ...])
     sighting.zones = dict(connection.execute("SELECT zone, first_ns FROM zones WHERE sighting = ?", (n,)))
+    sighting.written = _values(sighting)
     return sighting
 
 
@@ -136,11 +150,12 @@ def _drop_old_changes(connection: sqlite3.Connection) -> None:
 class _WrittenRow(NamedTuple):
     n: int | None  # None: somebody deleted it
     was_there: bool
+    values: Mapping[str, object] | None = None
 
 
-def _write(connection: sqlite3.Connection, sighting: OpenSighting) -> _WrittenRow:
-    """Insert or update a sighting's row, unless somebody deleted it."""
-    values = {
+def _values(sighting: OpenSighting) -> dict[str, object]:
+    """The columns of a sighting's row, and their values."""
+    return {
         "camera": sighting.camera,
         "area": sighting.area,
         "state": sighting.state,
@@ -154,17 +169,26 @@ def _write(connection: sqlite3.Connection, sighting: OpenSighting) -> _WrittenRo
         "gallery": sighting.gallery,
         "merged_into": sighting.merged_into,
     }
+
+
+def _write(connection: sqlite3.Connection, sighting: OpenSighting, names: NameChanges) -> _WrittenRow:
+    """Insert or update a sighting's row, unless somebody deleted it."""
+    sighting.why = names.candidates(sighting.why)
+    values = _values(sighting)
     columns = ", ".join(values)
+    row = {**values, "name": names.today(sighting.name)}
     found = connection.execute(f"SELECT n, {columns} FROM sightings WHERE id = ?", (sighting.id,)).fetchone()
     if found is not None:
         n = int(found[0])
-        _update(connection, n, values, dict(zip(values, found[1:], strict=True)))
-    elif sighting.n is not None:
+        # What a command changed stays until there is news: a name that was written is no news.
+        before = sighting.written or dict(zip(values, found[1:], strict=True))
+        _update(connection, n, {column: row[column] for column in values if values[column] != before[column]})
+    elif sighting.n is not None or _is_erased(connection, sighting.id):
         return _WrittenRow(None, was_there=False)
     else:
         marks = ", ".join(f":{column}" for column in values)
-        row = {**values, "id": sighting.id}
-        n = int(connection.execute(f"INSERT INTO sightings (id, {columns}) VALUES (:id, {marks})", row).lastrowid or 0)
+        inserted = f"INSERT INTO sightings (id, {columns}) VALUES (:id, {marks})"
+        n = int(connection.execute(inserted, {**row, "id": sighting.id}).lastrowid or 0)
     if sighting.merged_into is not None:
         _hand_over(connection, n, sighting.merged_into)
     for zone, first_ns in sighting.zones.items():
@@ -174,15 +198,33 @@ def _write(connection: sqlite3.Connection, sighting: OpenSighting) -> _WrittenRo
             "WHERE (first_ns, begin_ns) != (excluded.first_ns, excluded.begin_ns)",
             (n, zone, first_ns, sighting.begin_ns),
         )
-    return _WrittenRow(n, was_there=found is not None)
+    return _WrittenRow(n, found is not None, values)
 
 
-def _update(connection: sqlite3.Connection, n: int, values: Mapping[str, object], before: Mapping[str, object]) -> None:
+def _is_erased(connection: sqlite3.Connection, sighting_id: str) -> bool:
+    return connection.execute("SELECT 1 FROM erased WHERE id = ?", (sighting_id,)).fetchone() is not None
+
+
+def _update(connection: sqlite3.Connection, n: int, changed: Mapping[str, object]) -> None:
     """Write the columns that changed: each index of a written column is written, too, even with the same value."""
-    changed = {column: value for column, value in values.items() if value != before[column]}
     if changed:
         columns = ", ".join(f"{column} = :{column}" for column in changed)
         connection.execute(f"UPDATE sightings SET {columns} WHERE n = :n", {**changed, "n": n})
+
+
+def _after(connection: sqlite3.Connection, written: Sequence[tuple[int, OpenSighting]]) -> WrittenBatch:
+    """What is to be done for the parts of others among the written ones."""
+    grown: dict[int, str] = {}
+    orphans = []
+    for n, part in written:
+        if part.merged_into is None:
+            continue
+        whole = connection.execute("SELECT n FROM sightings WHERE id = ?", (part.merged_into,)).fetchone()
+        if whole is not None:
+            grown[whole[0]] = part.merged_into
+        elif _is_erased(connection, part.merged_into):
+            orphans.append((n, part.id))
+    return WrittenBatch(list(grown.items()), orphans)
 
 
 def _hand_over(connection: sqlite3.Connection, n: int, into: str) -> None:

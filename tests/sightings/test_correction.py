@@ -135,3 +135,12 @@ def test_correction_of_a_part_is_taken_back_from_the_whole(command: Inside, conf
 
     assert undone.returncode == 0, undone.stderr
     assert verdicts(config)[0] == (None, None, "")
+
+
+def test_machine_that_has_another_name_afterwards_is_not_denied_that_one(command: Inside, config: Config) -> None:
+    record(config, [at(900, face(IDS[2], COLLINS))], ended=False)
+    assert command("correct", IDS[2], "--not", sets=True).returncode == 0
+    record(config, [at(901, face(IDS[2], HOPPER))])
+
+    assert verdicts(config)[2] == (HOPPER, HOPPER, "not")
+    assert f"not {COLLINS}" in command("sighting", IDS[2], sets=True).stdout

@@ -52,13 +52,14 @@ class Scene:
         self.follower = SightingFollower(self.config, self.recorded)
         self.frames, self.time_s, self._born_s = 0, 0.0, dict[int, float]()
 
-    def restart(self) -> None:
-        """The process was killed; its database has what was put."""
+    def restart(self, away_s: float = 0.0) -> None:
+        """The process was killed, and started `away_s` later; its database has what was put."""
+        self.time_s += away_s
         left_open = [one for one in self.recorded.sightings.values() if one.state == "open"]
         self.follower = SightingFollower(self.config, self.recorded)
         for number, one in enumerate(left_open):
             one.n = number
-            self.follower.restore(one, self.time_s)
+            self.follower.restore(one, self.time_s, one.end_ns + round(away_s * 1e9))
 
     def show(self, seconds: float, *faces: TrackedFace, **told: Any) -> None:
         for _ in range(max(1, round(seconds * FPS))):
@@ -235,8 +236,7 @@ def test_sighting_that_the_clock_ended_goes_on_where_track_says_so() -> None:
 def test_killed_process_goes_on_with_open_sightings() -> None:
     scene = Scene()
     scene.show(3, face(1, "S1", "Ada"))
-    scene.restart()
-    scene.time_s += 2  # until it is there again
+    scene.restart(2)
     scene.show(3, face(1, "S1", "Ada"))
 
     assert scene.recorded.span("S1") == (0.0, 7.9)
@@ -246,11 +246,41 @@ def test_killed_process_goes_on_with_open_sightings() -> None:
 def test_killed_process_does_not_end_a_sighting_early_after_minutes() -> None:
     scene = Scene()
     scene.show(3, face(1, "S1", "Ada"))
-    scene.restart()
-    scene.time_s += 200
+    scene.restart(200)
     scene.show(3, face(1, "S1", "Ada"))
 
     assert scene.recorded.span("S1") == (0.0, 205.9)
+    assert [change for change, _ in scene.recorded.changes] == ["enter", "exit", "enter"]
+
+
+def test_sighting_that_was_left_open_long_ago_is_not_joined_to_todays() -> None:
+    scene = Scene()
+    scene.show(3, face(1, "S1", "Ada"))
+    scene.restart(86400)
+    scene.show(3, face(1, "S2", "Ada"))
+
+    assert scene.recorded.span("S1") == (0.0, 2.9)
+    assert scene.recorded.sightings["S1"].state == "ended"
+    assert scene.recorded.changes == [("enter", "S1"), ("exit", "S1"), ("enter", "S2")]
+
+
+def test_input_without_a_clock_ends_what_was_left_open_too() -> None:
+    scene = Scene(pace="every-frame")
+    scene.show(3, face(1, "S1", "Ada"))
+    scene.restart(86400)
+    scene.show(3, face(1, "S2", "Ada"))
+
+    assert [one.state for one in scene.recorded.sightings.values()] == ["ended", "open"]
+
+
+def test_joined_sighting_ends_when_track_says_so_of_its_newer_part() -> None:
+    scene = Scene(pace="every-frame")
+    scene.show(3, face(1, "S1", "Ada"))
+    scene.show(2, face(50, "S2", "Ada"))
+    scene.frame(ended=("S2",))
+
+    assert scene.recorded.sightings["S2"].merged_into == "S1"
+    assert scene.recorded.sightings["S1"].state == "ended"
 
 
 def test_sighting_that_went_on_before_the_database_could_be_read_keeps_its_begin() -> None:
@@ -260,7 +290,7 @@ def test_sighting_that_went_on_before_the_database_could_be_read_keeps_its_begin
     scene.follower = SightingFollower(scene.config, scene.recorded)
     scene.show(1, face(2, "S1", "Ada"))
     left_open.n = 7
-    scene.follower.restore(left_open, scene.time_s)
+    scene.follower.restore(left_open, scene.time_s, left_open.end_ns)
     scene.show(1, face(2, "S1", "Ada"))
 
     assert scene.recorded.span("S1") == (0.0, 4.9)

@@ -81,7 +81,7 @@ def test_person_who_was_none_after_all_is_grouped(config: Config, people: Portra
     people.seen(config, (COLLINS, FOUR[0], "Ada"), (COLLINS, FOUR[1], None))
     group(config, idle_s=0.0)
     with database.opened(Path(config.sightings.dir), write=True) as connection:
-        connection.execute("UPDATE sightings SET verdict = 'not' WHERE id = ?", (FOUR[0],))
+        connection.execute("UPDATE sightings SET verdict = 'not', corrected = name WHERE id = ?", (FOUR[0],))
 
     group(config, idle_s=0.0)
 
