@@ -107,6 +107,7 @@ class Detected(Framed, frozen=True):
 class WantedFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     track_id: int
     landmarks: Landmarks
+    suspect: bool = False  # it jumped, or was out of sight: it may be another person's than before
 
 
 class Wanted(Framed, frozen=True):
@@ -126,8 +127,10 @@ class NamedFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     photo: str | None = None  # the nearest photo of `nearest`, relative to the faces folder
     quality: float = 1.0  # 0..1, of the face in this frame; below recognize.min_quality it was not embedded
     moved: bool = False  # far from what this track showed before: probably another person's face
+    same: bool | None = None  # near to what this track showed before; None: nothing before, or too poor to say
     drift: float | None = None  # distance of the embedding from what this track showed before; None: nothing before
     returned: int | None = None  # an earlier track of this camera that showed the same person
+    before: int | None = None  # where it moved: the id, as of an earlier track, of what it showed before
 
 
 class Named(Framed, frozen=True):

@@ -216,6 +216,7 @@ def _fused(
                     sample.quality,
                     time_s,
                     named=next(alone).name is not None,
+                    suspect=face.suspect,
                     slowness=rates[camera].slowness,
                 )
                 for face, sample in zip(wanted.faces, faces, strict=False)
@@ -243,6 +244,7 @@ def _named(
                 photo=None if answer.photo is None else files[answer.photo],
                 quality=quality,
                 moved=look is not None and look.moved,
+                same=None if look is None else look.is_same,
                 drift=None if look is None else look.drift,
             )
             for face, quality, look, answer in zip(wanted.faces, qualities, looks, answers, strict=False)
@@ -263,6 +265,7 @@ def _with_returns(named: Named, samples: Sequence[SampleEmbedding], returns: Ret
                 moved=face.moved,
                 slowness=slowness,
             )
-            face = msgspec.structs.replace(face, returned=earlier_id)
+            before = returns.before(face.track_id) if face.moved else None
+            face = msgspec.structs.replace(face, returned=earlier_id, before=before)
         faces.append(face)
     return Named(frame=named.frame, faces=tuple(faces))

@@ -6,7 +6,7 @@ the same input gives the same output. Reads no picture.
 """
 
 import math
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -32,6 +32,7 @@ from jetstream.messages import (
 )
 from jetstream.sightings.ids import SightingIds
 from jetstream.vision.tracking.doubts import DoubtFinder
+from jetstream.vision.tracking.exchanges import FaceExchanges
 from jetstream.vision.tracking.frame_rate import NORMAL_S
 from jetstream.vision.tracking.pictures import PictureFinder
 from jetstream.vision.tracking.returned_tracks import ReturnedTracks
@@ -84,10 +85,10 @@ class CameraTracks:
         self._names: dict[str, int] = {}  # which track showed each name in the frame before
         self._pictures = PictureFinder()
         self._doubts = DoubtFinder()
+        self._exchanges = FaceExchanges()
         self._returned = ReturnedTracks()
         self._sightings = _sighting_finder(config)
         self._sighting_ids = SightingIds(by_content=config.pipeline.pace == "every-frame")
-        self._switches: Counter[int] = Counter()  # how often each track's face was exchanged for another
         self._untold: dict[int, Votes] = {}  # of tracks that were answered since the last frame went out
         self._told: Tracked | None = None  # the last frame that went out
         self._scheduler = RecognitionScheduler(
@@ -128,6 +129,7 @@ class CameraTracks:
         self._returned.saw(tracks, self._votes, frame.time_s, self._tracker.slowness)
         self._pictures.saw(tracks, frame.time_s)
         self._doubts.saw(tracks)
+        self._exchanges.saw(tracks, frame.time_s)
         question = self._question(frame, tracks)
         if question is not None:
             yield question
@@ -141,6 +143,7 @@ class CameraTracks:
         earlier = self._returned.apply(tracker, self._votes)
         self._names = {name: earlier.get(track_id, track_id) for name, track_id in self._names.items()}
         self._untold = {i: votes for i, votes in self._untold.items() if i not in earlier}
+        self._exchanges.rejoined(earlier)
         if self._sightings is not None:
             self._sightings.rejoined(earlier)
 
@@ -150,14 +153,23 @@ class CameraTracks:
         faces = [msgspec.structs.replace(f, track_id=self._returned.current(f.track_id)) for f in named.faces]
         for face in faces:
             if votes := self._votes.get(face.track_id):
+                self._exchanges.heard(
+                    face.track_id,
+                    named.frame.time_s,
+                    name=face.name,
+                    shown=votes.shown,
+                    moved=face.moved,
+                    same=face.same,
+                )
                 self._count(face, votes, named.frame.time_s)
                 self._pictures.heard(face.track_id, face.drift)
                 self._doubts.heard(face.track_id, face.quality)
                 self._returned.heard(face.track_id, face.returned)
-                if self._sightings is not None and face.returned is not None:
-                    self._sightings.returned(face.track_id, self._returned.current(face.returned))
+                if self._sightings is not None:
+                    self._tell_sightings(self._sightings, face, named.frame.time_s)
                 self._untold[face.track_id] = votes
-        self._scheduler.answered([face.track_id for face in faces])
+        unlike = {face.track_id for face in faces if face.same is False}
+        self._scheduler.answered([face.track_id for face in faces], unlike)
         if self._held is None:
             return
         held, self._held = self._held, None
@@ -165,13 +177,20 @@ class CameraTracks:
         while self._later and self._held is None:
             yield from self.see(self._later.popleft())
 
+    def _tell_sightings(self, sightings: SightingFinder, face: NamedFace, time_s: float) -> None:
+        if face.before is not None:
+            sightings.exchanged(face.track_id, face.before)
+        if face.returned is not None:
+            sightings.returned(face.track_id, self._returned.current(face.returned))
+        if face.same:
+            sightings.stayed(face.track_id, time_s)
+
     def _count(self, face: NamedFace, votes: Votes, time_s: float) -> None:
         if face.quality < self._recognize.min_quality:
             return  # it wasn't embedded
         # The embedding of a face that only turned moves far, too, but its name stays.
         if face.moved and face.name != votes.shown:
             votes.restart()
-            self._switches[face.track_id] += 1
         # The confidence of an answer is that of `nearest`, so a refusal has its complement. A poor sample says little.
         sure = face.confidence if face.name else 1 - face.confidence
         # Size and pose count twice, so that refusals of a turned head hardly count: with either factor alone, one
@@ -185,9 +204,13 @@ class CameraTracks:
             yield self._held.question
 
     def _question(self, frame: FrameRef, tracks: Sequence[Track]) -> Wanted | None:
-        chosen = self._scheduler.choose(tracks, self._votes, frame.time_s)
+        chosen = self._scheduler.choose(tracks, self._votes, frame.time_s, self._exchanges)
         faces = tuple(
-            WantedFace(track_id=track.track_id, landmarks=landmarks_of(track.landmarks.ravel().tolist()))
+            WantedFace(
+                track_id=track.track_id,
+                landmarks=landmarks_of(track.landmarks.ravel().tolist()),
+                suspect=track.track_id in self._exchanges,
+            )
             for track in tracks
             if track.track_id in chosen and track.landmarks is not None
         )
@@ -196,7 +219,7 @@ class CameraTracks:
     def _tracked(self, detected: Detected, tracks: Sequence[Track]) -> Tracked:
         frame = detected.frame
         late = self._late_names(frame)
-        claims = [(track.track_id, *self._votes[track.track_id].name(frame.time_s)) for track in tracks]
+        claims = [(track.track_id, *self._named(track.track_id, frame.time_s)) for track in tracks]
         shown = unique(
             claims,
             held=self._names,
@@ -228,6 +251,11 @@ class CameraTracks:
         )
         return self._told
 
+    def _named(self, track_id: int, time_s: float) -> tuple[str | None, float]:
+        """The name that the votes of a track say, and its confidence; none while it may show somebody else."""
+        name, confidence = self._votes[track_id].name(time_s)
+        return (None, 0.0) if self._exchanges.jumped(track_id) else (name, confidence)
+
     def _with_sightings(self, tracked: Tracked) -> Tracked:
         """The same, with the sighting of each track."""
         if self._sightings is None:
@@ -239,12 +267,11 @@ class CameraTracks:
                 age_s=face.age_s,
                 name=face.name,
                 doubtful=face.doubtful,
-                switches=self._switches[face.track_id],
+                switches=self._exchanges.count(face.track_id),
+                in_doubt=self._exchanges.jumped(face.track_id),
             )
             for face in tracked.faces
         ]
-        if self._switches:
-            self._switches = Counter({track.track_id: track.switches for track in seen})
         assert self._tracker is not None
         new_id = self._sighting_ids.for_frame(tracked)
         found = self._sightings.saw(seen, tracked.frame.time_s, new_id, slowness=self._tracker.slowness)

@@ -129,9 +129,6 @@ def _black(folder: Path) -> Path:
     return path
 
 
-@pytest.mark.xfail(
-    strict=False, reason="the stranger of the demo leaves, and comes back with the name that was learnt meanwhile"
-)
 def test_stranger_who_is_enrolled_meanwhile_gets_the_name_in_the_same_sighting(
     jetstream: Inside, own_models: Path, portraits: dict[str, np.ndarray]
 ) -> None:

@@ -464,3 +464,32 @@ def test_return_is_in_the_next_frame_in_the_every_frame_pace_too() -> None:
 
     assert said[0] == [1]
     assert said[100:] == [[2], [1], [1], [1]]
+
+
+def test_track_that_a_stranger_takes_over_at_the_door_loses_its_name_until_it_is_known_whose_it_is() -> None:
+    """Ada walks to the right; at once somebody comes from there."""
+    settings = config("live")
+    wanted: list[Wanted] = []
+    said: list[Tracked] = []
+    xs = [LEFT + 10.0 * step for step in range(40)] + [LEFT + 320.0, LEFT + 300.0, LEFT + 280.0]
+
+    def messages() -> Iterator[Message]:
+        for i, x in enumerate(xs):
+            yield detected(i, x)
+            if wanted and i < 40:
+                named = answer(wanted.pop(), "Ada")
+                yield msgspec.structs.replace(
+                    named, faces=tuple(msgspec.structs.replace(face, same=True) for face in named.faces)
+                )
+
+    for message in track(messages(), rings_for(settings), settings):
+        if isinstance(message, Wanted):
+            wanted.append(message)
+        elif isinstance(message, Tracked):
+            said.append(message)
+
+    assert {tuple(face.track_id for face in message.faces) for message in said} == {(1,)}
+    assert [message.faces[0].name for message in said[39:]] == ["Ada", None, None, None]
+    assert said[39].faces[0].sighting is not None
+    assert said[40].faces[0].sighting is None
+    assert [face.suspect for face in wanted[0].faces] == [True], "it is asked about at once"

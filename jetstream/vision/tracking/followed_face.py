@@ -5,11 +5,20 @@ Knows no detection that isn't assigned, and no clock.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jetstream.vision.boxes import iou
 from jetstream.vision.tracking.kalman import BoxFilter
+
+# Overlap of a detection with the predicted box below which the face jumped. In 36,000 frames of people who walk in
+# front of a camera one person's were 0.30 and more, those where another face took over the track 0.00 to 0.18.
+JUMP_IOU: Final = 0.25
+# The same for a face that was out of sight: how many of its sizes it is away from where it would be. Where another one
+# took over the track, the first had walked out of the picture: 4 to 12. Of one person that turned away: up to 1.2.
+JUMP_SIZES: Final = 2.0
 
 
 @dataclass(slots=True)
@@ -25,6 +34,18 @@ class FollowedFace:
     born_s: float
     seen_s: float
     detected: bool
+    jumped: bool = False
+
+    def would_jump(self, box: NDArray[np.float32], *, was_held: bool) -> bool:
+        """Whether a detection is so far from the predicted box that it may be another face's.
+
+        box       (4,) xyxy px
+        was_held  the face was seen a moment ago
+        """
+        if was_held:
+            return float(iou(self.filter.box[None], box[None])[0, 0]) < JUMP_IOU
+        moved = np.abs((self.filter.box[:2] + self.filter.box[2:] - box[:2] - box[2:]) / 2)
+        return bool((moved > JUMP_SIZES * (box[2:] - box[:2])).any())
 
     def move(self, right_px: float, down_px: float) -> None:
         self.filter.move(right_px, down_px)

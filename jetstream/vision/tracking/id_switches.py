@@ -35,6 +35,7 @@ class _TrackSamples:
     odd: NDArray[np.float64] | None = None  # the newest sample, if it was far from the mean
     moved: bool = False  # the answer for the newest sample
     drift: float | None = None  # of the newest sample from the mean before it; None: it was the first
+    is_same: bool | None = None  # whether that is near; None: it was the first, or can't be told
 
 
 class IdSwitchDetector:
@@ -67,6 +68,7 @@ class IdSwitchDetector:
         time_s: float,
         *,
         named: bool = False,
+        suspect: bool = False,
         slowness: float = 1.0,
     ) -> bool:
         """Add a sample; whether it shows somebody else than the samples of the track before it.
@@ -76,15 +78,18 @@ class IdSwitchDetector:
         time_s     of the frame, any origin. After a step back everything is forgotten: the clock was reset. A sample of
                    the same time as the last one gets the same answer
         named      whether a known person was recognised in it
+        suspect    whether the face jumped or was out of sight, so that an exchange is likelier
         slowness   of the camera, see FrameRate: samples are kept longer by it
         """
         sample = np.asarray(embedding, np.float64)
         if not (quality >= LEAST_QUALITY and math.isfinite(time_s) and np.isfinite(sample).all()):
+            self._look_at_poor(track_id, sample)
             return False
         self._advance(time_s, self._forget_s * slowness)
         seen = self._seen.pop(track_id, None) or _TrackSamples(sample, 0, -math.inf)
         if time_s > seen.time_s:
-            seen.moved, seen.time_s = self._take(seen, sample, self._space.at(FAR if named else FAR_UNNAMED)), time_s
+            far = self._space.at(FAR if named or suspect else FAR_UNNAMED)
+            seen.moved, seen.time_s = self._take(seen, sample, far), time_s
         self._seen[track_id] = seen
         while len(self._seen) > self._most:
             del self._seen[next(iter(self._seen))]
@@ -95,11 +100,23 @@ class IdSwitchDetector:
         seen = self._seen.get(track_id)
         return seen is not None and seen.odd is not None
 
+    def is_same(self, track_id: int) -> bool | None:
+        """Whether the track's newest sample is near to those before; None after the first, without any, and where it
+        was poor and isn't nearer than `NEAR`."""
+        seen = self._seen.get(track_id)
+        return None if seen is None else seen.is_same
+
     def drift(self, track_id: int) -> float | None:
         """How far the track's newest sample was from the mean of those before, as dlib's; None after the first, or
         without any."""
         seen = self._seen.get(track_id)
         return None if seen is None or seen.drift is None else self._space.common(seen.drift) / self._space.still
+
+    def _look_at_poor(self, track_id: int, sample: NDArray[np.float64]) -> None:
+        """A poor sample may lie anywhere, but hardly ever where the others are."""
+        seen = self._seen.get(track_id)
+        if seen is not None:
+            seen.is_same = _distance(sample, seen.mean) <= self._space.at(NEAR) or None
 
     def _advance(self, time_s: float, forget_s: float) -> None:
         if time_s < self._now_s:
@@ -110,9 +127,10 @@ class IdSwitchDetector:
 
     def _take(self, seen: _TrackSamples, sample: NDArray[np.float64], far: float) -> bool:
         distance, odd = _distance(sample, seen.mean), seen.odd
-        seen.drift = distance if seen.count else None
         space = self._space
-        if distance > space.at(FAR) and (odd is None or _distance(sample, odd) > space.at(NEAR)):
+        is_near = distance <= space.at(FAR)
+        seen.drift, seen.is_same = (distance, is_near) if seen.count else (None, None)
+        if not is_near and (odd is None or _distance(sample, odd) > space.at(NEAR)):
             seen.odd = sample
             return False
         seen.odd = None

@@ -34,6 +34,7 @@ class _Template:
     count: int = 0  # of the samples in the mean, up to LAST
     asked: bool = False
     returned: int | None = None
+    before: int | None = None  # the id of what the track showed until its last exchange
 
 
 class ReturnFinder:
@@ -41,6 +42,8 @@ class ReturnFinder:
 
     A track is compared once, when it has two good samples, with every track that had its last sample before this one
     had its first. The nearest within `SAME` is the answer, unless the next person is nearly as near.
+
+    What a track showed until its face was exchanged counts as an earlier track, with a negative id.
     """
 
     def __init__(self, space: EmbeddingSpace, *, forget_s: float = 10.0, most: int = 256) -> None:
@@ -49,6 +52,7 @@ class ReturnFinder:
         self._most = most
         self._templates: dict[int, _Template] = {}  # the least recently updated one first
         self._now_s = -math.inf
+        self._exchanged = 0  # templates that their tracks left
 
     def __len__(self) -> int:
         return len(self._templates)
@@ -74,8 +78,9 @@ class ReturnFinder:
         if not math.isfinite(time_s):
             return None
         self._advance(time_s, self._forget_s * slowness)
-        before = self._templates.pop(track_id, None)
-        template = _Template(first_s=time_s) if before is None or moved else before
+        template = self._templates.pop(track_id, None) or _Template(first_s=time_s)
+        if moved:
+            template = _Template(first_s=time_s, before=self._kept_apart(template))
         self._templates[track_id] = template
         sample = np.asarray(embedding, np.float64)
         if quality >= LEAST_QUALITY and np.isfinite(sample).all() and time_s > template.last_s:
@@ -86,6 +91,18 @@ class ReturnFinder:
         while len(self._templates) > self._most:
             del self._templates[next(iter(self._templates))]
         return template.returned
+
+    def before(self, track_id: int) -> int | None:
+        """The id by which the face goes that the track showed until its last exchange."""
+        template = self._templates.get(track_id)
+        return None if template is None else template.before
+
+    def _kept_apart(self, template: _Template) -> int | None:
+        if template.count < FIRST:
+            return None
+        self._exchanged += 1
+        self._templates[-self._exchanged] = template
+        return -self._exchanged
 
     def _advance(self, time_s: float, forget_s: float) -> None:
         if time_s < self._now_s:

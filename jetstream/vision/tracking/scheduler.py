@@ -4,7 +4,7 @@ Knows no picture, no name and no clock: tracks and the time come in, track ids c
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -44,6 +44,13 @@ class _TrackRequests:
     best: float = 0.0  # quality of the best sample that was answered
     open: bool = False  # an answer is due
     wait_s: float = 0.0  # until the next request, while the votes aren't settled
+    is_suspect: bool = False  # as told
+    is_unlike: bool = False  # its newest sample was unlike those before
+
+    @property
+    def is_familiar(self) -> bool:
+        """Whether it surely shows the face that it showed before."""
+        return not (self.is_suspect or self.is_unlike)
 
 
 class RecognitionScheduler:
@@ -51,7 +58,9 @@ class RecognitionScheduler:
 
     A track is requested
     - when it is new;
-    - while its votes aren't settled, after `retry_s` and then after ever longer waits;
+    - when it begins to be suspected of showing another face than before;
+    - while its votes aren't settled, or it is suspected, or was unlike what it showed before, after `retry_s` and then
+      after ever longer waits;
     - after `retry_s`, when its sample is better by `better_by` than every one that was answered;
     - in any case after `refresh_s`, since a track can switch from one face to another.
 
@@ -85,19 +94,31 @@ class RecognitionScheduler:
         self._time_s: float | None = None
         self._now_s = 0.0
 
-    def choose(self, tracks: Sequence[Track], votes: Mapping[int, VoteSummary], time_s: float) -> list[int]:
+    def choose(
+        self,
+        tracks: Sequence[Track],
+        votes: Mapping[int, VoteSummary],
+        time_s: float,
+        suspects: Container[int] = (),
+    ) -> list[int]:
         """The ids of the tracks to request now, most urgent first; they then count as requested.
 
-        tracks  all tracks of this frame; a track that is missing is forgotten. Only confirmed ones with landmarks of
-                this frame are requested
-        votes   by track id; a track without votes isn't settled
-        time_s  of the frame, any origin; a step back counts as no time passed
+        tracks    all tracks of this frame; a track that is missing is forgotten. Only confirmed ones with landmarks of
+                  this frame are requested
+        votes     by track id; a track without votes isn't settled
+        time_s    of the frame, any origin; a step back counts as no time passed
+        suspects  ids of tracks that may show another face than before
         """
         self._advance(time_s)
         self._asked = {track.track_id: self._record(track.track_id) for track in tracks}
+        for track in tracks:
+            record, is_suspect = self._asked[track.track_id], track.track_id in suspects
+            if is_suspect and not record.is_suspect:
+                record.wait_s = 0.0
+            record.is_suspect = is_suspect
         measured = {track.track_id: _quality_of(track) for track in tracks}
         usable = {i: quality for i, quality in measured.items() if quality is not None and quality >= self._min_quality}
-        settled = {track_id: track_id in votes and votes[track_id].settled for track_id in usable}
+        settled = {i: i in votes and votes[i].settled and self._asked[i].is_familiar for i in usable}
         due = [i for i, quality in usable.items() if self._is_due(self._asked[i], quality, settled[i])]
         due.sort(key=self._urgency)
         chosen = due[: int(self._tokens)]
@@ -109,10 +130,15 @@ class RecognitionScheduler:
             record.asked_s, record.quality, record.open = self._now_s, usable[track_id], True
         return chosen
 
-    def answered(self, track_ids: Iterable[int]) -> None:
-        """Answers came for these tracks; ids that are gone or weren't requested are ignored."""
+    def answered(self, track_ids: Iterable[int], unlike: Container[int] = ()) -> None:
+        """Answers came for these tracks; ids that are gone or weren't requested are ignored.
+
+        unlike  those whose face was unlike what they showed before
+        """
         for track_id in track_ids:
             record = self._asked.get(track_id)
+            if record is not None:
+                record.is_unlike = track_id in unlike
             if record is not None and record.open:
                 record.open = False
                 record.best = max(record.best, record.quality)

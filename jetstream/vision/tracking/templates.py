@@ -28,6 +28,7 @@ class FusedLook(NamedTuple):
     moved: bool  # somebody else than before: the looks before are dropped
     is_odd: bool  # far from those before: a poor view of the same face, or the first look at another
     drift: float | None  # how far it was from those before; None: the first
+    is_same: bool | None = None  # near to those before; None: the first, or it can't be told
 
 
 @dataclass(slots=True)
@@ -65,10 +66,13 @@ class TrackTemplates:
         time_s: float,
         *,
         named: bool,
+        suspect: bool = False,
         slowness: float = 1.0,
     ) -> FusedLook:
         """Add a look; arguments as in `IdSwitchDetector.moved`. One that isn't later than the last adds nothing."""
-        moved = self._switches.moved(track_id, embedding, quality, time_s, named=named, slowness=slowness)
+        moved = self._switches.moved(
+            track_id, embedding, quality, time_s, named=named, suspect=suspect, slowness=slowness
+        )
         drift, is_odd = self._switches.drift(track_id), self._switches.is_odd(track_id)
         look, weight = np.asarray(embedding, np.float64), max(quality, LEAST_WEIGHT)
         if not (np.isfinite(look).all() and math.isfinite(time_s) and math.isfinite(weight)):
@@ -88,7 +92,8 @@ class TrackTemplates:
         while len(self._kept) > self._most:
             del self._kept[next(iter(self._kept))]
         shown, looks = (look, weight) if is_odd else (kept.total / kept.weight, kept.weight)
-        return FusedLook(shown.astype(np.float32), looks, moved, is_odd, drift)
+        is_same = self._switches.is_same(track_id)
+        return FusedLook(shown.astype(np.float32), looks, moved, is_odd, drift, is_same)
 
     def _forget(self, time_s: float, forget_s: float) -> None:
         if time_s < self._now_s:  # the clock was reset

@@ -41,6 +41,7 @@ class Track:
     age_s      since the first detection
     seen_s     since the last detection, 0 where `detected`
     detected   whether a detection of this frame is assigned to it
+    jumped     whether that detection is far from where the face was expected: it may be somebody else's
     """
 
     track_id: int
@@ -51,6 +52,7 @@ class Track:
     age_s: float
     seen_s: float
     detected: bool
+    jumped: bool = False
 
 
 class Tracker:
@@ -161,7 +163,7 @@ class Tracker:
         most_s, persistence = self._max_lost_s * self.slowness, min(1.0, PERSISTENT / self.slowness)
         self._faces = [face for face in self._faces if self._now_s - face.seen_s <= most_s]
         for face in self._faces:
-            face.detected = False
+            face.detected = face.jumped = False
             face.filter.predict(elapsed_s, persistence=persistence)
         found = usable(boxes, scores, landmarks)
         if not cut:
@@ -237,9 +239,13 @@ class Tracker:
         return np.delete(candidates, rows[met]), [face for column, face in enumerate(faces) if column not in taken]
 
     def _see(self, face: FollowedFace, found: FoundFaces, index: int, *, predicted: bool) -> None:
+        box = found.boxes[index]
+        # At a slow camera's pace every prediction is poor.
+        was_held = self._now_s - face.seen_s <= self._hold_s
+        face.jumped = self.slowness == 1.0 and face.confirmed and face.would_jump(box, was_held=was_held)
         face.score = float(found.scores[index])
         face.landmarks = found.marks(index)
-        face.last_box = found.boxes[index]
+        face.last_box = box
         face.seen_s = self._now_s
         face.detected = True
         face.confirmed = face.confirmed or self._now_s - face.born_s >= self._confirm_s * self.slowness
@@ -286,4 +292,5 @@ class Tracker:
             age_s=self._now_s - face.born_s,
             seen_s=seen_s,
             detected=face.detected,
+            jumped=face.jumped,
         )

@@ -10,20 +10,11 @@ from itertools import combinations
 from typing import Final, NamedTuple
 
 from jetstream.vision.tracking.new_tracks import NewTracks, is_gap
+from jetstream.vision.tracking.open_visits import LATELY_S as LATELY_S
 from jetstream.vision.tracking.open_visits import TOGETHER_S, NewName, OpenVisit, VisitMember
 
 TELL_S: Final = 10.0
 """how long an end and a merge are told, so that a reader who missed frames still hears of it"""
-SETTLE_S: Final = 2.0
-"""A track whose face was exchanged may be nameless for so long before it counts as a stranger's. A head that turned
-fast looks like an exchange, and has its name again within a second."""
-STABLE_S: Final = 3.0
-"""A sighting that was nameless, or had its name, for so long loses it to no single answer: in 34 walk-ins of known
-people the name came within 1.4 s. Scaled for slow cameras."""
-NAME_S: Final = 1.0
-"""how long another name must stay there. Somebody who walks past in front of a face lends it a name for less"""
-LATELY_S: Final = 3.0
-"""time from a change of the face until its name is there, at most"""
 HELD_S: Final = 0.3
 """how long a track may still be shown while a new one has the face: more than `track.hold_s`"""
 LEAST_ABSENCE_S: Final = 2.0
@@ -39,6 +30,7 @@ class VisitTrack(NamedTuple):
     name: str | None
     doubtful: bool = False  # it may be no face
     switches: int = 0  # how often its face was exchanged for another, which only grows
+    in_doubt: bool = False  # its face jumped, and recognition hasn't said yet whose it is
 
 
 class MergedSighting(NamedTuple):
@@ -87,11 +79,33 @@ class SightingFinder:
         if track_id != earlier_id:
             self._earlier[track_id] = earlier_id
 
+    def exchanged(self, track_id: int, before_id: int) -> None:
+        """Take that a track shows another face, and that what it showed before goes by `before_id`, which is negative,
+        as if it was an earlier track. Nothing is remembered where it isn't known whose that was.
+
+        Where another track is said to continue this one, though both were seen at once, its face had gone there.
+        """
+        member = self._members.get(track_id)
+        if member is None or member.switched_s is not None:
+            return
+        before = self._join(before_id, member.visit, 0)
+        for other in [other for other, earlier in self._earlier.items() if earlier == track_id]:
+            self._earlier[other], before.shown_s = before_id, -math.inf
+
+    def stayed(self, track_id: int, time_s: float) -> None:
+        """Take that a track showed the same face at `time_s` as before: if it was out of sight, nobody else came."""
+        member = self._members.get(track_id)
+        if member is not None and time_s >= member.back_s:
+            member.back_s = -math.inf
+
     def rejoined(self, changed: Mapping[int, int]) -> None:
-        """Take the ids under which tracks go on, by the ids that they had."""
+        """Take the ids under which tracks go on, by the ids that they had: recognition saw the same face again."""
         for track_id, earlier_id in changed.items():
             self._earlier.pop(track_id, None)
             member, earlier = self._members.pop(track_id, None), self._members.get(earlier_id)
+            if earlier is not None:
+                earlier.shown_s = self._now_s  # so that its time out of sight is no chance for somebody else
+                earlier.switches = member.switches if member is not None else earlier.switches
             if member is None:
                 self._new.rejoined(track_id, earlier_id, self._now_s)
                 continue
@@ -189,50 +203,43 @@ class SightingFinder:
         """The membership of a track, after a change of its name or of its face."""
         if track.switches > member.switches:
             member.switched_s = self._now_s
-        if is_gap(self._now_s - member.shown_s, self._elapsed_s):
+            self._earlier.pop(track.track_id, None)  # it was said of the face before
+        if is_gap(self._now_s - member.shown_s, self._elapsed_s) or (track.in_doubt and not member.in_doubt):
             member.back_s, member.naming = self._now_s, None
+            member.jumped_s = self._now_s if track.in_doubt else member.jumped_s
+        member.in_doubt = track.in_doubt
+        if track.in_doubt:
+            return member
         member.switches = track.switches  # it is 0 again where a track continues one that had ended
-        if track.name == member.visit.name:
+        if track.name is not None and track.name == member.visit.name:
+            member.naming = member.switched_s = None
+        if track.name is None or track.name == member.visit.name:
             member.naming = None
-            member.switched_s = None if track.name is not None else member.switched_s  # of a nameless one as evidence
-            return self._returned_late(track, member)
-        if track.name is None:
-            member.naming = None
-            if member.switched_s is None or not self._has_settled(member, member.switched_s):
-                return member
-            return self._go_over(track, self._left_by(member) or self._begin(track, new_id))
+            if member.has_settled(self._now_s):
+                return self._go_over(track, self._left_by(member) or self._begin(track, new_id))
+            return self._returned_late(track, member) if track.name == member.visit.name else member
         if member.naming is None or member.naming.name != track.name:
             member.naming = NewName(track.name, self._now_s)
-        return member if self._must_wait(member, member.naming) else self._renamed(track, member, member.naming, new_id)
+        if member.must_wait(member.naming, self._now_s, self._slowness):
+            return member
+        return self._renamed(track, member, member.naming, new_id)
 
     def _left_by(self, member: VisitMember) -> OpenVisit | None:
         """The stranger's sighting that a track showed before a known person came in front, if nothing else shows it."""
-        left = member.left
+        left = member.left if member.visit.name is not None else None
         if left is None or left.name is not None or self._visits.get(left.sighting_id) is not left:
             return None
         return left if left.tracks.isdisjoint(self._shown) else None
-
-    def _has_settled(self, member: VisitMember, switched_s: float) -> bool:
-        """Whether an exchange is sure. One after the face was out of sight is: then it is no head that turned."""
-        return switched_s - member.back_s <= LATELY_S or self._now_s - switched_s >= SETTLE_S
-
-    def _must_wait(self, member: VisitMember, naming: NewName) -> bool:
-        """Whether a name isn't sure yet. After an exchange that recognition saw it is, where there was one before."""
-        if not self._is_stable(member.visit) or (member.switched_s is not None and member.visit.name is not None):
-            return False
-        return self._now_s - naming.since_s < NAME_S
-
-    def _is_stable(self, visit: OpenVisit) -> bool:
-        return visit.stable_s >= STABLE_S * self._slowness
 
     def _renamed(
         self, track: VisitTrack, member: VisitMember, naming: NewName, new_id: Callable[[VisitTrack], str]
     ) -> VisitMember:
         """Its sighting is nameless, or was named wrongly, or the track shows another face."""
         visit, known = member.visit, self._of(naming.name)
-        is_another = self._is_stable(visit) and naming.since_s - member.changed_s <= LATELY_S
+        is_another = visit.is_stable(self._slowness) and naming.since_s - member.changed_s <= LATELY_S
+        is_another |= member.switched_s is not None and member.switched_s - member.jumped_s <= LATELY_S
         if visit.name is not None:
-            is_another |= member.switched_s is not None or visit.tracks != {track.track_id}
+            is_another |= member.switched_s is not None or {i for i in visit.tracks if i > 0} != {track.track_id}
         if is_another or (known is not None and visit.was_beside(known)):
             return self._go_over(track, known or self._begin(track, new_id))
         member.naming = member.switched_s = None
@@ -251,7 +258,7 @@ class SightingFinder:
 
     def _seen_before(self, track: VisitTrack) -> OpenVisit | None:
         """The sighting of the track that this one is said to continue, unless both were seen at once."""
-        earlier = self._members.get(self._earlier.pop(track.track_id, -1))
+        earlier = self._members.get(self._earlier.get(track.track_id, 0))
         since_s, member = self._now_s - track.age_s, self._members.get(track.track_id)
         if member is not None:
             since_s = max(since_s, member.since_s)
@@ -262,7 +269,7 @@ class SightingFinder:
     def _name_lost(self, track_id: int, name: str) -> None:
         """The answer may come when the face has gone: its sighting gets the name, if that was nobody else."""
         member = self._members.get(track_id)
-        if member is None or member.visit.name is not None or self._is_stable(member.visit):
+        if member is None or member.visit.name is not None or member.visit.is_stable(self._slowness):
             return
         if not member.visit.tracks.isdisjoint(self._shown):
             return

@@ -146,3 +146,31 @@ def test_drift_is_how_far_the_newest_sample_lies_from_those_before() -> None:
     assert drifts[0] is None
     assert drifts[1:] == pytest.approx([0.2, 0.0], abs=1e-6)
     assert switches.drift(7) is None
+
+
+def test_suspect_face_needs_no_name_to_be_a_switch() -> None:
+    switches = IdSwitchDetector(DLIB_SPACE)
+    samples = [ADA, ADA, TURNED, TURNED]
+
+    assert [switches.moved(1, sample, 1.0, step, suspect=True) for step, sample in enumerate(samples)][-1]
+
+
+def test_newest_sample_is_like_those_before_or_not() -> None:
+    switches = IdSwitchDetector(DLIB_SPACE)
+    assert switches.is_same(1) is None
+
+    said = []
+    for step, sample in enumerate([ADA, ADA, GRACE, GRACE, GRACE]):
+        switches.moved(1, sample, 1.0, step)
+        said.append(switches.is_same(1))
+    assert said == [None, True, False, False, True]
+
+
+def test_poor_sample_may_be_like_those_before_but_says_nothing_where_it_is_not() -> None:
+    switches = IdSwitchDetector(DLIB_SPACE)
+    switches.moved(1, ADA, 1.0, 0.0)
+
+    switches.moved(1, face(NEAR - 0.01), LEAST_QUALITY / 2, 1.0)
+    assert switches.is_same(1) is True
+    switches.moved(1, GRACE, LEAST_QUALITY / 2, 2.0)
+    assert switches.is_same(1) is None

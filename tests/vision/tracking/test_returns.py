@@ -120,3 +120,30 @@ def test_embedding_that_is_not_finite_changes_nothing(bad: float) -> None:
     saw(returns, 1, ADA, 0.0, 0.3)
     saw(returns, 1, face(bad), 0.6)
     assert saw(returns, 2, ADA, 5.0, 5.3) == 1
+
+
+def test_what_a_track_showed_before_an_exchange_counts_as_an_earlier_track() -> None:
+    returns = ReturnFinder(DLIB_SPACE)
+    saw(returns, 1, ADA, 0.0, 0.3, 0.6)
+    assert returns.before(1) is None
+    assert returns.saw(1, GRACE, 1.0, 2.0, moved=True) is None
+    assert returns.before(1) == -1
+
+    assert saw(returns, 2, ADA, 5.0, 5.3) == -1
+    assert saw(returns, 1, ADA, 6.0) is None
+
+
+def test_face_that_only_turned_continues_what_its_track_showed_before() -> None:
+    returns = ReturnFinder(DLIB_SPACE)
+    saw(returns, 1, ADA, 0.0, 0.3, 0.6)
+    assert returns.saw(1, ADA, 1.0, 2.0, moved=True) is None
+
+    assert saw(returns, 1, ADA, 2.3) == -1
+
+
+def test_single_look_before_an_exchange_is_forgotten() -> None:
+    returns = ReturnFinder(DLIB_SPACE)
+    saw(returns, 1, ADA, 0.0)
+    returns.saw(1, GRACE, 1.0, 2.0, moved=True)
+
+    assert returns.before(1) is None

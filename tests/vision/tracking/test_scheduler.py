@@ -223,3 +223,27 @@ def test_quality_is_a_share_whatever_comes(numbers: list[float], score: float) -
 
 def test_landmarks_on_one_point_have_no_quality() -> None:
     assert quality(face().box, np.zeros((5, 2), np.float32), 1.0) == 0.0
+
+
+def test_track_that_begins_to_be_suspected_is_asked_about_at_once_and_then_soon() -> None:
+    asking, votes = defaults.scheduler(), {1: SURE}
+    asking.choose([face()], votes, 0.0)
+    asking.answered([1])
+    assert asking.choose([face()], votes, 0.05) == []
+
+    assert asking.choose([face()], votes, 0.1, {1}) == [1]
+    asking.answered([1])
+    assert asking.choose([face()], votes, 0.15, {1}) == []
+    assert asking.choose([face()], votes, 0.3, {1}) == [1]
+    asking.answered([1])
+    assert asking.choose([face()], votes, 0.6) == [], "it isn't suspected any more"
+
+
+def test_track_that_was_unlike_itself_is_asked_about_again_soon() -> None:
+    asking, votes = defaults.scheduler(), {1: SURE}
+    asking.choose([face()], votes, 0.0)
+    asking.answered([1], {1})
+
+    assert asking.choose([face()], votes, 0.2) == [1]
+    asking.answered([1])
+    assert asking.choose([face()], votes, 0.8) == []

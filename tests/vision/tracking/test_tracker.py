@@ -420,3 +420,45 @@ def test_cut_forgets_how_the_camera_moved() -> None:
     see(tracker, 1.0, LEFT, cut=True)
     tracks = see(tracker, 1.04, LEFT)
     np.testing.assert_allclose(tracks[0].box, LEFT, atol=1.0)
+
+
+def test_face_that_is_elsewhere_than_expected_jumped() -> None:
+    """It walked to the right; another one comes from there."""
+    tracker = defaults.tracker()
+    for step in range(10):
+        (track,) = see(tracker, step * 0.04, at(LEFT, step * 10.0))
+        assert not track.jumped
+
+    (track,) = see(tracker, 0.4, at(LEFT, 20.0))
+    assert (track.track_id, track.jumped) == (1, True)
+
+
+def test_face_that_appears_where_another_one_walked_out_of_sight_jumped() -> None:
+    tracker = defaults.tracker()
+    for step in range(10):
+        see(tracker, step * 0.04, at(LEFT, step * 20.0))
+    for step in range(10, 30):
+        see(tracker, step * 0.04)
+
+    (track,) = see(tracker, 1.2, at(LEFT, 180.0))
+    assert (track.track_id, track.jumped) == (1, True)
+
+
+def test_face_that_stayed_where_it_turned_away_did_not_jump() -> None:
+    tracker = defaults.tracker()
+    for step in range(10):
+        see(tracker, step * 0.04, LEFT)
+    for step in range(10, 30):
+        see(tracker, step * 0.04)
+
+    (track,) = see(tracker, 1.2, LEFT)
+    assert (track.track_id, track.jumped) == (1, False)
+
+
+def test_slow_camera_sees_no_jumps() -> None:
+    tracker = defaults.tracker()
+    for step in range(5):
+        see(tracker, step * 1.0, LEFT)
+
+    (track,) = see(tracker, 5.0, at(LEFT, 80.0))
+    assert (track.track_id, track.jumped) == (1, False)

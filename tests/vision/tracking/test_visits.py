@@ -408,3 +408,99 @@ def test_ten_thousand_tracks_in_an_hour_leave_nothing_behind() -> None:
     finder.saw([], time_s + 42, str)
     left = (finder._visits, finder._members, finder._earlier, finder._new, finder.merged, finder.ended)
     assert [len(one) for one in left] == [0] * 6
+
+
+@pytest.mark.parametrize("rejoined", [True, False])
+def test_stranger_who_comes_back_with_a_name_learnt_meanwhile_has_one_sighting(rejoined: bool) -> None:
+    scene = Scene()
+    scene.show(5, face(1))
+    scene.show(1, lost(1))
+    scene.show(3)
+    scene.show(0.2, face(2, "Ada"))
+    if rejoined:
+        scene.finder.rejoined({2: 1})
+    else:
+        scene.finder.returned(2, 1)
+
+    track_id = 1 if rejoined else 2
+    assert scene.show(2, face(track_id, "Ada")) == {track_id: "S1"}
+    assert (scene.begun, scene.merged) == (1, [])
+    assert scene.show(1, face(track_id, "Ada"), face(3)) == {track_id: "S1", 3: "S2"}
+
+
+@pytest.mark.parametrize(("told_after_s", "sighting"), [(0.2, "S1"), (-0.8, "S2")])
+def test_name_learnt_after_a_moment_out_of_sight_counts_where_the_face_is_the_same(
+    told_after_s: float, sighting: str
+) -> None:
+    scene = Scene()
+    scene.show(5, face(1))
+    scene.show(1, lost(1))
+    back_s = scene.time_s
+    scene.show(0.5, face(1))
+    scene.finder.stayed(1, back_s + told_after_s)
+
+    assert scene.show(2, face(1, "Ada")) == {1: sighting}
+
+
+def test_stranger_on_the_track_that_another_stranger_left_has_another_sighting() -> None:
+    scene = Scene()
+    scene.show(5, face(1))
+
+    assert scene.show(1.5, face(1, switches=1)) == {}
+    assert scene.show(1, face(1, switches=1)) == {1: "S2"}
+
+
+def test_face_that_jumped_has_no_sighting_until_it_is_known_whose_it_is() -> None:
+    scene = Scene()
+    scene.show(5, face(1, "Ada"))
+    assert scene.show(0.3, face(1, in_doubt=True)) == {}
+    assert scene.show(1, face(1, "Ada")) == {1: "S1"}
+
+    scene.show(0.3, face(1, in_doubt=True))
+    assert scene.show(0.1, face(1, switches=1)) == {1: "S2"}, "it jumped, so an exchange is no head that turned"
+    assert scene.begun == 2
+
+
+def test_known_person_who_took_over_the_track_of_a_new_stranger_has_another_sighting() -> None:
+    """A name in the first seconds counts for the whole sighting, unless the face jumped and was exchanged."""
+    scene = Scene()
+    scene.show(2, face(1))
+    scene.show(0.2, face(1, in_doubt=True))
+
+    assert scene.show(1, face(1, "Ada", switches=1)) == {1: "S2"}
+
+
+def test_stranger_whose_track_went_over_to_another_one_continues_on_a_new_track() -> None:
+    scene = Scene()
+    scene.show(5, face(1))
+    scene.finder.exchanged(1, -1)
+    scene.show(5, face(1, switches=1))
+    scene.finder.returned(2, -1)
+
+    assert scene.show(2, face(1, switches=1), face(2)) == {1: "S2", 2: "S1"}
+
+
+def test_stranger_who_has_a_new_track_since_another_one_took_the_old_continues() -> None:
+    """The new track is told to be the old one's before recognition sees that the old one shows somebody else."""
+    scene = Scene()
+    scene.show(5, face(1))
+    scene.show(0.4, face(1), face(2))
+    scene.finder.returned(2, 1)
+    scene.show(0.4, face(1), face(2))
+    scene.finder.exchanged(1, -1)
+
+    assert scene.show(3, face(1, switches=1), face(2)) == {1: "S3", 2: "S1"}
+    assert scene.merged == [MergedSighting("S2", "S1")]
+
+
+def test_return_that_was_said_of_the_face_before_an_exchange_does_not_count() -> None:
+    scene = Scene()
+    scene.show(3, face(1))
+    scene.show(3)
+    scene.show(0.2, face(2))
+    scene.finder.returned(2, 1)
+    scene.show(3, face(2))
+    scene.show(0.2, face(2, in_doubt=True))
+    scene.finder.returned(2, 1)  # an answer about an earlier frame
+
+    assert scene.show(3, face(2, switches=1)) == {2: "S2"}
