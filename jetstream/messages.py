@@ -107,7 +107,7 @@ class Detected(Framed, frozen=True):
 class WantedFace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     track_id: int
     landmarks: Landmarks
-    suspect: bool = False  # it jumped, or was out of sight: it may be another person's than before
+    suspect: bool = False  # it jumped: it may be another person's than before
 
 
 class Wanted(Framed, frozen=True):

@@ -209,7 +209,7 @@ class CameraTracks:
             WantedFace(
                 track_id=track.track_id,
                 landmarks=landmarks_of(track.landmarks.ravel().tolist()),
-                suspect=track.track_id in self._exchanges,
+                suspect=self._exchanges.jumped(track.track_id),
             )
             for track in tracks
             if track.track_id in chosen and track.landmarks is not None

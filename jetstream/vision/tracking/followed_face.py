@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from jetstream.vision.boxes import iou
 from jetstream.vision.tracking.kalman import BoxFilter
 
-# Overlap of a detection with the predicted box below which the face jumped. In 36,000 frames of people who walk in
-# front of a camera one person's were 0.30 and more, those where another face took over the track 0.00 to 0.18.
+# Overlap of a detection with the predicted box below which the face jumped, and, for a face that was out of sight, how
+# many of its sizes it is away from where it would be: the first one had walked out of the picture. Of 57,000 detections
+# of people who walk in front of a camera, 37 jumped: 19 of the 32 where another face took over the track (some others
+# do so a frame later), and 18 of one person. A face that comes back from a profile is within 1.2 sizes.
 JUMP_IOU: Final = 0.25
-# The same for a face that was out of sight: how many of its sizes it is away from where it would be. Where another one
-# took over the track, the first had walked out of the picture: 4 to 12. Of one person that turned away: up to 1.2.
 JUMP_SIZES: Final = 2.0
 
 

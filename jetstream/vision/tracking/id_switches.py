@@ -78,7 +78,7 @@ class IdSwitchDetector:
         time_s     of the frame, any origin. After a step back everything is forgotten: the clock was reset. A sample of
                    the same time as the last one gets the same answer
         named      whether a known person was recognised in it
-        suspect    whether the face jumped or was out of sight, so that an exchange is likelier
+        suspect    whether the face jumped, so that an exchange is likelier
         slowness   of the camera, see FrameRate: samples are kept longer by it
         """
         sample = np.asarray(embedding, np.float64)
