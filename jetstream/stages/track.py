@@ -2,7 +2,7 @@
 
 In the live pace a frame is sent on at once, and an answer counts from its arrival: a slow camera's next frame tells it,
 as a lost track where the face is gone. In the every-frame pace a frame is held until its answers have arrived, so that
-the same input gives the same output. Reads no picture.
+the same input gives the same output. A face that jumped has no name until an answer about it. Reads no picture.
 """
 
 import math
