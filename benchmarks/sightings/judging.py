@@ -37,7 +37,7 @@ class SeenTrack(NamedTuple):
 
     camera: str
     time_s: float
-    sighting_id: str  # as it was then
+    sighting_id: str | None  # as it was then; None: in none
     name: str | None
     box: Box
     visible: bool
@@ -61,6 +61,7 @@ class Judged:
     begins_s: list[float] = field(default_factory=list)
     ends_s: list[float] = field(default_factory=list)
     named_s: list[float] = field(default_factory=list)  # from the true begin until the right name
+    lent_s: list[float] = field(default_factory=list)  # how long somebody's boxes had another one's name, if they had
     notes: list[str] = field(default_factory=list)
 
     def add(self, other: "Judged") -> None:
@@ -77,16 +78,19 @@ class _Shown:
     ):
         self.frames: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.named_s: defaultdict[str, dict[str, float]] = defaultdict(dict)
+        self.lent: Counter[tuple[str, str, str]] = Counter()  # frames, by camera, name and who it is
         for track in tracks:
-            sighting_id = track.sighting_id
+            frames = faces[track.camera]
+            person = _person(track.box, frames[min(len(frames) - 1, round(track.time_s * fps))])
+            if track.visible and person is not None and track.name not in (None, person):
+                self.lent[track.camera, str(track.name), person] += 1
+            if (sighting_id := track.sighting_id) is None:
+                continue
             while sighting_id in into:
                 sighting_id = into[sighting_id]
             if track.name is not None:
                 self.named_s[sighting_id].setdefault(track.name, track.time_s)
-            frames = faces[track.camera]
-            if track.visible and (
-                person := _person(track.box, frames[min(len(frames) - 1, round(track.time_s * fps))])
-            ):
+            if track.visible and person is not None:
                 self.frames[sighting_id][person] += 1
 
     def owner(self, sighting_id: str) -> str | None:
@@ -104,7 +108,8 @@ def judge(
 ) -> Judged:
     """Compare. `faces` has the true boxes of each camera's frames; `into` which sighting goes on as which other."""
     shown = _Shown(tracks, faces, into, fps)
-    judged = Judged(true=len(true), found=len(found))
+    judged = Judged(true=len(true), found=len(found), lent_s=[frames / fps for frames in shown.lent.values()])
+    judged.notes += [f"lent: {frames / fps:.2f} s {', '.join(who)}" for who, frames in shown.lent.items()]
     parts: defaultdict[TrueSighting, list[FoundSighting]] = defaultdict(list)
     for one in found:
         owner = shown.owner(one.sighting_id)
@@ -179,14 +184,24 @@ def rows(judged: Judged) -> list[tuple[str, str]]:
         ("of nobody", _of(judged.nobody, judged.found)),
         ("wrongly named", _of(judged.wrong, judged.found)),
         ("known people unnamed", _of(judged.unnamed, judged.known)),
+        ("another one's name on a box, times / s / most s", _lent(judged.lent_s)),
         ("begin off, median / 95 % / most s", _errors(judged.begins_s)),
         ("end off, median / 95 % / most s", _errors(judged.ends_s)),
+        (f"begin, end off by {FAR_S:g} s at most", f"{_near(judged.begins_s)}, {_near(judged.ends_s)}"),
         ("begin to the name, median / 95 % / most s", _errors(judged.named_s)),
     ]
 
 
 def _of(count: int, of: int) -> str:
     return f"{count} of {of} ({100 * count / of:.1f} %)" if of else "-"
+
+
+def _near(values: Sequence[float]) -> str:
+    return _of(sum(abs(value) <= FAR_S for value in values), len(values))
+
+
+def _lent(values: Sequence[float]) -> str:
+    return f"{len(values)} / {sum(values):.2f} / {max(values, default=0.0):.2f}"
 
 
 def _errors(values: Sequence[float]) -> str:

@@ -98,9 +98,8 @@ def _through_stages(config: Config, tracks: list[SeenTrack]) -> None:
 
 def _seen(tracked: Tracked) -> Iterator[SeenTrack]:
     for face in tracked.faces:
-        if face.sighting is not None:
-            frame = tracked.frame
-            yield SeenTrack(frame.camera, frame.pts_s, face.sighting, face.name, face.box, face.state == "confirmed")
+        frame = tracked.frame
+        yield SeenTrack(frame.camera, frame.pts_s, face.sighting, face.name, face.box, face.state == "confirmed")
 
 
 def live(settings: RunSettings, work: Path, duration_s: float | None = None) -> SightingRun:
@@ -146,9 +145,8 @@ def _listen(port: int, tracks: list[SeenTrack], stop: threading.Event) -> None:
             continue
         event = msgpack.unpackb(socket.recv_multipart()[1])
         for track in event["tracks"]:
-            if track.get("sighting"):
-                seen = (event["camera"], event["pts_s"], track["sighting"], track["name"], track["box"])
-                tracks.append(SeenTrack(*seen, track["state"] == "confirmed"))
+            seen = (event["camera"], event["pts_s"], track.get("sighting"), track["name"], track["box"])
+            tracks.append(SeenTrack(*seen, track["state"] == "confirmed"))
     socket.close(linger=0)
 
 

@@ -70,3 +70,12 @@ def test_two_people_in_one_are_counted_and_merged_parts_belong_to_it() -> None:
     )
 
     assert (told.merged, told.missed) == (1, 1)
+
+
+def test_name_on_the_box_of_somebody_else_is_counted_also_where_there_is_no_sighting() -> None:
+    tracks = seen("S2", EVE, 10, 20, "Ada") + seen("S2", EVE, 20, 30)
+    tracks += [track._replace(sighting_id=None) for track in seen("", ADA, 10, 12, "Bob")]
+
+    told = judged(FoundSighting("S2", "a", None, 1.0, 3.0), tracks=tracks)
+
+    assert sorted(told.lent_s) == pytest.approx([0.2, 1.0])
