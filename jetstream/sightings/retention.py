@@ -83,22 +83,26 @@ class RetentionSweeper:
 
     def _delete_looks(self, connection: sqlite3.Connection, most_bytes: int) -> bool:
         """Whether the looks still take too much room."""
-        size = connection.execute("SELECT coalesce(sum(bytes), 0) FROM looks INDEXED BY looks_by_age").fetchone()[0]
-        if size <= most_bytes:
+        if _bytes_of_looks(connection) <= most_bytes:
             return False
         gone = []
-        for n, file, bytes_ in connection.execute(
-            "SELECT n, file, bytes FROM looks ORDER BY taken_ns, bytes, n LIMIT ?", (MOST_AT_ONCE,)
-        ).fetchall():
-            if size <= most_bytes:
-                break
-            gone.append((n, file))
-            size -= bytes_
         with transaction(connection):
+            size = _bytes_of_looks(connection)  # `jetstream forget` may have deleted some meanwhile
+            for n, file, bytes_ in connection.execute(
+                "SELECT n, file, bytes FROM looks ORDER BY taken_ns, bytes, n LIMIT ?", (MOST_AT_ONCE,)
+            ).fetchall():
+                if size <= most_bytes:
+                    break
+                gone.append((n, file))
+                size -= bytes_
             connection.executemany("DELETE FROM looks WHERE n = ?", [(n,) for n, _ in gone])
         for _, file in gone:
             looks.erase(self._folder, file)
         return bool(size > most_bytes)
+
+
+def _bytes_of_looks(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT coalesce(sum(bytes), 0) FROM looks INDEXED BY looks_by_age").fetchone()[0])
 
 
 def delete(connection: sqlite3.Connection, folder: Path, numbers: Sequence[tuple[int, str]]) -> None:

@@ -109,3 +109,21 @@ def test_much_is_deleted_little_by_little(tmp_path: Path, monkeypatch: pytest.Mo
             left.append(len(stored(config)))
 
     assert left == [3, 3, 1, 0, 0], "so that frames are taken in between"
+
+
+def test_looks_that_another_program_deletes_meanwhile_are_counted_as_deleted(tmp_path: Path) -> None:
+    config = config_of_two(tmp_path, keep_days=0, keep_strangers_days=0, keep_gb=1e-9)
+    folder = Path(config.sightings.dir)
+    with database.opened(folder, write=True) as connection, database.opened(folder, write=True) as other:
+        other.execute("UPDATE looks SET bytes = 1 WHERE n = (SELECT max(n) FROM looks)")
+        other_looks = "DELETE FROM looks WHERE n < (SELECT max(n) FROM looks)"
+
+        def forget(statement: str) -> None:
+            if statement.startswith(("BEGIN", "SELECT n, file")):
+                connection.set_trace_callback(None)
+                other.execute(other_looks)
+
+        connection.set_trace_callback(forget)
+        RetentionSweeper(config).sweep(connection, 0.0)
+
+        assert connection.execute("SELECT bytes FROM looks").fetchall() == [(1,)], "the last one has room"
