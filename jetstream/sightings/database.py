@@ -232,7 +232,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, write: bool) -> None
         if version < VERSION:
             if not write:
                 raise DatabaseError(f"{path}: of version {version}; `jetstream run` brings it to version {VERSION}")
-            _migrate(connection, path, version)
+            _migrate(connection, path)
     except sqlite3.DatabaseError as error:
         raise _told(path, error) from None
 
@@ -268,24 +268,43 @@ def file_in(folder: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _migrate(connection: sqlite3.Connection, path: Path, version: int) -> None:
-    """Each step in a transaction of its own. A database that holds something is copied first."""
-    if version:
-        copy = path.with_name(f"{path.name}.v{version}")
-        _copy(connection, copy)
-        log.info("%s: brought from version %d to %d; %s is a copy of before", path, version, VERSION, copy)
-    for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
-        made = (
-            f"INSERT INTO meta VALUES ('epoch', {time.time_ns()}), ('secret', randomblob(32));" if number == 1 else ""
-        )
-        connection.executescript(f"BEGIN IMMEDIATE; {step} {made} PRAGMA user_version = {number}; COMMIT;")
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """All steps in one transaction. A database that holds something is copied first."""
+    with transaction(connection):
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])  # another process may have been faster
+        if 0 < version < VERSION:
+            copy = path.with_name(f"{path.name}.v{version}")
+            _copy(path, copy)
+            log.info("%s: brought from version %d to %d; %s is a copy of before", path, version, VERSION, copy)
+        for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
+            for statement in _statements(step):
+                connection.execute(statement)
+            if number == 1:
+                connection.execute(
+                    "INSERT INTO meta VALUES ('epoch', ?), ('secret', randomblob(32))", (time.time_ns(),)
+                )
+            connection.execute(f"PRAGMA user_version = {number}")
 
 
-def _copy(connection: sqlite3.Connection, path: Path) -> None:
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script, each of which ends with a semicolon: `executescript` would commit first."""
+    statement = ""
+    for part in script.split(";")[:-1]:
+        statement += f"{part};"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def _copy(original: Path, path: Path) -> None:
+    """By a connection of its own: a backup of one that is in a transaction to write never ends."""
     path.unlink(missing_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    with contextlib.closing(sqlite3.connect(path)) as target:
-        connection.backup(target)
+    with (
+        contextlib.closing(sqlite3.connect(f"{original.absolute().as_uri()}?mode=ro", uri=True)) as source,
+        contextlib.closing(sqlite3.connect(path)) as target,
+    ):
+        source.backup(target)
 
 
 def copies(folder: Path) -> list[Path]:

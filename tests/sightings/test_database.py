@@ -148,3 +148,21 @@ def test_folder_that_cant_be_looked_into_is_a_sentence(tmp_path: Path) -> None:
 
     with without_rights(), pytest.raises(UserError, match=r"Permission denied; see that this user may read it"):
         database.connect(tmp_path / "closed")
+
+
+def test_two_processes_may_make_the_database_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = database.path_in(tmp_path)
+    with sqlite3.connect(path, isolation_level=None) as first:
+        first.execute("PRAGMA journal_mode = WAL")
+    migrate = database._migrate
+
+    def after_another(connection: sqlite3.Connection, *given: object) -> None:
+        monkeypatch.setattr(database, "_migrate", migrate)
+        database.connect(tmp_path, write=True).close()  # between this one's look at the version and its first step
+        migrate(connection, *given)
+
+    monkeypatch.setattr(database, "_migrate", after_another)
+    database.connect(tmp_path, write=True).close()
+
+    assert version_of(tmp_path) == database.VERSION
+    assert database.copies(tmp_path) == []
