@@ -84,8 +84,10 @@ class SightingTeller:
             opened.enter_context(lock.held(self._folder / "teller.lock"))
             connection = opened.enter_context(database.opened(self._folder))
             epoch, path = reader.epoch(connection), self._folder / TOLD
-            self._told = _Told(epoch, 0)
-            if path.exists():
+            before, self._told = self._told, _Told(epoch, 0)
+            if before.epoch == epoch and self._file == database.file_in(self._folder):
+                self._told = before  # the file may be older: a full disk
+            elif path.exists():
                 with contextlib.suppress(*GARBLED):
                     told = msgspec.json.decode(path.read_bytes(), type=_Told)
                     self._told = told if told.epoch == epoch else self._told
@@ -96,12 +98,16 @@ class SightingTeller:
         return connection
 
     def _note(self, told: _Told) -> None:
-        """Not flushed to the disk, which takes long: a power failure repeats some, too."""
+        """Not flushed to the disk, which takes long: a power failure repeats some, too.
+
+        Where it can't be written, as on a full disk, it is known in memory: only a restart repeats some.
+        """
         self._told = told
         partial = self._folder / f".{TOLD}"
-        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(msgspec.json.encode(told))
-        os.replace(partial, self._folder / TOLD)
+        with contextlib.suppress(OSError):
+            with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(msgspec.json.encode(told))
+            os.replace(partial, self._folder / TOLD)
 
 
 def message_of(epoch: int, seq: int, at_ns: int, change: str, body: bytes) -> SightingMessage:

@@ -9,6 +9,7 @@ from jetstream.config.schema import Config
 from jetstream.sighting import SightingMessage
 from jetstream.sightings import database, tables
 from jetstream.sightings.teller import TOLD, SightingTeller
+from tests.support.fulldisk import files_of_at_most
 from tests.support.sightings import IDS, at, config_with, face, record
 
 
@@ -156,3 +157,21 @@ def test_change_is_a_line_for_people(config: Config) -> None:
         sighting=msgspec.structs.replace(teller.told[0].sighting, name=None, machine_name=None, stranger=7),
     )
     assert tables.change(as_stranger).endswith(f" a is stranger 7 {IDS[0]}")
+
+
+def test_changes_are_told_once_where_the_disk_is_full(config: Config) -> None:
+    record(config, [at(0)])
+    teller = TellerRun(config)
+    assert teller.look() == []
+    told = Path(config.sightings.dir) / TOLD
+    record(config, [at(0, face(IDS[0]))])
+
+    with files_of_at_most(0):
+        assert teller.look() == [(1, "enter"), (2, "exit")]
+        assert teller.look() == []
+    before = told.read_bytes()
+    record(config, [at(5, face(IDS[1]))])
+
+    assert teller.look() == [(3, "enter"), (4, "exit")]
+    assert told.read_bytes() != before
+    teller.end()
