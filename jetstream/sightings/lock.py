@@ -5,8 +5,16 @@ import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from jetstream.errors import BusyError
+
+_HOLDERS: Final = {
+    "writer.lock": "writes sightings there; give each pipeline its own sightings.dir",
+    "grouper.lock": "groups strangers there; try again when it has ended",
+    "teller.lock": "tells of the sightings there; give each pipeline its own sightings.dir",
+}
+"""what the process that holds a lock does, and what to do"""
 
 
 @contextlib.contextmanager
@@ -19,10 +27,7 @@ def held(path: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
-            raise BusyError(
-                f"{path.parent}: process {owner or 'unknown'} writes sightings there; give each pipeline its own "
-                "sightings.dir"
-            ) from None
+            raise BusyError(f"{path.parent}: process {owner or 'unknown'} {_HOLDERS[path.name]}") from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
