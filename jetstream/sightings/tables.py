@@ -71,7 +71,8 @@ def whole(sighting: Sighting, folder: Path) -> str:
         f"  machine    {sighting.machine_name or 'no name'}, {sure(sighting)} sure",
     ]
     if sighting.correction:
-        lines.append(f"  corrected  {WORDS[sighting.correction].format(name=sighting.denied)}")
+        said = WORDS[sighting.correction].format(name=sighting.denied)
+        lines.append(f"  corrected  {f'to {sighting.who}' if sighting.correction == 'name' else said}")
     lines += [f"  zone       {zone.name}, first at {local(zone.first)}" for zone in sighting.zones]
     lines += [f"  candidate  {_candidate(candidate)}" for candidate in sighting.why]
     if sighting.gallery:

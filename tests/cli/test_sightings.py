@@ -13,6 +13,7 @@ import cv2
 import pytest
 
 from jetstream.config.schema import Config
+from jetstream.sightings import database
 from tests.support.command import fails_with
 from tests.support.inside import Inside
 from tests.support.repository import DEMO
@@ -224,3 +225,10 @@ def test_wrong_zone_or_setting_is_one_sentence(jetstream: Inside, table: str, sa
     path.write_text(f'[[cameras]]\nname = "door"\nsource = "demo"\n{table}\n')
 
     fails_with(jetstream("check", str(path)), 2, said)
+
+
+def test_corrected_sighting_says_to_whom(jetstream: Inside, config: Config) -> None:
+    with database.opened(Path(config.sightings.dir), write=True) as connection:
+        connection.execute("UPDATE sightings SET verdict = 'name', corrected = 'Grace' WHERE id = ?", (IDS[0],))
+
+    assert "  corrected  to Grace" in jetstream("sighting", IDS[0]).stdout.splitlines()
