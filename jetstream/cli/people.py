@@ -160,8 +160,8 @@ def forget(
             say(line)
         _confirm(f"Erase {who}: {', '.join(map(str, (found, *seen)))}, and their data in the gallery?")
     erased = erasure.forget(names, where)
-    for folder in folders:
-        sightings.erase(names, folder)
+    logs = [log for folder in folders if (log := sightings.erase(names, folder).log) is not None]
+    gone = ", ".join(map(str, (erased, *seen)))
     for name in names:
         audit.add(where.models, "forget", name, erased.photos)
     try:
@@ -169,15 +169,15 @@ def forget(
         erasure.forget_earlier_version(where)
     except JetstreamError as error:
         raise PipelineError(
-            f"{who}: erased: {erased}, but the embeddings are still there, because of this: {error}; "
+            f"{who}: erased: {gone}, but the embeddings are still there, because of this: {error}; "
             "then run `jetstream forget` again with the same names"
         ) from None
     left: list[object] = [*erasure.remains(names, where)]
     left += [f"{folder} ({traces})" for folder in folders if (traces := sightings.find(names, folder))]
+    left += [f"{log} (another program reads the database; end it and run `jetstream forget` again)" for log in logs]
     if left:
-        raise PipelineError(f"{who}: erased: {erased}; still in {'; '.join(map(str, left))}")
+        raise PipelineError(f"{who}: erased: {gone}; still in {'; '.join(map(str, left))}")
     verified = ", ".join(map(str, [*erasure.verified(erased, where), *(traces.folder for traces in seen)]))
-    gone = ", ".join(map(str, (erased, *seen)))
     literal().print(
         f"{who}: erased: {gone}, and their data in the gallery{'; verified gone from ' * bool(verified)}{verified}. "
         "Folders of other configs are not searched: name one with --config. Reports of `jetstream evaluate` and "

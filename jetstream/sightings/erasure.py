@@ -37,6 +37,7 @@ class SightingTraces(NamedTuple):
     looks: int = 0
     mentions: int = 0  # other sightings and messages in which one of them was a candidate
     copies: int = 0  # earlier versions of the database, which hold everybody
+    log: Path | None = None  # the database's log, where `erase` couldn't empty it
 
     def __bool__(self) -> bool:
         return any((self.sightings, self.looks, self.mentions))
@@ -92,6 +93,7 @@ def erase(names: Collection[str], folder: Path) -> SightingTraces:
             Path(f"{copy}{suffix}").unlink(missing_ok=True)
     if not database.is_there(folder):
         return found
+    is_to_empty = bool(found) or _has_log(folder)  # one is left where an earlier `erase` couldn't empty it
     with database.opened(folder, write=True, wait_s=database.COMMAND_WAIT_S) as connection:
         with transaction(connection):
             _keep_away(connection, names, _own(connection, names))
@@ -101,8 +103,24 @@ def erase(names: Collection[str], folder: Path) -> SightingTraces:
             for some in _parts(found_rows):
                 with transaction(connection):
                     _change(connection, column, some, lambda text: _without(names, text))
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # else the old pages stay in the log
-    return found
+        emptied = not is_to_empty or _empty_log(connection)
+    return found if emptied else found._replace(log=_log(folder))
+
+
+def _empty_log(connection: sqlite3.Connection) -> bool:
+    """Empty the log, in which the old pages are; whether that was done within the connection's time to wait."""
+    busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not busy
+
+
+def _log(folder: Path) -> Path:
+    path = database.path_in(folder)
+    return path.with_name(f"{path.name}-wal")
+
+
+def _has_log(folder: Path) -> bool:
+    path = _log(folder)
+    return path.is_file() and path.stat().st_size > 0
 
 
 def _keep_away(connection: sqlite3.Connection, names: Collection[str], own: Sequence[tuple[int, str]]) -> None:

@@ -168,3 +168,20 @@ def test_only_the_renamed_persons_folder_changes_in_a_photos_path(config: Config
     erasure.rename("zoe", "Eve", folder(config))
     with database.opened(folder(config)) as connection:
         assert connection.execute("SELECT photo FROM corrections").fetchall() == [(moved,)]
+
+
+def test_log_that_a_reader_keeps_from_being_emptied_is_told_and_emptied_the_next_time(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "COMMAND_WAIT_S", 0.2)
+    with database.opened(folder(config)) as reading:
+        reading.execute("BEGIN")
+        reading.execute("SELECT count(*) FROM sightings").fetchone()
+        log = erasure.erase(["Zoë"], folder(config)).log
+        assert log is not None
+        assert "Zoë".encode() in database.path_in(folder(config)).read_bytes() + log.read_bytes()
+        reading.execute("COMMIT")
+
+        assert erasure.erase(["Zoë"], folder(config)).log is None
+        assert log.stat().st_size == 0
+        assert "Zoë".encode() not in database.path_in(folder(config)).read_bytes()
