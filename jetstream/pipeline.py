@@ -49,6 +49,10 @@ def _regroups(config: Config) -> bool:
     return config.sightings.enabled and config.sightings.looks > 0 and config.pipeline.pace == "live"
 
 
+def _serves_page(config: Config) -> bool:
+    return config.web.enabled
+
+
 def _learns(config: Config) -> bool:
     return config.recognize.watch_s > 0 and config.pipeline.pace == "live"
 
@@ -81,6 +85,7 @@ class Stage(NamedTuple):
     # vital that frames wait for
     vital: bool = True
     wanted: Callable[[Config], bool] = _always
+    memory_mb: Callable[[Config], float] | None = None  # a limit of its own, below pipeline.memory_mb
 
     def load(self) -> StageFunction:
         """The stage's function. Its imports are heavy, so they happen in its own process only."""
@@ -155,6 +160,8 @@ STAGES: tuple[Stage, ...] = (
     Stage("publish", (Tracked, InUse), (), after="track", queue="long", tick_s=0.2, vital=False, wanted=_publishes),
     Stage("sightings", (Tracked, InUse), (), after="track", queue="long", frees=True, ordered=True, asks=True,
           tick_s=0.2, vital=False, wanted=_remembers),
+    Stage("web", (Tracked, InUse), (), after="track", lossless=False, tick_s=0.2, vital=False, wanted=_serves_page,
+          memory_mb=lambda config: config.web.memory_mb),
 )
 SIDECARS: tuple[Sidecar, ...] = (
     Sidecar("learn", wanted=_learns),

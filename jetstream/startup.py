@@ -20,7 +20,7 @@ import msgspec
 from jetstream import pipeline, weights
 from jetstream.config import schema as configuration
 from jetstream.config import secrets
-from jetstream.config.schema import CameraConfig, Config, MetricsConfig, PublishConfig
+from jetstream.config.schema import CameraConfig, Config, MetricsConfig, PublishConfig, WebConfig
 from jetstream.errors import BusyError, SourceError, UserError
 from jetstream.gallery import layout, photos
 from jetstream.gallery.prepare import check_learnt, prepare_gallery, with_gallery
@@ -40,9 +40,10 @@ from jetstream.topic.publisher import open_topic
 from jetstream.video import address, source
 from jetstream.video.address import is_live
 from jetstream.video.probing import Look, look_at
+from jetstream.web.access import check_page
 
 Progress = Callable[[str, float], None]
-E = TypeVar("E", PublishConfig, MetricsConfig)
+E = TypeVar("E", PublishConfig, MetricsConfig, WebConfig)
 
 SETTLE_S = 2.0
 """how long a run waits for further cameras once it could start"""
@@ -80,6 +81,9 @@ def check_alone(config: Config) -> None:
             pass
     if pipeline.starts("metrics", config):
         check_endpoint(config.metrics)
+    if pipeline.starts("web", config):
+        check_page(config.web)
+        check_endpoint(config.web)
 
 
 def options_beside(config: Config) -> str:
@@ -93,6 +97,8 @@ def options_beside(config: Config) -> str:
         names.append(f"--set publish.endpoint=tcp://127.0.0.1:{free_port()}")
     if pipeline.starts("metrics", config):
         names.append(f"--set metrics.endpoint=http://127.0.0.1:{free_port()}")
+    if pipeline.starts("web", config):
+        names.append(f"--set web.endpoint=http://127.0.0.1:{free_port()}")
     return " ".join(names)
 
 
@@ -119,6 +125,10 @@ def check_reload(plan: ReloadPlan) -> None:
         keys.publisher(Path(config.publish.keys))
     if plan.restarts("metrics") and "metrics.endpoint" in plan.taken:
         check_endpoint(_beside(plan.before.metrics, config.metrics))
+    if plan.restarts("web"):
+        check_page(config.web)
+        if "web.endpoint" in plan.taken:
+            check_endpoint(_beside(plan.before.web, config.web))
 
 
 def _beside(before: E, new: E) -> E:
@@ -313,6 +323,10 @@ def check(config: Config) -> Iterator[str]:
     if config.metrics.enabled:
         check_endpoint(config.metrics)
         yield f"metrics: {config.metrics.endpoint}: free{', for other machines too' if config.metrics.remote else ''}"
+    if config.web.enabled:
+        check_page(config.web)
+        check_endpoint(config.web)
+        yield f"page: {config.web.endpoint}: free"
     if config.sightings.enabled:
         folder = Path(config.sightings.dir)
         if database.is_there(folder):

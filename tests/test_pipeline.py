@@ -65,7 +65,7 @@ def test_config_knows_the_rows_by_their_names() -> None:
 
 
 def test_unknown_stage_is_refused_with_the_names_of_all() -> None:
-    names = "capture, detect, track, recognize, render, record, publish, sightings, learn, regroup, metrics"
+    names = "capture, detect, track, recognize, render, record, publish, sightings, web, learn, regroup, metrics"
     with pytest.raises(UserError, match=f"^stage detcet: there is none; stages are {names}$"):
         row_of("detcet.door")
 
@@ -86,12 +86,15 @@ def test_row_under_the_live_pace() -> None:
     )
     resolved = {stage.row.name: stage for stage in stages_of(live)}
 
-    assert list(resolved) == ["capture", "detect", "track", "recognize", "record", "publish", "sightings"]
+    assert list(resolved) == ["capture", "detect", "track", "recognize", "record", "publish", "sightings", "web"]
     assert resolved["detect"].senders == {"capture.door", "capture.yard"}
     assert {name: stage.queue_limit for name, stage in resolved.items()} == {
-        "capture": 3, "detect": 3, "track": 64, "recognize": 3, "record": 20, "publish": 64, "sightings": 64
+        "capture": 3, "detect": 3, "track": 64, "recognize": 3, "record": 20, "publish": 64, "sightings": 64,
+        "web": 3,
     }  # fmt: skip
-    assert [stage.batch_size for stage in resolved.values()] == [None, 2, None, 1, None, None, None], "one a camera"
+    assert [stage.batch_size for stage in resolved.values()] == [None, 2, None, 1, None, None, None, None], (
+        "one a camera"
+    )
     assert not any(stage.lossless or stage.frees or stage.ordered for stage in resolved.values())
 
 
@@ -99,9 +102,10 @@ def test_row_under_the_every_frame_pace() -> None:
     every_frame = config(pipeline={"pace": "every-frame"}, render={"window": True}, detect={"batch": 8})
     resolved = {stage.row.name: stage for stage in stages_of(every_frame)}
 
-    assert [name for name, stage in resolved.items() if not stage.lossless] == ["render"]
+    assert [name for name, stage in resolved.items() if not stage.lossless] == ["render", "web"]
     assert {name: stage.queue_limit for name, stage in resolved.items() if stage.queue_limit is not None} == {
-        "render": 4
+        "render": 4,
+        "web": 4,
     }
     assert resolved["detect"].batch_size == 1
     assert [name for name, stage in resolved.items() if stage.frees] == ["track", "sightings"]

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from jetstream.config.paths import source_path, with_paths
-from jetstream.config.schema import CameraConfig, Config, MetricsConfig, PublishConfig, with_preset
+from jetstream.config.schema import CameraConfig, Config, MetricsConfig, PublishConfig, WebConfig, with_preset
 from jetstream.config.tables import check_finite, check_keys, readable
 from jetstream.errors import UserError
 from jetstream.masking import host_of, masked_source
@@ -95,6 +95,7 @@ def build(
     _check_cameras(config, where)
     _check_topic(config.publish, where)
     _check_metrics(config.metrics, where)
+    _check_web(config.web, where)
     if 0 < config.detect.max_face_px < config.detect.min_face_px:
         raise UserError(f"{where}: detect.max_face_px: {config.detect.max_face_px} is under min_face_px; 0 is no limit")
     return with_preset(config)
@@ -198,9 +199,39 @@ def _check_metrics(settings: MetricsConfig, where: str) -> None:
             f"{where}: metrics.endpoint: {settings.endpoint}: other machines could read it without a password; "
             "use http://127.0.0.1:PORT, or set metrics.remote = true to allow it"
         )
-    port = int(settings.endpoint.rpartition(":")[2])
+    _check_port(settings.endpoint, f"{where}: metrics.endpoint")
+
+
+def _check_web(settings: WebConfig, where: str) -> None:
+    """That passwords and pictures never cross a network as plain text."""
+    scheme, _, address = settings.endpoint.partition("://")
+    told = f"{where}: web.endpoint: {settings.endpoint}"
+    if bool(settings.cert) != bool(settings.key):
+        missing = "key" if settings.cert else "cert"
+        raise UserError(f"{where}: web.{missing}: is empty; https needs both web.cert and web.key")
+    if scheme == "https" and not settings.cert:
+        raise UserError(f"{told}: needs web.cert and web.key, the files of its certificate")
+    if scheme == "http" and settings.cert:
+        raise UserError(f"{told}: has a certificate, so write https://{address}, or leave out web.cert and web.key")
+    if scheme == "http" and not settings.behind_proxy and not is_loopback(address.rpartition(":")[0]):
+        raise UserError(
+            f"{told}: other machines would send passwords without encryption; set web.cert and web.key and write "
+            "https, or set web.behind_proxy = true behind a proxy that ends TLS, or use http://127.0.0.1:PORT"
+        )
+    for index, proxy in enumerate(settings.proxies):
+        try:
+            ipaddress.ip_address(proxy)
+        except ValueError:
+            raise UserError(
+                f"{where}: web.proxies[{index}]: {proxy}: expected an address, such as 192.168.1.2"
+            ) from None
+    _check_port(settings.endpoint, f"{where}: web.endpoint")
+
+
+def _check_port(endpoint: str, where: str) -> None:
+    port = int(endpoint.rpartition(":")[2])
     if not 0 < port < 65536:
-        raise UserError(f"{where}: metrics.endpoint: {settings.endpoint}: expected a port from 1 to 65535")
+        raise UserError(f"{where}: {endpoint}: expected a port from 1 to 65535")
 
 
 def _check_cameras(config: Config, where: str) -> None:

@@ -27,6 +27,7 @@ StageName = Literal[
     "record",
     "publish",
     "sightings",
+    "web",
     "learn",
     "regroup",
     "metrics",
@@ -54,7 +55,7 @@ class PipelineConfig(ConfigTable, frozen=True):
     """time to finish after Ctrl-C or SIGTERM. After it, processes are killed"""
     restarts: Annotated[int, Meta(ge=0)] = 5
     """restarts of one process within restart_window_s that are allowed. One more ends the pipeline with exit code 1;
-    publish, sightings, learn, regroup and metrics are retried instead"""
+    publish, sightings, web, learn, regroup and metrics are retried instead"""
     restart_window_s: Positive = 60.0
     """time in which restarts are counted"""
     memory_mb: NotNegative = 0.0
@@ -305,6 +306,28 @@ class MetricsConfig(ConfigTable, frozen=True):
     """/readyz: a camera is ready while its newest tracked frame is not older"""
 
 
+class WebConfig(ConfigTable, frozen=True):
+    enabled: bool = True
+    """serve the page: live pictures, strangers to sort, people, sightings"""
+    endpoint: Annotated[str, Meta(pattern=r"^https?://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$")] = (
+        "http://127.0.0.1:5572"
+    )
+    """address of the page. One that other machines can reach needs a user (`jetstream users add NAME`), and either
+    https with cert and key, or behind_proxy"""
+    dir: str = "web"
+    """folder of users, sessions and tokens. Only this user can read it"""
+    cert: str = ""
+    """file of the TLS certificate, with those that it depends on, for an https endpoint"""
+    key: str = ""
+    """file of the certificate's private key"""
+    behind_proxy: bool = False
+    """a reverse proxy ends TLS, and nobody reaches the endpoint but through it"""
+    proxies: tuple[str, ...] = ()
+    """addresses of proxies. The address of a client is taken from their header X-Forwarded-For"""
+    memory_mb: Positive = 1000.0
+    """MB of private memory that the page's process may use. Above it, the process is killed and restarted"""
+
+
 class Config(ConfigTable, frozen=True):
     pipeline: PipelineConfig = PipelineConfig()
     models: ModelsConfig = ModelsConfig()
@@ -319,6 +342,7 @@ class Config(ConfigTable, frozen=True):
     sightings: SightingsConfig = SightingsConfig()
     presence: PresenceConfig = PresenceConfig()
     metrics: MetricsConfig = MetricsConfig()
+    web: WebConfig = WebConfig()
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {

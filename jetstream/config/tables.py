@@ -42,6 +42,7 @@ FORMS = {
     "cameras": "up to 40 letters from a to z, digits, _ and -, the first a letter or a digit",
     "publish": "tcp://HOST:PORT, such as tcp://127.0.0.1:5570, or ipc:///PATH",
     "metrics": "http://HOST:PORT, such as http://127.0.0.1:5571",
+    "web": "http://HOST:PORT or https://HOST:PORT, such as http://127.0.0.1:5572",
 }
 """What a text must look like, by the table of its key."""
 _RULES: tuple[tuple[str, str], ...] = (

@@ -22,7 +22,21 @@ from jetstream.errors import GARBLED, UserError
 from jetstream.visible import visible
 
 FILE = "audit.jsonl"
-What = Literal["enroll", "learn", "unlearn", "rename", "merge", "forget", "export", "correct", "backup", "restore"]
+What = Literal[
+    "enroll",
+    "learn",
+    "unlearn",
+    "rename",
+    "merge",
+    "forget",
+    "export",
+    "correct",
+    "backup",
+    "restore",
+    "login",
+    "user",
+    "token",
+]
 
 log = logging.getLogger(__name__)
 
@@ -42,14 +56,14 @@ class AuditLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return bool(self.person) and self.person == _digest(self.salt, name)
 
 
-def add(models_dir: Path, what: What, name: str = "", count: int | None = None) -> None:
-    """Append a line to the file in `models_dir` and flush it to the disk.
+def add(models_dir: Path, what: What, name: str = "", count: int | None = None, *, by: str = "") -> None:
+    """Append a line to the file in `models_dir` and flush it to the disk. `by`: who did it on the page.
 
     A failure is logged as a warning, not raised: a full disk must not prevent forgetting a person.
     """
     salt = secrets.token_hex(8)
     wall = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
-    line = AuditLine(wall, _who(), what, salt, _digest(salt, name) if name else "", count)
+    line = AuditLine(wall, f"{_who()}{f' by {by}' * bool(by)}", what, salt, _digest(salt, name) if name else "", count)
     path = models_dir / FILE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from jetstream.config.schema import GpuConfig, PipelineConfig
+from jetstream.config.schema import Config, GpuConfig, PipelineConfig
 from jetstream.messages import Heartbeat, ProcessStatus
 from jetstream.pipeline import Row, Sidecar, Stage, camera_of
 from jetstream.runtime.counters import counted, drops_by_reason
@@ -137,16 +137,19 @@ class StageProcess:
         doing = " while it opened its source" if patience_s else ""
         return f"silent for {now_s - heard_s:.0f} s{doing}" if now_s - heard_s > limit_s else ""
 
-    def excess(self, limits: PipelineConfig) -> str:
+    def excess(self, config: Config) -> str:
         """A clause for the log if it uses too much memory of its own (without the rings); else empty.
 
         The limit applies before the machine runs out of memory, when the kernel would choose which process to kill.
         """
         memory = process_memory(self.popen.pid) if self.popen is not None else None
-        limit_bytes = limits.memory_mb * 1e6 or MACHINE_BYTES / 2
+        limit_bytes, key = config.pipeline.memory_mb * 1e6 or MACHINE_BYTES / 2, "pipeline.memory_mb"
+        own_mb = self.stage.memory_mb if self.stage is not None else None
+        if own_mb is not None and own_mb(config) * 1e6 < limit_bytes:
+            limit_bytes, key = own_mb(config) * 1e6, f"{self.name}.memory_mb"
         if memory is None or memory.own_bytes <= limit_bytes:
             return ""
-        return f"holds {memory.own_bytes / 1e6:.0f} MB, over {limit_bytes / 1e6:.0f} (pipeline.memory_mb)"
+        return f"holds {memory.own_bytes / 1e6:.0f} MB, over {limit_bytes / 1e6:.0f} ({key})"
 
     def can_do_without_gpu(self, gpu: GpuConfig) -> bool:
         """Whether it may run on a GPU now, and may be started again on the CPU. A lost GPU shows in many ways: a crash,

@@ -35,18 +35,20 @@ STAGES: Mapping[str, tuple[StageName, ...]] = {
     "recognize.watch_s": ("learn",),
     "render": ("render", "record"),
     "render.scale": ("render",),
-    "render.blur": ("render", "record", "sightings"),
+    "render.blur": ("render", "record", "sightings", "web"),
     "record": ("record",),
     "record.dir": ("record", "metrics"),
     "publish": ("publish",),
     "sightings": ("sightings",),
     "sightings.enabled": ("track", "recognize", "publish", "sightings", "regroup"),
-    "sightings.dir": ("sightings", "publish", "regroup"),
+    "sightings.dir": ("sightings", "publish", "regroup", "web"),
     "sightings.looks": ("sightings", "regroup"),
     "sightings.confirm_s": ("track",),
     "sightings.absence_s": ("track", "recognize", "sightings"),
-    "presence": SUPERVISOR,
+    "presence": ("web",),
     "metrics": ("metrics",),
+    "web": ("web",),
+    "web.memory_mb": SUPERVISOR,
 }
 """stages that read a key, or any other key of a table; what isn't here is read once, at the start"""
 OF_CAMERA: Mapping[str, tuple[StageName, ...]] = {

@@ -215,7 +215,9 @@ class Supervisor:
             code = child.popen.poll()
             if code is None and child.ending_s is not None and now_s - child.ending_s > limits.stop_timeout_s:
                 code = child.kill()
-            if code is None and (trouble := child.silence(limits, now_s) or (is_weighed and child.excess(limits))):
+            if code is None and (
+                trouble := child.silence(limits, now_s) or (is_weighed and child.excess(self._config))
+            ):
                 log.warning("%s: %s; killed", child.name, trouble)
                 code = child.kill()
             if code is not None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         render,
         sightings,
         track,
+        web,
     )
 
     STAGES: tuple[StageFunction, ...] = (
@@ -31,5 +32,6 @@ if TYPE_CHECKING:
         record.record,
         publish.publish,
         sightings.sightings,
+        web.web,
     )
     SIDECARS: tuple[SidecarFunction, ...] = (learn.learn, regroup.regroup, metrics.metrics)

@@ -34,6 +34,8 @@ class Command:
     models: Path
     port: int = field(default_factory=lambda: free_port())
     metrics_port: int = field(default_factory=lambda: free_port())
+    page_port: int = 0
+    """of the page; 0: it isn't served"""
     looks: int = 0
     """pictures that a sighting keeps: with some, each pipeline starts a process that embeds them"""
 
@@ -50,6 +52,10 @@ class Command:
         return f"http://127.0.0.1:{self.metrics_port}"
 
     @property
+    def page(self) -> str:
+        return f"http://127.0.0.1:{self.page_port}"
+
+    @property
     def sets(self) -> list[str]:
         settings = (
             f"pipeline.run_dir={self.run_dir}",
@@ -57,6 +63,7 @@ class Command:
             f"publish.endpoint={self.endpoint}",
             f"metrics.endpoint={self.metrics}",
             f"sightings.looks={self.looks}",
+            *((f"web.endpoint={self.page}",) if self.page_port else ("web.enabled=false",)),
         )
         return [word for setting in settings for word in ("--set", setting)]
 

@@ -1,0 +1,310 @@
+"""Who may use the page: users with passwords, their sessions, and tokens for programs.
+
+In SQLite, in a folder that only this user can read. Passwords are stored as argon2id hashes, sessions and tokens, which
+are random, as SHA-256. Times are of the wall clock.
+"""
+
+import contextlib
+import hashlib
+import os
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+import msgspec
+
+from jetstream import files
+from jetstream.config.load import is_loopback
+from jetstream.config.schema import WebConfig
+from jetstream.errors import UserError
+
+Right = Literal["look", "sort", "rule"]
+"""look: see; sort: also name, correct and enrol; rule: also forget people and manage users. Each has those before it"""
+RIGHTS: Final[tuple[Right, ...]] = get_args(Right)
+FILE: Final = "access.db"
+IDLE_S: Final = 7 * 86400
+"""a session ends when it isn't used for so long"""
+LONGEST_S: Final = 30 * 86400
+"""and after this time in any case"""
+SEEN_EVERY_S: Final = 60
+"""how often the time of a session's last use is written"""
+SHORTEST_PASSWORD: Final = 8
+LONGEST_PASSWORD: Final = 1024
+TOKEN_PREFIX: Final = "jst_"
+"""by which scanners of leaked secrets find a token"""
+WAIT_S: Final = 5.0
+
+_TABLES = """
+    CREATE TABLE IF NOT EXISTS users (
+        name TEXT PRIMARY KEY, hash TEXT NOT NULL, may TEXT NOT NULL, made_s REAL NOT NULL
+    );
+    CREATE TABLE IF NOT EXISTS sessions (
+        hash BLOB PRIMARY KEY, user TEXT NOT NULL REFERENCES users (name) ON DELETE CASCADE, made_s REAL NOT NULL,
+        seen_s REAL NOT NULL, address TEXT NOT NULL, agent TEXT NOT NULL
+    );
+    CREATE TABLE IF NOT EXISTS tokens (
+        name TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, may TEXT NOT NULL, made_s REAL NOT NULL, seen_s REAL
+    );
+"""
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who asks."""
+
+    name: str
+    """of the user or token; empty: nobody in particular, on a machine without users"""
+    may: Right
+    session: str = ""
+    """the first letters of the session's hash; empty: none"""
+    address: str = ""
+    """where the request comes from"""
+    agent: str = ""
+    """what the browser calls itself"""
+
+    def has(self, right: Right) -> bool:
+        return RIGHTS.index(self.may) >= RIGHTS.index(right)
+
+
+class User(msgspec.Struct, frozen=True):
+    """One who may log in."""
+
+    name: str
+    may: Right
+    made_s: float
+
+
+class Session(msgspec.Struct, frozen=True):
+    """A browser that is logged in."""
+
+    id: str
+    """the first letters of its token's hash"""
+    user: str
+    made_s: float
+    seen_s: float
+    address: str
+    agent: str
+    """what the browser calls itself"""
+
+
+class Token(msgspec.Struct, frozen=True):
+    """A program that may ask."""
+
+    name: str
+    may: Right
+    made_s: float
+    seen_s: float | None
+
+
+class AccessStore:
+    """The users, sessions and tokens in a folder. For one thread at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        """Nothing is made before it is needed. Raises UserError: this user may not."""
+        self._path = folder / FILE
+        self._file: tuple[int, int] | None = None
+        self._connection: sqlite3.Connection | None = None
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @property
+    def has_users(self) -> bool:
+        """Whether anybody has to log in."""
+        if not self._path.is_file():
+            return False
+        return self._open().execute("SELECT 1 FROM users LIMIT 1").fetchone() is not None
+
+    def users(self) -> list[User]:
+        return [User(*row) for row in self._rows("SELECT name, may, made_s FROM users ORDER BY name")]
+
+    def add_user(self, name: str, password: str, may: Right) -> None:
+        """Raises UserError: the name is taken, or the password is too short."""
+        if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+            raise UserError(f"password: expected {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
+        with self._changing() as connection:
+            if connection.execute("SELECT 1 FROM users WHERE name = ?", (name,)).fetchone():
+                raise UserError(f"{name}: there is such a user already; remove it first, or choose another name")
+            connection.execute("INSERT INTO users VALUES (?, ?, ?, ?)", (name, _hashed(password), may, time.time()))
+
+    def remove_user(self, name: str) -> None:
+        """With all their sessions. Raises UserError: there is none."""
+        with self._changing() as connection:
+            if not connection.execute("DELETE FROM users WHERE name = ?", (name,)).rowcount:
+                raise UserError(f"{name}: there is no such user; `jetstream users list` names them")
+
+    def log_in(self, name: str, password: str, address: str, agent: str) -> str | None:
+        """The token of a new session; None: no such user, or the wrong password. Takes as long for either."""
+        found = self._rows("SELECT hash FROM users WHERE name = ?", (name,))
+        if not _fits(found[0][0] if found else None, password):
+            return None
+        token, now_s = secrets.token_urlsafe(32), time.time()
+        with self._changing() as connection:
+            connection.execute(
+                "DELETE FROM sessions WHERE seen_s < ? OR made_s < ?", (now_s - IDLE_S, now_s - LONGEST_S)
+            )
+            connection.execute(
+                "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)",
+                (_digest(token), name, now_s, now_s, address[:64], agent[:200]),
+            )
+        return token
+
+    def log_out(self, user: str, session: str) -> None:
+        """End a session of a user, by its id. Raises UserError: there is none."""
+        with self._changing() as connection:
+            ended = connection.execute(
+                "DELETE FROM sessions WHERE user = ? AND substr(hex(hash), 1, 16) = ?", (user, session.upper())
+            )
+            if not ended.rowcount:
+                raise UserError(f"{session}: there is no such session")
+
+    def sessions(self, user: str | None = None) -> list[Session]:
+        """Those of a user, or all; the one used last first."""
+        found = self._rows(
+            "SELECT lower(substr(hex(hash), 1, 16)), user, made_s, seen_s, address, agent FROM sessions "
+            "WHERE user = coalesce(?, user) ORDER BY seen_s DESC",
+            (user,),
+        )
+        return [Session(*row) for row in found]
+
+    def of_session(self, token: str) -> Caller | None:
+        """The caller whose browser has this token; None: none, or it has ended."""
+        now_s, key = time.time(), _digest(token)
+        found = self._rows(
+            "SELECT user, may, seen_s FROM sessions JOIN users ON users.name = user WHERE sessions.hash = ? "
+            "AND seen_s >= ? AND sessions.made_s >= ?",
+            (key, now_s - IDLE_S, now_s - LONGEST_S),
+        )
+        if not found:
+            return None
+        user, may, seen_s = found[0]
+        if now_s - seen_s > SEEN_EVERY_S:
+            with self._changing() as connection:
+                connection.execute("UPDATE sessions SET seen_s = ? WHERE hash = ?", (now_s, key))
+        return Caller(user, may, key.hex()[:16])
+
+    def tokens(self) -> list[Token]:
+        return [Token(*row) for row in self._rows("SELECT name, may, made_s, seen_s FROM tokens ORDER BY name")]
+
+    def add_token(self, name: str, may: Right) -> str:
+        """The new token, which is stored nowhere. Raises UserError: the name is taken."""
+        token = TOKEN_PREFIX + secrets.token_urlsafe(32)
+        with self._changing() as connection:
+            if connection.execute("SELECT 1 FROM tokens WHERE name = ?", (name,)).fetchone():
+                raise UserError(f"{name}: there is such a token already; remove it first, or choose another name")
+            connection.execute("INSERT INTO tokens VALUES (?, ?, ?, ?, NULL)", (name, _digest(token), may, time.time()))
+        return token
+
+    def remove_token(self, name: str) -> None:
+        """Raises UserError: there is none."""
+        with self._changing() as connection:
+            if not connection.execute("DELETE FROM tokens WHERE name = ?", (name,)).rowcount:
+                raise UserError(f"{name}: there is no such token; `jetstream tokens list` names them")
+
+    def of_token(self, token: str) -> Caller | None:
+        """The caller whose program has this token."""
+        now_s, key = time.time(), _digest(token)
+        found = self._rows("SELECT name, may, seen_s FROM tokens WHERE hash = ?", (key,))
+        if not found:
+            return None
+        name, may, seen_s = found[0]
+        if seen_s is None or now_s - seen_s > SEEN_EVERY_S:
+            with self._changing() as connection:
+                connection.execute("UPDATE tokens SET seen_s = ? WHERE hash = ?", (now_s, key))
+        return Caller(name, may)
+
+    def _rows(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        if not self._path.is_file():
+            return []
+        return self._open().execute(query, values).fetchall()
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        connection = self._open()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+
+    def _open(self) -> sqlite3.Connection:
+        """The database, made where it isn't there; opened anew where another file has its name."""
+        found = _file_at(self._path)
+        if self._connection is not None and found == self._file and found is not None:
+            return self._connection
+        self.close()
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                files.keep_private(descriptor, self._path)
+            finally:
+                os.close(descriptor)
+            self._connection = sqlite3.connect(
+                self._path, timeout=WAIT_S, isolation_level=None, check_same_thread=False
+            )
+            self._connection.executescript(f"PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; {_TABLES}")
+        except OSError as error:
+            raise UserError(
+                f"web.dir: {self._path.parent}: {error.strerror}; name a folder that can be written"
+            ) from None
+        except sqlite3.Error as error:
+            raise UserError(f"{self._path}: {error}; see that this user may write it, or move it away") from None
+        self._file = _file_at(self._path)
+        return self._connection
+
+
+def check_page(settings: WebConfig) -> None:
+    """Raise UserError where other machines could reach the page, and nobody would have to log in; or for a certificate
+    that can't be read."""
+    for key, path in (("cert", settings.cert), ("key", settings.key)):
+        if path and not os.access(path, os.R_OK):
+            raise UserError(f"web.{key}: {path}: can't be read; see that the file is there and this user may read it")
+    host = settings.endpoint.partition("://")[2].rpartition(":")[0]
+    store = AccessStore(Path(settings.dir))
+    try:
+        if (settings.behind_proxy or not is_loopback(host)) and not store.has_users:
+            raise UserError(
+                f"web.endpoint: {settings.endpoint}: other machines could open the page without a password; add a user "
+                "with `jetstream users add NAME`, or use http://127.0.0.1:PORT without web.behind_proxy"
+            )
+    finally:
+        store.close()
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _hashed(password: str) -> str:
+    from argon2 import PasswordHasher  # a run without a new user starts without it
+
+    return PasswordHasher().hash(password)
+
+
+def _fits(stored: str | None, password: str) -> bool:
+    from argon2 import PasswordHasher
+    from argon2.exceptions import Argon2Error, InvalidHashError
+
+    try:
+        return PasswordHasher().verify(stored or _NOBODYS, password) and stored is not None
+    except (Argon2Error, InvalidHashError):
+        return False
+
+
+# Of a random password that was thrown away: who names no user waits as long as one who does.
+_NOBODYS: Final = "$argon2id$v=19$m=65536,t=3,p=4$Vo3PdvQ/toq3zy4iuuPiIw$e4OnIlSEAAs3mWTLe6ZNVMQ3sYOu/MawF/jFRRDmi1c"

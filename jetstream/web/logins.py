@@ -1,0 +1,187 @@
+"""Log in and out, who is asking, and the lists of users, sessions and tokens."""
+
+import logging
+import time
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from jetstream.errors import UserError
+from jetstream.gallery import audit
+from jetstream.web.access import Caller, Right, Session, Token, User
+from jetstream.web.routes import Nothing, Route
+from jetstream.web.site import Site
+
+Name = Annotated[str, Meta(min_length=1, max_length=100)]
+
+log = logging.getLogger("jetstream")
+
+
+class Who(msgspec.Struct, frozen=True):
+    """The caller, as the page needs to know."""
+
+    name: str
+    may: Right | None
+    """null: has to log in first"""
+    has_users: bool
+    """whether anybody has to log in; else whoever uses this machine may do everything"""
+
+
+class Login(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A name and its password."""
+
+    name: Name
+    password: Annotated[str, Meta(max_length=1024)]
+
+
+class NewSession(NamedTuple):
+    """A session that began; the server puts its token into a cookie."""
+
+    who: Who
+    token: str
+
+
+class EndedSession(NamedTuple):
+    """The server deletes the cookie."""
+
+    who: Who
+
+
+class TooManyError(UserError):
+    """Too many failures; the message says when to try again."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(f"too many failed logins; try again in {wait_s:.0f} s")
+        self.wait_s = wait_s
+
+
+class LoginError(UserError):
+    """The name or the password is wrong."""
+
+
+class OneSession(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    id: Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
+    user: Name
+
+
+class OneName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: Name
+
+
+class NewUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: Name
+    password: Annotated[str, Meta(max_length=1024)]
+    may: Right = "look"
+
+
+class NewToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: Name
+    may: Right = "look"
+
+
+class TokenAnswer(msgspec.Struct, frozen=True):
+    token: str
+    """shown this once; only its hash is stored"""
+
+
+def who(site: Site, _: Nothing, caller: Caller | None) -> Who:
+    with site.access() as access:
+        has_users = access.has_users
+    return Who(caller.name if caller else "", caller.may if caller else None, has_users)
+
+
+def log_in(site: Site, login: Login, caller: Caller) -> NewSession:
+    """Begin a session."""
+    now_s = time.monotonic()
+    if (wait_s := site.failed_logins.wait_s(login.name, caller.address, now_s)) > 0:
+        raise TooManyError(max(1.0, wait_s))
+    with site.access() as access:
+        token = access.log_in(login.name, login.password, caller.address, caller.agent)
+        found = access.of_session(token) if token else None
+    if token is None or found is None:
+        site.failed_logins.failed(login.name, caller.address, now_s)
+        log.warning("page: failed login from %s", caller.address)
+        raise LoginError("wrong name or password")
+    site.failed_logins.succeeded(login.name, caller.address)
+    audit.add(Path(site.config.models.dir), "login", by=login.name)
+    return NewSession(Who(found.name, found.may, has_users=True), token)
+
+
+def log_out(site: Site, _: Nothing, caller: Caller) -> EndedSession:
+    """End this session."""
+    if caller.session:
+        with site.access() as access:
+            access.log_out(caller.name, caller.session)
+    return EndedSession(Who("", None, has_users=True))
+
+
+def sessions(site: Site, _: Nothing, caller: Caller) -> list[Session]:
+    """The caller's own; of who may rule, everybody's."""
+    with site.access() as access:
+        return access.sessions(None if caller.has("rule") else caller.name)
+
+
+def end_session(site: Site, one: OneSession, caller: Caller) -> Nothing:
+    """End a session of the caller's own or, for who may rule, anybody's."""
+    if one.user != caller.name and not caller.has("rule"):
+        raise UserError("sessions of others can be ended by who may rule alone")
+    with site.access() as access:
+        access.log_out(one.user, one.id)
+    return Nothing()
+
+
+def users(site: Site, _: Nothing, __: Caller) -> list[User]:
+    with site.access() as access:
+        return access.users()
+
+
+def add_user(site: Site, new: NewUser, caller: Caller) -> Nothing:
+    with site.access() as access:
+        access.add_user(new.name, new.password, new.may)
+    return _changed(site, caller, "user")
+
+
+def remove_user(site: Site, one: OneName, caller: Caller) -> Nothing:
+    with site.access() as access:
+        access.remove_user(one.name)
+    return _changed(site, caller, "user")
+
+
+def tokens(site: Site, _: Nothing, __: Caller) -> list[Token]:
+    with site.access() as access:
+        return access.tokens()
+
+
+def add_token(site: Site, new: NewToken, caller: Caller) -> TokenAnswer:
+    with site.access() as access:
+        token = access.add_token(new.name, new.may)
+    _changed(site, caller, "token")
+    return TokenAnswer(token)
+
+
+def remove_token(site: Site, one: OneName, caller: Caller) -> Nothing:
+    with site.access() as access:
+        access.remove_token(one.name)
+    return _changed(site, caller, "token")
+
+
+def _changed(site: Site, caller: Caller, what: audit.What) -> Nothing:
+    audit.add(Path(site.config.models.dir), what, by=caller.name)
+    return Nothing()
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/api/who", None, who, gives=Who),
+    Route("POST", "/api/login", None, log_in, Login, Who, hides=True),
+    Route("POST", "/api/logout", "look", log_out, gives=Who),
+    Route("GET", "/api/sessions", "look", sessions, gives=list[Session]),
+    Route("POST", "/api/sessions/end", "look", end_session, OneSession),
+    Route("GET", "/api/users", "rule", users, gives=list[User]),
+    Route("POST", "/api/users/add", "rule", add_user, NewUser, hides=True),
+    Route("POST", "/api/users/remove", "rule", remove_user, OneName),
+    Route("GET", "/api/tokens", "rule", tokens, gives=list[Token]),
+    Route("POST", "/api/tokens/add", "rule", add_token, NewToken, TokenAnswer),
+    Route("POST", "/api/tokens/remove", "rule", remove_token, OneName),
+)

@@ -1,0 +1,48 @@
+// Asks the server. Every answer is JSON; an error is thrown with the server's own sentence.
+
+export class ServerError extends Error {
+  constructor(status, text) {
+    super(text);
+    this.status = status;
+  }
+}
+
+const listeners = new Set();
+
+/** Call `heard` when the server says that nobody is logged in any more; returns how to stop that. */
+export function onLoggedOut(heard) {
+  listeners.add(heard);
+  return () => listeners.delete(heard);
+}
+
+async function ask(path, options) {
+  let answer;
+  try {
+    answer = await fetch(path, options);
+  } catch {
+    throw new ServerError(0, "jetstream does not answer; is it running?");
+  }
+  const kind = answer.headers.get("content-type") ?? "";
+  const body = kind.startsWith("application/json") ? await answer.json() : null;
+  if (answer.ok) return body;
+  if (answer.status === 401 && path !== "/api/login") for (const heard of listeners) heard();
+  throw new ServerError(answer.status, body?.error ?? `${path}: ${answer.status}`);
+}
+
+/** `path` with a query of what isn't null, undefined or empty. */
+export function withQuery(path, query = {}) {
+  const given = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  return given.length ? `${path}?${new URLSearchParams(given)}` : path;
+}
+
+export const get = (path, query) => ask(withQuery(path, query));
+
+export const post = (path, body = {}) =>
+  ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+
+/** Send a picture as it is. */
+export const upload = (path, blob, query) =>
+  ask(withQuery(path, query), { method: "POST", headers: { "Content-Type": blob.type || "image/jpeg" }, body: blob });
+
+/** The address of a sighting's picture. */
+export const lookUrl = (look) => `/api/looks/${look.split("/").map(encodeURIComponent).join("/")}`;

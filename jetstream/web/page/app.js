@@ -1,0 +1,101 @@
+// The frame of the page: who is logged in, where to go, and the view of the address.
+
+import { get, onLoggedOut, post } from "/api.js";
+import { live } from "/live_socket.js";
+import { Failure, Link, Notices, go, html, render, useEffect, useState } from "/ui.js";
+
+const VIEWS = [
+  { path: "/live", title: "Live", load: () => import("/live.js") },
+];
+const byPath = (path) => VIEWS.find((view) => path === view.path || path.startsWith(`${view.path}/`)) ?? VIEWS[0];
+
+function Login({ onDone }) {
+  const [error, setError] = useState("");
+  const submit = async (event) => {
+    event.preventDefault();
+    const form = new FormData(event.target);
+    try {
+      onDone(await post("/api/login", { name: form.get("name"), password: form.get("password") }));
+    } catch (failure) {
+      setError(failure.message);
+    }
+  };
+  return html`<main class="login">
+    <form onSubmit=${submit}>
+      <h1>jetstream</h1>
+      <label>Name<input name="name" autocomplete="username" required autofocus /></label>
+      <label>Password<input name="password" type="password" autocomplete="current-password" required /></label>
+      <${Failure} text=${error} />
+      <button class="primary">Log in</button>
+    </form>
+  </main>`;
+}
+
+function usePath() {
+  const [path, setPath] = useState(location.pathname);
+  useEffect(() => {
+    const moved = () => setPath(location.pathname);
+    addEventListener("popstate", moved);
+    return () => removeEventListener("popstate", moved);
+  }, []);
+  return path;
+}
+
+function View({ view, path, who }) {
+  const [loaded, setLoaded] = useState(null);
+  useEffect(() => {
+    let wanted = true;
+    view.load().then((module) => wanted && setLoaded({ view, Part: module.default }));
+    return () => (wanted = false);
+  }, [view]);
+  useEffect(() => {
+    document.title = `${view.title} - jetstream`;
+  }, [view]);
+  if (loaded?.view !== view) return html`<p class="quiet" aria-busy="true">Loading…</p>`;
+  return html`<${loaded.Part} path=${path.slice(view.path.length + 1)} who=${who} />`;
+}
+
+function Connection() {
+  const [state, setState] = useState(live.state);
+  useEffect(() => live.onState(setState), []);
+  return state === "closed" && html`<p class="banner" role="status">No connection to jetstream. Trying again…</p>`;
+}
+
+function App() {
+  const [who, setWho] = useState(null);
+  const [error, setError] = useState("");
+  const path = usePath();
+  const ask = () =>
+    get("/api/who").then(setWho, (failure) => {
+      setError(failure.message);
+      setTimeout(ask, 2000);
+    });
+  useEffect(() => {
+    ask();
+    return onLoggedOut(() => setWho((before) => ({ ...before, may: null })));
+  }, []);
+  useEffect(() => {
+    if (who?.may) live.open();
+    else live.close();
+  }, [who?.may]);
+  if (!who) return html`<main><${Failure} text=${error} /></main>`;
+  if (!who.may) return html`<${Login} onDone=${setWho} />`;
+  const view = byPath(path);
+  const logOut = async () => setWho(await post("/api/logout"));
+  return html`
+    <a class="skip" href="#main">Skip to content</a>
+    <header class="top">
+      <${Link} to="/live" class="brand"><img src="/icon.svg" alt="" width="28" height="28" /><span>jetstream</span><//>
+      <nav aria-label="Views">
+        ${VIEWS.map((one) => html`<${Link} key=${one.path} to=${one.path} aria-current=${one === view ? "page" : null}>${one.title}<//>`)}
+      </nav>
+      ${who.name && html`<button class="plain" onClick=${logOut} title="Log out">${who.name} · log out</button>`}
+    </header>
+    <${Connection} />
+    <main id="main" tabindex="-1"><${View} view=${view} path=${path} who=${who} /></main>
+    <${Notices} />
+  `;
+}
+
+if (location.pathname === "/") go("/live");
+render(html`<${App} />`, document.body);

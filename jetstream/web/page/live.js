@@ -1,0 +1,164 @@
+// The cameras, live: a wall of tiles, or one large. Faces are drawn on the picture of their own frame, and can be chosen.
+
+import { get } from "/api.js";
+import { live } from "/live_socket.js";
+import { Empty, Failure, Link, html, percent, useEffect, useEvery, useLoaded, useRef, useState } from "/ui.js";
+
+const colours = { known: "#2fd07a", unknown: "#ffb020", doubtful: "#9aa4ad" };
+const colourOf = (face) => (face.doubtful ? colours.doubtful : face.name ? colours.known : colours.unknown);
+export const labelOf = (face) => (face.name ? `${face.name} ${percent(face.confidence)}` : "unknown");
+
+/** Draw a picture and its faces; the canvas has the picture's own size, so that lines stay sharp. */
+function draw(canvas, picture, header) {
+  if (canvas.width !== picture.width || canvas.height !== picture.height) {
+    canvas.width = picture.width;
+    canvas.height = picture.height;
+  }
+  const pen = canvas.getContext("2d");
+  pen.drawImage(picture, 0, 0);
+  const scale = picture.width / header.width;
+  const unit = Math.max(1, picture.width / 640);
+  pen.lineWidth = 2 * unit;
+  pen.font = `600 ${13 * unit}px system-ui, sans-serif`;
+  pen.textBaseline = "bottom";
+  for (const face of header.faces) {
+    const [x1, y1, x2, y2] = face.box.map((value) => value * scale);
+    pen.strokeStyle = colourOf(face);
+    pen.strokeRect(x1, y1, x2 - x1, y2 - y1);
+    if (face.landmarks) {
+      pen.fillStyle = colourOf(face);
+      for (let i = 0; i < face.landmarks.length; i += 2)
+        pen.fillRect(face.landmarks[i] * scale - unit, face.landmarks[i + 1] * scale - unit, 2 * unit, 2 * unit);
+    }
+    const text = labelOf(face);
+    const wide = pen.measureText(text).width + 10 * unit;
+    const top = Math.max(18 * unit, y1);
+    const left = Math.min(Math.max(0, x1 - unit), Math.max(0, canvas.width - wide));
+    pen.fillStyle = colourOf(face);
+    pen.fillRect(left, top - 18 * unit, wide, 18 * unit);
+    pen.fillStyle = "#10161b";
+    pen.fillText(text, left + 5 * unit, top - 2 * unit);
+  }
+}
+
+/** The faces of a picture as buttons above it, so that they can be chosen by mouse, finger and keyboard. */
+class FaceButtons {
+  constructor(layer, choose) {
+    this.layer = layer;
+    this.choose = choose;
+    this.buttons = new Map();
+  }
+
+  update(header) {
+    const seen = new Set();
+    for (const face of header.faces) {
+      seen.add(face.track);
+      let button = this.buttons.get(face.track);
+      if (!button) {
+        button = document.createElement("button");
+        button.className = "face";
+        button.onclick = (event) => {
+          event.stopPropagation();
+          this.choose(button.face, header.camera);
+        };
+        this.buttons.set(face.track, button);
+        this.layer.append(button);
+      }
+      button.face = face;
+      const label = `${labelOf(face)}: why?`;
+      if (button.getAttribute("aria-label") !== label) button.setAttribute("aria-label", label);
+      const [x1, y1, x2, y2] = face.box;
+      button.style.left = `${(100 * x1) / header.width}%`;
+      button.style.top = `${(100 * y1) / header.height}%`;
+      button.style.width = `${(100 * (x2 - x1)) / header.width}%`;
+      button.style.height = `${(100 * (y2 - y1)) / header.height}%`;
+    }
+    for (const [track, button] of this.buttons)
+      if (!seen.has(track)) {
+        button.remove();
+        this.buttons.delete(track);
+      }
+  }
+}
+
+function Tile({ camera, isLarge, onChoose }) {
+  const canvas = useRef(null);
+  const layer = useRef(null);
+  const [isAlive, setAlive] = useState(false);
+  const at = useRef(0);
+  useEffect(() => {
+    const buttons = new FaceButtons(layer.current, onChoose);
+    let stop = null;
+    const look = (inSight) => {
+      stop?.();
+      stop = null;
+      if (!inSight || document.hidden) return;
+      const width = Math.ceil(canvas.current.clientWidth * Math.min(2, devicePixelRatio)) || 320;
+      stop = live.show(camera.name, width, isLarge ? 60 : 15, (picture, header) => {
+        draw(canvas.current, picture, header);
+        buttons.update(header);
+        canvas.current.dataset.frame = header.frame;
+        canvas.current.dataset.ageMs = header.age_ms;
+        at.current = Date.now();
+        setAlive(true);
+      });
+    };
+    let isInSight = false;
+    const seen = new IntersectionObserver(([entry]) => look((isInSight = entry.isIntersecting)));
+    seen.observe(canvas.current);
+    const turned = () => look(isInSight);
+    const resized = new ResizeObserver(turned);
+    resized.observe(canvas.current);
+    document.addEventListener("visibilitychange", turned);
+    return () => {
+      seen.disconnect();
+      resized.disconnect();
+      document.removeEventListener("visibilitychange", turned);
+      stop?.();
+    };
+  }, [camera.name, isLarge]);
+  useEvery(1, () => Date.now() - at.current > 3000 && setAlive(false));
+  const title = camera.area === camera.name ? camera.name : `${camera.name} · ${camera.area}`;
+  return html`<figure class=${isLarge ? "tile large" : "tile"}>
+    <div class="screen">
+      <canvas ref=${canvas} width="16" height="9" aria-label=${`Live picture of ${camera.name}`} role="img"></canvas>
+      <div class="faces" ref=${layer}></div>
+      ${!isAlive && html`<p class="nothing">${wordsOf(camera)}</p>`}
+    </div>
+    <figcaption>
+      <span class=${isAlive ? "dot good" : "dot"}></span>
+      <span class="grow">${title}</span>
+      ${isLarge
+        ? html`<${Link} to="/live" class="button">All cameras<//>`
+        : html`<${Link} to=${`/live/${camera.name}`} class="button" aria-label=${`Show ${camera.name} large`}>Large<//>`}
+    </figcaption>
+  </figure>`;
+}
+
+function wordsOf(camera) {
+  if (camera.state === "restarting") return "Its process is started again";
+  if (camera.state === "starting") return "Is starting";
+  if (camera.state === "done") return "Has ended";
+  return "No picture";
+}
+
+export default function Live({ path }) {
+  const { value: cameras, error, again } = useLoaded(() => get("/api/cameras"), []);
+  useEvery(3, again);
+  const [chosen, setChosen] = useState(null);
+  if (!cameras) return html`<${Failure} text=${error} />`;
+  if (!cameras.length)
+    return html`<${Empty} title="No camera yet">
+      <p>Add one to the config, then start jetstream again:</p>
+      <pre>[[cameras]]${"\n"}name = "door"${"\n"}source = "rtsp://192.168.1.10/stream"</pre>
+    <//>`;
+  const large = cameras.find((camera) => camera.name === decodeURIComponent(path));
+  const choose = (face, camera) => setChosen({ face, camera });
+  const shown = large ? [large] : cameras;
+  return html`
+    <h1 class="hidden">Live</h1>
+    <div class=${large ? "wall one" : "wall"}>
+      ${shown.map((camera) => html`<${Tile} key=${`${camera.name} ${!!large}`} camera=${camera} isLarge=${!!large || cameras.length === 1} onChoose=${choose} />`)}
+    </div>
+  `;
+}

@@ -1,0 +1,69 @@
+"""What can be asked of the page, as one table: from it come the router, every check, the description of the API, and a
+test that attacks each row.
+
+A row's function is called in a thread, with the site, what was asked, and who asks. Knows no HTTP server.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from jetstream.errors import UserError
+from jetstream.web.access import Caller, Right
+from jetstream.web.site import Site
+
+Method = Literal["GET", "POST", "DELETE"]
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Neither asked nor answered."""
+
+
+class FileAnswer(NamedTuple):
+    """Bytes with a type of their own, such as a picture."""
+
+    body: bytes
+    type: str
+    lasting: bool = False
+    """the same address always has the same bytes"""
+
+
+class MissingError(UserError):
+    """What was asked for isn't there."""
+
+
+Does = Callable[[Site, Any, Caller], Any]
+"""Raises UserError: can't be done, and why; MissingError: what it is about isn't there"""
+
+
+class Route(NamedTuple):
+    """A row. `takes` is filled from the path and, of GET, the query, else from a JSON body. With `upload` the body is a
+    picture, the query fills the rest, and the function gets an `Upload`."""
+
+    method: Method
+    path: str
+    right: Right | None
+    """what the caller must be allowed to; None: anybody, also who didn't log in"""
+    does: Does
+    takes: type[msgspec.Struct] = Nothing
+    gives: Any = Nothing
+    """a struct, a list of them, or FileAnswer"""
+    upload: bool = False
+    hides: bool = False
+    """what is asked holds a secret, such as a password: it is in no log"""
+
+
+class Upload(NamedTuple):
+    """A picture that somebody sent."""
+
+    asked: Any
+    """`takes`"""
+    body: bytes
+
+
+def table() -> tuple[Route, ...]:
+    """All rows."""
+    from jetstream.web import live_view, logins
+
+    return (*logins.ROUTES, *live_view.ROUTES)

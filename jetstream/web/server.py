@@ -1,0 +1,100 @@
+"""The page's server in a thread: it listens, answers, and says whether its loop works."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Final
+
+import uvicorn
+
+from jetstream.config.schema import WebConfig
+from jetstream.errors import JetstreamError
+from jetstream.monitoring import address
+from jetstream.web.app import guarded
+from jetstream.web.site import Site
+
+MOST_CONNECTIONS: Final = 300
+"""of more, each gets 503"""
+IDLE_S: Final = 20
+"""a connection without a request for so long is closed"""
+END_S: Final = 2
+MOST_MESSAGE_BYTES: Final = 64_000
+"""of a WebSocket, from the page"""
+
+
+class PageServer:
+    """Runs the event loop. `turn` returns once the loop has worked, so that a caller's heartbeat is the loop's, too."""
+
+    def __init__(self, settings: WebConfig, site: Site) -> None:
+        """Raises UserError: the endpoint can't be bound."""
+        self._listener = _listener(settings)
+        self._site = site
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                guarded(site),
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                http="h11",
+                ws="websockets-sansio",
+                ws_max_size=MOST_MESSAGE_BYTES,
+                ws_per_message_deflate=False,
+                limit_concurrency=MOST_CONNECTIONS,
+                timeout_keep_alive=IDLE_S,
+                timeout_graceful_shutdown=END_S,
+                ssl_certfile=settings.cert or None,
+                ssl_keyfile=settings.key or None,
+            )
+        )
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="page", daemon=True)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        with contextlib.suppress(asyncio.CancelledError):
+            self._loop.run_until_complete(self._server.serve(sockets=[self._listener]))
+
+    def start(self) -> None:
+        self._site.attach(self._loop)
+        self._thread.start()
+
+    def turn(self) -> None:
+        """Wait until the loop has worked. Raises JetstreamError: it has ended."""
+        done = threading.Event()
+        self._loop.call_soon_threadsafe(done.set)
+        while not done.wait(0.5):
+            if not self._thread.is_alive():
+                raise JetstreamError("the page's server has ended")
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(2 * END_S)
+        self._listener.close()
+
+
+@contextlib.contextmanager
+def serving(settings: WebConfig, site: Site) -> Iterator[PageServer]:
+    """A server that answers while the block runs. Raises UserError: the endpoint can't be bound."""
+    server = PageServer(settings, site)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        site.close()
+
+
+def _listener(settings: WebConfig) -> socket.socket:
+    family, where = address.of_endpoint(settings)
+    listener = socket.socket(family)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(where)
+    except OSError as error:
+        listener.close()
+        raise address.refusal(settings, error) from None
+    return listener

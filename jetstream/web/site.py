@@ -1,0 +1,119 @@
+"""What the page's answers are made of: the config, the newest frames and status, who may ask, and the database."""
+
+import asyncio
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from jetstream.config.schema import Config
+from jetstream.messages import InUse, Status
+from jetstream.sightings import database
+from jetstream.web import guard
+from jetstream.web.access import LONGEST_S, AccessStore, Caller
+from jetstream.web.frames import NewestFrames
+from jetstream.web.limits import FailedLogins
+
+BEARER: Final = "bearer "
+
+
+class Site:
+    """Shared by all threads that answer. What changes is replaced in one step, or guarded by a lock."""
+
+    def __init__(self, config: Config, frames: NewestFrames) -> None:
+        self.config, self.frames = config, frames
+        self.status: Status | None = None
+        """of the supervisor, a second old at most"""
+        self.gallery: InUse | None = None
+        """that names come from now"""
+        self.failed_logins = FailedLogins()
+        self._access = AccessStore(Path(config.web.dir))
+        self._access_lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._viewers: set[asyncio.Event] = set()
+        self._is_secure = config.web.endpoint.startswith("https") or config.web.behind_proxy
+        frames.changed = self._tell_viewers
+
+    @contextlib.contextmanager
+    def access(self) -> Iterator[AccessStore]:
+        """Users, sessions and tokens, for one thread at a time."""
+        with self._access_lock:
+            yield self._access
+
+    @contextlib.contextmanager
+    def sightings(self) -> Iterator[sqlite3.Connection]:
+        """The database of sightings, to read. Raises UserError: there is none yet, or it can't be read."""
+        with database.opened(Path(self.config.sightings.dir)) as connection:
+            yield connection
+
+    def caller(self, headers: Mapping[str, str], cookies: Mapping[str, str], peer: str) -> Caller | None:
+        """Who asks; None: somebody who has to log in first."""
+        with self.access() as access:
+            if not access.has_users:
+                found = Caller("", "rule") if guard.is_for_this_machine(headers) else None
+            elif (given := headers.get("authorization", "")).lower().startswith(BEARER):
+                found = access.of_token(given[len(BEARER) :].strip())
+            else:
+                token = cookies.get(self._cookie)
+                found = access.of_session(token) if token else None
+        return found and Caller(found.name, found.may, found.session, *self._from(headers, peer))
+
+    def stranger(self, request: Request) -> Caller:
+        """Somebody who isn't logged in, for routes that anybody may ask."""
+        return Caller("", "look", "", *self._from(request.headers, request.client.host if request.client else ""))
+
+    def _from(self, headers: Mapping[str, str], peer: str) -> tuple[str, str]:
+        address, passed_on = peer, headers.get("x-forwarded-for", "")
+        if peer in self.config.web.proxies and passed_on:
+            address = passed_on.rpartition(",")[2].strip()
+        return address, headers.get("user-agent", "")
+
+    @property
+    def _cookie(self) -> str:
+        return "__Host-jetstream" if self._is_secure else "jetstream"
+
+    def set_cookie(self, response: Response, token: str | None) -> None:
+        """Give a session's token to the browser; None: take it back."""
+        response.set_cookie(
+            self._cookie,
+            token or "",
+            max_age=LONGEST_S if token else 0,
+            httponly=True,
+            samesite="strict",
+            secure=self._is_secure,
+        )
+
+    @property
+    def viewers(self) -> int:
+        return len(self._viewers)
+
+    @contextlib.contextmanager
+    def viewing(self) -> Iterator[asyncio.Event]:
+        """An event that is set with each new frame. In the loop's thread."""
+        event = asyncio.Event()
+        self._viewers.add(event)
+        try:
+            yield event
+        finally:
+            self._viewers.discard(event)
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The loop in which viewers are served."""
+        self._loop = loop
+
+    def _tell_viewers(self) -> None:
+        if self._viewers and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        for event in self._viewers:
+            event.set()
+
+    def close(self) -> None:
+        with self._access_lock:
+            self._access.close()
