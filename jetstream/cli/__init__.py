@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from jetstream import __version__
-from jetstream.cli import backup, keys, machine, models, people, pictures, pipeline, service, sightings
+from jetstream.cli import backup, keys, machine, models, people, pictures, pipeline, service, sightings, web
 from jetstream.cli.shared import app
 from jetstream.errors import JetstreamError
 from jetstream.logs import log_end, mask_tracebacks
@@ -33,9 +33,10 @@ __all__ = [
     "pipeline",
     "service",
     "sightings",
+    "web",
 ]
 
-_IN_HELP = (pipeline, people, sightings, pictures, models, backup, keys, machine, service)
+_IN_HELP = (pipeline, people, sightings, pictures, models, backup, web, keys, machine, service)
 """the order in which `jetstream --help` lists the commands of each module: what runs comes first"""
 app.registered_commands.sort(
     key=lambda info: [module.__name__ for module in _IN_HELP].index(getattr(info.callback, "__module__", ""))

@@ -94,6 +94,7 @@ def _listener(settings: WebConfig) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(where)
+        listener.listen()  # who connects before the loop runs waits
     except OSError as error:
         listener.close()
         raise address.refusal(settings, error) from None

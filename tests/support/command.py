@@ -67,14 +67,15 @@ class Command:
         )
         return [word for setting in settings for word in ("--set", setting)]
 
-    def __call__(self, *words: str, sets: bool = False) -> "subprocess.CompletedProcess[str]":
-        """Run to the end; `sets` adds the settings of this test's folders."""
+    def __call__(self, *words: str, sets: bool = False, stdin: str | None = None) -> "subprocess.CompletedProcess[str]":
+        """Run to the end; `sets` adds the settings of this test's folders, `stdin` is what it reads."""
         done = subprocess.run(
             [*_jetstream(), *words, *(self.sets if sets else [])],
             cwd=self.folder,
             env=self.environment,
             capture_output=True,
             text=True,
+            input=stdin,
             timeout=2 * PATIENCE_S,
         )
         assert done.returncode or "run" not in words[:1] or self.may_run, NO_MARKER

@@ -1,0 +1,121 @@
+"""The page's server with frames of its own, and a real browser."""
+
+import http.client
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import pytest
+
+from jetstream.config.schema import Config
+from jetstream.ipc.local import LocalRing
+from jetstream.ipc.rings import Rings
+from jetstream.messages import TrackedFace
+from jetstream.web.frames import NewestFrames
+from jetstream.web.server import serving
+from jetstream.web.site import Site
+from tests.support.command import free_port
+from tests.support.sightings import at, config_with
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class PageSite(NamedTuple):
+    """A server that answers on a free port, and what it answers from."""
+
+    config: Config
+    site: Site
+    ring: LocalRing
+    port: int
+
+    def ask(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
+        """One request. `body`: bytes, or what is sent as JSON; header names with _ for -."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        sent = {name.replace("_", "-"): text for name, text in headers.items()}
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        if data is not None and not isinstance(body, bytes):
+            sent.setdefault("Content-Type", "application/json")
+        try:
+            connection.request(method, path, data, sent)
+            answer = connection.getresponse()
+            return Answer(answer.status, {name.lower(): text for name, text in answer.getheaders()}, answer.read())
+        finally:
+            connection.close()
+
+    def show(self, image: np.ndarray, *faces: TrackedFace) -> int:
+        """Have camera `a` show a frame; its number."""
+        frame_id = self.ring.write(image)
+        self.site.frames.put(at(frame_id / 10, *faces, frame_id=frame_id))
+        return frame_id
+
+    def add_user(self, name: str, password: str, may: Any = "rule") -> None:
+        with self.site.access() as access:
+            access.add_user(name, password, may)
+
+    def logged_in(self, name: str, password: str) -> str:
+        """The cookie of a new session."""
+        answer = self.ask("POST", "/api/login", {"name": name, "password": password})
+        assert answer.status == 200, answer
+        return answer.headers["set-cookie"].partition(";")[0]
+
+
+@contextmanager
+def page_site(folder: Path, **tables: Any) -> Iterator[PageSite]:
+    """With camera `a`, users in `folder`/web, and no sighting."""
+    port = free_port()
+    web = {"endpoint": f"http://127.0.0.1:{port}", "dir": str(folder / "web"), **tables.pop("web", {})}
+    config = config_with(folder, "a", web=web, **tables)
+    ring = LocalRing(slots=8)
+    frames = NewestFrames(config, Rings({"a": ring}))
+    site = Site(config, frames)
+    with serving(config.web, site):
+        yield PageSite(config, site, ring, port)
+
+
+@contextmanager
+def browser(width: int = 1280, height: int = 800) -> Iterator[Any]:
+    """A real Chromium without a window; the test is skipped where there is none."""
+    if CHROMIUM is None or DRIVER is None:
+        pytest.skip("needs the programs chromium and chromedriver, which are not installed here")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for word in (
+        *("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-sync"),
+        *("--disable-background-networking", "--disable-component-update", "--no-first-run", "--hide-scrollbars"),
+        f"--window-size={width},{height}",
+    ):
+        options.add_argument(word)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER, env={**os.environ, "LANG": "C.UTF-8"}))
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+def console(driver: Any) -> list[str]:
+    """What the page wrote to its console since the last call."""
+    return [line["message"] for line in driver.get_log("browser")]
+
+
+def struct_json(value: msgspec.Struct) -> Any:
+    return json.loads(msgspec.json.encode(value))
