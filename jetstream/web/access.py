@@ -56,7 +56,8 @@ class Caller(msgspec.Struct, frozen=True):
 
     name: str
     """of the user or token; empty: nobody in particular, on a machine without users"""
-    may: Right
+    may: Right | None
+    """None: has to log in first"""
     session: str = ""
     """the first letters of the session's hash; empty: none"""
     address: str = ""
@@ -65,7 +66,8 @@ class Caller(msgspec.Struct, frozen=True):
     """what the browser calls itself"""
 
     def has(self, right: Right) -> bool:
-        return RIGHTS.index(self.may) >= RIGHTS.index(right)
+        """Whether the caller may do what needs `right`."""
+        return self.may is not None and RIGHTS.index(self.may) >= RIGHTS.index(right)
 
 
 class User(msgspec.Struct, frozen=True):

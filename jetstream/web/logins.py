@@ -86,10 +86,11 @@ class TokenAnswer(msgspec.Struct, frozen=True):
     """shown this once; only its hash is stored"""
 
 
-def who(site: Site, _: Nothing, caller: Caller | None) -> Who:
+def who(site: Site, _: Nothing, caller: Caller) -> Who:
+    """Who is asking."""
     with site.access() as access:
         has_users = access.has_users
-    return Who(caller.name if caller else "", caller.may if caller else None, has_users)
+    return Who(caller.name, caller.may, has_users)
 
 
 def log_in(site: Site, login: Login, caller: Caller) -> NewSession:

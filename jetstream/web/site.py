@@ -65,7 +65,7 @@ class Site:
 
     def stranger(self, request: Request) -> Caller:
         """Somebody who isn't logged in, for routes that anybody may ask."""
-        return Caller("", "look", "", *self._from(request.headers, request.client.host if request.client else ""))
+        return Caller("", None, "", *self._from(request.headers, request.client.host if request.client else ""))
 
     def _from(self, headers: Mapping[str, str], peer: str) -> tuple[str, str]:
         address, passed_on = peer, headers.get("x-forwarded-for", "")

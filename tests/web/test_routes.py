@@ -133,6 +133,10 @@ def test_cookie_is_out_of_reach_of_scripts_and_other_sites(page: PageSite) -> No
     assert "samesite=strict" in cookie.lower()
 
 
+def test_who_is_not_logged_in_is_told_so(page: PageSite) -> None:
+    assert page.ask("GET", "/api/who").json == {"name": "", "may": None, "has_users": True}
+
+
 def test_login_out_and_what_is_told_of_sessions(page: PageSite) -> None:
     cookie = page.logged_in("sort", PASSWORD)
     assert page.ask("GET", "/api/who", Cookie=cookie).json == {"name": "sort", "may": "sort", "has_users": True}

@@ -1,0 +1,108 @@
+"""The page in a real Chromium."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.command import Command, free_port
+from tests.support.pages import browser, console, page_site
+from tests.support.repository import DEMO
+from tests.support.waiting import wait_until
+
+PASSWORD = "correct horse"
+GREEN = (47, 208, 122)
+"""of the box of a known face, as `live.js` draws it"""
+COUNT_GREEN = """
+const canvas = document.querySelector("canvas"), box = document.querySelector("button.face[aria-label*='Collins']");
+if (!box) return null;
+const outer = canvas.getBoundingClientRect(), inner = box.getBoundingClientRect(), scale = canvas.width / outer.width;
+const [x, y] = [(inner.left - outer.left) * scale, (inner.top - outer.top) * scale];
+const row = canvas.getContext("2d").getImageData(x, Math.max(0, y - 3), inner.width * scale, 7).data;
+let green = 0;
+for (let i = 0; i < row.length; i += 4)
+  green += Math.abs(row[i] - 47) + Math.abs(row[i + 1] - 208) + Math.abs(row[i + 2] - 122) < 30;
+return green / (inner.width * scale);
+"""
+
+
+def waited(driver: Any, script: str, until: Callable[[Any], bool] = bool, seconds: float = 30.0) -> Any:
+    """What the script returns, once `until` holds for it."""
+    found: list[Any] = []
+
+    def holds() -> bool:
+        found.append(driver.execute_script(script))
+        return until(found[-1])
+
+    wait_until(holds, seconds, lambda: f"{found[-1:]}\n{console(driver)}\n{driver.page_source[:3000]}")
+    return found[-1]
+
+
+def frame(driver: Any) -> int:
+    return int(waited(driver, "return document.querySelector('canvas')?.dataset.frame"))
+
+
+@pytest.mark.pipeline
+def test_live_picture_moves_has_its_boxes_on_the_faces_and_comes_back(jetstream: Command) -> None:
+    seen = replace(jetstream, page_port=free_port())
+    with browser() as driver, seen.running(DEMO) as process:
+        driver.get(seen.page)
+        first = frame(driver)
+        waited(driver, f"return document.querySelector('canvas').dataset.frame > {first}")
+        assert waited(driver, COUNT_GREEN, lambda share: share is not None and share > 0.5) <= 8, "its upper edge"
+        assert driver.execute_script("return document.querySelector('button.face').getAttribute('aria-label')")
+
+        status = seen.wait(lambda one: any(p.process == "web" and p.state == "running" for p in one.processes), process)
+        web = next(p for p in status.processes if p.process == "web")
+        assert web.beat is not None
+        assert console(driver) == []
+        os.kill(web.beat.pid, signal.SIGKILL)
+        before = frame(driver)
+        waited(driver, f"return document.querySelector('canvas').dataset.frame > {before} + 5")
+        waited(driver, "return !document.querySelector('.banner')")
+        assert "web: killed" in seen.log() or "web" in seen.log()
+
+
+def test_login_is_asked_for_once_somebody_is_a_user(tmp_path: Path) -> None:
+    with browser() as driver, page_site(tmp_path) as page:
+        page.add_user("ada", PASSWORD)
+        driver.get(f"http://127.0.0.1:{page.port}/live")
+        fill = "document.querySelector('input[name={}]').value = arguments[0]"
+        waited(driver, "return !!document.querySelector('form')")
+        driver.execute_script(fill.format("name"), "ada")
+        driver.execute_script(fill.format("password"), "wrong")
+        driver.execute_script("document.querySelector('form button').click()")
+        assert waited(driver, "return document.querySelector('[role=alert]')?.textContent") == "wrong name or password"
+
+        driver.execute_script(fill.format("password"), PASSWORD)
+        driver.execute_script("document.querySelector('form button').click()")
+        waited(driver, "return document.querySelector('.top')?.textContent.includes('ada')")
+        waited(driver, "return document.querySelector('canvas')")
+        assert [line for line in console(driver) if "/api/login" not in line] == [], "but for the wrong password's 401"
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (1280, 800)], ids=["phone", "screen"])
+def test_nothing_is_wider_than_the_window(tmp_path: Path, width: int, height: int) -> None:
+    cameras = [f"a{number}" for number in range(8)]
+    with browser(width, height) as driver, page_site(tmp_path) as page:
+        assert len(cameras) == 8
+        driver.get(f"http://127.0.0.1:{page.port}/live")
+        waited(driver, "return document.querySelector('canvas')")
+        assert driver.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        assert console(driver) == []
+
+
+def test_first_load_is_quick_and_asks_no_other_machine(tmp_path: Path) -> None:
+    with browser() as driver, page_site(tmp_path) as page:
+        driver.get(f"http://127.0.0.1:{page.port}/")
+        waited(driver, "return document.querySelector('canvas')")
+        time.sleep(0.2)
+        hosts = driver.execute_script(
+            "return performance.getEntriesByType('resource').map(one => new URL(one.name).host)"
+        )
+        assert set(hosts) == {f"127.0.0.1:{page.port}"}
