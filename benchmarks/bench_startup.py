@@ -148,6 +148,7 @@ def first_name(tree: Tree) -> tuple[Cost, Cost]:
         "pipeline.run_dir": str(tree.scratch / "run"),
         "models.dir": str(tree.models),
         "metrics.endpoint": f"http://127.0.0.1:{free_port()}",
+        "web.endpoint": f"http://127.0.0.1:{free_port()}",
     }
     sets = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     began_s = time.monotonic()

@@ -68,6 +68,7 @@ def running(
         + f'[pipeline]\nrun_dir = "{run_dir}"\nlog_level = "warning"\n'
         + f'[models]\ndir = "{REPOSITORY / "models"}"\n[recognize]\nfaces = "demo"\n'
         + f'[publish]\nendpoint = "tcp://127.0.0.1:{port}"\n[metrics]\nendpoint = "http://127.0.0.1:{free_port()}"\n'
+        + f'[web]\nendpoint = "http://127.0.0.1:{free_port()}"\n'
         + f'[record]\ndir = "{folder / "recordings"}"\n[sightings]\ndir = "{folder / "sightings"}"\n'
     )
     words = [sys.executable, "-m", "jetstream.cli", "run", str(config), "--headless"]

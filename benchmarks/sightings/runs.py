@@ -158,6 +158,7 @@ def toml(settings: RunSettings, folder: Path, port: int) -> str:
         "render": {"window": False},
         "publish": {"endpoint": f"tcp://127.0.0.1:{port}"},
         "metrics": {"enabled": False},
+        "web": {"enabled": False},
         "sightings": {"dir": str(folder / "sightings")},
     }
     rows = [(f"[{table}]", keys) for table, keys in tables.items()]

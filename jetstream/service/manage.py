@@ -34,7 +34,7 @@ class ServiceError(JetstreamError):
 
 def place_for(path: Path, config: Config, *, user: str, state: Path, memory_max: str) -> Installation:
     """What the unit needs to know of this machine for `config`, the content of the file `path`."""
-    folders = [config.models.dir, str(engines_dir(config)), config.record.dir, config.sightings.dir]
+    folders = [config.models.dir, str(engines_dir(config)), config.record.dir, config.sightings.dir, config.web.dir]
     writes = {folder for folder in folders if Path(folder).is_absolute() and not Path(folder).is_relative_to(state)}
     asks_for_gpu = config.gpu.backend in ("tensorrt", "onnxruntime") or any(c.decoder == "cuda" for c in config.cameras)
     gpu = asks_for_gpu or any(Path(sign).exists() for sign in GPU_SIGNS)

@@ -157,7 +157,7 @@ class Reader:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._folder = folder
-        self._ports = {"5570": str(free_port()), "5571": str(free_port())}
+        self._ports = {"5570": str(free_port()), "5571": str(free_port()), "5572": str(free_port())}
         self._made_keys: list[str] = []
         self._inside = Inside(folder, folder / "models")
         for name, value in {
@@ -169,7 +169,9 @@ class Reader:
         for name in ("DISPLAY", "WAYLAND_DISPLAY"):
             monkeypatch.delenv(name, raising=False)
         for config in (folder / "configs").glob("*.toml"):
-            own = f'\n[publish]\nendpoint = "{self._topic}"\n[metrics]\nendpoint = "{self._here("http://127.0.0.1:5571")}"\n'
+            own = f'\n[publish]\nendpoint = "{self._topic}"\n'
+            for table, port in (("metrics", "5571"), ("web", "5572")):
+                own += f'[{table}]\nendpoint = "{self._here(f"http://127.0.0.1:{port}")}"\n'
             config.write_text(config.read_text() + own)
 
     @property

@@ -190,6 +190,7 @@ def test_check_and_the_table_of_people_say_it_too(shared: Place) -> None:
             "models": {"dir": str(shared.models)},
             "publish": {"enabled": False},
             "metrics": {"enabled": False},
+            "web": {"enabled": False},
             "sightings": {"dir": str(shared.models / "sightings")},
         },
         where="test",

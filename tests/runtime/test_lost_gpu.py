@@ -65,6 +65,7 @@ def lost(tmp_path: Path, models_dir: Path, no_gpu: None) -> Config:
             "models": {"dir": str(models_dir)},
             "publish": {"endpoint": f"tcp://127.0.0.1:{free_port()}"},
             "metrics": {"enabled": False},
+            "web": {"enabled": False},
             "render": {"window": False},
             "pipeline": {"run_dir": str(tmp_path / "run"), "heartbeat_timeout_s": 4.0},
             "gpu": {"when_lost": "cpu"},

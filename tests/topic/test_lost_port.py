@@ -26,6 +26,7 @@ def config(tmp_path: Path) -> Config:
             "recognize": {"watch_s": 0},
             "publish": {"endpoint": f"tcp://127.0.0.1:{free_port()}"},
             "metrics": {"enabled": False},
+            "web": {"enabled": False},
             "render": {"window": False},
             "pipeline": {
                 "run_dir": str(tmp_path / "run"),
