@@ -15,12 +15,15 @@ from jetstream.errors import UserError
 
 if TYPE_CHECKING:
     from jetstream.config.schema import Config
+    from jetstream.gallery import audit
     from jetstream.web.access import AccessStore, Right
 
 users_app = CommandLine(no_args_is_help=True, help="Manage the page's users, who log in with a password.")
 tokens_app = CommandLine(no_args_is_help=True, help="Manage tokens, with which programs ask the page.")
 app.add_typer(users_app, name="users")
 app.add_typer(tokens_app, name="tokens")
+UserName = Annotated[str, typer.Argument(help="Name of the user.")]
+TokenName = Annotated[str, typer.Argument(help="Name of the token, such as that of the program.")]
 May = Annotated[
     str,
     typer.Option(
@@ -32,7 +35,7 @@ May = Annotated[
 
 @users_app.command("add")
 def add_user(
-    name: str,
+    name: UserName,
     may: May = "rule",
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
@@ -69,7 +72,7 @@ def list_users(as_json: Json = False, config: ConfigOption = None, sets: Sets = 
 
 
 @users_app.command("remove")
-def remove_user(name: str, config: ConfigOption = None, sets: Sets = None) -> None:
+def remove_user(name: UserName, config: ConfigOption = None, sets: Sets = None) -> None:
     """Remove a user, and end all their sessions."""
     settings = settings_of(config, sets=sets)
     with _access(settings) as access:
@@ -80,7 +83,7 @@ def remove_user(name: str, config: ConfigOption = None, sets: Sets = None) -> No
 
 
 @tokens_app.command("new")
-def new_token(name: str, may: May = "look", config: ConfigOption = None, sets: Sets = None) -> None:
+def new_token(name: TokenName, may: May = "look", config: ConfigOption = None, sets: Sets = None) -> None:
     """Make a token for a program, and print it. It is stored as a hash, so it can't be printed again."""
     settings = settings_of(config, sets=sets)
     with _access(settings) as access:
@@ -109,7 +112,7 @@ def list_tokens(as_json: Json = False, config: ConfigOption = None, sets: Sets =
 
 
 @tokens_app.command("remove")
-def remove_token(name: str, config: ConfigOption = None, sets: Sets = None) -> None:
+def remove_token(name: TokenName, config: ConfigOption = None, sets: Sets = None) -> None:
     """Remove a token; the program that has it may no longer ask."""
     settings = settings_of(config, sets=sets)
     with _access(settings) as access:
@@ -129,10 +132,10 @@ def _access(settings: "Config") -> "Iterator[AccessStore]":
         store.close()
 
 
-def _audit(settings: "Config", what: str) -> None:
+def _audit(settings: "Config", what: "audit.What") -> None:
     from jetstream.gallery import audit
 
-    audit.add(Path(settings.models.dir), "user" if what == "user" else "token")
+    audit.add(Path(settings.models.dir), what)
 
 
 def _right(may: str) -> "Right":

@@ -48,8 +48,8 @@ def test_failed_check_leaves_no_held_process(tmp_path: Path) -> None:
     with contextlib.suppress(UserError), prestart.held_processes(config) as held:
         processes = dict(held)
         raise UserError("no such file")
-    assert set(processes) == {"capture.one", "detect", "track", "recognize", "publish", "sightings"}
-    assert [process.returncode for process in processes.values()] == [-signal.SIGKILL] * 6
+    assert set(processes) == {"capture.one", "detect", "track", "recognize", "publish", "sightings", "web"}
+    assert [process.returncode for process in processes.values()] == [-signal.SIGKILL] * 7
 
 
 def is_running(pid: int) -> bool:
