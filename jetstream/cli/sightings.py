@@ -317,7 +317,7 @@ def _reading(settings: Config) -> Iterator[sqlite3.Connection]:
 def _moment(text: str | None, option: str) -> int | None:
     from jetstream.sightings import reader
 
-    return None if text is None else reader.moment(text, option, datetime.now().astimezone())
+    return None if text is None else reader.moment(text, option, datetime.now())
 
 
 def _period(from_: str | None, to: str | None) -> tuple[int | None, int | None]:

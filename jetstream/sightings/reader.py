@@ -161,17 +161,17 @@ def epoch(connection: sqlite3.Connection) -> int:
 def moment(text: str, option: str, now: datetime) -> int:
     """A time that a user gave, as ns: ISO 8601 in local time, `today`, `yesterday`, or an age such as `2h`, `3d`.
 
-    `now`: with its zone. Raises UserError.
+    `now`: in the machine's own time if it has no zone, so that a date in summer is in summer time. Raises UserError.
     """
     given = text.strip().lower()
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     if given in ("now", "today", "yesterday"):
         when = {"now": now, "today": midnight, "yesterday": midnight - timedelta(days=1)}[given]
-        return _ns(when)
+        return _ns(_with_zone(when, now))
     units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
     if given[-1:] in units and given[:-1].replace(".", "", 1).isdecimal():
         try:
-            return _ns(now - timedelta(**{units[given[-1]]: float(given[:-1])}))
+            return _ns(_with_zone(now, now) - timedelta(**{units[given[-1]]: float(given[:-1])}))
         except OverflowError:
             raise UserError(f"{option} {text}: too long ago") from None
     try:
@@ -180,7 +180,17 @@ def moment(text: str, option: str, now: datetime) -> int:
         raise UserError(
             f"{option} {text}: no time; write 2026-11-29, 2026-11-29T18:30, today, yesterday, or an age like 2h or 3d"
         ) from None
-    return _ns(when if when.tzinfo is not None else when.replace(tzinfo=now.tzinfo))
+    return _ns(_with_zone(when, now))
+
+
+def _with_zone(when: datetime, now: datetime) -> datetime:
+    """A time without a zone is in that of `now` or, where that has none either, the machine's on that day."""
+    if when.tzinfo is not None:
+        return when
+    try:
+        return when.astimezone() if now.tzinfo is None else when.replace(tzinfo=now.tzinfo)
+    except (OverflowError, OSError, ValueError):  # the years 1 and 9999
+        return when.replace(tzinfo=timezone.utc)
 
 
 def _ns(when: datetime) -> int:

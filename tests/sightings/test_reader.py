@@ -1,5 +1,6 @@
 """Which sightings are found, by what they are asked for, and how a time may be written."""
 
+import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -125,3 +126,31 @@ def test_stranger_goes_by_every_number_that_its_group_had(config: Config) -> Non
 
     assert [ids_of(stored(config, stranger=number)) for number in (1, 3, 4)] == [[1], [1], []]
     assert stored(config)[1].stranger == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-07-01T12:00", "2026-07-01T12:00+02:00"),
+        ("2026-07-01", "2026-07-01T00:00+02:00"),
+        ("2026-12-01", "2026-12-01T00:00+01:00"),
+        ("2026-07-01T12:00+05:00", "2026-07-01T12:00+05:00"),
+        ("yesterday", "2026-10-24T00:00+02:00"),
+        ("today", "2026-10-25T00:00+02:00"),
+        ("now", "2026-10-25T12:00+01:00"),
+        ("24h", "2026-10-24T12:00+01:00"),
+    ],
+)
+def test_time_without_a_zone_is_the_machines_on_that_day(
+    monkeypatch: pytest.MonkeyPatch, text: str, expected: str
+) -> None:
+    """Berlin, at noon of the day on which summer time ended."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        found_ns = reader.moment(text, "--from", datetime(2026, 10, 25, 12))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert found_ns == datetime.fromisoformat(expected).timestamp() * 1e9
