@@ -1,6 +1,7 @@
 """Commands about sightings: who was where, from when to when."""
 
 import contextlib
+import difflib
 import sqlite3
 import time
 import unicodedata
@@ -205,6 +206,8 @@ def search(
     settings = settings_of(config, sets=sets)
     folder = Path(settings.sightings.dir)
     from_ns, to_ns = _period(from_, to)
+    if sheet is not None and sheet.suffix.lower() not in (".jpg", ".jpeg"):
+        raise UserError(f"--out {sheet}: the pictures are written as JPEG; name a file that ends with .jpg")
     with _reading(settings), progress_bars() as progress:
         prepare_models(settings, progress)
     face = searching.embedding_of(photo, settings)
@@ -265,6 +268,8 @@ def correct(
     verdict: Correction = "name" if name is not None else "not" if not_ else "ignore"
     with _reading(settings):  # none is made here
         pass
+    if name is not None:
+        _hint_at_slip(name, settings)
     log_as_run(settings)
     done = []
     try:
@@ -278,6 +283,17 @@ def correct(
             _train(settings)
 
 
+def _hint_at_slip(name: str, settings: Config) -> None:
+    """Say that a name is new, and which one it resembles: it may be a slip."""
+    from jetstream.gallery import photos
+
+    faces = Path(settings.recognize.faces)
+    known = photos.list_photos(faces).people if faces.is_dir() else ()
+    if photos.normal(name) not in known:
+        near = difflib.get_close_matches(photos.normal(name), known, n=1)
+        say(f"{name}: a new person" + (f"; if you meant {near[0]}, run `jetstream correct ID --undo`" if near else ""))
+
+
 def _print_lines(found: Sequence[msgspec.Struct]) -> None:
     """Print JSON, a line each."""
     for one in found:
@@ -288,10 +304,16 @@ def _sentence(made: "CorrectedSighting", *, undone: bool) -> str:
     sighting = made.sighting
     who = f"not {sighting.denied}" if sighting.correction == "not" else sighting.who
     if undone:
-        return f"{sighting.id}: {who} again" + (f"; {made.photo} is removed" if made.photo is not None else "")
+        return f"{sighting.id}: {who} again" + (f"; {_shortened(made.photo)} is removed" if made.photo else "")
     if made.photo is None:
         return f"{sighting.id}: {who}; the gallery learns nothing from it: {made.note}"
     return f"{sighting.id}: {who}; the gallery learns from {made.photo}"
+
+
+def _shortened(path: Path) -> Path:
+    """The path from the working folder, where it is below that."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _train(settings: Config) -> None:

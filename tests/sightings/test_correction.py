@@ -137,6 +137,16 @@ def test_correction_of_a_part_is_taken_back_from_the_whole(command: Inside, conf
     assert verdicts(config)[0] == (None, None, "")
 
 
+def test_new_name_is_said_to_be_new_and_which_one_it_resembles(command: Inside, config: Config) -> None:
+    near = command("correct", IDS[0], "--name", COLLINS[:-1], sets=True)
+    assert f"{COLLINS[:-1]}: a new person; if you meant {COLLINS}, run `jetstream correct ID --undo`" in near.stderr
+    undone = command("correct", IDS[0], "--undo", sets=True)
+    assert str(command.folder) not in undone.stdout, "a path from the working folder"
+
+    known = command("correct", IDS[0], "--name", COLLINS, sets=True)
+    assert "a new person" not in known.stderr
+
+
 def test_machine_that_has_another_name_afterwards_is_not_denied_that_one(command: Inside, config: Config) -> None:
     record(config, [at(900, face(IDS[2], COLLINS))], ended=False)
     assert command("correct", IDS[2], "--not", sets=True).returncode == 0
