@@ -175,12 +175,12 @@ def _changed(site: Site, caller: Caller, what: audit.What) -> Nothing:
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/who", None, who, gives=Who),
-    Route("POST", "/api/login", None, log_in, Login, Who, hides=True),
+    Route("POST", "/api/login", None, log_in, Login, Who),
     Route("POST", "/api/logout", "look", log_out, gives=Who),
     Route("GET", "/api/sessions", "look", sessions, gives=list[Session]),
     Route("POST", "/api/sessions/end", "look", end_session, OneSession),
     Route("GET", "/api/users", "rule", users, gives=list[User]),
-    Route("POST", "/api/users/add", "rule", add_user, NewUser, hides=True),
+    Route("POST", "/api/users/add", "rule", add_user, NewUser),
     Route("POST", "/api/users/remove", "rule", remove_user, OneName),
     Route("GET", "/api/tokens", "rule", tokens, gives=list[Token]),
     Route("POST", "/api/tokens/add", "rule", add_token, NewToken, TokenAnswer),

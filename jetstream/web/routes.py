@@ -13,7 +13,7 @@ from jetstream.errors import UserError
 from jetstream.web.access import Caller, Right
 from jetstream.web.site import Site
 
-Method = Literal["GET", "POST", "DELETE"]
+Method = Literal["GET", "POST"]
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,8 +50,6 @@ class Route(NamedTuple):
     gives: Any = Nothing
     """a struct, a list of them, or FileAnswer"""
     upload: bool = False
-    hides: bool = False
-    """what is asked holds a secret, such as a password: it is in no log"""
 
 
 class Upload(NamedTuple):

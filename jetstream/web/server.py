@@ -36,6 +36,7 @@ class PageServer:
                 guarded(site),
                 lifespan="off",
                 log_config=None,
+                log_level="warning",
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,

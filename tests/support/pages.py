@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -115,7 +114,3 @@ def browser(width: int = 1280, height: int = 800) -> Iterator[Any]:
 def console(driver: Any) -> list[str]:
     """What the page wrote to its console since the last call."""
     return [line["message"] for line in driver.get_log("browser")]
-
-
-def struct_json(value: msgspec.Struct) -> Any:
-    return json.loads(msgspec.json.encode(value))

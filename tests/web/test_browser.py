@@ -16,8 +16,6 @@ from tests.support.repository import DEMO
 from tests.support.waiting import wait_until
 
 PASSWORD = "correct horse"
-GREEN = (47, 208, 122)
-"""of the box of a known face, as `live.js` draws it"""
 COUNT_GREEN = """
 const canvas = document.querySelector("canvas"), box = document.querySelector("button.face[aria-label*='Collins']");
 if (!box) return null;
@@ -65,7 +63,8 @@ def test_live_picture_moves_has_its_boxes_on_the_faces_and_comes_back(jetstream:
         before = frame(driver)
         waited(driver, f"return document.querySelector('canvas').dataset.frame > {before} + 5")
         waited(driver, "return !document.querySelector('.banner')")
-        assert "web: killed" in seen.log() or "web" in seen.log()
+        assert "web: ended by SIGKILL; starting it again" in seen.log()
+        assert "connection open" not in seen.log(), "the server says nothing of each viewer"
 
 
 def test_login_is_asked_for_once_somebody_is_a_user(tmp_path: Path) -> None:
@@ -88,16 +87,14 @@ def test_login_is_asked_for_once_somebody_is_a_user(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(390, 844), (1280, 800)], ids=["phone", "screen"])
 def test_nothing_is_wider_than_the_window(tmp_path: Path, width: int, height: int) -> None:
-    cameras = [f"a{number}" for number in range(8)]
     with browser(width, height) as driver, page_site(tmp_path) as page:
-        assert len(cameras) == 8
         driver.get(f"http://127.0.0.1:{page.port}/live")
         waited(driver, "return document.querySelector('canvas')")
         assert driver.execute_script("return document.documentElement.scrollWidth <= innerWidth")
         assert console(driver) == []
 
 
-def test_first_load_is_quick_and_asks_no_other_machine(tmp_path: Path) -> None:
+def test_page_asks_no_other_machine(tmp_path: Path) -> None:
     with browser() as driver, page_site(tmp_path) as page:
         driver.get(f"http://127.0.0.1:{page.port}/")
         waited(driver, "return document.querySelector('canvas')")
