@@ -56,6 +56,26 @@ def replace(path: Path, content: bytes, *, mode: int = 0o666) -> None:
         os.close(folder)
 
 
+def make_private(path: Path) -> None:
+    """Make a file that only its owner can read, and its folder. One that is there stays, and gets that mode. Raises
+    OSError."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        keep_private(descriptor, path)
+    finally:
+        os.close(descriptor)
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file has this name now: disk and inode; None: none has. An open file stays the one that was opened."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def keep_private(descriptor: int, path: Path) -> None:
     """Make an open file readable by its owner only. Where its disk refuses that, log one warning for the folder."""
     try:

@@ -47,8 +47,7 @@ def add_user(
     settings = settings_of(config, sets=sets)
     checked, right = _name(name), _right(may)
     with _access(settings) as access:
-        if any(user.name == checked for user in access.users()):
-            raise UserError(f"{checked}: there is such a user already; remove it first, or choose another name")
+        access.check_new_user(checked)  # before somebody types a password
         access.add_user(checked, _password(from_stdin=password_stdin), right)
     _audit(settings, "user")
     say(f"{checked}: added, may {right}; log in at {settings.web.endpoint}")

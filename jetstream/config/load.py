@@ -184,6 +184,11 @@ def _check_topic(publish: PublishConfig, where: str) -> None:
         )
 
 
+def host_of_endpoint(endpoint: str) -> str:
+    """`http://[::1]:5571`: `[::1]`"""
+    return endpoint.partition("://")[2].rpartition(":")[0]
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine can connect to `host`. False for every name but localhost, since it may be anywhere."""
     try:
@@ -193,8 +198,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _check_metrics(settings: MetricsConfig, where: str) -> None:
-    host = settings.endpoint.removeprefix("http://").rpartition(":")[0]
-    if not settings.remote and not is_loopback(host):
+    if not settings.remote and not is_loopback(host_of_endpoint(settings.endpoint)):
         raise UserError(
             f"{where}: metrics.endpoint: {settings.endpoint}: other machines could read it without a password; "
             "use http://127.0.0.1:PORT, or set metrics.remote = true to allow it"
@@ -213,7 +217,7 @@ def _check_web(settings: WebConfig, where: str) -> None:
         raise UserError(f"{told}: needs web.cert and web.key, the files of its certificate")
     if scheme == "http" and settings.cert:
         raise UserError(f"{told}: has a certificate, so write https://{address}, or leave out web.cert and web.key")
-    if scheme == "http" and not settings.behind_proxy and not is_loopback(address.rpartition(":")[0]):
+    if scheme == "http" and not settings.behind_proxy and not is_loopback(host_of_endpoint(settings.endpoint)):
         raise UserError(
             f"{told}: other machines would send passwords without encryption; set web.cert and web.key and write "
             "https, or set web.behind_proxy = true behind a proxy that ends TLS, or use http://127.0.0.1:PORT"

@@ -171,7 +171,7 @@ def connect(folder: Path, *, write: bool = False, wait_s: float | None = None) -
         raise DatabaseError(f"{path}: there is none; sightings are recorded while `jetstream run` runs")
     try:
         if write:
-            _make_private(path)
+            files.make_private(path)
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={'rw' if write else 'ro'}",
             uri=True,
@@ -203,16 +203,6 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         with contextlib.suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
         raise
-
-
-def _make_private(path: Path) -> None:
-    """Raises OSError."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        files.keep_private(descriptor, path)
-    finally:
-        os.close(descriptor)
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, *, write: bool) -> None:
@@ -260,12 +250,8 @@ def damage(path: Path, error: sqlite3.Error) -> str:
 
 
 def file_in(folder: Path) -> tuple[int, int] | None:
-    """Which file the database is now: disk and inode; None: there is none. A connection keeps the one it opened."""
-    try:
-        found = os.stat(path_in(folder))
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+    """Which file the database is now, see `files.identity`. A connection keeps the one it opened."""
+    return files.identity(path_in(folder))
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

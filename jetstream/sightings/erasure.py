@@ -96,9 +96,10 @@ def erase(names: Collection[str], folder: Path) -> SightingTraces:
     is_to_empty = bool(found) or _has_log(folder)  # one is left where an earlier `erase` couldn't empty it
     with database.opened(folder, write=True, wait_s=database.COMMAND_WAIT_S) as connection:
         with transaction(connection):
-            _keep_away(connection, names, _own(connection, names))
-        for own in _parts(_own(connection, names)):
-            retention.delete(connection, folder, own)
+            own = _own(connection, names)
+            _keep_away(connection, names, own)
+        for some_own in _parts(own):
+            retention.delete(connection, folder, some_own)
         for column, found_rows in mentions.items():
             for some in _parts(found_rows):
                 with transaction(connection):

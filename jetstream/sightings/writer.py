@@ -99,7 +99,8 @@ class SightingQueue:
             names = NameChanges(connection)
             written = {one.id: _write(connection, one, names) for one in parts_last}
             known = {sighting_id for sighting_id, row in written.items() if row.was_there}
-            after = _after(connection, [(row.n, one) for one in parts_last if (row := written[one.id]).n is not None])
+            parts = [(row.n, one) for one in parts_last if (row := written[one.id]).n is not None and one.merged_into]
+            after = _hand_over(connection, parts)
             for waiting in self._changes:
                 if waiting.change == "enter" and waiting.sighting_id in known:
                     continue  # told before: by a process that was killed, or when the same file was run
@@ -189,8 +190,6 @@ def _write(connection: sqlite3.Connection, sighting: OpenSighting, names: NameCh
         marks = ", ".join(f":{column}" for column in values)
         inserted = f"INSERT INTO sightings (id, {columns}) VALUES (:id, {marks})"
         n = int(connection.execute(inserted, {**row, "id": sighting.id}).lastrowid or 0)
-    if sighting.merged_into is not None:
-        _hand_over(connection, n, sighting.merged_into)
     for zone, first_ns in sighting.zones.items():
         connection.execute(
             "INSERT INTO zones (sighting, zone, first_ns, begin_ns) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE "
@@ -212,30 +211,21 @@ def _update(connection: sqlite3.Connection, n: int, changed: Mapping[str, object
         connection.execute(f"UPDATE sightings SET {columns} WHERE n = :n", {**changed, "n": n})
 
 
-def _after(connection: sqlite3.Connection, written: Sequence[tuple[int, OpenSighting]]) -> WrittenBatch:
-    """What is to be done for the parts of others among the written ones."""
+def _hand_over(connection: sqlite3.Connection, parts: Sequence[tuple[int, OpenSighting]]) -> WrittenBatch:
+    """Give the looks of each part, and what a human said of it, to the sighting that it is a part of."""
     grown: dict[int, str] = {}
     orphans = []
-    for n, part in written:
-        if part.merged_into is None:
-            continue
-        whole = connection.execute("SELECT n FROM sightings WHERE id = ?", (part.merged_into,)).fetchone()
-        if whole is not None:
-            grown[whole[0]] = part.merged_into
-        elif _is_erased(connection, part.merged_into):
+    for n, part in parts:
+        into = str(part.merged_into)
+        if (whole := connection.execute("SELECT n FROM sightings WHERE id = ?", (into,)).fetchone()) is not None:
+            grown[whole[0]] = into
+            connection.execute("UPDATE looks SET sighting = ? WHERE sighting = ?", (whole[0], n))
+            connection.execute(
+                "UPDATE sightings SET (verdict, corrected) = (SELECT verdict, corrected FROM sightings WHERE n = ?) "
+                "WHERE n = ? AND verdict = '' AND EXISTS (SELECT 1 FROM sightings WHERE n = ? AND verdict != '')",
+                (n, whole[0], n),
+            )
+        elif _is_erased(connection, into):
             orphans.append((n, part.id))
+        # else somebody deleted the whole, or there was no room for it: the part keeps its looks
     return WrittenBatch(list(grown.items()), orphans)
-
-
-def _hand_over(connection: sqlite3.Connection, n: int, into: str) -> None:
-    """Give the looks of row `n`, and what a human said of it, to the sighting that it is a part of."""
-    connection.execute(
-        "UPDATE looks SET sighting = (SELECT n FROM sightings WHERE id = ?) WHERE sighting = ? "
-        "AND EXISTS (SELECT 1 FROM sightings WHERE id = ?)",  # else somebody deleted it, or there was no room
-        (into, n, into),
-    )
-    connection.execute(
-        "UPDATE sightings SET (verdict, corrected) = (SELECT verdict, corrected FROM sightings WHERE n = ?) "
-        "WHERE id = ? AND verdict = '' AND EXISTS (SELECT 1 FROM sightings WHERE n = ? AND verdict != '')",
-        (n, into, n),
-    )

@@ -4,22 +4,22 @@ In SQLite, in a folder that only this user can read. Passwords are stored as arg
 are random, as SHA-256. Times are of the wall clock.
 """
 
-import contextlib
 import hashlib
 import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 import msgspec
 
 from jetstream import files
-from jetstream.config.load import is_loopback
+from jetstream.config.load import host_of_endpoint, is_loopback
 from jetstream.config.schema import WebConfig
 from jetstream.errors import UserError
+from jetstream.sightings.database import transaction
 
 Right = Literal["look", "sort", "rule"]
 """look: see; sort: also name, correct and enrol; rule: also forget people and manage users. Each has those before it"""
@@ -124,13 +124,17 @@ class AccessStore:
     def users(self) -> list[User]:
         return [User(*row) for row in self._rows("SELECT name, may, made_s FROM users ORDER BY name")]
 
+    def check_new_user(self, name: str) -> None:
+        """Raises UserError: the name is taken."""
+        if self._rows("SELECT 1 FROM users WHERE name = ?", (name,)):
+            raise UserError(f"{name}: there is such a user already; remove it first, or choose another name")
+
     def add_user(self, name: str, password: str, may: Right) -> None:
         """Raises UserError: the name is taken, or the password is too short."""
         if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
             raise UserError(f"password: expected {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
         with self._changing() as connection:
-            if connection.execute("SELECT 1 FROM users WHERE name = ?", (name,)).fetchone():
-                raise UserError(f"{name}: there is such a user already; remove it first, or choose another name")
+            self.check_new_user(name)
             connection.execute("INSERT INTO users VALUES (?, ?, ?, ?)", (name, _hashed(password), may, time.time()))
 
     def remove_user(self, name: str) -> None:
@@ -224,30 +228,16 @@ class AccessStore:
             return []
         return self._open().execute(query, values).fetchall()
 
-    @contextlib.contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
-        connection = self._open()
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield connection
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
+    def _changing(self) -> AbstractContextManager[sqlite3.Connection]:
+        return transaction(self._open())
 
     def _open(self) -> sqlite3.Connection:
         """The database, made where it isn't there; opened anew where another file has its name."""
-        found = _file_at(self._path)
-        if self._connection is not None and found == self._file and found is not None:
+        if self._connection is not None and self._file is not None and self._file == files.identity(self._path):
             return self._connection
         self.close()
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                files.keep_private(descriptor, self._path)
-            finally:
-                os.close(descriptor)
+            files.make_private(self._path)
             self._connection = sqlite3.connect(
                 self._path, timeout=WAIT_S, isolation_level=None, check_same_thread=False
             )
@@ -258,7 +248,7 @@ class AccessStore:
             ) from None
         except sqlite3.Error as error:
             raise UserError(f"{self._path}: {error}; see that this user may write it, or move it away") from None
-        self._file = _file_at(self._path)
+        self._file = files.identity(self._path)
         return self._connection
 
 
@@ -268,24 +258,15 @@ def check_page(settings: WebConfig) -> None:
     for key, path in (("cert", settings.cert), ("key", settings.key)):
         if path and not os.access(path, os.R_OK):
             raise UserError(f"web.{key}: {path}: can't be read; see that the file is there and this user may read it")
-    host = settings.endpoint.partition("://")[2].rpartition(":")[0]
     store = AccessStore(Path(settings.dir))
     try:
-        if (settings.behind_proxy or not is_loopback(host)) and not store.has_users:
+        if (settings.behind_proxy or not is_loopback(host_of_endpoint(settings.endpoint))) and not store.has_users:
             raise UserError(
                 f"web.endpoint: {settings.endpoint}: other machines could open the page without a password; add a user "
                 "with `jetstream users add NAME`, or use http://127.0.0.1:PORT without web.behind_proxy"
             )
     finally:
         store.close()
-
-
-def _file_at(path: Path) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _digest(token: str) -> bytes:
