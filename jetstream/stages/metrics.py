@@ -7,15 +7,11 @@ supervisor's status and reads the meters; threads answer from the last status, a
 import time
 from collections.abc import Iterator
 
-import msgspec
-import zmq
-
 from jetstream.config.schema import Config, run_dir
-from jetstream.errors import GARBLED
-from jetstream.ipc.bus import endpoint
-from jetstream.messages import Status, Tick
+from jetstream.messages import Tick
 from jetstream.monitoring.meters import Meters, Readings
 from jetstream.monitoring.server import LastStatus, serving
+from jetstream.monitoring.status import heard, subscribed
 
 TURN_MS = 100
 """longest wait between two ticks"""
@@ -27,22 +23,12 @@ def metrics(ticks: Iterator[Tick], config: Config) -> None:
     """Answer requests until the ticks end. Raises UserError when the endpoint can't be bound."""
     latest, meters, readings = LastStatus(config), Meters(config.record.dir), Readings()
     next_s = 0.0
-    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
-    socket.connect(endpoint(run_dir(config), Status, "anyone"))
-    socket.subscribe(b"")
-    try:
-        with serving(config.metrics, latest):
-            for _tick in ticks:
-                if not socket.poll(TURN_MS):
-                    continue
-                try:
-                    status = msgspec.msgpack.decode(socket.recv(), type=Status)
-                except GARBLED:  # no reason to end, as in the supervisor
-                    continue
+    with subscribed(run_dir(config)) as socket, serving(config.metrics, latest):
+        for _tick in ticks:
+            if (status := heard(socket, TURN_MS)) is None:
+                continue
+            latest.last = (status, readings)
+            if time.monotonic() >= next_s:
+                readings = meters.read(status)
                 latest.last = (status, readings)
-                if time.monotonic() >= next_s:
-                    readings = meters.read(status)
-                    latest.last = (status, readings)
-                    next_s = time.monotonic() + READ_EVERY_S
-    finally:
-        socket.close(linger=0)
+                next_s = time.monotonic() + READ_EVERY_S

@@ -20,12 +20,10 @@ from jetstream.errors import BusyError, JetstreamError
 from jetstream.web import guard, live
 from jetstream.web.logins import EndedSession, LoginError, NewSession, TooManyError
 from jetstream.web.page_files import PageFiles
-from jetstream.web.routes import FileAnswer, MissingError, Route, Upload, table
+from jetstream.web.routes import FileAnswer, MissingError, Route, table
 from jetstream.web.site import Site
 
 MOST_BODY_BYTES: Final = 64_000
-MOST_PICTURE_BYTES: Final = 30_000_000
-MOST_AGE_S: Final = 30 * 86400
 _STATUS: Final[Mapping[type[JetstreamError], int]] = {
     MissingError: 404,
     LoginError: 401,
@@ -39,7 +37,6 @@ def app(site: Site) -> Starlette:
     routes = [HttpRoute(row.path, functools.partial(_answer, site, row), methods=[row.method]) for row in table()]
     return Starlette(
         routes=[*routes, WebSocketRoute("/api/live", functools.partial(live.serve, site)), Mount("/", PageFiles())],
-        middleware=[],
         exception_handlers={404: _not_found, 405: _not_found},
     )
 
@@ -68,34 +65,33 @@ async def _answer(site: Site, row: Route, request: Request) -> Response:
         return _error(403, refused)
     body = b""
     if row.method != "GET":
-        most = MOST_PICTURE_BYTES if row.upload else MOST_BODY_BYTES
-        read = await _body(request, most)
+        read = await _body(request)
         if read is None:
-            return _error(413, f"too large: at most {most / 1e6:g} MB")
+            return _error(413, f"too large: at most {MOST_BODY_BYTES // 1000} kB")
         body = read
     return await anyio.to_thread.run_sync(_answered, site, row, request, body)
 
 
-async def _body(request: Request, most: int) -> bytes | None:
-    """None: it is larger than `most`; the rest isn't read."""
-    if int(request.headers.get("content-length") or 0) > most:
+async def _body(request: Request) -> bytes | None:
+    """None: it is too large; the rest isn't read."""
+    if int(request.headers.get("content-length") or 0) > MOST_BODY_BYTES:
         return None
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
-        if size > most:
+        if size > MOST_BODY_BYTES:
             return None
         parts.append(part)
     return b"".join(parts)
 
 
 def _answered(site: Site, row: Route, request: Request, body: bytes) -> Response:
-    caller = site.caller(request.headers, request.cookies, request.client.host if request.client else "")
+    caller = site.caller(request)
     try:
         if row.right is not None and (caller is None or not caller.has(row.right)):
             return _error(401, "log in first") if caller is None else _error(403, f"you may not: it needs {row.right}")
         asked = _asked(row, request, body)
-        done = row.does(site, Upload(asked, body) if row.upload else asked, caller or site.stranger(request))
+        done = row.does(site, asked, caller or site.stranger(request))
     except msgspec.ValidationError as error:
         return _error(400, str(error))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -108,7 +104,7 @@ def _answered(site: Site, row: Route, request: Request, body: bytes) -> Response
 
 def _asked(row: Route, request: Request, body: bytes) -> msgspec.Struct:
     """Raises msgspec.ValidationError, DecodeError: it doesn't fit the row's struct."""
-    if row.method == "GET" or row.upload:
+    if row.method == "GET":
         values = {**dict(request.query_params), **request.path_params}
         return msgspec.convert(values, row.takes, strict=False)
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
@@ -121,8 +117,7 @@ def _asked(row: Route, request: Request, body: bytes) -> msgspec.Struct:
 
 def _response(site: Site, done: Any) -> Response:
     if isinstance(done, FileAnswer):
-        lasting = f"private, max-age={MOST_AGE_S}, immutable" if done.lasting else "private, no-cache"
-        return Response(done.body, media_type=done.type, headers={"Cache-Control": lasting})
+        return Response(done.body, media_type=done.type, headers={"Cache-Control": "private, no-cache"})
     kept = done.who if isinstance(done, NewSession | EndedSession) else done
     response = Response(msgspec.json.encode(kept), media_type="application/json", headers={"Cache-Control": "no-store"})
     if isinstance(done, NewSession):

@@ -89,9 +89,7 @@ async def serve(site: Site, socket: WebSocket) -> None:
     if guard.refusal("GET", socket.headers, is_socket=True):
         await socket.close(POLICY, "another site asks")
         return
-    caller = await anyio.to_thread.run_sync(
-        site.caller, socket.headers, socket.cookies, socket.client.host if socket.client else ""
-    )
+    caller = await anyio.to_thread.run_sync(site.caller, socket)
     if caller is None:
         await socket.close(POLICY, "log in first")
         return

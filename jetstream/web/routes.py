@@ -25,8 +25,6 @@ class FileAnswer(NamedTuple):
 
     body: bytes
     type: str
-    lasting: bool = False
-    """the same address always has the same bytes"""
 
 
 class MissingError(UserError):
@@ -38,8 +36,7 @@ Does = Callable[[Site, Any, Caller], Any]
 
 
 class Route(NamedTuple):
-    """A row. `takes` is filled from the path and, of GET, the query, else from a JSON body. With `upload` the body is a
-    picture, the query fills the rest, and the function gets an `Upload`."""
+    """A row. `takes` is filled from the path and, of GET, the query, else from a JSON body."""
 
     method: Method
     path: str
@@ -49,15 +46,6 @@ class Route(NamedTuple):
     takes: type[msgspec.Struct] = Nothing
     gives: Any = Nothing
     """a struct, a list of them, or FileAnswer"""
-    upload: bool = False
-
-
-class Upload(NamedTuple):
-    """A picture that somebody sent."""
-
-    asked: Any
-    """`takes`"""
-    body: bytes
 
 
 def table() -> tuple[Route, ...]:

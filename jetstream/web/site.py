@@ -1,19 +1,18 @@
-"""What the page's answers are made of: the config, the newest frames and status, who may ask, and the database."""
+"""What the page's answers are made of: the config, the newest frames and status, and who may ask."""
 
 import asyncio
 import contextlib
-import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from starlette.requests import Request
+import msgspec
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from jetstream.config.schema import Config
-from jetstream.messages import InUse, Status
-from jetstream.sightings import database
+from jetstream.messages import Status
 from jetstream.web import guard
 from jetstream.web.access import LONGEST_S, AccessStore, Caller
 from jetstream.web.frames import NewestFrames
@@ -29,8 +28,6 @@ class Site:
         self.config, self.frames = config, frames
         self.status: Status | None = None
         """of the supervisor, a second old at most"""
-        self.gallery: InUse | None = None
-        """that names come from now"""
         self.failed_logins = FailedLogins()
         self._access = AccessStore(Path(config.web.dir))
         self._access_lock = threading.Lock()
@@ -45,33 +42,29 @@ class Site:
         with self._access_lock:
             yield self._access
 
-    @contextlib.contextmanager
-    def sightings(self) -> Iterator[sqlite3.Connection]:
-        """The database of sightings, to read. Raises UserError: there is none yet, or it can't be read."""
-        with database.opened(Path(self.config.sightings.dir)) as connection:
-            yield connection
-
-    def caller(self, headers: Mapping[str, str], cookies: Mapping[str, str], peer: str) -> Caller | None:
+    def caller(self, request: HTTPConnection) -> Caller | None:
         """Who asks; None: somebody who has to log in first."""
+        headers = request.headers
         with self.access() as access:
             if not access.has_users:
                 found = Caller("", "rule") if guard.is_for_this_machine(headers) else None
             elif (given := headers.get("authorization", "")).lower().startswith(BEARER):
                 found = access.of_token(given[len(BEARER) :].strip())
             else:
-                token = cookies.get(self._cookie)
+                token = request.cookies.get(self._cookie)
                 found = access.of_session(token) if token else None
-        return found and Caller(found.name, found.may, found.session, *self._from(headers, peer))
+        return found and self._from(request, found)
 
-    def stranger(self, request: Request) -> Caller:
+    def stranger(self, request: HTTPConnection) -> Caller:
         """Somebody who isn't logged in, for routes that anybody may ask."""
-        return Caller("", None, "", *self._from(request.headers, request.client.host if request.client else ""))
+        return self._from(request, Caller("", None))
 
-    def _from(self, headers: Mapping[str, str], peer: str) -> tuple[str, str]:
-        address, passed_on = peer, headers.get("x-forwarded-for", "")
-        if peer in self.config.web.proxies and passed_on:
+    def _from(self, request: HTTPConnection, caller: Caller) -> Caller:
+        """The caller, with where the request comes from."""
+        address, passed_on = request.client.host if request.client else "", request.headers.get("x-forwarded-for", "")
+        if address in self.config.web.proxies and passed_on:
             address = passed_on.rpartition(",")[2].strip()
-        return address, headers.get("user-agent", "")
+        return msgspec.structs.replace(caller, address=address, agent=request.headers.get("user-agent", ""))
 
     @property
     def _cookie(self) -> str:

@@ -17,7 +17,7 @@ from tests.support.waiting import wait_until
 
 PASSWORD = "correct horse"
 COUNT_GREEN = """
-const canvas = document.querySelector("canvas"), box = document.querySelector("button.face[aria-label*='Collins']");
+const canvas = document.querySelector("canvas"), box = document.querySelector(".face[aria-label*='Collins']");
 if (!box) return null;
 const outer = canvas.getBoundingClientRect(), inner = box.getBoundingClientRect(), scale = canvas.width / outer.width;
 const [x, y] = [(inner.left - outer.left) * scale, (inner.top - outer.top) * scale];
@@ -53,7 +53,7 @@ def test_live_picture_moves_has_its_boxes_on_the_faces_and_comes_back(jetstream:
         first = frame(driver)
         waited(driver, f"return document.querySelector('canvas').dataset.frame > {first}")
         assert waited(driver, COUNT_GREEN, lambda share: share is not None and share > 0.5) <= 8, "its upper edge"
-        assert driver.execute_script("return document.querySelector('button.face').getAttribute('aria-label')")
+        assert driver.execute_script("return document.querySelector('.face').getAttribute('aria-label')")
 
         status = seen.wait(lambda one: any(p.process == "web" and p.state == "running" for p in one.processes), process)
         web = next(p for p in status.processes if p.process == "web")

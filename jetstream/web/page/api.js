@@ -29,20 +29,7 @@ async function ask(path, options) {
   throw new ServerError(answer.status, body?.error ?? `${path}: ${answer.status}`);
 }
 
-/** `path` with a query of what isn't null, undefined or empty. */
-export function withQuery(path, query = {}) {
-  const given = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
-  return given.length ? `${path}?${new URLSearchParams(given)}` : path;
-}
-
-export const get = (path, query) => ask(withQuery(path, query));
+export const get = (path) => ask(path);
 
 export const post = (path, body = {}) =>
   ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
-
-/** Send a picture as it is. */
-export const upload = (path, blob, query) =>
-  ask(withQuery(path, query), { method: "POST", headers: { "Content-Type": blob.type || "image/jpeg" }, body: blob });
-
-/** The address of a sighting's picture. */
-export const lookUrl = (look) => `/api/looks/${look.split("/").map(encodeURIComponent).join("/")}`;

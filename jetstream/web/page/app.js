@@ -2,7 +2,7 @@
 
 import { get, onLoggedOut, post } from "/api.js";
 import { live } from "/live_socket.js";
-import { Failure, Link, Notices, go, html, render, useEffect, useState } from "/ui.js";
+import { Failure, Link, go, html, render, useEffect, useState } from "/ui.js";
 
 const VIEWS = [
   { path: "/live", title: "Live", load: () => import("/live.js") },
@@ -93,7 +93,6 @@ function App() {
     </header>
     <${Connection} />
     <main id="main" tabindex="-1"><${View} view=${view} path=${path} who=${who} /></main>
-    <${Notices} />
   `;
 }
 

@@ -1,4 +1,4 @@
-// The cameras, live: a wall of tiles, or one large. Faces are drawn on the picture of their own frame, and can be chosen.
+// The cameras, live: a wall of tiles, or one large. Faces are drawn on the picture of their own frame.
 
 import { get } from "/api.js";
 import { live } from "/live_socket.js";
@@ -6,7 +6,7 @@ import { Empty, Failure, Link, html, percent, useEffect, useEvery, useLoaded, us
 
 const colours = { known: "#2fd07a", unknown: "#ffb020", doubtful: "#9aa4ad" };
 const colourOf = (face) => (face.doubtful ? colours.doubtful : face.name ? colours.known : colours.unknown);
-export const labelOf = (face) => (face.name ? `${face.name} ${percent(face.confidence)}` : "unknown");
+const labelOf = (face) => (face.name ? `${face.name} ${percent(face.confidence)}` : "unknown");
 
 /** Draw a picture and its faces; the canvas has the picture's own size, so that lines stay sharp. */
 function draw(canvas, picture, header) {
@@ -41,53 +41,48 @@ function draw(canvas, picture, header) {
   }
 }
 
-/** The faces of a picture as buttons above it, so that they can be chosen by mouse, finger and keyboard. */
-class FaceButtons {
-  constructor(layer, choose) {
+/** The faces of a picture as elements above it, for who can't see what is drawn. */
+class FaceLabels {
+  constructor(layer) {
     this.layer = layer;
-    this.choose = choose;
-    this.buttons = new Map();
+    this.labels = new Map();
   }
 
   update(header) {
     const seen = new Set();
     for (const face of header.faces) {
       seen.add(face.track);
-      let button = this.buttons.get(face.track);
-      if (!button) {
-        button = document.createElement("button");
-        button.className = "face";
-        button.onclick = (event) => {
-          event.stopPropagation();
-          this.choose(button.face, header.camera);
-        };
-        this.buttons.set(face.track, button);
-        this.layer.append(button);
+      let element = this.labels.get(face.track);
+      if (!element) {
+        element = document.createElement("span");
+        element.className = "face";
+        element.setAttribute("role", "img");
+        this.labels.set(face.track, element);
+        this.layer.append(element);
       }
-      button.face = face;
-      const label = `${labelOf(face)}: why?`;
-      if (button.getAttribute("aria-label") !== label) button.setAttribute("aria-label", label);
+      const text = labelOf(face);
+      if (element.getAttribute("aria-label") !== text) element.setAttribute("aria-label", text);
       const [x1, y1, x2, y2] = face.box;
-      button.style.left = `${(100 * x1) / header.width}%`;
-      button.style.top = `${(100 * y1) / header.height}%`;
-      button.style.width = `${(100 * (x2 - x1)) / header.width}%`;
-      button.style.height = `${(100 * (y2 - y1)) / header.height}%`;
+      element.style.left = `${(100 * x1) / header.width}%`;
+      element.style.top = `${(100 * y1) / header.height}%`;
+      element.style.width = `${(100 * (x2 - x1)) / header.width}%`;
+      element.style.height = `${(100 * (y2 - y1)) / header.height}%`;
     }
-    for (const [track, button] of this.buttons)
+    for (const [track, element] of this.labels)
       if (!seen.has(track)) {
-        button.remove();
-        this.buttons.delete(track);
+        element.remove();
+        this.labels.delete(track);
       }
   }
 }
 
-function Tile({ camera, isLarge, onChoose }) {
+function Tile({ camera, isLarge }) {
   const canvas = useRef(null);
   const layer = useRef(null);
   const [isAlive, setAlive] = useState(false);
   const at = useRef(0);
   useEffect(() => {
-    const buttons = new FaceButtons(layer.current, onChoose);
+    const labels = new FaceLabels(layer.current);
     let stop = null;
     const look = (inSight) => {
       stop?.();
@@ -96,7 +91,7 @@ function Tile({ camera, isLarge, onChoose }) {
       const width = Math.ceil(canvas.current.clientWidth * Math.min(2, devicePixelRatio)) || 320;
       stop = live.show(camera.name, width, isLarge ? 60 : 15, (picture, header) => {
         draw(canvas.current, picture, header);
-        buttons.update(header);
+        labels.update(header);
         canvas.current.dataset.frame = header.frame;
         canvas.current.dataset.ageMs = header.age_ms;
         at.current = Date.now();
@@ -145,7 +140,6 @@ function wordsOf(camera) {
 export default function Live({ path }) {
   const { value: cameras, error, again } = useLoaded(() => get("/api/cameras"), []);
   useEvery(3, again);
-  const [chosen, setChosen] = useState(null);
   if (!cameras) return html`<${Failure} text=${error} />`;
   if (!cameras.length)
     return html`<${Empty} title="No camera yet">
@@ -153,12 +147,11 @@ export default function Live({ path }) {
       <pre>[[cameras]]${"\n"}name = "door"${"\n"}source = "rtsp://192.168.1.10/stream"</pre>
     <//>`;
   const large = cameras.find((camera) => camera.name === decodeURIComponent(path));
-  const choose = (face, camera) => setChosen({ face, camera });
   const shown = large ? [large] : cameras;
   return html`
     <h1 class="hidden">Live</h1>
     <div class=${large ? "wall one" : "wall"}>
-      ${shown.map((camera) => html`<${Tile} key=${`${camera.name} ${!!large}`} camera=${camera} isLarge=${!!large || cameras.length === 1} onChoose=${choose} />`)}
+      ${shown.map((camera) => html`<${Tile} key=${`${camera.name} ${!!large}`} camera=${camera} isLarge=${!!large || cameras.length === 1} />`)}
     </div>
   `;
 }

@@ -1,4 +1,4 @@
-// The one WebSocket: pictures of the cameras in sight, and news of what changed. It comes back by itself.
+// The one WebSocket, with pictures of the cameras in sight. It comes back by itself.
 
 const CREDITS = 3;
 const decoder = new TextDecoder();
@@ -6,8 +6,6 @@ const decoder = new TextDecoder();
 export class LiveSocket {
   constructor() {
     this.tiles = new Map(); // by camera: {width, fps, draw}
-    this.listeners = new Set(); // of news
-    this.news = null;
     this.state = "closed";
     this.stateListeners = new Set();
     this.waitMs = 250;
@@ -52,13 +50,6 @@ export class LiveSocket {
     };
   }
 
-  /** Have `heard` called with the news, now if there are some; returns how to stop that. */
-  onNews(heard) {
-    this.listeners.add(heard);
-    if (this.news) heard(this.news);
-    return () => this.listeners.delete(heard);
-  }
-
   onState(heard) {
     this.stateListeners.add(heard);
     heard(this.state);
@@ -77,11 +68,6 @@ export class LiveSocket {
   }
 
   async take(data) {
-    if (typeof data === "string") {
-      this.news = JSON.parse(data);
-      for (const heard of this.listeners) heard(this.news);
-      return;
-    }
     const size = new DataView(data).getUint32(0, true);
     const header = JSON.parse(decoder.decode(new Uint8Array(data, 4, size)));
     try {
