@@ -206,8 +206,8 @@ def search(
     settings = settings_of(config, sets=sets)
     folder = Path(settings.sightings.dir)
     from_ns, to_ns = _period(from_, to)
-    if sheet is not None and sheet.suffix.lower() not in (".jpg", ".jpeg"):
-        raise UserError(f"--out {sheet}: the pictures are written as JPEG; name a file that ends with .jpg")
+    if sheet is not None:
+        searching.check_sheet(sheet)
     with _reading(settings), progress_bars() as progress:
         prepare_models(settings, progress)
     face = searching.embedding_of(photo, settings)

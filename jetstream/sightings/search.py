@@ -30,6 +30,8 @@ from jetstream.vision.recognition.stranger_likeness import StrangerLikeness
 
 LOOKS_A_SIGHTING: Final = 10
 """the largest `sightings.looks`: so many of the nearest looks may be of one sighting"""
+SHEETS: Final = (".jpg", ".jpeg", ".png")
+"""suffixes of a sheet's file"""
 COLUMNS: Final = 6
 _REFUSALS: Final = {
     NO_FACE: "no face was found; name a photo that shows one",
@@ -117,9 +119,15 @@ def _read(path: Path) -> NDArray[np.uint8] | None:
         return None
 
 
+def check_sheet(path: Path) -> None:
+    """Raises UserError: the name says no format that a sheet can be written in."""
+    if path.suffix.lower() not in SHEETS:
+        raise UserError(f"--out {path}: a sheet is a JPEG or PNG; name a file that ends with {', '.join(SHEETS)}")
+
+
 def write(path: Path, image: NDArray[np.uint8]) -> None:
-    """Write a sheet, readable by this user alone. Raises UserError."""
-    done, content = cv2.imencode(path.suffix if path.suffix.lower() in (".png", ".jpg", ".jpeg") else ".jpg", image)
+    """Write a sheet that `check_sheet` lets pass, readable by this user alone. Raises UserError."""
+    done, content = cv2.imencode(path.suffix, image)
     assert done
     try:
         files.replace(path, content.tobytes(), mode=0o600)

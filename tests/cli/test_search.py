@@ -105,3 +105,8 @@ def test_photo_that_cant_be_searched_is_one_sentence(
 
 def test_sheet_that_cant_be_written_is_one_sentence(command: Inside, config: Config) -> None:
     fails_with(command("search", "Hopper.jpg", "--out", "nowhere/x.png", sets=True), 2, "--out nowhere/x.png: No such")
+
+
+def test_sheet_of_another_kind_is_refused_before_the_search(command: Inside, config: Config) -> None:
+    fails_with(command("search", "Hopper.jpg", "--out", "found.txt", sets=True), 2, "JPEG or PNG", ".jpg, .jpeg, .png")
+    assert not (command.folder / "found.txt").exists()
