@@ -24,6 +24,7 @@ from jetstream.errors import RingError
 
 SHARED_MEMORY = Path("/dev/shm")
 
+_LONGEST_NAME_BYTES = 255  # NAME_MAX of tmpfs and every other Linux file system that holds rings
 _NAME = re.compile(r"jetstream\.(\d+)\.(\d+)\.(.+)", re.DOTALL)
 
 
@@ -182,6 +183,11 @@ def _lock(fd: int, role: Role, command: int, *, kind: int = fcntl.F_WRLCK) -> bo
 def _inside(directory: Path, name: str) -> Path:
     if not name or "/" in name or "\0" in name or name in (".", ".."):
         raise RingError(f"{name!r}: can't name a frame ring; use a camera name without slashes")
+    if len(os.fsencode(name)) > _LONGEST_NAME_BYTES:
+        raise RingError(
+            f"{name[:40]}…: can't name a frame ring, whose name has up to {_LONGEST_NAME_BYTES} bytes; use a shorter "
+            "camera name"
+        )
     return directory / name
 
 

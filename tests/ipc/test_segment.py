@@ -4,6 +4,7 @@ import mmap
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,13 @@ def test_taken_name_is_refused_and_left_alone(ring: Ring, tmp_path: Path) -> Non
 def test_name_that_leads_elsewhere_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(RingError, match="can't name a frame ring"):
         Ring.create(name, slots=2, max_width=8, max_height=8, directory=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["n" * 256, f"jetstream.{'9' * 300}.1.door", "é" * 128])
+def test_name_longer_than_a_file_name_is_refused(name: str, tmp_path: Path) -> None:
+    for open_ring in (Ring.attach, partial(Ring.create, slots=2, max_width=8, max_height=8)):
+        with pytest.raises(RingError, match="up to 255 bytes; use a shorter"):
+            open_ring(name, directory=tmp_path)
 
 
 def test_absent_ring_is_refused(tmp_path: Path) -> None:
