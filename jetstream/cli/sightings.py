@@ -260,6 +260,7 @@ def correct(
     sets: Sets = None,
 ) -> None:
     """Correct who a sighting shows. The gallery learns from its picture; the machine's own name is kept beside it."""
+    from jetstream.gallery.counter_examples import LookJudge
     from jetstream.sightings import correction
 
     settings = settings_of(config, sets=sets, faces=faces)
@@ -273,11 +274,14 @@ def correct(
     log_as_run(settings)
     done = []
     try:
-        for id_ in ids:
-            made = correction.undo(settings, id_) if undo else correction.correct(settings, id_, verdict, name)
-            done.append(made)
-            print(_sentence(made, undone=undo))
-            audit.add(Path(settings.models.dir), "correct", made.sighting.name or made.sighting.machine_name or "")
+        with LookJudge(settings) as judge:
+            for id_ in ids:
+                made = (
+                    correction.undo(settings, id_) if undo else correction.correct(settings, id_, verdict, name, judge)
+                )
+                done.append(made)
+                print(_sentence(made, undone=undo))
+                audit.add(Path(settings.models.dir), "correct", made.sighting.name or made.sighting.machine_name or "")
     finally:
         if any(made.photo is not None for made in done):
             _train(settings)

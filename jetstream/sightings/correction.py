@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
 from jetstream.gallery import counter_examples, photos
+from jetstream.gallery.counter_examples import LookJudge
 from jetstream.sighting import Correction, Sighting
 from jetstream.sightings import database, reader
 from jetstream.sightings.database import transaction
@@ -32,8 +33,11 @@ class CorrectedSighting(NamedTuple):
     note: str = ""  # why nothing is learnt
 
 
-def correct(config: Config, id_: str, verdict: Correction, name: str | None = None) -> CorrectedSighting:
-    """Correct the sighting with this id. `verdict`: not ""; `name`: with "name" alone.
+def correct(
+    config: Config, id_: str, verdict: Correction, name: str | None, judge: LookJudge | None
+) -> CorrectedSighting:
+    """Correct the sighting with this id. `verdict`: not ""; `name`: with "name" alone. Without `judge`, the gallery
+    learns nothing from it.
 
     Raises UserError: no such sighting or person, or a name that can't be one; nothing is changed then.
     """
@@ -46,7 +50,7 @@ def correct(config: Config, id_: str, verdict: Correction, name: str | None = No
             raise UserError(f"{sighting.id}: bears no name; say who it is with --name, or --ignore")
         if verdict == "not":
             name = sighting.machine_name
-        photo, note = _taught(config, sighting, verdict, name)
+        photo, note = _taught(config, sighting, verdict, name, judge) if judge else (None, "")
         with ExitStack() as back:
             if photo is not None:
                 back.callback(counter_examples.undo, photo)
@@ -81,15 +85,17 @@ def undo(config: Config, id_: str) -> CorrectedSighting:
         return CorrectedSighting(reader.one(connection, sighting.id), path)
 
 
-def _taught(config: Config, sighting: Sighting, verdict: Correction, name: str | None) -> tuple[Path | None, str]:
+def _taught(
+    config: Config, sighting: Sighting, verdict: Correction, name: str | None, judge: LookJudge
+) -> tuple[Path | None, str]:
     """The photo that the gallery shall learn from, made of the best look that it can learn from; else why not.
 
     name  of the person that it is or, with "not", isn't
     """
     keeps: dict[Correction, Callable[[NDArray[np.uint8], str], Path]] = {
-        "name": lambda image, source: counter_examples.keep_photo(config, name or "", image, source),
-        "not": lambda image, source: counter_examples.keep(config, name or "", image, source),
-        "ignore": lambda image, source: counter_examples.keep_stranger(config, image, source),
+        "name": lambda image, source: counter_examples.keep_photo(config, name or "", image, source, judge),
+        "not": lambda image, source: counter_examples.keep(config, name or "", image, source, judge),
+        "ignore": lambda image, source: counter_examples.keep_stranger(config, image, source, judge),
     }
     why = "it has no picture of the face"
     for look in sighting.looks:

@@ -40,6 +40,12 @@ def corrected(taken: Place, portraits: dict[str, np.ndarray]) -> Place:
     return taken
 
 
+@pytest.fixture
+def judge(taken: Place) -> Iterator[counter_examples.LookJudge]:
+    with counter_examples.LookJudge(config_of(taken)) as judge:
+        yield judge
+
+
 def other_look(portraits: dict[str, np.ndarray]) -> np.ndarray:
     return looks(portraits[HOPPER])[2]
 
@@ -254,12 +260,14 @@ def test_counter_examples_that_cannot_be_read_are_known_from_before(
     assert "Ann/_not: can't be read (Permission denied); 1 photos learnt before stay in use" in caplog.text
 
 
-def test_look_is_kept_private_learnt_and_undone(taken: Place, portraits: dict[str, np.ndarray]) -> None:
+def test_look_is_kept_private_learnt_and_undone(
+    taken: Place, portraits: dict[str, np.ndarray], judge: counter_examples.LookJudge
+) -> None:
     config, look = config_of(taken), other_look(portraits)
     old = os.umask(0)
     try:
-        kept = counter_examples.keep(config, "Ann", look, "door 2026-11-29 10:00:00/7")
-        again = counter_examples.keep(config, "Ann", look, "door 2026-11-29 10:00:00/7")
+        kept = counter_examples.keep(config, "Ann", look, "door 2026-11-29 10:00:00/7", judge)
+        again = counter_examples.keep(config, "Ann", look, "door 2026-11-29 10:00:00/7", judge)
     finally:
         os.umask(old)
 
@@ -275,11 +283,13 @@ def test_look_is_kept_private_learnt_and_undone(taken: Place, portraits: dict[st
     assert only(taken.ensure().classifier, taken.embed(look)) == "Ann"
 
 
-def test_look_becomes_a_photo_or_a_stranger(taken: Place, portraits: dict[str, np.ndarray]) -> None:
+def test_look_becomes_a_photo_or_a_stranger(
+    taken: Place, portraits: dict[str, np.ndarray], judge: counter_examples.LookJudge
+) -> None:
     config, look = config_of(taken), other_look(portraits)
 
-    photo = counter_examples.keep_photo(config, "Grace Hopper", look, "door")
-    stranger = counter_examples.keep_stranger(config, look, "door")
+    photo = counter_examples.keep_photo(config, "Grace Hopper", look, "door", judge)
+    stranger = counter_examples.keep_stranger(config, look, "door", judge)
 
     assert photo == taken.faces / "Grace Hopper" / "door-1.jpg"
     assert stranger == taken.faces / "_unknown" / "door-1.jpg"
@@ -290,18 +300,18 @@ def test_look_becomes_a_photo_or_a_stranger(taken: Place, portraits: dict[str, n
 
 
 def test_look_that_teaches_nothing_is_refused_and_nothing_is_written(
-    taken: Place, portraits: dict[str, np.ndarray]
+    taken: Place, portraits: dict[str, np.ndarray], judge: counter_examples.LookJudge
 ) -> None:
     config = config_of(taken)
     before = set(taken.faces.rglob("*"))
 
     with pytest.raises(UserError, match=r"door: nothing could be learnt from this look \(no_face\)"):
-        counter_examples.keep(config, "Ann", np.zeros((90, 90, 3), np.uint8), "door")
+        counter_examples.keep(config, "Ann", np.zeros((90, 90, 3), np.uint8), "door", judge)
     with pytest.raises(UserError, match="no such person"):
-        counter_examples.keep(config, "Eve", portraits[HOPPER], "door")
+        counter_examples.keep(config, "Eve", portraits[HOPPER], "door", judge)
     for name in ("../Eve", "_unknown", "Unknown", ".Eve"):
         with pytest.raises(UserError, match="can't be a person's name"):
-            counter_examples.keep_photo(config, name, portraits[HOPPER], "door")
+            counter_examples.keep_photo(config, name, portraits[HOPPER], "door", judge)
 
     assert set(taken.faces.rglob("*")) == before
 
