@@ -22,7 +22,7 @@ from jetstream.cli.shared import (
 )
 from jetstream.config.paths import source_path
 from jetstream.config.schema import Config
-from jetstream.errors import JetstreamError, PipelineError, UserError
+from jetstream.errors import UserError
 from jetstream.gallery import audit
 
 
@@ -101,7 +101,7 @@ def enroll(
         check(request, settings)
         prepare_models(settings, progress)
         enrolled = enroll_person(request, settings, progress, say)
-    _audit("enroll", settings, name)
+    audit.add(Path(settings.models.dir), "enroll", name)
     try:
         console = wide()
         console.print(table(name, enrolled, console.width))
@@ -117,17 +117,17 @@ def enroll(
 @app.command()
 def rename(old: str, new: str, faces: Faces = None, config: ConfigOption = None, sets: Sets = None) -> None:
     """Rename a person, and train the gallery again."""
-    from jetstream.gallery.people import rename as rename_person
+    from jetstream.changes import naming
 
-    _change_name("rename", rename_person, old, new, settings_of(config, sets=sets, faces=faces))
+    _change_name(naming.rename, old, new, settings_of(config, sets=sets, faces=faces))
 
 
 @app.command()
 def merge(source: str, target: str, faces: Faces = None, config: ConfigOption = None, sets: Sets = None) -> None:
     """Merge two people: all photos of SOURCE become TARGET's."""
-    from jetstream.gallery.people import merge as merge_people
+    from jetstream.changes import naming
 
-    _change_name("merge", merge_people, source, target, settings_of(config, sets=sets, faces=faces))
+    _change_name(naming.merge, source, target, settings_of(config, sets=sets, faces=faces))
 
 
 @app.command()
@@ -143,65 +143,28 @@ def forget(
     sets: Sets = None,
 ) -> None:
     """Erase people: photos, embeddings, sightings and, with --recordings, recordings; then verify that all is gone."""
-    from jetstream.gallery import erasure, photos
-    from jetstream.sightings import erasure as sightings
+    from jetstream.changes import forgetting
 
     settings = settings_of(config, sets=sets, faces=faces)
-    names = [photos.check_name(name) for name in names]  # as sightings have them
-    who = ", ".join(names)
-    folders = _sighting_folders(settings)
-    seen = [traces for folder in folders if (traces := sightings.find(names, folder))]
-    where = erasure.folders_in_use(settings, recordings)._replace(seen=sightings.named(names, folders))
-    found = erasure.find(names, where)
-    for line in found.what_goes():
+    planned = forgetting.plan(names, settings, recordings)
+    for line in planned.found.what_goes():
         literal().print(line, highlight=False, soft_wrap=True)
     if not yes:
-        for line in found.what_stays():
+        for line in planned.found.what_stays():
             say(line)
-        _confirm(f"Erase {who}: {', '.join(map(str, (found, *seen)))}, and their data in the gallery?")
-    erased = erasure.forget(names, where)
-    logs = [log for folder in folders if (log := sightings.erase(names, folder).log) is not None]
-    gone = ", ".join(map(str, (erased, *seen)))
-    for name in names:
-        audit.add(where.models, "forget", name, erased.photos)
-    try:
-        _learn(settings)
-        erasure.forget_earlier_version(where)
-    except JetstreamError as error:
-        raise PipelineError(
-            f"{who}: erased: {gone}, but the embeddings are still there, because of this: {error}; "
-            "then run `jetstream forget` again with the same names"
-        ) from None
-    left: list[object] = [*erasure.remains(names, where)]
-    left += [f"{folder} ({traces})" for folder in folders if (traces := sightings.find(names, folder))]
-    left += [f"{log} (another program reads the database; end it and run `jetstream forget` again)" for log in logs]
-    if left:
-        raise PipelineError(f"{who}: erased: {gone}; still in {'; '.join(map(str, left))}")
-    verified = ", ".join(map(str, [*erasure.verified(erased, where), *(traces.folder for traces in seen)]))
+        _confirm(f"Erase {planned.who}: {planned}, and their data in the gallery?")
+    done = forgetting.forget(planned, lambda: _learn(settings))
+    verified = ", ".join(map(str, done.verified))
     literal().print(
-        f"{who}: erased: {gone}, and their data in the gallery{'; verified gone from ' * bool(verified)}{verified}. "
+        f"{planned.who}: erased: {done.gone}, and their data in the gallery"
+        f"{'; verified gone from ' * bool(verified)}{verified}. "
         "Folders of other configs are not searched: name one with --config. Reports of `jetstream evaluate` and "
         "backups are not searched either: delete those yourself",
         highlight=False,
         soft_wrap=True,
     )
-    for line in erased.what_stays():
+    for line in done.notes:
         say(line)
-    for line in (*erasure.not_searched(where), *(line for one in folders for line in erasure.kept_by_restores(one))):
-        say(line)
-
-
-def _sighting_folders(settings: Config) -> list[Path]:
-    """The folders of sightings of the config, and of the pipeline that runs."""
-    from jetstream.config.schema import run_dir
-    from jetstream.runtime.run_dir import RunDir
-
-    folders = [Path(settings.sightings.dir)]
-    running = RunDir(run_dir(settings))
-    if running.is_running():
-        theirs = Path(running.running_config().sightings.dir)
-        folders += [theirs] if theirs.resolve() != folders[0].resolve() else []
-    return folders
 
 
 def _confirm(question: str) -> None:
@@ -245,23 +208,9 @@ def _roll_back(settings: Config) -> None:
     literal().print(f"{faces}: in use: {known.summary}", highlight=False, soft_wrap=True)
 
 
-def _change_name(
-    what: audit.What, change: Callable[[str, str, Path], list[Path]], old: str, new: str, settings: Config
-) -> None:
+def _change_name(change: Callable[[str, str, Config], list[Path]], old: str, new: str, settings: Config) -> None:
     """Call `change` to rename `old` to `new`, and train the gallery again."""
-    from jetstream.gallery import photos
-    from jetstream.gallery.people import faces_folder
-    from jetstream.sightings import erasure as sightings
-
-    for link in change(old, new, faces_folder(settings)):
+    for link in change(old, new, settings):
         say(f"{link}: a link into the folder of {old}; it may lead nowhere now, so make it anew or remove it")
-    for folder in _sighting_folders(settings):
-        sightings.rename(photos.normal(old), photos.normal(new), folder)
-    _audit(what, settings, old, new)
     _learn(settings)
     say(f"recordings made until now keep the name {old}: to erase them one day, give `jetstream forget` that name too")
-
-
-def _audit(what: audit.What, settings: Config, *names: str) -> None:
-    for name in names:
-        audit.add(Path(settings.models.dir), what, name)
