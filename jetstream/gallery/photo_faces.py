@@ -5,7 +5,7 @@ Knows no gallery and no classifier.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -23,6 +23,14 @@ from jetstream.vision.recognition.quality import Quality
 
 NO_FACE, UNREADABLE, TOO_SMALL, MANY_FACES = "no_face", "unreadable", "too_small", "many_faces"
 NO_ACCESS = "no_access"  # the disk or the file's mode refuses, while an unreadable photo is damaged or no picture
+REMEDIES: Final = {
+    NO_FACE: "no face was found; name a photo that shows one",
+    UNREADABLE: "no picture that can be read; name a JPEG, PNG or HEIC file",
+    NO_ACCESS: "can't be opened; name a file that this user may read",
+    TOO_SMALL: "the face is too small; cut the photo, or take a larger one",
+    MANY_FACES: "several faces are as large; cut the photo so that one is left",
+}
+"""the code with which a photo is refused: why, and what to do"""
 
 MIN_FACE_PX = 40.0  # the chip of a smaller face is mostly interpolation
 LONGEST_PX = 1920  # larger photos are scaled down to this longer side: a chip has at most 150 pixels

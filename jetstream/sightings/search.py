@@ -16,7 +16,7 @@ from jetstream import files
 from jetstream.config.schema import Config
 from jetstream.errors import SourceError, UserError
 from jetstream.gallery import strangers
-from jetstream.gallery.photo_faces import MANY_FACES, NO_ACCESS, NO_FACE, TOO_SMALL, UNREADABLE, find_faces
+from jetstream.gallery.photo_faces import NO_FACE, REMEDIES, find_faces
 from jetstream.gallery.photos import Photo
 from jetstream.networks.embedders import embedder_of
 from jetstream.networks.open import for_photos, open_embedder, open_picture_detector
@@ -33,13 +33,6 @@ LOOKS_A_SIGHTING: Final = 10
 SHEETS: Final = (".jpg", ".jpeg", ".png")
 """suffixes of a sheet's file"""
 COLUMNS: Final = 6
-_REFUSALS: Final = {
-    NO_FACE: "no face was found; name a photo that shows one",
-    UNREADABLE: "no picture that can be read; name a JPEG, PNG or HEIC file",
-    NO_ACCESS: "can't be opened; name a file that this user may read",
-    TOO_SMALL: "the face is too small; cut the photo, or take a larger one",
-    MANY_FACES: "several faces are as large; cut the photo so that one is left",
-}
 
 
 def embedding_of(photo: Path, config: Config) -> NDArray[np.float32]:
@@ -47,7 +40,7 @@ def embedding_of(photo: Path, config: Config) -> NDArray[np.float32]:
     with open_picture_detector(for_photos(config)) as detector, open_embedder(config) as embedder:
         face = find_faces({"": Photo("", photo.name, photo)}, detector, embedder)[""]
     if face.embedding is None:
-        raise UserError(f"{photo}: {_REFUSALS.get(face.refused or NO_FACE, face.refused)}")
+        raise UserError(f"{photo}: {REMEDIES.get(face.refused or NO_FACE, face.refused)}")
     return face.embedding
 
 

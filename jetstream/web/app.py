@@ -3,7 +3,10 @@
 A row's function runs in a thread. Whatever a client sends gets an answer with a sentence; none gets a traceback.
 """
 
+import contextlib
 import functools
+import logging
+import sqlite3
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -18,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jetstream.errors import BusyError, JetstreamError
 from jetstream.web import guard, live
+from jetstream.web.access import Caller
 from jetstream.web.logins import EndedSession, LoginError, NewSession, TooManyError
 from jetstream.web.page_files import PageFiles
 from jetstream.web.routes import FileAnswer, MissingError, Route, table
@@ -30,6 +34,8 @@ _STATUS: Final[Mapping[type[JetstreamError], int]] = {
     TooManyError: 429,
     BusyError: 503,
 }
+
+log = logging.getLogger(__name__)
 
 
 def app(site: Site) -> Starlette:
@@ -63,52 +69,81 @@ def guarded(site: Site) -> ASGIApp:
 async def _answer(site: Site, row: Route, request: Request) -> Response:
     if refused := guard.refusal(request.method, request.headers):
         return _error(403, refused)
-    body = b""
-    if row.method != "GET":
-        read = await _body(request)
-        if read is None:
-            return _error(413, f"too large: at most {MOST_BODY_BYTES // 1000} kB")
-        body = read
-    return await anyio.to_thread.run_sync(_answered, site, row, request, body)
+    caller = await anyio.to_thread.run_sync(_caller, site, row, request)
+    if isinstance(caller, Response):
+        return caller
+    if row.method == "GET":
+        return await anyio.to_thread.run_sync(_answered, site, row, request, caller, b"")
+    if (wrong := _wrong_type(row, request)) is not None:
+        return _error(415, wrong)
+    most = row.most_bytes or MOST_BODY_BYTES
+    async with site.uploads if row.most_bytes else contextlib.nullcontext():  # so many are held in memory at once
+        body = await _body(request, most)
+        if body is None:
+            return _error(413, f"too large: at most {most // 1000} kB")
+        return await anyio.to_thread.run_sync(_answered, site, row, request, caller, body)
 
 
-async def _body(request: Request) -> bytes | None:
+def _caller(site: Site, row: Route, request: Request) -> Caller | Response:
+    """Who asks, or why they may not; nothing else of the request is read before that is known."""
+    try:
+        caller = site.caller(request)
+    except (JetstreamError, sqlite3.Error) as error:
+        return _failure(error)
+    if row.right is not None and (caller is None or not caller.has(row.right)):
+        return _error(401, "log in first") if caller is None else _error(403, f"you may not: it needs {row.right}")
+    return caller or site.stranger(request)
+
+
+def _wrong_type(row: Route, request: Request) -> str | None:
+    """Why the body isn't read; a form of another site can't send one of the types that are taken."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not row.most_bytes and kind != "application/json":
+        return "expected JSON, with the header Content-Type: application/json"
+    if row.most_bytes and not kind.startswith("image/") and kind != "application/octet-stream":
+        return "expected a picture, with its Content-Type, such as image/jpeg"
+    return None
+
+
+async def _body(request: Request, most_bytes: int) -> bytes | None:
     """None: it is too large; the rest isn't read."""
-    if int(request.headers.get("content-length") or 0) > MOST_BODY_BYTES:
+    if int(request.headers.get("content-length") or 0) > most_bytes:
         return None
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
-        if size > MOST_BODY_BYTES:
+        if size > most_bytes:
             return None
         parts.append(part)
     return b"".join(parts)
 
 
-def _answered(site: Site, row: Route, request: Request, body: bytes) -> Response:
-    caller = site.caller(request)
+def _answered(site: Site, row: Route, request: Request, caller: Caller, body: bytes) -> Response:
     try:
-        if row.right is not None and (caller is None or not caller.has(row.right)):
-            return _error(401, "log in first") if caller is None else _error(403, f"you may not: it needs {row.right}")
-        asked = _asked(row, request, body)
-        done = row.does(site, asked, caller or site.stranger(request))
+        return _response(site, row.does(site, _asked(row, request, body), caller))
     except msgspec.ValidationError as error:
         return _error(400, str(error))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return _error(400, f"no JSON: {error}")
-    except JetstreamError as error:
-        wait = {"Retry-After": f"{error.wait_s:.0f}"} if isinstance(error, TooManyError) else {}
-        return _error(_STATUS.get(type(error), 400), str(error), wait)
-    return _response(site, done)
+    except (JetstreamError, sqlite3.Error) as error:
+        return _failure(error)
+
+
+def _failure(error: JetstreamError | sqlite3.Error) -> Response:
+    if isinstance(error, sqlite3.Error):  # locked for long, or a disk that fails
+        log.warning("page: a database can't be used (%s)", error)
+        return _error(503, f"a database can't be used now ({error}); try again")
+    wait = {"Retry-After": f"{error.wait_s:.0f}"} if isinstance(error, TooManyError) else {}
+    return _error(_STATUS.get(type(error), 400), str(error), wait)
 
 
 def _asked(row: Route, request: Request, body: bytes) -> msgspec.Struct:
     """Raises msgspec.ValidationError, DecodeError: it doesn't fit the row's struct."""
-    if row.method == "GET":
+    if row.method == "GET" or row.most_bytes:
         values = {**dict(request.query_params), **request.path_params}
+        if row.most_bytes:
+            values["body"] = body
         return msgspec.convert(values, row.takes, strict=False)
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise msgspec.ValidationError("expected JSON, with the header Content-Type: application/json")
     values = msgspec.json.decode(body)
     if isinstance(values, dict):
         values |= request.path_params

@@ -36,7 +36,8 @@ Does = Callable[[Site, Any, Caller], Any]
 
 
 class Route(NamedTuple):
-    """A row. `takes` is filled from the path and, of GET, the query, else from a JSON body."""
+    """A row. `takes` is filled from the path and, of GET, the query, else from a JSON body. With `most_bytes` it is
+    filled from path and query, and its field `body` has what was sent as it is, such as a picture."""
 
     method: Method
     path: str
@@ -46,10 +47,12 @@ class Route(NamedTuple):
     takes: type[msgspec.Struct] = Nothing
     gives: Any = Nothing
     """a struct, a list of them, or FileAnswer"""
+    most_bytes: int = 0
+    """the largest body that is no JSON; 0: it is JSON"""
 
 
 def table() -> tuple[Route, ...]:
     """All rows."""
-    from jetstream.web import live_view, logins
+    from jetstream.web import changes_view, live_view, logins
 
-    return (*logins.ROUTES, *live_view.ROUTES)
+    return (*logins.ROUTES, *live_view.ROUTES, *changes_view.ROUTES)

@@ -17,8 +17,11 @@ from jetstream.web import guard
 from jetstream.web.access import LONGEST_S, AccessStore, Caller
 from jetstream.web.frames import NewestFrames
 from jetstream.web.limits import FailedLogins
+from jetstream.web.task_runner import TaskRunner
 
 BEARER: Final = "bearer "
+MOST_UPLOADS: Final = 4
+"""pictures that are taken at once; others wait"""
 
 
 class Site:
@@ -29,6 +32,8 @@ class Site:
         self.status: Status | None = None
         """of the supervisor, a second old at most"""
         self.failed_logins = FailedLogins()
+        self.tasks = TaskRunner(config)
+        self.uploads = asyncio.Semaphore(MOST_UPLOADS)
         self._access = AccessStore(Path(config.web.dir))
         self._access_lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -108,5 +113,6 @@ class Site:
             event.set()
 
     def close(self) -> None:
+        self.tasks.close()
         with self._access_lock:
             self._access.close()

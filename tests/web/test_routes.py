@@ -94,10 +94,27 @@ def test_garbage_gets_a_sentence(page: PageSite, cookies: dict[str, str], route:
         if answer.status >= 400:
             assert len(answer.json["error"]) > 5
     if route.method != "GET":
-        answer = page.ask(route.method, path_of(route), b"name=x", Cookie=cookies["rule"])
-        assert answer.status in (400, 200)
-        large = page.ask(route.method, path_of(route), b"x" * (MOST_BODY_BYTES + 1), Cookie=cookies["rule"])
-        assert large.status == 413
+        form = {"Content_Type": "application/x-www-form-urlencoded", "Cookie": cookies["rule"]}
+        assert page.ask(route.method, path_of(route), b"name=x", **form).status == 415
+        kind = {"Content_Type": "image/jpeg" if route.most_bytes else "application/json", "Cookie": cookies["rule"]}
+        most = route.most_bytes or MOST_BODY_BYTES
+        assert page.ask(route.method, path_of(route), b"x" * (most + 1), **kind).status == 413
+
+
+@each(tuple(route for route in ROUTES if route.most_bytes))
+def test_what_is_no_picture_gets_a_sentence(page: PageSite, cookies: dict[str, str], route: Route) -> None:
+    for body in (b"", b"\xff\xd8\xff" + b"x" * 1000, b"<svg/>"):
+        answer = page.ask(route.method, path_of(route), body, Cookie=cookies["rule"], Content_Type="image/jpeg")
+        assert answer.status == 400
+        assert "picture" in answer.json["error"]
+        assert "/tmp" not in answer.json["error"]
+
+
+def test_nothing_is_read_of_who_may_not_send(page: PageSite) -> None:
+    with socket.create_connection(("127.0.0.1", page.port), timeout=10) as client:
+        head = b"POST /api/search HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\nContent-Length: 9000000\r\n\r\n"
+        client.sendall(head)
+        assert client.recv(1000).startswith(b"HTTP/1.1 401"), "answered before the picture was sent"
 
 
 def test_answers_have_the_guards_headers(page: PageSite) -> None:
