@@ -20,7 +20,7 @@ from jetstream.errors import UserError
 from jetstream.gallery import counter_examples, photos
 from jetstream.gallery.counter_examples import LookJudge
 from jetstream.sighting import Correction, Sighting
-from jetstream.sightings import database, reader
+from jetstream.sightings import correction_history, database, reader
 from jetstream.sightings.database import transaction
 from jetstream.sightings.writer import add_change
 
@@ -66,11 +66,11 @@ def undo(config: Config, id_: str) -> CorrectedSighting:
     folder = Path(config.sightings.dir)
     with database.opened(folder, write=True, wait_s=database.COMMAND_WAIT_S) as connection:
         sighting = reader.one(connection, id_)
+        parts = correction_history.parts(connection, sighting.id)
         made = connection.execute(
-            "WITH RECURSIVE part(id) AS (SELECT ? UNION SELECT sightings.id FROM sightings JOIN part ON "
-            "merged_into = part.id) SELECT n, photo, verdict, name FROM corrections "
-            "WHERE sighting_id IN (SELECT id FROM part) AND undone_ns IS NULL ORDER BY n DESC",
-            (sighting.id,),
+            "SELECT n, photo, verdict, name FROM corrections "
+            f"WHERE sighting_id IN ({','.join('?' * len(parts))}) AND undone_ns IS NULL ORDER BY n DESC",
+            parts,
         ).fetchall()
         if not made:
             raise UserError(f"{sighting.id}: has no correction that could be taken back")

@@ -39,8 +39,10 @@ class Presence(msgspec.Struct, frozen=True):
     strangers: tuple[StrangerPresence, ...]
 
 
-def presence(connection: sqlite3.Connection, *, away_s: float, absence_s: float, now_ns: int) -> Presence:
-    """Who is where at `now_ns`.
+def presence(
+    connection: sqlite3.Connection, *, away_s: float, absence_s: float, now_ns: int, with_away: bool = True
+) -> Presence:
+    """Who is where at `now_ns`; without `with_away`, only who is here, or left less than `away_s` ago.
 
     A sighting is open now if it is so in the database and its face was seen within `absence_s`: a run that was killed
     can't close its sightings.
@@ -53,19 +55,27 @@ def presence(connection: sqlite3.Connection, *, away_s: float, absence_s: float,
         (fresh_ns,),
     ):
         here.setdefault(name, []).append(_OpenSighting(*values))
-    people = [
-        _here(name, here[name]) if name in here else _gone(connection, name, away_s, now_ns)
-        for name in reader.people(connection)
-    ]
+    names = reader.people(connection) if with_away else sorted({*here, *_left(connection, now_ns, away_s)})
+    people = [_here(name, here[name]) if name in here else _gone(connection, name, away_s, now_ns) for name in names]
     strangers = connection.execute(
         "SELECT area, count(DISTINCT coalesce(stranger, -n)) FROM sightings INDEXED BY sightings_open "
         "WHERE state = 'open' AND person IS NULL AND verdict != 'ignore' AND end_ns >= ? GROUP BY area ORDER BY area",
         (fresh_ns,),
     ).fetchall()
     return Presence(
-        tuple(person for person in people if person is not None),
+        tuple(one for one in people if one is not None and (with_away or one.state != "away")),
         tuple(StrangerPresence(area, count) for area, count in strangers),
     )
+
+
+def _left(connection: sqlite3.Connection, now_ns: int, away_s: float) -> set[str]:
+    """Who was seen within `away_s`."""
+    found = connection.execute(
+        "SELECT DISTINCT person FROM sightings INDEXED BY people_by_end WHERE person IS NOT NULL "
+        "AND state != 'merged' AND end_ns > ?",
+        (now_ns - round(away_s * 1e9),),
+    )
+    return {name for (name,) in found}
 
 
 class _OpenSighting(NamedTuple):

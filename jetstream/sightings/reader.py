@@ -18,6 +18,10 @@ LEAST_LETTERS: Final = 4
 """of an id, so that its end names one sighting"""
 
 
+class NoSightingError(UserError):
+    """There is no such sighting."""
+
+
 class SightingFilter(msgspec.Struct, frozen=True):
     """Which sightings are wanted. What is None isn't asked for."""
 
@@ -25,22 +29,38 @@ class SightingFilter(msgspec.Struct, frozen=True):
     stranger: int | None = None
     unknown: bool = False  # strangers only
     camera: str | None = None
+    cameras: tuple[str, ...] | None = None  # at one of them
     zone: str | None = None
     from_ns: int | None = None  # those that ended at this time or later
     to_ns: int | None = None  # those that began before
     most: int | None = None  # the newest ones
+    before: str | None = None  # id of a sighting: those that began before it, for the next part of a long list
 
 
 def find(connection: sqlite3.Connection, wanted: SightingFilter) -> list[Sighting]:
-    """The sightings, the oldest first; none that was merged into another one."""
-    if wanted.from_ns is None:
-        found = _newest(connection, wanted, _index(wanted))
-    else:  # those that were going on at that time began shortly before it, or are long
-        before_ns = wanted.from_ns - LONG_NS
-        found = _newest(connection, wanted, _index(wanted), ("{begin} >= ?", (before_ns,)))
-        is_long = f"end_ns - {{begin}} > {LONG_NS} AND {{begin}} < ?"
-        found += _newest(connection, wanted, "sightings_long", (is_long, (before_ns,)))
+    """The sightings, the oldest first; none that was merged into another one. Raises NoSightingError: `before`."""
+    if wanted.cameras is not None and _index(wanted) in ("sightings_by_begin", "sightings_by_camera"):
+        # each by its own index: SQLite would read, and sort, all that all of them have
+        parts = (msgspec.structs.replace(wanted, camera=one, cameras=None) for one in set(wanted.cameras))
+        found = [row for part in parts if wanted.camera in (None, part.camera) for row in _found(connection, part)]
+        found.sort(key=lambda row: (row[_BEGIN], row[_N]), reverse=True)  # type: ignore[index]
+    else:
+        found = _found(connection, wanted)
     return rows.sightings(connection, found[: wanted.most][::-1])
+
+
+_N, _BEGIN = (rows.COLUMNS.split(", ").index(name) for name in ("n", "begin_ns"))
+
+
+def _found(connection: sqlite3.Connection, wanted: SightingFilter) -> list[tuple[object, ...]]:
+    """The rows, the newest first."""
+    if wanted.from_ns is None:
+        return _newest(connection, wanted, _index(wanted))
+    # those that were going on at that time began shortly before it, or are long
+    before_ns = wanted.from_ns - LONG_NS
+    found = _newest(connection, wanted, _index(wanted), ("{begin} >= ?", (before_ns,)))
+    is_long = f"end_ns - {{begin}} > {LONG_NS} AND {{begin}} < ?"
+    return found + _newest(connection, wanted, "sightings_long", (is_long, (before_ns,)))
 
 
 def _index(wanted: SightingFilter) -> str:
@@ -59,21 +79,25 @@ def _index(wanted: SightingFilter) -> str:
 def _newest(
     connection: sqlite3.Connection, wanted: SightingFilter, index: str, *further: tuple[str, Sequence[object]]
 ) -> list[tuple[object, ...]]:
-    """The rows, the newest first. `further`: conditions, each with its values; {begin} is the begin in the index."""
+    """The rows, the newest first. `further`: conditions, each with its values; {begin} and {n} are the begin and
+    the number of a sighting in the index."""
     if index == "zones_by_name":  # CROSS: the zones are read first
-        tables, begin = "zones INDEXED BY zones_by_name CROSS JOIN sightings ON n = sighting", "zones.begin_ns"
+        tables = "zones INDEXED BY zones_by_name CROSS JOIN sightings ON n = sighting"
+        begin, row_number = "zones.begin_ns", "zones.sighting"
         has_zone = "zone = ?"
     else:
-        tables, begin = f"sightings INDEXED BY {index}", "sightings.begin_ns"
+        tables = f"sightings INDEXED BY {index}"
+        begin, row_number = "sightings.begin_ns", "sightings.n"
         has_zone = "EXISTS (SELECT 1 FROM zones WHERE sighting = n AND zone = ?)"
     where, values = ["state != 'merged'"], list[object]()
     for condition, some in (*_conditions(connection, wanted, has_zone), *further):
-        where.append(condition.format(begin=begin))
+        where.append(condition.format(begin=begin, n=row_number))
         values += some
     columns = ", ".join(f"sightings.{column}" for column in rows.COLUMNS.split(", "))
     limit = "" if wanted.most is None else f" LIMIT {int(wanted.most)}"
     return connection.execute(
-        f"SELECT {columns} FROM {tables} WHERE {' AND '.join(where)} ORDER BY {begin} DESC{limit}", values
+        f"SELECT {columns} FROM {tables} WHERE {' AND '.join(where)} ORDER BY {begin} DESC, {row_number} DESC{limit}",
+        values,
     ).fetchall()
 
 
@@ -91,10 +115,23 @@ def _conditions(
         yield has_zone, (wanted.zone,)
     if wanted.camera is not None:
         yield "camera = ?", (wanted.camera,)
+    if wanted.cameras is not None:
+        yield f"camera IN ({','.join('?' * len(wanted.cameras))})", wanted.cameras
     if wanted.from_ns is not None:
         yield "end_ns >= ?", (wanted.from_ns,)
-    if wanted.to_ns is not None:
+    place = None if wanted.before is None else _place(connection, wanted.before)
+    if place is not None:
+        yield "({begin}, {n}) < (?, ?)", place
+    if wanted.to_ns is not None and (place is None or wanted.to_ns <= place[0]):
         yield "{begin} < ?", (wanted.to_ns,)
+
+
+def _place(connection: sqlite3.Connection, id_: str) -> tuple[int, int]:
+    """Begin and number of a sighting, by which lists are in order."""
+    found = connection.execute("SELECT begin_ns, n FROM sightings WHERE id = ?", (id_,)).fetchone()
+    if found is None:
+        raise NoSightingError(f"{id_}: there is no such sighting any more; begin with the newest ones again")
+    return int(found[0]), int(found[1])
 
 
 def asks_for(wanted: SightingFilter, sighting: Sighting, connection: sqlite3.Connection) -> bool:
@@ -104,6 +141,7 @@ def asks_for(wanted: SightingFilter, sighting: Sighting, connection: sqlite3.Con
         and (wanted.stranger is None or sighting.stranger in aliases(connection, wanted.stranger))
         and not (wanted.unknown and sighting.name is not None)
         and wanted.camera in (None, sighting.camera)
+        and (wanted.cameras is None or sighting.camera in wanted.cameras)
         and (wanted.zone is None or any(zone.name == wanted.zone for zone in sighting.zones))
     )
 
@@ -122,7 +160,7 @@ def aliases(connection: sqlite3.Connection, stranger: int) -> list[int]:
 def one(connection: sqlite3.Connection, text: str) -> Sighting:
     """The sighting with this id, or whose id begins or ends with `text`; of one that was merged, the one it is part of.
 
-    Raises UserError: there is none, or several.
+    Raises NoSightingError; UserError: there are several, or it is no id.
     """
     wanted = text.strip().upper()
     if not set(wanted) <= set(ids.ALPHABET) or len(wanted) < LEAST_LETTERS:
@@ -133,7 +171,7 @@ def one(connection: sqlite3.Connection, text: str) -> Sighting:
         by_end = f"SELECT {rows.COLUMNS} FROM sightings WHERE substr(id, -{LEAST_LETTERS}) = ? AND id LIKE ? LIMIT 3"
         found = connection.execute(by_end, (wanted[-LEAST_LETTERS:], f"%{wanted}")).fetchall()
     if not found:
-        raise UserError(f"{text}: there is no such sighting; `jetstream sightings` lists them")
+        raise NoSightingError(f"{text}: there is no such sighting; `jetstream sightings` lists them")
     if len(found) > 1:
         raise UserError(f"{text}: several sightings, {', '.join(row[1] for row in found)}; give more of the id")
     (sighting,) = rows.sightings(connection, found)

@@ -4,7 +4,9 @@ import sqlite3
 
 import msgspec
 
+from jetstream.errors import UserError
 from jetstream.events import iso_time
+from jetstream.sightings.reader import LARGEST_NS
 from jetstream.sightings.rows import NAMELESS
 
 FETCHED_AT_ONCE = 500
@@ -29,24 +31,38 @@ class StrangerSummary(msgspec.Struct, frozen=True):
 
 
 def strangers(
-    connection: sqlite3.Connection, *, most: int | None, seen: int = 1, from_ns: int | None = None
+    connection: sqlite3.Connection,
+    *,
+    most: int | None,
+    seen: int = 1,
+    from_ns: int | None = None,
+    before: int | None = None,
 ) -> list[StrangerSummary]:
-    """Strangers with at least `seen` sightings, the one seen last first; of those seen at `from_ns` or later."""
+    """Strangers with at least `seen` sightings, the one seen last first; of those seen at `from_ns` or later.
+
+    before  number of a stranger: those that come after it, for the next part of a long list
+
+    Raises UserError: there is no stranger `before`.
+    """
     found: list[StrangerSummary] = []
-    known: set[int] = set()
+    place = (LARGEST_NS, 0) if before is None else _place(connection, before)
+    known = {before}
     aliases: dict[int, list[int]] = {}
     for alias, into in connection.execute("SELECT id, merged_into FROM strangers WHERE merged_into IS NOT NULL"):
         aliases.setdefault(into, []).append(alias)
     newest = connection.execute(
         "SELECT stranger FROM sightings INDEXED BY strangers_by_end WHERE stranger IS NOT NULL AND person IS NULL "
-        "AND verdict != 'ignore' AND state != 'merged' AND end_ns >= ? ORDER BY end_ns DESC",
-        (from_ns if from_ns is not None else 0,),
+        "AND verdict != 'ignore' AND state != 'merged' AND end_ns >= ? AND end_ns <= ? "
+        "ORDER BY end_ns DESC, stranger DESC",
+        (from_ns if from_ns is not None else 0, place[0]),
     )
     while rows := newest.fetchmany(FETCHED_AT_ONCE):
         for (number,) in rows:
             if number in known:
                 continue
             known.add(number)
+            if before is not None and _place(connection, number) > place:
+                continue  # was in an earlier part of the list
             if seen == 1 or _count(connection, number, seen) == seen:
                 found.append(_summary(connection, number, sorted(aliases.get(number, ()))))
             if most is not None and len(found) == most:
@@ -55,6 +71,25 @@ def strangers(
 
 
 _OF = f"sightings INDEXED BY sightings_by_stranger WHERE stranger = ? AND {NAMELESS} AND state != 'merged'"
+
+
+def _place(connection: sqlite3.Connection, number: int) -> tuple[int, int]:
+    """Where a stranger is in the list: the end of the newest sighting, and the number."""
+    newest = connection.execute(f"SELECT max(end_ns) FROM {_OF}", (number,)).fetchone()[0]
+    if newest is None:
+        raise UserError(f"stranger {number}: is no stranger any more; begin with the newest ones again")
+    return int(newest), number
+
+
+def best_sightings(connection: sqlite3.Connection, number: int, most: int) -> list[str]:
+    """Ids of the stranger's sightings whose first look is the best, the best one first."""
+    found = connection.execute(
+        f"SELECT id FROM (SELECT own.n AS of, max(quality) AS best FROM (SELECT n FROM {_OF}) AS own CROSS JOIN looks "
+        "INDEXED BY looks_of ON looks.sighting = own.n GROUP BY own.n ORDER BY best DESC, own.n LIMIT ?) "
+        "CROSS JOIN sightings ON n = of ORDER BY best DESC, n",
+        (number, most),
+    )
+    return [id_ for (id_,) in found]
 
 
 def _count(connection: sqlite3.Connection, number: int, most: int) -> int:

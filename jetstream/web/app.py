@@ -20,6 +20,8 @@ from starlette.routing import Route as HttpRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jetstream.errors import BusyError, JetstreamError
+from jetstream.sightings.database import DamageError, DatabaseError
+from jetstream.sightings.reader import NoSightingError
 from jetstream.web import guard, live
 from jetstream.web.access import Caller
 from jetstream.web.logins import EndedSession, LoginError, NewSession, TooManyError
@@ -33,6 +35,9 @@ _STATUS: Final[Mapping[type[JetstreamError], int]] = {
     LoginError: 401,
     TooManyError: 429,
     BusyError: 503,
+    NoSightingError: 404,
+    DatabaseError: 503,
+    DamageError: 503,
 }
 
 log = logging.getLogger(__name__)

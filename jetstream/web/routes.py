@@ -53,6 +53,6 @@ class Route(NamedTuple):
 
 def table() -> tuple[Route, ...]:
     """All rows."""
-    from jetstream.web import changes_view, live_view, logins
+    from jetstream.web import changes_view, live_view, logins, sightings_view
 
-    return (*logins.ROUTES, *live_view.ROUTES, *changes_view.ROUTES)
+    return (*logins.ROUTES, *live_view.ROUTES, *sightings_view.ROUTES, *changes_view.ROUTES)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from starlette.responses import Response
 
 from jetstream.config.schema import Config
 from jetstream.messages import Status
+from jetstream.sightings import database
 from jetstream.web import guard
 from jetstream.web.access import LONGEST_S, AccessStore, Caller
 from jetstream.web.frames import NewestFrames
@@ -22,6 +24,8 @@ from jetstream.web.task_runner import TaskRunner
 BEARER: Final = "bearer "
 MOST_UPLOADS: Final = 4
 """pictures that are taken at once; others wait"""
+READ_WAIT_S: Final = 1.0
+"""how long an answer waits for a database that is locked"""
 
 
 class Site:
@@ -46,6 +50,21 @@ class Site:
         """Users, sessions and tokens, for one thread at a time."""
         with self._access_lock:
             yield self._access
+
+    @contextlib.contextmanager
+    def sightings(self) -> Iterator[sqlite3.Connection | None]:
+        """The database of sightings, to read, as it is at this moment; None: there is none yet.
+
+        Opened for each answer, which takes less than a millisecond: so it is always the file that has the name now.
+        Raises DatabaseError, BusyError, UserError, also for what goes wrong in the block.
+        """
+        folder = Path(self.config.sightings.dir)
+        if not database.is_there(folder):
+            yield None
+            return
+        with database.opened(folder, wait_s=READ_WAIT_S) as connection:
+            connection.execute("BEGIN")
+            yield connection
 
     def caller(self, request: HTTPConnection) -> Caller | None:
         """Who asks; None: somebody who has to log in first."""

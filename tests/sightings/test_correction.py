@@ -129,7 +129,11 @@ def test_correction_of_a_part_is_taken_back_from_the_whole(command: Inside, conf
     assert command("correct", IDS[2], "--name", HOPPER, sets=True).returncode == 0
     with database.opened(Path(config.sightings.dir), write=True) as connection:
         connection.execute("UPDATE sightings SET state = 'merged', merged_into = ? WHERE id = ?", (IDS[0], IDS[2]))
-        connection.execute("UPDATE sightings SET verdict = 'name', corrected = ? WHERE id = ?", (HOPPER, IDS[0]))
+        connection.execute(
+            "UPDATE sightings SET verdict = 'name', corrected = ?, "
+            "end_ns = (SELECT end_ns FROM sightings WHERE id = ?) WHERE id = ?",
+            (HOPPER, IDS[2], IDS[0]),
+        )
 
     undone = command("correct", IDS[2], "--undo", sets=True)
 

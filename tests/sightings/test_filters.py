@@ -44,6 +44,7 @@ def fits(one: OpenSighting, wanted: dict[str, Any]) -> bool:
         and not ("unknown" in wanted and one.name is not None)
         and not ("stranger" in wanted and (one.name is not None or one.camera != "b"))
         and wanted.get("camera") in (None, one.camera)
+        and ("cameras" not in wanted or one.camera in wanted["cameras"])
         and (wanted.get("zone") is None or wanted["zone"] in one.zones)
         and one.end_ns >= wanted.get("from_ns", 0)
         and one.begin_ns < wanted.get("to_ns", 2**62)
@@ -64,17 +65,44 @@ def test_every_combination_finds_what_a_plain_search_finds(tmp_path: Path, most:
             "stranger": 1,
             "unknown": True,
             "camera": "a",
+            "cameras": ("a", "c"),
             "zone": "door",
             "from_ns": WALL_NS + 40 * HOUR_NS,
             "to_ns": WALL_NS + 50 * HOUR_NS,
         }
-        for names in itertools.chain.from_iterable(itertools.combinations(asked, size) for size in range(8)):
+        for names in itertools.chain.from_iterable(itertools.combinations(asked, size) for size in range(9)):
             wanted = {name: asked[name] for name in names}
             expected = sorted((one for one in sightings if fits(one, wanted)), key=lambda one: one.begin_ns)
 
             found = reader.find(connection, SightingFilter(most=most, **wanted))
 
             assert [one.id for one in found] == [one.id for one in expected][-(most or 300) :], names
+
+
+@pytest.mark.parametrize(
+    "wanted", [{}, {"zone": "door"}, {"cameras": ("a", "b")}, {"from_ns": WALL_NS + 10**9}, {"stranger": 1}]
+)
+def test_parts_of_a_list_make_the_whole_though_many_began_at_once(tmp_path: Path, wanted: dict[str, Any]) -> None:
+    queue = SightingQueue()
+    for number, sighting in enumerate(drawn(100)):
+        sighting.begin_ns, sighting.state = WALL_NS + number % 3, "ended"
+        queue.put(sighting)
+    with database.opened(tmp_path, write=True) as connection:
+        queue.write(connection)
+        connection.execute("UPDATE sightings SET stranger = 1 WHERE camera = 'b'")
+        whole = [one.id for one in reader.find(connection, SightingFilter(**wanted))][::-1]
+        parts: list[str] = []
+        while True:
+            asked = SightingFilter(most=7, before=parts[-1] if parts else None, **wanted)
+            part = [one.id for one in reader.find(connection, asked)][::-1]
+            if not part:
+                break
+            parts += part
+
+        assert len(whole) > 14
+        assert parts == whole
+        with pytest.raises(reader.NoSightingError):
+            reader.find(connection, SightingFilter(before="none"))
 
 
 def test_zone_goes_along_when_a_sighting_turns_out_to_begin_earlier(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jetstream.sightings import database, presence, reader, stranger_list
+from jetstream.sightings import correction_history, database, presence, reader, stranger_list
 from jetstream.sightings.retention import RetentionSweeper
 from tests.support.sightings import IDS, at, config_with, face, record
 
@@ -37,6 +37,7 @@ class PlannedConnection(sqlite3.Connection):
             "SCAN later",
             "SCAN own",
             "SCAN sqlite_sequence",
+            "SCAN part",
             "SCAN CONSTANT ROW",
             "SCAN (",
         )
@@ -66,9 +67,11 @@ ASKED: dict[str, Any] = {
     "stranger": 1,
     "unknown": True,
     "camera": "a",
+    "cameras": ("a", "b"),
     "zone": "door",
     "from_ns": 0,
     "to_ns": NOW_NS,
+    "before": IDS[0],
 }
 
 
@@ -90,6 +93,10 @@ def test_one_sighting_presence_and_lists_use_indexes(connection: PlannedConnecti
     presence.presence(connection, away_s=300.0, absence_s=30.0, now_ns=NOW_NS)
     assert [one.number for one in stranger_list.strangers(connection, most=100, seen=1)] == [1]
     assert stranger_list.strangers(connection, most=100, seen=2) == []
+    assert stranger_list.strangers(connection, most=100, before=1) == []
+    assert stranger_list.best_sightings(connection, 1, 6) == []
+    presence.presence(connection, away_s=300.0, absence_s=30.0, now_ns=NOW_NS, with_away=False)
+    correction_history.corrections(connection, IDS[0])
     reader.changes_after(connection, 1)
     assert (reader.people(connection), reader.cameras(connection), reader.zone_names(connection)) == (
         ["Ada"],

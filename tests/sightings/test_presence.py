@@ -71,3 +71,16 @@ def test_strangers_are_counted_in_each_area(config: Config) -> None:
     record(config, frames, ended=False)
 
     assert [(one.area, one.count) for one in now(config, 2).strangers] == [("hall", 2), ("kitchen", 1)]
+
+
+def test_without_those_who_are_away_the_others_are_the_same(config: Config) -> None:
+    frames = [at(0, face(IDS[0], "Ada"), camera="door", ended=()), at(300, face(IDS[1], "Bob"), camera="door")]
+    record(config, frames, ended=False)
+    for after_s in (250, 305, 360, 900):
+        with database.opened(Path(config.sightings.dir)) as connection:
+            now_ns = WALL_NS + round(after_s * 1e9)
+            every = presence(connection, away_s=320.0, absence_s=30.0, now_ns=now_ns)
+            some = presence(connection, away_s=320.0, absence_s=30.0, now_ns=now_ns, with_away=False)
+
+        assert some.people == tuple(person for person in every.people if person.state != "away"), after_s
+        assert some.strangers == every.strangers
