@@ -22,7 +22,7 @@ from jetstream.gallery.photo_faces import REMEDIES
 from jetstream.gallery.prepare import prepare_gallery, with_gallery
 from jetstream.networks.build import prepare_models
 from jetstream.sighting import FoundSighting, Sighting
-from jetstream.sightings import correction, database, reader, search
+from jetstream.sightings import correction, database, reader, search, stranger_merges
 from jetstream.sightings.correction import CorrectedSighting
 from jetstream.sightings.reader import SightingFilter
 from jetstream.video.frames import Image
@@ -107,6 +107,11 @@ def _of_stranger(config: Config, number: int) -> list[Sighting]:
     if not found:
         raise UserError(f"stranger {number}: has no sightings any more")
     return found[::-1]
+
+
+def _merge_strangers(worker: TaskWorker, task: tasks.StrangerMergeTask) -> Report:
+    stranger_merges.request(Path(worker.config.sightings.dir), task.numbers)
+    return Report()
 
 
 def _add_photo(worker: TaskWorker, task: tasks.PhotoTask) -> tasks.PhotoReport:
@@ -211,6 +216,7 @@ def _evaluate(worker: TaskWorker, _: tasks.EvaluationTask) -> Report:
 _FUNCTIONS: Final[Mapping[type[msgspec.Struct], Callable[[TaskWorker, Any], Any]]] = {
     tasks.CorrectionTask: _correct,
     tasks.UndoTask: _undo,
+    tasks.StrangerMergeTask: _merge_strangers,
     tasks.PhotoTask: _add_photo,
     tasks.PhotoRemovalTask: _remove_photo,
     tasks.EnrollmentTask: _enroll,

@@ -71,6 +71,7 @@ def group(config: Config, *, idle_s: float) -> None:
             now = int(connection.execute("PRAGMA data_version").fetchone()[0])
             if now != version:
                 version = now
+                store.merge_asked()
                 store.drop_gone(time.monotonic())
             if time.monotonic() - new_s >= idle_s:
                 return

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from jetstream.config.schema import Config
 from jetstream.networks.embedders import embedder_of, is_mirrored
+from jetstream.sightings import stranger_merges
 from jetstream.sightings.database import transaction
 from jetstream.vision.recognition import align
 from jetstream.vision.recognition.embedder import Embedder
@@ -63,8 +64,9 @@ class LookEmbedder:
 
 
 def has_new(connection: sqlite3.Connection, network: str) -> bool:
-    """Whether there are looks that the network hasn't embedded. Raises sqlite3.Error."""
-    return bool(_new(connection, network, 1))
+    """Whether there are looks that the network hasn't embedded, or strangers of whom a human said that they are one.
+    Raises sqlite3.Error."""
+    return bool(_new(connection, network, 1) or stranger_merges.pending(connection))
 
 
 def _new(connection: sqlite3.Connection, network: str, most: int) -> list[tuple[int, int, str, str]]:

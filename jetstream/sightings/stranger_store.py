@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from jetstream.sightings import reader
+from jetstream.sightings import reader, stranger_merges
 from jetstream.sightings.database import transaction
 from jetstream.sightings.look_embedding import unpacked
 from jetstream.sightings.writer import add_change
@@ -48,15 +48,16 @@ class StrangerStore:
 
     def _stored(self) -> Iterable[StoredSighting]:
         rows = self._connection.execute(
-            "SELECT sightings.n, id, stranger, embedding, quality FROM looks JOIN sightings ON sightings.n = sighting "
+            "SELECT sightings.n, id, stranger, sightings.n IN (SELECT sighting FROM pinned), embedding, quality "
+            "FROM looks JOIN sightings ON sightings.n = looks.sighting "
             f"WHERE network = ? AND embedding IS NOT NULL AND stranger IS NOT NULL AND {IS_STRANGER} "
             "ORDER BY sightings.n, looks.n",
             (self._network,),
         )
-        for (_, key, group), found in itertools.groupby(rows, key=lambda row: row[:3]):
+        for (_, key, group, pinned), found in itertools.groupby(rows, key=lambda row: row[:4]):
             looks = list(found)
-            qualities = np.array([look[4] for look in looks], np.float32)
-            yield StoredSighting(key, group, unpacked([look[3] for look in looks]), qualities)
+            qualities = np.array([look[5] for look in looks], np.float32)
+            yield StoredSighting(key, group, unpacked([look[4] for look in looks]), qualities, bool(pinned))
 
     def _looks(self, n: int) -> tuple[list[bytes], list[float]]:
         found = self._connection.execute(
@@ -103,6 +104,18 @@ class StrangerStore:
             del self._keys[key]
             with contextlib.suppress(KeyError):  # named while no grouper ran, so it wasn't read
                 self._groups.remove(key)
+
+    def merge_asked(self) -> None:
+        """Make those strangers one of whom a human said so."""
+        for n, one, other in stranger_merges.pending(self._connection):
+            with contextlib.suppress(KeyError):  # one has no sighting any more
+                self._apply(self._groups.merge(one, other))
+                keys = self._groups.keys_of(one)
+                with transaction(self._connection):
+                    self._connection.executemany(
+                        "INSERT OR IGNORE INTO pinned SELECT n FROM sightings WHERE id = ?", [(key,) for key in keys]
+                    )
+            self._connection.execute("UPDATE stranger_merges SET done_ns = ? WHERE n = ?", (time.time_ns(), n))
 
     def _apply(self, change: GroupChange) -> None:
         """Write what `StrangerGroups` changed, and tell it."""

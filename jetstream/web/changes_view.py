@@ -38,6 +38,10 @@ class SomeSightings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """ids"""
 
 
+class SomeStrangers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    numbers: Annotated[tuple[Annotated[int, Meta(ge=1, lt=2**31)], ...], Meta(min_length=2, max_length=50)]
+
+
 class NewPhoto(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: PersonName
     body: bytes
@@ -99,6 +103,11 @@ def undo(site: Site, some: SomeSightings, caller: Caller) -> CorrectionReport:
     return site.tasks.run(tasks.UndoTask(some.sightings), caller.name, CorrectionReport)
 
 
+def merge_strangers(site: Site, some: SomeStrangers, caller: Caller) -> Report:
+    """Say that strangers are one person. They get one number within seconds, while jetstream runs."""
+    return site.tasks.run(tasks.StrangerMergeTask(some.numbers), caller.name, Report)
+
+
 def add_photo(site: Site, new: NewPhoto, caller: Caller) -> PhotoReport:
     """Add a picture to a person's photos, where a face in it can be learnt. The person may be new."""
     return site.tasks.run(tasks.PhotoTask(new.name, new.file, new.body), caller.name, PhotoReport)
@@ -157,6 +166,7 @@ def stop_task(site: Site, one: OneTask, _: Caller) -> Nothing:
 ROUTES: tuple[Route, ...] = (
     Route("POST", "/api/sightings/correct", "sort", correct, SightingCorrection, CorrectionReport),
     Route("POST", "/api/sightings/undo", "sort", undo, SomeSightings, CorrectionReport),
+    Route("POST", "/api/strangers/merge", "sort", merge_strangers, SomeStrangers, Report),
     Route("POST", "/api/people/{name}/photos", "sort", add_photo, NewPhoto, PhotoReport, MOST_PICTURE_BYTES),
     Route("POST", "/api/photos/remove", "sort", remove_photo, OnePhoto, Report),
     Route("POST", "/api/people/rename", "sort", rename, NewName, Report),

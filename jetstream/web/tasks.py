@@ -37,6 +37,12 @@ class UndoTask(Task, frozen=True, tag="undo"):
     sightings: tuple[str, ...]
 
 
+class StrangerMergeTask(Task, frozen=True, tag="merge-strangers"):
+    """Say that strangers, by number, are one person. Answer: Report."""
+
+    numbers: tuple[int, ...]
+
+
 class PhotoTask(Task, frozen=True, tag="photo"):
     """Add a picture to a person's photos. Answer: PhotoReport."""
 
@@ -98,6 +104,7 @@ class EvaluationTask(Task, frozen=True, tag="evaluate"):
 AnyTask = (
     CorrectionTask
     | UndoTask
+    | StrangerMergeTask
     | PhotoTask
     | PhotoRemovalTask
     | EnrollmentTask

@@ -285,7 +285,9 @@ def test_newer_format_is_refused(tmp_path: Path, site: Config) -> None:
 def test_database_of_a_newer_version_is_refused(archive: Path, tmp_path: Path, site: Config) -> None:
     backup = forged(tmp_path / "n.tar", {}, lambda it: msgspec.structs.replace(it, database=database.VERSION + 1))
 
-    refused(backup, site, r"n\.tar: its database of sightings is of version 2, .* update jetstream")
+    refused(
+        backup, site, rf"n\.tar: its database of sightings is of version {database.VERSION + 1}, .* update jetstream"
+    )
 
 
 def database_file(path: Path, *changes: str) -> bytes:

@@ -245,5 +245,7 @@ def test_database_of_a_newer_jetstream_is_refused(tmp_path: Path, site: Config) 
     with database.opened(Path(site.sightings.dir), write=True) as connection:
         connection.execute(f"PRAGMA user_version = {database.VERSION + 1}")
 
-    with pytest.raises(UserError, match=r"sightings\.db: a database of version 2, .* update jetstream"):
+    with pytest.raises(
+        UserError, match=rf"sightings\.db: a database of version {database.VERSION + 1}, .* update jetstream"
+    ):
         save(site, tmp_path / "b.tar")
