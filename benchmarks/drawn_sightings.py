@@ -20,6 +20,7 @@ NOW_NS: Final = 1_795_900_000_000_000_000
 """2026-11-28T21:06:40Z, the end of the two years"""
 SPAN_NS: Final = 730 * 86_400_000_000_000
 PEOPLE: Final = tuple(f"Person {number:03}" for number in range(300))
+"""of the databases that `bench_sightings_store` makes"""
 CAMERAS: Final = tuple(f"camera{number:02}" for number in range(40))
 STRANGERS: Final = 20_000
 MOST_OF_STRANGER: Final = 200
@@ -43,18 +44,18 @@ def zones_of(camera: int) -> tuple[str, ...]:
     return (f"door{camera:02}", f"desk{camera:02}", "entrance") if camera % 4 == 0 else (f"door{camera:02}",)
 
 
-def plan(count: int, rng: np.random.Generator) -> DrawnPlan:
+def plan(count: int, rng: np.random.Generator, people: int = len(PEOPLE)) -> DrawnPlan:
     """Strangers with 1 to 200 sightings each, most with few; the rest are people, some seen far more often."""
     seen = np.exp(rng.uniform(0, np.log(MOST_OF_STRANGER), STRANGERS * count // 1_000_000)).astype(int)
     strangers = np.repeat(np.arange(1, len(seen) + 1), seen)[: count * 4 // 5]
-    weights = 1 / np.arange(5, len(PEOPLE) + 5) ** 0.5
-    people = rng.choice(len(PEOPLE), count - len(strangers), p=weights / weights.sum())
+    weights = 1 / np.arange(5, people + 5) ** 0.5
+    known = rng.choice(people, count - len(strangers), p=weights / weights.sum())
     order = rng.permutation(count)
     lengths_s = np.minimum(np.exp(rng.normal(np.log(20), 1.2, count)), 3600.0)
     lengths_s[:: max(1, count // 500)] = 86_400 * 1.5  # a picture on a wall, say
     return DrawnPlan(
-        np.concatenate([np.full(len(strangers), -1), people])[order],
-        np.concatenate([strangers, np.zeros(len(people), int)])[order],
+        np.concatenate([np.full(len(strangers), -1), known])[order],
+        np.concatenate([strangers, np.zeros(len(known), int)])[order],
         np.sort(NOW_NS - 60_000_000_000 - rng.integers(0, SPAN_NS, count)),
         (lengths_s * 1e9).astype(np.int64),
     )
@@ -71,17 +72,22 @@ def sightings(drawn: DrawnPlan, rng: np.random.Generator) -> Iterator[OpenSighti
             id=ids.encoded(begin_ns // 1_000_000, int.from_bytes(rng.bytes(10), "big")),
             camera=CAMERAS[camera],
             area=f"area {camera // 5}",
-            name=PEOPLE[person] if person >= 0 else None,
+            name=name_of(person),
             begin_ns=begin_ns,
             end_ns=end_ns,
             begin_s=begin_ns * 1e-9,
             end_s=end_ns * 1e-9,
             gallery=GALLERY,
             confidence=0.95 if person >= 0 else 0.0,
-            why=candidates(PEOPLE[person] if person >= 0 else None, rng),
+            why=candidates(name_of(person), rng),
             zones={zone: begin_ns for zone in zones_of(camera) if rng.random() < 0.5},
             state="ended",
         )
+
+
+def name_of(person: int) -> str | None:
+    """None: a stranger."""
+    return f"Person {person:03}" if person >= 0 else None
 
 
 def candidates(name: str | None, rng: np.random.Generator) -> tuple[NameCandidate, ...]:
@@ -91,10 +97,10 @@ def candidates(name: str | None, rng: np.random.Generator) -> tuple[NameCandidat
     return (chosen, *(NameCandidate(other, 0.5432, 1, f"{other}/2.jpg", 0.52) for other in others if other != name))
 
 
-def fill(folder: Path, count: int, looks: int, *, seed: int = 0) -> None:
+def fill(folder: Path, count: int, looks: int, *, seed: int = 0, people: int = len(PEOPLE)) -> None:
     """Make a database of `count` sightings, the newest `looks` // 2 of them with two looks each, but no files."""
     rng = np.random.default_rng(seed)
-    drawn = plan(count, rng)
+    drawn = plan(count, rng, people)
     numbers = iter(drawn.strangers.tolist())
     row = itertools.count(1)
     found = sightings(drawn, rng)

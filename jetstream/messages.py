@@ -232,8 +232,8 @@ class Ended(Message, frozen=True):
 
 
 class InUse(Message, frozen=True):
-    """The gallery that `recognize` uses, sent to `publish`: at its start, when it has loaded a new one, and at
-    intervals."""
+    """The gallery that `recognize` uses, sent to `publish`, `sightings` and `web`: at its start, when it has loaded a
+    new one, and at intervals."""
 
     sha256: str  # of the gallery's archive
     people: int

@@ -160,7 +160,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("publish", (Tracked, InUse), (), after="track", queue="long", tick_s=0.2, vital=False, wanted=_publishes),
     Stage("sightings", (Tracked, InUse), (), after="track", queue="long", frees=True, ordered=True, asks=True,
           tick_s=0.2, vital=False, wanted=_remembers),
-    Stage("web", (Tracked,), (), after="track", lossless=False, tick_s=0.2, vital=False, wanted=_serves_page,
+    Stage("web", (Tracked, InUse), (), after="track", lossless=False, tick_s=0.2, vital=False, wanted=_serves_page,
           memory_mb=lambda config: config.web.memory_mb),
 )
 SIDECARS: tuple[Sidecar, ...] = (

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from jetstream.config.schema import Config, run_dir
 from jetstream.ipc.rings import FrameReader
-from jetstream.messages import Finished, Tick, Tracked
+from jetstream.messages import Finished, InUse, Tick, Tracked
 from jetstream.monitoring.status import heard, subscribed
 from jetstream.web.frames import NewestFrames
 from jetstream.web.server import serving
@@ -19,7 +19,7 @@ TURN_EVERY_S = 0.2
 """how often the server's loop has to show that it works"""
 
 
-def web(messages: Iterator[Tracked | Tick], rings: FrameReader, config: Config) -> Iterator[Finished]:
+def web(messages: Iterator[Tracked | InUse | Tick], rings: FrameReader, config: Config) -> Iterator[Finished]:
     """Serve the page until the messages end. Raises UserError when the endpoint can't be bound."""
     frames = NewestFrames(config, rings)
     site = Site(config, frames)
@@ -34,3 +34,5 @@ def web(messages: Iterator[Tracked | Tick], rings: FrameReader, config: Config) 
             if isinstance(message, Tracked):
                 frames.put(message)
                 yield Finished(frame=message.frame)
+            elif isinstance(message, InUse):
+                site.news.in_use = message

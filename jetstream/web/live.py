@@ -1,8 +1,10 @@
-"""Live pictures over one WebSocket: the page says which cameras it shows, how wide, and how many pictures it may be
-sent; each picture comes with the faces of that very frame.
+"""Live pictures and news over one WebSocket: the page says which cameras it shows, how wide, and how many pictures it
+may be sent; each picture comes with the faces of that very frame.
 
 From the page, JSON: {"show": [{"camera": "door", "width": 640, "fps": 10}], "credits": 2}; both are optional. To the
 page, binary: four bytes, little-endian, the length of the header; the header, JSON (`FrameHeader`); the JPEG.
+To the page, text: {"news": {"sightings": "179...0.17", "gallery": {"sha256": "...", "people": 3, "photos": 9}}}, at the
+beginning and within half a second after something changed (`News`); the page then asks again for what it shows.
 A viewer who is slow gives few credits, gets fewer pictures, and always the newest ones.
 """
 
@@ -22,6 +24,7 @@ from jetstream.messages import Box, FrameRef, Landmarks, NameCandidate, TrackedF
 from jetstream.sighting import without_names_of_strangers
 from jetstream.web import guard
 from jetstream.web.frames import FrameJpeg
+from jetstream.web.news import LOOK_EVERY_S
 from jetstream.web.site import Site
 
 MOST_CREDITS: Final = 8
@@ -99,13 +102,15 @@ async def serve(site: Site, socket: WebSocket) -> None:
     await socket.accept()
     with site.viewing() as fresh:
         viewer = _Viewer(site, socket, fresh)
-        sending = asyncio.ensure_future(viewer.send_pictures())
+        sending = [asyncio.ensure_future(viewer.send_pictures()), asyncio.ensure_future(viewer.send_news())]
         try:
             await viewer.receive_demands()
         finally:
-            sending.cancel()
-            with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError, OSError):
-                await sending
+            for task in sending:
+                task.cancel()
+            for task in sending:
+                with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError, OSError):
+                    await task
 
 
 class _Viewer:
@@ -148,6 +153,16 @@ class _Viewer:
             self._sent[tile.camera] = picture.tracked.frame.frame_id, time.monotonic()
             self._credits -= 1
             await self._socket.send_bytes(_message(picture))
+
+    async def send_news(self) -> None:
+        """For ever."""
+        told = None
+        while True:
+            newest = await anyio.to_thread.run_sync(self._site.news.newest, time.monotonic())
+            if newest != told:
+                await self._socket.send_text(msgspec.json.encode({"news": newest}).decode())
+                told = newest
+            await asyncio.sleep(LOOK_EVERY_S)
 
     def _next(self, now_s: float) -> tuple[Tile | None, float | None]:
         """The tile that has waited longest for a new frame which is due; else how long until one may be."""

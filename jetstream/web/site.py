@@ -19,6 +19,7 @@ from jetstream.web import guard
 from jetstream.web.access import LONGEST_S, AccessStore, Caller
 from jetstream.web.frames import NewestFrames
 from jetstream.web.limits import FailedLogins
+from jetstream.web.news import NewsFinder
 from jetstream.web.task_runner import TaskRunner
 
 BEARER: Final = "bearer "
@@ -35,6 +36,7 @@ class Site:
         self.config, self.frames = config, frames
         self.status: Status | None = None
         """of the supervisor, a second old at most"""
+        self.news = NewsFinder(self.sightings)
         self.failed_logins = FailedLogins()
         self.tasks = TaskRunner(config)
         self.uploads = asyncio.Semaphore(MOST_UPLOADS)

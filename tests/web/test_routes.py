@@ -1,8 +1,12 @@
 """Every route of the table is attacked; and what the server does with a client that means no good."""
 
+import json
 import socket
+import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,13 +14,15 @@ import websockets.sync.client
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from jetstream.gallery import audit
+from jetstream.messages import InUse
+from jetstream.sightings import database
 from jetstream.web import guard, live
 from jetstream.web.access import RIGHTS
 from jetstream.web.app import MOST_BODY_BYTES
 from jetstream.web.limits import FREE
 from jetstream.web.routes import Route, table
 from tests.support.pages import PageSite, page_site
-from tests.support.sightings import face
+from tests.support.sightings import IDS, at, face, record
 
 PASSWORD = "correct horse"
 IMAGE = np.full((120, 160, 3), 90, np.uint8)
@@ -211,30 +217,73 @@ def looking(page: PageSite, **headers: str) -> "websockets.sync.client.ClientCon
     )
 
 
-def test_pictures_come_with_their_faces_and_as_many_as_were_granted(page: PageSite, cookies: dict[str, str]) -> None:
-    import json
-    import struct
+def picture(socket: "websockets.sync.client.ClientConnection", timeout: float = 10.0) -> tuple[dict[str, Any], bytes]:
+    """Header and JPEG of the next picture."""
+    while isinstance(message := socket.recv(timeout=timeout), str):
+        assert "news" in json.loads(message)
+    (size,) = struct.unpack("<I", message[:4])
+    return json.loads(message[4 : 4 + size]), message[4 + size :]
 
+
+def test_pictures_come_with_their_faces_and_as_many_as_were_granted(page: PageSite, cookies: dict[str, str]) -> None:
     with looking(page, Cookie=cookies["look"]) as socket:
         shown = page.show(IMAGE, face(None, "Ada", box=(10.0, 20.0, 50.0, 60.0)))
         socket.send('{"show": [{"camera": "a"}, {"camera": "none"}], "credits": 1}')
-        message = socket.recv(timeout=10)
-        assert isinstance(message, bytes)
-        (size,) = struct.unpack("<I", message[:4])
-        header = json.loads(message[4 : 4 + size])
+        header, jpeg = picture(socket)
         assert (header["camera"], header["frame"], header["width"], header["height"]) == ("a", shown, 160, 120)
         assert [(one["name"], one["box"]) for one in header["faces"]] == [("Ada", [10, 20, 50, 60])]
-        assert message[4 + size :][:2] == b"\xff\xd8"
+        assert jpeg[:2] == b"\xff\xd8"
 
         page.show(IMAGE)
         newest = page.show(IMAGE)
         with pytest.raises(TimeoutError):
-            socket.recv(timeout=0.3)
+            picture(socket, timeout=0.3)
         socket.send('{"credits": 1}')
+        assert picture(socket)[0]["frame"] == newest, "the newest one, not the oldest"
+
+
+def test_news_tell_of_a_sighting_within_a_second_and_of_a_gallery(page: PageSite, cookies: dict[str, str]) -> None:
+    def told() -> dict[str, Any]:
         message = socket.recv(timeout=10)
-        assert isinstance(message, bytes)
-        (size,) = struct.unpack("<I", message[:4])
-        assert json.loads(message[4 : 4 + size])["frame"] == newest, "the newest one, not the oldest"
+        assert isinstance(message, str)
+        news: dict[str, Any] = json.loads(message)["news"]
+        return news
+
+    with looking(page, Cookie=cookies["look"]) as socket:
+        assert told() == {"sightings": "", "gallery": None}
+        record(page.config, [at(second, face(IDS[0], "Ada")) for second in range(3)])
+        since_s = time.monotonic()
+        first = told()["sightings"]
+        assert time.monotonic() - since_s < 1.0
+        record(page.config, [at(second, face(IDS[1], "Bob")) for second in range(50, 53)])
+        then = told()["sightings"]
+        page.site.news.in_use = InUse(sha256="ab" * 32, people=3, photos=9)
+        assert told() == {"sightings": then, "gallery": {"sha256": "ab" * 32, "people": 3, "photos": 9}}
+        assert first.partition(".")[0] == then.partition(".")[0], "the same database"
+        assert "" != first != then
+        with pytest.raises(TimeoutError):
+            socket.recv(timeout=1.0)
+        path = database.path_in(Path(page.config.sightings.dir))
+        path.write_bytes(b"damaged" * 900)
+        with pytest.raises(TimeoutError):
+            socket.recv(timeout=1.0)
+        path.unlink()
+        assert told()["sightings"] == ""
+
+
+def test_database_is_looked_at_while_somebody_has_the_page_open_only(tmp_path: Path) -> None:
+    with page_site(tmp_path) as page:
+        looks = []
+        page.site.news._sightings = lambda: looks.append(1) or page.site.sightings()  # type: ignore[func-returns-value]
+        with looking(page) as one, looking(page) as other:
+            one.recv(timeout=10)
+            other.recv(timeout=10)
+            time.sleep(1.0)
+        assert 2 <= len(looks) <= 5, "once for both"
+        time.sleep(0.5)
+        looks.clear()
+        time.sleep(0.5)
+        assert looks == []
 
 
 def test_socket_is_refused_to_strangers_and_other_sites(page: PageSite, cookies: dict[str, str]) -> None:
@@ -259,7 +308,7 @@ def test_what_is_no_demand_ends_the_socket(page: PageSite, cookies: dict[str, st
     with looking(page, Cookie=cookies["look"]) as socket:
         socket.send(sent)
         with pytest.raises(ConnectionClosed):
-            socket.recv(timeout=10)
+            picture(socket)
     assert page.ask("GET", "/api/who").status == 200
 
 

@@ -1,4 +1,4 @@
-// The one WebSocket, with pictures of the cameras in sight. It comes back by itself.
+// The one WebSocket, with pictures of the cameras in sight, and with news. It comes back by itself.
 
 const CREDITS = 3;
 const decoder = new TextDecoder();
@@ -8,6 +8,8 @@ export class LiveSocket {
     this.tiles = new Map(); // by camera: {width, fps, draw}
     this.state = "closed";
     this.stateListeners = new Set();
+    this.news = null; // {sightings, gallery}, as the server told it last
+    this.newsListeners = new Set();
     this.waitMs = 250;
     this.socket = null;
   }
@@ -56,6 +58,18 @@ export class LiveSocket {
     return () => this.stateListeners.delete(heard);
   }
 
+  /** Call `heard` with the news and those before whenever there are some; returns how to stop that. */
+  onNews(heard) {
+    this.newsListeners.add(heard);
+    return () => this.newsListeners.delete(heard);
+  }
+
+  tell(news) {
+    const before = this.news;
+    this.news = news;
+    if (before) for (const heard of this.newsListeners) heard(news, before);
+  }
+
   setState(state) {
     this.state = state;
     for (const heard of this.stateListeners) heard(state);
@@ -68,6 +82,7 @@ export class LiveSocket {
   }
 
   async take(data) {
+    if (typeof data === "string") return this.tell(JSON.parse(data).news);
     const size = new DataView(data).getUint32(0, true);
     const header = JSON.parse(decoder.decode(new Uint8Array(data, 4, size)));
     try {

@@ -1,5 +1,6 @@
 // Pieces that several views use.
 
+import { live } from "/live_socket.js";
 import { html, render, useCallback, useEffect, useRef, useState } from "/vendor/htm-preact.js";
 
 export { html, render, useCallback, useEffect, useRef, useState };
@@ -48,6 +49,13 @@ export function useEvery(seconds, act) {
     const timer = setInterval(() => document.hidden || latest.current(), seconds * 1000);
     return () => clearInterval(timer);
   }, [seconds]);
+}
+
+/** Call `act` with the news and those before when the server tells some: see `jetstream/web/news.py`. */
+export function useNews(act) {
+  const latest = useRef(act);
+  latest.current = act;
+  useEffect(() => live.onNews((news, before) => latest.current(news, before)), []);
 }
 
 /** What to do where there is nothing to see yet. */
