@@ -1,14 +1,14 @@
-"""The three reference pages, made from the code: `python -m tools.reference` writes them, `--check` compares.
+"""The four reference pages, made from the code: `python -m tools.reference` writes them, `--check` compares.
 
 - docs/reference/config.md: every key of `jetstream/config/schema.py`
 - docs/reference/commands.md: every command and option of `jetstream/cli`
 - docs/reference/events.md: every field of an event line, and of the messages of the topic
+- docs/reference/page.md: every address of the page
 
 A meaning is the string below its field; a command's is its docstring. Nothing passes through a terminal, so no width
 and no markup changes a page.
 """
 
-import ast
 import inspect
 import json
 import sys
@@ -24,6 +24,8 @@ from typer.models import ArgumentInfo, OptionInfo
 from jetstream import events, messages, sighting
 from jetstream.cli import app
 from jetstream.config import schema
+from jetstream.meanings import meanings
+from tools import page_reference
 from tools.types_in_words import plural, words
 
 PAGES = Path(__file__).resolve().parents[1] / "docs" / "reference"
@@ -38,6 +40,7 @@ class Command(NamedTuple):
 
 def main(options: list[str]) -> int:
     pages = {"config.md": config_page(), "commands.md": commands_page(), "events.md": events_page()}
+    pages["page.md"] = "\n\n".join(page_reference.parts(NOTICE)) + "\n"
     if "--check" in options:
         stale = [name for name, text in pages.items() if not is_current(PAGES / name, text)]
         for name in stale:
@@ -83,9 +86,9 @@ def config_tables(kind: type[msgspec.Struct], inside: str) -> Iterator[tuple[str
 
 
 def config_table(kind: type[msgspec.Struct]) -> str:
-    hints, meanings = get_type_hints(kind, include_extras=True), docstrings(kind)
+    hints, told = get_type_hints(kind, include_extras=True), meanings(kind)
     rows = [
-        (f"`{field.name}`", in_words(hints[field.name]), default_of(field), meanings[field.name])
+        (f"`{field.name}`", in_words(hints[field.name]), default_of(field), told[field.name])
         for field in msgspec.structs.fields(kind)
     ]
     return table(("key", "value", "default", "meaning"), rows)
@@ -235,10 +238,10 @@ def sentence(kind: type[msgspec.Struct]) -> str:
 
 
 def fields(kind: type[msgspec.Struct]) -> str:
-    hints, meanings = get_type_hints(kind, include_extras=True), docstrings(kind)
+    hints, told = get_type_hints(kind, include_extras=True), meanings(kind)
     rows = []
     for field in msgspec.structs.fields(kind):
-        meaning, _, unit = meanings[field.name].partition(" [")
+        meaning, _, unit = told[field.name].partition(" [")
         unit = unit.removesuffix("]") or next((u for end, u in UNITS.items() if field.name.endswith(end)), "")
         rows.append((f"`{field.name}`", event_type(hints[field.name]), unit, meaning))
     return table(("field", "type", "unit", "meaning"), rows)
@@ -247,22 +250,6 @@ def fields(kind: type[msgspec.Struct]) -> str:
 def event_type(hint: Any) -> str:
     """As `in_words`, with `or null` where it may be."""
     return f"{words(hint)}{' or null' if type(None) in get_args(hint) else ''}"
-
-
-def docstrings(kind: type[msgspec.Struct]) -> dict[str, str]:
-    """The string below each field, of the class and of those it inherits from. Raises KeyError, by the caller, for a
-    field that has none."""
-    found: dict[str, str] = {}
-    for base in reversed(kind.__mro__):
-        if not base.__module__.startswith("jetstream."):
-            continue
-        (node,) = ast.parse(inspect.getsource(base)).body
-        assert isinstance(node, ast.ClassDef)
-        for field, below in zip(node.body, node.body[1:], strict=False):
-            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
-                text = ast.literal_eval(below.value)
-                found[field.target.id] = " ".join(str(text).split())
-    return found
 
 
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

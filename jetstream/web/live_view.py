@@ -17,19 +17,25 @@ class CameraView(msgspec.Struct, frozen=True):
 
     name: str
     area: str
+    """where it is"""
     state: str
     """of its process: `starting`, `running`, `restarting`, `done`; empty: not known"""
     fps: float
+    """frames captured a second"""
     has_picture: bool
 
 
 class OneCamera(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A camera's picture."""
+
     camera: str
+    """its name"""
     width: Annotated[int, Meta(ge=1, le=8192)] = 640
+    """px; the picture is so wide or a little more, never larger than the frame"""
 
 
 def cameras(site: Site, _: Nothing, __: Caller) -> list[CameraView]:
-    """In the config's order."""
+    """The cameras, in the config's order."""
     status = {camera_of(one.process): one for one in site.status.processes} if site.status else {}
     views = []
     for camera in site.config.cameras:

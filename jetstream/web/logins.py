@@ -62,26 +62,36 @@ class LoginError(UserError):
 
 
 class OneSession(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A session to end."""
+
     id: Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
     user: Name
 
 
 class OneName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A user or a token."""
+
     name: Name
 
 
 class NewUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One who may log in from now on."""
+
     name: Name
     password: Annotated[str, Meta(max_length=1024)]
     may: Right = "look"
 
 
 class NewToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A program that may ask from now on."""
+
     name: Name
     may: Right = "look"
 
 
 class TokenAnswer(msgspec.Struct, frozen=True):
+    """A new token."""
+
     token: str
     """shown this once; only its hash is stored"""
 
@@ -119,7 +129,7 @@ def log_out(site: Site, _: Nothing, caller: Caller) -> EndedSession:
 
 
 def sessions(site: Site, _: Nothing, caller: Caller) -> list[Session]:
-    """The caller's own; of who may rule, everybody's."""
+    """The caller's own sessions; of who may rule, everybody's."""
     with site.access() as access:
         return access.sessions(None if caller.has("rule") else caller.name)
 
@@ -134,28 +144,33 @@ def end_session(site: Site, one: OneSession, caller: Caller) -> Nothing:
 
 
 def users(site: Site, _: Nothing, __: Caller) -> list[User]:
+    """Who may log in."""
     with site.access() as access:
         return access.users()
 
 
 def add_user(site: Site, new: NewUser, caller: Caller) -> Nothing:
+    """Add a user."""
     with site.access() as access:
         access.add_user(new.name, new.password, new.may)
     return _changed(site, caller, "user")
 
 
 def remove_user(site: Site, one: OneName, caller: Caller) -> Nothing:
+    """Remove a user, with all sessions."""
     with site.access() as access:
         access.remove_user(one.name)
     return _changed(site, caller, "user")
 
 
 def tokens(site: Site, _: Nothing, __: Caller) -> list[Token]:
+    """The tokens, without what they are."""
     with site.access() as access:
         return access.tokens()
 
 
 def add_token(site: Site, new: NewToken, caller: Caller) -> TokenAnswer:
+    """Make a token."""
     with site.access() as access:
         token = access.add_token(new.name, new.may)
     _changed(site, caller, "token")
@@ -163,6 +178,7 @@ def add_token(site: Site, new: NewToken, caller: Caller) -> TokenAnswer:
 
 
 def remove_token(site: Site, one: OneName, caller: Caller) -> Nothing:
+    """Remove a token."""
     with site.access() as access:
         access.remove_token(one.name)
     return _changed(site, caller, "token")

@@ -46,13 +46,25 @@ class Route(NamedTuple):
     does: Does
     takes: type[msgspec.Struct] = Nothing
     gives: Any = Nothing
-    """a struct, a list of them, or FileAnswer"""
+    """a struct, a list of them, FileAnswer, or any map"""
     most_bytes: int = 0
     """the largest body that is no JSON; 0: it is JSON"""
 
 
 def table() -> tuple[Route, ...]:
     """All rows."""
-    from jetstream.web import changes_view, live_view, logins, sightings_view
+    from jetstream.web import (
+        changes_view,
+        live_view,
+        logins,
+        openapi,
+        sightings_view,
+    )
 
-    return (*logins.ROUTES, *live_view.ROUTES, *sightings_view.ROUTES, *changes_view.ROUTES)
+    return (
+        *openapi.ROUTES,
+        *logins.ROUTES,
+        *live_view.ROUTES,
+        *sightings_view.ROUTES,
+        *changes_view.ROUTES,
+    )

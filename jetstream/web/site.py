@@ -77,7 +77,7 @@ class Site:
             elif (given := headers.get("authorization", "")).lower().startswith(BEARER):
                 found = access.of_token(given[len(BEARER) :].strip())
             else:
-                token = request.cookies.get(self._cookie)
+                token = request.cookies.get(self.cookie)
                 found = access.of_session(token) if token else None
         return found and self._from(request, found)
 
@@ -93,13 +93,14 @@ class Site:
         return msgspec.structs.replace(caller, address=address, agent=request.headers.get("user-agent", ""))
 
     @property
-    def _cookie(self) -> str:
+    def cookie(self) -> str:
+        """The name of the cookie with the session."""
         return "__Host-jetstream" if self._is_secure else "jetstream"
 
     def set_cookie(self, response: Response, token: str | None) -> None:
         """Give a session's token to the browser; None: take it back."""
         response.set_cookie(
-            self._cookie,
+            self.cookie,
             token or "",
             max_age=LONGEST_S if token else 0,
             httponly=True,
