@@ -15,8 +15,8 @@ from jetstream.web.site import Site
 PLACE: Final = "#/components/schemas/{name}"
 ABOUT: Final = (
     "What the page asks of jetstream, and what programs may ask. Answers are JSON. An error has a status from 400 on "
-    "and one sentence. Each request needs a right, told as a role of its security scheme: look, sort or rule, each with those "
-    "before it. Live pictures come over a WebSocket at /api/live, which needs look."
+    "and one sentence. Each request needs a right, told as a role of its security scheme: look, sort or rule, each "
+    "with those before it. Live pictures come over a WebSocket at /api/live, which needs look."
 )
 
 

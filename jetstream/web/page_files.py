@@ -32,7 +32,7 @@ class PageFiles:
         if request.method not in ("GET", "HEAD"):
             return JSONResponse({"error": f"this address takes no {request.method}"}, 405)
         found = self._files.get(path) or (
-            None if "." in path or path.startswith("/api") else self._files["/index.html"]
+            None if "." in path or path.startswith("/api/") else self._files["/index.html"]
         )
         if found is None:
             return JSONResponse({"error": "there is nothing at this address"}, 404)

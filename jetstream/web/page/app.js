@@ -6,6 +6,7 @@ import { Failure, Link, go, html, render, useEffect, useState } from "/ui.js";
 
 const VIEWS = [
   { path: "/live", title: "Live", load: () => import("/live.js") },
+  { path: "/api", title: "For programs", aside: true, load: () => import("/programs.js") },
 ];
 const byPath = (path) => VIEWS.find((view) => path === view.path || path.startsWith(`${view.path}/`)) ?? VIEWS[0];
 
@@ -87,7 +88,7 @@ function App() {
     <header class="top">
       <${Link} to="/live" class="brand"><img src="/icon.svg" alt="" width="28" height="28" /><span>jetstream</span><//>
       <nav aria-label="Views">
-        ${VIEWS.map((one) => html`<${Link} key=${one.path} to=${one.path} aria-current=${one === view ? "page" : null}>${one.title}<//>`)}
+        ${VIEWS.filter((one) => !one.aside).map((one) => html`<${Link} key=${one.path} to=${one.path} aria-current=${one === view ? "page" : null}>${one.title}<//>`)}
       </nav>
       ${who.name && html`<button class="plain" onClick=${logOut} title="Log out">${who.name} · log out</button>`}
     </header>
