@@ -33,6 +33,16 @@ def process_memory(pid: int) -> ProcessMemory | None:
     return ProcessMemory(int(resident) * PAGE_BYTES, int(shared) * PAGE_BYTES)
 
 
+def process_age_s(pid: int) -> float | None:
+    """Seconds since a process was started; None if it has ended."""
+    try:
+        words = (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        since_boot_s = float(Path("/proc/uptime").read_text().split()[0])
+    except (OSError, ValueError):
+        return None
+    return max(0.0, since_boot_s - int(words[19]) * TICK_S)
+
+
 def process_use(pid: int) -> ProcessUse | None:
     """Memory and processor time of a process; None if it has ended."""
     folder, memory = Path("/proc") / str(pid), process_memory(pid)

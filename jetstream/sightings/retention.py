@@ -83,11 +83,11 @@ class RetentionSweeper:
 
     def _delete_looks(self, connection: sqlite3.Connection, most_bytes: int) -> bool:
         """Whether the looks still take too much room."""
-        if _bytes_of_looks(connection) <= most_bytes:
+        if bytes_of_looks(connection) <= most_bytes:
             return False
         gone = []
         with transaction(connection):
-            size = _bytes_of_looks(connection)  # `jetstream forget` may have deleted some meanwhile
+            size = bytes_of_looks(connection)  # `jetstream forget` may have deleted some meanwhile
             for n, file, bytes_ in connection.execute(
                 "SELECT n, file, bytes FROM looks ORDER BY taken_ns, bytes, n LIMIT ?", (MOST_AT_ONCE,)
             ).fetchall():
@@ -101,7 +101,8 @@ class RetentionSweeper:
         return bool(size > most_bytes)
 
 
-def _bytes_of_looks(connection: sqlite3.Connection) -> int:
+def bytes_of_looks(connection: sqlite3.Connection) -> int:
+    """What all pictures of faces take."""
     return int(connection.execute("SELECT coalesce(sum(bytes), 0) FROM looks INDEXED BY looks_by_age").fetchone()[0])
 
 

@@ -28,7 +28,7 @@ def web(messages: Iterator[Tracked | InUse | Tick], rings: FrameReader, config: 
         for message in messages:
             if time.monotonic() - turned_s > TURN_EVERY_S:
                 while (status := heard(statuses, 0)) is not None:
-                    site.status = status
+                    site.hear(status)
                 server.turn()
                 turned_s = time.monotonic()
             if isinstance(message, Tracked):

@@ -38,7 +38,7 @@ def description(cookie: str) -> dict[str, Any]:
     rows, paths = table(), dict[str, dict[str, Any]]()
     for row in rows:
         paths.setdefault(row.path, {})[row.method.lower()] = _operation(row)
-    bodies = [row.takes for row in rows if row.method != "GET" and not _in_path(row)]
+    bodies = [row.takes for row in rows if row.method != "GET" and not row.most_bytes and not _in_path(row)]
     kinds = [ErrorAnswer, *bodies, *(row.gives for row in rows if row.gives is not FileAnswer)]
     return {
         "openapi": "3.1.1",
@@ -70,7 +70,10 @@ def _operation(row: Route) -> dict[str, Any]:
     asked = [_parameter(row, name) for name in _in_path(row)]
     fields = _fields(row.takes)
     rest = {name: schema for name, schema in fields.items() if name not in _in_path(row)}
-    if row.method == "GET":
+    if row.most_bytes:
+        del rest["body"]
+        found["requestBody"] = {"content": {"image/*": {}}, "required": True}
+    if row.method == "GET" or row.most_bytes:
         asked += [_parameter(row, name) for name in rest]
     elif not _in_path(row):
         found["requestBody"] = _content(_schema(row.takes), required=True)

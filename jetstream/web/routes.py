@@ -59,6 +59,7 @@ def table() -> tuple[Route, ...]:
         logins,
         openapi,
         sightings_view,
+        system_view,
     )
 
     return (
@@ -67,4 +68,5 @@ def table() -> tuple[Route, ...]:
         *live_view.ROUTES,
         *sightings_view.ROUTES,
         *changes_view.ROUTES,
+        *system_view.ROUTES,
     )

@@ -12,14 +12,18 @@ import msgspec
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from jetstream.config.schema import Config
+from jetstream.config.schema import Config, run_dir
+from jetstream.errors import PipelineError
 from jetstream.messages import Status
+from jetstream.runtime.run_dir import RunDir
 from jetstream.sightings import database
 from jetstream.web import guard
 from jetstream.web.access import LONGEST_S, AccessStore, Caller
 from jetstream.web.frames import NewestFrames
 from jetstream.web.limits import FailedLogins
+from jetstream.web.machine import MachineReader
 from jetstream.web.news import NewsFinder
+from jetstream.web.rates import FrameRates
 from jetstream.web.task_runner import TaskRunner
 
 BEARER: Final = "bearer "
@@ -37,6 +41,9 @@ class Site:
         self.status: Status | None = None
         """of the supervisor, a second old at most"""
         self.news = NewsFinder(self.sightings)
+        self.run_dir = RunDir(run_dir(config))
+        self.rates = FrameRates()
+        self.machine = MachineReader(config)
         self.failed_logins = FailedLogins()
         self.tasks = TaskRunner(config)
         self.uploads = asyncio.Semaphore(MOST_UPLOADS)
@@ -46,6 +53,18 @@ class Site:
         self._viewers: set[asyncio.Event] = set()
         self._is_secure = config.web.endpoint.startswith("https") or config.web.behind_proxy
         frames.changed = self._tell_viewers
+
+    def hear(self, status: Status) -> None:
+        """Take what the supervisor says."""
+        self.status = status
+        self.rates.hear(status)
+
+    def effective_config(self) -> Config:
+        """The config in use now, which start-up completed and a reload may have changed since this process began."""
+        try:
+            return self.run_dir.read_config()
+        except (OSError, PipelineError):  # no run, or it is ending
+            return self.config
 
     @contextlib.contextmanager
     def access(self) -> Iterator[AccessStore]:

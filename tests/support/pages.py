@@ -76,10 +76,11 @@ class PageSite(NamedTuple):
 
 @contextmanager
 def page_site(folder: Path, **tables: Any) -> Iterator[PageSite]:
-    """With camera `a`, users in `folder`/web, and no sighting."""
+    """With camera `a`, users in `folder`/web, no sighting, and no pipeline that runs."""
     port = free_port()
     web = {"endpoint": f"http://127.0.0.1:{port}", "dir": str(folder / "web"), **tables.pop("web", {})}
-    config = config_with(folder, "a", web=web, **tables)
+    pipeline = {"run_dir": str(folder / "run"), **tables.pop("pipeline", {})}
+    config = config_with(folder, "a", web=web, pipeline=pipeline, **tables)
     ring = LocalRing(slots=8)
     frames = NewestFrames(config, Rings({"a": ring}))
     site = Site(config, frames)

@@ -38,6 +38,7 @@ function curlOf(row, schemas) {
   const parts = ["curl -s"];
   if (row.right) parts.push('-H "Authorization: Bearer $TOKEN"');
   if (row.body) parts.push("-H 'Content-Type: application/json'", `-d ${quoted(JSON.stringify(sample(row.body, schemas)))}`);
+  if (row.takesPicture) parts.push("-H 'Content-Type: image/jpeg'", "--data-binary @PICTURE.jpg");
   parts.push(query.length ? quoted(`${address}?${query.join("&")}`) : address);
   if (row.isFile) parts.push("-o FILE");
   return parts.join(" ");
@@ -54,7 +55,8 @@ function rowsOf(told) {
         subject: one.tags[0],
         right: one.security.flatMap((way) => Object.values(way)[0])[0] ?? "",
         asked: one.parameters ?? [],
-        body: one.requestBody?.content["application/json"].schema,
+        body: one.requestBody?.content["application/json"]?.schema,
+        takesPicture: Boolean(one.requestBody?.content["image/*"]),
         given,
         isFile: !given,
       };
@@ -88,6 +90,7 @@ function Row({ row, schemas }) {
             <dd>${inWords(one.schema)}${one.required ? "" : `, else ${JSON.stringify(one.schema.default)}`}
               ${one.description && html`<span class="quiet"> · ${one.description}</span>`}</dd>`)}
         </dl>`}
+      ${row.takesPicture && html`<h3>Takes a picture</h3>`}
       ${row.body && inWords(row.body) !== "nothing" && html`<h3>Takes, as JSON</h3>
         <${Fields} schema=${row.body} schemas=${schemas} />`}
       <h3>Gives ${row.isFile ? "a file" : inWords(row.given)}</h3>
