@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.harness import Ear, Faulty, Tell, left_behind, played, stop
+from tests.support.command import free_port
 from tests.support.repository import DEMO
 from tests.support.statuses import frames_flow
 from tests.support.waiting import PATIENCE_S, wait_until
@@ -17,15 +18,16 @@ pytestmark = pytest.mark.pipeline
 
 INJECT = str(Path(__file__).parent / "inject")
 LIMIT_MB = 600
+STAGES = ("capture.demo", "detect", "track", "recognize", "record", "publish", "sightings", "web", "learn", "regroup")
 
 
 def faulty(folder: Path, models: Path, fault: str, stage: str) -> Faulty:
     extra = {"PYTHONPATH": INJECT, "FAULT": fault, "FAULT_IN": stage, "FAULT_DIR": str(folder)}
-    return Faulty(folder, models, extra=extra)
+    return Faulty(folder, models, page_port=free_port(), looks=3, extra=extra)
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("stage", ["capture.demo", "detect", "track", "recognize", "record", "publish"])
+@pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("fault", ["hang", "hang_all"])
 def test_stage_that_hangs_in_a_native_call_is_replaced(
     tmp_path: Path, models_dir: Path, tell: Tell, fault: str, stage: str

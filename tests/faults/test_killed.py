@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.harness import Ear, Faulty, Tell, left_behind, played, stop, zombies_of
-from tests.support.command import children_of, segments_of
+from tests.support.command import children_of, free_port, segments_of
 from tests.support.repository import DEMO
 from tests.support.statuses import frames_flow
 from tests.support.waiting import wait_until
@@ -18,15 +18,17 @@ pytestmark = [pytest.mark.faults, pytest.mark.pipeline]
 
 TWO = Path(DEMO).read_text() + '[[cameras]]\nname = "second"\nsource = "demo"\nloop = true\n'
 STAGES = [
-    *("capture.demo", "detect", "track", "recognize", "record", "publish", "sightings", "learn", "regroup", "metrics"),
+    *("capture.demo", "detect", "track", "recognize", "record", "publish", "sightings", "web"),
+    *("learn", "regroup", "metrics"),
 ]
 IN_THE_WAY = ("detect", "track", "publish")
 """whose death the topic's readers notice"""
+LOSE_NOTHING = ("learn", "regroup", "metrics")
 
 
 @pytest.fixture(scope="module")
 def jetstream(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Faulty:
-    return Faulty(tmp_path_factory.mktemp("killed"), models_dir)
+    return Faulty(tmp_path_factory.mktemp("killed"), models_dir, page_port=free_port(), looks=3)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +70,7 @@ def test_every_stage_is_replaced_and_the_others_go_on(
     how = "kill -9" if signum == signal.SIGKILL else "kill -STOP (silent over heartbeat_timeout_s, here 2 s)"
     log = "a warning; " if signum == signal.SIGKILL else "`silent for 2 s; killed`; "
     topic = f"topic silent for {silence_s:.1f} s" if stage in IN_THE_WAY else "topic goes on"
-    lost = {"capture.demo": "that camera's frames meanwhile", "learn": "nothing", "metrics": "nothing"}
+    lost = {"capture.demo": "that camera's frames meanwhile", **dict.fromkeys(LOSE_NOTHING, "nothing")}
     tell(f"{how} of {stage}", log + topic, took_s, lost.get(stage, "live frames meanwhile, counted"))
 
 
