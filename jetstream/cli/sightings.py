@@ -32,6 +32,7 @@ from jetstream.gallery import audit
 
 if TYPE_CHECKING:
     from jetstream.sighting import Correction
+    from jetstream.sightings.change_follower import ChangeFollower
     from jetstream.sightings.correction import CorrectedSighting
     from jetstream.sightings.reader import SightingFilter
 
@@ -81,6 +82,7 @@ def sightings(
 ) -> None:
     """List sightings: who was at which camera, from when to when."""
     from jetstream.sightings import reader, tables
+    from jetstream.sightings.change_follower import ChangeFollower
 
     settings = settings_of(config, sets=sets)
     if as_json and as_csv:
@@ -98,9 +100,10 @@ def sightings(
         to_ns=to_ns,
         most=most or None,
     )
+    changes = ChangeFollower(Path(settings.sightings.dir))
     with _reading(settings) as connection:
         _check(wanted, settings, connection)
-        seen = reader.newest_change(connection)
+        changes.begin(reader.newest_change(connection))
         found = reader.find(connection, wanted)
         if as_json:
             _print_lines(found)
@@ -112,10 +115,9 @@ def sightings(
                 say(f"the newest {most}; --most 0 shows all")
         elif not follow:
             say("no sightings")
-        if follow:
-            connection.execute("COMMIT")
-            with contextlib.suppress(KeyboardInterrupt):  # the only way to end it
-                _follow(connection, wanted, seen, as_json=as_json)
+    if follow:
+        with contextlib.suppress(KeyboardInterrupt):  # the only way to end it
+            _follow(changes, wanted, as_json=as_json)
 
 
 @app.command()
@@ -373,15 +375,15 @@ def _check(wanted: "SightingFilter", settings: Config, connection: sqlite3.Conne
             raise UserError(f"--{option} {name}: there is no such {option} in the config or among sightings: {names}")
 
 
-def _follow(connection: sqlite3.Connection, wanted: "SightingFilter", seen: int, *, as_json: bool) -> None:
-    """Print each change after number `seen` of a sighting that `wanted` asks for."""
-    from jetstream.sightings import reader, tables, teller
+def _follow(changes: "ChangeFollower", wanted: "SightingFilter", *, as_json: bool) -> None:
+    """Print each change of a sighting that `wanted` asks for, until Ctrl-C."""
+    from jetstream.sightings import tables
 
-    epoch = reader.epoch(connection)
+    was_gone = False
     while True:
-        for seq, at_ns, change, body in reader.changes_after(connection, seen):
-            seen = seq
-            message = teller.message_of(epoch, seq, at_ns, change, body)
-            if reader.asks_for(wanted, message.sighting, connection):
-                print(msgspec.json.encode(message).decode() if as_json else tables.change(message), flush=True)
+        for message in changes.look(wanted):
+            print(msgspec.json.encode(message).decode() if as_json else tables.change(message), flush=True)
+        if changes.is_gone and not was_gone:
+            say("the database of sightings is gone; the changes follow of one that is made or restored")
+        was_gone = changes.is_gone
         time.sleep(FOLLOW_EVERY_S)

@@ -185,9 +185,13 @@ def changes_after(connection: sqlite3.Connection, seq: int, most: int = 1000) ->
     ).fetchall()
 
 
-def newest_change(connection: sqlite3.Connection) -> int:
-    """Number of the newest change; 0 where there is none."""
-    found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'changes'").fetchone()
+def newest_change(connection: sqlite3.Connection, before_ns: int | None = None) -> int:
+    """Number of the newest change, of those before a time; 0 where there is none."""
+    if before_ns is None:
+        found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'changes'").fetchone()
+    else:
+        newest = "SELECT seq FROM changes WHERE at_ns < ? ORDER BY seq DESC LIMIT 1"
+        found = connection.execute(newest, (before_ns,)).fetchone()
     return int(found[0]) if found else 0
 
 

@@ -133,6 +133,22 @@ def test_follow_prints_what_happens(jetstream: Inside, config: Config) -> None:
     assert told[1]["seq"] == told[0]["seq"] + 1
 
 
+def test_follow_goes_on_with_a_database_that_takes_the_place(jetstream: Inside, config: Config) -> None:
+    words = [sys.executable, "-m", "jetstream.cli", "sightings", "--follow", "--json"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(words, cwd=jetstream.folder, env=jetstream.environment, **pipes) as following:  # type: ignore[call-overload]
+        try:
+            assert [json.loads(following.stdout.readline())["id"] for _ in range(2)] == [IDS[0], IDS[1]]
+            database.move_away(Path(config.sightings.dir))
+            assert "the database of sightings is gone" in following.stderr.readline()
+            record(config, [at(20, face(IDS[2], "Ada"))])
+            told = [json.loads(following.stdout.readline()) for _ in range(2)]
+        finally:
+            following.terminate()
+
+    assert [(one["change"], one["sighting"]["id"]) for one in told] == [("enter", IDS[2]), ("exit", IDS[2])]
+
+
 def test_forget_takes_the_sightings_along(
     jetstream: Inside, config: Config, own_models: Path, portraits: dict[str, Any]
 ) -> None:
