@@ -15,7 +15,20 @@ from typing import Annotated
 import typer
 
 from jetstream import __version__
-from jetstream.cli import backup, keys, machine, models, people, pictures, pipeline, service, sightings, web
+from jetstream.cli import (
+    backup,
+    corrections,
+    keys,
+    machine,
+    models,
+    people,
+    pictures,
+    pipeline,
+    service,
+    sightings,
+    strangers,
+    web,
+)
 from jetstream.cli.shared import app
 from jetstream.errors import JetstreamError
 from jetstream.logs import log_end, mask_tracebacks
@@ -24,6 +37,7 @@ from jetstream.runtime import signals
 __all__ = [
     "app",
     "backup",
+    "corrections",
     "keys",
     "machine",
     "main",
@@ -33,10 +47,11 @@ __all__ = [
     "pipeline",
     "service",
     "sightings",
+    "strangers",
     "web",
 ]
 
-_IN_HELP = (pipeline, people, sightings, pictures, models, backup, web, keys, machine, service)
+_IN_HELP = (pipeline, people, sightings, strangers, corrections, pictures, models, backup, web, keys, machine, service)
 """the order in which `jetstream --help` lists the commands of each module: what runs comes first"""
 app.registered_commands.sort(
     key=lambda info: [module.__name__ for module in _IN_HELP].index(getattr(info.callback, "__module__", ""))

@@ -1,6 +1,7 @@
 """Reads sightings: by person, stranger, camera, zone and time, one by its id, and what changed. Changes nothing."""
 
 import sqlite3
+from array import array
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Final
@@ -14,6 +15,7 @@ from jetstream.sightings.database import LONG_NS
 
 LARGEST_NS: Final = 2**62
 """what the database can compare with, also a few hours earlier: the year 2116"""
+PAGE: Final = rows.MOST_AT_ONCE
 LEAST_LETTERS: Final = 4
 """of an id, so that its end names one sighting"""
 
@@ -39,28 +41,36 @@ class SightingFilter(msgspec.Struct, frozen=True):
 
 def find(connection: sqlite3.Connection, wanted: SightingFilter) -> list[Sighting]:
     """The sightings, the oldest first; none that was merged into another one. Raises NoSightingError: `before`."""
+    return [sighting for page in pages(connection, wanted) for sighting in page]
+
+
+def pages(connection: sqlite3.Connection, wanted: SightingFilter) -> Iterator[list[Sighting]]:
+    """What `find` gives, in lists of at most PAGE: no more of them are in memory. Within a transaction, or what is
+    deleted meanwhile is left out."""
+    found = _numbers(connection, wanted)[: wanted.most]
+    found.reverse()
+    for start in range(0, len(found), PAGE):
+        yield rows.numbered(connection, found[start : start + PAGE])
+
+
+def _numbers(connection: sqlite3.Connection, wanted: SightingFilter) -> "array[int]":
+    """The rows' numbers, the newest first."""
     if wanted.cameras is not None and _index(wanted) in ("sightings_by_begin", "sightings_by_camera"):
         # each by its own index: SQLite would read, and sort, all that all of them have
         parts = (msgspec.structs.replace(wanted, camera=one, cameras=None) for one in set(wanted.cameras))
-        found = [row for part in parts if wanted.camera in (None, part.camera) for row in _found(connection, part)]
-        found.sort(key=lambda row: (row[_BEGIN], row[_N]), reverse=True)  # type: ignore[index]
-    else:
-        found = _found(connection, wanted)
-    return rows.sightings(connection, found[: wanted.most][::-1])
-
-
-_N, _BEGIN = (rows.COLUMNS.split(", ").index(name) for name in ("n", "begin_ns"))
-
-
-def _found(connection: sqlite3.Connection, wanted: SightingFilter) -> list[tuple[object, ...]]:
-    """The rows, the newest first."""
+        found = [n for part in parts if wanted.camera in (None, part.camera) for n in _numbers(connection, part)]
+        sorted_ = connection.execute(
+            "SELECT n FROM json_each(?) JOIN sightings ON n = value ORDER BY begin_ns DESC, n DESC",
+            (msgspec.json.encode(found).decode(),),
+        )
+        return array("q", (n for (n,) in sorted_))
     if wanted.from_ns is None:
         return _newest(connection, wanted, _index(wanted))
     # those that were going on at that time began shortly before it, or are long
     before_ns = wanted.from_ns - LONG_NS
-    found = _newest(connection, wanted, _index(wanted), ("{begin} >= ?", (before_ns,)))
+    found_short = _newest(connection, wanted, _index(wanted), ("{begin} >= ?", (before_ns,)))
     is_long = f"end_ns - {{begin}} > {LONG_NS} AND {{begin}} < ?"
-    return found + _newest(connection, wanted, "sightings_long", (is_long, (before_ns,)))
+    return found_short + _newest(connection, wanted, "sightings_long", (is_long, (before_ns,)))
 
 
 def _index(wanted: SightingFilter) -> str:
@@ -78,9 +88,9 @@ def _index(wanted: SightingFilter) -> str:
 
 def _newest(
     connection: sqlite3.Connection, wanted: SightingFilter, index: str, *further: tuple[str, Sequence[object]]
-) -> list[tuple[object, ...]]:
-    """The rows, the newest first. `further`: conditions, each with its values; {begin} and {n} are the begin and
-    the number of a sighting in the index."""
+) -> "array[int]":
+    """The rows' numbers, the newest first. `further`: conditions, each with its values; {begin} and {n} are the begin
+    and the number of a sighting in the index."""
     if index == "zones_by_name":  # CROSS: the zones are read first
         tables = "zones INDEXED BY zones_by_name CROSS JOIN sightings ON n = sighting"
         begin, row_number = "zones.begin_ns", "zones.sighting"
@@ -93,12 +103,10 @@ def _newest(
     for condition, some in (*_conditions(connection, wanted, has_zone), *further):
         where.append(condition.format(begin=begin, n=row_number))
         values += some
-    columns = ", ".join(f"sightings.{column}" for column in rows.COLUMNS.split(", "))
-    limit = "" if wanted.most is None else f" LIMIT {int(wanted.most)}"
-    return connection.execute(
-        f"SELECT {columns} FROM {tables} WHERE {' AND '.join(where)} ORDER BY {begin} DESC, {row_number} DESC{limit}",
-        values,
-    ).fetchall()
+    order = f"ORDER BY {begin} DESC, {row_number} DESC"
+    limit = "" if wanted.most is None else f"LIMIT {int(wanted.most)}"
+    found = connection.execute(f"SELECT {row_number} FROM {tables} WHERE {' AND '.join(where)} {order} {limit}", values)
+    return array("q", (n for (n,) in found))
 
 
 def _conditions(

@@ -46,6 +46,14 @@ def sightings(connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]]
     return [_sighting(row, tuple(zones.get(row[0], ())), tuple(looks.get(row[0], ()))) for row in rows]  # type: ignore[call-overload]
 
 
+def numbered(connection: sqlite3.Connection, numbers: Sequence[int]) -> list[Sighting]:
+    """The sightings of rows with these numbers, at most MOST_AT_ONCE, in their order; without those that are gone."""
+    marks = ",".join("?" * len(numbers))  # nothing but question marks
+    found = connection.execute(f"SELECT {COLUMNS} FROM sightings WHERE n IN ({marks})", list(numbers))
+    by_number = {row[0]: row for row in found}
+    return sightings(connection, [by_number[n] for n in numbers if n in by_number])
+
+
 def _sighting(row: Sequence[object], zones: tuple[ZoneVisit, ...], looks: tuple[str, ...]) -> Sighting:
     values = dict(zip(COLUMNS.replace(" ", "").split(","), row, strict=True))
     return msgspec.convert(

@@ -98,11 +98,12 @@ def change(message: SightingMessage) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)  # no control codes to the terminal
 
 
-def as_csv(sightings: Iterable[Sighting]) -> str:
+def as_csv(sightings: Iterable[Sighting], *, with_header: bool = True) -> str:
     """A header and a line for each sighting; zones are separated by spaces, which no zone's name has."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
+    if with_header:
+        writer.writerow(CSV_COLUMNS)
     for sighting in sightings:
         zones = " ".join(zone.name for zone in sighting.zones)
         writer.writerow([zones if key == "zones" else getattr(sighting, key) for key in CSV_COLUMNS])

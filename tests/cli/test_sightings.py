@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import sqlite3
 import subprocess
 import sys
@@ -10,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import msgspec
 import pytest
 
 from jetstream.config.schema import Config
-from jetstream.sightings import database
+from jetstream.sightings import database, tables
 from tests.support.command import fails_with
 from tests.support.inside import Inside
 from tests.support.repository import DEMO
-from tests.support.sightings import IDS, at, config_with, face, pictures, record, stored
+from tests.support.sightings import IDS, at, config_with, face, pictures, record, stored, write_many
 
 
 @pytest.fixture
@@ -46,6 +48,24 @@ def test_sightings_are_listed_as_table_json_and_csv(jetstream: Inside, config: C
     ]
     rows = list(csv.DictReader(io.StringIO(jetstream("sightings", "--csv").stdout)))
     assert [(row["id"], row["name"]) for row in rows] == [(IDS[0], "Ada"), (IDS[1], "")]
+
+
+def test_list_of_several_pages_has_each_sighting_once_in_order(jetstream: Inside) -> None:
+    config = config_with(jetstream.folder)
+    write_many(Path(config.sightings.dir), 1201)
+    found = stored(config)
+    ids = [one.id for one in found]
+    assert len(ids) == 1201
+
+    as_json = jetstream("sightings", "--most", "0", "--json").stdout
+    assert as_json == "".join(msgspec.json.encode(one).decode() + "\n" for one in found)
+    assert jetstream("sightings", "--most", "0", "--csv").stdout == tables.as_csv(found)
+    as_text = jetstream("sightings", "--most", "0").stdout
+    assert re.findall(r"\d{26}", as_text) == ids
+    assert as_text.count("begin") == 3, "a header for each page"
+    newest = jetstream("sightings", "--most", "700")
+    assert re.findall(r"\d{26}", newest.stdout) == ids[-700:]
+    assert "the newest 700; --most 0 shows all" in newest.stderr
 
 
 @pytest.mark.parametrize(
@@ -119,7 +139,8 @@ def test_presence_is_shown_as_table_and_json(jetstream: Inside, config: Config) 
 
 def test_follow_prints_what_happens(jetstream: Inside, config: Config) -> None:
     words = [sys.executable, "-m", "jetstream.cli", "sightings", "--follow", "--json", "--person", "Ada"]
-    options = {"cwd": jetstream.folder, "env": jetstream.environment, "stdout": subprocess.PIPE, "text": True}
+    environment = {key: value for key, value in jetstream.environment.items() if key != "PYTHONUNBUFFERED"}
+    options = {"cwd": jetstream.folder, "env": environment, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(words, **options) as following:  # type: ignore[call-overload]
         try:
             assert following.stdout is not None

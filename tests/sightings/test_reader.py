@@ -1,6 +1,7 @@
 """Which sightings are found, by what they are asked for, and how a time may be written."""
 
 import time
+import tracemalloc
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from jetstream.config.schema import Config
 from jetstream.errors import UserError
 from jetstream.sighting import Sighting
 from jetstream.sightings import database, reader
-from tests.support.sightings import IDS, WALL_NS, at, config_with, face, record, stored
+from tests.support.sightings import IDS, WALL_NS, at, config_with, face, record, stored, write_many
 
 NOW = datetime(2026, 11, 29, 18, 30, tzinfo=timezone(timedelta(hours=1)))
 
@@ -42,6 +43,25 @@ def one(config: Config, text: str) -> Sighting:
 def test_oldest_comes_first(config: Config) -> None:
     assert ids_of(stored(config)) == [0, 1, 2]
     assert ids_of(stored(config, most=2)) == [1, 2], "the newest ones"
+
+
+@pytest.mark.parametrize("most", [None, 3000])
+def test_all_sightings_are_read_without_being_in_memory_at_once(tmp_path: Path, most: int | None) -> None:
+    write_many(tmp_path, 4000)
+    with database.opened(tmp_path) as connection:
+        wanted = reader.SightingFilter(most=most)
+        tracemalloc.start()
+        try:
+            read = [sighting.id for page in reader.pages(connection, wanted) for sighting in page]
+            in_pages = tracemalloc.get_traced_memory()[1]
+            tracemalloc.reset_peak()
+            found = reader.find(connection, wanted)
+            at_once = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert read == [sighting.id for sighting in found] == [f"{n:026}" for n in range(4000)][-(most or 4000) :]
+    assert in_pages < at_once / 2
 
 
 def test_sightings_are_found_by_person_camera_and_time(config: Config) -> None:

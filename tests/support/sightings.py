@@ -15,6 +15,7 @@ from jetstream.networks.open import for_photos, open_picture_detector
 from jetstream.sighting import Sighting
 from jetstream.sightings import database, reader
 from jetstream.sightings.recorder import SightingRecorder
+from jetstream.sightings.writer import OpenSighting, SightingQueue
 from jetstream.vision.detection.detector import faces_in
 from tests.support.stage_messages import FACE, config_of, rings_for
 
@@ -81,6 +82,18 @@ def stored(config: Config, **wanted: Any) -> list[Sighting]:
     """The sightings in the database."""
     with database.opened(Path(config.sightings.dir)) as connection:
         return reader.find(connection, reader.SightingFilter(**wanted))
+
+
+def write_many(folder: Path, count: int) -> None:
+    """Write sightings that followed each other, each with a zone, without frames."""
+    queue = SightingQueue()
+    for number in range(count):
+        begin_ns = WALL_NS + number * 1_000_000_000
+        sighting = OpenSighting(f"{number:026}", "a", "hall", "Ada", begin_ns, begin_ns + 500_000_000, 0.0, 0.5)
+        sighting.zones, sighting.state = {"door": begin_ns}, "ended"
+        queue.put(sighting)
+    with database.opened(folder, write=True) as connection:
+        queue.write(connection)
 
 
 def changes(config: Config) -> list[tuple[str, str]]:
