@@ -7,6 +7,7 @@ Writes nothing.
 import contextlib
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -27,6 +28,16 @@ class ArchiveReader:
         self._path = path
         self._file = file
         self.manifest = self._read_manifest()
+
+    def check_end(self) -> None:
+        """Raises UserError where the archive is cut off: long before its last file is read, if its size is known."""
+        status = os.fstat(self._file.fileno())
+        sizes = (
+            len(tar_layout.header(member_name(entry.path), entry.size)) + entry.size + -entry.size % tar_layout.BLOCK
+            for entry in self.manifest.files
+        )
+        if stat.S_ISREG(status.st_mode) and status.st_size < self._file.tell() + sum(sizes) + len(tar_layout.END):
+            raise self._cut()
 
     def files(self) -> Iterator[tuple[BackupFile, Iterator[bytes]]]:
         """Each file and its content, in the archive's order; take all of a content before the next file.

@@ -34,12 +34,14 @@ class RestoreRequest(NamedTuple):
     backup: Path
     config: Config  # of which the folders are
     config_file: Path | None  # where the config of the backup goes; None: nowhere
+    kept_config: Path | None = None  # the file of `config`, which stays as it is
 
 
 class DoneRestore(NamedTuple):
     """What a restore did."""
 
     counts: Mapping[str, int]  # files by kind
+    sightings: int
     asides: list[Path]  # what was there before
     skipped: list[str]  # what wasn't restored, and what is to be done, a sentence each
     forgotten: list[str]  # people of the backup who were forgotten since
@@ -71,21 +73,22 @@ def restore(
                 f"{request.backup}: its database of sightings is of version {manifest.database}, and this jetstream "
                 f"knows {database.VERSION}; nothing was changed, update jetstream"
             )
-        targets = RestoreTargets(manifest, request.config, request.config_file)
+        targets = RestoreTargets(manifest, request.config, request.config_file, request.kept_config)
         targets.check()
         _check_idle(request.config)
         check_room(manifest, targets)
+        archive.check_end()
         confirm(manifest, [target for target in targets.by_place.values() if target.keep and target.is_there])
         note = _journal_of(request, targets)
         with staged_beside(targets, note):
             stage(archive, targets, progress)
-            names = _complete(manifest, targets, request)
+            names, sightings = _complete(manifest, targets, request)
             with _held(request.config, targets):
                 _check_idle(request.config)
                 done = _put_in_place(request.backup, manifest, targets, names, note)
     counts = Counter(entry.kind for entry in manifest.files if targets.staged(entry.path) is not None)
     said = [*targets.skipped, *targets.owners()]
-    return DoneRestore(counts, done.asides, said, recorded(Path(request.config.models.dir), done))
+    return DoneRestore(counts, sightings, done.asides, said, recorded(Path(request.config.models.dir), done))
 
 
 def finish(config: Config, note: Path) -> tuple[RestoreJournal, list[str]]:
@@ -153,14 +156,15 @@ def _writing() -> Iterator[None]:
         ) from None
 
 
-def _complete(manifest: BackupManifest, targets: RestoreTargets, request: RestoreRequest) -> list[str]:
-    """Check and prepare what is staged; the names of the people in it. Raises OSError, UserError."""
+def _complete(manifest: BackupManifest, targets: RestoreTargets, request: RestoreRequest) -> tuple[list[str], int]:
+    """Check and prepare what is staged; the names of the people in it, and how many sightings. Raises OSError,
+    UserError."""
     kept = [decoded(folder.path).split("/") for folder in manifest.folders]
     names = [parts[1] for parts in kept if parts[0] == FACES and len(parts) == 2]
-    staged = targets.staged(f"{SIGHTINGS}/{database.FILE}")
+    staged, sightings = targets.staged(f"{SIGHTINGS}/{database.FILE}"), 0
     if manifest.database is not None and staged is not None:
         try:
-            snapshot.check(staged)
+            sightings = snapshot.check(staged).sightings
             snapshot.begin_epoch(staged)
             names += snapshot.people(staged)
         except UserError as error:
@@ -168,7 +172,7 @@ def _complete(manifest: BackupManifest, targets: RestoreTargets, request: Restor
             raise UserError(str(error).replace(str(staged), where)) from None
     if AUDIT in targets.by_place:
         _merge_audit(targets.by_place[AUDIT])
-    return sorted({*names})
+    return sorted({*names}), sightings
 
 
 def _merge_audit(target: RestoreTarget) -> None:

@@ -52,8 +52,10 @@ class RestoreTarget(NamedTuple):
 class RestoreTargets:
     """The targets of a backup, by their place in the archive; `skipped` says what has none."""
 
-    def __init__(self, manifest: BackupManifest, config: Config, config_file: Path | None) -> None:
-        self._config, self._config_file = config, config_file
+    def __init__(
+        self, manifest: BackupManifest, config: Config, config_file: Path | None, kept_config: Path | None = None
+    ) -> None:
+        self._config, self._config_file, self._kept_config = config, config_file, kept_config
         self._stamp = time.strftime("%Y%m%dT%H%M%S")
         self.skipped: list[str] = []
         self.by_place: dict[str, RestoreTarget] = {}
@@ -135,10 +137,9 @@ class RestoreTargets:
             return models / name, ""
         if kind == AUDIT:
             return models / audit.FILE, ""
-        return (
-            self._config_file,
-            "config: is not restored; name where with --config, and add --config-too if one is there",
-        )
+        if self._kept_config is not None:
+            return None, f"config: is not restored, as {self._kept_config} is there; add --config-too to replace that"
+        return self._config_file, "config: is not restored; name where with --config"
 
     def _beside(self, target: Path, *, keep: bool) -> RestoreTarget:
         target = Path(os.path.abspath(target))

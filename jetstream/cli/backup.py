@@ -104,9 +104,9 @@ def _restore(
 
     bars: list[Any] = []
     with ExitStack() as shown:
-        request = RestoreRequest(file, settings, new)
+        request = RestoreRequest(file, settings, new, kept_config=config if new is None else None)
         done = restore_backup(request, lambda what, share: bars[-1](what, share), confirm)
-    _print(f"{file}: restored: {_described(done.counts)}")
+    _print(f"{file}: restored: {_described(done.counts, done.sightings)}")
     _say_some(done.skipped)
     _say_after(done.asides, done.forgotten)
 
@@ -159,13 +159,13 @@ def _ask() -> None:
         raise typer.Exit(1)
 
 
-def _described(counts: Mapping[str, int], sightings: int | None = None) -> str:
+def _described(counts: Mapping[str, int], sightings: int) -> str:
     parts = []
     for kind, words in _WORDS.items():
         if number := counts.get(kind, 0):
             parts.append(words if kind in ("audit.jsonl", "config.toml") else _counted(number, words))
-    if number := counts.get(SIGHTINGS, 0):
-        parts.append(_counted(*((number, "files of sightings") if sightings is None else (sightings, "sightings"))))
+    if counts.get(SIGHTINGS, 0):
+        parts.append(_counted(sightings, "sightings"))
     return ", ".join(parts) or "nothing"
 
 

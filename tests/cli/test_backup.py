@@ -57,6 +57,7 @@ def test_new_machine_gets_all_with_its_config(jetstream: Inside) -> None:
     restored = done(new("restore", "../b.tar", "--config", "etc/site.toml"))
 
     assert "restored: 2 files of faces" in restored.stdout
+    assert "audit log, config, 1 sighting" in restored.stdout
     assert (new.folder / "etc" / "site.toml").read_text() == SITE
     for name in ("faces", "keys"):
         assert sites.contents(new.folder / name) == sites.contents(jetstream.folder / name)
@@ -76,7 +77,21 @@ def test_nothing_is_replaced_without_an_answer(jetstream: Inside) -> None:
 
     said = done(jetstream("restore", "b.tar", "--config", "site.toml", "--yes"))
     assert "what was there before; erase it when you don't need it any more" in said.stdout
-    assert "config: is not restored" in said.stderr
+    assert "config: is not restored, as site.toml is there; add --config-too to replace that" in said.stderr
+    without = done(jetstream("restore", "b.tar", "--yes"))
+    assert "config: is not restored; name where with --config" in without.stderr
+
+
+@pytest.mark.parametrize("missing", [1, 5000])
+def test_backup_that_was_cut_off_is_told_before_any_folder_is_named(missing: int, jetstream: Inside) -> None:
+    done(jetstream("backup", "b.tar", "--config", "site.toml"))
+    archive = jetstream.folder / "b.tar"
+    archive.write_bytes(archive.read_bytes()[:-missing])
+
+    result = jetstream("restore", "b.tar", "--config", "site.toml", "--yes")
+
+    fails_with(result, 2, "b.tar: cut off: its end is missing")
+    assert result.stdout == ""
 
 
 def test_config_is_replaced_when_told(jetstream: Inside) -> None:
