@@ -10,7 +10,17 @@ import typer
 
 from jetstream.backup import journal
 from jetstream.backup.manifest import SIGHTINGS
-from jetstream.cli.shared import ConfigOption, Faces, Sets, app, literal, log_as_run, progress_bars, say, settings_of
+from jetstream.cli.shared import (
+    ConfigOption,
+    Faces,
+    Sets,
+    app,
+    literal,
+    log_as_command,
+    progress_bars,
+    say,
+    settings_of,
+)
 from jetstream.config import load
 from jetstream.errors import UserError
 
@@ -46,7 +56,7 @@ def backup(
     from jetstream.backup.write import back_up
 
     settings = settings_of(config, sets=sets, faces=faces)
-    log_as_run(settings)
+    log_as_command(settings)
     with progress_bars() as progress:
         made = back_up(settings, config, file, progress, replace=replace)
     _print(f"{file}: {_described(made.counts, made.sightings)}; {made.size / 1e6:.1f} MB")
@@ -92,7 +102,7 @@ def _restore(
 
     new = config if config is not None and (config_too or not config.exists()) else None
     settings = settings_of(config, sets=_with(sets, faces), data=None if new is None else _config_in(file, new))
-    log_as_run(settings)
+    log_as_command(settings)
 
     def confirm(manifest: "BackupManifest", there: "list[RestoreTarget]") -> None:
         _print(f"{file}: made at {manifest.made} by jetstream {manifest.jetstream}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jetstream.cli.shared import ConfigOption, Faces, Sets, app, log_as_run, progress_bars, say, settings_of
+from jetstream.cli.shared import ConfigOption, Faces, Sets, app, log_as_command, progress_bars, say, settings_of
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
 from jetstream.gallery import audit
@@ -49,7 +49,7 @@ def correct(
         pass
     if name is not None:
         _hint_at_slip(name, settings)
-    log_as_run(settings)
+    log_as_command(settings)
     done = []
     try:
         with LookJudge(settings) as judge:

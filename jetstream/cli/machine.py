@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from jetstream.cli.shared import ConfigFile, Json, Sets, app, console, log_as_run, progress_bars, settings_of
+from jetstream.cli.shared import ConfigFile, Json, Sets, app, console, log_as_command, progress_bars, settings_of
 from jetstream.config import schema as configuration
 
 
@@ -18,7 +18,7 @@ def build_engines(config: ConfigFile, sets: Sets = None) -> None:
     from jetstream.networks import build
 
     settings = settings_of(config, sets=sets)
-    log_as_run(settings)
+    log_as_command(settings)
     with progress_bars() as progress:
         build.prepare_models(settings, progress)
         built = build.build(settings, progress)

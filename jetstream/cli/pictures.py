@@ -14,7 +14,7 @@ from jetstream.cli.shared import (
     Sets,
     app,
     literal,
-    log_as_run,
+    log_as_command,
     progress_bars,
     say,
     settings_of,
@@ -63,7 +63,7 @@ def evaluate(
     check_options(test, truth, path)
     sources = [str(test)] if truth is not None else None
     settings = settings_of(config, sets=sets, sources=sources, faces=faces, pace="every-frame")
-    log_as_run(settings)
+    log_as_command(settings)
     if compare:
         if report is not None:
             raise UserError("--out: --compare writes no report; leave one of them out")
@@ -128,7 +128,7 @@ def _look(images: list[Path], settings: Config, *, as_json: bool, names: bool, e
     from jetstream.gallery.prepare import prepare_gallery, with_gallery
     from jetstream.networks.build import prepare_models
 
-    log_as_run(settings)
+    log_as_command(settings)
     with progress_bars() as progress:
         prepare_models(settings, progress)
         settings = with_gallery(settings)

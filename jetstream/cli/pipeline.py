@@ -20,7 +20,7 @@ from jetstream.cli.shared import (
     Sets,
     app,
     console,
-    log_as_run,
+    log_as_command,
     once,
     plain,
     progress_bars,
@@ -71,7 +71,7 @@ def run(
     if not in_terminal and signals.hang_up():
         signal.signal(signal.SIGHUP, signals.pass_over)  # until the pipeline runs there is nothing to reload
     written = read()
-    log_as_run(written)
+    log_as_command(written)
     for warning in secrets.seen_by_others(config, source or (), written.cameras):
         logging.getLogger("jetstream").warning("%s", warning)
     if stage is not None:
@@ -127,7 +127,7 @@ def replay(
     from jetstream.replay import replay as replays
 
     settings = settings_of(config, sets=sets, sources=[video], faces=faces, pace="every-frame")
-    log_as_run(settings)
+    log_as_command(settings)
     replays.check_outputs(settings.cameras[0].source, events, annotated, sightings)  # before training
     with progress_bars() as progress:
         settings = startup.prepare(settings, progress)

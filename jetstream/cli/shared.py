@@ -8,6 +8,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,7 +49,8 @@ def _masked_complaint() -> Iterator[None]:
 
 
 class CommandLine(typer.Typer):
-    """Commands whose options and arguments that are paths take `~` and `${NAME}`, as paths in a config do."""
+    """Commands whose options and arguments that are paths take `~` and `${NAME}`, as paths in a config do, and whose
+    log lines bear their names."""
 
     def command(  # type: ignore[override]
         self, *words: Any, **options: Any
@@ -56,7 +58,8 @@ class CommandLine(typer.Typer):
         register = super().command(*words, **options)
 
         def add(function: Callable[..., Any]) -> Callable[..., Any]:
-            register(_taking_paths(function))
+            name = words[0] if words else options.get("name") or function.__name__
+            register(_named(name, _taking_paths(function)))
             return function
 
         return add
@@ -69,6 +72,22 @@ class CommandLine(typer.Typer):
             return function
 
         return add
+
+
+_command: ContextVar[str] = ContextVar("_command", default="jetstream")
+"""name of the command that runs"""
+
+
+def _named(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def call(**values: Any) -> Any:
+        token = _command.set(name)
+        try:
+            return function(**values)
+        finally:
+            _command.reset(token)
+
+    return call
 
 
 def _taking_paths(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -213,11 +232,14 @@ def once(say: Callable[[str], None]) -> Callable[[str], None]:
     return say_once
 
 
-def log_as_run(settings: Config) -> None:
-    """Log this process under the name `run`, in the config's form and from its level up."""
+def log_as_command(settings: Config) -> None:
+    """Log this process under the name of the command that runs, in the config's form and from its level up."""
     from jetstream.logs import set_up_logging
 
-    set_up_logging("run", settings.pipeline.log_level, settings.pipeline.log_format)
+    set_up_logging(_command.get(), settings.pipeline.log_level, settings.pipeline.log_format)
+
+
+log_as_run = log_as_command  # as cli.people knows it
 
 
 @contextlib.contextmanager

@@ -182,6 +182,21 @@ def test_what_is_no_photo_is_said_in_one_line_with_the_first_and_listed(
     assert {"code": "folder", "person": "Ada", "file": "Ada/holiday"}.items() <= ada["not_taken"][-1].items()
 
 
+@pytest.mark.parametrize("words", [("train",), ("identify", "face.png"), ("evaluate",), ("rename", "Ada", "Grace")])
+def test_log_lines_bear_the_name_of_the_command(
+    jetstream: Inside, portraits: dict[str, np.ndarray], tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "faces" / "Ada").mkdir(parents=True)
+    for path in ("faces/Ada/1.png", "face.png"):
+        cv2.imwrite(str(tmp_path / path), portraits["Eileen Collins"])
+    (tmp_path / "faces" / "Ada" / "2.dng").write_bytes(NOT_READ["phone.dng"])
+
+    said = jetstream(*words, "--set", f"models.dir={jetstream.models}").stderr
+
+    assert f"jetstream warning {words[0]}: " in said
+    assert "jetstream warning run: " not in said
+
+
 def test_train_tells_of_each_person_in_a_table_and_in_json(
     jetstream: Inside, portraits: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
