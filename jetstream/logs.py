@@ -15,11 +15,13 @@ import threading
 import time
 import traceback
 import types
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import TextIO
 
 from jetstream.masking import masked
+from jetstream.newest_lines import LEVELS, Level, LogLine, NewestLines
 
 JOURNAL = "/run/systemd/journal/socket"
 LONGEST_CHARACTERS = 4000
@@ -27,6 +29,8 @@ LONGEST_CHARACTERS = 4000
 MOST_ALIKE, WINDOW_S = 3, 60.0
 """The first MOST_ALIKE similar lines within WINDOW_S seconds are written. The others are counted, and one line with the
 count follows after that time."""
+MOST_EARLY = 100
+"""Lines that are remembered until it is known where they are kept: those of before a run has its folder."""
 MOST_PATTERNS = 256
 """Similar lines are counted for at most so many patterns at once; lines of further patterns are all written."""
 PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
@@ -34,13 +38,14 @@ PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERR
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
-def set_up_logging(name: str, level: str, form: str = "text") -> None:
+def set_up_logging(name: str, level: str, form: str = "text", lines: NewestLines | None = None) -> None:
     """Write this process's log lines from `level` (`debug`, `info`, `warning`, `error`) up, under its `name`.
 
     `form` is `text`, lines `jetstream <level> <process>: <text>` on standard error, or fields where that is systemd's
-    journal; or `json`, an object per line. A second call replaces the first.
+    journal; or `json`, an object per line. Each line is also added to `lines`. A second call replaces the first.
     """
     handler = LineHandler(name, form)
+    handler.keep_in(lines)
     root = logging.getLogger()
     for old in [old for old in root.handlers if isinstance(old, LineHandler)]:
         root.removeHandler(old)
@@ -49,11 +54,25 @@ def set_up_logging(name: str, level: str, form: str = "text") -> None:
     root.setLevel(level.upper())
 
 
+@contextlib.contextmanager
+def kept_in(lines: NewestLines) -> Iterator[None]:
+    """This process's lines are also added to `lines` while the block runs, with those of before."""
+    for handler in _handlers():
+        handler.keep_in(lines)
+    try:
+        yield
+    finally:
+        for handler in _handlers():
+            handler.keep_in(None)
+
+
+def _handlers() -> "Iterator[LineHandler]":
+    yield from (one for one in logging.getLogger().handlers if isinstance(one, LineHandler))
+
+
 def log_end(text: str) -> None:
     """Write why the command ends: as a log line where the log is machine-readable, else plainly on standard error."""
-    if any(
-        isinstance(handler, LineHandler) and handler.is_machine_readable for handler in logging.getLogger().handlers
-    ):
+    if any(handler.is_machine_readable for handler in _handlers()):
         logging.getLogger("jetstream").error("%s", text)
     else:
         print(f"jetstream: {masked(text)}", file=sys.stderr)
@@ -72,6 +91,8 @@ def mask_tracebacks() -> None:
 
 def _write_traceback(kind: type[BaseException], error: BaseException | None, trace: types.TracebackType | None) -> None:
     text = "".join(traceback.format_exception(kind, error, trace))
+    for handler in _handlers():
+        handler.keep(logging.ERROR, masked(text)[-LONGEST_CHARACTERS:], time.time())
     with contextlib.suppress(OSError, ValueError, AttributeError):  # standard error is closed
         sys.stderr.write(masked(text))
         sys.stderr.flush()
@@ -88,6 +109,22 @@ class LineHandler(logging.Handler):
         self._journal = None if self._json else open_journal(self._stream, os.environ, journal)
         self._repeats = RepeatFilter()
         self._timer: threading.Timer | None = None
+        self._lines: NewestLines | None = None
+        self._early: deque[LogLine] = deque(maxlen=MOST_EARLY)
+
+    def keep_in(self, lines: NewestLines | None) -> None:
+        """Add each line to `lines`, from now on, and those that were written before."""
+        self._lines = lines
+        while lines is not None and self._early:
+            lines.add(self._early.popleft())
+
+    def keep(self, level: int, text: str, created_s: float) -> None:
+        """Add a line to those that are kept, and write it nowhere else."""
+        line = LogLine(created_s, _level_of(level), self._process, text)
+        if self._lines is None:
+            self._early.append(line)
+        else:
+            self._lines.add(line)
 
     @property
     def is_machine_readable(self) -> bool:
@@ -136,6 +173,7 @@ class LineHandler(logging.Handler):
             self._write(level, f"{text} (and {count} more like it within {WINDOW_S:.0f} s)", time.time(), count)
 
     def _write(self, level: int, text: str, created_s: float, repeated: int = 0) -> None:
+        self.keep(level, text, created_s)
         if self._journal is not None and self._to_journal(level, text, repeated):
             return
         line = self._as_json(level, text, created_s, repeated) if self._json else self._as_text(level, text)
@@ -216,6 +254,11 @@ class RepeatFilter:
                 if count > MOST_ALIKE:
                     found.append((kind[0], text, count - MOST_ALIKE))
         return found
+
+
+def _level_of(number: int) -> Level:
+    """The name of the level that a line's number reaches."""
+    return next((name for name in reversed(LEVELS) if number >= getattr(logging, name.upper())), LEVELS[0])
 
 
 def open_journal(stream: TextIO, environment: Mapping[str, str], path: str = JOURNAL) -> socket.socket | None:

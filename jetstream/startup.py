@@ -26,6 +26,7 @@ from jetstream.gallery import layout, photos
 from jetstream.gallery.prepare import check_learnt, prepare_gallery, with_gallery
 from jetstream.ipc.ring import Ring
 from jetstream.ipc.segment import segment_name, sweep
+from jetstream.logs import kept_in
 from jetstream.monitoring.address import check_endpoint
 from jetstream.networks import build
 from jetstream.networks.build import prepare_models
@@ -67,7 +68,7 @@ def run(
     except BusyError:
         log.warning("something is in the way; to run beside it, add %s", options_beside(config))
         raise
-    with serve(config) as folder:
+    with serve(config) as folder, kept_in(folder.lines):
         Supervisor(config, folder, reloader, held).run(duration_s=duration_s)
 
 

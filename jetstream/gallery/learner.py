@@ -15,10 +15,11 @@ from pathlib import Path
 import msgspec
 
 from jetstream.child_process import die_with_parent
-from jetstream.config.schema import Config
+from jetstream.config.schema import Config, run_dir
 from jetstream.errors import JetstreamError
 from jetstream.gallery import prepare
 from jetstream.logs import mask_tracebacks, set_up_logging
+from jetstream.runtime.run_dir import RunDir
 
 NICENESS = 10
 """Niceness, of at most 19: video has priority, and training still proceeds on a busy machine."""
@@ -50,7 +51,7 @@ def begin(name: str, parent: int) -> Config | None:
     give_way()
     config = msgspec.json.decode(sys.stdin.buffer.read(), type=Config)
     mask_tracebacks()
-    set_up_logging(name, config.pipeline.log_level, config.pipeline.log_format)
+    set_up_logging(name, config.pipeline.log_level, config.pipeline.log_format, RunDir(run_dir(config)).lines)
     return config
 
 

@@ -1,4 +1,5 @@
-"""The folder in which one running pipeline has its sockets, its effective config and the names of its rings.
+"""The folder in which one running pipeline has its sockets, its effective config, the names of its rings
+and its newest log lines.
 
 One instance per folder, held by locks on it and on a file in it, which the kernel releases when the process ends.
 systemd-tmpfiles leaves a locked folder alone (tmpfiles.d(5)). What another cleaner removes is written again. Knows no
@@ -19,8 +20,9 @@ import msgspec
 
 from jetstream.config.schema import Config
 from jetstream.errors import GARBLED, BusyError, PipelineError, UserError
+from jetstream.newest_lines import OLD, NewestLines
 
-LOCK, CONFIG, RINGS = "lock", "config.json", "rings.json"
+LOCK, CONFIG, RINGS, LINES = "lock", "config.json", "rings.json", "log.jsonl"
 NEW_CONFIG = "config.json.new"
 
 CLAIM_S = 2.0
@@ -70,6 +72,11 @@ class RunDir:
     def read_rings(self) -> dict[str, str]:
         """Camera to the name of its ring's segment. Raises OSError."""
         return msgspec.json.decode((self.path / RINGS).read_bytes(), type=dict[str, str])
+
+    @property
+    def lines(self) -> NewestLines:
+        """The newest log lines of the run's processes."""
+        return NewestLines(self.path / LINES)
 
     def is_running(self) -> bool:
         """Whether an instance holds this folder."""
@@ -274,7 +281,7 @@ def _lock(fd: int, kind: int) -> bool:
 def _clear(path: Path) -> None:
     """Remove what an earlier run left, and nothing else. The lock stays, or two instances could hold it."""
     for item in path.iterdir():
-        if item.name in (CONFIG, NEW_CONFIG, RINGS) or item.is_socket():
+        if item.name in (CONFIG, NEW_CONFIG, RINGS, LINES, LINES + OLD) or item.is_socket():
             item.unlink(missing_ok=True)
 
 

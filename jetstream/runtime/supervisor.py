@@ -173,7 +173,7 @@ class Supervisor:
             if plan.restarts(child.row.name, child.camera) or (LOGGING & set(plan.taken) and not child.beat_s):
                 child.end_to_start_again(now_s)
         if LOGGING & set(plan.taken):
-            set_up_logging("run", self._limits.log_level, self._limits.log_format)
+            set_up_logging("run", self._limits.log_level, self._limits.log_format, self._run_dir.lines)
             signal_all((child for child in self._children if child.beat_s), LOG_ANEW)
         log.log(logging.WARNING if plan.kept else logging.INFO, "%s", plan.sentence())
 

@@ -242,7 +242,7 @@ def _log_anew_at_signal(name: str, run_dir: RunDir) -> None:
 
     def set_up(signum: int, frame: FrameType | None) -> None:
         settings = run_dir.read_config().pipeline
-        set_up_logging(name, settings.log_level, settings.log_format)
+        set_up_logging(name, settings.log_level, settings.log_format, run_dir.lines)
 
     signal.signal(LOG_ANEW, set_up)
 
@@ -259,7 +259,7 @@ def main(arguments: list[str]) -> int:
             return 1
         config = RunDir(run_dir).read_config()
         secrets.know(config.cameras)
-        set_up_logging(name, config.pipeline.log_level, config.pipeline.log_format)
+        set_up_logging(name, config.pipeline.log_level, config.pipeline.log_format, RunDir(run_dir).lines)
         _log_anew_at_signal(name, RunDir(run_dir))
         if arguments[3:]:
             config = msgspec.structs.replace(config, gpu=msgspec.structs.replace(config.gpu, backend=arguments[3]))

@@ -58,6 +58,7 @@ def table() -> tuple[Route, ...]:
         live_view,
         logins,
         openapi,
+        setup_view,
         sightings_view,
         system_view,
     )
@@ -69,4 +70,5 @@ def table() -> tuple[Route, ...]:
         *sightings_view.ROUTES,
         *changes_view.ROUTES,
         *system_view.ROUTES,
+        *setup_view.ROUTES,
     )

@@ -47,6 +47,7 @@ from jetstream.messages import (
     Wanted,
     WantedFace,
 )
+from jetstream.newest_lines import LogLine
 from jetstream.recording import library, retention
 from jetstream.recording.events_file import cut_to_last_line, last_event
 from jetstream.runtime.run_dir import RINGS, RunDir
@@ -149,6 +150,8 @@ def file_decoders() -> Iterator[Decoder]:
     pair = msgspec.json.encode(keys.KeyFile("door", "ab" * 32, "cd" * 32, "ef" * 32))
     yield Decoder("key file", [pair], lambda data: keys.parse(data, "k"), (JetstreamError,))
     line = audit.AuditLine("2026-01-01T00:00:00Z", "me", "enroll", "ab" * 8, "cd" * 8, 3)
+    told = msgspec.json.encode(LogLine(1.0, "info", "detect", "x"))
+    yield Decoder("log line", [told], msgspec.json.Decoder(LogLine).decode, GARBLED)
     yield Decoder("audit line", [msgspec.json.encode(line)], lambda data: list(audit.parse(data)), ())
     addresses = [
         b"rtsp://user:${P}@192.0.2.1:554/a?b=1&pwd=x",

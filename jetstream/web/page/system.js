@@ -122,6 +122,7 @@ function State() {
 
 const TABS = [
   { path: "", title: "State", load: async () => State },
+  { path: "log", title: "Log", right: "rule", load: async () => (await import("/system_log.js")).default },
 ];
 
 export default function System({ path, who }) {
