@@ -11,7 +11,7 @@ import msgspec
 from jetstream.errors import UserError
 from jetstream.sighting import Sighting
 from jetstream.sightings import ids, rows
-from jetstream.sightings.database import LONG_NS
+from jetstream.sightings.database import DOUBTFUL, LONG_NS
 
 LARGEST_NS: Final = 2**62
 """what the database can compare with, also a few hours earlier: the year 2116"""
@@ -30,6 +30,7 @@ class SightingFilter(msgspec.Struct, frozen=True):
     person: str | None = None
     stranger: int | None = None
     unknown: bool = False  # strangers only
+    doubtful: bool = False  # only names that a human should look at
     camera: str | None = None
     cameras: tuple[str, ...] | None = None  # at one of them
     zone: str | None = None
@@ -83,6 +84,8 @@ def _index(wanted: SightingFilter) -> str:
         return "zones_by_name"
     if wanted.camera is not None:
         return "sightings_by_camera"
+    if wanted.doubtful:
+        return "sightings_doubtful"
     return "sightings_by_person" if wanted.unknown else "sightings_by_begin"
 
 
@@ -119,6 +122,8 @@ def _conditions(
         yield f"person IS NULL AND stranger IN ({','.join('?' * len(numbers))})", numbers
     if wanted.unknown:
         yield "person IS NULL", ()
+    if wanted.doubtful:
+        yield DOUBTFUL, ()
     if wanted.zone is not None:
         yield has_zone, (wanted.zone,)
     if wanted.camera is not None:

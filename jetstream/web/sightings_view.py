@@ -40,6 +40,8 @@ class AskedSightings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stranger: Number | None = None
     unknown: bool = False
     """strangers only"""
+    doubtful: bool = False
+    """only names that aren't sure and that nobody looked at yet"""
     camera: Text | None = None
     area: Text | None = None
     """at the cameras that the config has in this area"""
@@ -140,6 +142,7 @@ def sightings(site: Site, asked: AskedSightings, _: Caller) -> SightingPage:
         person=None if asked.person is None else unicodedata.normalize("NFC", asked.person),
         stranger=asked.stranger,
         unknown=asked.unknown,
+        doubtful=asked.doubtful,
         camera=asked.camera,
         cameras=None if asked.area is None else _cameras_in(site, asked.area),
         zone=asked.zone,

@@ -6,6 +6,7 @@ import { Failure, Link, go, html, render, useEffect, useState } from "/ui.js";
 
 const VIEWS = [
   { path: "/live", title: "Live", load: () => import("/live.js") },
+  { path: "/inbox", title: "Inbox", load: () => import("/inbox.js") },
   { path: "/system", title: "System", load: () => import("/system.js") },
   { path: "/api", title: "For programs", aside: true, load: () => import("/programs.js") },
 ];
