@@ -191,6 +191,12 @@ def one(connection: sqlite3.Connection, text: str) -> Sighting:
     return sighting if sighting.into is None else one(connection, sighting.into)
 
 
+def with_looks(connection: sqlite3.Connection, ids_: Sequence[str]) -> set[str]:
+    """Those of the sightings that have a picture."""
+    has_look = "SELECT 1 FROM sightings CROSS JOIN looks ON sighting = sightings.n WHERE id = ? LIMIT 1"
+    return {id_ for id_ in ids_ if connection.execute(has_look, (id_,)).fetchone() is not None}
+
+
 def changes_after(connection: sqlite3.Connection, seq: int, most: int = 1000) -> list[tuple[int, int, str, bytes]]:
     """Changes after number `seq`, the oldest first: number, time (ns), change, and the sighting as JSON."""
     return connection.execute(

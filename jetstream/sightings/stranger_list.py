@@ -61,7 +61,7 @@ def strangers(
             if number in known:
                 continue
             known.add(number)
-            if before is not None and _place(connection, number) > place:
+            if before is not None and _was_seen_after(connection, number, place):
                 continue  # was in an earlier part of the list
             if seen == 1 or _count(connection, number, seen) == seen:
                 found.append(_summary(connection, number, sorted(aliases.get(number, ()))))
@@ -79,6 +79,14 @@ def _place(connection: sqlite3.Connection, number: int) -> tuple[int, int]:
     if newest is None:
         raise UserError(f"stranger {number}: is no stranger any more; begin with the newest ones again")
     return int(newest), number
+
+
+def _was_seen_after(connection: sqlite3.Connection, number: int, place: tuple[int, int]) -> bool:
+    """Whether a stranger comes before this place in the list. The newest sighting, which is read first, mostly tells."""
+    found = connection.execute(
+        f"SELECT 1 FROM {_OF} AND (end_ns, stranger) > (?, ?) ORDER BY begin_ns DESC LIMIT 1", (number, *place)
+    )
+    return found.fetchone() is not None
 
 
 def best_sightings(connection: sqlite3.Connection, number: int, most: int) -> list[str]:

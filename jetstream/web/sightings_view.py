@@ -118,6 +118,20 @@ class StrangerPage(msgspec.Struct, frozen=True):
     """what `before` has to be for the next part; null: this was the last one"""
 
 
+class PersonView(presence.PersonPresence, frozen=True):
+    """Where a person is."""
+
+    look: str | None = None
+    """address of the best picture of that sighting"""
+
+
+class PresenceView(msgspec.Struct, frozen=True):
+    """Who is where now, and who left a moment ago."""
+
+    people: tuple[PersonView, ...]
+    strangers: tuple[presence.StrangerPresence, ...]
+
+
 class CameraPlace(msgspec.Struct, frozen=True):
     """A camera and where it is."""
 
@@ -201,18 +215,26 @@ def strangers(site: Site, asked: AskedStrangers, _: Caller) -> StrangerPage:
     return StrangerPage(shown, shown[-1].number if len(found) > asked.most else None)
 
 
-def who_is_here(site: Site, _: Nothing, __: Caller) -> presence.Presence:
+def who_is_here(site: Site, _: Nothing, __: Caller) -> PresenceView:
     """Who is where now, and who left within `presence.away_s`; everybody else is away."""
     with site.sightings() as connection:
         if connection is None:
-            return presence.Presence((), ())
-        return presence.presence(
+            return PresenceView((), ())
+        found = presence.presence(
             connection,
             away_s=site.config.presence.away_s,
             absence_s=site.config.sightings.absence_s,
             now_ns=time.time_ns(),
             with_away=False,
         )
+        seen = reader.with_looks(connection, [one.sighting for one in found.people])
+    return PresenceView(
+        tuple(
+            PersonView(**msgspec.structs.asdict(one), look=_look_of(one.sighting, 0) if one.sighting in seen else None)
+            for one in found.people
+        ),
+        found.strangers,
+    )
 
 
 def names(site: Site, _: Nothing, __: Caller) -> NamesView:
@@ -279,6 +301,6 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/sightings/{id}", "look", sighting, OneSighting, SightingView),
     Route("GET", "/api/sightings/{id}/looks/{n}", "look", look, OneLook, FileAnswer),
     Route("GET", "/api/strangers", "look", strangers, AskedStrangers, StrangerPage),
-    Route("GET", "/api/presence", "look", who_is_here, gives=presence.Presence),
+    Route("GET", "/api/presence", "look", who_is_here, gives=PresenceView),
     Route("GET", "/api/names", "look", names, gives=NamesView),
 )

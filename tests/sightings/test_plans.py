@@ -98,6 +98,7 @@ def test_one_sighting_presence_and_lists_use_indexes(connection: PlannedConnecti
     presence.presence(connection, away_s=300.0, absence_s=30.0, now_ns=NOW_NS, with_away=False)
     correction_history.corrections(connection, IDS[0])
     reader.changes_after(connection, 1)
+    assert reader.with_looks(connection, IDS) == set()
     assert (reader.people(connection), reader.cameras(connection), reader.zone_names(connection)) == (
         ["Ada"],
         ["a"],

@@ -2,6 +2,7 @@
 
 import os
 import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -161,6 +162,21 @@ def test_presence_and_names(page: PageSite) -> None:
         "areas": ["hall"],
         "zones": [],
     }
+
+
+def test_who_is_here_has_a_picture(page: PageSite) -> None:
+    now_ns = time.time_ns()
+    change(
+        page,
+        "UPDATE sightings SET state = 'open', begin_ns = ?, end_ns = ? WHERE id IN (?, ?)",
+        *(now_ns - 10**9, now_ns, *IDS[:2]),
+    )
+    found = page.ask("GET", "/api/presence").json
+
+    (ada,) = found["people"]
+    assert (ada["name"], ada["state"], ada["area"], ada["sighting"]) == ("Ada", "here", "hall", IDS[0])
+    assert page.ask("GET", ada["look"]).headers["content-type"] == "image/jpeg"
+    assert found["strangers"] == [{"area": "hall", "count": 1}]
 
 
 def test_before_the_first_sighting_lists_are_empty(tmp_path: Path) -> None:
