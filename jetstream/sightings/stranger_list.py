@@ -82,7 +82,7 @@ def _place(connection: sqlite3.Connection, number: int) -> tuple[int, int]:
 
 
 def _was_seen_after(connection: sqlite3.Connection, number: int, place: tuple[int, int]) -> bool:
-    """Whether a stranger comes before this place in the list. The newest sighting, which is read first, mostly tells."""
+    """Whether a stranger comes before this place in the list: the newest sighting, read first, mostly tells."""
     found = connection.execute(
         f"SELECT 1 FROM {_OF} AND (end_ns, stranger) > (?, ?) ORDER BY begin_ns DESC LIMIT 1", (number, *place)
     )

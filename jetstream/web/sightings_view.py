@@ -70,6 +70,8 @@ class OneSighting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class OneLook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: Text
     n: Annotated[int, Meta(ge=0, le=1000)]
+    file: str = ""
+    """whatever is given, so that a browser doesn't take another picture for the one it has"""
 
 
 class SightingView(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ import http.client
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from jetstream.web.server import serving
 from jetstream.web.site import Site
 from tests.support.command import free_port
 from tests.support.sightings import at, config_with
+from tests.support.waiting import wait_until
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
@@ -115,3 +116,15 @@ def browser(width: int = 1280, height: int = 800) -> Iterator[Any]:
 def console(driver: Any) -> list[str]:
     """What the page wrote to its console since the last call."""
     return [line["message"] for line in driver.get_log("browser")]
+
+
+def waited(driver: Any, script: str, until: Callable[[Any], bool] = bool, seconds: float = 30.0) -> Any:
+    """What the script returns, once `until` holds for it."""
+    found: list[Any] = []
+
+    def holds() -> bool:
+        found.append(driver.execute_script(script))
+        return until(found[-1])
+
+    wait_until(holds, seconds, lambda: f"{found[-1:]}\n{console(driver)}\n{driver.page_source[:3000]}")
+    return found[-1]

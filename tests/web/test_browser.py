@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,8 @@ from typing import Any
 import pytest
 
 from tests.support.command import Command, free_port
-from tests.support.pages import browser, console, page_site
+from tests.support.pages import browser, console, page_site, waited
 from tests.support.repository import DEMO
-from tests.support.waiting import wait_until
 
 PASSWORD = "correct horse"
 COUNT_GREEN = """
@@ -27,18 +25,6 @@ for (let i = 0; i < row.length; i += 4)
   green += Math.abs(row[i] - 47) + Math.abs(row[i + 1] - 208) + Math.abs(row[i + 2] - 122) < 30;
 return green / (inner.width * scale);
 """
-
-
-def waited(driver: Any, script: str, until: Callable[[Any], bool] = bool, seconds: float = 30.0) -> Any:
-    """What the script returns, once `until` holds for it."""
-    found: list[Any] = []
-
-    def holds() -> bool:
-        found.append(driver.execute_script(script))
-        return until(found[-1])
-
-    wait_until(holds, seconds, lambda: f"{found[-1:]}\n{console(driver)}\n{driver.page_source[:3000]}")
-    return found[-1]
 
 
 def frame(driver: Any) -> int:

@@ -9,6 +9,7 @@ const VIEWS = [
   { path: "/inbox", title: "Inbox", load: () => import("/inbox.js") },
   { path: "/system", title: "System", load: () => import("/system.js") },
   { path: "/api", title: "For programs", aside: true, load: () => import("/programs.js") },
+  { path: "/timeline", title: "Timeline", load: () => import("/timeline.js") },
 ];
 const byPath = (path) => VIEWS.find((view) => path === view.path || path.startsWith(`${view.path}/`)) ?? VIEWS[0];
 

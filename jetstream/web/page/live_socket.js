@@ -58,16 +58,15 @@ export class LiveSocket {
     return () => this.stateListeners.delete(heard);
   }
 
-  /** Call `heard` with the news and those before whenever there are some; returns how to stop that. */
+  /** Call `heard` when `news` changed, and after each reconnection; returns how to stop that. */
   onNews(heard) {
     this.newsListeners.add(heard);
     return () => this.newsListeners.delete(heard);
   }
 
   tell(news) {
-    const before = this.news;
     this.news = news;
-    if (before) for (const heard of this.newsListeners) heard(news, before);
+    for (const heard of this.newsListeners) heard();
   }
 
   setState(state) {

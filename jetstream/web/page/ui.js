@@ -51,11 +51,24 @@ export function useEvery(seconds, act) {
   }, [seconds]);
 }
 
-/** Call `act` with the news and those before when the server tells some: see `jetstream/web/news.py`. */
+/** Call `act` when the server tells news (see `jetstream/web/news.py`); out of sight, once the page is in sight again. */
 export function useNews(act) {
   const latest = useRef(act);
   latest.current = act;
-  useEffect(() => live.onNews((news, before) => latest.current(news, before)), []);
+  useEffect(() => {
+    let isDue = false;
+    const told = () => {
+      isDue = document.hidden;
+      if (!isDue) latest.current(live.news);
+    };
+    const turned = () => isDue && told();
+    document.addEventListener("visibilitychange", turned);
+    const stop = live.onNews(told);
+    return () => {
+      document.removeEventListener("visibilitychange", turned);
+      stop();
+    };
+  }, []);
 }
 
 /** What to do where there is nothing to see yet. */
