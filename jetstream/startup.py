@@ -9,10 +9,11 @@ import math
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 import msgspec
@@ -58,10 +59,12 @@ def run(
     duration_s: float | None = None,
     reloader: Reloader | None = None,
     held: HeldProcesses | None = None,
+    origins: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Run the pipeline of a prepared config until it ends. Raises UserError, RingError, PipelineError.
 
-    `reloader` handles SIGHUP where no terminal sends it; `held` are processes of the pipeline that wait to begin.
+    `reloader` handles SIGHUP where no terminal sends it; `held` are processes of the pipeline that wait to begin;
+    `origins`: where the config's keys came from.
     """
     try:
         check_alone(config)
@@ -69,6 +72,7 @@ def run(
         log.warning("something is in the way; to run beside it, add %s", options_beside(config))
         raise
     with serve(config) as folder, kept_in(folder.lines):
+        folder.write_origins(origins)
         Supervisor(config, folder, reloader, held).run(duration_s=duration_s)
 
 

@@ -22,11 +22,14 @@ from jetstream.cli.shared import (
     console,
     log_as_command,
     once,
+    origins_of,
+    overrides_of,
     plain,
     progress_bars,
     say,
     settings_of,
 )
+from jetstream.config import merging
 from jetstream.config import schema as configuration
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
@@ -79,23 +82,28 @@ def run(
 
         startup.run_alone(stage, written)
         return
-    _run(written, None if in_terminal else read, duration)
+    origins = origins_of(
+        config, written, sets=sets, sources=source, overrides=overrides_of(faces, record, pace, headless)
+    )
+    _run(written, None if in_terminal else read, duration, origins)
 
 
-def _run(written: Config, read: Callable[[], Config] | None, duration_s: float | None) -> None:
-    """Prepare and run the pipeline. `read` reads the config again at SIGHUP; None: SIGHUP ends the run."""
+def _run(written: Config, read: Callable[[], Config] | None, duration_s: float | None, origins: dict[str, str]) -> None:
+    """Prepare and run the pipeline. `read` reads the config again at SIGHUP; None: SIGHUP ends the run. `origins`:
+    where the keys of `written` came from."""
     from jetstream.runtime.prestart import held_processes
 
     with held_processes(written) as held:
         from jetstream import startup  # what it imports takes as long as the stages' own imports, beside which it runs
-        from jetstream.runtime.reload import Reloader
+        from jetstream.runtime.reload import Reloader, changes
         from jetstream.runtime.systemd import patient
 
         startup.check_sightings(written)
         with progress_bars() as progress:
             settings = startup.prepare(written, patient(progress))
         reloader = None if read is None else Reloader(read, written, startup.check_reload)
-        startup.run(settings, duration_s=duration_s, reloader=reloader, held=held)
+        origins |= {key: merging.STARTED for key, _ in changes(written, settings)}
+        startup.run(settings, duration_s=duration_s, reloader=reloader, held=held, origins=origins)
 
 
 @app.command()

@@ -16,7 +16,7 @@ import msgspec
 import typer
 
 from jetstream.backup import journal
-from jetstream.config import load, secrets
+from jetstream.config import load, merging, secrets
 from jetstream.config.paths import expanded
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
@@ -162,17 +162,9 @@ def settings_of(
         _check_no_restore(path, None)
     if data is None:
         data = load.read_toml(path) if path is not None else {}
-    overrides: dict[str, Any] = {}
-    if faces is not None:
-        if str(faces) != "demo" and not os.path.isdir(faces):
-            raise UserError(f"--faces {faces}: no such folder; make it, with a folder of photos for each person in it")
-        overrides["recognize"] = {"faces": str(faces)}
-    if record is not None:
-        overrides["record"] = {"dir": str(record)}
-    if pace is not None:
-        overrides["pipeline"] = {"pace": pace}
-    if headless:
-        overrides["render"] = {"window": False}
+    if faces is not None and str(faces) != "demo" and not os.path.isdir(faces):
+        raise UserError(f"--faces {faces}: no such folder; make it, with a folder of photos for each person in it")
+    overrides = overrides_of(faces, record, pace, headless)
     where = str(path) if path is not None else "command line"
     settings = load.build(data, where=where, sets=sets or (), overrides=overrides)
     if sources:
@@ -181,6 +173,36 @@ def settings_of(
     if not is_restore:
         _check_no_restore(None, Path(settings.models.dir))
     return settings
+
+
+def origins_of(
+    path: Path, settings: Config, *, sets: list[str] | None, sources: list[str] | None, overrides: Mapping[str, Any]
+) -> dict[str, str]:
+    """Where each key of `settings` came from, which `settings_of` made of the same, as `merging.origins` says it."""
+    found = merging.origins(load.read_toml(path), sets or (), overrides)
+    if not sources:
+        return found
+    first = next((key.split(".")[1] for key in found if key.startswith("cameras.")), "")
+    template = {key.split(".")[2]: found[key] for key in found if key.startswith(f"cameras.{first}.")}
+    found = {key: origin for key, origin in found.items() if not key.startswith("cameras.")}
+    for camera in settings.cameras:
+        given = {**template, "name": merging.OPTION, "source": merging.OPTION}
+        found |= {f"cameras.{camera.name}.{key}": origin for key, origin in given.items()}
+    return found
+
+
+def overrides_of(faces: Path | None, record: Path | None, pace: str | None, headless: bool) -> dict[str, Any]:
+    """The keys that options of the command line set, by table."""
+    overrides: dict[str, Any] = {}
+    if faces is not None:
+        overrides["recognize"] = {"faces": str(faces)}
+    if record is not None:
+        overrides["record"] = {"dir": str(record)}
+    if pace is not None:
+        overrides["pipeline"] = {"pace": pace}
+    if headless:
+        overrides["render"] = {"window": False}
+    return overrides
 
 
 def _check_no_restore(config: Path | None, models_dir: Path | None) -> None:

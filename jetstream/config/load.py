@@ -12,15 +12,13 @@ from typing import Any
 
 import msgspec
 
+from jetstream.config.merging import merged, tables
 from jetstream.config.paths import source_path, with_paths
 from jetstream.config.schema import CameraConfig, Config, MetricsConfig, PublishConfig, WebConfig, with_preset
 from jetstream.config.tables import check_finite, check_keys, readable
 from jetstream.errors import UserError
 from jetstream.masking import host_of, masked_source
-from jetstream.visible import between_quotes_kept, decoded, trimmed, visible_tree
-
-DEEPEST = 8
-"""largest number of keys in one `--set`"""
+from jetstream.visible import between_quotes_kept, decoded
 
 
 def load(path: Path, *, sets: Sequence[str] = (), overrides: Mapping[str, Any] | None = None) -> Config:
@@ -71,17 +69,10 @@ def build(
 
     `where` begins every error; `sets` and `overrides` as in `load`. Raises UserError.
     """
-    tree = visible_tree(msgspec.to_builtins(dict(data)))
-    for setting in sets:
-        _set(tree, trimmed(setting))
-    for table, keys in (overrides or {}).items():
-        if isinstance(keys, Mapping):
-            _table(tree, table, f"--set {table}").update(keys)
-        else:
-            tree[table] = keys
+    tree = merged(data, sets, overrides)
     check_keys(tree, Config, "", where)
     check_finite(tree, "", where)
-    for camera in _tables(tree.get("cameras")):
+    for camera in tables(tree.get("cameras")):
         if type(camera.get("source")) is int:  # a camera's index needs no quotes
             camera["source"] = str(camera["source"])
     try:
@@ -124,49 +115,6 @@ def camera_name(spec: str) -> str:
     is_address = "://" in spec or masked_source(spec) != spec
     stem = host_of(spec) or "stream" if is_address else Path(spec.rstrip("/*")).stem
     return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")[:32] or "camera"
-
-
-def _tables(items: Any) -> list[dict[str, Any]]:
-    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
-
-
-def _set(tree: dict[str, Any], setting: str) -> None:
-    path, equals, text = setting.partition("=")
-    keys = path.strip().split(".")
-    if not equals or not 2 <= len(keys) <= DEEPEST or not all(keys):
-        raise UserError(f"--set {setting}: expected table.key=value, such as detect.min_face_px=60")
-    target: Any = tree
-    for key in keys[:-1]:
-        is_list = isinstance(target, list)
-        target = _item(target, key, setting) if is_list else _table(target, key, f"--set {setting}")
-    if not isinstance(target, dict):
-        raise UserError(f"--set {setting}: {'.'.join(keys[:-1])} is not a table")
-    target[keys[-1]] = _value(text.strip())
-
-
-def _table(tree: dict[str, Any], key: str, where: str) -> Any:
-    child = tree.setdefault(key, {})
-    if not isinstance(child, dict | list):
-        raise UserError(f"{where}: {key} is not a table")
-    return child
-
-
-def _item(items: list[Any], key: str, setting: str) -> Any:
-    """The table in a list that `key` names by its index or by its `name`: `cameras.0.fps`, `cameras.door.fps`."""
-    named = [item for item in items if isinstance(item, dict) and item.get("name") == key]
-    if named:
-        return named[0]
-    if key.isascii() and key.isdecimal() and len(key) < 6 and int(key) < len(items):
-        return items[int(key)]
-    raise UserError(f"--set {setting}: there is no entry {key}")
-
-
-def _value(text: str) -> Any:
-    """`text` as a TOML value. A bare word is a string, so that a shell command needs no quotes."""
-    try:
-        return msgspec.toml.decode(f"value = {text}")["value"]
-    except (ValueError, RecursionError):
-        return text
 
 
 def _check_topic(publish: PublishConfig, where: str) -> None:

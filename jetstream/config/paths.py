@@ -87,3 +87,20 @@ def refuse_home(tree: object, where: str) -> None:
 
 def _is_own(path: str, environment: Mapping[str, str]) -> bool:
     return (path == "~" or path.startswith("~/")) and bool(environment.get("HOME"))
+
+
+def absolute(config: Config, folder: str) -> Config:
+    """`config` with every folder that it names relative to `folder`."""
+
+    def path(text: str) -> str:
+        return os.path.join(folder, text) if text else text
+
+    faces = config.recognize.faces
+    return msgspec.structs.replace(
+        config,
+        models=msgspec.structs.replace(config.models, dir=path(config.models.dir)),
+        recognize=msgspec.structs.replace(config.recognize, faces=faces if faces == "demo" else path(faces)),
+        record=msgspec.structs.replace(config.record, dir=path(config.record.dir)),
+        publish=msgspec.structs.replace(config.publish, keys=path(config.publish.keys)),
+        gpu=msgspec.structs.replace(config.gpu, engines_dir=path(config.gpu.engines_dir)),
+    )

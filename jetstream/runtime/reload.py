@@ -60,6 +60,8 @@ OF_CAMERA: Mapping[str, tuple[StageName, ...]] = {
 """keys of a camera that may change, and the stage that reads them: of `capture`, that camera's process alone"""
 FIXED = ("recognize.faces", "detect.detector")
 """the exceptions: the gallery of another folder has to be trained first"""
+RELOADED = "file, reloaded"
+"""the origin of a key that a reload took"""
 LOGGING = frozenset(("pipeline.log_level", "pipeline.log_format"))
 OF_ENGINES = ("detect.min_face_px", "detect.factor", "detect.batch", "recognize.batch", "recognize.model")
 """TensorRT's engines are built for their values, before the pipeline starts"""

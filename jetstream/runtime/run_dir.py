@@ -18,11 +18,12 @@ from typing import TypeVar
 
 import msgspec
 
+from jetstream.config.paths import absolute
 from jetstream.config.schema import Config
 from jetstream.errors import GARBLED, BusyError, PipelineError, UserError
 from jetstream.newest_lines import OLD, NewestLines
 
-LOCK, CONFIG, RINGS, LINES = "lock", "config.json", "rings.json", "log.jsonl"
+LOCK, CONFIG, RINGS, ORIGINS, LINES = "lock", "config.json", "rings.json", "origins.json", "log.jsonl"
 NEW_CONFIG = "config.json.new"
 
 CLAIM_S = 2.0
@@ -65,13 +66,24 @@ class RunDir:
         try:
             config = self.read_config()
             pid = (self.path / LOCK).read_text("ascii").strip()
-            return _absolute(config, os.readlink(f"/proc/{pid}/cwd")) if pid else config  # none where the disk was full
+            return absolute(config, os.readlink(f"/proc/{pid}/cwd")) if pid else config  # none where the disk was full
         except OSError:
             raise not_ready(self.path) from None
 
     def read_rings(self) -> dict[str, str]:
         """Camera to the name of its ring's segment. Raises OSError."""
         return msgspec.json.decode((self.path / RINGS).read_bytes(), type=dict[str, str])
+
+    def write_origins(self, origins: Mapping[str, str]) -> None:
+        """Write where each key of the config came from, of those that haven't their default. Raises UserError."""
+        _write_private(self.path / ORIGINS, msgspec.json.encode(dict(origins)))
+
+    def read_origins(self) -> dict[str, str]:
+        """As they were written; empty where they weren't."""
+        try:
+            return msgspec.json.decode((self.path / ORIGINS).read_bytes(), type=dict[str, str])
+        except (OSError, *GARBLED):
+            return {}
 
     @property
     def lines(self) -> NewestLines:
@@ -117,6 +129,11 @@ class HeldRunDir(RunDir):
         """As `RunDir.write_config`."""
         super().write_config(config)
         self.written[CONFIG] = msgspec.json.encode(config)
+
+    def write_origins(self, origins: Mapping[str, str]) -> None:
+        """As `RunDir.write_origins`."""
+        super().write_origins(origins)
+        self.written[ORIGINS] = msgspec.json.encode(dict(origins))
 
     def renew(self, now_s: float) -> bool:
         """Write again what is missing, and keep all of it young.
@@ -245,23 +262,6 @@ def not_ready(run_dir: Path) -> PipelineError:
     return PipelineError(f"{run_dir}: the pipeline isn't ready yet, or is ending; try again")
 
 
-def _absolute(config: Config, folder: str) -> Config:
-    """`config` with every folder that it names relative to `folder`."""
-
-    def path(text: str) -> str:
-        return os.path.join(folder, text) if text else text
-
-    faces = config.recognize.faces
-    return msgspec.structs.replace(
-        config,
-        models=msgspec.structs.replace(config.models, dir=path(config.models.dir)),
-        recognize=msgspec.structs.replace(config.recognize, faces=faces if faces == "demo" else path(faces)),
-        record=msgspec.structs.replace(config.record, dir=path(config.record.dir)),
-        publish=msgspec.structs.replace(config.publish, keys=path(config.publish.keys)),
-        gpu=msgspec.structs.replace(config.gpu, engines_dir=path(config.gpu.engines_dir)),
-    )
-
-
 def _another_version(run_dir: Path) -> PipelineError:
     return PipelineError(f"{run_dir}: another version of jetstream runs here; restart it")
 
@@ -281,7 +281,7 @@ def _lock(fd: int, kind: int) -> bool:
 def _clear(path: Path) -> None:
     """Remove what an earlier run left, and nothing else. The lock stays, or two instances could hold it."""
     for item in path.iterdir():
-        if item.name in (CONFIG, NEW_CONFIG, RINGS, LINES, LINES + OLD) or item.is_socket():
+        if item.name in (CONFIG, NEW_CONFIG, RINGS, ORIGINS, LINES, LINES + OLD) or item.is_socket():
             item.unlink(missing_ok=True)
 
 

@@ -3,6 +3,7 @@
 Owns the processes; knows no picture and no model.
 """
 
+import contextlib
 import logging
 import os
 import signal
@@ -23,7 +24,7 @@ from jetstream.runtime import signals
 from jetstream.runtime.child import StageProcess, describe, signal_all
 from jetstream.runtime.heartbeat import SUPERVISOR
 from jetstream.runtime.prestart import HeldProcesses
-from jetstream.runtime.reload import LOGGING, Reloader
+from jetstream.runtime.reload import LOGGING, RELOADED, Reloader
 from jetstream.runtime.run_dir import RunDir
 from jetstream.runtime.systemd import notify, reloading
 from jetstream.runtime.watchdog import Watchdog
@@ -167,6 +168,8 @@ class Supervisor:
             notify("READY=1")
             return
         self._reloader.took(plan)
+        with contextlib.suppress(UserError):  # a full disk: the page alone reads it
+            self._run_dir.write_origins({**self._run_dir.read_origins(), **dict.fromkeys(plan.taken, RELOADED)})
         self._watchdog.extra = ""
         self._config, self._limits, self._gpu = plan.config, plan.config.pipeline, plan.config.gpu
         for child in self._children:

@@ -1,16 +1,23 @@
-"""What a run says: its newest log lines."""
+"""What a run was told and what it says: its config, with where each key came from, and its newest log lines."""
 
+import json
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
+from jetstream.config.schema import PRESETS, Config
+from jetstream.masking import masked, masked_source
+from jetstream.meanings import meanings
 from jetstream.newest_lines import Level, LogLine
+from jetstream.runtime.reload import RELOADED
 from jetstream.web.access import Caller
-from jetstream.web.routes import Route
+from jetstream.web.routes import Nothing, Route
 from jetstream.web.site import Site
 
 MOST_LINES: Final = 500
+DEFAULT: Final = "default"
 
 
 class LinesWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,9 +29,63 @@ class LinesWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """the newest so many"""
 
 
+class ConfigKey(msgspec.Struct, frozen=True):
+    """A key of the config in effect."""
+
+    table: str
+    """`detect`, or `cameras.NAME`"""
+    key: str
+    value: str
+    """as JSON; a camera's source without its password"""
+    origin: str
+    """`default`; `file`; `--set`; `command line`: another option; `detect.preset`; `decided at the start`, such as the
+    backend of `auto`; `file, reloaded`. After it, the variables of the environment that stand in the value"""
+    meaning: str
+
+
 def log_lines(site: Site, wanted: LinesWanted, _: Caller) -> list[LogLine]:
     """The newest log lines of the run, the newest first."""
     return site.run_dir.lines.read(wanted.level, wanted.most)
 
 
-ROUTES: tuple[Route, ...] = (Route("GET", "/api/log", "rule", log_lines, LinesWanted, list[LogLine]),)
+def config_keys(site: Site, _: Nothing, __: Caller) -> list[ConfigKey]:
+    """The config in effect, with where each key came from."""
+    return list(_keys(site.effective_config(), site.run_dir.read_origins()))
+
+
+def _keys(config: Config, origins: Mapping[str, str]) -> Iterator[ConfigKey]:
+    for table in config.__struct_fields__:
+        values = getattr(config, table)
+        if isinstance(values, msgspec.Struct):
+            yield from _keys_of(table, values, origins)
+        else:
+            for camera in values:
+                yield from _keys_of(f"{table}.{camera.name}", camera, origins)
+
+
+def _keys_of(table: str, values: msgspec.Struct, origins: Mapping[str, str]) -> Iterator[ConfigKey]:
+    told = meanings(type(values))
+    for field in msgspec.structs.fields(values):
+        value = getattr(values, field.name)
+        shown = masked_source(value) if field.name == "source" else value
+        is_default = value == field.default
+        yield ConfigKey(
+            table,
+            field.name,
+            masked(json.dumps(msgspec.to_builtins(shown), ensure_ascii=False)),
+            _origin(f"{table}.{field.name}", origins, is_default=is_default),
+            told.get(field.name, ""),
+        )
+
+
+def _origin(key: str, origins: Mapping[str, str], *, is_default: bool) -> str:
+    if (origin := origins.get(key, "")) and not (is_default and origin == RELOADED):
+        return origin
+    by_preset = any(key == f"detect.{name}" for keys in PRESETS.values() for name in keys)
+    return DEFAULT if is_default else "detect.preset" if by_preset else "not known"
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/api/log", "rule", log_lines, LinesWanted, list[LogLine]),
+    Route("GET", "/api/config", "rule", config_keys, gives=list[ConfigKey]),
+)

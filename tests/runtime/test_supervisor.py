@@ -17,7 +17,7 @@ import pytest
 from jetstream.config import load
 from jetstream.config.schema import Config
 from jetstream.runtime import child
-from jetstream.runtime.reload import Reloader
+from jetstream.runtime.reload import RELOADED, Reloader
 from jetstream.runtime.run_dir import RunDir, claim
 from jetstream.runtime.supervisor import Supervisor
 from tests.support.fulldisk import files_of_at_most
@@ -172,6 +172,7 @@ def test_reload_on_a_full_disk_is_refused_and_can_be_asked_for_again(
     assert f"{refused}; the config in use stays" in caplog.messages
     assert "config reloaded: took track.hold_s (track started again)" in caplog.messages
     assert run_dir.read_config() == config(hold_s=1.0)
+    assert run_dir.read_origins() == {"track.hold_s": RELOADED}
 
 
 def test_only_the_camera_that_was_turned_is_opened_again(

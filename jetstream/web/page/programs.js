@@ -1,7 +1,7 @@
 // What programs may ask, from the server's own description of it (OpenAPI 3.1).
 
 import { get } from "/api.js";
-import { Failure, html, useLoaded, useState } from "/ui.js";
+import { Coded, Failure, html, useLoaded, useState } from "/ui.js";
 
 const nameOf = (schema) => schema.$ref?.split("/").at(-1);
 const words = { integer: "whole number", number: "number", string: "text", boolean: "true or false", null: "null", object: "map" };
@@ -70,7 +70,7 @@ function Fields({ schema, schemas }) {
   if (!fields.length) return null;
   return html`<dl class="fields">
     ${fields.map(([name, one]) => html`<dt><code>${name}</code></dt>
-      <dd>${inWords(one)}${"default" in one ? `, else ${JSON.stringify(one.default)}` : ""}${one.description && html`<span class="quiet"> · ${one.description}</span>`}</dd>`)}
+      <dd>${inWords(one)}${"default" in one ? `, else ${JSON.stringify(one.default)}` : ""}${one.description && html`<span class="quiet"> · <${Coded} text=${one.description} /></span>`}</dd>`)}
   </dl>`;
 }
 
@@ -88,7 +88,7 @@ function Row({ row, schemas }) {
         <dl class="fields">
           ${row.asked.map((one) => html`<dt><code>${one.name}</code></dt>
             <dd>${inWords(one.schema)}${one.required ? "" : `, else ${JSON.stringify(one.schema.default)}`}
-              ${one.description && html`<span class="quiet"> · ${one.description}</span>`}</dd>`)}
+              ${one.description && html`<span class="quiet"> · <${Coded} text=${one.description} /></span>`}</dd>`)}
         </dl>`}
       ${row.takesPicture && html`<h3>Takes a picture</h3>`}
       ${row.body && inWords(row.body) !== "nothing" && html`<h3>Takes, as JSON</h3>

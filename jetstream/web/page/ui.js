@@ -77,3 +77,6 @@ export const Empty = ({ title, children }) => html`<div class="empty"><h2>${titl
 export const Failure = ({ text }) => text && html`<p class="failure" role="alert">${text}</p>`;
 
 export const percent = (share) => `${Math.round(share * 100)} %`;
+
+/** Text in which `words` are code. */
+export const Coded = ({ text }) => text.split("`").map((part, i) => (i % 2 ? html`<code>${part}</code>` : part));
