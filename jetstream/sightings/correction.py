@@ -20,9 +20,8 @@ from jetstream.errors import UserError
 from jetstream.gallery import counter_examples, photos
 from jetstream.gallery.counter_examples import LookJudge
 from jetstream.sighting import Correction, Sighting
-from jetstream.sightings import correction_history, database, reader
+from jetstream.sightings import changes, correction_history, database, reader
 from jetstream.sightings.database import transaction
-from jetstream.sightings.writer import add_change
 
 
 class CorrectedSighting(NamedTuple):
@@ -121,4 +120,4 @@ def _store(
 
 def _set(connection: sqlite3.Connection, sighting_id: str, verdict: str, name: str | None) -> None:
     connection.execute("UPDATE sightings SET verdict = ?, corrected = ? WHERE id = ?", (verdict, name, sighting_id))
-    add_change(connection, "corrected", sighting_id)
+    changes.add(connection, "corrected", sighting_id)

@@ -12,10 +12,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from jetstream.sightings import reader, stranger_merges
+from jetstream.sightings import changes, reader, stranger_merges
 from jetstream.sightings.database import transaction
 from jetstream.sightings.look_embedding import unpacked
-from jetstream.sightings.writer import add_change
 from jetstream.vision.recognition.embedding_space import EmbeddingSpace
 from jetstream.vision.recognition.stranger_groups import GroupChange, StoredSighting, StrangerGroups
 from jetstream.vision.recognition.stranger_likeness import StrangerLikeness
@@ -133,7 +132,7 @@ class StrangerStore:
                 ).rowcount
                 self._keys[key] = None
                 if changed:
-                    add_change(self._connection, "stranger", key)
+                    changes.add(self._connection, "stranger", key)
 
     def _found(self, group: int) -> None:
         self._connection.execute(

@@ -4,7 +4,6 @@ What can't be written now waits in memory and is written later. Knows no frame a
 """
 
 import sqlite3
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,14 +13,12 @@ import msgspec
 
 from jetstream.messages import NameCandidate
 from jetstream.sighting import Change, State
-from jetstream.sightings import rows
+from jetstream.sightings import changes
 from jetstream.sightings.database import transaction
 from jetstream.sightings.name_changes import NameChanges
 
 MOST_WAITING: Final = 20_000
 """Changes that wait while the database can't be written. Beyond it the oldest are lost, and counted."""
-KEPT_CHANGES: Final = 200_000
-"""changes that a reader may still ask for; some 100 MB"""
 
 
 @dataclass(slots=True)
@@ -43,6 +40,7 @@ class OpenSighting:
     state: State = "open"
     merged_into: str | None = None
     n: int | None = None  # of its row; None: not written yet
+    is_repeated: bool = False  # there was a row when it began: the same file is run again
     written: Mapping[str, object] | None = None  # values of its row's columns, as they were written last
 
 
@@ -98,14 +96,18 @@ class SightingQueue:
             parts_last = sorted(self._dirty.values(), key=lambda one: one.merged_into is not None)  # after their wholes
             names = NameChanges(connection)
             written = {one.id: _write(connection, one, names) for one in parts_last}
+            for one in parts_last:
+                if one.n is None:
+                    one.is_repeated = written[one.id].was_there
             known = {sighting_id for sighting_id, row in written.items() if row.was_there}
             parts = [(row.n, one) for one in parts_last if (row := written[one.id]).n is not None and one.merged_into]
             after = _hand_over(connection, parts)
             for waiting in self._changes:
-                if waiting.change == "enter" and waiting.sighting_id in known:
-                    continue  # told before: by a process that was killed, or when the same file was run
-                add_change(connection, waiting.change, waiting.sighting_id)
-            _drop_old_changes(connection)
+                if self._dirty[waiting.sighting_id].is_repeated:
+                    changes.add_unless_told(connection, waiting.change, waiting.sighting_id)
+                elif waiting.change != "enter" or waiting.sighting_id not in known:  # a killed process told it
+                    changes.add(connection, waiting.change, waiting.sighting_id)
+            changes.drop_old(connection)
         for sighting_id, row in written.items():
             self._dirty[sighting_id].n = row.n  # None: no look is added to a sighting that somebody deleted
             self._dirty[sighting_id].written = row.values
@@ -130,22 +132,6 @@ def _opened(connection: sqlite3.Connection, why: str, n: int, *values: Any) -> O
     sighting.zones = dict(connection.execute("SELECT zone, first_ns FROM zones WHERE sighting = ?", (n,)))
     sighting.written = _values(sighting)
     return sighting
-
-
-def add_change(connection: sqlite3.Connection, change: Change, sighting_id: str) -> None:
-    """Add a change of a sighting as it is now, for `publish`; nothing where it isn't there. Within a transaction."""
-    found = connection.execute(f"SELECT {rows.COLUMNS} FROM sightings WHERE id = ?", (sighting_id,)).fetchall()
-    for sighting in rows.sightings(connection, found):
-        connection.execute(
-            "INSERT INTO changes (at_ns, change, sighting_id, body) VALUES (?, ?, ?, ?)",
-            (time.time_ns(), change, sighting_id, msgspec.json.encode(sighting)),
-        )
-
-
-def _drop_old_changes(connection: sqlite3.Connection) -> None:
-    newest = connection.execute("SELECT max(seq) FROM changes").fetchone()[0]
-    if newest is not None:
-        connection.execute("DELETE FROM changes WHERE seq <= ?", (newest - KEPT_CHANGES,))
 
 
 class _WrittenRow(NamedTuple):

@@ -18,6 +18,7 @@ import zmq
 from jetstream.messages import Status
 from jetstream.sighting import Sighting, SightingMessage
 from jetstream.sightings import database, reader
+from tests.support.clips import demo_clip
 from tests.support.command import Command
 from tests.support.defaults import video_sink
 from tests.support.inside import Inside
@@ -62,6 +63,20 @@ def test_every_frame_run_and_replay_have_the_same_sightings(jetstream: Inside, d
     assert by_id == {one["id"]: one for one in in_one_process}
     assert sorted(one["name"] for one in in_many) == SHOWN
     assert all(sighting.looks for sighting in stored(jetstream))
+
+
+def test_file_that_is_run_again_tells_nothing_twice(jetstream: Inside, tmp_path: Path) -> None:
+    clip = str(demo_clip(tmp_path / "clip.mp4", frames=75))
+    words = ("run", DEMO, "--source", clip, "--headless", "--pace", "every-frame")
+    told = []
+    for _ in range(2):
+        result = jetstream(*words, sets=True)
+        assert result.returncode == 0, result.stderr
+        with database.opened(jetstream.folder / "sightings") as connection:
+            told.append([(seq, change) for seq, _, change, _ in reader.changes_after(connection, 0)])
+
+    assert told[0]
+    assert told[1] == told[0]
 
 
 def process_of(status: Status, name: str) -> tuple[int, int]:

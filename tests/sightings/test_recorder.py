@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ import msgspec
 import pytest
 
 from jetstream.config.schema import Config
+from jetstream.messages import Tracked
 from jetstream.sightings import database, lock
 from jetstream.sightings.database import transaction
 from jetstream.sightings.recorder import RETRY_S, SightingRecorder
@@ -214,19 +216,46 @@ def test_file_that_is_run_again_keeps_as_many_looks(config: Config) -> None:
     frames = [at(second * 0.5, face(IDS[0], ADA)) for second in range(8)]
     record(config, frames, pictures(config))
     (first,) = stored(config)
+
+    record(config, an_hour_later(frames), pictures(config))
+
+    (again,) = stored(config)
+    assert (len(again.looks), len(set(again.looks))) == (len(first.looks), len(first.looks))
+    assert all(Path(config.sightings.dir, look).exists() for look in again.looks)
+
+
+def test_file_that_is_run_again_tells_nothing_twice(config: Config) -> None:
+    frames = seconds([face(IDS[0])], [face(IDS[0], ADA), face(IDS[1])], [face(IDS[0], ADA)], [face(IDS[0], ADA)])
+    record(config, frames)
+    before = changes(config)
+    assert before == [("enter", IDS[0]), ("named", IDS[0]), ("enter", IDS[1]), ("exit", IDS[0]), ("exit", IDS[1])]
+
+    record(config, an_hour_later(frames))
+
+    assert changes(config) == before
+    assert stored(config)[0].begin == "2026-11-28T22:06:39.000Z", "the times of the newest run"
+
+
+def test_file_that_is_run_again_tells_what_is_known_now(config: Config) -> None:
+    frames = seconds([face(IDS[0])], [face(IDS[0])], [face(IDS[1])])
+    record(config, frames)
+    told = len(changes(config))
+
+    record(config, an_hour_later(seconds([face(IDS[0], ADA)], [face(IDS[0], ADA)], [face(IDS[1])])))
+    assert changes(config)[told:] == [("named", IDS[0]), ("exit", IDS[0])]
+
+    record(config, an_hour_later([*frames, at(9, face(IDS[1]))]))
+    assert changes(config)[told + 2 :] == [("exit", IDS[0]), ("exit", IDS[1])], "no name any more, and a later end"
+
+
+def an_hour_later(frames: Sequence[Tracked]) -> list[Tracked]:
     hour_ns = 3600 * 1_000_000_000
-    later = [
+    return [
         msgspec.structs.replace(
             frame, frame=msgspec.structs.replace(frame.frame, wall_ns=frame.frame.wall_ns + hour_ns)
         )
         for frame in frames
     ]
-
-    record(config, later, pictures(config))
-
-    (again,) = stored(config)
-    assert (len(again.looks), len(set(again.looks))) == (len(first.looks), len(first.looks))
-    assert all(Path(config.sightings.dir, look).exists() for look in again.looks)
 
 
 @pytest.mark.parametrize("becomes", ["damaged", "gone"])
