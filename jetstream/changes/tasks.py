@@ -25,6 +25,7 @@ from jetstream.sighting import FoundSighting, Sighting
 from jetstream.sightings import correction, database, reader, search, stranger_merges
 from jetstream.sightings.correction import CorrectedSighting
 from jetstream.sightings.reader import SightingFilter
+from jetstream.video.folder import shrunk
 from jetstream.video.frames import Image
 from jetstream.video.images import read_image
 from jetstream.web import tasks
@@ -35,6 +36,7 @@ Progress = Callable[[str, float], None]
 PHOTOS_OF_A_STRANGER: Final = 6
 """of so many sightings of a stranger, the newest ones, the gallery learns the pictures; it learns from no more of them
 than it would keep of an enrolment"""
+THUMBNAIL: Final = (cv2.IMWRITE_JPEG_QUALITY, 80)
 JPEG: Final = (cv2.IMWRITE_JPEG_QUALITY, 95)
 
 
@@ -156,6 +158,15 @@ def _remove_photo(worker: TaskWorker, task: tasks.PhotoRemovalTask) -> Report:
     return Report()
 
 
+def _thumbnail(worker: TaskWorker, task: tasks.ThumbnailTask) -> bytes:
+    faces = Path(worker.config.recognize.faces)
+    found = [one.path for one in photos.of_person(faces, task.photo.partition("/")[0]) if one.file == task.photo]
+    if not found:
+        raise UserError(f"{task.photo}: there is no such photo")
+    small = shrunk(_image(found[0], task.photo), task.longest_px, task.longest_px)
+    return cv2.imencode(".jpg", small, THUMBNAIL)[1].tobytes()
+
+
 def _enroll(worker: TaskWorker, task: tasks.EnrollmentTask) -> tasks.EnrollmentReport:
     request = EnrollRequest(task.name, [f"{enroll.TRACK}{task.camera}/{task.track}"], seconds=task.seconds)
     enroll.check(request, worker.config)
@@ -220,6 +231,7 @@ _FUNCTIONS: Final[Mapping[type[msgspec.Struct], Callable[[TaskWorker, Any], Any]
     tasks.PhotoTask: _add_photo,
     tasks.PhotoRemovalTask: _remove_photo,
     tasks.EnrollmentTask: _enroll,
+    tasks.ThumbnailTask: _thumbnail,
     tasks.RenameTask: _rename,
     tasks.MergeTask: _merge,
     tasks.ForgetTask: _forget,

@@ -122,6 +122,23 @@ def list_photos(faces_dir: Path, *, is_gallery: bool = True) -> PhotoListing:
     return PhotoListing(names, known, tuple(bad_names), strays, unknown, against)
 
 
+def of_person(faces_dir: Path, name: str) -> list[Photo]:
+    """The photos and counter-examples of one person, in any spelling of their name; none where there is no such person.
+
+    Reads no other folder, and none outside `faces_dir`: what can't be a person's name has no photos.
+    """
+    try:
+        checked = check_name(name)
+    except UserError:
+        return []
+    folders = [faces_dir / spelling for spelling in dict.fromkeys((checked, unicodedata.normalize("NFD", checked)))]
+    folders = [folder for folder in folders if is_folder(folder) and is_learnt(folder)]
+    found = [
+        Photo(checked, _shown(f"{folder.name}/{path.name}"), path) for folder in folders for path in _photos(folder)
+    ]
+    return found + [photo for folder in folders for photo in _counter_examples(checked, folder)]
+
+
 def loose(folder: Path) -> list[Photo]:
     """The pictures in `folder` itself, as photos of nobody in particular. Raises OSError."""
     return [Photo("", _shown(path.name), path) for path in _pictures(folder)]

@@ -8,8 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from jetstream.gallery.other_files import NotTaken
-from jetstream.gallery.selection import used_counter_examples
+from jetstream.gallery.photo_faces import REMEDIES
+from jetstream.gallery.selection import ALIKE, CLOSE, ONE_PHOTO, WIDE, used_counter_examples
 from jetstream.gallery.store import Calibration, Manifest, PersonNotes, PhotoWarning
+from jetstream.vision.recognition.curation import (
+    BLURRED,
+    COVERED,
+    DUPLICATE,
+    EXTREME_POSE,
+    LOOKS_LIKE,
+    SAME_PICTURE,
+)
 
 
 @dataclass(frozen=True)
@@ -85,3 +94,32 @@ def with_not_taken(report: GalleryReport, not_taken: Sequence[NotTaken]) -> Gall
 
     unknown = None if report.unknown is None else told(report.unknown)
     return replace(report, people=tuple(map(told, report.people)), unknown=unknown)
+
+
+def words(warning: PhotoWarning) -> str:
+    """A warning as text, such as `1.jpg: the same picture as Bob/2.jpg`."""
+    code, _, about = warning.code.partition(":")
+    text = {
+        ONE_PHOTO: "only one photo",
+        WIDE: "photos differ much: two people, or wrong photos?",
+        ALIKE: "photos are all alike: add photos in other light, from other days",
+        CLOSE: f"hard to distinguish from {about}",
+        LOOKS_LIKE: f"looks like {about}",
+        SAME_PICTURE: f"the same picture as {about}",
+        COVERED: "the face is covered: a mask, sunglasses, a hand? Add a photo without",
+        BLURRED: "blurred, but there is no better photo",
+        EXTREME_POSE: "a profile, but there is no better photo",
+    }.get(code, warning.code)
+    return text if warning.file is None else f"{warning.file.partition('/')[2]}: {text}"
+
+
+def refusal(code: str) -> str:
+    """Why training left a photo out, by its code, and what to do."""
+    kind, _, about = code.partition(":")
+    return {
+        BLURRED: "blurred; there are sharper ones",
+        EXTREME_POSE: "a profile; there are better ones",
+        DUPLICATE: "shows what another photo shows",
+        LOOKS_LIKE: f"looks like {about}; see that it is in the right folder",
+        **REMEDIES,
+    }.get(kind, code)

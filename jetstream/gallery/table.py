@@ -7,10 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jetstream.gallery.photos import COUNTER_EXAMPLES
-from jetstream.gallery.report import GalleryReport, PersonReport
-from jetstream.gallery.selection import ALIKE, CLOSE, ONE_PHOTO, WIDE
-from jetstream.gallery.store import PhotoWarning
-from jetstream.vision.recognition.curation import BLURRED, COVERED, EXTREME_POSE, LOOKS_LIKE, SAME_PICTURE
+from jetstream.gallery.report import GalleryReport, PersonReport, words
 
 UNKNOWN = "(unknown)"
 """Heading of the strangers' line."""
@@ -83,23 +80,6 @@ def notes(person: PersonReport) -> str:
     if person.several:
         lines.append(f"several faces, the largest taken: {', '.join(map(_within, person.several))}")
     return "\n".join(lines)
-
-
-def words(warning: PhotoWarning) -> str:
-    """A warning as text, such as `1.jpg: the same picture as Bob/2.jpg`."""
-    code, _, about = warning.code.partition(":")
-    text = {
-        ONE_PHOTO: "only one photo",
-        WIDE: "photos differ much: two people, or wrong photos?",
-        ALIKE: "photos are all alike: add photos in other light, from other days",
-        CLOSE: f"hard to distinguish from {about}",
-        LOOKS_LIKE: f"looks like {about}",
-        SAME_PICTURE: f"the same picture as {about}",
-        COVERED: "the face is covered: a mask, sunglasses, a hand? Add a photo without",
-        BLURRED: "blurred, but there is no better photo",
-        EXTREME_POSE: "a profile, but there is no better photo",
-    }.get(code, warning.code)
-    return text if warning.file is None else f"{_within(warning.file)}: {text}"
 
 
 def _within(file: str) -> str:

@@ -234,6 +234,11 @@ def written(config: Config) -> tuple[int, int]:
     return status.st_ino, status.st_mtime_ns  # the inode too: two writes may have the same time
 
 
+def manifest(config: Config) -> Manifest:
+    """What the gallery of `config` was made from, without its embeddings. Raises OSError: there is none; ModelError."""
+    return store.read_manifest(_folder(config))
+
+
 def learnt_from(config: Config) -> photos.State | None:
     """The value of `photos.state` for the photos that the gallery of `config` was made from; None without a gallery."""
     folder = _folder(config)

@@ -42,7 +42,7 @@ class SomeStrangers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     numbers: Annotated[tuple[Annotated[int, Meta(ge=1, lt=2**31)], ...], Meta(min_length=2, max_length=50)]
 
 
-class NewPhoto(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PhotoUpload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: PersonName
     body: bytes
     file: Annotated[str, Meta(max_length=200)] = ""
@@ -54,7 +54,7 @@ class OnePhoto(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """relative to the folder of faces, such as Ada/1.jpg"""
 
 
-class NewName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class NameChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     old: PersonName
     new: PersonName
 
@@ -108,7 +108,7 @@ def merge_strangers(site: Site, some: SomeStrangers, caller: Caller) -> Report:
     return site.tasks.run(tasks.StrangerMergeTask(some.numbers), caller.name, Report)
 
 
-def add_photo(site: Site, new: NewPhoto, caller: Caller) -> PhotoReport:
+def add_photo(site: Site, new: PhotoUpload, caller: Caller) -> PhotoReport:
     """Add a picture to a person's photos, where a face in it can be learnt. The person may be new."""
     return site.tasks.run(tasks.PhotoTask(new.name, new.file, new.body), caller.name, PhotoReport)
 
@@ -118,7 +118,7 @@ def remove_photo(site: Site, one: OnePhoto, caller: Caller) -> Report:
     return site.tasks.run(tasks.PhotoRemovalTask(one.photo), caller.name, Report)
 
 
-def rename(site: Site, new: NewName, caller: Caller) -> Report:
+def rename(site: Site, new: NameChange, caller: Caller) -> Report:
     """Give a person another name, in their sightings, too."""
     return site.tasks.run(tasks.RenameTask(new.old, new.new), caller.name, Report)
 
@@ -167,9 +167,9 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/api/sightings/correct", "sort", correct, SightingCorrection, CorrectionReport),
     Route("POST", "/api/sightings/undo", "sort", undo, SomeSightings, CorrectionReport),
     Route("POST", "/api/strangers/merge", "sort", merge_strangers, SomeStrangers, Report),
-    Route("POST", "/api/people/{name}/photos", "sort", add_photo, NewPhoto, PhotoReport, MOST_PICTURE_BYTES),
+    Route("POST", "/api/people/{name}/photos", "sort", add_photo, PhotoUpload, PhotoReport, MOST_PICTURE_BYTES),
     Route("POST", "/api/photos/remove", "sort", remove_photo, OnePhoto, Report),
-    Route("POST", "/api/people/rename", "sort", rename, NewName, Report),
+    Route("POST", "/api/people/rename", "sort", rename, NameChange, Report),
     Route("POST", "/api/people/merge", "sort", merge, TwoPeople, Report),
     Route("POST", "/api/people/forget", "rule", forget, ForgottenPerson, TaskStatus),
     Route("POST", "/api/people/enroll", "sort", enroll, LiveFace, TaskStatus),

@@ -29,7 +29,7 @@ class Who(msgspec.Struct, frozen=True):
     """whether anybody has to log in; else whoever uses this machine may do everything"""
 
 
-class Login(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LoginRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A name and its password."""
 
     name: Name
@@ -103,7 +103,7 @@ def who(site: Site, _: Nothing, caller: Caller) -> Who:
     return Who(caller.name, caller.may, has_users)
 
 
-def log_in(site: Site, login: Login, caller: Caller) -> NewSession:
+def log_in(site: Site, login: LoginRequest, caller: Caller) -> NewSession:
     """Begin a session."""
     now_s = time.monotonic()
     if (wait_s := site.failed_logins.wait_s(login.name, caller.address, now_s)) > 0:
@@ -191,7 +191,7 @@ def _changed(site: Site, caller: Caller, what: audit.What) -> Nothing:
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/who", None, who, gives=Who),
-    Route("POST", "/api/login", None, log_in, Login, Who),
+    Route("POST", "/api/login", None, log_in, LoginRequest, Who),
     Route("POST", "/api/logout", "look", log_out, gives=Who),
     Route("GET", "/api/sessions", "look", sessions, gives=list[Session]),
     Route("POST", "/api/sessions/end", "look", end_session, OneSession),

@@ -23,6 +23,7 @@ from jetstream.web.frames import NewestFrames
 from jetstream.web.limits import FailedLogins
 from jetstream.web.machine import MachineReader
 from jetstream.web.news import NewsFinder
+from jetstream.web.people_reader import PeopleReader
 from jetstream.web.rates import FrameRates
 from jetstream.web.task_runner import TaskRunner
 
@@ -44,6 +45,7 @@ class Site:
         self.run_dir = RunDir(run_dir(config))
         self.rates = FrameRates()
         self.machine = MachineReader(config)
+        self.people = PeopleReader(config)
         self.failed_logins = FailedLogins()
         self.tasks = TaskRunner(config)
         self.uploads = asyncio.Semaphore(MOST_UPLOADS)

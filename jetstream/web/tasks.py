@@ -67,6 +67,14 @@ class EnrollmentTask(Task, frozen=True, tag="enroll"):
     seconds: float
 
 
+class ThumbnailTask(Task, frozen=True, tag="thumbnail"):
+    """Make a small picture of a photo. Answer: JPEG."""
+
+    photo: str
+    """relative to the folder of faces"""
+    longest_px: int
+
+
 class RenameTask(Task, frozen=True, tag="rename"):
     """Give a person another name. Answer: Report."""
 
@@ -108,6 +116,7 @@ AnyTask = (
     | PhotoTask
     | PhotoRemovalTask
     | EnrollmentTask
+    | ThumbnailTask
     | RenameTask
     | MergeTask
     | ForgetTask

@@ -4,9 +4,9 @@ import pytest
 from rich.console import Console
 
 from jetstream.gallery.other_files import NotTaken
-from jetstream.gallery.report import GalleryReport, PersonReport, RefusedPhoto
+from jetstream.gallery.report import GalleryReport, PersonReport, RefusedPhoto, words
 from jetstream.gallery.store import Calibration, PhotoWarning
-from jetstream.gallery.table import table, words
+from jetstream.gallery.table import table
 
 
 def shown(*people: PersonReport, unknown: PersonReport | None = None, width: int = 100) -> list[str]:

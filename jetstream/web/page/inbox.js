@@ -95,7 +95,7 @@ export default function Inbox({ path, who }) {
   const isDoubtful = path === "doubtful";
   const load = () => (isDoubtful ? get(`/api/sightings?doubtful=true&most=${MOST}`).then((page) => page.sightings.map(asDoubtful)) : get(`/api/strangers?most=${MOST}`).then((page) => page.strangers.map(asStranger)));
   const { value: items, error, again } = useLoaded(load, [isDoubtful]);
-  const { value: names, again: namesAgain } = useLoaded(() => get("/api/people/names"), []);
+  const { value: names, again: namesAgain } = useLoaded(() => get("/api/person-names"), []);
   const [selected, setSelected] = useState(new Set());
   const [current, setCurrent] = useState(null);
   const [asking, setAsking] = useState(null);
