@@ -5,7 +5,7 @@ Doesn't affect the pipeline: it is one more subscriber, and a reader that no wri
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,7 @@ from jetstream.config.schema import Config, PublishConfig
 from jetstream.enroll.samples import SampleSet, SampleSource, SourceFace
 from jetstream.enroll.sources import Enough
 from jetstream.errors import PipelineError, UserError
-from jetstream.events import Event
+from jetstream.events import Event, EventTrack
 from jetstream.ipc.rings import Rings
 from jetstream.runtime.run_dir import RunDir, decoded, not_ready
 from jetstream.topic import keys
@@ -27,7 +27,8 @@ LOOK_EVERY_S: Final = 0.1
 
 
 def from_track(spec: str, samples: SampleSet, config: Config, seconds: float, enough: Enough) -> None:
-    """Add samples of the track `<id>` or `<camera>/<id>`, for at most `seconds` or until `enough()`.
+    """Add samples of the track `<id>` or `<camera>/<id>`, for at most `seconds` or until `enough()`. A head that turns
+    away may get another track: those of the same sighting count, too.
 
     Skips frames that left their ring before they were read. Raises UserError when `spec` is no track, the track is on
     several cameras, or the pipeline doesn't publish; PipelineError when no pipeline runs or the track wasn't seen.
@@ -38,6 +39,7 @@ def from_track(spec: str, samples: SampleSet, config: Config, seconds: float, en
     if camera and camera not in (known := [one.name for one in running.cameras]):
         raise UserError(f"--from track:{spec}: no camera {camera} runs; there are: {', '.join(known)}")
     others: set[int] = set()
+    sightings: set[str] = set()
     cameras: set[str] = set()
     source = SampleSource(f"track {spec}", f"track-{spec.replace('/', '-')}", timed=True)
     start_s, last_s = time.monotonic(), -LOOK_EVERY_S
@@ -45,13 +47,16 @@ def from_track(spec: str, samples: SampleSet, config: Config, seconds: float, en
         for event in _events(running.publish, camera, start_s + seconds, folder):
             time_s = time.monotonic() - start_s
             others |= {track.track_id for track in event.tracks}
-            if track_id not in {track.track_id for track in event.tracks}:
+            ours = [track for track in event.tracks if track.track_id == track_id]
+            sightings |= {track.sighting for track in ours if track.sighting is not None}
+            ours = ours or [track for track in event.tracks if track.sighting in sightings]
+            if not ours:
                 continue
             cameras.add(event.camera)
             if len(cameras) > 1:
                 options = " or ".join(f"track:{name}/{track_id}" for name in sorted(cameras))
                 raise UserError(f"--from track:{spec}: on several cameras; say which: {options}")
-            faces = list(_faces(event, track_id))
+            faces = list(_faces(ours[:1], track_id))
             if not faces or time_s - last_s < LOOK_EVERY_S:
                 continue
             image = rings.read(event.camera, event.frame_id)
@@ -124,9 +129,9 @@ def _events(publish: PublishConfig, camera: str, until_s: float, folder: RunDir)
         socket.close(linger=0)
 
 
-def _faces(event: Event, track_id: int) -> Iterator[SourceFace]:
-    """The track's face, if it was detected in this very frame."""
-    for track in event.tracks:
-        if track.track_id == track_id and track.landmarks is not None:
+def _faces(tracks: Iterable[EventTrack], track_id: int) -> Iterator[SourceFace]:
+    """The tracks' faces, as one track, where they were detected in this very frame."""
+    for track in tracks:
+        if track.landmarks is not None:
             landmarks = np.array(track.landmarks, np.float32).reshape(5, 2)
             yield SourceFace(track_id, np.array(track.box, np.float32), landmarks, track.score)

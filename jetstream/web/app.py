@@ -63,7 +63,9 @@ def guarded(site: Site) -> ASGIApp:
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] += [(name.lower().encode(), text.encode()) for name, text in guard.HEADERS.items()]
+                own = {name for name, _ in message["headers"]}
+                given = ((name.lower().encode(), text.encode()) for name, text in guard.HEADERS.items())
+                message["headers"] += [(name, text) for name, text in given if name not in own]
             await send(message)
 
         await inner(scope, receive, send_guarded)
@@ -157,7 +159,8 @@ def _asked(row: Route, request: Request, body: bytes) -> msgspec.Struct:
 
 def _response(site: Site, done: Any) -> Response:
     if isinstance(done, FileAnswer):
-        return Response(done.body, media_type=done.type, headers={"Cache-Control": "private, no-cache"})
+        headers = {"Cache-Control": "private, no-cache", **({guard.POLICY: done.policy} if done.policy else {})}
+        return Response(done.body, media_type=done.type, headers=headers)
     kept = done.who if isinstance(done, NewSession | EndedSession) else done
     response = Response(msgspec.json.encode(kept), media_type="application/json", headers={"Cache-Control": "no-store"})
     if isinstance(done, NewSession):

@@ -3,6 +3,7 @@
 Another process does it: `task_runner`.
 """
 
+from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
@@ -11,12 +12,14 @@ from msgspec import Meta
 from jetstream.sighting import Correction, FoundSighting
 from jetstream.web import tasks
 from jetstream.web.access import Caller
-from jetstream.web.routes import MissingError, Nothing, Route
+from jetstream.web.routes import FileAnswer, MissingError, Nothing, Route
 from jetstream.web.site import Site
 from jetstream.web.task_runner import TaskStatus
 from jetstream.web.tasks import CorrectionReport, PersonName, PhotoReport, Report
 
 MOST_PICTURE_BYTES: Final = 25_000_000
+REPORT_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
+"""of a report, which has its pictures and its style in itself, and no script"""
 _Id = Annotated[str, Meta(min_length=4, max_length=64)]
 _Ids = Annotated[tuple[_Id, ...], Meta(max_length=tasks.MOST_AT_ONCE)]
 
@@ -143,6 +146,15 @@ def evaluate(site: Site, _: Nothing, caller: Caller) -> TaskStatus:
     return site.tasks.start(tasks.EvaluationTask(), caller.name)
 
 
+def evaluation(site: Site, _: Nothing, __: Caller) -> FileAnswer:
+    """The newest report of how well the people are told apart, as HTML."""
+    try:
+        body = (Path(site.config.web.dir) / tasks.EVALUATION).read_bytes()
+    except OSError:
+        raise MissingError("there is no report yet; People, Evaluate makes one") from None
+    return FileAnswer(body, "text/html", REPORT_POLICY)
+
+
 def search(site: Site, face: SearchedFace, caller: Caller) -> list[FoundSighting]:
     """Sightings of the face in a picture, the likeliest first."""
     return site.tasks.run(tasks.SearchTask(face.body, face.from_ns, face.most), caller.name, list[FoundSighting])
@@ -174,6 +186,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/api/people/forget", "rule", forget, ForgottenPerson, TaskStatus),
     Route("POST", "/api/people/enroll", "sort", enroll, LiveFace, TaskStatus),
     Route("POST", "/api/people/evaluate", "sort", evaluate, gives=TaskStatus),
+    Route("GET", "/api/evaluation", "look", evaluation, gives=FileAnswer),
     Route("POST", "/api/search", "look", search, SearchedFace, list[FoundSighting], MOST_PICTURE_BYTES),
     Route("GET", "/api/tasks/{id}", "look", task, OneTask, TaskStatus),
     Route("POST", "/api/tasks/{id}/stop", "sort", stop_task, OneTask),

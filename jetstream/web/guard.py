@@ -9,8 +9,9 @@ from typing import Final
 from jetstream.config.load import is_loopback
 
 SAFE: Final = ("GET", "HEAD", "OPTIONS")
+POLICY: Final = "Content-Security-Policy"
 HEADERS: Final = {
-    "Content-Security-Policy": (
+    POLICY: (
         "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
         "frame-ancestors 'none'"
     ),

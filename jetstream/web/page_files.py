@@ -13,7 +13,7 @@ TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".html": "text/htm
 
 
 class PageFiles:
-    """An ASGI application: `/` and every path without a dot is index.html, whose script reads the path."""
+    """An ASGI application: `/`, and paths whose first part has no dot, are index.html, whose script reads the path."""
 
     def __init__(self) -> None:
         self._files: dict[str, tuple[bytes, str, str]] = {}
@@ -32,7 +32,7 @@ class PageFiles:
         if request.method not in ("GET", "HEAD"):
             return JSONResponse({"error": f"this address takes no {request.method}"}, 405)
         found = self._files.get(path) or (
-            None if "." in path or path.startswith("/api/") else self._files["/index.html"]
+            None if "." in path.split("/")[1] or path.startswith("/api/") else self._files["/index.html"]
         )
         if found is None:
             return JSONResponse({"error": "there is nothing at this address"}, 404)

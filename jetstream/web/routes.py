@@ -25,6 +25,8 @@ class FileAnswer(NamedTuple):
 
     body: bytes
     type: str
+    policy: str = ""
+    """a Content-Security-Policy of its own"""
 
 
 class MissingError(UserError):

@@ -187,11 +187,14 @@ def test_face_of_a_picture_is_searched(page: PageSite, portraits: dict[str, np.n
 
 def test_people_are_evaluated(page: PageSite, portraits: dict[str, np.ndarray]) -> None:
     assert upload(page, "/api/people/Grace/photos", portraits[HOPPER]).status == 200
+    assert page.ask("GET", "/api/evaluation").status == 404
     done = ended(page, post(page, "/api/people/evaluate", {}))
 
     assert done["state"] == "done", done
-    report = Path(page.config.web.dir) / "evaluation.html"
-    assert (report.stat().st_mode & 0o777, b"<html" in report.read_bytes()) == (0o600, True)
+    assert (Path(page.config.web.dir) / "evaluation.html").stat().st_mode & 0o777 == 0o600
+    report = page.ask("GET", "/api/evaluation")
+    assert b"<html" in report.body
+    assert report.headers["content-security-policy"].startswith("default-src 'none'"), "its own policy alone"
 
 
 def test_no_more_long_tasks_run_than_there_may_be_and_one_can_be_stopped(

@@ -33,3 +33,7 @@ export const get = (path) => ask(path);
 
 export const post = (path, body = {}) =>
   ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+
+/** Send a file as it is. */
+export const upload = (path, file) =>
+  ask(path, { method: "POST", headers: { "Content-Type": file.type.startsWith("image/") ? file.type : "application/octet-stream" }, body: file });

@@ -1,15 +1,18 @@
 // The frame of the page: who is logged in, where to go, and the view of the address.
 
 import { get, onLoggedOut, post } from "/api.js";
+import { DecisionLine } from "/decisions.js";
 import { live } from "/live_socket.js";
 import { Failure, Link, go, html, render, useEffect, useState } from "/ui.js";
 
 const VIEWS = [
   { path: "/live", title: "Live", load: () => import("/live.js") },
   { path: "/inbox", title: "Inbox", load: () => import("/inbox.js") },
-  { path: "/system", title: "System", load: () => import("/system.js") },
-  { path: "/api", title: "For programs", aside: true, load: () => import("/programs.js") },
   { path: "/timeline", title: "Timeline", load: () => import("/timeline.js") },
+  { path: "/people", title: "People", load: () => import("/people.js") },
+  { path: "/system", title: "System", load: () => import("/system.js") },
+  { path: "/search", title: "Search by photo", aside: true, load: () => import("/search.js") },
+  { path: "/api", title: "For programs", aside: true, load: () => import("/programs.js") },
 ];
 const byPath = (path) => VIEWS.find((view) => path === view.path || path.startsWith(`${view.path}/`)) ?? VIEWS[0];
 
@@ -97,6 +100,7 @@ function App() {
     </header>
     <${Connection} />
     <main id="main" tabindex="-1"><${View} view=${view} path=${path} who=${who} /></main>
+    <${DecisionLine} />
   `;
 }
 

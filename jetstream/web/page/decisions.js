@@ -18,13 +18,13 @@ export async function decide(decision, words) {
   const before = live.news?.gallery?.sha256;
   const report = await post("/api/sightings/correct", decision);
   const learns = report.photos > 0;
-  tell({ words, report, state: learns ? "learning" : "done", before, at: Date.now() });
+  tell({ words, report, state: learns ? "learning" : "done", before });
   return report;
 }
 
 async function undo(report) {
-  const back = await post("/api/sightings/undo", { sightings: report.sightings.map((one) => one.id) });
-  tell({ words: "Taken back", report: null, state: back.photos > 0 ? "learning" : "done", at: Date.now() });
+  await post("/api/sightings/undo", { sightings: report.sightings.map((one) => one.id) });
+  tell({ words: "Taken back", report: null, state: "done" });
   dispatchEvent(new Event("decided"));
 }
 
@@ -39,7 +39,7 @@ export function DecisionLine() {
     return () => heard.delete(setTold);
   }, []);
   useEffect(
-    () => live.onNews((news) => line?.state === "learning" && news.gallery && news.gallery.sha256 !== line.before && tell({ ...line, state: "learnt", at: Date.now() })),
+    () => live.onNews(() => line?.state === "learning" && live.news?.gallery && live.news.gallery.sha256 !== line.before && tell({ ...line, state: "learnt" })),
     [],
   );
   useEffect(() => {

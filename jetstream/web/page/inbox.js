@@ -2,6 +2,9 @@
 
 import { get, post } from "/api.js";
 import { decide, undoNewest } from "/decisions.js";
+import { NameDialog } from "/dialogs.js";
+import { lookOf } from "/sighting_parts.js";
+import { since } from "/times.js";
 import { Empty, Failure, Link, html, percent, useEffect, useLoaded, useNews, useRef, useState } from "/ui.js";
 
 const MOST = 48;
@@ -16,13 +19,6 @@ const KEYS = [
   ["u", "undo"],
 ];
 
-export const moment = (text) => {
-  const when = new Date(text);
-  const isToday = when.toDateString() === new Date().toDateString();
-  const time = when.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-  return isToday ? `today ${time}` : `${when.toLocaleDateString([], { weekday: "short", day: "numeric", month: "short" })} ${time}`;
-};
-
 const asStranger = (one) => ({
   key: `s${one.number}`,
   stranger: one.number,
@@ -30,7 +26,7 @@ const asStranger = (one) => ({
   facts: `seen ${one.sightings === 1 ? "once" : `${one.sightings} times`} · ${one.cameras.join(", ")}`,
   when: one.last,
   looks: one.looks,
-  to: `/timeline?stranger=${one.number}`,
+  to: `/timeline?who=${encodeURIComponent(`Stranger ${one.number}`)}`,
 });
 
 const asDoubtful = (one) => ({
@@ -40,34 +36,9 @@ const asDoubtful = (one) => ({
   title: `${one.name}?`,
   facts: `${percent(one.confidence)} sure · ${one.camera}`,
   when: one.begin,
-  looks: one.looks.slice(0, 3).map((_, n) => `/api/sightings/${one.id}/looks/${n}`),
+  looks: one.looks.slice(0, 3).map((_, n) => lookOf(one, n)),
   to: `/timeline/${one.id}`,
 });
-
-/** Ask for a name; those known are proposed. */
-export function NameDialog({ title, names, onName, onClose }) {
-  const dialog = useRef(null);
-  const [error, setError] = useState("");
-  useEffect(() => dialog.current.showModal(), []);
-  const submit = async (event) => {
-    event.preventDefault();
-    try {
-      await onName(new FormData(event.target).get("name").trim());
-      onClose();
-    } catch (failure) {
-      setError(failure.message);
-    }
-  };
-  return html`<dialog ref=${dialog} onClose=${onClose} onKeyDown=${(event) => event.stopPropagation()}>
-    <form onSubmit=${submit}>
-      <h2>${title}</h2>
-      <label>Name<input name="name" list="names" autocomplete="off" required maxlength="200" /></label>
-      <datalist id="names">${names.map((name) => html`<option value=${name}></option>`)}</datalist>
-      <${Failure} text=${error} />
-      <div class="row"><button type="button" onClick=${onClose}>Cancel</button><button class="primary">Save</button></div>
-    </form>
-  </dialog>`;
-}
 
 function Card({ item, isSelected, isCurrent, act, onFocus }) {
   const card = useRef(null);
@@ -76,13 +47,13 @@ function Card({ item, isSelected, isCurrent, act, onFocus }) {
   }, [isCurrent]);
   return html`<article class=${isSelected ? "card item chosen" : "card item"} tabindex="0" ref=${card} data-key=${item.key}
       aria-label=${`${item.title}, ${item.facts}`} onFocus=${onFocus}>
-    <div class="looks">
+    <div class="strip">
       ${item.looks.length ? item.looks.map((look) => html`<img src=${look} alt="" loading="lazy" width="96" height="96" />`) : html`<span class="noface quiet">no picture</span>`}
     </div>
     <h3><label class="pick"><input type="checkbox" tabindex="-1" checked=${isSelected} onChange=${() => act("select", item)} aria-label=${`Select ${item.title}`} /></label>
       <${Link} to=${item.to} tabindex="-1">${item.title}<//></h3>
-    <p class="quiet small">${item.facts}<br />last ${moment(item.when)}</p>
-    <div class="row">
+    <p class="quiet small">${item.facts}<br />last ${since(item.when)}</p>
+    <div class="buttons">
       ${item.name && html`<button tabindex="-1" onClick=${() => act("confirm", item)} title="y">Yes</button>
         <button tabindex="-1" onClick=${() => act("not", item)} title="x">Not ${item.name}</button>`}
       <button tabindex="-1" onClick=${() => act("name", item)} title="n">This is…</button>
@@ -180,7 +151,7 @@ export default function Inbox({ path, who }) {
       ${items.map((item) => html`<${Card} key=${item.key} item=${item} act=${act} isSelected=${selected.has(item.key)} isCurrent=${current === item.key} onFocus=${() => setCurrent(item.key)} />`)}
     </div>
     ${items.length === MOST && html`<p class="quiet">The ${MOST} newest ones; more come when these are sorted.</p>`}
-    ${items.length > 0 && html`<details class="keys"><summary>Keys</summary><dl class="facts">${KEYS.map(([key, what]) => html`<dt><kbd>${key}</kbd></dt><dd>${what}</dd>`)}</dl></details>`}
+    ${items.length > 0 && html`<details class="hints"><summary>Keys</summary><dl class="facts">${KEYS.map(([key, what]) => html`<dt><kbd>${key}</kbd></dt><dd>${what}</dd>`)}</dl></details>`}
     ${chosen.length > 0 && html`<div class="chosenbar" role="toolbar" aria-label="For the selected ones">
       <b class="grow">${chosen.length} selected</b>
       <button onClick=${() => act("name", chosen[0])}>This is…</button>

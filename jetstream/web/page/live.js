@@ -1,6 +1,7 @@
 // The cameras, live: a wall of tiles, or one large. Faces are drawn on the picture of their own frame.
 
 import { get } from "/api.js";
+import { FacePanel } from "/face_panel.js";
 import { live } from "/live_socket.js";
 import { Empty, Failure, Link, html, percent, useEffect, useEvery, useLoaded, useRef, useState } from "/ui.js";
 
@@ -41,10 +42,11 @@ function draw(canvas, picture, header) {
   }
 }
 
-/** The faces of a picture as elements above it, for who can't see what is drawn. */
-class FaceLabels {
-  constructor(layer) {
+/** The faces of a picture as buttons above it. */
+class FaceButtons {
+  constructor(layer, onFace) {
     this.layer = layer;
+    this.onFace = onFace;
     this.labels = new Map();
   }
 
@@ -54,9 +56,9 @@ class FaceLabels {
       seen.add(face.track);
       let element = this.labels.get(face.track);
       if (!element) {
-        element = document.createElement("span");
+        element = document.createElement("button");
         element.className = "face";
-        element.setAttribute("role", "img");
+        element.addEventListener("click", () => this.onFace(header.camera, face.track));
         this.labels.set(face.track, element);
         this.layer.append(element);
       }
@@ -76,13 +78,13 @@ class FaceLabels {
   }
 }
 
-function Tile({ camera, isLarge }) {
+function Tile({ camera, isLarge, onFace }) {
   const canvas = useRef(null);
   const layer = useRef(null);
   const [isAlive, setAlive] = useState(false);
   const at = useRef(0);
   useEffect(() => {
-    const labels = new FaceLabels(layer.current);
+    const labels = new FaceButtons(layer.current, onFace);
     let stop = null;
     const look = (inSight) => {
       stop?.();
@@ -137,7 +139,8 @@ function wordsOf(camera) {
   return "No picture";
 }
 
-export default function Live({ path }) {
+export default function Live({ path, who }) {
+  const [face, setFace] = useState(null); // {camera, track} of the one that was clicked
   const { value: cameras, error, again } = useLoaded(() => get("/api/cameras"), []);
   useEvery(3, again);
   if (!cameras) return html`<${Failure} text=${error} />`;
@@ -146,12 +149,14 @@ export default function Live({ path }) {
       <p>Add one to the config, then start jetstream again:</p>
       <pre>[[cameras]]${"\n"}name = "door"${"\n"}source = "rtsp://192.168.1.10/stream"</pre>
     <//>`;
+  const open = (camera, track) => setFace({ camera, track });
   const large = cameras.find((camera) => camera.name === decodeURIComponent(path));
   const shown = large ? [large] : cameras;
   return html`
     <h1 class="hidden">Live</h1>
-    <div class=${large ? "wall one" : "wall"}>
-      ${shown.map((camera) => html`<${Tile} key=${`${camera.name} ${!!large}`} camera=${camera} isLarge=${!!large || cameras.length === 1} />`)}
+    <div class=${`wall${large ? " one" : ""}${face ? " beside" : ""}`}>
+      ${shown.map((camera) => html`<${Tile} key=${`${camera.name} ${!!large}`} camera=${camera} isLarge=${!!large || cameras.length === 1} onFace=${open} />`)}
     </div>
+    ${face && html`<${FacePanel} key=${`${face.camera} ${face.track}`} face=${face} who=${who} onClose=${() => setFace(null)} />`}
   `;
 }

@@ -10,6 +10,7 @@ export class LiveSocket {
     this.stateListeners = new Set();
     this.news = null; // {sightings, gallery}, as the server told it last
     this.newsListeners = new Set();
+    this.headerListeners = new Set();
     this.waitMs = 250;
     this.socket = null;
   }
@@ -64,6 +65,12 @@ export class LiveSocket {
     return () => this.newsListeners.delete(heard);
   }
 
+  /** Call `heard` with the header of each picture; returns how to stop that. */
+  onHeader(heard) {
+    this.headerListeners.add(heard);
+    return () => this.headerListeners.delete(heard);
+  }
+
   tell(news) {
     this.news = news;
     for (const heard of this.newsListeners) heard();
@@ -84,6 +91,7 @@ export class LiveSocket {
     if (typeof data === "string") return this.tell(JSON.parse(data).news);
     const size = new DataView(data).getUint32(0, true);
     const header = JSON.parse(decoder.decode(new Uint8Array(data, 4, size)));
+    for (const heard of this.headerListeners) heard(header);
     try {
       const tile = this.tiles.get(header.camera);
       if (tile) {

@@ -1,6 +1,7 @@
 // The page of one sighting: its pictures, and why it has its name.
 
 import { get } from "/api.js";
+import { Decisions } from "/decision_buttons.js";
 import { live } from "/live_socket.js";
 import { goesOn, lookOf, placeOf, saidOf, whoOf } from "/sighting_parts.js";
 import { dayOf, length, nameOf, since, time, until } from "/times.js";
@@ -87,7 +88,7 @@ function Others({ sighting }) {
   return html`<${Link} to=${`/timeline?who=${encodeURIComponent(whoOf(sighting))}`} class="button">All sightings of stranger ${sighting.stranger}<//>`;
 }
 
-export function SightingPage({ id, back }) {
+export function SightingPage({ id, back, who }) {
   const { value: found, error, again } = useLoaded(() => get(`/api/sightings/${encodeURIComponent(id)}`), [id]);
   useNews(again);
   useEvery(10, () => found && goesOn(found.sighting) && again());
@@ -105,7 +106,7 @@ export function SightingPage({ id, back }) {
         ${sighting.looks.map((file, n) => html`<img key=${file} src=${lookOf(sighting, n)} alt=${`The face, picture ${n + 1} of ${sighting.looks.length}`} />`)}
         ${!sighting.looks.length && html`<p class="quiet">No picture was kept: the face was hidden, or the picture was deleted to make room.</p>`}
       </div>
-      <div class="actions"></div>
+      <${Decisions} sighting=${sighting} who=${who} onDone=${again} />
       <section class="card" aria-label="What is known"><${Facts} sighting=${sighting} /><${Others} sighting=${sighting} /></section>
       <${Why} sighting=${sighting} />
       <${Corrections} corrections=${found.corrections} />`}

@@ -154,7 +154,7 @@ function List({ filters, query }) {
   `;
 }
 
-export default function Timeline({ path }) {
+export default function Timeline({ path, who }) {
   const { filters, change } = useFilters();
   const query = queryOf(filters);
   const isList = path === "";
@@ -168,7 +168,7 @@ export default function Timeline({ path }) {
     return () => removeEventListener("scroll", moved);
   }, [isList]);
   return html`
-    ${!isList && html`<${SightingPage} key=${path} id=${decodeURIComponent(path)} back=${`/timeline${location.search}`} />`}
+    ${!isList && html`<${SightingPage} key=${path} who=${who} id=${decodeURIComponent(path)} back=${`/timeline${location.search}`} />`}
     <div class="timeline" hidden=${!isList}>
       <h1 class="hidden">Timeline</h1>
       <${Presence} />

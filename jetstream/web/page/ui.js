@@ -71,6 +71,13 @@ export function useNews(act) {
   }, []);
 }
 
+/** SHA-256 of the gallery in use; undefined: not known yet. */
+export function useGallery() {
+  const [sha256, setSha256] = useState(live.news?.gallery?.sha256);
+  useNews(() => setSha256(live.news?.gallery?.sha256));
+  return sha256;
+}
+
 /** What to do where there is nothing to see yet. */
 export const Empty = ({ title, children }) => html`<div class="empty"><h2>${title}</h2>${children}</div>`;
 
