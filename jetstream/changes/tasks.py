@@ -170,7 +170,10 @@ def _thumbnail(worker: TaskWorker, task: tasks.ThumbnailTask) -> bytes:
 def _enroll(worker: TaskWorker, task: tasks.EnrollmentTask) -> tasks.EnrollmentReport:
     request = EnrollRequest(task.name, [f"{enroll.TRACK}{task.camera}/{task.track}"], seconds=task.seconds)
     enroll.check(request, worker.config)
-    taken = enroll.enroll(request, worker.config, worker.progress, lambda line: worker.progress(line, 0.0))
+    said = [""]
+    taken = enroll.enroll(
+        request, worker.config, lambda _, share: worker.progress(said[-1], share), lambda line: said.append(line)
+    )
     worker.audit("enroll", task.name, len(taken.taken))
     return tasks.EnrollmentReport(tuple(photo.file for photo in taken.taken), taken.seen, taken.refused)
 

@@ -83,7 +83,7 @@ def enroll(request: EnrollRequest, config: Config, progress: Progress, say: Say)
         samples = SampleSet(embedder, min_quality=config.recognize.min_quality)
         known = KnownPeople(name, config, progress)
         most = request.photos or max(PHOTOS, sum(_pictures(spec) for spec in request.sources))
-        count = _SampleCounter(samples, request, known, most, say)
+        count = _SampleCounter(samples, request, known, most, say, progress)
         for spec in request.sources:
             _collect(spec, samples, detector, photo_detector, config, progress, count)
         person = target_person(samples, request.at, request.sources)
@@ -136,8 +136,11 @@ def other_gallery(config: Config) -> str:
 class _SampleCounter:
     """Decides whether a camera has given enough samples, and tells the user the number when it changes."""
 
-    def __init__(self, samples: SampleSet, request: EnrollRequest, known: KnownPeople, most: int, say: Say) -> None:
-        self._samples, self._request, self._known, self._most, self._say = samples, request, known, most, say
+    def __init__(
+        self, samples: SampleSet, request: EnrollRequest, known: KnownPeople, most: int, say: Say, progress: Progress
+    ) -> None:
+        self._samples, self._request, self._known, self._most = samples, request, known, most
+        self._say, self._progress = say, progress
         self.seconds = request.seconds
         self._different = 0
         self._next_s = 0.0
@@ -158,6 +161,7 @@ class _SampleCounter:
         if len(choice.taken) != self._different:
             self._different = len(choice.taken)
             self._say(f"{self._different} of {self._most} different samples")
+            self._progress("samples", min(1.0, self._different / self._most))
         return self._different >= self._most
 
     def guide(self, spec: str) -> None:

@@ -35,7 +35,7 @@ export function NameDialog({ title, names, label = "Name", action = "Save", onNa
   return html`<${Dialog} title=${title} onClose=${onClose}>
     <form onSubmit=${submit}>
       ${children}
-      <label>${label}<input name="name" list=${list} autocomplete="off" required maxlength="200" autofocus /></label>
+      <label>${label}<input name="name" list=${list} autocomplete="off" required maxlength="200" /></label>
       <datalist id=${list}>${names.map((name) => html`<option value=${name}></option>`)}</datalist>
       <${Failure} text=${error} />
       <div class="buttons"><button type="button" onClick=${onClose}>Cancel</button><button class="primary" disabled=${isBusy}>${action}</button></div>
