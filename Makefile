@@ -66,7 +66,7 @@ audit: $(AUDIT)  ## known holes in the packages of constraints.txt, as PyPI tell
 fuzz: $(READY)  ## a million random inputs for every decoder: minutes; tests run some thousand
 	$(BIN)/python -m tests.fuzz.run
 
-faults: $(READY)  ## every fault of docs/faults.md, done to a real pipeline: 15 minutes, and prints the table
+faults: $(READY)  ## every fault of docs/faults.md, done to a real pipeline: 20 minutes, and prints the table
 	$(BIN)/python -m tests.faults
 
 soak: $(READY)  ## half an hour of a pipeline that must not grow (SOAK_MINUTES): a table, soak.png and soak.csv

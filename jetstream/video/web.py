@@ -3,6 +3,7 @@
 Understands no picture. No message contains a password of the address.
 """
 
+import contextlib
 import http.client
 import socket
 import ssl
@@ -73,6 +74,7 @@ class WebClient:
     def __init__(self, url: str, limit_s: float) -> None:
         self.shown, self.limit_s, self._left_s = masked_source(url), limit_s, limit_s
         self._connection: http.client.HTTPConnection | None = None
+        self._socket: socket.socket | None = None
         self._challenge: Challenge | None = None
         self._count = 0
         self._go_to(url)
@@ -97,8 +99,9 @@ class WebClient:
         """Set the time limit of each wait from now on, of which `left_s` are left."""
         self.limit_s = limit_s
         self._left_s = limit_s if left_s is None else left_s
-        if self._connection is not None and self._connection.sock is not None:
-            self._connection.sock.settimeout(self._left_s)
+        if self._socket is not None:
+            with contextlib.suppress(OSError):  # it is closed: the answer has ended
+                self._socket.settimeout(self._left_s)
 
     @property
     def host(self) -> str:
@@ -107,7 +110,7 @@ class WebClient:
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
-        self._connection = None
+        self._connection = self._socket = None
 
     def _go_to(self, url: str) -> None:
         try:
@@ -142,8 +145,7 @@ class WebClient:
         if self._connection.sock is not None:
             self._connection.sock.settimeout(self._left_s)
         try:
-            self._connection.request("GET", self._target, headers={**headers, **self._identity()})
-            return self._connection.getresponse()
+            return self._sent(self._connection, headers)
         except TimeoutError:
             raise
         except (http.client.HTTPException, OSError):
@@ -151,8 +153,12 @@ class WebClient:
             if not was_open:
                 raise
         self._connection = self._connect()
-        self._connection.request("GET", self._target, headers={**headers, **self._identity()})
-        return self._connection.getresponse()
+        return self._sent(self._connection, headers)
+
+    def _sent(self, connection: http.client.HTTPConnection, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+        connection.request("GET", self._target, headers={**headers, **self._identity()})
+        self._socket = connection.sock  # which the connection gives up where the answer's end will close it
+        return connection.getresponse()
 
     def _connect(self) -> http.client.HTTPConnection:
         host = self._url.hostname or ""

@@ -4,6 +4,7 @@ Times are those of arrival. Opens no connection itself (`web` does) and finds no
 """
 
 import http.client
+import math
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -128,18 +129,20 @@ class WebPictures(Source):
         return LazyFrame(time.monotonic() - self._first_s, partial(self._picture, picture))
 
     def _pictures(self, answer: Answer) -> Iterator[bytes]:
-        scanner = PictureScanner()
+        scanner, heard_s = PictureScanner(), -math.inf
         while True:
             self._client.patience(self._limit_s, left_s(self._wanted_s, self._limit_s))
             try:
                 piece = answer.piece()
             except (OSError, http.client.HTTPException, ValueError) as error:
-                self._reason = web_trouble(error, self._limit_s)
+                sends = isinstance(error, TimeoutError) and time.monotonic() - heard_s < self._limit_s / 2
+                self._reason = no_picture(self._limit_s) if sends else web_trouble(error, self._limit_s)
                 self._client.close()
                 if is_single(answer):
                     return
                 raise SourceError(f"{self._client.shown}: {self._reason}") from None
             self.heard()
+            heard_s = time.monotonic()
             if not piece:
                 return
             yield from scanner.feed(piece)

@@ -1,5 +1,6 @@
 """What an address of the web is: a film in both paces, a playlist, a live stream; over real sockets."""
 
+import time
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -9,10 +10,11 @@ import av
 import numpy as np
 import pytest
 
+from jetstream.video.web import WebClient
 from jetstream.video.web_source import meaning
 from tests.support.defaults import open_source, probe
 from tests.support.http_cameras import Camera, serving_file
-from tests.support.serving import serving
+from tests.support.serving import Quiet, serving
 
 LIMITS = {"open_timeout_s": 5, "read_timeout_s": 5}
 Number = Callable[[np.ndarray], int]
@@ -116,3 +118,23 @@ def test_live_stream_is_read_over_one_connection(clip: Callable[..., Path], numb
         assert source.live
         assert [number(frame.image) for frame in source] == list(range(60))
     assert Live.gets == 1
+
+
+def test_pause_of_an_http_1_0_stream_counts_by_the_time_limit_of_reads() -> None:
+    class Pausing(Quiet):
+        def reply(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"a")
+            time.sleep(1.0)
+            self.wfile.write(b"b")
+
+    with serving(Pausing) as port:
+        client = WebClient(f"http://127.0.0.1:{port}/", 0.5)
+        answer = client.get({})
+        client.patience(20)
+
+        assert (answer.read(1), answer.read(1)) == (b"a", b"b")
+        client.patience(20)
+        assert answer.read(1) == b""
+        client.close()
