@@ -4,7 +4,6 @@ https://github.com/ulid/spec: 48 bits of Unix time in ms, then 80 random bits, i
 """
 
 import hashlib
-import re
 import secrets
 from collections.abc import Callable
 from typing import Final
@@ -17,7 +16,6 @@ from jetstream.vision.tracking.visits import VisitTrack
 ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 LENGTH: Final = 26
 RANDOM_BITS: Final = 80
-_PATTERN = re.compile(f"[0-7][{ALPHABET}]{{{LENGTH - 1}}}")
 
 
 class SightingIds:
@@ -49,11 +47,6 @@ class SightingIds:
 def encoded(time_ms: int, random: int) -> str:
     """The id of a time (ms since 1970, 48 bits of it) and 80 further bits."""
     return _text(_value(time_ms, random))
-
-
-def is_id(text: str) -> bool:
-    """Whether `text` is a whole id, in capitals."""
-    return _PATTERN.fullmatch(text) is not None
 
 
 def _digest(tracked: Tracked, track_id: int) -> int:
