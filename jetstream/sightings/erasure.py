@@ -6,7 +6,7 @@ candidate, that candidate goes. Nothing is erased through a link.
 
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -47,47 +47,62 @@ class SightingTraces(NamedTuple):
         return f"{counted(self.sightings, 'sighting')}{looks_too}"
 
 
-def find(names: Collection[str], folder: Path) -> SightingTraces:
-    """What `erase` would erase. Raises UserError: the database can't be read."""
-    return _find(names, folder)[0]
+class SearchedSightings(NamedTuple):
+    """What a search through all sightings in a folder found. `erase` then reads only what is newer."""
+
+    traces: SightingTraces
+    known: frozenset[str] = frozenset()  # the names among those searched for that the folder knows
+    mentions: Mapping[str, Sequence[_Mention]] = {}  # of each column of MENTIONING, rows in which one is a candidate
+    newest: Mapping[str, int] = {}  # of each column, the key of the newest row
+    unfinished: Sequence[int] = ()  # rows of sightings that were open
+    at_ns: int = 0
 
 
-def _find(names: Collection[str], folder: Path) -> tuple[SightingTraces, dict[str, list[_Mention]]]:
-    """And the rows of each column of MENTIONING in which one of them is a candidate."""
-    copies = len(database.copies(folder))
+def search(names: Collection[str], folder: Path) -> SearchedSightings:
+    """Search all sightings and all that was told of them. Raises UserError: the database can't be read."""
+    copies, at_ns = len(database.copies(folder)), time.time_ns()
     if not database.is_there(folder):
-        return SightingTraces(folder, copies=copies), {}
+        return SearchedSightings(SightingTraces(folder, copies=copies))
     with database.opened(folder) as connection:
-        own = _own(connection, names)
+        connection.execute("BEGIN")
+        newest = {
+            column: int(connection.execute(f"SELECT coalesce(max({key}), 0) FROM {table}").fetchone()[0])
+            for column, (key, _, table) in MENTIONING.items()
+        }
+        unfinished = [n for (n,) in connection.execute("SELECT n FROM sightings WHERE state = 'open'")]
+        own_of = {name: _own(connection, (name,)) for name in names}
+        own = dict(row for rows in own_of.values() for row in rows)
         pictures = sum(
-            int(connection.execute("SELECT count(*) FROM looks WHERE sighting = ?", (n,)).fetchone()[0]) for n, _ in own
+            int(connection.execute("SELECT count(*) FROM looks WHERE sighting = ?", (n,)).fetchone()[0]) for n in own
         )
         mentions = {column: _mentions(connection, names, column) for column in MENTIONING}
-    ids = {id_ for _, id_ in own}
-    others = sum(id_ not in ids for found in mentions.values() for _, id_, _ in found)
-    return SightingTraces(folder, len(own), pictures, others, copies), mentions
+    known = {name for name, rows in own_of.items() if rows}
+    for _, _, text in (row for found in mentions.values() for row in found):
+        known |= {name for name in names if name not in known and any(_naming(name, msgspec.json.decode(text)))}
+    others = sum(id_ not in own.values() for found in mentions.values() for _, id_, _ in found)
+    traces = SightingTraces(folder, len(own), pictures, others, copies)
+    return SearchedSightings(traces, frozenset(known), mentions, newest, unfinished, at_ns)
+
+
+def find(names: Collection[str], folder: Path) -> SightingTraces:
+    """What `erase` would erase. Raises UserError: the database can't be read."""
+    return search(names, folder).traces
 
 
 def named(names: Collection[str], folders: Collection[Path]) -> frozenset[str]:
     """Those of the names that any of the folders knows. Raises UserError: a database can't be read."""
-    known: set[str] = set()
-    for folder in folders:
-        if database.is_there(folder):
-            with database.opened(folder) as connection:
-                known |= {name for name in names if _own(connection, (name,))}
-                others = [name for name in names if name not in known]
-                for column in MENTIONING:
-                    for _, _, text in _mentions(connection, others, column):
-                        known |= {name for name in others if any(_naming(name, msgspec.json.decode(text)))}
-    return frozenset(known)
+    return frozenset().union(*(search(names, folder).known for folder in folders))
 
 
-def erase(names: Collection[str], folder: Path) -> SightingTraces:
+def erase(names: Collection[str], folder: Path, searched: SearchedSightings | None = None) -> SightingTraces:
     """Erase these people; what there was of them. Their bytes are overwritten in the file, and copies of it removed.
+
+    searched  what `search` found for the same names and folder, of the same file; None: it is searched now
 
     Raises UserError: the database can't be read or written.
     """
-    found, mentions = _find(names, folder)
+    searched = searched or search(names, folder)
+    found = searched.traces
     for copy in database.copies(folder):
         for suffix in ("", "-wal", "-shm"):
             Path(f"{copy}{suffix}").unlink(missing_ok=True)
@@ -100,8 +115,8 @@ def erase(names: Collection[str], folder: Path) -> SightingTraces:
             _keep_away(connection, names, own)
         for some_own in _parts(own):
             retention.delete(connection, folder, some_own)
-        for column, found_rows in mentions.items():
-            for some in _parts(found_rows):
+        for column, found_rows in searched.mentions.items():
+            for some in _parts([*found_rows, *_mentions(connection, names, column, searched)]):
                 with transaction(connection):
                     _change(connection, column, some, lambda text: _without(names, text))
         emptied = not is_to_empty or _empty_log(connection)
@@ -196,13 +211,24 @@ def _change(
             connection.execute(f"UPDATE {table} SET {column} = ? WHERE {key} = ?", (value, number))
 
 
-def _mentions(connection: sqlite3.Connection, names: Collection[str], column: str) -> list[_Mention]:
-    """Rows in whose JSON one of the people is a candidate. Reads all rows: a million sightings take 0.8 s."""
+def _mentions(
+    connection: sqlite3.Connection, names: Collection[str], column: str, after: SearchedSightings | None = None
+) -> list[_Mention]:
+    """Rows in whose JSON one of the people is a candidate. Reads all rows: a million sightings take 0.8 s.
+
+    after  a search whose rows are known: of the others, those that were written since, or may have changed since
+    """
     if not names:
         return []
     key, id_, table = MENTIONING[column]
-    texts = [msgspec.json.encode(name).decode() for name in names]
+    texts: list[object] = [msgspec.json.encode(name).decode() for name in names]
     where = " OR ".join([f"instr(CAST({column} AS TEXT), ?)"] * len(texts))
+    if after is not None:
+        newer, values = f"{key} > ?", [after.newest.get(column, 0)]
+        if column == "why":  # a sighting may change until it has ended; a file that is run again opens it anew
+            newer += f" OR end_ns >= ? OR n IN ({','.join('?' * len(after.unfinished))})"
+            values += [after.at_ns, *after.unfinished]
+        where, texts = f"({newer}) AND ({where})", [*values, *texts]
     rows = connection.execute(f"SELECT {key}, {id_}, CAST({column} AS TEXT) FROM {table} WHERE {where}", texts)
     return [row for row in rows if any(next(_naming(name, msgspec.json.decode(row[2])), None) for name in names)]
 

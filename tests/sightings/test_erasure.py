@@ -36,6 +36,32 @@ def test_what_is_there_is_counted(config: Config) -> None:
     assert not erasure.find(["Bob"], folder(config))
 
 
+def test_one_search_serves_the_question_and_the_erasing(config: Config) -> None:
+    searched = erasure.search(["Zoë", "Bob"], folder(config))
+    assert searched.traces == erasure.find(["Zoë", "Bob"], folder(config))
+    assert searched.known == {"Zoë"}
+
+    erased = erasure.erase(["Zoë"], folder(config), searched)
+
+    assert erased == searched.traces
+    assert not erasure.find(["Zoë"], folder(config))
+
+
+def test_what_is_written_after_the_search_is_erased_too(config: Config) -> None:
+    record(config, [at(50, face(IDS[2], "Grace", track_id=3))], ended=False)
+    searched = erasure.search(["Zoë"], folder(config))
+    late = "01M8JFTDB6GVM5814RJ14Y24CR"
+    with_zoe = {"votes": MENTION, "track_id": 3}
+    record(config, [at(51, face(IDS[2], "Grace", **with_zoe, confidence=0.99)), at(90, face(late, "Zoë"))])
+    assert erasure.find(["Zoë"], folder(config)).sightings == 2
+
+    erasure.erase(["Zoë"], folder(config), searched)
+
+    assert not erasure.find(["Zoë"], folder(config))
+    for path in folder(config).rglob("*"):
+        assert path.is_dir() or "Zoë".encode() not in path.read_bytes(), path
+
+
 def test_forgotten_person_is_in_no_file(config: Config) -> None:
     erasure.erase(["Zoë"], folder(config))
 
