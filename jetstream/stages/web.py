@@ -33,6 +33,7 @@ def web(messages: Iterator[Tracked | InUse | Tick], rings: FrameReader, config: 
                 turned_s = time.monotonic()
             if isinstance(message, Tracked):
                 frames.put(message)
+                site.faces.see(message, time.monotonic())
                 yield Finished(frame=message.frame)
             elif isinstance(message, InUse):
                 site.news.in_use = message

@@ -35,7 +35,7 @@ class NewestFrames:
 
     def __init__(self, config: Config, rings: FrameReader) -> None:
         self._blur = config.render.blur
-        self._rings = rings
+        self.rings = rings
         self._newest: dict[str, Tracked] = {}
         self._made: dict[tuple[str, int], FrameJpeg] = {}  # by camera and width
         self._locks: dict[tuple[str, int], threading.Lock] = {}
@@ -74,7 +74,7 @@ class NewestFrames:
 
     def _encode(self, tracked: Tracked, width: int) -> FrameJpeg | None:
         frame = tracked.frame
-        view = self._rings.view(frame.camera, frame.frame_id)
+        view = self.rings.view(frame.camera, frame.frame_id)
         if view is None:
             return None
         image = view.image

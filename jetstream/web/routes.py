@@ -61,6 +61,7 @@ def table() -> tuple[Route, ...]:
         logins,
         openapi,
         people_view,
+        reach_view,
         setup_view,
         sightings_view,
         system_view,
@@ -75,4 +76,5 @@ def table() -> tuple[Route, ...]:
         *changes_view.ROUTES,
         *system_view.ROUTES,
         *setup_view.ROUTES,
+        *reach_view.ROUTES,
     )

@@ -25,6 +25,7 @@ from jetstream.web.machine import MachineReader
 from jetstream.web.news import NewsFinder
 from jetstream.web.people_reader import PeopleReader
 from jetstream.web.rates import FrameRates
+from jetstream.web.seen_faces import SeenFaces
 from jetstream.web.task_runner import TaskRunner
 
 BEARER: Final = "bearer "
@@ -43,6 +44,7 @@ class Site:
         """of the supervisor, a second old at most"""
         self.news = NewsFinder(self.sightings)
         self.run_dir = RunDir(run_dir(config))
+        self.faces = SeenFaces(frames.rings)
         self.rates = FrameRates()
         self.machine = MachineReader(config)
         self.people = PeopleReader(config)

@@ -122,6 +122,7 @@ function State() {
 
 const TABS = [
   { path: "", title: "State", load: async () => State },
+  { path: "faces", title: "Faces", load: async () => (await import("/system_faces.js")).default },
   { path: "config", title: "Config", right: "rule", load: async () => (await import("/system_config.js")).default },
   { path: "log", title: "Log", right: "rule", load: async () => (await import("/system_log.js")).default },
 ];
