@@ -3,6 +3,7 @@
 Looks at one frame of a camera in a second. Knows no clock and keeps no picture.
 """
 
+import math
 import statistics
 import threading
 from collections import OrderedDict
@@ -92,9 +93,11 @@ class SeenFaces:
         found = []
         for face in faces[:MOST_FACES]:
             points = np.array(face.landmarks).reshape(5, 2)
-            found.append((face, quality.measure(view.image, points), quality.nose_offset(points)[1]))
+            lowness = quality.nose_offset(points)[1]
+            if math.isfinite(lowness):  # else its eyes are in one place
+                found.append((face, quality.measure(view.image, points), lowness))
         width = view.image.shape[1]
-        if not view.still_valid():
+        if not found or not view.still_valid():
             return
         with self._lock:
             self._widths[camera] = width

@@ -129,7 +129,8 @@ def test_what_is_no_sure_face_counts_nothing() -> None:
     ring = LocalRing(slots=4)
     faces = SeenFaces(Rings({"a": ring}))
     frame_id = ring.write(np.zeros((120, 160, 3), np.uint8))
-    for fields in ({"doubtful": True}, {"state": "tentative"}, {"landmarks": None}):
+    one_place = (20.0, 30.0) * 5
+    for fields in ({"doubtful": True}, {"state": "tentative"}, {"landmarks": None}, {"landmarks": one_place}):
         faces.see(at(0, face(None, **fields), frame_id=frame_id), now_s=0.0)  # type: ignore[arg-type]
     faces.see(at(0, face(None), frame_id=99), now_s=0.0)  # it left the ring
 
