@@ -72,7 +72,7 @@ export default function Faces() {
   if (!cameras.length) return html`<${Empty} title="No camera yet" />`;
   return html`
     <p>Can each camera know people? This is from the faces that it has shown since the page's process started, not from a data sheet. A face
-      is taken to be 15 cm wide. Faces under ${"detect.min_face_px"} aren't searched for, so who stays farther away isn't in these numbers.</p>
+      is taken to be 15 cm wide. Faces under <code>detect.min_face_px</code> aren't searched for, so who stays farther away isn't in these numbers.</p>
     <div class="cards wide">${cameras.map((one) => html`<div key=${one.name}><${Camera} name=${one.name} /></div>`)}</div>
   `;
 }
