@@ -161,3 +161,28 @@ def test_view_says_in_words_what_is_wrong(tmp_path: Path) -> None:
         assert "late 3" in driver.execute_script("return document.querySelector('table').textContent")
         assert driver.execute_script("return document.documentElement.scrollWidth <= innerWidth")
         assert console(driver) == []
+
+
+def test_tabs_and_details_work_from_the_keyboard(tmp_path: Path) -> None:
+    from selenium.webdriver import ActionChains, Keys
+
+    with page_site(tmp_path) as page, browser() as driver:
+        driver.get(f"http://127.0.0.1:{page.port}/system")
+        wait_until(lambda: bool(driver.execute_script("return document.querySelector('.tabs a')")), 20)
+
+        def tab_to(text: str) -> None:
+            for _ in range(60):
+                ActionChains(driver).send_keys(Keys.TAB).perform()
+                if text in driver.execute_script("return document.activeElement.textContent"):
+                    return
+            raise AssertionError(f"no Tab leads to {text}")
+
+        tab_to("For programs")
+        assert driver.execute_script("return getComputedStyle(document.activeElement).outlineStyle") == "solid"
+        ActionChains(driver).send_keys(Keys.ENTER).perform()
+        wait_until(lambda: bool(driver.execute_script("return document.querySelector('.route')")), 20)
+        tab_to("/api/cameras")
+        ActionChains(driver).send_keys(Keys.ENTER).perform()
+        wait_until(
+            lambda: "curl -s" in driver.execute_script("return document.querySelector('.route[open]').innerText"), 20
+        )
