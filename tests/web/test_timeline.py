@@ -129,7 +129,7 @@ def test_click_shows_why_and_back_comes_to_the_same_place(page: PageSite) -> Non
         assert driver.title == "Ada - jetstream"
         assert driver.execute_script("return document.querySelector('.actions')") is not None
         driver.back()
-        waited(driver, "return !document.querySelector('.sighting-page') && scrollY === 500")
+        waited(driver, "return document.querySelector('.sighting-page') ? 0 : scrollY", lambda y: y == 500, 5)
         assert driver.title == "Timeline - jetstream"
         opened(driver, page, "/ZZZZZZ")
         waited(driver, "return document.querySelector('.failure')?.innerText.includes('no such sighting')")

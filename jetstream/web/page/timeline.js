@@ -163,13 +163,10 @@ export default function Timeline({ path, who }) {
     if (!isList) return;
     document.title = "Timeline - jetstream";
     scrollTo(0, at.current);
-    const moved = () => (at.current = scrollY);
-    addEventListener("scroll", moved);
-    return () => removeEventListener("scroll", moved);
   }, [isList]);
   return html`
     ${!isList && html`<${SightingPage} key=${path} who=${who} id=${decodeURIComponent(path)} back=${`/timeline${location.search}`} />`}
-    <div class="timeline" hidden=${!isList}>
+    <div class="timeline" hidden=${!isList} onClickCapture=${() => (at.current = scrollY)}>
       <h1 class="hidden">Timeline</h1>
       <${Presence} />
       <${Filters} filters=${filters} change=${change} />
