@@ -98,6 +98,7 @@ export function SightingPage({ id, back, who }) {
   }, [sighting?.name, sighting?.stranger]);
   return html`<div class="sighting-page">
     <p><${Link} to=${back} class="button">← Timeline<//></p>
+    ${!found && error && html`<h1>No such sighting</h1>`}
     <${Failure} text=${error} />
     ${!found && !error && html`<p class="quiet" aria-busy="true">Loading…</p>`}
     ${found &&
