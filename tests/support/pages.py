@@ -25,6 +25,9 @@ from tests.support.waiting import wait_until
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
+NARROWEST = 500
+"""px, of Chromium's windows; what is narrower is emulated, as a phone"""
+
 
 class Answer(NamedTuple):
     status: int
@@ -91,7 +94,7 @@ def page_site(folder: Path, **tables: Any) -> Iterator[PageSite]:
 
 @contextmanager
 def browser(width: int = 1280, height: int = 800) -> Iterator[Any]:
-    """A real Chromium without a window; the test is skipped where there is none."""
+    """A real Chromium without a window, a phone's where it is narrow; the test is skipped where there is none."""
     if CHROMIUM is None or DRIVER is None:
         pytest.skip("needs the programs chromium and chromedriver, which are not installed here")
     from selenium import webdriver
@@ -108,6 +111,9 @@ def browser(width: int = 1280, height: int = 800) -> Iterator[Any]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(DRIVER, env={**os.environ, "LANG": "C.UTF-8"}))
     try:
+        if width < NARROWEST:
+            size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": True}
+            driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         yield driver
     finally:
         driver.quit()

@@ -42,10 +42,11 @@ def page(
         yield page
 
 
-@pytest.fixture(scope="module", params=["light", "dark"])
+@pytest.fixture(scope="module", params=["light", "dark", "light, phone", "dark, phone"])
 def driver(request: pytest.FixtureRequest) -> Iterator[Any]:
-    with browser() as driver:
-        scheme = {"name": "prefers-color-scheme", "value": request.param}
+    scheme, _, is_phone = request.param.partition(", ")
+    with browser(*((390, 844) if is_phone else (1280, 800))) as driver:
+        scheme = {"name": "prefers-color-scheme", "value": scheme}
         driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
         yield driver
 

@@ -76,7 +76,7 @@ def test_nothing_is_wider_than_the_window(tmp_path: Path, width: int, height: in
     with browser(width, height) as driver, page_site(tmp_path) as page:
         driver.get(f"http://127.0.0.1:{page.port}/live")
         waited(driver, "return document.querySelector('canvas')")
-        assert driver.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        assert driver.execute_script("return [document.documentElement.scrollWidth, innerWidth]") == [width, width]
         assert console(driver) == []
 
 

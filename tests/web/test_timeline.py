@@ -189,5 +189,7 @@ def test_nothing_is_wider_than_the_window(page: PageSite, width: int, height: in
         for path in ("", f"/{timelines.SEEN[0]}"):
             opened(driver, page, path)
             time.sleep(0.3)
-            assert driver.execute_script("return document.documentElement.scrollWidth <= innerWidth"), path
+            assert driver.execute_script("return [document.documentElement.scrollWidth, innerWidth]") == [width] * 2, (
+                path
+            )
         assert console(driver) == []

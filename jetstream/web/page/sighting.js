@@ -39,7 +39,7 @@ function Why({ sighting }) {
   return html`<section class="card" aria-labelledby="why">
     <h2 id="why">Why</h2>
     ${sighting.why.length
-      ? html`<div class="wide"><table>
+      ? html`<div class="wide" tabindex="0" role="group" aria-label="Candidates"><table>
           <thead>
             <tr><th scope="col">Candidate</th><th scope="col">Probability</th><th scope="col">Answers</th><th scope="col">Nearest photo</th><th scope="col">Distance</th></tr>
           </thead>
@@ -103,7 +103,7 @@ export function SightingPage({ id, back, who }) {
     ${!found && !error && html`<p class="quiet" aria-busy="true">Loading…</p>`}
     ${found &&
     html`<h1>${whoOf(sighting)} <span class="quiet">at ${placeOf(sighting)}</span></h1>
-      <div class="looks">
+      <div class="looks" tabindex="0" role="group" aria-label="Pictures">
         ${sighting.looks.map((file, n) => html`<img key=${file} src=${lookOf(sighting, n)} alt=${`The face, picture ${n + 1} of ${sighting.looks.length}`} />`)}
         ${!sighting.looks.length && html`<p class="quiet">No picture was kept: the face was hidden, or the picture was deleted to make room.</p>`}
       </div>

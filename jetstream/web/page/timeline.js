@@ -98,7 +98,7 @@ function Row({ sighting }) {
         <span class="first"><b class=${sighting.name === null ? "stranger" : ""}>${whoOf(sighting)}</b><${Sure} sighting=${sighting} /></span>
         <span class="quiet">${placeOf(sighting)}${sighting.zones.length > 0 && ` · ${sighting.zones.map((one) => one.name).join(", ")}`}</span>
         <span class="quiet times"
-          ><time datetime=${sighting.begin}>${time(sighting.begin)}</time> – ${isOpen ? html`<b class="now">now</b>` : until(sighting.begin, sighting.end)} · ${length(sighting.begin, end)}</span
+          ><time datetime=${sighting.begin}>${time(sighting.begin)}</time> – ${isOpen ? html`<b class="now">now</b>` : until(sighting.begin, sighting.end)}${" "}<span class="length">· ${length(sighting.begin, end)}</span></span
         >
         ${said && html`<span class="said">${sighting.correction === "name" ? "corrected" : said}</span>`}
       </span>
