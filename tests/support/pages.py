@@ -4,11 +4,13 @@ import http.client
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -44,7 +46,7 @@ class PageSite(NamedTuple):
 
     config: Config
     site: Site
-    ring: LocalRing
+    rings: dict[str, LocalRing]
     port: int
 
     def ask(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
@@ -61,10 +63,12 @@ class PageSite(NamedTuple):
         finally:
             connection.close()
 
-    def show(self, image: np.ndarray, *faces: TrackedFace) -> int:
-        """Have camera `a` show a frame; its number."""
-        frame_id = self.ring.write(image)
-        self.site.frames.put(at(frame_id / 10, *faces, frame_id=frame_id))
+    def show(self, image: np.ndarray, *faces: TrackedFace, camera: str = "a") -> int:
+        """Have a camera show a frame, captured now; its number."""
+        frame_id = self.rings[camera].write(image)
+        tracked = at(frame_id / 10, *faces, frame_id=frame_id, camera=camera)
+        now = msgspec.structs.replace(tracked.frame, captured_ns=time.monotonic_ns(), wall_ns=time.time_ns())
+        self.site.frames.put(msgspec.structs.replace(tracked, frame=now))
         return frame_id
 
     def add_user(self, name: str, password: str, may: Any = "rule") -> None:
@@ -79,17 +83,17 @@ class PageSite(NamedTuple):
 
 
 @contextmanager
-def page_site(folder: Path, **tables: Any) -> Iterator[PageSite]:
-    """With camera `a`, users in `folder`/web, no sighting, and no pipeline that runs."""
+def page_site(folder: Path, *, cameras: Sequence[str] = ("a",), **tables: Any) -> Iterator[PageSite]:
+    """With users in `folder`/web, no sighting, and no pipeline that runs."""
     port = free_port()
     web = {"endpoint": f"http://127.0.0.1:{port}", "dir": str(folder / "web"), **tables.pop("web", {})}
     pipeline = {"run_dir": str(folder / "run"), **tables.pop("pipeline", {})}
-    config = config_with(folder, "a", web=web, pipeline=pipeline, **tables)
-    ring = LocalRing(slots=8)
-    frames = NewestFrames(config, Rings({"a": ring}))
+    config = config_with(folder, *cameras, web=web, pipeline=pipeline, **tables)
+    rings = {camera: LocalRing(slots=8) for camera in cameras}
+    frames = NewestFrames(config, Rings(rings))
     site = Site(config, frames)
     with serving(config.web, site):
-        yield PageSite(config, site, ring, port)
+        yield PageSite(config, site, rings, port)
 
 
 @contextmanager

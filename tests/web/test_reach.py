@@ -145,7 +145,7 @@ def test_view_says_it_in_words_and_takes_what_the_lens_sees(tmp_path: Path, port
         wait_until(lambda: "Not known yet." in driver.execute_script(text), 20)
         for track in range(6):
             one = face(None, track_id=track, box=box, landmarks=landmarks)
-            page.site.faces.see(at(track, one, frame_id=page.ring.write(image)), now_s=2.0 * track)
+            page.site.faces.see(at(track, one, frame_id=page.rings["a"].write(image)), now_s=2.0 * track)
         wait_until(lambda: "Good." in driver.execute_script(text), 20, lambda: driver.execute_script(text))
         width = image.shape[1]
         assert f"up to {reach_m(width, 40, 90)} to {reach_m(width, 40, 70)} m" in driver.execute_script(text)
