@@ -73,6 +73,8 @@ class NetworksView(msgspec.Struct, frozen=True):
     """What finds and compares faces, and whom it knows."""
 
     detector: str
+    search_every: int | None
+    """one picture in so many is searched whole now; null: not known yet"""
     embedder: str
     """network that compares faces"""
     backend: str
@@ -185,10 +187,17 @@ def _processes(status: Status) -> Iterator[ProcessView]:
 
 def _networks(config: Config, status: Status | None) -> NetworksView:
     told: dict[tuple[str, ...], int] = {}
+    search_every = None
     for beat in _beats(status):
         told |= dict(counted(beat.levels, "gallery"))
+        search_every = beat.levels.get("search_every", search_every)
     return NetworksView(
-        config.detect.detector, config.recognize.model, config.gpu.backend, told.get(("people",)), told.get(("photos",))
+        detector=config.detect.detector,
+        search_every=search_every,
+        embedder=config.recognize.model,
+        backend=config.gpu.backend,
+        people=told.get(("people",)),
+        photos=told.get(("photos",)),
     )
 
 

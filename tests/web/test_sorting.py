@@ -62,9 +62,10 @@ class Page:
 
 
 @pytest.fixture
-def running(jetstream: Command) -> Command:
+def running(jetstream: Command, own_models: Path) -> Command:
+    """Models of its own, since a forgotten person is searched for among all galleries beside them."""
     (jetstream.folder / "faces").mkdir()
-    return replace(jetstream, page_port=free_port(), looks=3)
+    return replace(jetstream, models=own_models, page_port=free_port(), looks=3)
 
 
 @pytest.fixture

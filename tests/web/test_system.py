@@ -80,7 +80,7 @@ def running(page: PageSite, **gallery: int) -> None:
             frame=msgspec.structs.replace(frame, frame_id=frame.frame_id + 1, captured_ns=now_ns),
         )
     )
-    levels = {f"gallery {what}": count for what, count in gallery.items()}
+    levels = {f"gallery {what}": count for what, count in gallery.items()} | {"search_every": 8}
     track = statuses.beat("track", frames=12, counts={"drops late detected.track": 3}, levels=levels)
     status = statuses.status(statuses.beat("capture.a"), msgspec.structs.replace(track, pid=os.getpid()))
     page.site.hear(msgspec.structs.replace(status, pid=os.getpid(), turn_ns=now_ns))
@@ -102,6 +102,7 @@ def test_system_tells_cameras_processes_gallery_and_drops(tmp_path: Path) -> Non
     assert track["memory_bytes"] > 1e6
     assert track["cpu_s"] > 0
     assert (told["networks"]["people"], told["networks"]["photos"]) == (4, 31)
+    assert told["networks"]["search_every"] == 8
     assert told["running_s"] > 0
 
 
@@ -158,6 +159,7 @@ def test_view_says_in_words_what_is_wrong(tmp_path: Path) -> None:
         wait_until(lambda: "The supervisor has not reported yet." in driver.execute_script(text), 20)
         running(page)
         wait_until(lambda: "\nLive\n" in driver.execute_script(text), 20, lambda: driver.execute_script(text))
+        assert "1 picture in 8 searched whole" in driver.execute_script(text)
         assert "late 3" in driver.execute_script("return document.querySelector('table').textContent")
         assert driver.execute_script("return document.documentElement.scrollWidth <= innerWidth")
         assert console(driver) == []

@@ -73,7 +73,9 @@ export function PersonPage({ name, who }) {
   const [failure, setFailure] = useState("");
   const [changedIn, setChangedIn] = useState(null); // the gallery that was in use at the newest change
   const gallery = useGallery();
-  useEffect(() => void again(), [gallery]);
+  useEffect(() => {
+    if (asking !== "forget") again(); // who is being forgotten isn't there any more
+  }, [gallery]);
   const maySort = who.may !== "look";
   const changed = () => {
     setChangedIn(gallery ?? null);

@@ -85,7 +85,7 @@ function Machine({ told }) {
     <dt>Version</dt><dd>jetstream ${told.version}, Python ${told.python}, ${told.system}</dd>
     <dt>Running for</dt><dd>${told.running_s === null ? "not known" : ago(told.running_s)}</dd>
     <dt>Pace</dt><dd>${told.pace}</dd>
-    <dt>Networks</dt><dd>${networks.detector} finds faces, ${networks.embedder || "none"} compares them, on ${networks.backend}</dd>
+    <dt>Networks</dt><dd>${networks.detector} finds faces${networks.search_every > 1 && ` (1 picture in ${networks.search_every} searched whole)`}, ${networks.embedder || "none"} compares them, on ${networks.backend}</dd>
     <dt>Gallery</dt><dd>${known}</dd>
     ${machine.gpus.map((gpu) => html`<dt>GPU</dt>
       <dd>${gpu.name}${gpu.busy !== null && `, ${percent(gpu.busy)} busy`}${gpu.used_bytes !== null && `, ${size(gpu.used_bytes)} of ${size(gpu.memory_bytes)} used`}</dd>`)}
