@@ -258,7 +258,7 @@ def is_damage(error: sqlite3.Error) -> bool:
     return "malformed" in text or "not a database" in text or "encrypted" in text
 
 
-def damage(path: Path, error: sqlite3.Error) -> str:
+def damage(path: Path, error: Exception) -> str:
     """What to tell of a damaged database."""
     return f"{path}: damaged ({error}); move it away, or restore it with `jetstream restore`"
 

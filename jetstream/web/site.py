@@ -13,10 +13,11 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from jetstream.config.schema import Config, run_dir
-from jetstream.errors import PipelineError
+from jetstream.errors import GARBLED, PipelineError
 from jetstream.messages import Status
 from jetstream.runtime.run_dir import RunDir
 from jetstream.sightings import database
+from jetstream.sightings.database import DamageError
 from jetstream.web import guard
 from jetstream.web.access import LONGEST_S, AccessStore, Caller
 from jetstream.web.frames import NewestFrames
@@ -31,6 +32,8 @@ from jetstream.web.task_runner import TaskRunner
 BEARER: Final = "bearer "
 MOST_UPLOADS: Final = 4
 """pictures that are taken at once; others wait"""
+STRANGE_ROWS: Final = (TypeError, ValueError, OverflowError, LookupError)
+"""what reading raises where a row holds another type, or isn't where an index has it"""
 READ_WAIT_S: Final = 1.0
 """how long an answer waits for a database that is locked"""
 
@@ -89,7 +92,10 @@ class Site:
             return
         with database.opened(folder, wait_s=READ_WAIT_S) as connection:
             connection.execute("BEGIN")
-            yield connection
+            try:
+                yield connection
+            except (*GARBLED, *STRANGE_ROWS) as error:  # what SQLite can't see: a row that nothing of ours wrote
+                raise DamageError(database.damage(database.path_in(folder), error)) from error
 
     def caller(self, request: HTTPConnection) -> Caller | None:
         """Who asks; None: somebody who has to log in first."""

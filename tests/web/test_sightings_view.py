@@ -215,6 +215,18 @@ def test_newer_database_is_said_so(page: PageSite) -> None:
         assert (answer.status, "made by a newer jetstream" in answer.json["error"]) == (503, True), path
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("why", "[7]"), ("why", "["), ("begin_ns", "soon"), ("camera", b"\xff"), ("confidence", "")],
+)
+def test_row_that_nothing_wrote_is_said_to_be_damage(page: PageSite, column: str, value: object) -> None:
+    change(page, f"UPDATE sightings SET {column} = ? WHERE id = ?", value, IDS[0])
+
+    for path in ("/api/sightings", f"/api/sightings/{IDS[0]}"):
+        answer = page.ask("GET", path)
+        assert (answer.status, "damaged (" in answer.json["error"]) == (503, True), answer
+
+
 def test_damaged_database_gets_a_sentence_whatever_is_damaged(page: PageSite) -> None:
     path = database.path_in(Path(page.config.sightings.dir))
     sound = path.read_bytes()
