@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jetstream.messages import InUse
 from jetstream.sightings import database
 from jetstream.sightings.writer import add_change
 from tests.support import timelines
@@ -166,6 +167,37 @@ def test_before_the_first_sighting_the_page_says_how_one_is_made(tmp_path: Path)
         assert console(driver) == []
         record(page.config, [at(second, face(IDS[0], "Ada")) for second in range(3)])
         assert waited(driver, ROWS, len) == ["Ada"]
+
+
+def test_times_are_of_the_browsers_zone(tmp_path: Path) -> None:
+    with browser() as driver, page_site(tmp_path) as page:
+        record(page.config, [at(second, face(IDS[0], "Ada")) for second in range(3)])
+        for place, day, begin in (
+            ("Asia/Tokyo", "November 29, 2026", "6:06:39 AM"),
+            ("America/Los_Angeles", "November 28, 2026", "1:06:39 PM"),
+        ):
+            driver.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": place})
+            opened(driver, page)
+            assert driver.execute_script("return document.querySelector('.day').innerText").endswith(day)
+            row = driver.execute_script("return document.querySelector('.sighting').innerText")
+            assert begin in row.replace("\u202f", " ")
+            assert place in waited(driver, "return document.querySelector('.zone')?.innerText")
+        choose(driver, "day", "2026-11-27")
+        waited(driver, "return document.querySelector('.empty')")
+        choose(driver, "day", "2026-11-28")
+        waited(driver, ROWS, len)
+
+
+def test_page_says_when_photos_were_learnt(tmp_path: Path) -> None:
+    with browser() as driver, page_site(tmp_path) as page:
+        page.site.news.in_use = InUse(sha256="aa" * 32, people=1, photos=1)
+        opened(driver, page)
+        time.sleep(1.0)
+        said = "return document.querySelector('p[role=status]').innerText"
+        assert driver.execute_script(said) == "", "what was known when the page was opened is no news"
+        page.site.news.in_use = InUse(sha256="bb" * 32, people=2, photos=1)
+        assert waited(driver, said) == "Learnt: 2 people, 1 photo."
+        waited(driver, said, lambda text: text == "")
 
 
 def test_keyboard_alone_opens_a_sighting(page: PageSite) -> None:

@@ -3,7 +3,7 @@
 import { get, onLoggedOut, post } from "/api.js";
 import { DecisionLine } from "/decisions.js";
 import { live } from "/live_socket.js";
-import { Failure, Link, go, html, render, useEffect, useState } from "/ui.js";
+import { Failure, Link, go, html, render, useEffect, useNews, useRef, useState } from "/ui.js";
 
 const VIEWS = [
   { path: "/live", title: "Live", load: () => import("/live.js") },
@@ -68,6 +68,22 @@ function Connection() {
   return state === "closed" && html`<p class="banner" role="status">No connection to jetstream. Trying again…</p>`;
 }
 
+/** Says for a while that photos were learnt. */
+function Learnt() {
+  const [text, setText] = useState("");
+  const known = useRef(live.news?.gallery);
+  useNews(({ gallery }) => {
+    if (gallery && known.current && gallery.sha256 !== known.current.sha256)
+      setText(`Learnt: ${gallery.people} ${gallery.people === 1 ? "person" : "people"}, ${gallery.photos} ${gallery.photos === 1 ? "photo" : "photos"}.`);
+    known.current = gallery ?? known.current;
+  });
+  useEffect(() => {
+    const timer = setTimeout(() => setText(""), 8000);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return html`<p class=${text ? "toast" : "hidden"} role="status">${text}</p>`;
+}
+
 function App() {
   const [who, setWho] = useState(null);
   const [error, setError] = useState("");
@@ -99,6 +115,7 @@ function App() {
       ${who.name && html`<button class="plain" onClick=${logOut} title="Log out">${who.name} · log out</button>`}
     </header>
     <${Connection} />
+    <${Learnt} />
     <main id="main" tabindex="-1"><${View} view=${view} path=${path} who=${who} /></main>
     <${DecisionLine} />
   `;
