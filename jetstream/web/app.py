@@ -5,6 +5,7 @@ A row's function runs in a thread. Whatever a client sends gets an answer with a
 
 import contextlib
 import functools
+import hashlib
 import logging
 import sqlite3
 from collections.abc import Mapping
@@ -127,7 +128,8 @@ async def _body(request: Request, most_bytes: int) -> bytes | None:
 
 def _answered(site: Site, row: Route, request: Request, caller: Caller, body: bytes) -> Response:
     try:
-        return _response(site, row.does(site, _asked(row, request, body), caller))
+        done = row.does(site, _asked(row, request, body), caller)
+        return _file(done, request) if isinstance(done, FileAnswer) else _response(site, done)
     except msgspec.ValidationError as error:
         return _error(400, str(error))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -157,10 +159,20 @@ def _asked(row: Route, request: Request, body: bytes) -> msgspec.Struct:
     return msgspec.convert(values, row.takes)
 
 
+def _file(done: FileAnswer, request: Request) -> Response:
+    """The bytes, unless the browser has them."""
+    tag = f'"{hashlib.sha256(done.body).hexdigest()[:32]}"'
+    headers = {
+        "ETag": tag,
+        "Cache-Control": "private, no-cache",
+        **({guard.POLICY: done.policy} if done.policy else {}),
+    }
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    return Response(done.body, media_type=done.type, headers=headers)
+
+
 def _response(site: Site, done: Any) -> Response:
-    if isinstance(done, FileAnswer):
-        headers = {"Cache-Control": "private, no-cache", **({guard.POLICY: done.policy} if done.policy else {})}
-        return Response(done.body, media_type=done.type, headers=headers)
     kept = done.who if isinstance(done, NewSession | EndedSession) else done
     response = Response(msgspec.json.encode(kept), media_type="application/json", headers={"Cache-Control": "no-store"})
     if isinstance(done, NewSession):

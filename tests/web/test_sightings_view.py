@@ -105,6 +105,8 @@ def test_look_is_the_picture_that_was_kept(page: PageSite) -> None:
     for address, body in zip(found["looks"], kept, strict=True):
         answer = page.ask("GET", address)
         assert (answer.status, answer.headers["content-type"], answer.body) == (200, "image/jpeg", body)
+        again = page.ask("GET", address, If_None_Match=answer.headers["etag"])
+        assert (again.status, again.body) == (304, b""), "a browser that has it isn't sent it again"
     assert page.ask("GET", f"/api/sightings/{IDS[0]}/looks/{len(kept)}").status == 404
     assert page.ask("GET", f"/api/sightings/{IDS[0]}/looks/-1").status == 400
 

@@ -160,6 +160,18 @@ def test_new_sighting_appears_within_two_seconds_and_nothing_jumps(page: PageSit
         assert console(driver) == []
 
 
+def test_many_changes_make_few_requests(page: PageSite) -> None:
+    asked = "return performance.getEntriesByType('resource').filter(one => one.name.includes('/api/sightings?')).length"
+    with browser() as driver, database.opened(Path(page.config.sightings.dir), write=True) as connection:
+        opened(driver, page)
+        time.sleep(1.5)
+        before, since_s = driver.execute_script(asked), time.monotonic()
+        while time.monotonic() - since_s < 4.0:
+            add_change(connection, "corrected", timelines.SEEN[0])
+            time.sleep(0.1)
+        assert 2 <= driver.execute_script(asked) - before <= 6
+
+
 def test_before_the_first_sighting_the_page_says_how_one_is_made(tmp_path: Path) -> None:
     with browser() as driver, page_site(tmp_path) as page:
         opened(driver, page)

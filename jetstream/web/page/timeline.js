@@ -15,7 +15,7 @@ const HERE = 24;
 function Presence() {
   const [showsAll, setShowsAll] = useState(false);
   const { value: found, error, again } = useLoaded(() => get("/api/presence"), []);
-  useNews(again);
+  useNews(again, 3);
   useEvery(10, again);
   if (!found) return html`<${Failure} text=${error} />`;
   const here = found.people.filter((one) => one.state === "here");
@@ -75,7 +75,7 @@ function useSightings(query) {
     ask.current();
   }, []);
   useNews(() => ask.current());
-  useEvery(10, () => list?.sightings.some(goesOn) && ask.current());
+  useEvery(10, () => (!list || error || list.sightings.some(goesOn)) && ask.current());
   return { list, error, more: () => list?.next && ask.current(list.next) };
 }
 

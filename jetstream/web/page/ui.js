@@ -51,21 +51,31 @@ export function useEvery(seconds, act) {
   }, [seconds]);
 }
 
-/** Call `act` when the server tells news (see `jetstream/web/news.py`); out of sight, once the page is in sight again. */
-export function useNews(act) {
+/** Call `act` when the server tells news (see `jetstream/web/news.py`): at once, but no sooner than `seconds` after the
+ * last time, and out of sight once the page is in sight again. */
+export function useNews(act, seconds = 1) {
   const latest = useRef(act);
   latest.current = act;
   useEffect(() => {
     let isDue = false;
-    const told = () => {
+    let timer = null;
+    let earliest = 0;
+    const run = () => {
+      timer = null;
       isDue = document.hidden;
-      if (!isDue) latest.current(live.news);
+      if (isDue) return;
+      earliest = Date.now() + 1000 * seconds;
+      latest.current(live.news);
+    };
+    const told = () => {
+      if (timer === null) timer = setTimeout(run, Math.max(0, earliest - Date.now()));
     };
     const turned = () => isDue && told();
     document.addEventListener("visibilitychange", turned);
     const stop = live.onNews(told);
     return () => {
       document.removeEventListener("visibilitychange", turned);
+      clearTimeout(timer);
       stop();
     };
   }, []);
