@@ -56,7 +56,7 @@ def pages(connection: sqlite3.Connection, wanted: SightingFilter) -> Iterator[li
 
 def _numbers(connection: sqlite3.Connection, wanted: SightingFilter) -> "array[int]":
     """The rows' numbers, the newest first."""
-    if wanted.cameras is not None and _index(wanted) in ("sightings_by_begin", "sightings_by_camera"):
+    if wanted.cameras is not None and _index(wanted) == "sightings_by_camera":
         # each by its own index: SQLite would read, and sort, all that all of them have
         parts = (msgspec.structs.replace(wanted, camera=one, cameras=None) for one in set(wanted.cameras))
         found = [n for part in parts if wanted.camera in (None, part.camera) for n in _numbers(connection, part)]
@@ -82,7 +82,7 @@ def _index(wanted: SightingFilter) -> str:
         return "sightings_by_person"
     if wanted.zone is not None:
         return "zones_by_name"
-    if wanted.camera is not None:
+    if wanted.camera is not None or wanted.cameras is not None:
         return "sightings_by_camera"
     if wanted.doubtful:
         return "sightings_doubtful"

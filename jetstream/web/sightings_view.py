@@ -1,9 +1,7 @@
 """Who was where: sightings, the pictures of their faces, strangers, and who is here now. Changes nothing."""
 
-import os
 import re
 import sqlite3
-import stat
 import time
 import unicodedata
 from collections.abc import Iterable
@@ -16,8 +14,9 @@ from msgspec import Meta
 
 from jetstream.config.schema import area_of
 from jetstream.sighting import Sighting
-from jetstream.sightings import database, presence, reader, stranger_list
+from jetstream.sightings import presence, reader, stranger_list
 from jetstream.sightings.correction_history import CorrectionRecord, corrections
+from jetstream.web import look_files
 from jetstream.web.access import Caller
 from jetstream.web.routes import FileAnswer, MissingError, Nothing, Route
 from jetstream.web.site import Site
@@ -25,7 +24,6 @@ from jetstream.web.site import Site
 MOST: Final = 200
 """sightings or strangers in one answer"""
 LOOKS_A_STRANGER: Final = 6
-MOST_LOOK_BYTES: Final = 2_000_000
 _NS = re.compile(r"\d{1,19}")
 
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -189,7 +187,7 @@ def look(site: Site, one: OneLook, _: Caller) -> FileAnswer:
         found = None if connection is None else reader.one(connection, one.id)
     if found is None or one.n >= len(found.looks):
         raise MissingError(f"{one.id}: there is no picture {one.n} of this sighting")
-    return FileAnswer(_read(Path(site.config.sightings.dir), found.looks[one.n]), "image/jpeg")
+    return FileAnswer(look_files.read(Path(site.config.sightings.dir), found.looks[one.n]), "image/jpeg")
 
 
 def strangers(site: Site, asked: AskedStrangers, _: Caller) -> StrangerPage:
@@ -277,25 +275,6 @@ def _moment(text: str | None, field: str) -> int | None:
     if _NS.fullmatch(text):
         return min(int(text), reader.LARGEST_NS)
     return reader.moment(text, field, datetime.now())
-
-
-def _read(folder: Path, file: str) -> bytes:
-    """The bytes of a look. The name is the database's own, but may lead to nothing else than a file among the looks.
-
-    Raises MissingError.
-    """
-    missing = MissingError("this picture is not there any more")
-    looks = folder / database.LOOKS
-    try:
-        path = (folder / file).resolve(strict=True)
-        if not path.is_relative_to(looks.resolve(strict=True)):
-            raise missing
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
-            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-                raise missing
-            return opened.read(MOST_LOOK_BYTES)
-    except (OSError, ValueError, RuntimeError):  # a zero byte in the name; links that lead in a circle
-        raise missing from None
 
 
 ROUTES: tuple[Route, ...] = (
