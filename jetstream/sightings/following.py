@@ -5,15 +5,14 @@ frames it says nothing: live, the clock ends its sightings.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from jetstream.config.schema import CameraConfig, Config, area_of
 from jetstream.messages import FrameRef, Tracked, TrackedFace
 from jetstream.sighting import Change, without_names_of_strangers
 from jetstream.sightings import zones
+from jetstream.sightings.followed_tracks import BackInSight, FollowedTrack, FollowedTracks
 from jetstream.sightings.writer import OpenSighting
-from jetstream.vision.tracking.new_tracks import is_gap
 from jetstream.vision.tracking.visits import LATELY_S
 
 SURER: Final = 0.02
@@ -27,27 +26,6 @@ LONGEST_STOP_S: Final = 3600.0
 """Time for which this process may have been away. A longer one is no stop, but a wall clock that was set."""
 MOST_HELD: Final = 1000
 """sightings that the clock ended and that `track` may still go on with"""
-ROUNDING_S: Final = 0.01
-
-
-class _Back(NamedTuple):
-    """A track of a sighting that is in sight again, and how that sighting ended without it."""
-
-    since_s: float
-    end_ns: int
-    end_s: float
-    time_s: float  # FrameRef.time_s of that end
-
-
-@dataclass(slots=True)
-class _FollowedTrack:
-    """What is known of a track, in FrameRef.time_s; owned by the follower alone."""
-
-    since_s: float  # in sight
-    shown_s: float  # in sight last
-    sighting_id: str | None = None  # that it was part of last
-    told_s: float = 0.0  # when that was
-    back: _Back | None = None  # the last time that it was out of sight meanwhile
 
 
 class _HeldSighting(NamedTuple):
@@ -78,8 +56,7 @@ class SightingFollower:
         self._put_s: dict[str, float] = {}
         self._into: dict[str, str] = {}  # ids that `track` uses for sightings that go on under another id
         self._held: dict[str, _HeldSighting] = {}
-        self._tracks: dict[str, dict[int, _FollowedTrack]] = {}  # of each camera's newest frame
-        self._newest_s: dict[str, float] = {}  # FrameRef.time_s of that frame
+        self._tracks = FollowedTracks(self._back)
         self.gallery = ""  # SHA-256 of the one in use
 
     def __len__(self) -> int:
@@ -126,7 +103,7 @@ class SightingFollower:
             self._held.pop(sighting_id, None)
             if (sighting := self.get(sighting_id)) is not None:
                 self._end(sighting.id)
-        tracks = self._followed(tracked)
+        tracks = self._tracks.take(tracked)
         for face in tracked.faces:
             if face.sighting is None:
                 continue
@@ -157,28 +134,7 @@ class SightingFollower:
         for sighting_id in list(self._open):
             self._end(sighting_id)
 
-    def _followed(self, tracked: Tracked) -> dict[int, _FollowedTrack]:
-        """The tracks of a frame. One that is new here though it is older goes on as an earlier one: its age counts from
-        that one's first detection, and it is in sight from now on. So are all after a step back of time, and one that
-        was out of sight before it belonged to a sighting."""
-        camera, time_s = tracked.frame.camera, tracked.frame.time_s
-        before_s, self._newest_s[camera] = self._newest_s.get(camera, time_s), time_s
-        is_first = camera not in self._tracks
-        known = {} if time_s < before_s else self._tracks.get(camera, {})
-        followed = {}
-        for face in tracked.faces:
-            is_new = is_first or face.age_s <= time_s - before_s + ROUNDING_S
-            since_s = time_s - face.age_s if is_new else time_s
-            track = followed[face.track_id] = known.get(face.track_id) or _FollowedTrack(since_s, time_s)
-            if face.state != "lost":
-                if is_gap(time_s - track.shown_s, time_s - before_s):
-                    track.back = self._back(track, time_s)
-                    track.since_s = time_s if track.back is None else track.since_s
-                track.shown_s = time_s
-        self._tracks[camera] = followed
-        return followed
-
-    def _saw(self, face: TrackedFace, told_id: str, tracked: Tracked, followed: _FollowedTrack, now_s: float) -> None:
+    def _saw(self, face: TrackedFace, told_id: str, tracked: Tracked, followed: FollowedTrack, now_s: float) -> None:
         frame = tracked.frame
         sighting = self.get(told_id) or self._taken_up(told_id)
         change: Change | None = None
@@ -229,13 +185,13 @@ class SightingFollower:
             self._times_s[sighting_id] = held.time_s
         return held.sighting
 
-    def _back(self, track: _FollowedTrack, time_s: float) -> _Back | None:
+    def _back(self, track: FollowedTrack, time_s: float) -> BackInSight | None:
         sighting = self.get(track.sighting_id or "")
         if sighting is None:
             return None
-        return _Back(time_s, sighting.end_ns, sighting.end_s, self._times_s.get(sighting.id, time_s))
+        return BackInSight(time_s, sighting.end_ns, sighting.end_s, self._times_s.get(sighting.id, time_s))
 
-    def _left(self, followed: _FollowedTrack, camera: str, time_s: float) -> float:
+    def _left(self, followed: FollowedTrack, camera: str, time_s: float) -> float:
         """Since when a track that leaves its sighting shows another person, in FrameRef.time_s.
 
         Recognition finds the exchange some moments later. Where the face was out of sight just before, that was when it
@@ -246,13 +202,13 @@ class SightingFollower:
             return time_s
         if back is None or followed.told_s - back.since_s > LATELY_S:
             return followed.told_s
-        others = (one for one in self._tracks[camera].values() if one is not followed)
+        others = (one for one in self._tracks.of(camera) if one is not followed)
         if not any(one.sighting_id == sighting.id and one.told_s >= back.since_s for one in others):
             sighting.end_ns, sighting.end_s, self._times_s[sighting.id] = back.end_ns, back.end_s, back.time_s
             self._sink.put(sighting)
         return back.since_s
 
-    def _begin_s(self, sighting_id: str, followed: _FollowedTrack, frame: FrameRef) -> float:
+    def _begin_s(self, sighting_id: str, followed: FollowedTrack, frame: FrameRef) -> float:
         """When a sighting begins, in FrameRef.time_s: with its track, or when that ceased to show another one."""
         if followed.sighting_id in (None, sighting_id):
             return followed.since_s

@@ -11,7 +11,8 @@ import msgspec
 from jetstream.errors import UserError
 from jetstream.sighting import Sighting
 from jetstream.sightings import ids, rows
-from jetstream.sightings.database import DOUBTFUL, LONG_NS
+from jetstream.sightings.database import LONG_NS
+from jetstream.sightings.migrations import DOUBTFUL
 
 LARGEST_NS: Final = 2**62
 """what the database can compare with, also a few hours earlier: the year 2116"""

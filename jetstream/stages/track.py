@@ -30,7 +30,7 @@ from jetstream.messages import (
     box_of,
     landmarks_of,
 )
-from jetstream.sightings.ids import SightingIds
+from jetstream.sightings.camera_sightings import CameraSightings
 from jetstream.vision.tracking.doubts import DoubtFinder
 from jetstream.vision.tracking.exchanges import FaceExchanges
 from jetstream.vision.tracking.frame_rate import NORMAL_S
@@ -38,7 +38,6 @@ from jetstream.vision.tracking.pictures import PictureFinder
 from jetstream.vision.tracking.returned_tracks import ReturnedTracks
 from jetstream.vision.tracking.scheduler import RecognitionScheduler
 from jetstream.vision.tracking.tracker import Track, Tracker
-from jetstream.vision.tracking.visits import SightingFinder, VisitTrack
 from jetstream.vision.tracking.votes import Votes, unique
 
 # A track with a certain name has about so many answers in `track.half_life_s` in video; a slow camera has fewer.
@@ -77,18 +76,15 @@ class CameraTracks:
     """The tracks of one camera, and the votes for each one's name."""
 
     def __init__(self, config: Config) -> None:
-        settings, self._recognize = config.track, config.recognize
+        self._settings, self._recognize = config.track, config.recognize
         self._tracker: Tracker | None = None
-        self._settings = settings
-        self._half_life_s = settings.half_life_s
         self._votes: dict[int, Votes] = {}
         self._names: dict[str, int] = {}  # which track showed each name in the frame before
         self._pictures = PictureFinder()
         self._doubts = DoubtFinder()
         self._exchanges = FaceExchanges()
         self._returned = ReturnedTracks()
-        self._sightings = _sighting_finder(config)
-        self._sighting_ids = SightingIds(by_content=config.pipeline.pace == "every-frame")
+        self._sightings = CameraSightings(config) if config.sightings.enabled else None
         self._untold: dict[int, Votes] = {}  # of tracks that were answered since the last frame went out
         self._told: Tracked | None = None  # the last frame that went out
         self._scheduler = RecognitionScheduler(
@@ -123,15 +119,15 @@ class CameraTracks:
             shift=detected.shift,
         )
         alive = {track.track_id for track in tracks}
-        self._votes = {i: self._votes.get(i) or Votes(half_life_s=self._half_life_s) for i in sorted(alive)}
+        half_life_s = self._settings.half_life_s
+        self._votes = {i: self._votes.get(i) or Votes(half_life_s=half_life_s) for i in sorted(alive)}
         for votes in self._votes.values():
-            votes.half_life_s = self._half_life_s * max(1.0, self._tracker.slowness * NORMAL_S / ANSWERS_EVERY_S)
+            votes.half_life_s = half_life_s * max(1.0, self._tracker.slowness * NORMAL_S / ANSWERS_EVERY_S)
         self._returned.saw(tracks, self._votes, frame.time_s, self._tracker.slowness)
         self._pictures.saw(tracks, frame.time_s)
         self._doubts.saw(tracks)
         self._exchanges.saw(tracks, frame.time_s)
-        question = self._question(frame, tracks)
-        if question is not None:
+        if (question := self._question(frame, tracks)) is not None:
             yield question
             if self._holds:
                 self._held = HeldFrame(question, detected, tracks)
@@ -166,7 +162,7 @@ class CameraTracks:
                 self._doubts.heard(face.track_id, face.quality)
                 self._returned.heard(face.track_id, face.returned)
                 if self._sightings is not None:
-                    self._tell_sightings(self._sightings, face, named.frame.time_s)
+                    self._sightings.heard(face, self._returned.current, named.frame.time_s)
                 self._untold[face.track_id] = votes
         unlike = {face.track_id for face in faces if face.same is False}
         self._scheduler.answered([face.track_id for face in faces], unlike)
@@ -176,14 +172,6 @@ class CameraTracks:
         yield self._tracked(held.detected, held.tracks)
         while self._later and self._held is None:
             yield from self.see(self._later.popleft())
-
-    def _tell_sightings(self, sightings: SightingFinder, face: NamedFace, time_s: float) -> None:
-        if face.before is not None:
-            sightings.exchanged(face.track_id, face.before)
-        if face.returned is not None:
-            sightings.returned(face.track_id, self._returned.current(face.returned))
-        if face.same:
-            sightings.stayed(face.track_id, time_s)
 
     def _count(self, face: NamedFace, votes: Votes, time_s: float) -> None:
         if face.quality < self._recognize.min_quality:
@@ -246,9 +234,9 @@ class CameraTracks:
         others = (face.box for face in detected.faces if face.landmarks not in followed)
         names = {face.name for face in faces}
         ended = (face for face in late if face.name not in names)
-        self._told = self._with_sightings(
-            Tracked(frame=frame, faces=(*ended, *faces), others=(*detected.ignored, *others))
-        )
+        self._told = Tracked(frame=frame, faces=(*ended, *faces), others=(*detected.ignored, *others))
+        if self._sightings is not None and self._tracker is not None:
+            self._told = self._sightings.placed(self._told, self._exchanges, self._tracker.slowness)
         return self._told
 
     def _named(self, track_id: int, time_s: float) -> tuple[str | None, float]:
@@ -256,36 +244,9 @@ class CameraTracks:
         name, confidence = self._votes[track_id].name(time_s)
         return (None, 0.0) if self._exchanges.jumped(track_id) else (name, confidence)
 
-    def _with_sightings(self, tracked: Tracked) -> Tracked:
-        """The same, with the sighting of each track."""
-        if self._sightings is None:
-            return tracked
-        seen = [
-            VisitTrack(
-                track_id=face.track_id,
-                confirmed=face.state == "confirmed",
-                age_s=face.age_s,
-                name=face.name,
-                doubtful=face.doubtful,
-                switches=self._exchanges.count(face.track_id),
-                in_doubt=self._exchanges.jumped(face.track_id),
-            )
-            for face in tracked.faces
-        ]
-        assert self._tracker is not None
-        new_id = self._sighting_ids.for_frame(tracked)
-        found = self._sightings.saw(seen, tracked.frame.time_s, new_id, slowness=self._tracker.slowness)
-        faces = tuple(
-            msgspec.structs.replace(face, sighting=found.get(face.track_id)) if face.track_id in found else face
-            for face in tracked.faces
-        )
-        merged = tuple((merge.sighting_id, merge.into) for merge in self._sightings.merged)
-        return msgspec.structs.replace(tracked, faces=faces, merged=merged, ended=self._sightings.ended)
-
     def _is_doubtful(self, track: Track) -> bool:
-        if track.state != "confirmed" or not self._doubts.may_doubt(track.track_id):
-            return False
-        return self._doubts.doubts(track.track_id, self._pictures.motion(track.track_id))
+        may = track.state == "confirmed" and self._doubts.may_doubt(track.track_id)
+        return may and self._doubts.doubts(track.track_id, self._pictures.motion(track.track_id))
 
     def _late_names(self, frame: FrameRef) -> list[TrackedFace]:
         """Tracks that have ended since the last frame and got their first name since, as they were: lost.
@@ -322,13 +283,6 @@ def _votes(votes: Votes) -> tuple[NameCandidate, ...]:
         NameCandidate(name, log_odds, answers, photo, distance if math.isfinite(distance) else None)
         for name, log_odds, answers, photo, distance in votes.candidates()
     )
-
-
-def _sighting_finder(config: Config) -> SightingFinder | None:
-    settings = config.sightings
-    if not settings.enabled:
-        return None
-    return SightingFinder(confirm_s=settings.confirm_s, absence_s=settings.absence_s)
 
 
 def _tracker(settings: TrackConfig, *, first_id: int) -> Tracker:

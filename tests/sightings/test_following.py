@@ -330,7 +330,7 @@ def test_ten_thousand_tracks_leave_nothing_behind() -> None:
     left = (follower._open, follower._heard_s, follower._times_s, follower._put_s, follower._into)
     assert [len(one) for one in left] == [0] * 5
     assert len(follower._held) <= 1000
-    assert len(follower._tracks["a"]) == 1
+    assert len(list(follower._tracks.of("a"))) == 1
 
 
 def test_database_of_a_killed_recorder_goes_on_with_its_open_rows(tmp_path: Path) -> None:
