@@ -68,10 +68,7 @@ def sightings(
     from jetstream.sightings.change_follower import ChangeFollower
 
     settings = settings_of(config, sets=sets)
-    if as_json and as_csv:
-        raise UserError("--csv: --json prints another form; leave one of them out")
-    if follow and as_csv:
-        raise UserError("--follow: prints lines or JSON; leave --csv out")
+    _check_form(as_json=as_json, as_csv=as_csv, follow=follow)
     from_ns, to_ns = period(from_, to)
     wanted = reader.SightingFilter(
         person=None if person is None else unicodedata.normalize("NFC", person),
@@ -95,6 +92,14 @@ def sightings(
     if follow:
         with contextlib.suppress(KeyboardInterrupt):  # the only way to end it
             _follow(changes, wanted, as_json=as_json)
+
+
+def _check_form(*, as_json: bool, as_csv: bool, follow: bool) -> None:
+    """Raises UserError: CSV goes with neither of the others."""
+    if as_json and as_csv:
+        raise UserError("--csv: --json prints another form; leave one of them out")
+    if follow and as_csv:
+        raise UserError("--follow: prints lines or JSON; leave --csv out")
 
 
 def _list(pages: "Iterable[list[Sighting]]", *, as_json: bool, as_csv: bool) -> int:

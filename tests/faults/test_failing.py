@@ -1,5 +1,6 @@
 """A stage that hangs inside a native call, one that leaks, one that dies again and again."""
 
+import itertools
 import os
 import re
 import signal
@@ -27,8 +28,7 @@ def faulty(folder: Path, models: Path, fault: str, stage: str) -> Faulty:
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize("fault", ["hang", "hang_all"])
+@pytest.mark.parametrize(("fault", "stage"), [*itertools.product(["hang", "hang_all"], STAGES), ("hang_loop", "web")])
 def test_stage_that_hangs_in_a_native_call_is_replaced(
     tmp_path: Path, models_dir: Path, tell: Tell, fault: str, stage: str
 ) -> None:
@@ -47,8 +47,12 @@ def test_stage_that_hangs_in_a_native_call_is_replaced(
 
     assert left_behind(jetstream, process.pid) == []
     assert played(tmp_path / "rec") > 0
-    lock = "with the interpreter's lock" if fault == "hang_all" else "which lets other threads run"
-    tell(f"{stage} hangs in a native call {lock}", "`silent for 2 s; killed`, once", took_s, "live frames meanwhile")
+    where = {
+        "hang": "in a native call which lets other threads run",
+        "hang_all": "in a native call with the interpreter's lock",
+        "hang_loop": "in its server's thread alone",
+    }
+    tell(f"{stage} hangs {where[fault]}", "`silent for 2 s; killed`, once", took_s, "live frames meanwhile")
 
 
 @pytest.mark.parametrize("stage", ["detect"])

@@ -3,7 +3,9 @@
 On the way in by PYTHONPATH, so that the program itself has no switch for it.
 """
 
+import asyncio
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -19,6 +21,12 @@ def hang(*_: object) -> None:
 def hang_all(*_: object) -> None:
     """The same with the interpreter's lock held: nothing in the process moves."""
     ctypes.PyDLL(None).usleep(1_000_000_000)
+
+
+def hang_loop() -> None:
+    """The thread of an event loop, in a call that lets other threads run."""
+    (loop,) = (one for one in gc.get_objects() if isinstance(one, asyncio.AbstractEventLoop) and one.is_running())
+    loop.call_soon_threadsafe(time.sleep, 1_000_000)
 
 
 def leak(*_: object) -> None:
@@ -38,6 +46,9 @@ def wait() -> None:
             continue
         if kind == "leak":
             leak()
+        if kind == "hang_loop":
+            hang_loop()
+            return
         os.kill(os.getpid(), signal.SIGALRM)
 
 
