@@ -5,7 +5,7 @@ import sqlite3
 import sys
 import time
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -84,7 +84,7 @@ def sightings(
     with reading(settings) as connection:
         _check(wanted, settings, connection)
         changes.begin(reader.newest_change(connection))
-        count = _list(reader.pages(connection, wanted), as_json=as_json, as_csv=as_csv)
+        count = _list(lambda: reader.pages(connection, wanted), as_json=as_json, as_csv=as_csv)
     if not (as_json or as_csv or count or follow):
         say("no sightings")
     if not (as_json or as_csv) and 0 < count == most:
@@ -102,21 +102,37 @@ def _check_form(*, as_json: bool, as_csv: bool, follow: bool) -> None:
         raise UserError("--follow: prints lines or JSON; leave --csv out")
 
 
-def _list(pages: "Iterable[list[Sighting]]", *, as_json: bool, as_csv: bool) -> int:
+def _list(pages: "Callable[[], Iterable[list[Sighting]]]", *, as_json: bool, as_csv: bool) -> int:
     """Print sightings, a page after the other, since all may be more than memory holds; how many there were."""
     from jetstream.sightings import tables
 
+    if not (as_json or as_csv):
+        return _list_as_table(pages)
     if as_csv:
         print(tables.as_csv([]), end="")
     count = 0
-    for page in pages:
+    for page in pages():
         count += len(page)
         if as_json:
             print_lines(page)
-        elif as_csv:
-            print(tables.as_csv(page, with_header=False), end="")
         else:
-            wide().print(tables.table(page))
+            print(tables.as_csv(page, with_header=False), end="")
+    return count
+
+
+def _list_as_table(pages: "Callable[[], Iterable[list[Sighting]]]") -> int:
+    """As `_list`. On a narrow terminal, each page has columns of its own."""
+    from jetstream.sightings import reader, tables
+
+    layout, console, count = tables.TableLayout(), wide(), 0
+    for page in pages():
+        layout.take(page)
+    for page in pages():
+        if layout.count <= reader.PAGE or layout.width > console.width:
+            console.print(tables.table(page))
+        else:
+            print(tables.part(console, page, layout, count), end="")
+        count += len(page)
     return count
 
 

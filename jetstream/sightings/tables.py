@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from rich.cells import cell_len
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +24,9 @@ CSV_COLUMNS: Final = (
     *("id", "begin", "end", "camera", "area", "name", "stranger", "confidence", "state", "zones", "correction"),
     "machine_name",
 )
+HEADERS: Final = ("begin", "end", "camera", "who", "sure", "notes", "id")
+NOTES: Final = HEADERS.index("notes")
+"""a column that is left out where no sighting has any"""
 WORDS: Final = {"": "", "name": "corrected", "not": "not {name}", "ignore": "ignored"}
 
 
@@ -30,19 +35,64 @@ def local(iso: str) -> str:
     return datetime.fromisoformat(iso.replace("Z", "+00:00")).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def table(sightings: Sequence[Sighting]) -> Table:
-    """A line for each sighting."""
-    made = Table("begin", "end", "camera", "who")
-    made.add_column("sure", justify="right", no_wrap=True)
-    notes = [_notes(sighting) for sighting in sightings]
-    if any(notes):
-        made.add_column("notes", overflow="fold")
-    made.add_column("id", no_wrap=True)
-    for sighting, note in zip(sightings, notes, strict=True):
-        end = "now" if sighting.state == "open" else local(sighting.end)[11:]
-        cells = [local(sighting.begin), end, _place(sighting), sighting.who, sure(sighting)]
-        made.add_row(*(Text(cell) for cell in (*cells, *([note] if any(notes) else []), sighting.id)))
+class TableLayout:
+    """What the parts of a long table have in common, so that together they look as one. Takes all sightings first."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._widths = [cell_len(header) for header in HEADERS]
+        self.has_notes = False
+
+    def take(self, sightings: Iterable[Sighting]) -> None:
+        """Make room for these sightings."""
+        for cells in map(_cells, sightings):
+            self.count += 1
+            self._widths = [max(width, cell_len(cell)) for width, cell in zip(self._widths, cells, strict=True)]
+            self.has_notes |= bool(cells[NOTES])
+
+    def width_of(self, header: str) -> int:
+        """Of a column, in characters."""
+        return self._widths[HEADERS.index(header)]
+
+    @property
+    def width(self) -> int:
+        """Of the whole table, with its lines."""
+        shown = [width for number, width in enumerate(self._widths) if number != NOTES or self.has_notes]
+        return sum(width + 3 for width in shown) + 1
+
+
+def table(sightings: Sequence[Sighting], layout: TableLayout | None = None, *, with_header: bool = True) -> Table:
+    """A line for each sighting. `layout`: of the table of which these are a part."""
+    rows = [_cells(sighting) for sighting in sightings]
+    has_notes = any(cells[NOTES] for cells in rows) if layout is None else layout.has_notes
+    made = Table(show_header=with_header)
+    for number, header in enumerate(HEADERS):
+        if number == NOTES and not has_notes:
+            continue
+        made.add_column(
+            header,
+            justify="right" if header == "sure" else "left",
+            no_wrap=header in ("sure", "id"),
+            overflow="fold" if number == NOTES else "ellipsis",
+            min_width=None if layout is None else layout.width_of(header),
+        )
+    for cells in rows:
+        made.add_row(*(Text(cell) for number, cell in enumerate(cells) if number != NOTES or has_notes))
     return made
+
+
+def part(console: Console, sightings: Sequence[Sighting], layout: TableLayout, done: int) -> str:
+    """A part of a long table, after `done` sightings: the first one has the header, the last one the lower edge."""
+    with console.capture() as captured:
+        console.print(table(sightings, layout, with_header=done == 0))
+    lines = captured.get().splitlines(keepends=True)
+    return "".join(lines[0 if done == 0 else 1 : None if done + len(sightings) == layout.count else -1])
+
+
+def _cells(sighting: Sighting) -> tuple[str, ...]:
+    end = "now" if sighting.state == "open" else local(sighting.end)[11:]
+    begin, notes = local(sighting.begin), _notes(sighting)
+    return begin, end, _place(sighting), sighting.who, sure(sighting), notes, sighting.id
 
 
 def sure(sighting: Sighting) -> str:

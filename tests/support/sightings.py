@@ -89,7 +89,8 @@ def write_many(folder: Path, count: int) -> None:
     queue = SightingQueue()
     for number in range(count):
         begin_ns = WALL_NS + number * 1_000_000_000
-        sighting = OpenSighting(f"{number:026}", "a", "hall", "Ada", begin_ns, begin_ns + 500_000_000, 0.0, 0.5)
+        name = "Ada" + number % 31 * "x"
+        sighting = OpenSighting(f"{number:026}", "a", "hall", name, begin_ns, begin_ns + 500_000_000, 0.0, 0.5)
         sighting.zones, sighting.state = {"door": begin_ns}, "ended"
         queue.put(sighting)
     with database.opened(folder, write=True) as connection:
