@@ -198,7 +198,7 @@ def in_words(hint: Any) -> str:
     shown = words(kind)
     if shown.startswith("list of "):
         inner = words(next(part for part in (kind, *get_args(kind)) if get_origin(part) is list))
-        single = next(word for word in ("text", "path") if plural(word) in inner)
+        single = next(word for word in ("text", "path", "whole number") if plural(word) in inner)
         return f"{single}, repeatable" if isinstance(info, OptionInfo) else f"one or more {plural(single)}"
     limits = msgspec.Meta(ge=info.min, le=info.max) if info and (info.min, info.max) != (None, None) else None
     return words(Annotated[kind, limits]) if limits and get_origin(kind) is None else with_limits(shown, limits)

@@ -11,7 +11,7 @@ from jetstream.gallery import audit, erasure, photos
 from jetstream.gallery.erasure import SearchedFolders
 from jetstream.gallery.person_traces import PersonTraces
 from jetstream.sightings import erasure as sightings
-from jetstream.sightings.erasure import SightingTraces
+from jetstream.sightings.erasure import SearchedSightings
 
 
 class ErasurePlan(NamedTuple):
@@ -19,14 +19,17 @@ class ErasurePlan(NamedTuple):
 
     names: Sequence[str]
     where: SearchedFolders
-    sightings: Sequence[Path]
-    """folders"""
     found: PersonTraces
-    seen: Sequence[SightingTraces]
+    sightings: Sequence[SearchedSightings]
+    """of each folder of sightings"""
 
     def __str__(self) -> str:
         """Such as `4 photos, 2 recordings, 3 sightings with 9 pictures`."""
-        return ", ".join(map(str, (self.found, *self.seen)))
+        return self.with_sightings(self.found)
+
+    def with_sightings(self, found: PersonTraces) -> str:
+        """What was found, and the sightings."""
+        return ", ".join(map(str, (found, *(one.traces for one in self.sightings if one.traces))))
 
     @property
     def who(self) -> str:
@@ -50,10 +53,10 @@ def plan(names: Sequence[str], config: Config, recordings: Path | None = None) -
     Raises UserError: there is no such person, or a folder can't be read.
     """
     checked = [photos.check_name(name) for name in names]  # as sightings have them
-    folders = sighting_folders(config)
-    seen = [traces for folder in folders if (traces := sightings.find(checked, folder))]
-    where = erasure.folders_in_use(config, recordings)._replace(seen=sightings.named(checked, folders))
-    return ErasurePlan(checked, where, folders, erasure.find(checked, where), seen)
+    searched = [sightings.search(checked, folder) for folder in sighting_folders(config)]
+    seen = frozenset(name for one in searched for name in one.known)
+    where = erasure.folders_in_use(config, recordings)._replace(seen=seen)
+    return ErasurePlan(checked, where, erasure.find(checked, where), searched)
 
 
 def forget(planned: ErasurePlan, train: Callable[[], object], *, by: str = "") -> ErasureReport:
@@ -63,9 +66,10 @@ def forget(planned: ErasurePlan, train: Callable[[], object], *, by: str = "") -
     to go on.
     """
     names, where = planned.names, planned.where
+    folders = [one.traces.folder for one in planned.sightings]
     erased = erasure.forget(names, where)
-    logs = [log for folder in planned.sightings if (log := sightings.erase(names, folder).log) is not None]
-    gone = ", ".join(map(str, (erased, *planned.seen)))
+    logs = [sightings.erase(names, one.traces.folder, one).log for one in planned.sightings]
+    gone = planned.with_sightings(erased)
     for name in names:
         audit.add(where.models, "forget", name, erased.photos, by=by)
     try:
@@ -77,16 +81,18 @@ def forget(planned: ErasurePlan, train: Callable[[], object], *, by: str = "") -
             "then run `jetstream forget` again with the same names"
         ) from None
     left: list[object] = [*erasure.remains(names, where)]
-    left += [f"{folder} ({traces})" for folder in planned.sightings if (traces := sightings.find(names, folder))]
-    left += [f"{log} (another program reads the database; end it and run `jetstream forget` again)" for log in logs]
+    left += [f"{folder} ({traces})" for folder in folders if (traces := sightings.find(names, folder))]
+    left += [
+        f"{log} (another program reads the database; end it and run `jetstream forget` again)" for log in logs if log
+    ]
     if left:
         raise PipelineError(f"{planned.who}: erased: {gone}; still in {'; '.join(map(str, left))}")
-    verified = [*erasure.verified(erased, where), *(traces.folder for traces in planned.seen)]
+    verified = [*erasure.verified(erased, where), *(one.traces.folder for one in planned.sightings if one.traces)]
     return ErasureReport(gone, verified, tuple(_notes(planned, erased)))
 
 
 def _notes(planned: ErasurePlan, erased: PersonTraces) -> Iterator[str]:
     yield from erased.what_stays()
     yield from erasure.not_searched(planned.where)
-    for folder in planned.sightings:
-        yield from erasure.kept_by_restores(folder)
+    for one in planned.sightings:
+        yield from erasure.kept_by_restores(one.traces.folder)

@@ -14,7 +14,7 @@ from jetstream.cli.shared import (
     Sets,
     app,
     literal,
-    log_as_run,
+    log_as_command,
     progress_bars,
     say,
     settings_of,
@@ -94,7 +94,7 @@ def enroll(
     from jetstream.networks.build import prepare_models
 
     settings = settings_of(config, sets=sets, faces=faces)
-    log_as_run(settings)
+    log_as_command(settings)
     source = [source_path(spec, "--from") for spec in source]
     request = EnrollRequest(name, source, parse_at(at) if at else None, most, seconds, force)
     with progress_bars() as progress:
@@ -184,7 +184,7 @@ def _learn(settings: Config, *, stay_rolled_back: bool = False, as_json: bool = 
     from jetstream.networks.build import prepare_models
     from jetstream.networks.embedders import embedder_of
 
-    log_as_run(settings)
+    log_as_command(settings)
     with progress_bars() as progress:
         prepare_models(settings, progress)
         settings = with_gallery(settings)

@@ -261,9 +261,6 @@ def log_as_command(settings: Config) -> None:
     set_up_logging(_command.get(), settings.pipeline.log_level, settings.pipeline.log_format)
 
 
-log_as_run = log_as_command  # as cli.people knows it
-
-
 @contextlib.contextmanager
 def progress_bars() -> Iterator[Any]:
     """A callback (task, fraction done 0..1) that draws a bar for each task on standard error, if that is a terminal."""

@@ -16,6 +16,9 @@ import typer
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
 
+LARGEST = 2**31 - 1
+"""what a count or a number may be: SQLite refuses those beyond 64 bits"""
+
 From = Annotated[
     str | None,
     typer.Option(

@@ -22,7 +22,7 @@ from jetstream.cli.shared import (
     settings_of,
     wide,
 )
-from jetstream.cli.sighting_options import From, To, period, print_lines, reading
+from jetstream.cli.sighting_options import LARGEST, From, To, period, print_lines, reading
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
 
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from jetstream.sightings.reader import SightingFilter
 
 FOLLOW_EVERY_S = 0.2
-LARGEST = 2**31 - 1
-"""what a count or a number may be: SQLite refuses those beyond 64 bits"""
 
 Id = Annotated[
     str,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from jetstream.cli.shared import ConfigOption, Json, Sets, app, progress_bars, say, settings_of, wide
-from jetstream.cli.sighting_options import From, To, moment, period, print_lines, reading
+from jetstream.cli.sighting_options import LARGEST, From, To, moment, period, print_lines, reading
 from jetstream.config.schema import Config
 from jetstream.gallery import audit
 
@@ -18,16 +18,25 @@ def strangers(
     from_: From = None,
     seen: Annotated[int, typer.Option(min=1, help="Only those with at least so many sightings.")] = 1,
     most: Annotated[int, typer.Option(min=0, help="Largest number of strangers. 0: all.")] = 100,
+    merge: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1, max=LARGEST, help="A stranger who is the same person as the others named.", show_default=False
+        ),
+    ] = None,
     as_json: Json = False,
     config: ConfigOption = None,
     sets: Sets = None,
 ) -> None:
     """List strangers: who was seen without a name, how often, when and where. The one seen last comes first."""
-    from jetstream.sightings import stranger_list, tables
+    from jetstream.sightings import stranger_list, stranger_merges, tables
 
     settings = settings_of(config, sets=sets)
     with reading(settings):  # none is made here
         pass
+    if merge:
+        stranger_merges.request(Path(settings.sightings.dir), merge)
+        audit.add(Path(settings.models.dir), "correct")
     _bring_up_to_date(settings)
     with reading(settings) as connection:
         found = stranger_list.strangers(connection, most=most or None, seen=seen, from_ns=moment(from_, "--from"))

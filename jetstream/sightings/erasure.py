@@ -89,11 +89,6 @@ def find(names: Collection[str], folder: Path) -> SightingTraces:
     return search(names, folder).traces
 
 
-def named(names: Collection[str], folders: Collection[Path]) -> frozenset[str]:
-    """Those of the names that any of the folders knows. Raises UserError: a database can't be read."""
-    return frozenset().union(*(search(names, folder).known for folder in folders))
-
-
 def erase(names: Collection[str], folder: Path, searched: SearchedSightings | None = None) -> SightingTraces:
     """Erase these people; what there was of them. Their bytes are overwritten in the file, and copies of it removed.
 

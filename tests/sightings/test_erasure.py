@@ -116,9 +116,9 @@ def test_those_that_sightings_know_are_told_from_others(config: Config, tmp_path
         config, [at(100, face(IDS[2], "Grace", track_id=3, votes=(*MENTION, NameCandidate("Bob", 0.1, 1, None, 0.9))))]
     )
 
-    known = erasure.named(["Zoë", "Bob", "Grace", "Carl", "Gra"], [folder(config), tmp_path / "nowhere"])
-
-    assert known == {"Zoë", "Grace", "Bob"}, "Bob is but a candidate"
+    names = ["Zoë", "Bob", "Grace", "Carl", "Gra"]
+    assert erasure.search(names, folder(config)).known == {"Zoë", "Grace", "Bob"}, "Bob is but a candidate"
+    assert erasure.search(names, tmp_path / "nowhere").known == frozenset()
 
 
 def test_person_corrected_away_or_to_is_found(config: Config) -> None:

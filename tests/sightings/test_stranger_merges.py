@@ -1,5 +1,6 @@
 """Strangers of whom a human says that they are one, with the real network and real faces."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
 from jetstream.sightings import database, grouper, stranger_list, stranger_merges
+from tests.support.command import fails_with
+from tests.support.inside import Inside
 from tests.support.sightings import IDS, Portraits, config_with, stored
 
 COLLINS, HOPPER = "Eileen Collins", "Grace Hopper"
@@ -61,3 +64,13 @@ def test_numbers_that_cannot_be_merged_are_refused(config: Config, numbers: tupl
         merge(config, *numbers)
     with database.opened(Path(config.sightings.dir)) as connection:
         assert stranger_merges.pending(connection) == []
+
+
+def test_command_merges_and_lists(config: Config, jetstream: Inside) -> None:
+    command = Inside(Path(config.sightings.dir).parent, Path(config.models.dir))
+    done = command("strangers", "--merge", "2", "--merge", "1", "--json", sets=True)
+
+    assert done.returncode == 0, done.stderr
+    (only,) = (json.loads(line) for line in done.stdout.splitlines())
+    assert (only["number"], only["sightings"], only["aliases"]) == (1, 2, [2])
+    fails_with(command("strangers", "--merge", "1", sets=True), 2, "name two strangers or more")
