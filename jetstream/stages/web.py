@@ -37,3 +37,4 @@ def web(messages: Iterator[Tracked | InUse | Tick], rings: FrameReader, config: 
                 yield Finished(frame=message.frame)
             elif isinstance(message, InUse):
                 site.news.in_use = message
+                site.people.read_ahead()

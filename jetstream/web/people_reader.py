@@ -31,6 +31,10 @@ class PeopleReader:
         self._thumbnails: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._lock = threading.Lock()
 
+    def read_ahead(self) -> None:
+        """Begin to read the gallery's manifest, which takes a while with thousands of people: it is there when asked."""
+        threading.Thread(target=self.known, name="people", daemon=True).start()
+
     def known(self) -> GalleryPeople:
         """Empty where there is no gallery yet."""
         with self._lock:
