@@ -32,7 +32,7 @@ class PeopleReader:
         self._lock = threading.Lock()
 
     def read_ahead(self) -> None:
-        """Begin to read the gallery's manifest, which takes a while with thousands of people: it is there when asked."""
+        """Begin to read the manifest, which takes a while with thousands of people, before somebody asks for it."""
         threading.Thread(target=self.known, name="people", daemon=True).start()
 
     def known(self) -> GalleryPeople:
