@@ -152,6 +152,8 @@ def forget(
     if not yes:
         for line in planned.found.what_stays():
             say(line)
+        if recordings is None:
+            say("recordings are not erased: --recordings names their folder")
         _confirm(f"Erase {planned.who}: {planned}, and their data in the gallery?")
     done = forgetting.forget(planned, lambda: _learn(settings))
     verified = ", ".join(map(str, done.verified))

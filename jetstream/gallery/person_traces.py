@@ -33,7 +33,7 @@ class PersonTraces(NamedTuple):
         words += f", {counted(len(self.others), 'other file')}" if self.others else ""
         words += f", {counted(self.links, 'link')}" if self.links else ""
         if self.recordings is None:
-            return f"{words}, no recordings (--recordings names their folder)"
+            return f"{words}, no recordings"
         return f"{words}, {counted(len(self.recordings), 'recording')}"
 
     def what_goes(self) -> Iterator[str]:

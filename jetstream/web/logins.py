@@ -27,6 +27,8 @@ class Who(msgspec.Struct, frozen=True):
     """null: has to log in first"""
     has_users: bool
     """whether anybody has to log in; else whoever uses this machine may do everything"""
+    session: str = ""
+    """id of the caller's own session, as the list of sessions has it; empty: none"""
 
 
 class LoginRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,7 +102,7 @@ def who(site: Site, _: Nothing, caller: Caller) -> Who:
     """Who is asking."""
     with site.access() as access:
         has_users = access.has_users
-    return Who(caller.name, caller.may, has_users)
+    return Who(caller.name, caller.may, has_users, caller.session)
 
 
 def log_in(site: Site, login: LoginRequest, caller: Caller) -> NewSession:
@@ -117,7 +119,7 @@ def log_in(site: Site, login: LoginRequest, caller: Caller) -> NewSession:
         raise LoginError("wrong name or password")
     site.failed_logins.succeeded(login.name, caller.address)
     audit.add(Path(site.config.models.dir), "login", by=login.name)
-    return NewSession(Who(found.name, found.may, has_users=True), token)
+    return NewSession(Who(found.name, found.may, True, found.session), token)
 
 
 def log_out(site: Site, _: Nothing, caller: Caller) -> EndedSession:

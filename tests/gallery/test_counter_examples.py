@@ -173,7 +173,7 @@ def test_forgotten_person_leaves_no_counter_example(corrected: Place) -> None:
     corrected.train()
     erasure.forget_earlier_version(where)
 
-    assert str(found) == "2 photos, no recordings (--recordings names their folder)"
+    assert str(found) == "2 photos, no recordings"
     assert not (corrected.faces / "Ann").exists()
     assert erasure.traces(["Ann"], where) == []
 

@@ -147,7 +147,7 @@ def test_two_names_of_one_file_that_both_go_leave_no_original(tmp_path: Path) ->
     found = erasure.forget(["Ada"], SearchedFolders(tmp_path / "faces", tmp_path / "models"))
 
     assert list(found.what_stays()) == []
-    assert str(found) == "2 photos, 1 link, no recordings (--recordings names their folder)"
+    assert str(found) == "2 photos, 1 link, no recordings"
 
 
 def test_one_folder_of_two_people_stays_for_the_other(tmp_path: Path) -> None:

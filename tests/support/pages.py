@@ -83,13 +83,14 @@ class PageSite(NamedTuple):
 
 
 @contextmanager
-def page_site(folder: Path, *, cameras: Sequence[str] = ("a",), **tables: Any) -> Iterator[PageSite]:
-    """With users in `folder`/web, no sighting, and no pipeline that runs."""
+def page_site(folder: Path, *, cameras: Sequence[Any] = ("a",), **tables: Any) -> Iterator[PageSite]:
+    """Cameras are names or tables. With users in `folder`/web, no sighting, and no pipeline that runs."""
     port = free_port()
     web = {"endpoint": f"http://127.0.0.1:{port}", "dir": str(folder / "web"), **tables.pop("web", {})}
     pipeline = {"run_dir": str(folder / "run"), **tables.pop("pipeline", {})}
-    config = config_with(folder, *cameras, web=web, pipeline=pipeline, **tables)
-    rings = {camera: LocalRing(slots=8) for camera in cameras}
+    given = [{"name": one, "source": "demo"} if isinstance(one, str) else one for one in cameras]
+    config = config_with(folder, cameras=given, web=web, pipeline=pipeline, **tables)
+    rings = {camera.name: LocalRing(slots=8) for camera in config.cameras}
     frames = NewestFrames(config, Rings(rings))
     site = Site(config, frames)
     with serving(config.web, site):

@@ -21,6 +21,11 @@ OTHERS = (
     f"/timeline/{timelines.SEEN[2]}",
     "/timeline?who=Nobody",
     "/timeline/ZZZZ",
+    "/inbox/doubtful",
+    "/people/Nobody",
+    "/system/faces",
+    "/system/config",
+    "/system/log",
 )
 SETTLED_S = 0.5
 RUN = """

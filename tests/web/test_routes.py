@@ -157,13 +157,14 @@ def test_cookie_is_out_of_reach_of_scripts_and_other_sites(page: PageSite) -> No
 
 
 def test_who_is_not_logged_in_is_told_so(page: PageSite) -> None:
-    assert page.ask("GET", "/api/who").json == {"name": "", "may": None, "has_users": True}
+    assert page.ask("GET", "/api/who").json == {"name": "", "may": None, "has_users": True, "session": ""}
 
 
 def test_login_out_and_what_is_told_of_sessions(page: PageSite) -> None:
     cookie = page.logged_in("sort", PASSWORD)
-    assert page.ask("GET", "/api/who", Cookie=cookie).json == {"name": "sort", "may": "sort", "has_users": True}
     sessions = page.ask("GET", "/api/sessions", Cookie=cookie).json
+    own = {"name": "sort", "may": "sort", "has_users": True, "session": sessions[0]["id"]}
+    assert page.ask("GET", "/api/who", Cookie=cookie).json == own
     assert {session["user"] for session in sessions} == {"sort"}, "the own ones"
 
     assert page.ask("POST", "/api/logout", {}, Cookie=cookie).json["may"] is None
@@ -195,7 +196,7 @@ def test_guessing_a_password_has_to_wait(page: PageSite) -> None:
 
 def test_without_users_this_machine_alone_is_answered(tmp_path: Path) -> None:
     with page_site(tmp_path) as page:
-        assert page.ask("GET", "/api/who").json == {"name": "", "may": "rule", "has_users": False}
+        assert page.ask("GET", "/api/who").json == {"name": "", "may": "rule", "has_users": False, "session": ""}
         for host in ("evil.example", "evil.example:5572", "192.168.1.5"):
             assert page.ask("GET", "/api/cameras", Host=host).status == 401, "a name that points here (DNS rebinding)"
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from jetstream.messages import InUse
-from jetstream.sightings import database
-from jetstream.sightings.writer import add_change
+from jetstream.sightings import changes, database
 from tests.support import timelines
 from tests.support.pages import PageSite, browser, console, page_site, waited
 from tests.support.sightings import IDS, at, face, record
@@ -148,14 +147,14 @@ def test_new_sighting_appears_within_two_seconds_and_nothing_jumps(page: PageSit
             connection.execute(
                 "UPDATE sightings SET begin_ns = ?, end_ns = ? WHERE id = ?", (time.time_ns(), time.time_ns(), IDS[0])
             )
-            add_change(connection, "corrected", IDS[0])
+            changes.add(connection, "corrected", IDS[0])
         since_s = time.monotonic()
         assert waited(driver, ROWS, lambda rows: rows[0] == "Bob")[1] == "Eileen Collins"
         assert time.monotonic() - since_s < 2.0
         assert abs(driver.execute_script(place, 13) - before) < 2
         with database.opened(Path(page.config.sightings.dir), write=True) as connection:
             connection.execute("DELETE FROM sightings WHERE id = ?", (IDS[0],))
-            add_change(connection, "corrected", timelines.SEEN[0])
+            changes.add(connection, "corrected", timelines.SEEN[0])
         waited(driver, ROWS, lambda rows: rows[0] == "Eileen Collins")
         assert console(driver) == []
 

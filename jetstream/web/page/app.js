@@ -11,8 +11,9 @@ const VIEWS = [
   { path: "/timeline", title: "Timeline", load: () => import("/timeline.js") },
   { path: "/people", title: "People", load: () => import("/people.js") },
   { path: "/system", title: "System", load: () => import("/system.js") },
-  { path: "/search", title: "Search by photo", aside: true, load: () => import("/search.js") },
-  { path: "/api", title: "For programs", aside: true, load: () => import("/programs.js") },
+  { path: "/search", title: "Search by photo", within: "/timeline", load: () => import("/search.js") },
+  { path: "/api", title: "For programs", within: "/system", load: () => import("/programs.js") },
+  { path: "/account", title: "Account", within: "", load: () => import("/account.js") },
 ];
 const byPath = (path) => VIEWS.find((view) => path === view.path || path.startsWith(`${view.path}/`)) ?? VIEWS[0];
 
@@ -48,7 +49,7 @@ function usePath() {
   return path;
 }
 
-function View({ view, path, who }) {
+function View({ view, path, who, onWho }) {
   const [loaded, setLoaded] = useState(null);
   useEffect(() => {
     let wanted = true;
@@ -59,7 +60,7 @@ function View({ view, path, who }) {
     document.title = `${view.title} - jetstream`;
   }, [view]);
   if (loaded?.view !== view) return html`<p class="quiet" aria-busy="true">Loading…</p>`;
-  return html`<${loaded.Part} path=${path.slice(view.path.length + 1)} who=${who} />`;
+  return html`<${loaded.Part} path=${path.slice(view.path.length + 1)} who=${who} onWho=${onWho} />`;
 }
 
 function Connection() {
@@ -104,19 +105,18 @@ function App() {
   if (!who) return html`<main><${Failure} text=${error} /></main>`;
   if (!who.may) return html`<${Login} onDone=${setWho} />`;
   const view = byPath(path);
-  const logOut = async () => setWho(await post("/api/logout"));
   return html`
     <a class="skip" href="#main">Skip to content</a>
     <header class="top">
       <${Link} to="/live" class="brand"><img src="/icon.svg" alt="" width="28" height="28" /><span>jetstream</span><//>
       <nav aria-label="Views">
-        ${VIEWS.filter((one) => !one.aside).map((one) => html`<${Link} key=${one.path} to=${one.path} aria-current=${one === view ? "page" : null}>${one.title}<//>`)}
+        ${VIEWS.filter((one) => one.within === undefined).map((one) => html`<${Link} key=${one.path} to=${one.path} aria-current=${one === view ? "page" : one.path === view.within ? "true" : null}>${one.title}<//>`)}
       </nav>
-      ${who.name && html`<button class="plain" onClick=${logOut} title="Log out">${who.name} · log out</button>`}
+      <${Link} to="/account" class="account" aria-current=${view.path === "/account" ? "page" : null}>${who.name || "Account"}<//>
     </header>
     <${Connection} />
     <${Learnt} />
-    <main id="main" tabindex="-1"><${View} view=${view} path=${path} who=${who} /></main>
+    <main id="main" tabindex="-1"><${View} view=${view} path=${path} who=${who} onWho=${setWho} /></main>
     <${DecisionLine} />
   `;
 }

@@ -50,7 +50,7 @@ export function DropZone({ label, many = true, onFiles }) {
   return html`<label class=${isOver ? "drop over" : "drop"}
     onDragOver=${(event) => { event.preventDefault(); setOver(true); }} onDragLeave=${() => setOver(false)}
     onDrop=${(event) => { event.preventDefault(); setOver(false); take(event.dataTransfer.files); }}>
-    <span>${label}</span>
+    <span>${label}</span><span class="button" aria-hidden="true">${many ? "Choose photos…" : "Choose a photo…"}</span>
     <input type="file" accept="image/*,.heic,.heif,.avif" multiple=${many} onChange=${(event) => { take(event.target.files); event.target.value = ""; }} />
   </label>`;
 }

@@ -4,6 +4,7 @@ import { get, post } from "/api.js";
 import { Decisions } from "/decision_buttons.js";
 import { NameDialog } from "/dialogs.js";
 import { live } from "/live_socket.js";
+import { Look, lookOf } from "/sighting_parts.js";
 import { TaskBar, stop, useTask } from "/tasks.js";
 import { Failure, Link, html, percent, useEffect, useGallery, useLoaded, useNews, useRef, useState } from "/ui.js";
 
@@ -75,7 +76,7 @@ function Enrolment({ face, camera, name, onClose }) {
       ${status && html`<${TaskBar} status=${status} />`}
       <div class="buttons"><button onClick=${onClose}>Cancel</button></div>`}
     ${done && html`<p>${done.photos.length} ${done.photos.length === 1 ? "photo" : "photos"} of ${done.seen} looks. ${gallery === before.current ? "The gallery is learning them…" : `The gallery has learnt ${name}.`}</p>
-      <ul>${done.photos.map((photo) => html`<li><img src=${`/api/picture?photo=${encodeURIComponent(photo)}`} alt=${photo} /></li>`)}</ul>
+      <ul class="shots">${done.photos.map((photo) => html`<li><img src=${`/api/picture?photo=${encodeURIComponent(photo)}`} alt=${photo} /></li>`)}</ul>
       <${Link} to=${`/people/${encodeURIComponent(name)}`} class="button">See ${name}<//>`}
   </section>`;
 }
@@ -92,10 +93,14 @@ export function FacePanel({ face: { camera, track }, who, onClose }) {
   const { value: found, again } = useLoaded(() => (face?.sighting ? get(`/api/sightings/${face.sighting}`).catch(() => null) : Promise.resolve(null)), [face?.sighting]);
   useNews(again);
   useEffect(() => heading.current?.focus(), [face !== null]);
+  useEffect(() => {
+    const opener = document.activeElement;
+    return () => opener?.isConnected && opener.focus();
+  }, []);
   const onKeyDown = (event) => event.key === "Escape" && !isAsking && onClose();
   if (!face) return null;
   return html`<aside class="panel" aria-label="The face" onKeyDown=${onKeyDown}>
-    <div class="heading"><h2 class="grow" tabindex="-1" ref=${heading}>${face.name ?? "Unknown"}${face.name && html` <span class="quiet">${percent(face.confidence)}</span>`}</h2>
+    <div class="heading">${found?.sighting.looks.length > 0 && html`<${Look} address=${lookOf(found.sighting)} size="56" />`}<h2 class="grow" tabindex="-1" ref=${heading}>${face.name ?? "Unknown"}${face.name && html` <span class="quiet">${percent(face.confidence)}</span>`}</h2>
       <button class="plain" aria-label="Close" onClick=${onClose}>✕</button></div>
     <p class="quiet">${camera}, track ${track}${seen === null && " · not in sight now"}${face.doubtful && " · perhaps no face"}</p>
     ${enrolling

@@ -50,8 +50,8 @@ function Card({ item, isSelected, isCurrent, act, onFocus }) {
     <div class="strip">
       ${item.looks.length ? item.looks.map((look) => html`<img src=${look} alt="" loading="lazy" width="96" height="96" />`) : html`<span class="noface quiet">no picture</span>`}
     </div>
-    <h3><label class="pick"><input type="checkbox" tabindex="-1" checked=${isSelected} onChange=${() => act("select", item)} aria-label=${`Select ${item.title}`} /></label>
-      <${Link} to=${item.to} tabindex="-1">${item.title}<//></h3>
+    <h2><label class="pick"><input type="checkbox" tabindex="-1" checked=${isSelected} onChange=${() => act("select", item)} aria-label=${`Select ${item.title}`} /></label>
+      <${Link} to=${item.to} tabindex="-1">${item.title}<//></h2>
     <p class="quiet small">${item.facts}<br />last ${since(item.when)}</p>
     <div class="buttons">
       ${item.name && html`<button tabindex="-1" onClick=${() => act("confirm", item)} title="y">Yes</button>
@@ -142,9 +142,10 @@ export default function Inbox({ path, who }) {
     <nav class="tabs" aria-label="Inbox">${tab("/inbox", "Strangers", !isDoubtful)}${tab("/inbox/doubtful", "Doubtful names", isDoubtful)}</nav>
     <${Failure} text=${failure || error} />
     ${!items.length && (isDoubtful
-      ? html`<${Empty} title="No doubtful name"><p>Names of which jetstream isn't sure come here. There are none now.</p><//>`
+      ? html`<${Empty} title="No doubtful name"><p>A name that jetstream gave without being sure comes here, to be confirmed or corrected. None is waiting.</p>
+          <p><${Link} to="/timeline" class="button">See all sightings<//></p><//>`
       : html`<${Empty} title="No stranger">
-          <p>Who is seen without a name comes here, a group of pictures for each person. Nobody is waiting.</p>
+          <p>Who is seen without a name comes here, a group of pictures for each person, to be named or ignored. Nobody is waiting.</p>
           <p><${Link} to="/live" class="button">See the cameras<//></p>
         <//>`)}
     <div class="cards inbox" ref=${list} onKeyDown=${onKeyDown}>
@@ -156,7 +157,7 @@ export default function Inbox({ path, who }) {
       <b class="grow">${chosen.length} selected</b>
       <button onClick=${() => act("name", chosen[0])}>This is…</button>
       ${isDoubtful ? html`<button onClick=${() => act("not", chosen[0])}>Not these people</button>` : html`<button onClick=${() => act("ignore", chosen[0])}>Ignore</button>`}
-      ${!isDoubtful && chosen.length > 1 && html`<button onClick=${() => act("merge")}>One person</button>`}
+      ${!isDoubtful && chosen.length > 1 && html`<button onClick=${() => act("merge")}>They are one person</button>`}
       <button class="plain" onClick=${() => setSelected(new Set())}>Clear</button>
     </div>`}
     ${asking && html`<${NameDialog} title=${asking.title} names=${names ?? []} onClose=${() => setAsking(null)}

@@ -46,6 +46,7 @@ function draw(canvas, picture, header) {
 class FaceButtons {
   constructor(layer, onFace) {
     this.layer = layer;
+    this.chosen = null;
     this.onFace = onFace;
     this.labels = new Map();
   }
@@ -62,6 +63,7 @@ class FaceButtons {
         this.labels.set(face.track, element);
         this.layer.append(element);
       }
+      element.classList.toggle("chosen", face.track === this.chosen);
       const text = labelOf(face);
       if (element.getAttribute("aria-label") !== text) element.setAttribute("aria-label", text);
       const [x1, y1, x2, y2] = face.box;
@@ -78,11 +80,13 @@ class FaceButtons {
   }
 }
 
-function Tile({ camera, isLarge, onFace }) {
+function Tile({ camera, isLarge, isAlone, chosen, onFace }) {
   const canvas = useRef(null);
   const layer = useRef(null);
   const [isAlive, setAlive] = useState(false);
   const at = useRef(0);
+  const track = useRef(null);
+  track.current = chosen;
   useEffect(() => {
     const labels = new FaceButtons(layer.current, onFace);
     let stop = null;
@@ -93,6 +97,7 @@ function Tile({ camera, isLarge, onFace }) {
       const width = Math.ceil(canvas.current.clientWidth * Math.min(2, devicePixelRatio)) || 320;
       stop = live.show(camera.name, width, isLarge ? 60 : 15, (picture, header) => {
         draw(canvas.current, picture, header);
+        labels.chosen = track.current;
         labels.update(header);
         canvas.current.dataset.frame = header.frame;
         canvas.current.dataset.ageMs = header.age_ms;
@@ -125,9 +130,9 @@ function Tile({ camera, isLarge, onFace }) {
     <figcaption>
       <span class=${isAlive ? "dot good" : "dot"}></span>
       <span class="grow">${title}</span>
-      ${isLarge
+      ${!isAlone && (isLarge
         ? html`<${Link} to="/live" class="button">All cameras<//>`
-        : html`<${Link} to=${`/live/${camera.name}`} class="button" aria-label=${`Show ${camera.name} large`}>Large<//>`}
+        : html`<${Link} to=${`/live/${camera.name}`} class="button" aria-label=${`Show ${camera.name} large`}>Large<//>`)}
     </figcaption>
   </figure>`;
 }
@@ -152,10 +157,11 @@ export default function Live({ path, who }) {
   const open = (camera, track) => setFace({ camera, track });
   const large = cameras.find((camera) => camera.name === decodeURIComponent(path));
   const shown = large ? [large] : cameras;
+  const isOne = shown.length === 1;
   return html`
     <h1 class="hidden">Live</h1>
-    <div class=${`wall${large ? " one" : ""}${face ? " beside" : ""}`}>
-      ${shown.map((camera) => html`<${Tile} key=${`${camera.name} ${!!large}`} camera=${camera} isLarge=${!!large || cameras.length === 1} onFace=${open} />`)}
+    <div class=${`wall${isOne ? " one" : ""}${face ? " beside" : ""}`}>
+      ${shown.map((camera) => html`<${Tile} key=${`${camera.name} ${!!large}`} camera=${camera} isLarge=${isOne} isAlone=${cameras.length === 1} chosen=${face?.camera === camera.name ? face.track : null} onFace=${open} />`)}
     </div>
     ${face && html`<${FacePanel} key=${`${face.camera} ${face.track}`} face=${face} who=${who} onClose=${() => setFace(null)} />`}
   `;

@@ -93,7 +93,7 @@ function NewPerson({ names, onClose }) {
     go(pathOf(name));
   };
   return html`<${NameDialog} title="Add a person" names=${names} onName=${save} onClose=${onClose}>
-    <${DropZone} label=${files.length ? `${files.length} ${files.length === 1 ? "photo" : "photos"} chosen` : "Drop photos here, or choose them"} onFiles=${setFiles} />
+    <${DropZone} label=${files.length ? `${files.length} ${files.length === 1 ? "photo" : "photos"} chosen` : "Drop photos here"} onFiles=${setFiles} />
   <//>`;
 }
 

@@ -26,7 +26,7 @@ function Photo({ photo, mayChange, onRemove }) {
   return html`<figure class=${photo.is_learnt ? "photo" : "photo out"}>
     <img src=${photo.picture} alt=${photo.file} loading="lazy" />
     <figcaption>
-      <span class=${photo.is_learnt ? "good" : "bad"}>${state}</span>
+      <span class=${photo.is_learnt ? "good" : "warn"}>${state}</span>
       ${photo.why && html`<span class="small"> · ${photo.why}</span>`}
       ${photo.is_learnt && photo.quality !== null && html`<span class="quiet small"> · quality ${percent(photo.quality)}</span>`}
       ${mayChange && html`<button class="plain" onClick=${() => onRemove(photo.file)} aria-label=${`Remove ${photo.file}`}>Remove</button>`}
@@ -96,7 +96,7 @@ export function PersonPage({ name, who }) {
       setFailure(problem.message);
     }
   };
-  if (!found) return html`<p><${Link} to="/people" class="button">← People<//></p><${Failure} text=${error} />`;
+  if (!found) return html`<p><${Link} to="/people" class="button">← People<//></p>${error && html`<h1>No such person</h1>`}<${Failure} text=${error} />`;
   const { person, photos, unlearnt } = found;
   const refused = results?.list.filter((one) => one.error) ?? [];
   return html`
@@ -112,7 +112,7 @@ export function PersonPage({ name, who }) {
       ${found.spread !== null && `Photos differ by ${found.spread.toFixed(2)}. `}
     </p>
     ${person.warnings.map((text) => html`<p class="warn">${text}</p>`)}
-    ${maySort && html`<${DropZone} label=${`Drop photos of ${name} here, or choose them`} onFiles=${add} />`}
+    ${maySort && html`<${DropZone} label=${`Drop photos of ${name} here`} onFiles=${add} />`}
     <div role="status">
       ${results && results.done < results.count && html`<p>Adding ${results.done + 1} of ${results.count}…</p>`}
       ${results?.list.length > 0 && html`<p>${results.list.length - refused.length} of ${results.count} added.</p>`}

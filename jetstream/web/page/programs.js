@@ -1,7 +1,8 @@
 // What programs may ask, from the server's own description of it (OpenAPI 3.1).
 
 import { get } from "/api.js";
-import { Coded, Failure, html, useLoaded, useState } from "/ui.js";
+import { SystemTabs } from "/system.js";
+import { Coded, Failure, Link, html, useLoaded, useState } from "/ui.js";
 
 const nameOf = (schema) => schema.$ref?.split("/").at(-1);
 const words = { integer: "whole number", number: "number", string: "text", boolean: "true or false", null: "null", object: "map" };
@@ -79,7 +80,7 @@ function Row({ row, schemas }) {
   return html`<details class="route" onToggle=${(event) => setOpen(event.target.open)}>
     <summary>
       <code><b>${row.method}</b> ${row.path}</code>
-      <span class="grow">${row.what}</span>
+      <span class="grow"><${Coded} text=${row.what} /></span>
       <span class="tag">${row.right || "anybody"}</span>
     </summary>
     ${isOpen && html`<div class="inside">
@@ -99,7 +100,7 @@ function Row({ row, schemas }) {
   </details>`;
 }
 
-export default function Programs() {
+export default function Programs({ who }) {
   const { value: told, error } = useLoaded(() => get("/openapi.json"), []);
   const [wanted, setWanted] = useState("");
   if (!told) return html`<${Failure} text=${error} />`;
@@ -107,9 +108,9 @@ export default function Programs() {
   const rows = rowsOf(told).filter((row) => `${row.method} ${row.path} ${row.what}`.toLowerCase().includes(wanted.toLowerCase()));
   const subjects = [...new Set(rows.map((row) => row.subject))];
   return html`<div class="page">
-    <h1>For programs</h1>
+    <${SystemTabs} here="/api" who=${who} />
     <p>${told.info.description}</p>
-    <p>A program uses a token, made with <code>jetstream tokens new NAME --may look</code>. The same as OpenAPI 3.1:${" "}
+    <p>A program uses a token, made with <code>jetstream tokens new NAME --may look</code> or ${who.may === "rule" ? html`under <${Link} to="/account">Account<//>` : "by who may rule"}. The same as OpenAPI 3.1:${" "}
       <a href="/openapi.json" download>openapi.json</a>.</p>
     <label class="narrow">Find<input type="search" value=${wanted} onInput=${(event) => setWanted(event.target.value)} /></label>
     ${subjects.map((subject) => html`<section key=${subject} aria-label=${subject}>

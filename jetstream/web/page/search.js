@@ -3,13 +3,31 @@
 import { upload } from "/api.js";
 import { DropZone } from "/dialogs.js";
 import { Look, placeOf, whoOf } from "/sighting_parts.js";
-import { dayOf, nameOf, time } from "/times.js";
+import { since } from "/times.js";
 import { Failure, Link, html, percent, useEffect, useState } from "/ui.js";
+
+const LIKELY = 0.5;
 
 const lookOf = ({ sighting, look }) => {
   const n = sighting.looks.indexOf(look);
   return n < 0 ? null : `/api/sightings/${sighting.id}/looks/${n}?file=${encodeURIComponent(look)}`;
 };
+
+const Found = ({ found }) => html`<ol class="sightings">
+  ${found.map((one) => html`<li class="sighting" key=${one.sighting.id}>
+    <${Link} to=${`/timeline/${one.sighting.id}`}>
+      <${Look} address=${lookOf(one)} size="56" />
+      <span class="grow"><span class="first"><b>${whoOf(one.sighting)}</b><span class="tag" title="The probability that it is the same person">${percent(one.probability)}<span class="hidden"> likely the same person</span></span></span>
+        <span class="quiet">${placeOf(one.sighting)}</span><span class="quiet">${since(one.sighting.begin)}</span></span>
+    <//>
+  </li>`)}
+</ol>`;
+
+function told(found, likely) {
+  if (!found.length) return "No sighting has a picture yet.";
+  if (!likely.length) return "This face was probably never here.";
+  return likely.length === 1 ? "One sighting shows this face, probably." : `${likely.length} sightings show this face, probably.`;
+}
 
 export default function Search() {
   const [photo, setPhoto] = useState(null); // {address, name}
@@ -26,23 +44,20 @@ export default function Search() {
       setError(failure.message);
     }
   };
+  const likely = found?.filter((one) => one.probability >= LIKELY) ?? [];
+  const others = found?.filter((one) => one.probability < LIKELY) ?? [];
   return html`<div class="page">
+    <p><${Link} to="/timeline" class="button">← Timeline<//></p>
     <h1>Search by photo</h1>
     <p>Was this face ever here? The photo is compared with the pictures of all sightings, and not kept.</p>
-    <${DropZone} label="Drop a photo here, or choose one" many=${false} onFiles=${search} />
-    <div role="status">
+    <${DropZone} label="Drop a photo here" many=${false} onFiles=${search} />
+    <div role="status" class="searched">
+      ${photo && html`<img src=${photo.address} alt="The photo" onError=${(event) => event.target.remove()} />`}
       ${photo && !found && !error && html`<p aria-busy="true">Searching for the face in ${photo.name}…</p>`}
-      ${found && !found.length && html`<p>No sighting has a picture yet.</p>`}
+      ${found && html`<p><b>${told(found, likely)}</b></p>`}
     </div>
     <${Failure} text=${error} />
-    ${found?.length > 0 && html`<ol class="sightings">
-      ${found.map((one) => html`<li class="sighting" key=${one.sighting.id}>
-        <${Link} to=${`/timeline/${one.sighting.id}`}>
-          <${Look} address=${lookOf(one)} size="56" />
-          <span class="grow"><span class="first"><b>${whoOf(one.sighting)}</b> <span class="tag">${percent(one.probability)} the same person</span></span>
-            <span class="quiet">${placeOf(one.sighting)} · ${nameOf(dayOf(new Date(one.sighting.begin)))}, ${time(one.sighting.begin)}</span></span>
-        <//>
-      </li>`)}
-    </ol>`}
+    <${Found} found=${likely} />
+    ${others.length > 0 && html`<details key=${photo.address} open=${!likely.length}><summary>${others.length} less likely</summary><${Found} found=${others} /></details>`}
   </div>`;
 }

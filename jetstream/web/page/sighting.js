@@ -39,7 +39,7 @@ function Why({ sighting }) {
   return html`<section class="card" aria-labelledby="why">
     <h2 id="why">Why</h2>
     ${sighting.why.length
-      ? html`<div class="wide" tabindex="0" role="group" aria-label="Candidates"><table>
+      ? html`<div class="words" tabindex="0" role="group" aria-label="Candidates"><table>
           <thead>
             <tr><th scope="col">Candidate</th><th scope="col">Probability</th><th scope="col">Answers</th><th scope="col">Nearest photo</th><th scope="col">Distance</th></tr>
           </thead>

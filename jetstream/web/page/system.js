@@ -127,8 +127,20 @@ const TABS = [
   { path: "log", title: "Log", right: "rule", load: async () => (await import("/system_log.js")).default },
 ];
 
+const tabsFor = (who) => TABS.filter((tab) => tab.right !== "rule" || who.may === "rule");
+
+/** The heading and the tabs; `here` is the address of the one that is shown. */
+export const SystemTabs = ({ here, who }) => html`
+  <h1>System</h1>
+  <nav class="tabs" aria-label="System">
+    ${[...tabsFor(who).map((one) => [`/system${one.path && `/${one.path}`}`, one.title]), ["/api", "For programs"]].map(
+      ([to, title]) => html`<${Link} key=${to} to=${to} aria-current=${to === here ? "page" : null}>${title}<//>`,
+    )}
+  </nav>
+`;
+
 export default function System({ path, who }) {
-  const tabs = TABS.filter((tab) => tab.right !== "rule" || who.may === "rule");
+  const tabs = tabsFor(who);
   const tab = tabs.find((one) => one.path === path) ?? tabs[0];
   const [loaded, setLoaded] = useState(null);
   useEffect(() => {
@@ -137,11 +149,7 @@ export default function System({ path, who }) {
     return () => (wanted = false);
   }, [tab]);
   return html`<div class="page">
-    <h1>System</h1>
-    <nav class="tabs" aria-label="System">
-      ${tabs.map((one) => html`<${Link} key=${one.path} to=${`/system${one.path && `/${one.path}`}`} aria-current=${one === tab ? "page" : null}>${one.title}<//>`)}
-      <${Link} to="/api">For programs<//>
-    </nav>
+    <${SystemTabs} here=${`/system${tab.path && `/${tab.path}`}`} who=${who} />
     ${loaded?.tab === tab && html`<${loaded.Part} who=${who} />`}
   </div>`;
 }

@@ -39,7 +39,7 @@ function useRemembered(key) {
 function Reach({ told, fov, setFov }) {
   const [kind, title, advice] = VERDICTS[told.verdict] ?? ["", told.verdict, ""];
   return html`<article class="card reach" aria-label=${told.camera}>
-    <h3><span class=${`dot ${kind}`}></span>${told.camera}</h3>
+    <h2><span class=${`dot ${kind}`}></span>${told.camera}</h2>
     <p><b class=${kind === "bad" ? "bad" : ""}>${title}.</b> ${advice}</p>
     ${told.tracks > 0 && html`
       <p>A typical face is ${Math.round(told.width_px)} px wide where it is largest; ${told.needed_px} are needed.${" "}

@@ -2,7 +2,7 @@
 
 import { get } from "/api.js";
 import { beginOf, dayAfter, today, zone } from "/times.js";
-import { html, useEffect, useLoaded, useRef, useState } from "/ui.js";
+import { Link, html, useEffect, useLoaded, useRef, useState } from "/ui.js";
 
 const KEYS = ["day", "who", "camera", "area", "zone"];
 const STRANGERS = "Strangers";
@@ -105,6 +105,7 @@ export function Filters({ filters, change }) {
       </select>
     </div>`}
     ${KEYS.some((key) => filters[key]) && html`<button type="button" onClick=${() => change({ day: "", who: "", camera: "", area: "", zone: "" })}>Show all</button>`}
+    <${Link} to="/search" class="button">Search by photo…<//>
     <p class="quiet zone">Times of ${zone}</p>
   </form>`;
 }
