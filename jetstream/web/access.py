@@ -252,6 +252,11 @@ class AccessStore:
         return self._connection
 
 
+def is_reachable(settings: WebConfig) -> bool:
+    """Whether other machines can reach the page."""
+    return settings.behind_proxy or not is_loopback(host_of_endpoint(settings.endpoint))
+
+
 def check_page(settings: WebConfig) -> None:
     """Raise UserError where other machines could reach the page, and nobody would have to log in; or for a certificate
     that can't be read."""
@@ -260,7 +265,7 @@ def check_page(settings: WebConfig) -> None:
             raise UserError(f"web.{key}: {path}: can't be read; see that the file is there and this user may read it")
     store = AccessStore(Path(settings.dir))
     try:
-        if (settings.behind_proxy or not is_loopback(host_of_endpoint(settings.endpoint))) and not store.has_users:
+        if is_reachable(settings) and not store.has_users:
             raise UserError(
                 f"web.endpoint: {settings.endpoint}: other machines could open the page without a password; add a user "
                 "with `jetstream users add NAME`, or use http://127.0.0.1:PORT without web.behind_proxy"

@@ -19,7 +19,7 @@ from jetstream.runtime.run_dir import RunDir
 from jetstream.sightings import database
 from jetstream.sightings.database import DamageError
 from jetstream.web import guard
-from jetstream.web.access import LONGEST_S, AccessStore, Caller
+from jetstream.web.access import LONGEST_S, AccessStore, Caller, is_reachable
 from jetstream.web.frames import NewestFrames
 from jetstream.web.limits import FailedLogins
 from jetstream.web.machine import MachineReader
@@ -58,6 +58,7 @@ class Site:
         self._access_lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._viewers: set[asyncio.Event] = set()
+        self._is_reachable = is_reachable(config.web)
         self._is_secure = config.web.endpoint.startswith("https") or config.web.behind_proxy
         frames.changed = self._tell_viewers
 
@@ -102,7 +103,9 @@ class Site:
         headers = request.headers
         with self.access() as access:
             if not access.has_users:
-                found = Caller("", "rule") if guard.is_for_this_machine(headers) else None
+                # a header can be forged from another machine, which may reach the page after its last user was removed
+                is_here = not self._is_reachable and guard.is_for_this_machine(headers)
+                found = Caller("", "rule") if is_here else None
             elif (given := headers.get("authorization", "")).lower().startswith(BEARER):
                 found = access.of_token(given[len(BEARER) :].strip())
             else:

@@ -194,6 +194,14 @@ def test_guessing_a_password_has_to_wait(page: PageSite) -> None:
     page.site.failed_logins.succeeded("eve", "127.0.0.1")
 
 
+def test_page_that_others_reach_answers_nobody_once_the_last_user_is_removed(tmp_path: Path) -> None:
+    with page_site(tmp_path, web={"behind_proxy": True}) as page:
+        page.add_user("ada", PASSWORD)
+        with page.site.access() as access:
+            access.remove_user("ada")
+        assert page.ask("GET", "/api/cameras", Host="localhost").status == 401, "which another machine can say, too"
+
+
 def test_without_users_this_machine_alone_is_answered(tmp_path: Path) -> None:
     with page_site(tmp_path) as page:
         assert page.ask("GET", "/api/who").json == {"name": "", "may": "rule", "has_users": False, "session": ""}

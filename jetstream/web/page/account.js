@@ -108,7 +108,7 @@ function Users({ who, onWho }) {
     <//>
     ${leaving && html`<${Sure} title=${`Remove ${leaving}?`} action="Remove" onClose=${() => setLeaving(null)}
       onYes=${async () => { await post("/api/users/remove", { name: leaving }); await changed(); }}>
-      <p>${leaving} is logged out everywhere and can't log in any more.${users.length === 1 && " Then there is no user left, and nobody on this machine has to log in."}${leaving === who.name && users.length > 1 && " This is you."}</p><//>`}`;
+      <p>${leaving} is logged out everywhere and can't log in any more.${users.length === 1 && " Then no user is left: nobody has to log in on this machine, and no other one is answered."}${leaving === who.name && users.length > 1 && " This is you."}</p><//>`}`;
 }
 
 function Tokens() {
