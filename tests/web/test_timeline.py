@@ -166,7 +166,7 @@ def test_many_changes_make_few_requests(page: PageSite) -> None:
         time.sleep(1.5)
         before, since_s = driver.execute_script(asked), time.monotonic()
         while time.monotonic() - since_s < 4.0:
-            add_change(connection, "corrected", timelines.SEEN[0])
+            changes.add(connection, "corrected", timelines.SEEN[0])
             time.sleep(0.1)
         assert 2 <= driver.execute_script(asked) - before <= 6
 
