@@ -5,7 +5,6 @@ are random, as SHA-256. Times are of the wall clock.
 """
 
 import hashlib
-import os
 import secrets
 import sqlite3
 import time
@@ -20,6 +19,7 @@ from jetstream.config.load import host_of_endpoint, is_loopback
 from jetstream.config.schema import WebConfig
 from jetstream.errors import UserError
 from jetstream.sightings.database import transaction
+from jetstream.web.tls import tls_context
 
 Right = Literal["look", "sort", "rule"]
 """look: see; sort: also name, correct and enrol; rule: also forget people and manage users. Each has those before it"""
@@ -143,21 +143,23 @@ class AccessStore:
             if not connection.execute("DELETE FROM users WHERE name = ?", (name,)).rowcount:
                 raise UserError(f"{name}: there is no such user; `jetstream users list` names them")
 
-    def log_in(self, name: str, password: str, address: str, agent: str) -> str | None:
-        """The token of a new session; None: no such user, or the wrong password. Takes as long for either."""
+    def password_of(self, name: str) -> str | None:
+        """The stored hash of a user's password, for `fits`; None: no such user."""
         found = self._rows("SELECT hash FROM users WHERE name = ?", (name,))
-        if not _fits(found[0][0] if found else None, password):
-            return None
+        return found[0][0] if found else None
+
+    def log_in(self, name: str, stored: str, address: str, agent: str) -> str | None:
+        """The token of a new session; None: the user has no longer that password."""
         token, now_s = secrets.token_urlsafe(32), time.time()
         with self._changing() as connection:
             connection.execute(
                 "DELETE FROM sessions WHERE seen_s < ? OR made_s < ?", (now_s - IDLE_S, now_s - LONGEST_S)
             )
-            connection.execute(
-                "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)",
-                (_digest(token), name, now_s, now_s, address[:64], agent[:200]),
+            made = connection.execute(
+                "INSERT INTO sessions SELECT ?, name, ?, ?, ?, ? FROM users WHERE name = ? AND hash = ?",
+                (_digest(token), now_s, now_s, address[:64], agent[:200], name, stored),
             )
-        return token
+        return token if made.rowcount else None
 
     def log_out(self, user: str, session: str) -> None:
         """End a session of a user, by its id. Raises UserError: there is none."""
@@ -259,10 +261,8 @@ def is_reachable(settings: WebConfig) -> bool:
 
 def check_page(settings: WebConfig) -> None:
     """Raise UserError where other machines could reach the page, and nobody would have to log in; or for a certificate
-    that can't be read."""
-    for key, path in (("cert", settings.cert), ("key", settings.key)):
-        if path and not os.access(path, os.R_OK):
-            raise UserError(f"web.{key}: {path}: can't be read; see that the file is there and this user may read it")
+    that can't be used."""
+    tls_context(settings)
     store = AccessStore(Path(settings.dir))
     try:
         if is_reachable(settings) and not store.has_users:
@@ -284,7 +284,8 @@ def _hashed(password: str) -> str:
     return PasswordHasher().hash(password)
 
 
-def _fits(stored: str | None, password: str) -> bool:
+def fits(stored: str | None, password: str) -> bool:
+    """Whether it is the password of the stored hash; takes as long where there is none."""
     from argon2 import PasswordHasher
     from argon2.exceptions import Argon2Error, InvalidHashError
 

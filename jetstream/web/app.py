@@ -3,6 +3,7 @@
 A row's function runs in a thread. Whatever a client sends gets an answer with a sentence; none gets a traceback.
 """
 
+import asyncio
 import contextlib
 import functools
 import hashlib
@@ -14,7 +15,7 @@ from typing import Any, Final
 import anyio.to_thread
 import msgspec
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, WebSocketRoute
 from starlette.routing import Route as HttpRoute
@@ -31,6 +32,10 @@ from jetstream.web.routes import FileAnswer, MissingError, Route, table
 from jetstream.web.site import Site
 
 MOST_BODY_BYTES: Final = 64_000
+BODY_S: Final = 10.0
+"""for the whole body"""
+PICTURE_S: Final = 60.0
+"""for a picture: 25 MB at 3.3 Mbit/s"""
 _STATUS: Final[Mapping[type[JetstreamError], int]] = {
     MissingError: 404,
     LoginError: 401,
@@ -47,10 +52,12 @@ log = logging.getLogger(__name__)
 def app(site: Site) -> Starlette:
     """The application of a site."""
     routes = [HttpRoute(row.path, functools.partial(_answer, site, row), methods=[row.method]) for row in table()]
-    return Starlette(
+    made = Starlette(
         routes=[*routes, WebSocketRoute("/api/live", functools.partial(live.serve, site)), Mount("/", PageFiles())],
         exception_handlers={404: _not_found, 405: _not_found},
     )
+    made.router.redirect_slashes = False  # to an address with the client's own Host
+    return made
 
 
 def guarded(site: Site) -> ASGIApp:
@@ -84,12 +91,14 @@ async def _answer(site: Site, row: Route, request: Request) -> Response:
         return await anyio.to_thread.run_sync(_answered, site, row, request, caller, b"")
     if (wrong := _wrong_type(row, request)) is not None:
         return _error(415, wrong)
-    most = row.most_bytes or MOST_BODY_BYTES
-    async with site.uploads if row.most_bytes else contextlib.nullcontext():  # so many are held in memory at once
-        body = await _body(request, most)
-        if body is None:
-            return _error(413, f"too large: at most {most // 1000} kB")
-        return await anyio.to_thread.run_sync(_answered, site, row, request, caller, body)
+    try:
+        async with site.upload() if row.most_bytes else contextlib.nullcontext():
+            body = await _read(request, row)
+            if isinstance(body, Response):
+                return body
+            return await anyio.to_thread.run_sync(_answered, site, row, request, caller, body)
+    except BusyError as error:  # of upload()
+        return _failure(error)
 
 
 def _caller(site: Site, row: Route, request: Request) -> Caller | Response:
@@ -100,6 +109,7 @@ def _caller(site: Site, row: Route, request: Request) -> Caller | Response:
         return _failure(error)
     if row.right is not None and (caller is None or not caller.has(row.right)):
         return _error(401, "log in first") if caller is None else _error(403, f"you may not: it needs {row.right}")
+    request.state.is_known = caller is not None and caller.may is not None  # see `connections`
     return caller or site.stranger(request)
 
 
@@ -111,6 +121,18 @@ def _wrong_type(row: Route, request: Request) -> str | None:
     if row.most_bytes and not kind.startswith("image/") and kind != "application/octet-stream":
         return "expected a picture, with its Content-Type, such as image/jpeg"
     return None
+
+
+async def _read(request: Request, row: Route) -> bytes | Response:
+    """The body, or why it isn't read."""
+    most, limit_s = (row.most_bytes, PICTURE_S) if row.most_bytes else (MOST_BODY_BYTES, BODY_S)
+    try:
+        body = await asyncio.wait_for(_body(request, most), limit_s)
+    except asyncio.TimeoutError:
+        return _error(408, f"what was sent took longer than {limit_s:.0f} s; try again over a faster connection")
+    except ClientDisconnect:
+        return Response()  # to nobody
+    return _error(413, f"too large: at most {most // 1000} kB") if body is None else body
 
 
 async def _body(request: Request, most_bytes: int) -> bytes | None:
@@ -134,6 +156,8 @@ def _answered(site: Site, row: Route, request: Request, caller: Caller, body: by
         return _error(400, str(error))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return _error(400, f"no JSON: {error}")
+    except RecursionError:  # thousands of brackets
+        return _error(400, "no JSON: nested too deeply")
     except (JetstreamError, sqlite3.Error) as error:
         return _failure(error)
 

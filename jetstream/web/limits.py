@@ -1,8 +1,15 @@
-"""How often somebody may try to log in. Knows no clock: times are arguments, of time.monotonic()."""
+"""How often somebody may try to log in, and how many may wait for one thing.
 
+Knows no clock: times are arguments, of time.monotonic().
+"""
+
+import contextlib
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Final
+
+from jetstream.errors import BusyError
 
 FREE: Final = 5
 """failures in a row before the next attempt has to wait"""
@@ -45,3 +52,26 @@ class FailedLogins:
             return 0.0
         wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(count - FREE, 20))
         return max(0.0, since_s + wait_s - now_s)
+
+
+class Turns:
+    """A lock. Few wait for it, so that threads are left for everything else."""
+
+    def __init__(self, most: int, busy: str) -> None:
+        """`most` wait or have it; `busy` is told the others."""
+        self._places, self._lock, self._busy = threading.BoundedSemaphore(most), threading.Lock(), busy
+
+    @contextlib.contextmanager
+    def one(self, wait_s: float) -> Iterator[None]:
+        """Raises BusyError: too many wait, or it takes too long."""
+        if not self._places.acquire(blocking=False):
+            raise BusyError(self._busy)
+        try:
+            if not self._lock.acquire(timeout=wait_s):
+                raise BusyError(self._busy)
+            try:
+                yield
+            finally:
+                self._lock.release()
+        finally:
+            self._places.release()

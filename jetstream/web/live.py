@@ -99,8 +99,8 @@ async def serve(site: Site, socket: WebSocket) -> None:
     if site.viewers >= MOST_VIEWERS:
         await socket.close(TRY_LATER, "too many viewers")
         return
-    await socket.accept()
-    with site.viewing() as fresh:
+    with site.viewing() as fresh:  # counted before anything is awaited
+        await socket.accept()
         viewer = _Viewer(site, socket, fresh)
         sending = [asyncio.ensure_future(viewer.send_pictures()), asyncio.ensure_future(viewer.send_news())]
         try:

@@ -28,7 +28,7 @@ class PageFiles:
         await self._response(Request(scope))(scope, receive, send)
 
     def _response(self, request: Request) -> Response:
-        path = request.url.path
+        path = request.scope["path"]  # request.url needs a Host that makes sense
         if request.method not in ("GET", "HEAD"):
             return JSONResponse({"error": f"this address takes no {request.method}"}, 405)
         found = self._files.get(path) or (

@@ -5,7 +5,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 
@@ -13,12 +13,10 @@ from jetstream.config.schema import WebConfig
 from jetstream.errors import JetstreamError
 from jetstream.monitoring import address
 from jetstream.web.app import guarded
+from jetstream.web.connections import ACCEPTED_AT_ONCE, IDLE_S, Door
 from jetstream.web.site import Site
+from jetstream.web.tls import tls_context
 
-MOST_CONNECTIONS: Final = 300
-"""of more, each gets 503"""
-IDLE_S: Final = 20
-"""a connection without a request for so long is closed"""
 END_S: Final = 2
 MOST_MESSAGE_BYTES: Final = 64_000
 """of a WebSocket, from the page"""
@@ -28,27 +26,28 @@ class PageServer:
     """Runs the event loop. `turn` returns once the loop has worked, so that a caller's heartbeat is the loop's, too."""
 
     def __init__(self, settings: WebConfig, site: Site) -> None:
-        """Raises UserError: the endpoint can't be bound."""
+        """Raises UserError: the endpoint can't be bound, or the certificate can't be used."""
+        self.door = Door(tls_context(settings))
         self._listener = _listener(settings)
         self._site = site
+        http: Any = self.door.protocol  # uvicorn asks for classes, and calls them
+        ws: Any = self.door.socket_protocol
         self._server = uvicorn.Server(
             uvicorn.Config(
                 guarded(site),
                 lifespan="off",
                 log_config=None,
-                log_level="warning",
+                log_level="error",  # a warning for each request that is no HTTP would fill the log
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                http="h11",
-                ws="websockets-sansio",
+                http=http,
+                ws=ws,
                 ws_max_size=MOST_MESSAGE_BYTES,
                 ws_per_message_deflate=False,
-                limit_concurrency=MOST_CONNECTIONS,
-                timeout_keep_alive=IDLE_S,
+                backlog=ACCEPTED_AT_ONCE,
+                timeout_keep_alive=int(IDLE_S),
                 timeout_graceful_shutdown=END_S,
-                ssl_certfile=settings.cert or None,
-                ssl_keyfile=settings.key or None,
             )
         )
         self._loop = asyncio.new_event_loop()
@@ -57,7 +56,15 @@ class PageServer:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         with contextlib.suppress(asyncio.CancelledError):
-            self._loop.run_until_complete(self._server.serve(sockets=[self._listener]))
+            self._loop.run_until_complete(self._serve())
+
+    async def _serve(self) -> None:
+        serve = asyncio.ensure_future(self._server.serve(sockets=[self._listener]))
+        watch = asyncio.ensure_future(self.door.watch())
+        ended, _ = await asyncio.wait((serve, watch), return_when=asyncio.FIRST_COMPLETED)
+        watch.cancel()
+        for task in ended:
+            task.result()
 
     def start(self) -> None:
         self._site.attach(self._loop)

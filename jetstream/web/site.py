@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from jetstream.config.schema import Config, run_dir
-from jetstream.errors import GARBLED, PipelineError
+from jetstream.errors import GARBLED, BusyError, PipelineError
 from jetstream.messages import Status
 from jetstream.runtime.run_dir import RunDir
 from jetstream.sightings import database
@@ -21,7 +21,7 @@ from jetstream.sightings.database import DamageError
 from jetstream.web import guard
 from jetstream.web.access import LONGEST_S, AccessStore, Caller, is_reachable
 from jetstream.web.frames import NewestFrames
-from jetstream.web.limits import FailedLogins
+from jetstream.web.limits import FailedLogins, Turns
 from jetstream.web.machine import MachineReader
 from jetstream.web.news import NewsFinder
 from jetstream.web.people_reader import PeopleReader
@@ -31,7 +31,11 @@ from jetstream.web.task_runner import TaskRunner
 
 BEARER: Final = "bearer "
 MOST_UPLOADS: Final = 4
-"""pictures that are taken at once; others wait"""
+"""pictures that are held in memory at once; others wait"""
+MOST_UPLOADING: Final = 20
+"""with those that wait"""
+MOST_LOGINS: Final = 8
+"""that are being looked at or wait for that; each takes 64 MB for a moment, so one at a time"""
 STRANGE_ROWS: Final = (TypeError, ValueError, OverflowError, LookupError)
 """what reading raises where a row holds another type, or isn't where an index has it"""
 READ_WAIT_S: Final = 1.0
@@ -52,8 +56,9 @@ class Site:
         self.machine = MachineReader(config)
         self.people = PeopleReader(config)
         self.failed_logins = FailedLogins()
+        self.logins = Turns(MOST_LOGINS, "many others are logging in; try again in a moment")
         self.tasks = TaskRunner(config)
-        self.uploads = asyncio.Semaphore(MOST_UPLOADS)
+        self._uploads, self._uploading = asyncio.Semaphore(MOST_UPLOADS), 0
         self._access = AccessStore(Path(config.web.dir))
         self._access_lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -97,6 +102,18 @@ class Site:
                 yield connection
             except (*GARBLED, *STRANGE_ROWS) as error:  # what SQLite can't see: a row that nothing of ours wrote
                 raise DamageError(database.damage(database.path_in(folder), error)) from error
+
+    @contextlib.asynccontextmanager
+    async def upload(self) -> AsyncIterator[None]:
+        """Room for a picture. Raises BusyError: many wait for it. In the loop's thread."""
+        if self._uploading >= MOST_UPLOADING:
+            raise BusyError("many others are sending pictures; try again in a moment")
+        self._uploading += 1
+        try:
+            async with self._uploads:
+                yield
+        finally:
+            self._uploading -= 1
 
     def caller(self, request: HTTPConnection) -> Caller | None:
         """Who asks; None: somebody who has to log in first."""

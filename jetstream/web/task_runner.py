@@ -21,11 +21,14 @@ import msgspec
 
 from jetstream.config.schema import Config
 from jetstream.errors import BusyError, JetstreamError, UserError
+from jetstream.web.limits import Turns
 from jetstream.web.tasks import AnyTask, TaskAnswer, TaskLine, TaskProgress, TaskRequest
 
 MODULE: Final = "jetstream.changes.process"  # by its name: it is a layer above this one
 SHORT_S: Final = 60.0
 """longest time for a short task, and for waiting until it is its turn"""
+MOST_WAITING: Final = 24
+"""short tasks that are done or wait, each in one of some 40 threads"""
 LONG_S: Final = 1800.0
 MOST_LONG: Final = 2
 MOST_REMEMBERED: Final = 50
@@ -118,16 +121,14 @@ class TaskRunner:
         # a process dies with the thread that started it (PR_SET_PDEATHSIG), and those that answer come and go
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tasks")
         self._short: _Process | None = None
-        self._turn = threading.Lock()
+        self._turns = Turns(MOST_WAITING, "other changes are being made; try again in a while")
         self._long: OrderedDict[str, TaskStatus] = OrderedDict()
         self._running: dict[str, _Process] = {}
         self._lock = threading.Lock()
 
     def run(self, task: AnyTask, by: str, gives: type[A]) -> A:
         """Do a short task. Raises JetstreamError: why it can't be done; BusyError: others take too long."""
-        if not self._turn.acquire(timeout=SHORT_S):
-            raise BusyError("other changes are being made; try again in a while")
-        try:
+        with self._turns.one(SHORT_S):
             for _ in range(2):
                 process = self._short or self._start()
                 self._short = None  # one that fails isn't used again
@@ -135,8 +136,6 @@ class TaskRunner:
                 if answer is not None:
                     return msgspec.json.decode(answer, type=gives)
             raise JetstreamError("the process that does it can't be started; see the log")
-        finally:
-            self._turn.release()
 
     def _kept(self, process: _Process, request: TaskRequest) -> bytes | None:
         """The answer; the process stays for the next task, unless it ended or has to be ended."""

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 import pytest
+import websockets.sync.client
 
 from jetstream.config.schema import Config
 from jetstream.ipc.local import LocalRing
 from jetstream.ipc.rings import Rings
 from jetstream.messages import TrackedFace
 from jetstream.web.frames import NewestFrames
-from jetstream.web.server import serving
+from jetstream.web.server import PageServer, serving
 from jetstream.web.site import Site
 from tests.support.command import free_port
 from tests.support.sightings import at, config_with
@@ -41,6 +42,28 @@ class Answer(NamedTuple):
         return json.loads(self.body)
 
 
+def ask(port: int, method: str, path: str, body: object = None, **headers: str) -> Answer:
+    """One request. `body`: bytes, or what is sent as JSON; header names with _ for -."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    sent = {name.replace("_", "-"): text for name, text in headers.items()}
+    data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+    if data is not None and not isinstance(body, bytes):
+        sent.setdefault("Content-Type", "application/json")
+    try:
+        connection.request(method, path, data, sent)
+        answer = connection.getresponse()
+        return Answer(answer.status, {name.lower(): text for name, text in answer.getheaders()}, answer.read())
+    finally:
+        connection.close()
+
+
+def logged_in(port: int, name: str, password: str) -> str:
+    """The cookie of a new session."""
+    answer = ask(port, "POST", "/api/login", {"name": name, "password": password})
+    assert answer.status == 200, answer
+    return answer.headers["set-cookie"].partition(";")[0]
+
+
 class PageSite(NamedTuple):
     """A server that answers on a free port, and what it answers from."""
 
@@ -48,20 +71,11 @@ class PageSite(NamedTuple):
     site: Site
     rings: dict[str, LocalRing]
     port: int
+    server: PageServer
 
     def ask(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
-        """One request. `body`: bytes, or what is sent as JSON; header names with _ for -."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        sent = {name.replace("_", "-"): text for name, text in headers.items()}
-        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        if data is not None and not isinstance(body, bytes):
-            sent.setdefault("Content-Type", "application/json")
-        try:
-            connection.request(method, path, data, sent)
-            answer = connection.getresponse()
-            return Answer(answer.status, {name.lower(): text for name, text in answer.getheaders()}, answer.read())
-        finally:
-            connection.close()
+        """One request: see `ask`."""
+        return ask(self.port, method, path, body, **headers)
 
     def show(self, image: np.ndarray, *faces: TrackedFace, camera: str = "a") -> int:
         """Have a camera show a frame, captured now; its number."""
@@ -77,9 +91,7 @@ class PageSite(NamedTuple):
 
     def logged_in(self, name: str, password: str) -> str:
         """The cookie of a new session."""
-        answer = self.ask("POST", "/api/login", {"name": name, "password": password})
-        assert answer.status == 200, answer
-        return answer.headers["set-cookie"].partition(";")[0]
+        return logged_in(self.port, name, password)
 
 
 @contextmanager
@@ -93,8 +105,15 @@ def page_site(folder: Path, *, cameras: Sequence[Any] = ("a",), **tables: Any) -
     rings = {camera.name: LocalRing(slots=8) for camera in config.cameras}
     frames = NewestFrames(config, Rings(rings))
     site = Site(config, frames)
-    with serving(config.web, site):
-        yield PageSite(config, site, rings, port)
+    with serving(config.web, site) as server:
+        yield PageSite(config, site, rings, port, server)
+
+
+def looking(page: PageSite, **headers: str) -> websockets.sync.client.ClientConnection:
+    """A viewer's socket."""
+    return websockets.sync.client.connect(
+        f"ws://127.0.0.1:{page.port}/api/live", additional_headers=headers, open_timeout=10, proxy=None
+    )
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from jetstream.web.access import RIGHTS
 from jetstream.web.app import MOST_BODY_BYTES
 from jetstream.web.limits import FREE
 from jetstream.web.routes import Route, table
-from tests.support.pages import PageSite, page_site
+from tests.support.pages import PageSite, looking, page_site
 from tests.support.sightings import IDS, at, face, record
 
 PASSWORD = "correct horse"
@@ -36,6 +36,8 @@ GARBAGE = (
     b'{"unknown": 1}',
     b"\xff\xfe",
     b'{"name": "' + b"x" * 5000 + b'"}',
+    b"[" * 30_000,
+    b'{"name": ' * 6000 + b"1",
 )
 
 
@@ -218,12 +220,6 @@ def test_picture_is_of_the_newest_frame_in_the_size_asked_for(page: PageSite, co
 
     image = cv2.imdecode(np.frombuffer(answer.body, np.uint8), cv2.IMREAD_COLOR)
     assert (answer.headers["content-type"], image.shape) == ("image/jpeg", (120, 160, 3))
-
-
-def looking(page: PageSite, **headers: str) -> "websockets.sync.client.ClientConnection":
-    return websockets.sync.client.connect(
-        f"ws://127.0.0.1:{page.port}/api/live", additional_headers=headers, open_timeout=10, proxy=None
-    )
 
 
 def picture(socket: "websockets.sync.client.ClientConnection", timeout: float = 10.0) -> tuple[dict[str, Any], bytes]:
