@@ -43,6 +43,7 @@ from jetstream.video import address, source
 from jetstream.video.address import is_live
 from jetstream.video.probing import Look, look_at
 from jetstream.web.access import check_page
+from jetstream.web.tls import date_fault
 
 Progress = Callable[[str, float], None]
 E = TypeVar("E", PublishConfig, MetricsConfig, WebConfig)
@@ -332,6 +333,8 @@ def check(config: Config) -> Iterator[str]:
         check_page(config.web)
         check_endpoint(config.web)
         yield f"page: {config.web.endpoint}: free"
+        if fault := date_fault(config.web):
+            yield fault
     if config.sightings.enabled:
         folder = Path(config.sightings.dir)
         if database.is_there(folder):

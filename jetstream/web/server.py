@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 import threading
 from collections.abc import Iterator
@@ -15,11 +16,13 @@ from jetstream.monitoring import address
 from jetstream.web.app import guarded
 from jetstream.web.connections import ACCEPTED_AT_ONCE, IDLE_S, Door
 from jetstream.web.site import Site
-from jetstream.web.tls import tls_context
+from jetstream.web.tls import date_fault, tls_context
 
 END_S: Final = 2
 MOST_MESSAGE_BYTES: Final = 64_000
 """of a WebSocket, from the page"""
+
+log = logging.getLogger(__name__)
 
 
 class PageServer:
@@ -28,6 +31,8 @@ class PageServer:
     def __init__(self, settings: WebConfig, site: Site) -> None:
         """Raises UserError: the endpoint can't be bound, or the certificate can't be used."""
         self.door = Door(tls_context(settings))
+        if fault := date_fault(settings):
+            log.warning("%s", fault)
         self._listener = _listener(settings)
         self._site = site
         http: Any = self.door.protocol  # uvicorn asks for classes, and calls them

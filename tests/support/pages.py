@@ -95,10 +95,12 @@ class PageSite(NamedTuple):
 
 
 @contextmanager
-def page_site(folder: Path, *, cameras: Sequence[Any] = ("a",), **tables: Any) -> Iterator[PageSite]:
+def page_site(
+    folder: Path, *, cameras: Sequence[Any] = ("a",), origin: str = "http://127.0.0.1", **tables: Any
+) -> Iterator[PageSite]:
     """Cameras are names or tables. With users in `folder`/web, no sighting, and no pipeline that runs."""
     port = free_port()
-    web = {"endpoint": f"http://127.0.0.1:{port}", "dir": str(folder / "web"), **tables.pop("web", {})}
+    web = {"endpoint": f"{origin}:{port}", "dir": str(folder / "web"), **tables.pop("web", {})}
     pipeline = {"run_dir": str(folder / "run"), **tables.pop("pipeline", {})}
     given = [{"name": one, "source": "demo"} if isinstance(one, str) else one for one in cameras]
     config = config_with(folder, cameras=given, web=web, pipeline=pipeline, **tables)
