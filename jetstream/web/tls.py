@@ -23,10 +23,14 @@ def tls_context(settings: WebConfig) -> ssl.SSLContext | None:
         if mark.encode() not in Path(path).read_bytes():
             raise UserError(f"web.{key}: {path}: is no PEM file with -----BEGIN {mark}; see that it is the right one")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # TLS 1.2 and later
-    asked = list[bool]()
+    asked = list[str]()
+
+    def password() -> str:  # without it, OpenSSL asks the terminal
+        asked.append(settings.key)
+        return ""
+
     try:
-        # without an answer OpenSSL asks the terminal for a password
-        context.load_cert_chain(settings.cert, settings.key, password=lambda: str(asked.append(True) or ""))
+        context.load_cert_chain(settings.cert, settings.key, password)
     except (ssl.SSLError, ValueError) as error:
         raise UserError(_fault(settings, has_password=bool(asked), reason=getattr(error, "reason", ""))) from None
     return context
