@@ -16,6 +16,7 @@ WITHOUT_DATA = (
     "bench_embedding",
     "bench_engines",
     "bench_gpu",
+    "bench_page_flood",
     "bench_people",
     "bench_ring",
     "bench_sightings_store",
