@@ -2,9 +2,9 @@
 
     python -m benchmarks.bench_page_flood [--rounds N] [--seconds S] [--connections N]
 
-One run of the demo with its page; quiet and flooded seconds take turns. The flood is that of tests/web/test_flood.py: idle
-connections, heads and bodies byte by byte, viewers who read nothing. It comes from a process of the lowest priority, so that
-what is measured is the page's work rather than the flood's.
+One run of the demo with its page; quiet and flooded seconds take turns. The flood is that of tests/web/test_flood.py:
+idle connections, heads and bodies byte by byte, viewers who read nothing. It comes from a process of the lowest
+priority, so that what is measured is the page's work rather than the flood's.
 """
 
 import argparse

@@ -6,19 +6,16 @@ are random, as SHA-256. Times are of the wall clock.
 
 import hashlib
 import secrets
-import sqlite3
 import time
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Final, Literal, get_args
 
 import msgspec
 
-from jetstream import files
 from jetstream.config.load import host_of_endpoint, is_loopback
 from jetstream.config.schema import WebConfig
 from jetstream.errors import UserError
-from jetstream.sightings.database import transaction
+from jetstream.web.access_file import AccessFile
 from jetstream.web.tls import tls_context
 
 Right = Literal["look", "sort", "rule"]
@@ -35,20 +32,6 @@ SHORTEST_PASSWORD: Final = 8
 LONGEST_PASSWORD: Final = 1024
 TOKEN_PREFIX: Final = "jst_"
 """by which scanners of leaked secrets find a token"""
-WAIT_S: Final = 5.0
-
-_TABLES = """
-    CREATE TABLE IF NOT EXISTS users (
-        name TEXT PRIMARY KEY, hash TEXT NOT NULL, may TEXT NOT NULL, made_s REAL NOT NULL
-    );
-    CREATE TABLE IF NOT EXISTS sessions (
-        hash BLOB PRIMARY KEY, user TEXT NOT NULL REFERENCES users (name) ON DELETE CASCADE, made_s REAL NOT NULL,
-        seen_s REAL NOT NULL, address TEXT NOT NULL, agent TEXT NOT NULL
-    );
-    CREATE TABLE IF NOT EXISTS tokens (
-        name TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, may TEXT NOT NULL, made_s REAL NOT NULL, seen_s REAL
-    );
-"""
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -101,57 +84,51 @@ class Token(msgspec.Struct, frozen=True):
 
 
 class AccessStore:
-    """The users, sessions and tokens in a folder. For one thread at a time."""
+    """The users, sessions and tokens in a folder. For one thread at a time. All methods raise AccessFileError."""
 
     def __init__(self, folder: Path) -> None:
-        """Nothing is made before it is needed. Raises UserError: this user may not."""
-        self._path = folder / FILE
-        self._file: tuple[int, int] | None = None
-        self._connection: sqlite3.Connection | None = None
+        """Nothing is made before it is needed."""
+        self._file = AccessFile(folder / FILE)
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._file.close()
 
     @property
     def has_users(self) -> bool:
         """Whether anybody has to log in."""
-        if not self._path.is_file():
-            return False
-        return self._open().execute("SELECT 1 FROM users LIMIT 1").fetchone() is not None
+        return bool(self._file.rows("SELECT 1 FROM users LIMIT 1"))
 
     def users(self) -> list[User]:
-        return [User(*row) for row in self._rows("SELECT name, may, made_s FROM users ORDER BY name")]
+        return [User(*row) for row in self._file.rows("SELECT name, may, made_s FROM users ORDER BY name")]
 
     def check_new_user(self, name: str) -> None:
         """Raises UserError: the name is taken."""
-        if self._rows("SELECT 1 FROM users WHERE name = ?", (name,)):
+        if self._file.rows("SELECT 1 FROM users WHERE name = ?", (name,)):
             raise UserError(f"{name}: there is such a user already; remove it first, or choose another name")
 
     def add_user(self, name: str, password: str, may: Right) -> None:
         """Raises UserError: the name is taken, or the password is too short."""
         if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
             raise UserError(f"password: expected {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
-        with self._changing() as connection:
+        with self._file.changing() as connection:
             self.check_new_user(name)
             connection.execute("INSERT INTO users VALUES (?, ?, ?, ?)", (name, _hashed(password), may, time.time()))
 
     def remove_user(self, name: str) -> None:
         """With all their sessions. Raises UserError: there is none."""
-        with self._changing() as connection:
+        with self._file.changing() as connection:
             if not connection.execute("DELETE FROM users WHERE name = ?", (name,)).rowcount:
                 raise UserError(f"{name}: there is no such user; `jetstream users list` names them")
 
     def password_of(self, name: str) -> str | None:
         """The stored hash of a user's password, for `fits`; None: no such user."""
-        found = self._rows("SELECT hash FROM users WHERE name = ?", (name,))
+        found = self._file.rows("SELECT hash FROM users WHERE name = ?", (name,))
         return found[0][0] if found else None
 
     def log_in(self, name: str, stored: str, address: str, agent: str) -> str | None:
         """The token of a new session; None: the user has no longer that password."""
         token, now_s = secrets.token_urlsafe(32), time.time()
-        with self._changing() as connection:
+        with self._file.changing() as connection:
             connection.execute(
                 "DELETE FROM sessions WHERE seen_s < ? OR made_s < ?", (now_s - IDLE_S, now_s - LONGEST_S)
             )
@@ -163,7 +140,7 @@ class AccessStore:
 
     def log_out(self, user: str, session: str) -> None:
         """End a session of a user, by its id. Raises UserError: there is none."""
-        with self._changing() as connection:
+        with self._file.changing() as connection:
             ended = connection.execute(
                 "DELETE FROM sessions WHERE user = ? AND substr(hex(hash), 1, 16) = ?", (user, session.upper())
             )
@@ -172,7 +149,7 @@ class AccessStore:
 
     def sessions(self, user: str | None = None) -> list[Session]:
         """Those of a user, or all; the one used last first."""
-        found = self._rows(
+        found = self._file.rows(
             "SELECT lower(substr(hex(hash), 1, 16)), user, made_s, seen_s, address, agent FROM sessions "
             "WHERE user = coalesce(?, user) ORDER BY seen_s DESC",
             (user,),
@@ -182,7 +159,7 @@ class AccessStore:
     def of_session(self, token: str) -> Caller | None:
         """The caller whose browser has this token; None: none, or it has ended."""
         now_s, key = time.time(), _digest(token)
-        found = self._rows(
+        found = self._file.rows(
             "SELECT user, may, seen_s FROM sessions JOIN users ON users.name = user WHERE sessions.hash = ? "
             "AND seen_s >= ? AND sessions.made_s >= ?",
             (key, now_s - IDLE_S, now_s - LONGEST_S),
@@ -191,17 +168,16 @@ class AccessStore:
             return None
         user, may, seen_s = found[0]
         if now_s - seen_s > SEEN_EVERY_S:
-            with self._changing() as connection:
-                connection.execute("UPDATE sessions SET seen_s = ? WHERE hash = ?", (now_s, key))
+            self._file.change_if_possible("UPDATE sessions SET seen_s = ? WHERE hash = ?", (now_s, key))
         return Caller(user, may, key.hex()[:16])
 
     def tokens(self) -> list[Token]:
-        return [Token(*row) for row in self._rows("SELECT name, may, made_s, seen_s FROM tokens ORDER BY name")]
+        return [Token(*row) for row in self._file.rows("SELECT name, may, made_s, seen_s FROM tokens ORDER BY name")]
 
     def add_token(self, name: str, may: Right) -> str:
         """The new token, which is stored nowhere. Raises UserError: the name is taken."""
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
-        with self._changing() as connection:
+        with self._file.changing() as connection:
             if connection.execute("SELECT 1 FROM tokens WHERE name = ?", (name,)).fetchone():
                 raise UserError(f"{name}: there is such a token already; remove it first, or choose another name")
             connection.execute("INSERT INTO tokens VALUES (?, ?, ?, ?, NULL)", (name, _digest(token), may, time.time()))
@@ -209,49 +185,20 @@ class AccessStore:
 
     def remove_token(self, name: str) -> None:
         """Raises UserError: there is none."""
-        with self._changing() as connection:
+        with self._file.changing() as connection:
             if not connection.execute("DELETE FROM tokens WHERE name = ?", (name,)).rowcount:
                 raise UserError(f"{name}: there is no such token; `jetstream tokens list` names them")
 
     def of_token(self, token: str) -> Caller | None:
         """The caller whose program has this token."""
         now_s, key = time.time(), _digest(token)
-        found = self._rows("SELECT name, may, seen_s FROM tokens WHERE hash = ?", (key,))
+        found = self._file.rows("SELECT name, may, seen_s FROM tokens WHERE hash = ?", (key,))
         if not found:
             return None
         name, may, seen_s = found[0]
         if seen_s is None or now_s - seen_s > SEEN_EVERY_S:
-            with self._changing() as connection:
-                connection.execute("UPDATE tokens SET seen_s = ? WHERE hash = ?", (now_s, key))
+            self._file.change_if_possible("UPDATE tokens SET seen_s = ? WHERE hash = ?", (now_s, key))
         return Caller(name, may)
-
-    def _rows(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
-        if not self._path.is_file():
-            return []
-        return self._open().execute(query, values).fetchall()
-
-    def _changing(self) -> AbstractContextManager[sqlite3.Connection]:
-        return transaction(self._open())
-
-    def _open(self) -> sqlite3.Connection:
-        """The database, made where it isn't there; opened anew where another file has its name."""
-        if self._connection is not None and self._file is not None and self._file == files.identity(self._path):
-            return self._connection
-        self.close()
-        try:
-            files.make_private(self._path)
-            self._connection = sqlite3.connect(
-                self._path, timeout=WAIT_S, isolation_level=None, check_same_thread=False
-            )
-            self._connection.executescript(f"PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; {_TABLES}")
-        except OSError as error:
-            raise UserError(
-                f"web.dir: {self._path.parent}: {error.strerror}; name a folder that can be written"
-            ) from None
-        except sqlite3.Error as error:
-            raise UserError(f"{self._path}: {error}; see that this user may write it, or move it away") from None
-        self._file = files.identity(self._path)
-        return self._connection
 
 
 def is_reachable(settings: WebConfig) -> bool:

@@ -26,6 +26,7 @@ from jetstream.sightings.database import DamageError, DatabaseError
 from jetstream.sightings.reader import NoSightingError
 from jetstream.web import guard, live
 from jetstream.web.access import Caller
+from jetstream.web.access_file import AccessFileError
 from jetstream.web.logins import EndedSession, LoginError, NewSession, TooManyError
 from jetstream.web.page_files import PageFiles
 from jetstream.web.routes import FileAnswer, MissingError, Route, table
@@ -36,7 +37,7 @@ BODY_S: Final = 10.0
 """for the whole body"""
 PICTURE_S: Final = 60.0
 """for a picture: 25 MB at 3.3 Mbit/s"""
-_STATUS: Final[Mapping[type[JetstreamError], int]] = {
+_STATUS: Final[Mapping[type[Exception], int]] = {
     MissingError: 404,
     LoginError: 401,
     TooManyError: 429,
@@ -45,6 +46,8 @@ _STATUS: Final[Mapping[type[JetstreamError], int]] = {
     DatabaseError: 503,
     DamageError: 503,
 }
+
+FAILURES: Final = (JetstreamError, sqlite3.Error, OSError)
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +108,7 @@ def _caller(site: Site, row: Route, request: Request) -> Caller | Response:
     """Who asks, or why they may not; nothing else of the request is read before that is known."""
     try:
         caller = site.caller(request)
-    except (JetstreamError, sqlite3.Error) as error:
+    except FAILURES as error:
         return _failure(error)
     if row.right is not None and (caller is None or not caller.has(row.right)):
         return _error(401, "log in first") if caller is None else _error(403, f"you may not: it needs {row.right}")
@@ -158,14 +161,21 @@ def _answered(site: Site, row: Route, request: Request, caller: Caller, body: by
         return _error(400, f"no JSON: {error}")
     except RecursionError:  # thousands of brackets
         return _error(400, "no JSON: nested too deeply")
-    except (JetstreamError, sqlite3.Error) as error:
+    except FAILURES as error:
         return _failure(error)
 
 
-def _failure(error: JetstreamError | sqlite3.Error) -> Response:
+def _failure(error: Exception) -> Response:
+    """Strangers get it, too, so it tells no path; the log does."""
+    if isinstance(error, AccessFileError):
+        log.warning("page: %s", error)
+        return _error(503, "who may use the page can't be read or written now; the log says why")
     if isinstance(error, sqlite3.Error):  # locked for long, or a disk that fails
         log.warning("page: a database can't be used (%s)", error)
         return _error(503, f"a database can't be used now ({error}); try again")
+    if isinstance(error, OSError):  # a disk or folder that fails, no file left to open
+        log.warning("page: %s", error)
+        return _error(503, f"it can't be done now ({error.strerror}); the log says more")
     wait = {"Retry-After": f"{error.wait_s:.0f}"} if isinstance(error, TooManyError) else {}
     return _error(_STATUS.get(type(error), 400), str(error), wait)
 

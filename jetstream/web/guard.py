@@ -10,6 +10,7 @@ from jetstream.config.load import is_loopback
 
 SAFE: Final = ("GET", "HEAD", "OPTIONS")
 POLICY: Final = "Content-Security-Policy"
+FORWARDED: Final = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 HEADERS: Final = {
     POLICY: (
         "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
@@ -37,7 +38,9 @@ def refusal(method: str, headers: Mapping[str, str], *, is_socket: bool = False)
 
 def is_for_this_machine(headers: Mapping[str, str]) -> bool:
     """Whether the browser's address names this machine itself. A site that gives its own name this machine's address
-    (DNS rebinding) has another one."""
+    (DNS rebinding) has another one, and a proxy says for whom it asks."""
+    if any(name in headers for name in FORWARDED):
+        return False
     host = headers.get("host", "")
     name, colon, port = host.rpartition(":")
     return is_loopback(name if colon and port.isdecimal() else host)

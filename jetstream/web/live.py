@@ -23,6 +23,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from jetstream.messages import Box, FrameRef, Landmarks, NameCandidate, TrackedFace
 from jetstream.sighting import without_names_of_strangers
 from jetstream.web import guard
+from jetstream.web.access_file import AccessFileError
 from jetstream.web.frames import FrameJpeg
 from jetstream.web.news import LOOK_EVERY_S
 from jetstream.web.site import Site
@@ -32,6 +33,8 @@ MOST_CREDITS: Final = 8
 MOST_TILES: Final = 256
 MOST_VIEWERS: Final = 64
 FASTEST_FPS: Final = 60.0
+CHECK_EVERY_S: Final = 2.0
+"""how soon a viewer whose session ends sees nothing more"""
 POLICY: Final = 1008
 """close code of RFC 6455: refused"""
 TRY_LATER: Final = 1013
@@ -92,7 +95,11 @@ async def serve(site: Site, socket: WebSocket) -> None:
     if guard.refusal("GET", socket.headers, is_socket=True):
         await socket.close(POLICY, "another site asks")
         return
-    caller = await anyio.to_thread.run_sync(site.caller, socket)
+    try:
+        caller = await anyio.to_thread.run_sync(site.caller, socket)
+    except AccessFileError:  # whoever asks for anything else is told so
+        await socket.close(TRY_LATER, "try again")
+        return
     if caller is None:
         await socket.close(POLICY, "log in first")
         return
@@ -102,7 +109,8 @@ async def serve(site: Site, socket: WebSocket) -> None:
     with site.viewing() as fresh:  # counted before anything is awaited
         await socket.accept()
         viewer = _Viewer(site, socket, fresh)
-        sending = [asyncio.ensure_future(viewer.send_pictures()), asyncio.ensure_future(viewer.send_news())]
+        doing = (viewer.send_pictures(), viewer.send_news(), viewer.end_when_logged_out())
+        sending = [asyncio.ensure_future(one) for one in doing]
         try:
             await viewer.receive_demands()
         finally:
@@ -163,6 +171,15 @@ class _Viewer:
                 await self._socket.send_text(msgspec.json.encode({"news": newest}).decode())
                 told = newest
             await asyncio.sleep(LOOK_EVERY_S)
+
+    async def end_when_logged_out(self) -> None:
+        """For ever: end it when the session ends, such as with a user who is removed."""
+        while True:
+            await asyncio.sleep(CHECK_EVERY_S)
+            with contextlib.suppress(AccessFileError):
+                if await anyio.to_thread.run_sync(self._site.caller, self._socket) is None:
+                    await self._socket.close(POLICY, "log in first")
+                    return
 
     def _next(self, now_s: float) -> tuple[Tile | None, float | None]:
         """The tile that has waited longest for a new frame which is due; else how long until one may be."""
