@@ -11,8 +11,8 @@ import os
 import select
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
-from typing import BinaryIO, Final
+from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
@@ -27,6 +27,7 @@ from jetstream.web.tasks import TaskAnswer, TaskLine, TaskProgress, TaskRefusal,
 
 IDLE_S: Final = 60.0
 """its networks take some 300 MB"""
+READ_BYTES: Final = 1 << 20
 
 log = logging.getLogger(__name__)
 
@@ -39,22 +40,22 @@ def main(arguments: list[str]) -> int:
     give_way()
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever a library prints goes to the log, never between the answers
-    with os.fdopen(0, "rb", buffering=0) as source:
-        config = msgspec.json.decode(source.readline(), type=Config)
-        mask_tracebacks()
-        set_up_logging("web", config.pipeline.log_level, config.pipeline.log_format)
+    lines = Lines(0)
+    config = msgspec.json.decode(lines.next(None), type=Config)
+    mask_tracebacks()
+    set_up_logging("web", config.pipeline.log_level, config.pipeline.log_format)
 
-        def say(line: TaskLine) -> None:
-            answers.write(msgspec.json.encode(line) + b"\n")
+    def say(line: TaskLine) -> None:
+        answers.write(msgspec.json.encode(line) + b"\n")
 
-        _serve(config, source, say)
+    _serve(config, lines, say)
     return 0
 
 
-def _serve(config: Config, source: BinaryIO, say: Callable[[TaskLine], None]) -> None:
-    """Do the tasks that `source` has, and say each one's answer."""
+def _serve(config: Config, lines: "Lines", say: Callable[[TaskLine], None]) -> None:
+    """Do the tasks of the lines, until none came for IDLE_S, and say each one's answer."""
     with contextlib.closing(TaskWorker(config, lambda what, share: say(TaskProgress(what, share)))) as worker:
-        for line in _lines(source):
+        while line := lines.next(IDLE_S):
             request = msgspec.json.decode(line, type=TaskRequest)
             try:
                 answer = worker.do(request.task, request.by)
@@ -67,13 +68,26 @@ def _serve(config: Config, source: BinaryIO, say: Callable[[TaskLine], None]) ->
                 say(TaskAnswer(msgspec.Raw(msgspec.json.encode(answer))))
 
 
-def _lines(source: BinaryIO) -> Iterator[bytes]:
-    """Lines, until the end or until none came for IDLE_S."""
-    while select.select([source], [], [], IDLE_S)[0]:
-        line = source.readline()
-        if not line:
-            return
-        yield line
+class Lines:
+    """Lines of a descriptor. A line may be a picture of 25 MB, so it isn't read byte by byte as FileIO.readline does; and
+    what is read beyond a line isn't waited for again, as with select and a BufferedReader."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor, self._rest = descriptor, bytearray()
+
+    def next(self, wait_s: float | None) -> bytes:
+        """Empty: it has ended, or nothing came for `wait_s`; None: however long."""
+        seen = 0
+        while (end := self._rest.find(b"\n", seen) + 1) == 0:
+            seen = len(self._rest)
+            if not select.select([self._descriptor], [], [], wait_s)[0]:
+                return b""
+            if not (data := os.read(self._descriptor, READ_BYTES)):
+                return b""
+            self._rest += data
+        line = bytes(self._rest[:end])
+        del self._rest[:end]
+        return line
 
 
 if __name__ == "__main__":
