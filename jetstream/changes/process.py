@@ -69,8 +69,8 @@ def _serve(config: Config, lines: "Lines", say: Callable[[TaskLine], None]) -> N
 
 
 class Lines:
-    """Lines of a descriptor. A line may be a picture of 25 MB, so it isn't read byte by byte as FileIO.readline does; and
-    what is read beyond a line isn't waited for again, as with select and a BufferedReader."""
+    """Lines of a descriptor. A line may be a picture of 25 MB, so it isn't read byte by byte, as FileIO.readline does;
+    and what is read beyond a line isn't waited for again, as with select and a BufferedReader."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor, self._rest = descriptor, bytearray()
