@@ -20,6 +20,7 @@ from jetstream.backup.manifest import (
     NETWORKS,
     PASSWORDS,
     SIGHTINGS,
+    WEB,
     BackupFolder,
     encoded,
 )
@@ -29,6 +30,7 @@ from jetstream.errors import ModelError, UserError
 from jetstream.gallery import audit, store
 from jetstream.networks import cards
 from jetstream.sightings import database
+from jetstream.web import access, access_copy
 
 CLOCK = "clock.json"
 """what the retention of sightings knows of the wall clock"""
@@ -98,6 +100,8 @@ def content_of(config: Config, config_file: Path | None, looks: Iterable[str]) -
             found.add_file(f"{PASSWORDS}/{camera.name}", file)
             if not os.path.lexists(file):
                 found.left_out.append(f"{camera.password_file}: is not in the backup: there is no such file")
+    if (users := access_copy.users_and_tokens(Path(config.web.dir))) is not None:
+        found.items.append(BackupItem(f"{WEB}/{access.FILE}", Path(config.web.dir) / access.FILE, len(users), users))
     found.add_file(AUDIT, models / audit.FILE)
     for name in cards.names(models):
         for path in cards.files_of(name, models):

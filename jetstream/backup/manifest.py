@@ -21,16 +21,16 @@ CHECKSUM: Final = f"{FILE}.sha256"
 LARGEST_BYTES: Final = 1 << 30
 """of a manifest that is read; some five million files"""
 
-FACES, GALLERIES, NETWORKS, SIGHTINGS, KEYS, PASSWORDS = (
-    *("faces", "galleries", "networks", "sightings", "keys", "passwords"),
+FACES, GALLERIES, NETWORKS, SIGHTINGS, KEYS, PASSWORDS, WEB = (
+    *("faces", "galleries", "networks", "sightings", "keys", "passwords", "web"),
 )
 AUDIT, CONFIG = "audit.jsonl", "config.toml"
 _PLACES: Final = re.compile(
     rf"{FACES}(/.+)?|{GALLERIES}/[A-Za-z0-9_-]+/[^/]+|{NETWORKS}/[^/]+|{SIGHTINGS}(/.+)?|{KEYS}(/.+)?|"
-    rf"{PASSWORDS}/[A-Za-z0-9_-]+|{re.escape(AUDIT)}|{re.escape(CONFIG)}",
+    rf"{PASSWORDS}/[A-Za-z0-9_-]+|{WEB}/access\.db|{re.escape(AUDIT)}|{re.escape(CONFIG)}",
     re.DOTALL,
 )
-_PRIVATE: Final = (GALLERIES, SIGHTINGS, KEYS, PASSWORDS, AUDIT)
+_PRIVATE: Final = (GALLERIES, SIGHTINGS, KEYS, PASSWORDS, WEB, AUDIT)
 """kinds whose files only their owner may read, whatever an archive says"""
 
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from jetstream.backup import journal, read, snapshot
 from jetstream.backup.journal import RestoreJournal
-from jetstream.backup.manifest import AUDIT, CONFIG, FACES, SIGHTINGS, BackupManifest, decoded
+from jetstream.backup.manifest import AUDIT, CONFIG, FACES, SIGHTINGS, WEB, BackupManifest, decoded
 from jetstream.backup.staging import check_room, stage, staged_beside
 from jetstream.backup.targets import RestoreTarget, RestoreTargets
 from jetstream.backup.write import Progress
@@ -22,6 +22,7 @@ from jetstream.errors import BusyError, UserError
 from jetstream.gallery import audit, store
 from jetstream.runtime.run_dir import RunDir
 from jetstream.sightings import database, lock
+from jetstream.web import access, access_copy
 
 _FORGETTING = ("forget", "learn", "enroll")
 LARGEST_CONFIG_BYTES = 1 << 20
@@ -170,9 +171,25 @@ def _complete(manifest: BackupManifest, targets: RestoreTargets, request: Restor
         except UserError as error:
             where = f"{request.backup}: {SIGHTINGS}/{database.FILE}"
             raise UserError(str(error).replace(str(staged), where)) from None
+    if (users := targets.by_place.get(f"{WEB}/{access.FILE}")) is not None and users.staged.exists():
+        _check_users(request.backup, users.staged)
+        access_copy.settle(users.target.parent)
     if AUDIT in targets.by_place:
         _merge_audit(targets.by_place[AUDIT])
     return sorted({*names}), sightings
+
+
+def _check_users(backup: Path, staged: Path) -> None:
+    """Have nothing in the file but users and tokens. Raises UserError."""
+    checked = staged.with_name(f"{staged.name}.checked")
+    try:
+        checked.unlink(missing_ok=True)
+        access_copy.copy(staged, checked)
+        os.replace(checked, staged)
+    except UserError as error:
+        raise UserError(str(error).replace(str(staged), f"{backup}: {WEB}/{access.FILE}")) from None
+    finally:
+        checked.unlink(missing_ok=True)
 
 
 def _merge_audit(target: RestoreTarget) -> None:

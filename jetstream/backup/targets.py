@@ -19,6 +19,7 @@ from jetstream.backup.manifest import (
     NETWORKS,
     PASSWORDS,
     SIGHTINGS,
+    WEB,
     BackupManifest,
     decoded,
 )
@@ -135,6 +136,8 @@ class RestoreTargets:
         if kind == NETWORKS:
             _check_network(name)
             return models / name, ""
+        if kind == WEB:
+            return Path(self._config.web.dir) / name, ""
         if kind == AUDIT:
             return models / audit.FILE, ""
         if self._kept_config is not None:

@@ -34,6 +34,7 @@ _WORDS = {
     "networks": "files of added networks",
     "keys": "files of keys",
     "passwords": "passwords",
+    "web": "users and tokens",
     "audit.jsonl": "audit log",
     "config.toml": "config",
 }
@@ -173,7 +174,7 @@ def _described(counts: Mapping[str, int], sightings: int) -> str:
     parts = []
     for kind, words in _WORDS.items():
         if number := counts.get(kind, 0):
-            parts.append(words if kind in ("audit.jsonl", "config.toml") else _counted(number, words))
+            parts.append(words if kind in ("web", "audit.jsonl", "config.toml") else _counted(number, words))
     if counts.get(SIGHTINGS, 0):
         parts.append(_counted(sightings, "sightings"))
     return ", ".join(parts) or "nothing"

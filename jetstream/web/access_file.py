@@ -18,7 +18,7 @@ from jetstream.sightings.database import transaction
 WAIT_S: Final = 2.0
 """for another process that writes; the page's answers wait meanwhile"""
 
-_TABLES = """
+TABLES: Final = """
     CREATE TABLE IF NOT EXISTS users (
         name TEXT PRIMARY KEY, hash TEXT NOT NULL, may TEXT NOT NULL, made_s REAL NOT NULL
     );
@@ -85,7 +85,7 @@ class AccessFile:
         self.close()
         files.make_private(self._path)
         self._connection = sqlite3.connect(self._path, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
-        self._connection.executescript(f"PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; {_TABLES}")
+        self._connection.executescript(f"PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; {TABLES}")
         self._file = files.identity(self._path)
         return self._connection
 

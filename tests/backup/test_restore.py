@@ -87,7 +87,7 @@ def test_what_was_there_is_kept_under_another_name(archive: Path, site: Config, 
 
     assert files_of(site) == before
     asides = {path.name.partition(".before-restore-")[0]: path for path in done.asides}
-    assert asides.keys() == {"faces", "sightings", "keys", "door.pw", "mynet.onnx", "mynet.toml"}
+    assert asides.keys() == {"faces", "sightings", "keys", "door.pw", "access.db", "mynet.onnx", "mynet.toml"}
     assert sites.contents(asides["faces"])["Grace Hopper/2.jpg"] == b"newer"
     kept = sites.contents(asides["sightings"])["sightings.db"]
     assert kept == changed["sightings/sightings.db"] != before["sightings/sightings.db"]
@@ -121,7 +121,14 @@ def test_empty_folder_is_nothing_to_keep(archive: Path, tmp_path: Path) -> None:
     )
 
     assert seen == done.asides == []
-    assert {path.name for path in (tmp_path / "other").iterdir()} == {"faces", "keys", "models", "sightings", "door.pw"}
+    assert {path.name for path in (tmp_path / "other").iterdir()} == {
+        "faces",
+        "keys",
+        "models",
+        "sightings",
+        "door.pw",
+        "web",
+    }
 
 
 def test_audit_log_keeps_its_lines_and_gets_one(archive: Path, site: Config) -> None:
@@ -175,7 +182,7 @@ def test_part_without_a_place_here_is_skipped_and_said(archive: Path, tmp_path: 
     done = bring_back(archive, config)
 
     assert [line.partition(":")[0] for line in done.skipped] == ["keys", "password of camera door", "faces"]
-    assert {path.name for path in (tmp_path / "other").iterdir()} == {"models", "sightings"}
+    assert {path.name for path in (tmp_path / "other").iterdir()} == {"models", "sightings", "web"}
 
 
 def test_config_is_restored_where_it_is_to_go(tmp_path: Path, site: Config) -> None:

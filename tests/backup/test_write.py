@@ -35,7 +35,13 @@ def test_everything_of_a_site_is_in_it(archive: Path, site: Config) -> None:
 
     assert found == [
         *("jetstream-backup.json", "jetstream-backup.json.sha256", "keys/publisher.key", "passwords/door"),
-        *("audit.jsonl", "networks/mynet.onnx", "networks/mynet.toml", "galleries/sface/manifest.json"),
+        *(
+            "web/access.db",
+            "audit.jsonl",
+            "networks/mynet.onnx",
+            "networks/mynet.toml",
+            "galleries/sface/manifest.json",
+        ),
         *("faces/Eileen Collins/1.jpg", "faces/Grace Hopper/1.jpg", "sightings/sightings.db"),
     ]
     assert len(names(archive)) == len(found) + 2

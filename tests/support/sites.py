@@ -1,5 +1,6 @@
 """A site that knows people and has seen them: everything that a backup holds, written by jetstream's own writers."""
 
+import contextlib
 import hashlib
 import secrets
 import time
@@ -16,9 +17,10 @@ from jetstream.networks import cards
 from jetstream.sightings import database, ids, looks
 from jetstream.sightings.writer import OpenSighting, SightingQueue
 from jetstream.topic import keys
+from jetstream.web.access import AccessStore
 from tests.support.photos import write_photo
 
-PASSWORD = "correct horse"
+PASSWORD, USER = "correct horse", "ada"
 NETWORK = b"an added network"
 
 
@@ -31,6 +33,7 @@ def config_of(folder: Path) -> Config:
             "recognize": {"faces": str(folder / "faces")},
             "sightings": {"dir": str(folder / "sightings")},
             "publish": {"keys": str(folder / "keys")},
+            "web": {"dir": str(folder / "web")},
             "cameras": [{"name": "door", "source": "rtsp://u@192.0.2.1/", "password_file": str(folder / "door.pw")}],
         },
         where="test",
@@ -51,6 +54,7 @@ def make(folder: Path, portraits: Mapping[str, np.ndarray]) -> Config:
     keys.new(folder / "keys" / keys.PUBLISHER, "publisher")
     (folder / "door.pw").write_text(PASSWORD)
     (folder / "door.pw").chmod(0o600)
+    add_users(config)
     record(config, "Grace Hopper", looks_of=portraits["Grace Hopper"])
     return config
 
@@ -62,6 +66,14 @@ def store_gallery(config: Config, seed: int) -> Path:
     with store.locked(folder):
         store.write(folder, store.Manifest(store.FORMAT, 1, "0" * 64, {"Grace Hopper": 1}, (), (), ()), arrays)
     return folder
+
+
+def add_users(config: Config) -> None:
+    """A user who is logged in, and a token."""
+    with contextlib.closing(AccessStore(Path(config.web.dir))) as access:
+        access.add_user(USER, PASSWORD, "rule")
+        access.add_token("door", "look")
+        assert access.log_in(USER, PASSWORD, "127.0.0.1", "a browser")
 
 
 def add_network(models: Path) -> None:
