@@ -71,7 +71,7 @@ def test_site_without_users_has_none_in_its_backup(tmp_path: Path, site: Config)
         "DROP TABLE users",
         "UPDATE users SET may = 'everything'",
         "UPDATE tokens SET hash = 1",
-        "DROP TABLE tokens; CREATE VIEW tokens AS SELECT load_extension('x') AS name, 1 hash, 1 may, 1 made_s, 1 seen_s",
+        "DROP TABLE tokens; CREATE VIEW tokens AS SELECT load_extension('x') name, 1 hash, 1 may, 1 made_s, 1 seen_s",
     ],
 )
 def test_file_that_is_not_ours_is_refused(change: str, tmp_path: Path, site: Config) -> None:
