@@ -54,10 +54,14 @@ def main(arguments: list[str]) -> int:
 
 def _serve(config: Config, lines: "Lines", say: Callable[[TaskLine], None]) -> None:
     """Do the tasks of the lines, until none came for IDLE_S, and say each one's answer."""
-    with contextlib.closing(TaskWorker(config, lambda what, share: say(TaskProgress(what, share)))) as worker:
+    with contextlib.ExitStack() as opened:
+        worker: TaskWorker | None = None
         while line := lines.next(IDLE_S):
             request = msgspec.json.decode(line, type=TaskRequest)
             try:
+                if worker is None:  # here, since a config that can't be used is told as an answer
+                    worker = TaskWorker(config, lambda what, share: say(TaskProgress(what, share)))
+                    opened.callback(worker.close)
                 answer = worker.do(request.task, request.by)
             except JetstreamError as error:
                 say(TaskRefusal(masked(str(error))))

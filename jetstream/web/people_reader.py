@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict, defaultdict
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from jetstream.config.schema import Config
@@ -25,7 +26,8 @@ class GalleryPeople(NamedTuple):
 class PeopleReader:
     """The gallery's manifest, read when it changes. For several threads."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Callable[[], Config]) -> None:
+        """config  gives the one in use now: a reload may change the network, and so the gallery"""
         self._config = config
         self._read: tuple[tuple[int, int], GalleryPeople] | None = None
         self._thumbnails: OrderedDict[tuple[str, int], bytes] = OrderedDict()
@@ -38,22 +40,11 @@ class PeopleReader:
     def known(self) -> GalleryPeople:
         """Empty where there is no gallery yet."""
         with self._lock:
-            written = train.written(self._config)
+            config = self._config()
+            written = train.written(config)
             if self._read is None or self._read[0] != written:
-                self._read = written, self._newest()
+                self._read = written, _newest(config)
             return self._read[1]
-
-    def _newest(self) -> GalleryPeople:
-        try:
-            manifest = train.manifest(self._config)
-        except (OSError, ModelError):
-            return GalleryPeople({}, {}, 0)
-        report = report_of(manifest, 0)
-        records: defaultdict[str, list[PhotoRecord]] = defaultdict(list)
-        for record in manifest.photos:
-            records[record.person].append(record)
-        strangers = 0 if report.unknown is None else report.unknown.used
-        return GalleryPeople({person.name: person for person in report.people}, dict(records), strangers)
 
     def thumbnail(self, file: str, changed_ns: int) -> bytes | None:
         with self._lock:
@@ -64,3 +55,16 @@ class PeopleReader:
             self._thumbnails[file, changed_ns] = jpeg
             while len(self._thumbnails) > KEPT_THUMBNAILS:
                 self._thumbnails.popitem(last=False)
+
+
+def _newest(config: Config) -> GalleryPeople:
+    try:
+        manifest = train.manifest(config)
+    except (OSError, ModelError):
+        return GalleryPeople({}, {}, 0)
+    report = report_of(manifest, 0)
+    records: defaultdict[str, list[PhotoRecord]] = defaultdict(list)
+    for record in manifest.photos:
+        records[record.person].append(record)
+    strangers = 0 if report.unknown is None else report.unknown.used
+    return GalleryPeople({person.name: person for person in report.people}, dict(records), strangers)

@@ -54,10 +54,10 @@ class Site:
         self.faces = SeenFaces(frames.rings)
         self.rates = FrameRates()
         self.machine = MachineReader(config)
-        self.people = PeopleReader(config)
+        self.people = PeopleReader(self.effective_config)
         self.failed_logins = FailedLogins()
         self.logins = Turns(MOST_LOGINS, "many others are logging in; try again in a moment")
-        self.tasks = TaskRunner(config)
+        self.tasks = TaskRunner(self.effective_config)
         self._uploads, self._uploading = asyncio.Semaphore(MOST_UPLOADS), 0
         self._access = AccessStore(Path(config.web.dir))
         self._access_lock = threading.Lock()

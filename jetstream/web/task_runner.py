@@ -56,6 +56,7 @@ class _Process:
     """One process that does tasks, one after the other."""
 
     def __init__(self, config: Config) -> None:
+        self.config = config
         command = [sys.executable, "-m", MODULE, str(os.getpid())]
         # a session of its own: see child_process.run_background
         self._process = subprocess.Popen(
@@ -65,7 +66,7 @@ class _Process:
         self._send(msgspec.json.encode(config))
 
     def do(self, request: TaskRequest, limit_s: float, heard: Callable[[TaskProgress], None]) -> bytes | None:
-        """The answer as JSON; None: the process ended before it read the task. Raises JetstreamError."""
+        """The answer as JSON; None: the process had ended because it had nothing to do. Raises JetstreamError."""
         if not self._send(msgspec.json.encode(request)):
             return None
         watch = threading.Timer(limit_s, self.kill, (f"it took longer than {limit_s:.0f} s, so it was stopped",))
@@ -80,9 +81,10 @@ class _Process:
                     raise UserError(line.error)
         finally:
             watch.cancel()
-        raise JetstreamError(
-            self._why or f"the process that does it ended (exit code {self._process.wait()}); see the log"
-        )
+        code = self._process.wait()
+        if code == 0 and not self._why:
+            return None
+        raise JetstreamError(self._why or f"the process that does it ended (exit code {code}); see the log")
 
     def _send(self, line: bytes) -> bool:
         assert self._process.stdin is not None
@@ -116,7 +118,8 @@ class _Process:
 class TaskRunner:
     """For several threads."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Callable[[], Config]) -> None:
+        """config  gives the one in use now: a reload may change it"""
         self._config = config
         # a process dies with the thread that started it (PR_SET_PDEATHSIG), and those that answer come and go
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tasks")
@@ -129,8 +132,12 @@ class TaskRunner:
     def run(self, task: AnyTask, by: str, gives: type[A]) -> A:
         """Do a short task. Raises JetstreamError: why it can't be done; BusyError: others take too long."""
         with self._turns.one(SHORT_S):
+            config = self._config()
             for _ in range(2):
-                process = self._short or self._start()
+                process = self._short or self._start(config)
+                if process.config != config:
+                    process.end()
+                    process = self._start(config)
                 self._short = None  # one that fails isn't used again
                 answer = self._kept(process, TaskRequest(task, by))
                 if answer is not None:
@@ -159,7 +166,7 @@ class TaskRunner:
             if len(self._running) >= MOST_LONG:
                 raise BusyError("other work is being done; try again when it is finished")
             status = TaskStatus(secrets.token_hex(8), "running")
-            process = self._running[status.id] = self._start()
+            process = self._running[status.id] = self._start(self._config())
             self._long[status.id] = status
             while len(self._long) > MOST_REMEMBERED:
                 self._long.popitem(last=False)
@@ -196,8 +203,8 @@ class TaskRunner:
             if id_ in self._long:
                 self._long[id_] = msgspec.structs.replace(self._long[id_], **changes)
 
-    def _start(self) -> _Process:
-        return self._starter.submit(_Process, self._config).result()
+    def _start(self, config: Config) -> _Process:
+        return self._starter.submit(_Process, config).result()
 
     def close(self) -> None:
         """End all processes."""
