@@ -7,24 +7,27 @@ const SHOWN_S = 12;
 const heard = new Set();
 let line = null; // {words, report}
 
-function tell(next) {
+function show(next) {
   line = next;
   for (const listener of heard) listener(line);
 }
 
+/** Say something that can't be taken back. */
+export const tell = (words) => show({ words, report: null });
+
 /** Say who sightings or strangers are. Gives the server's report; throws its sentence. */
 export async function decide(decision, words) {
   const report = await post("/api/sightings/correct", decision);
-  tell({ words, report });
+  show({ words, report });
   return report;
 }
 
 async function undo(report) {
   try {
     await post("/api/sightings/undo", { sightings: report.sightings.map((one) => one.id) });
-    tell({ words: "Taken back", report: null });
+    tell("Taken back");
   } catch (failure) {
-    tell({ words: failure.message, report: null });
+    tell(failure.message);
   }
   dispatchEvent(new Event("decided"));
 }
@@ -40,7 +43,7 @@ export function DecisionLine() {
     return () => heard.delete(setTold);
   }, []);
   useEffect(() => {
-    const timer = setTimeout(() => tell(null), SHOWN_S * 1000);
+    const timer = setTimeout(() => show(null), SHOWN_S * 1000);
     return () => clearTimeout(timer);
   }, [told]);
   if (!told) return null;
@@ -49,6 +52,6 @@ export function DecisionLine() {
     <span class="grow"><b>${told.words}.</b> ${photos > 0 && `The gallery learns from ${photos} ${photos === 1 ? "picture" : "pictures"}.`}
       ${told.report?.notes.slice(0, 2).map((note) => html`<span class="quiet"> ${note}.</span>`)}</span>
     ${told.report && html`<button onClick=${() => undo(told.report)}>Undo</button>`}
-    <button class="plain" aria-label="Close" onClick=${() => tell(null)}>✕</button>
+    <button class="plain" aria-label="Close" onClick=${() => show(null)}>✕</button>
   </div>`;
 }

@@ -1,7 +1,7 @@
 // Strangers and doubtful names, to be sorted: one key a decision, many at once.
 
 import { get, post } from "/api.js";
-import { decide, undoNewest } from "/decisions.js";
+import { decide, tell, undoNewest } from "/decisions.js";
 import { NameDialog } from "/dialogs.js";
 import { lookOf } from "/sighting_parts.js";
 import { since } from "/times.js";
@@ -105,22 +105,29 @@ export default function Inbox({ path, who }) {
     setFailure("");
     try {
       await post("/api/strangers/merge", { numbers: some.map((one) => one.stranger) });
+      tell(`${some.map((one) => one.title).join(" and ")} are one person, and get one number within seconds`);
       setSelected(new Set());
     } catch (failure) {
       setFailure(failure.message);
     }
   };
+  const confirm = async (some) => {
+    for (const name of new Set(some.map((one) => one.name))) {
+      const theirs = some.filter((one) => one.name === name);
+      await send(theirs, { verdict: "name", name }, `It is ${name}`);
+    }
+  };
   const act = (what, item) => {
+    if (what === "merge") return chosen.length > 1 && !isDoubtful && maySort && merge(chosen);
     const some = chosen.length && chosen.includes(item) ? chosen : [item];
     const them = some.length > 1 ? `${some.length} of them` : some[0].title.replace("?", "");
     const quietly = (sent) => sent.catch(() => {});
     if (what === "select") setSelected((before) => new Set(before.has(item.key) ? [...before].filter((key) => key !== item.key) : [...before, item.key]));
     else if (!maySort) setFailure("you may not: it needs sort");
     else if (what === "name") setAsking({ some, title: `Who is ${them.toLowerCase()}?` });
-    else if (what === "confirm" && item.name) quietly(send([item], { verdict: "name", name: item.name }, `It is ${item.name}`));
+    else if (what === "confirm" && item.name) quietly(confirm(some));
     else if (what === "not" && item.name) quietly(send(some, { verdict: "not" }, `It is not ${item.name}`));
     else if (what === "ignore") quietly(send(some, { verdict: "ignore" }, `Ignored ${them.toLowerCase()}`));
-    else if (what === "merge" && chosen.length > 1 && !isDoubtful) merge(chosen);
   };
   const onKeyDown = (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || asking) return;
@@ -156,7 +163,7 @@ export default function Inbox({ path, who }) {
     ${chosen.length > 0 && html`<div class="chosenbar" role="toolbar" aria-label="For the selected ones">
       <b class="grow">${chosen.length} selected</b>
       <button onClick=${() => act("name", chosen[0])}>This is…</button>
-      ${isDoubtful ? html`<button onClick=${() => act("not", chosen[0])}>Not these people</button>` : html`<button onClick=${() => act("ignore", chosen[0])}>Ignore</button>`}
+      ${isDoubtful ? html`<button onClick=${() => act("confirm", chosen[0])}>Yes</button><button onClick=${() => act("not", chosen[0])}>Not these people</button>` : html`<button onClick=${() => act("ignore", chosen[0])}>Ignore</button>`}
       ${!isDoubtful && chosen.length > 1 && html`<button onClick=${() => act("merge")}>They are one person</button>`}
       <button class="plain" onClick=${() => setSelected(new Set())}>Clear</button>
     </div>`}
