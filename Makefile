@@ -8,7 +8,7 @@ AUDIT := $(VENV)/audit/bin/pip-audit
 ZENSICAL := $(BIN)/zensical
 HEADLESS_CV := $(shell sed -n 's/^opencv-python-headless==\([^ ;]*\).*/\1/p' constraints.txt)
 
-.PHONY: demo test check docs audit fuzz faults soak bench names golden clean lock
+.PHONY: demo test check docs audit fuzz faults soak bench names screenshots golden clean lock
 .DEFAULT_GOAL := demo
 
 $(READY): pyproject.toml constraints.txt
@@ -77,6 +77,9 @@ bench: $(READY)  ## every benchmark that needs no peer's own environment
 
 names: $(READY)  ## names on people nobody tuned for, beside the rate that was asked; ARGS='...' adds options
 	$(BIN)/python -m benchmarks.names $(ARGS)
+
+screenshots: $(READY)  ## the pictures of docs/page.md anew, from the running demo; needs chromium and chromium-driver: a minute or two
+	$(BIN)/python -m tests.web.screenshots
 
 golden: $(READY)  ## write the golden replays anew; look at the difference before you commit it
 	$(BIN)/python -m tests.golden.write
