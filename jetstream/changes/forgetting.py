@@ -1,5 +1,7 @@
 """Erases people everywhere: photos, embeddings, sightings, recordings; then searches all of it for what is left."""
 
+import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +14,7 @@ from jetstream.gallery.erasure import SearchedFolders
 from jetstream.gallery.person_traces import PersonTraces
 from jetstream.sightings import erasure as sightings
 from jetstream.sightings.erasure import SearchedSightings
+from jetstream.web.tasks import EVALUATION
 
 
 class ErasurePlan(NamedTuple):
@@ -22,6 +25,8 @@ class ErasurePlan(NamedTuple):
     found: PersonTraces
     sightings: Sequence[SearchedSightings]
     """of each folder of sightings"""
+    report: Path
+    """of how well people are told apart, which the page made, with pictures of them"""
 
     def __str__(self) -> str:
         """Such as `4 photos, 2 recordings, 3 sightings with 9 pictures`."""
@@ -56,7 +61,7 @@ def plan(names: Sequence[str], config: Config, recordings: Path | None = None) -
     searched = [sightings.search(checked, folder) for folder in sighting_folders(config)]
     seen = frozenset(name for one in searched for name in one.known)
     where = erasure.folders_in_use(config, recordings)._replace(seen=seen)
-    return ErasurePlan(checked, where, erasure.find(checked, where), searched)
+    return ErasurePlan(checked, where, erasure.find(checked, where), searched, Path(config.web.dir) / EVALUATION)
 
 
 def forget(planned: ErasurePlan, train: Callable[[], object], *, by: str = "") -> ErasureReport:
@@ -69,6 +74,8 @@ def forget(planned: ErasurePlan, train: Callable[[], object], *, by: str = "") -
     folders = [one.traces.folder for one in planned.sightings]
     erased = erasure.forget(names, where)
     logs = [sightings.erase(names, one.traces.folder, one).log for one in planned.sightings]
+    with contextlib.suppress(OSError):  # said below
+        planned.report.unlink()
     gone = planned.with_sightings(erased)
     for name in names:
         audit.add(where.models, "forget", name, erased.photos, by=by)
@@ -85,6 +92,7 @@ def forget(planned: ErasurePlan, train: Callable[[], object], *, by: str = "") -
     left += [
         f"{log} (another program reads the database; end it and run `jetstream forget` again)" for log in logs if log
     ]
+    left += [planned.report] if os.path.lexists(planned.report) else []
     if left:
         raise PipelineError(f"{planned.who}: erased: {gone}; still in {'; '.join(map(str, left))}")
     verified = [*erasure.verified(erased, where), *(one.traces.folder for one in planned.sightings if one.traces)]

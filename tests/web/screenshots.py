@@ -146,7 +146,7 @@ def take_all(one: Photographer) -> None:
     one.open("/system", "return document.querySelector('tbody td:nth-child(8)')?.textContent")
     one.take("page-system")
     one.open("/inbox", NAME_STRANGER)
-    one.wait("return document.body.innerText.includes('has learnt it')")
+    one.wait("return document.body.innerText.includes('Learnt: 2 people')")
     one.open("/people", "return document.querySelectorAll('.card.person img').length === 2")
     one.take("page-people")
     one.view(SCREEN, "dark")

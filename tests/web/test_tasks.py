@@ -164,9 +164,14 @@ def test_person_is_renamed_merged_and_forgotten(page: PageSite, portraits: dict[
     post(page, "/api/people/merge", {"source": "Twin", "target": "Eileen"})
     assert [Path(photo).parent.name for photo in photos(page.config)] == ["Eileen", "Eileen"]
 
+    report = Path(page.config.web.dir) / "evaluation.html"
+    report.parent.mkdir(exist_ok=True)
+    report.write_text("pictures of Eileen")
+
     done = ended(page, post(page, "/api/people/forget", {"name": "Eileen"}))
 
     assert done["state"] == "done", done
+    assert not report.exists(), "which the page showed to everybody who may look"
     assert "2 photos" in done["answer"]["gone"]
     assert done["answer"]["verified"]
     assert (photos(page.config), len(stored(page.config))) == ([], 1)
