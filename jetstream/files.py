@@ -3,12 +3,14 @@
 Knows no format. An interrupted write leaves at most a hidden file beside the target.
 """
 
+import contextlib
 import errno
 import functools
 import logging
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from jetstream.errors import UserError
@@ -46,7 +48,26 @@ def replace(path: Path, content: bytes, *, mode: int = 0o666) -> None:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
+    _flush_folder(path.parent)
+
+
+def _link_new(path: Path, content: bytes, mode: int) -> None:
+    """Give a name to a file that has none before it is whole."""
+    with open(os.open(path.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, mode), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+        if not mode & 0o077:
+            warn_if_open(file.fileno(), path)
+        folder = os.open("/proc/self/fd", os.O_RDONLY)
+        try:  # with src_dir_fd: without, Python calls link(2), which takes the link in /proc itself
+            os.link(str(file.fileno()), path, src_dir_fd=folder, follow_symlinks=True)
+        finally:
+            os.close(folder)
+
+
+def _flush_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
     except OSError as error:
@@ -54,6 +75,36 @@ def replace(path: Path, content: bytes, *, mode: int = 0o666) -> None:
             raise
     finally:
         os.close(folder)
+
+
+def create(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Write a new file in one step and flush it to the disk: a process that is killed leaves all of it or nothing.
+
+    Raises OSError; FileExistsError: something has this name.
+    """
+    try:
+        _link_new(path, content, mode)
+    except FileExistsError:
+        raise
+    except OSError:  # a disk without files that have no name, such as NFS and CIFS; or it is full, which is told then
+        if is_there(str(path)):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        replace(path, content, mode=mode)
+        return
+    try:
+        _flush_folder(path.parent)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def in_memory(content: bytes) -> Iterator[Path]:
+    """A file with this content for what reads files only; nothing of it is left, also where this process is killed."""
+    with open(os.memfd_create("content", os.MFD_CLOEXEC), "wb") as file:
+        file.write(content)
+        file.flush()
+        yield Path(f"/proc/self/fd/{file.fileno()}")
 
 
 def make_private(path: Path) -> None:

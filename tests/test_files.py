@@ -109,3 +109,42 @@ def test_file_is_replaced_and_what_a_link_leads_to_stays(tmp_path: Path, kind: s
     assert not path.is_symlink()
     assert own.exists() == (kind != "dangling")
     assert not own.exists() or own.read_text() == "own"
+
+
+def test_new_file_appears_whole_and_over_no_other(tmp_path: Path) -> None:
+    files.create(tmp_path / "a", b"1")
+    with pytest.raises(FileExistsError):
+        files.create(tmp_path / "a", b"2")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(FileExistsError):
+        files.create(tmp_path / "link", b"3")
+    assert (tmp_path / "a").read_bytes() == b"1"
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "link"]
+
+
+def test_new_file_is_made_where_a_disk_has_no_files_without_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "O_TMPFILE", os.O_DIRECTORY | os.O_CREAT)  # refused, as on NFS
+    files.create(tmp_path / "a", b"1")
+    with pytest.raises(FileExistsError):
+        files.create(tmp_path / "a", b"2")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a").read_bytes() == b"1"
+
+
+def test_process_that_is_killed_leaves_no_part_of_a_new_file(tmp_path: Path) -> None:
+    program = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom jetstream import files\n"
+        "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "files.create(Path(sys.argv[1], 'a'), b'x' * 100_000)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], env=dict(os.environ))
+    assert done.returncode == -9
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_content_in_memory_is_a_file_for_who_reads_one() -> None:
+    with files.in_memory(b"abc") as path:
+        assert (path.read_bytes(), path.stat().st_size) == (b"abc", 3)

@@ -2,8 +2,7 @@
 
 import contextlib
 import sqlite3
-import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -120,7 +119,7 @@ def _merge_strangers(worker: TaskWorker, task: tasks.StrangerMergeTask) -> Repor
 def _add_photo(worker: TaskWorker, task: tasks.PhotoTask) -> tasks.PhotoReport:
     name = photos.check_new_name(task.name)
     folder = photo_files.folder_of(name, people.faces_folder(worker.config))
-    with _written(task.picture) as path:
+    with files.in_memory(task.picture) as path:
         image = _image(path, task.file or "picture")
     # written anew: without the place and time that a phone stores in its photos
     content = cv2.imencode(".jpg", image, JPEG)[1].tobytes()
@@ -137,15 +136,6 @@ def _image(path: Path, shown: str) -> Image:
         return read_image(path)
     except SourceError as error:
         raise UserError(str(error).replace(str(path), shown)) from None
-
-
-@contextlib.contextmanager
-def _written(content: bytes) -> Iterator[Path]:
-    """A file with this content."""
-    with tempfile.TemporaryDirectory(prefix="jetstream-") as folder:
-        path = Path(folder, "picture")
-        path.write_bytes(content)
-        yield path
 
 
 def _remove_photo(worker: TaskWorker, task: tasks.PhotoRemovalTask) -> Report:
@@ -203,7 +193,7 @@ def _forget(worker: TaskWorker, task: tasks.ForgetTask) -> tasks.ErasureAnswer:
 
 
 def _search(worker: TaskWorker, task: tasks.SearchTask) -> list[FoundSighting]:
-    with _written(task.picture) as path:
+    with files.in_memory(task.picture) as path:
         _image(path, "picture")  # what is none is refused before networks are opened
         try:
             face = search.embedding_of(path, worker.config)

@@ -3,7 +3,6 @@
 Knows no source and no gallery.
 """
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -12,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from jetstream import files
 from jetstream.enroll.samples import MARGIN, FaceCrop, crop
 from jetstream.gallery import photo_files
 from jetstream.gallery.photo_faces import NO_FACE, find_faces
@@ -43,20 +43,18 @@ def photo_of(
     """
     image = np.asarray(cv2.imdecode(np.frombuffer(sample.jpeg, np.uint8), cv2.IMREAD_COLOR), np.uint8)
     refused, crowded = NO_FACE, None
-    with tempfile.TemporaryDirectory(prefix="jetstream-") as folder:
-        path = Path(folder, "photo.jpg")
-        for margin in MARGINS:
-            photo = sample if margin == MARGIN else crop(image, sample.box, sample.source, margin)
-            path.write_bytes(photo.jpeg)
-            face = find_faces({"": Photo("", path.name, path)}, detector, embedder)[""]
-            if face.embedding is None:
-                refused = face.refused or NO_FACE
-            elif np.linalg.norm(face.embedding - embedding) > embedder.spec.space.at(SAME_FACE):
-                refused = ANOTHER_FACE
-            elif face.faces == 1:
-                return NewPhoto(photo.jpeg, face.embedding)
-            else:
-                crowded = crowded or NewPhoto(photo.jpeg, face.embedding)
+    for margin in MARGINS:
+        photo = sample if margin == MARGIN else crop(image, sample.box, sample.source, margin)
+        with files.in_memory(photo.jpeg) as path:
+            face = find_faces({"": Photo("", "photo.jpg", path)}, detector, embedder)[""]
+        if face.embedding is None:
+            refused = face.refused or NO_FACE
+        elif np.linalg.norm(face.embedding - embedding) > embedder.spec.space.at(SAME_FACE):
+            refused = ANOTHER_FACE
+        elif face.faces == 1:
+            return NewPhoto(photo.jpeg, face.embedding)
+        else:
+            crowded = crowded or NewPhoto(photo.jpeg, face.embedding)
     return crowded or refused
 
 

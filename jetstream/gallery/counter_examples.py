@@ -4,13 +4,13 @@ A look is kept only where training finds a face in it. Doesn't train: the caller
 """
 
 import contextlib
-import tempfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from jetstream import files
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
 from jetstream.gallery import people, photo_files, photos
@@ -46,10 +46,8 @@ class LookJudge:
         if self._networks is None:
             detector = self._opened.enter_context(open_picture_detector(for_photos(self._config)))
             self._networks = detector, self._opened.enter_context(open_embedder(self._config))
-        with tempfile.TemporaryDirectory(prefix="jetstream-") as folder:
-            path = Path(folder, "look.jpg")
-            path.write_bytes(picture)
-            face = find_faces({"": Photo("", path.name, path)}, *self._networks)[""]
+        with files.in_memory(picture) as path:
+            face = find_faces({"": Photo("", "look.jpg", path)}, *self._networks)[""]
         return "" if face.embedding is not None else face.refused or NO_FACE
 
 

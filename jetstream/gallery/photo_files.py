@@ -5,7 +5,7 @@ Knows no face.
 
 import re
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from jetstream import files
@@ -27,9 +27,8 @@ def write(folder: Path, stems: Sequence[str], contents: Sequence[bytes]) -> list
                 missing.mkdir(mode=0o700)
                 undo.callback(missing.rmdir)
             for stem, content in zip(stems, contents, strict=True):
-                path = _free(folder, stem)
+                path = _created(folder, stem, content)
                 undo.callback(path.unlink, missing_ok=True)
-                files.replace(path, content, mode=0o600)
                 written.append(path)
             undo.pop_all()
     except OSError as error:
@@ -49,6 +48,14 @@ def stem_of(text: str) -> str:
     so that the file is not hidden and not ignored by training."""
     kept = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in text)
     return re.sub("-{2,}", "-", kept).lstrip("-_")[:40].rstrip("-") or "photo"
+
+
+def _created(folder: Path, stem: str, content: bytes) -> Path:
+    while True:
+        path = _free(folder, stem)
+        with suppress(FileExistsError):  # another process took that name
+            files.create(path, content)
+            return path
 
 
 def _free(folder: Path, stem: str) -> Path:

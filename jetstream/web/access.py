@@ -30,6 +30,7 @@ SEEN_EVERY_S: Final = 60
 """how often the time of a session's last use is written"""
 SHORTEST_PASSWORD: Final = 8
 LONGEST_PASSWORD: Final = 1024
+LONGEST_NAME: Final = 100
 TOKEN_PREFIX: Final = "jst_"
 """by which scanners of leaked secrets find a token"""
 
@@ -110,6 +111,7 @@ class AccessStore:
         """Raises UserError: the name is taken, or the password is too short."""
         if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
             raise UserError(f"password: expected {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
+        _check_name(name)
         with self._file.changing() as connection:
             self.check_new_user(name)
             connection.execute("INSERT INTO users VALUES (?, ?, ?, ?)", (name, _hashed(password), may, time.time()))
@@ -176,6 +178,7 @@ class AccessStore:
 
     def add_token(self, name: str, may: Right) -> str:
         """The new token, which is stored nowhere. Raises UserError: the name is taken."""
+        _check_name(name)
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         with self._file.changing() as connection:
             if connection.execute("SELECT 1 FROM tokens WHERE name = ?", (name,)).fetchone():
@@ -219,6 +222,12 @@ def check_page(settings: WebConfig) -> None:
             )
     finally:
         store.close()
+
+
+def _check_name(name: str) -> None:
+    """Raises UserError: it is no name."""
+    if not name.strip() or name != name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+        raise UserError(f"{name!r}: no name; give up to {LONGEST_NAME} letters that can be printed")
 
 
 def _digest(token: str) -> bytes:

@@ -1,5 +1,5 @@
 /* Preloaded into processes under test: below NO_MODES, files have the mode 0755 of their mount and chmod is refused, as
-   on FAT, NTFS and CIFS. With NO_MODES_QUIET set, chmod succeeds and changes nothing. Folders can't be flushed. */
+   on FAT, NTFS and CIFS, which know no files without a name. With NO_MODES_QUIET set, chmod succeeds and changes nothing. Folders can't be flushed. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +22,13 @@ static int is_there(int fd) {
     return strncmp(path, below, strlen(below)) == 0;
 }
 
+static int refused(const char *path, int flags) {
+    const char *below = getenv("NO_MODES");
+    if ((flags & O_TMPFILE) != O_TMPFILE || !below || strncmp(path, below, strlen(below)) != 0) return 0;
+    errno = EOPNOTSUPP;
+    return 1;
+}
+
 static int opened(int fd, int flags) {
     if (fd >= 0 && (flags & O_CREAT) && is_there(fd)) syscall(SYS_fchmod, fd, 0755);
     return fd;
@@ -32,6 +39,7 @@ int open(const char *path, int flags, ...) {
     va_start(more, flags);
     int mode = va_arg(more, int);
     va_end(more);
+    if (refused(path, flags)) return -1;
     return opened(syscall(SYS_openat, AT_FDCWD, path, flags, mode), flags);
 }
 
@@ -40,6 +48,7 @@ int open64(const char *path, int flags, ...) {
     va_start(more, flags);
     int mode = va_arg(more, int);
     va_end(more);
+    if (refused(path, flags)) return -1;
     return opened(syscall(SYS_openat, AT_FDCWD, path, flags | O_LARGEFILE, mode), flags);
 }
 
