@@ -168,6 +168,24 @@ ROWS = (
         "that camera's frames meanwhile",
     ),
     Row(
+        "tests/web/test_flood.py::test_flood_takes_neither_memory_nor_the_loop_nor_the_place_of_who_is_logged_in",
+        "a thousand connections to the page that send byte by byte, read nothing or wait",
+        "nothing: who is logged in is answered",
+        "nothing",
+    ),
+    Row(
+        "tests/web/test_attacks.py::test_page_that_is_killed_amid_a_photo_leaves_nothing_and_no_process",
+        "kill -9 of web while a photo is looked at",
+        "the photo isn't there; it is sent again",
+        "that photo; no part of it is left",
+    ),
+    Row(
+        "tests/web/test_access_file.py::test_nobody_is_let_in_and_everybody_gets_a_sentence",
+        "the page's file of users is damaged, locked, forbidden or a folder",
+        "nobody is let in; a sentence (503), and the log says why",
+        "nothing",
+    ),
+    Row(
         "tests/end_to_end/test_sources.py::test_source_that_opens_again_slowly_is_not_killed_and_a_silent_camera_holds_nothing_up",
         "a source takes longer to open again than heartbeat_timeout_s",
         "nothing: it isn't killed",

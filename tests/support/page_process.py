@@ -69,12 +69,20 @@ class PageProcess:
         return self._seen.num_fds()
 
     @property
+    def children(self) -> list[psutil.Process]:
+        return self._seen.children(recursive=True)
+
+    @property
     def children_mb(self) -> float:
-        return sum(child.memory_full_info().uss for child in self._seen.children(recursive=True)) / 1e6
+        return float(sum(child.memory_full_info().uss for child in self.children)) / 1e6
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
 
 
 @contextlib.contextmanager
-def page_process(folder: Path) -> Iterator[PageProcess]:
+def page_process(folder: Path, *, models: Path | None = None) -> Iterator[PageProcess]:
     """With a user for each right, two sightings, and what `folder` holds."""
     store = AccessStore(folder / "web")
     for right in RIGHTS:
@@ -84,7 +92,7 @@ def page_process(folder: Path) -> Iterator[PageProcess]:
     with (
         open(folder / ERRORS, "wb") as errors,
         subprocess.Popen(
-            [sys.executable, "-m", "tests.support.page_process", str(folder)],
+            [sys.executable, "-m", "tests.support.page_process", str(folder), str(models or folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -101,12 +109,12 @@ def page_process(folder: Path) -> Iterator[PageProcess]:
             process.wait(30)
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, models: Path) -> None:
     # what a shell gives usually
     resource.setrlimit(resource.RLIMIT_NOFILE, (1024, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     image = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
     tables: dict[str, Any] = {"recognize": {"faces": str(folder / "faces")}}
-    with page_site(folder, **tables) as page:
+    with page_site(folder, models=models, **tables) as page:
         print(page.port, flush=True)
         longest_s = 0.0
         while True:
@@ -122,4 +130,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*map(Path, sys.argv[1:]))
