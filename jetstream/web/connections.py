@@ -27,6 +27,8 @@ IDLE_S: Final = 20.0
 """from an answer to the next request"""
 STALL_S: Final = 20.0
 """an answer of which the client reads nothing for so long is given up"""
+CLOSE_S: Final = 5.0
+"""for a client's answer to the end of TLS"""
 LOOK_EVERY_S: Final = 0.5
 MOST_FRAGMENTS: Final = 1000
 """of a WebSocket's message: its size is limited, but not that of the list of empty ones"""
@@ -90,14 +92,14 @@ class Door:
 
 
 class Stall:
-    """Tells how long a connection's client has read nothing of what waits for it."""
+    """Tells whether a connection's client has read nothing of what waits for it, or of the end, for too long."""
 
     def __init__(self) -> None:
         self._waiting, self._since_s = 0, 0.0
 
     def is_over(self, transport: asyncio.Transport, now_s: float) -> bool:
         waiting = transport.get_write_buffer_size()
-        if not waiting or waiting != self._waiting:
+        if waiting != self._waiting or not (waiting or transport.is_closing()):
             self._waiting, self._since_s = waiting, now_s
         return now_s - self._since_s > STALL_S
 
@@ -193,9 +195,11 @@ class PageHttp(H11Protocol):
 
     def look(self, now_s: float) -> None:
         """Close it where the client takes too long; the rest of a request has its own limit (`app`)."""
-        if self._stall.is_over(self.transport, now_s):
+        late_s = now_s - self._since_s - (HEAD_S if self._is_new else IDLE_S) if self._waits_for_request else 0.0
+        is_over = late_s > CLOSE_S and not self.transport.get_write_buffer_size()  # else a slow client still reads
+        if is_over or self._stall.is_over(self.transport, now_s):
             self.transport.abort()
-        elif self._waits_for_request and now_s - self._since_s > (HEAD_S if self._is_new else IDLE_S):
+        elif late_s > 0:
             self.transport.close()
 
 

@@ -13,6 +13,7 @@ from websockets.frames import Frame, Opcode
 from websockets.sync.client import ClientConnection
 
 from jetstream.web import app, connections
+from jetstream.web.tasks import EVALUATION
 from tests.support.pages import PageSite, looking, page_site
 from tests.support.waiting import wait_until
 
@@ -83,6 +84,21 @@ def test_head_that_comes_byte_by_byte_closes_the_connection_also_after_an_answer
             return False
 
         wait_until(drip, 20)
+
+
+def test_answer_that_is_read_slowly_comes_whole(page: PageSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    for limit in ("IDLE_S", "CLOSE_S"):
+        monkeypatch.setattr(connections, limit, 0.1)
+    report = Path(page.config.web.dir) / EVALUATION
+    report.write_bytes(b"x" * 8_000_000)
+    cookie = page.logged_in("ada", PASSWORD).encode()
+    asked = b"GET /api/evaluation HTTP/1.1\r\nHost: a\r\nCookie: %b\r\n\r\n" % cookie
+    with connected(page, asked, receive_bytes=100_000) as client:
+        size = 0
+        while data := client.recv(65_536):
+            size += len(data)
+            time.sleep(0.02)
+    assert size > 8_000_000
 
 
 def test_rest_of_a_refused_body_is_not_waited_for(page: PageSite, monkeypatch: pytest.MonkeyPatch) -> None:
