@@ -67,6 +67,8 @@ class PeoplePage(msgspec.Struct, frozen=True):
     """what `after` has to be for the next part; null: this was the last one"""
     strangers: int
     """photos of strangers that shall get no name"""
+    has_report: bool
+    """whether there is a report of how well they are told apart"""
 
 
 class OnePerson(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,7 +114,9 @@ def people(site: Site, asked: AskedPeople, _: Caller) -> PeoplePage:
     left = [name for name in found if name > asked.after]
     shown = left[: asked.most]
     summaries = tuple(_summary(site, known, name) for name in shown)
-    return PeoplePage(summaries, len(found), shown[-1] if len(left) > len(shown) else None, known.strangers)
+    after = shown[-1] if len(left) > len(shown) else None
+    has_report = (Path(site.config.web.dir) / tasks.EVALUATION).is_file()
+    return PeoplePage(summaries, len(found), after, known.strangers, has_report)
 
 
 def names(site: Site, _: Nothing, __: Caller) -> list[str]:

@@ -89,6 +89,7 @@ def test_all_eight_move_each_with_its_own_picture_and_a_slow_viewer_gets_fewer(p
         driver.get(f"http://127.0.0.1:{page.port}/live")
         waited(driver, SHOWN, lambda frames: len(frames) == 8)
         moves(driver, 8)
+        assert driver.execute_script("return document.documentElement.scrollHeight <= innerHeight"), "all are in sight"
         for camera, colour in driver.execute_script(CORNER).items():
             assert np.abs(np.subtract(colour, COLOURS[camera])).max() < 12, camera
 

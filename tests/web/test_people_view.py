@@ -97,5 +97,11 @@ def test_nobody_is_told_of_who_isnt_there(page: PageSite) -> None:
 
 def test_without_a_gallery_nobody_is_known(tmp_path: Path) -> None:
     with page_site(tmp_path) as page:
-        assert page.ask("GET", "/api/people").json == {"people": [], "total": 0, "next": None, "strangers": 0}
+        assert page.ask("GET", "/api/people").json == {
+            "people": [],
+            "total": 0,
+            "next": None,
+            "strangers": 0,
+            "has_report": False,
+        }
         assert page.ask("GET", "/api/person-names").json == []

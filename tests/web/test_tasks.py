@@ -193,10 +193,12 @@ def test_face_of_a_picture_is_searched(page: PageSite, portraits: dict[str, np.n
 def test_people_are_evaluated(page: PageSite, portraits: dict[str, np.ndarray]) -> None:
     assert upload(page, "/api/people/Grace/photos", portraits[HOPPER]).status == 200
     assert page.ask("GET", "/api/evaluation").status == 404
+    assert not page.ask("GET", "/api/people").json["has_report"]
     done = ended(page, post(page, "/api/people/evaluate", {}))
 
     assert done["state"] == "done", done
     assert (Path(page.config.web.dir) / "evaluation.html").stat().st_mode & 0o777 == 0o600
+    assert page.ask("GET", "/api/people").json["has_report"]
     report = page.ask("GET", "/api/evaluation")
     assert b"<html" in report.body
     assert report.headers["content-security-policy"].startswith("default-src 'none'"), "its own policy alone"

@@ -5,11 +5,12 @@ import { decide, tell, undoNewest } from "/decisions.js";
 import { NameDialog } from "/dialogs.js";
 import { lookOf } from "/sighting_parts.js";
 import { since } from "/times.js";
-import { Empty, Failure, Link, html, percent, useEffect, useLoaded, useNews, useRef, useState } from "/ui.js";
+import { Empty, Failure, Link, go, html, percent, useEffect, useLoaded, useNews, useRef, useState } from "/ui.js";
 
 const MOST = 48;
 const KEYS = [
   ["← → ↑ ↓", "go to another one"],
+  ["Enter", "see the sightings"],
   ["n", "say who it is"],
   ["y", "confirm the name"],
   ["x", "it is not this person"],
@@ -134,6 +135,7 @@ export default function Inbox({ path, who }) {
     const step = { ArrowRight: 1, ArrowLeft: -1, j: 1, k: -1, ArrowDown: columns(list.current), ArrowUp: -columns(list.current) }[event.key];
     const place = items.findIndex((item) => item.key === current);
     if (step) setCurrent(items[Math.min(items.length - 1, Math.max(0, place + step))]?.key);
+    else if (event.key === "Enter" && event.target.dataset.key && place >= 0) go(items[place].to);
     else if (event.key === "u") undoNewest();
     else if (event.key === "m") act("merge");
     else {

@@ -144,10 +144,27 @@ function wordsOf(camera) {
   return "No picture";
 }
 
+/** In how many columns all tiles are in sight, as large as can be; undefined: they aren't, so the stylesheet says it. */
+function useColumns(count, isBeside) {
+  const [size, setSize] = useState([innerWidth, innerHeight]);
+  useEffect(() => {
+    const resized = () => setSize([innerWidth, innerHeight]);
+    addEventListener("resize", resized);
+    return () => removeEventListener("resize", resized);
+  }, []);
+  const [wide, high] = [size[0] - 32 - (isBeside ? 384 : 0), size[1] - 84];
+  for (let columns = 1; columns <= count && wide > 600; columns++) {
+    const width = wide / columns - 14;
+    if (width < 280) return;
+    if (Math.ceil(count / columns) * ((width * 9) / 16 + 62) <= high) return columns;
+  }
+}
+
 export default function Live({ path, who }) {
   const [face, setFace] = useState(null); // {camera, track} of the one that was clicked
   const { value: cameras, error, again } = useLoaded(() => get("/api/cameras"), []);
   useEvery(3, again);
+  const columns = useColumns(cameras?.length ?? 0, face !== null);
   if (!cameras) return html`<${Failure} text=${error} />`;
   if (!cameras.length)
     return html`<${Empty} title="No camera yet">
@@ -160,7 +177,7 @@ export default function Live({ path, who }) {
   const isOne = shown.length === 1;
   return html`
     <h1 class="hidden">Live</h1>
-    <div class=${`wall${isOne ? " one" : ""}${face ? " beside" : ""}`}>
+    <div class=${`wall${isOne ? " one" : ""}${face ? " beside" : ""}`} style=${isOne || !columns ? null : { gridTemplateColumns: `repeat(${columns}, minmax(0, 1fr))` }}>
       ${shown.map((camera) => html`<${Tile} key=${`${camera.name} ${!!large}`} camera=${camera} isLarge=${isOne} isAlone=${cameras.length === 1} chosen=${face?.camera === camera.name ? face.track : null} onFace=${open} />`)}
     </div>
     ${face && html`<${FacePanel} key=${`${face.camera} ${face.track}`} face=${face} who=${who} onClose=${() => setFace(null)} />`}

@@ -24,7 +24,7 @@ function PersonCard({ person }) {
   </article>`;
 }
 
-function Evaluation({ maySort }) {
+function Evaluation({ maySort, hasReport }) {
   const [task, setTask] = useState(null);
   const [error, setError] = useState("");
   const [isDone, setDone] = useState(false);
@@ -45,7 +45,7 @@ function Evaluation({ maySort }) {
     ${status?.state === "running" && html`<${TaskBar} status=${status} />`}
     <div class="buttons">
       <button disabled=${!maySort || status?.state === "running"} onClick=${begin}>Evaluate</button>
-      <a class=${isDone ? "button primary" : "button"} href="/api/evaluation" target="_blank" rel="noopener">Newest report</a>
+      ${(hasReport || isDone) && html`<a class=${isDone ? "button primary" : "button"} href="/api/evaluation" target="_blank" rel="noopener">Newest report</a>`}
     </div>
   </section>`;
 }
@@ -78,7 +78,7 @@ function List({ who }) {
     <div class="cards people">${people.map((person) => html`<${PersonCard} key=${person.name} person=${person} />`)}</div>
     ${next && html`<p class="center"><button onClick=${() => setParts([...parts, next])}>Show more of ${total}</button></p>`}
     ${strangers > 0 && html`<p class="quiet">And ${strangers} ${strangers === 1 ? "picture" : "pictures"} of strangers who shall get no name.</p>`}
-    ${total > 0 && html`<${Evaluation} maySort=${maySort} />`}
+    ${total > 0 && html`<${Evaluation} maySort=${maySort} hasReport=${pages[0].has_report} />`}
     ${isAdding && html`<${NewPerson} names=${people.map((person) => person.name)} onClose=${() => { setAdding(false); again(); }} />`}
   `;
 }
