@@ -143,11 +143,11 @@ def test_what_is_nowhere_is_404_and_what_isnt_taken_405(page: PageSite) -> None:
 def test_page_is_small_and_its_library_is_the_published_one(page: PageSite) -> None:
     import hashlib
 
-    from jetstream.web.page_files import FOLDER
+    from jetstream.web.page_files import FOLDER, TYPES
 
     library = FOLDER / "vendor" / "htm-preact.js"
     assert hashlib.sha256(library.read_bytes()).hexdigest() in (FOLDER / "vendor" / "LICENSES.txt").read_text()
-    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.suffix != ".txt") < 150_000
+    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.suffix in TYPES) < 150_000
     assert "script-src" not in guard.HEADERS["Content-Security-Policy"], "'self' alone: no inline script"
 
 

@@ -133,7 +133,8 @@ export default function Inbox({ path, who }) {
   const onKeyDown = (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || asking) return;
     const step = { ArrowRight: 1, ArrowLeft: -1, j: 1, k: -1, ArrowDown: columns(list.current), ArrowUp: -columns(list.current) }[event.key];
-    const place = items.findIndex((item) => item.key === current);
+    const key = event.target.closest("[data-key]")?.dataset.key ?? current; // `current` is told a moment later
+    const place = items.findIndex((item) => item.key === key);
     if (step) setCurrent(items[Math.min(items.length - 1, Math.max(0, place + step))]?.key);
     else if (event.key === "Enter" && event.target.dataset.key && place >= 0) go(items[place].to);
     else if (event.key === "u") undoNewest();
