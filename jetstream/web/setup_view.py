@@ -19,6 +19,8 @@ from jetstream.web.site import Site
 MOST_LINES: Final = 500
 DEFAULT: Final = "default"
 
+BY_PRESET: Final = {f"detect.{name}" for keys in PRESETS.values() for name in keys}
+
 
 class LinesWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which log lines."""
@@ -81,8 +83,7 @@ def _keys_of(table: str, values: msgspec.Struct, origins: Mapping[str, str]) -> 
 def _origin(key: str, origins: Mapping[str, str], *, is_default: bool) -> str:
     if (origin := origins.get(key, "")) and not (is_default and origin == RELOADED):
         return origin
-    by_preset = any(key == f"detect.{name}" for keys in PRESETS.values() for name in keys)
-    return DEFAULT if is_default else "detect.preset" if by_preset else "not known"
+    return DEFAULT if is_default else "detect.preset" if key in BY_PRESET else "not known"
 
 
 ROUTES: tuple[Route, ...] = (

@@ -155,7 +155,7 @@ def test_a_driver_that_hangs_holds_nobody_up(tmp_path: Path, monkeypatch: pytest
 def test_view_says_in_words_what_is_wrong(tmp_path: Path) -> None:
     with page_site(tmp_path) as page, browser(390, 844) as driver:
         driver.get(f"http://127.0.0.1:{page.port}/system")
-        text = "return document.querySelector('main').innerText"
+        text = "return document.querySelector('main')?.innerText ?? ''"
         wait_until(lambda: "The supervisor has not reported yet." in driver.execute_script(text), 20)
         running(page)
         wait_until(lambda: "\nLive\n" in driver.execute_script(text), 20, lambda: driver.execute_script(text))
