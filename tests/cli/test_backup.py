@@ -113,7 +113,7 @@ def test_faces_go_where_they_are_told(jetstream: Inside) -> None:
 
     new = jetstream.folder / "new"
     assert sites.contents(new / "crew") == sites.contents(jetstream.folder / "faces")
-    assert {path.name for path in new.iterdir()} == {"crew", "seen", "models"}
+    assert {path.name for path in new.iterdir()} == {"crew", "seen", "models", "web"}
 
 
 def test_who_was_forgotten_is_named(jetstream: Inside) -> None:
