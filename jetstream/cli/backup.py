@@ -28,6 +28,8 @@ if TYPE_CHECKING:  # these read networks' cards and the database, which other co
     from jetstream.backup.manifest import BackupManifest
     from jetstream.backup.targets import RestoreTarget
 
+_SINGLE = ("web", "audit.jsonl", "config.toml")
+"""kinds of which there is one file"""
 _WORDS = {
     "faces": "files of faces",
     "galleries": "files of galleries",
@@ -174,7 +176,7 @@ def _described(counts: Mapping[str, int], sightings: int) -> str:
     parts = []
     for kind, words in _WORDS.items():
         if number := counts.get(kind, 0):
-            parts.append(words if kind in ("web", "audit.jsonl", "config.toml") else _counted(number, words))
+            parts.append(words if kind in _SINGLE else _counted(number, words))
     if counts.get(SIGHTINGS, 0):
         parts.append(_counted(sightings, "sightings"))
     return ", ".join(parts) or "nothing"
