@@ -4,6 +4,7 @@ Its server runs in a thread of its own. This loop hands it the newest frames, an
 works.
 """
 
+import logging
 import time
 from collections.abc import Iterator
 
@@ -18,6 +19,8 @@ from jetstream.web.site import Site
 TURN_EVERY_S = 0.2
 """how often the server's loop has to show that it works"""
 
+log = logging.getLogger(__name__)
+
 
 def web(messages: Iterator[Tracked | InUse | Tick], rings: FrameReader, config: Config) -> Iterator[Finished]:
     """Serve the page until the messages end. Raises UserError when the endpoint can't be bound."""
@@ -25,6 +28,7 @@ def web(messages: Iterator[Tracked | InUse | Tick], rings: FrameReader, config: 
     site = Site(config, frames)
     turned_s = 0.0
     with subscribed(run_dir(config)) as statuses, serving(config.web, site) as server:
+        log.info("the page is at %s", config.web.endpoint)
         for message in messages:
             if time.monotonic() - turned_s > TURN_EVERY_S:
                 while (status := heard(statuses, 0)) is not None:

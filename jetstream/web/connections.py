@@ -38,13 +38,13 @@ FULL: Final = (
 )
 
 
-class Door:
+class ConnectionTable:
     """Knows all connections, those that have waited longest for their client first."""
 
     def __init__(self, context: ssl.SSLContext | None) -> None:
         """context  of TLS; None: without."""
         self._context = context
-        self.guests: dict[Guest, None] = {}
+        self.open: dict[PageConnection, None] = {}
         """all that are open"""
 
     def protocol(self, **given: Any) -> asyncio.Protocol:
@@ -59,35 +59,35 @@ class Door:
         """For a connection that becomes a WebSocket."""
         return PageSocket(self, **given)
 
-    def let_in(self, guest: "Guest") -> bool:
+    def add(self, connection: "PageConnection") -> bool:
         """Whether there is a place for it."""
-        if len(self.guests) >= MOST_CONNECTIONS and not self._make_room():
+        if len(self.open) >= MOST_CONNECTIONS and not self._make_room():
             return False
-        self.guests[guest] = None
+        self.open[connection] = None
         return True
 
     def _make_room(self) -> bool:
         for known in (False, True):  # who is logged in goes last
-            for guest in self.guests:
-                if guest.may_go(known=known):
-                    self.guests.pop(guest)
-                    guest.transport.abort()
+            for connection in self.open:
+                if connection.may_go(known=known):
+                    self.open.pop(connection)
+                    connection.transport.abort()
                     return True
         return False
 
-    def began_to_wait(self, guest: "Guest") -> None:
-        if guest in self.guests:
-            self.guests[guest] = self.guests.pop(guest)
+    def began_to_wait(self, connection: "PageConnection") -> None:
+        if connection in self.open:
+            self.open[connection] = self.open.pop(connection)
 
-    def leave(self, guest: "Guest") -> None:
-        self.guests.pop(guest, None)
+    def remove(self, connection: "PageConnection") -> None:
+        self.open.pop(connection, None)
 
     async def watch(self) -> None:
         """Close what takes too long. For ever."""
         while True:
             now_s = time.monotonic()
-            for guest in [*self.guests]:
-                guest.look(now_s)
+            for connection in [*self.open]:
+                connection.look(now_s)
             await asyncio.sleep(LOOK_EVERY_S)
 
 
@@ -109,13 +109,13 @@ class TlsHandshake(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, door: Door, context: ssl.SSLContext, http: "Callable[[], PageHttp]") -> None:
-        self._door, self._context, self._http = door, context, http
+    def __init__(self, table: ConnectionTable, context: ssl.SSLContext, http: "Callable[[], PageHttp]") -> None:
+        self._table, self._context, self._http = table, context, http
         self._task: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        if not self._door.let_in(self):
+        if not self._table.add(self):
             self.transport.abort()
             return
         self.transport.pause_reading()  # until the handshake reads
@@ -130,7 +130,7 @@ class TlsHandshake(asyncio.Protocol):
         except (OSError, asyncio.TimeoutError):  # no TLS, or too slow
             return
         finally:
-            self._door.leave(self)
+            self._table.remove(self)
         if secure is not None and not http.is_lost:
             http.connection_made(secure)
 
@@ -144,9 +144,9 @@ class TlsHandshake(asyncio.Protocol):
 class PageHttp(H11Protocol):
     """uvicorn's, with limits."""
 
-    def __init__(self, door: Door, **given: Any) -> None:
+    def __init__(self, table: ConnectionTable, **given: Any) -> None:
         super().__init__(**given)
-        self._door = door
+        self._table = table
         self._since_s, self._is_new = time.monotonic(), True
         self._stall = Stall()
         self._early = b""
@@ -155,7 +155,7 @@ class PageHttp(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._is_made = True
         super().connection_made(transport)
-        if not self._door.let_in(self):
+        if not self._table.add(self):
             transport.write(FULL)
             transport.close()
         elif self._early:
@@ -169,17 +169,17 @@ class PageHttp(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_lost = True
-        self._door.leave(self)
+        self._table.remove(self)
         if self._is_made:
             super().connection_lost(exc)
 
     def handle_websocket_upgrade(self, event: Any) -> None:
-        self._door.leave(self)
+        self._table.remove(self)
         super().handle_websocket_upgrade(event)
 
     def on_response_complete(self) -> None:
         self._since_s, self._is_new = time.monotonic(), False
-        self._door.began_to_wait(self)
+        self._table.began_to_wait(self)
         super().on_response_complete()
 
     @property
@@ -206,17 +206,17 @@ class PageHttp(H11Protocol):
 class PageSocket(WebSocketsSansIOProtocol):
     """uvicorn's, with limits. Its client is asked for a sign of life by uvicorn."""
 
-    def __init__(self, door: Door, **given: Any) -> None:
+    def __init__(self, table: ConnectionTable, **given: Any) -> None:
         super().__init__(**given)
-        self._door = door
+        self._table = table
         self._stall = Stall()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._door.let_in(self)  # its place is the one that it had before
+        self._table.add(self)  # its place is the one that it had before
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._door.leave(self)
+        self._table.remove(self)
         super().connection_lost(exc)
 
     def handle_cont(self, event: Frame) -> None:
@@ -234,4 +234,4 @@ class PageSocket(WebSocketsSansIOProtocol):
             self.transport.abort()
 
 
-Guest: TypeAlias = TlsHandshake | PageHttp | PageSocket
+PageConnection: TypeAlias = TlsHandshake | PageHttp | PageSocket

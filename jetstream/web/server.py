@@ -14,7 +14,7 @@ from jetstream.config.schema import WebConfig
 from jetstream.errors import JetstreamError
 from jetstream.monitoring import address
 from jetstream.web.app import guarded
-from jetstream.web.connections import ACCEPTED_AT_ONCE, IDLE_S, Door
+from jetstream.web.connections import ACCEPTED_AT_ONCE, IDLE_S, ConnectionTable
 from jetstream.web.site import Site
 from jetstream.web.tls import date_fault, tls_context
 
@@ -30,13 +30,13 @@ class PageServer:
 
     def __init__(self, settings: WebConfig, site: Site) -> None:
         """Raises UserError: the endpoint can't be bound, or the certificate can't be used."""
-        self.door = Door(tls_context(settings))
+        self.connections = ConnectionTable(tls_context(settings))
         if fault := date_fault(settings):
             log.warning("%s", fault)
         self._listener = _listener(settings)
         self._site = site
-        http: Any = self.door.protocol  # uvicorn asks for classes, and calls them
-        ws: Any = self.door.socket_protocol
+        http: Any = self.connections.protocol  # uvicorn asks for classes, and calls them
+        ws: Any = self.connections.socket_protocol
         self._server = uvicorn.Server(
             uvicorn.Config(
                 guarded(site),
@@ -65,7 +65,7 @@ class PageServer:
 
     async def _serve(self) -> None:
         serve = asyncio.ensure_future(self._server.serve(sockets=[self._listener]))
-        watch = asyncio.ensure_future(self.door.watch())
+        watch = asyncio.ensure_future(self.connections.watch())
         ended, _ = await asyncio.wait((serve, watch), return_when=asyncio.FIRST_COMPLETED)
         watch.cancel()
         for task in ended:

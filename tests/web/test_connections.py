@@ -54,8 +54,8 @@ def drain(viewer: ClientConnection) -> None:
         viewer.recv(timeout=20)
 
 
-def guests(page: PageSite) -> int:
-    return len(page.server.door.guests)
+def open_connections(page: PageSite) -> int:
+    return len(page.server.connections.open)
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: a\r\n"])
@@ -65,7 +65,7 @@ def test_head_that_does_not_come_closes_the_connection(
     monkeypatch.setattr(connections, "HEAD_S", 0.5)
     with connected(page, sent) as client:
         assert ends(client) == b""
-    wait_until(lambda: guests(page) == 0)
+    wait_until(lambda: open_connections(page) == 0)
 
 
 def test_head_that_comes_byte_by_byte_closes_the_connection_also_after_an_answer(
@@ -130,7 +130,7 @@ def test_client_that_goes_amid_a_picture_is_no_fault(page: PageSite, caplog: pyt
     with connected(page, UPLOAD % (cookie, 900) + b"x"):
         wait_until(lambda: page.site._uploading == 1)
     wait_until(lambda: page.site._uploading == 0)
-    wait_until(lambda: guests(page) == 0)
+    wait_until(lambda: open_connections(page) == 0)
     assert caplog.text == ""
 
 
@@ -152,7 +152,7 @@ def test_viewer_who_reads_nothing_is_given_up(page: PageSite, monkeypatch: pytes
             return page.site.viewers == 0
 
         wait_until(is_given_up)
-        wait_until(lambda: guests(page) == 0)
+        wait_until(lambda: open_connections(page) == 0)
 
 
 def test_message_of_endless_fragments_ends_the_socket(page: PageSite) -> None:
@@ -168,9 +168,9 @@ def test_new_connection_takes_the_place_of_the_one_that_waits_longest(
 ) -> None:
     monkeypatch.setattr(connections, "MOST_CONNECTIONS", 2)
     with connected(page) as first:
-        wait_until(lambda: guests(page) == 1)
+        wait_until(lambda: open_connections(page) == 1)
         with connected(page) as second:
-            wait_until(lambda: guests(page) == 2)
+            wait_until(lambda: open_connections(page) == 2)
             assert page.ask("GET", "/api/who").status == 200
             assert ends(first) == b""
             second.sendall(b"GET /api/who HTTP/1.0\r\n\r\n")

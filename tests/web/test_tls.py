@@ -84,7 +84,7 @@ def test_who_speaks_no_tls_gets_nothing(page: PageSite) -> None:
     with socket.create_connection((HOST, page.port), timeout=20) as client:
         client.sendall(b"GET /api/who HTTP/1.1\r\nHost: a\r\n\r\n")
         assert b"HTTP" not in client.recv(1000)
-    wait_until(lambda: not page.server.door.guests)
+    wait_until(lambda: not page.server.connections.open)
 
 
 def test_handshake_that_does_not_come_closes_the_connection(
@@ -92,9 +92,9 @@ def test_handshake_that_does_not_come_closes_the_connection(
 ) -> None:
     monkeypatch.setattr(connections, "HANDSHAKE_S", 0.5)
     with socket.create_connection((HOST, page.port), timeout=20) as client:
-        wait_until(lambda: len(page.server.door.guests) == 1)
+        wait_until(lambda: len(page.server.connections.open) == 1)
         assert client.recv(1000) == b""
-    wait_until(lambda: not page.server.door.guests)
+    wait_until(lambda: not page.server.connections.open)
     assert login(page, pair).status == 200
 
 
@@ -103,7 +103,7 @@ def test_handshake_that_waits_leaves_its_place_to_a_new_connection(
 ) -> None:
     monkeypatch.setattr(connections, "MOST_CONNECTIONS", 1)
     with socket.create_connection((HOST, page.port), timeout=20) as client:
-        wait_until(lambda: len(page.server.door.guests) == 1)
+        wait_until(lambda: len(page.server.connections.open) == 1)
         assert login(page, pair).status == 200
         assert client.recv(1000) == b""
 
