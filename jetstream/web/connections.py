@@ -118,7 +118,8 @@ class TlsHandshake(asyncio.Protocol):
         if not self._table.add(self):
             self.transport.abort()
             return
-        self.transport.pause_reading()  # until the handshake reads
+        # No pause_reading here: Python 3.10 begins to read all the same, and start_tls doesn't stop that where the
+        # transport is paused already: the client's first bytes would be lost. The task runs before any is read.
         self._task = asyncio.get_running_loop().create_task(self._shake_hands())
 
     async def _shake_hands(self) -> None:
