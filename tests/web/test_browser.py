@@ -50,6 +50,7 @@ def test_live_picture_moves_has_its_boxes_on_the_faces_and_comes_back(jetstream:
         waited(driver, f"return document.querySelector('canvas').dataset.frame > {before} + 5")
         waited(driver, "return !document.querySelector('.banner')")
         assert "web: ended by SIGKILL; starting it again" in seen.log()
+        assert f"the page is at {seen.page}" in seen.log()
         assert "connection open" not in seen.log(), "the server says nothing of each viewer"
 
 
