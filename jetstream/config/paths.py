@@ -102,5 +102,7 @@ def absolute(config: Config, folder: str) -> Config:
         recognize=msgspec.structs.replace(config.recognize, faces=faces if faces == "demo" else path(faces)),
         record=msgspec.structs.replace(config.record, dir=path(config.record.dir)),
         publish=msgspec.structs.replace(config.publish, keys=path(config.publish.keys)),
+        sightings=msgspec.structs.replace(config.sightings, dir=path(config.sightings.dir)),
+        web=msgspec.structs.replace(config.web, dir=path(config.web.dir)),
         gpu=msgspec.structs.replace(config.gpu, engines_dir=path(config.gpu.engines_dir)),
     )

@@ -35,6 +35,7 @@ def test_folders_of_a_running_pipeline_begin_at_its_working_folder(tmp_path: Pat
 
     assert (config.models.dir, config.recognize.faces) == (str(tmp_path / "m2"), str(tmp_path / "faces"))
     assert (config.record.dir, config.publish.keys) == ("/rec", str(tmp_path / "keys"))
+    assert (config.sightings.dir, config.web.dir) == (str(tmp_path / "sightings"), str(tmp_path / "web"))
     assert config.gpu.engines_dir == ""
     with pytest.raises(PipelineError, match="isn't ready yet, or is ending"):
         RunDir(run_dir).running_config()
