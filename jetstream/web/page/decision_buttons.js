@@ -1,14 +1,12 @@
 // What can be said of one sighting.
 
-import { get } from "/api.js";
 import { decide } from "/decisions.js";
 import { NameDialog } from "/dialogs.js";
-import { Failure, html, useLoaded, useState } from "/ui.js";
+import { Failure, html, useState } from "/ui.js";
 
 export function Decisions({ sighting, who, onDone }) {
   const [isAsking, setAsking] = useState(false);
   const [error, setError] = useState("");
-  const { value: names } = useLoaded(() => get("/api/person-names"), []);
   if (who.may === "look") return null;
   const say = async (decision, words) => {
     setError("");
@@ -23,7 +21,7 @@ export function Decisions({ sighting, who, onDone }) {
     <button onClick=${() => setAsking(true)}>This is…</button>
     ${!name && sighting.correction !== "ignore" && html`<button onClick=${() => quietly(say({ verdict: "ignore" }, "Ignored"))}>Ignore</button>`}
     <${Failure} text=${error} />
-    ${isAsking && html`<${NameDialog} title="Who is it?" names=${names ?? []} onClose=${() => setAsking(false)}
+    ${isAsking && html`<${NameDialog} title="Who is it?" onClose=${() => setAsking(false)}
       onName=${(given) => say({ verdict: "name", name: given }, `It is ${given}`)} />`}
   </div>`;
 }

@@ -1,6 +1,7 @@
 // Questions in front of the page, and a place to drop pictures on.
 
-import { Failure, html, useEffect, useRef, useState } from "/ui.js";
+import { get } from "/api.js";
+import { Failure, html, useEffect, useLoaded, useRef, useState } from "/ui.js";
 
 let ids = 0;
 const useId = () => useState(() => `id${++ids}`)[0];
@@ -16,11 +17,12 @@ export function Dialog({ title, onClose, children }) {
   </dialog>`;
 }
 
-/** Ask for a name; those known are proposed. `onName` may throw a sentence. */
-export function NameDialog({ title, names, label = "Name", action = "Save", onName, onClose, children }) {
+/** Ask for a name; those known that `propose` holds for are proposed. `onName` may throw a sentence. */
+export function NameDialog({ title, propose = () => true, label = "Name", action = "Save", onName, onClose, children }) {
   const [error, setError] = useState("");
   const [isBusy, setBusy] = useState(false);
   const list = useId();
+  const { value: names } = useLoaded(() => get("/api/person-names"), []);
   const submit = async (event) => {
     event.preventDefault();
     setBusy(true);
@@ -36,7 +38,7 @@ export function NameDialog({ title, names, label = "Name", action = "Save", onNa
     <form onSubmit=${submit}>
       ${children}
       <label>${label}<input name="name" list=${list} autocomplete="off" required maxlength="200" /></label>
-      <datalist id=${list}>${names.map((name) => html`<option value=${name}></option>`)}</datalist>
+      <datalist id=${list}>${(names ?? []).filter(propose).map((name) => html`<option value=${name}></option>`)}</datalist>
       <${Failure} text=${error} />
       <div class="buttons"><button type="button" onClick=${onClose}>Cancel</button><button class="primary" disabled=${isBusy}>${action}</button></div>
     </form>

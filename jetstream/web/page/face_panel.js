@@ -4,13 +4,12 @@ import { get, post } from "/api.js";
 import { Decisions } from "/decision_buttons.js";
 import { NameDialog } from "/dialogs.js";
 import { live } from "/live_socket.js";
-import { Look, lookOf } from "/sighting_parts.js";
+import { Look, lookOf, pictureOf, probability } from "/sighting_parts.js";
 import { TaskBar, stop, useTask } from "/tasks.js";
 import { Failure, Link, html, percent, useEffect, useGallery, useLoaded, useNews, useRef, useState } from "/ui.js";
 
 const SECONDS = 25;
 const TURNS = { front: "•", left: "←", right: "→", up: "↑", down: "↓" };
-const probability = (logOdds) => 1 / (1 + Math.exp(-logOdds));
 
 /** Which way a head is turned, roughly, from five landmarks: eyes, nose, corners of the mouth. */
 function turnOf(points) {
@@ -39,7 +38,7 @@ function Why({ face }) {
   return html`<ul>
     ${face.votes.slice(0, 4).map(
       (vote) => html`<li key=${vote.name ?? ""}>
-        ${vote.photo && html`<img src=${`/api/picture?photo=${encodeURIComponent(vote.photo)}`} alt=${`The nearest photo, ${vote.photo}`} />`}
+        ${vote.photo && html`<img src=${pictureOf(vote.photo)} alt=${`The nearest photo, ${vote.photo}`} />`}
         <span class="grow"><b>${vote.name ?? "nobody known"}</b><br />
           <span class="quiet small">${percent(probability(vote.log_odds))} from ${vote.answers} ${vote.answers === 1 ? "answer" : "answers"}${vote.distance !== null && `, distance ${vote.distance.toFixed(2)}`}</span></span>
       </li>`,
@@ -76,7 +75,7 @@ function Enrolment({ face, camera, name, onClose }) {
       ${status && html`<${TaskBar} status=${status} />`}
       <div class="buttons"><button onClick=${onClose}>Cancel</button></div>`}
     ${done && html`<p>${done.photos.length} ${done.photos.length === 1 ? "photo" : "photos"} of ${done.seen} looks. ${gallery === before.current ? "The gallery is learning them…" : `The gallery has learnt ${name}.`}</p>
-      <ul class="shots">${done.photos.map((photo) => html`<li><img src=${`/api/picture?photo=${encodeURIComponent(photo)}`} alt=${photo} /></li>`)}</ul>
+      <ul class="shots">${done.photos.map((photo) => html`<li><img src=${pictureOf(photo)} alt=${photo} /></li>`)}</ul>
       <${Link} to=${`/people/${encodeURIComponent(name)}`} class="button">See ${name}<//>`}
   </section>`;
 }
@@ -89,7 +88,6 @@ export function FacePanel({ face: { camera, track }, who, onClose }) {
   const face = last.current;
   const [enrolling, setEnrolling] = useState("");
   const [isAsking, setAsking] = useState(false);
-  const { value: names } = useLoaded(() => get("/api/person-names"), []);
   const { value: found, again } = useLoaded(() => (face?.sighting ? get(`/api/sightings/${face.sighting}`).catch(() => null) : Promise.resolve(null)), [face?.sighting]);
   useNews(again);
   useEffect(() => heading.current?.focus(), [face !== null]);
@@ -109,6 +107,6 @@ export function FacePanel({ face: { camera, track }, who, onClose }) {
         <${Why} face=${face} />
         ${found && html`<p><${Link} to=${`/timeline/${face.sighting}`}>This sighting, with pictures<//></p><${Decisions} sighting=${found.sighting} who=${who} onDone=${again} />`}
         ${who.may !== "look" && html`<div class="buttons"><button class="primary" onClick=${() => setAsking(true)}>Enroll from this camera…</button></div>`}`}
-    ${isAsking && html`<${NameDialog} title="Who stands before the camera?" action="Begin" names=${names ?? []} onClose=${() => setAsking(false)} onName=${async (name) => setEnrolling(name)} />`}
+    ${isAsking && html`<${NameDialog} title="Who stands before the camera?" action="Begin" onClose=${() => setAsking(false)} onName=${async (name) => setEnrolling(name)} />`}
   </aside>`;
 }

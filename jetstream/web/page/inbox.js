@@ -67,13 +67,12 @@ export default function Inbox({ path, who }) {
   const isDoubtful = path === "doubtful";
   const load = () => (isDoubtful ? get(`/api/sightings?doubtful=true&most=${MOST}`).then((page) => page.sightings.map(asDoubtful)) : get(`/api/strangers?most=${MOST}`).then((page) => page.strangers.map(asStranger)));
   const { value: items, error, again } = useLoaded(load, [isDoubtful]);
-  const { value: names, again: namesAgain } = useLoaded(() => get("/api/person-names"), []);
   const [selected, setSelected] = useState(new Set());
   const [current, setCurrent] = useState(null);
   const [asking, setAsking] = useState(null);
   const [failure, setFailure] = useState("");
   const list = useRef(null);
-  useNews(() => again());
+  useNews(again);
   useEffect(() => {
     addEventListener("decided", again);
     return () => removeEventListener("decided", again);
@@ -90,7 +89,6 @@ export default function Inbox({ path, who }) {
     setSelected(new Set());
     setCurrent(rest[Math.min(Math.max(0, place), rest.length - 1)]?.key ?? null);
     again();
-    namesAgain();
   };
   const send = async (some, decision, words) => {
     setFailure("");
@@ -170,7 +168,7 @@ export default function Inbox({ path, who }) {
       ${!isDoubtful && chosen.length > 1 && html`<button onClick=${() => act("merge")}>They are one person</button>`}
       <button class="plain" onClick=${() => setSelected(new Set())}>Clear</button>
     </div>`}
-    ${asking && html`<${NameDialog} title=${asking.title} names=${names ?? []} onClose=${() => setAsking(null)}
+    ${asking && html`<${NameDialog} title=${asking.title} onClose=${() => setAsking(null)}
       onName=${(name) => send(asking.some, { verdict: "name", name }, `It is ${name}`)} />`}
   </div>`;
 }

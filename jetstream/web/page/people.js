@@ -79,11 +79,11 @@ function List({ who }) {
     ${next && html`<p class="center"><button onClick=${() => setParts([...parts, next])}>Show more of ${total}</button></p>`}
     ${strangers > 0 && html`<p class="quiet">And ${strangers} ${strangers === 1 ? "picture" : "pictures"} of strangers who shall get no name.</p>`}
     ${total > 0 && html`<${Evaluation} maySort=${maySort} hasReport=${pages[0].has_report} />`}
-    ${isAdding && html`<${NewPerson} names=${people.map((person) => person.name)} onClose=${() => { setAdding(false); again(); }} />`}
+    ${isAdding && html`<${NewPerson} onClose=${() => { setAdding(false); again(); }} />`}
   `;
 }
 
-function NewPerson({ names, onClose }) {
+function NewPerson({ onClose }) {
   const [files, setFiles] = useState([]);
   const save = async (name) => {
     if (!files.length) throw new Error("choose at least one photo");
@@ -92,7 +92,7 @@ function NewPerson({ names, onClose }) {
     if (failed.length === results.length) throw new Error(failed[0].error);
     go(pathOf(name));
   };
-  return html`<${NameDialog} title="Add a person" names=${names} onName=${save} onClose=${onClose}>
+  return html`<${NameDialog} title="Add a person" onName=${save} onClose=${onClose}>
     <${DropZone} label=${files.length ? `${files.length} ${files.length === 1 ? "photo" : "photos"} chosen` : "Drop photos here"} onFiles=${setFiles} />
   <//>`;
 }

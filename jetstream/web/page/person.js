@@ -2,6 +2,7 @@
 
 import { get, post, upload } from "/api.js";
 import { Dialog, DropZone, NameDialog } from "/dialogs.js";
+import { pictureOf } from "/sighting_parts.js";
 import { TaskBar, useTask } from "/tasks.js";
 import { since } from "/times.js";
 import { Failure, Link, go, html, percent, useEffect, useGallery, useLoaded, useState } from "/ui.js";
@@ -67,7 +68,6 @@ function ForgetDialog({ name, onClose }) {
 
 export function PersonPage({ name, who }) {
   const { value: found, error, again } = useLoaded(() => get(`/api/people/${encodeURIComponent(name)}`), [name]);
-  const { value: names } = useLoaded(() => get("/api/person-names"), []);
   const [asking, setAsking] = useState("");
   const [results, setResults] = useState(null);
   const [failure, setFailure] = useState("");
@@ -121,12 +121,12 @@ export function PersonPage({ name, who }) {
     ${refused.map((one) => html`<${Failure} text=${one.error} />`)}
     <div class="photos">
       ${photos.map((photo) => html`<${Photo} key=${photo.file} photo=${photo} mayChange=${maySort} onRemove=${remove} />`)}
-      ${unlearnt.map((file) => html`<figure class="photo"><img src=${`/api/picture?photo=${encodeURIComponent(file)}`} alt=${file} loading="lazy" /><figcaption class="quiet">not learnt yet</figcaption></figure>`)}
+      ${unlearnt.map((file) => html`<figure class="photo"><img src=${pictureOf(file)} alt=${file} loading="lazy" /><figcaption class="quiet">not learnt yet</figcaption></figure>`)}
     </div>
     ${!photos.length && !unlearnt.length && html`<p class="quiet">There is no photo. Add one, so that ${name} gets a name.</p>`}
-    ${asking === "rename" && html`<${NameDialog} title=${`Rename ${name}`} label="New name" action="Rename" names=${[]} onClose=${() => setAsking("")}
+    ${asking === "rename" && html`<${NameDialog} title=${`Rename ${name}`} label="New name" action="Rename" propose=${() => false} onClose=${() => setAsking("")}
       onName=${async (to) => { await post("/api/people/rename", { old: name, new: to }); go(`/people/${encodeURIComponent(to)}`); }} />`}
-    ${asking === "merge" && html`<${NameDialog} title=${`Who is ${name} really?`} label="The other person" action="Merge" names=${(names ?? []).filter((one) => one !== name)} onClose=${() => setAsking("")}
+    ${asking === "merge" && html`<${NameDialog} title=${`Who is ${name} really?`} label="The other person" action="Merge" propose=${(one) => one !== name} onClose=${() => setAsking("")}
       onName=${async (to) => { await post("/api/people/merge", { source: name, target: to }); go(`/people/${encodeURIComponent(to)}`); }}>
         <p>All photos and sightings of ${name} become the other person's.</p><//>`}
     ${asking === "forget" && html`<${ForgetDialog} name=${name} onClose=${() => { setAsking(""); go("/people"); }} />`}

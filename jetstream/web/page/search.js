@@ -2,21 +2,16 @@
 
 import { upload } from "/api.js";
 import { DropZone } from "/dialogs.js";
-import { Look, placeOf, whoOf } from "/sighting_parts.js";
+import { Look, lookOf, placeOf, whoOf } from "/sighting_parts.js";
 import { since } from "/times.js";
 import { Failure, Link, html, percent, useEffect, useState } from "/ui.js";
 
 const LIKELY = 0.5;
 
-const lookOf = ({ sighting, look }) => {
-  const n = sighting.looks.indexOf(look);
-  return n < 0 ? null : `/api/sightings/${sighting.id}/looks/${n}?file=${encodeURIComponent(look)}`;
-};
-
 const Found = ({ found }) => html`<ol class="sightings">
   ${found.map((one) => html`<li class="sighting" key=${one.sighting.id}>
     <${Link} to=${`/timeline/${one.sighting.id}`}>
-      <${Look} address=${lookOf(one)} size="56" />
+      <${Look} address=${lookOf(one.sighting, one.sighting.looks.indexOf(one.look))} size="56" />
       <span class="grow"><span class="first"><b>${whoOf(one.sighting)}</b><span class="tag" title="The probability that it is the same person">${percent(one.probability)}<span class="hidden"> likely the same person</span></span></span>
         <span class="quiet">${placeOf(one.sighting)}</span><span class="quiet">${since(one.sighting.begin)}</span></span>
     <//>

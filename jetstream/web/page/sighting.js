@@ -3,12 +3,9 @@
 import { get } from "/api.js";
 import { Decisions } from "/decision_buttons.js";
 import { live } from "/live_socket.js";
-import { goesOn, lookOf, placeOf, saidOf, whoOf } from "/sighting_parts.js";
+import { goesOn, lookOf, placeOf, probability, saidOf, whoOf } from "/sighting_parts.js";
 import { dayOf, length, nameOf, since, time, until } from "/times.js";
 import { Failure, Link, html, percent, useEffect, useEvery, useLoaded, useNews } from "/ui.js";
-
-/** The probability that a sum of log odds means. */
-const probability = (logOdds) => 1 / (1 + Math.exp(-logOdds));
 
 function Facts({ sighting }) {
   const isOpen = goesOn(sighting);

@@ -14,6 +14,12 @@ export const goesOn = ({ state, end }) => state === "open" && Date.now() - new D
 export const lookOf = ({ id, looks }, n = 0) =>
   looks[n] ? `/api/sightings/${id}/looks/${n}?file=${encodeURIComponent(looks[n])}` : null;
 
+/** The address of a small picture of a photo, such as "Ada/1.jpg". */
+export const pictureOf = (photo) => `/api/picture?photo=${encodeURIComponent(photo)}`;
+
+/** The probability that a sum of log odds means. */
+export const probability = (logOdds) => 1 / (1 + Math.exp(-logOdds));
+
 /** What a human said; empty: nothing. */
 export function saidOf({ correction, denied, name }) {
   if (correction === "name") return `corrected to ${name}`;
