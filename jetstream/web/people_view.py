@@ -3,6 +3,7 @@
 Changes nothing: see `changes_view`.
 """
 
+import sqlite3
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import quote
@@ -113,7 +114,8 @@ def people(site: Site, asked: AskedPeople, _: Caller) -> PeoplePage:
     found = sorted(name for name in known.reports if part in name.casefold())
     left = [name for name in found if name > asked.after]
     shown = left[: asked.most]
-    summaries = tuple(_summary(site, known, name) for name in shown)
+    with site.sightings() as connection:  # opened once for all of them
+        summaries = tuple(_summary(connection, known, name) for name in shown)
     after = shown[-1] if len(left) > len(shown) else None
     has_report = (Path(site.config.web.dir) / tasks.EVALUATION).is_file()
     return PeoplePage(summaries, len(found), after, known.strangers, has_report)
@@ -151,7 +153,8 @@ def person(site: Site, one: OnePerson, _: Caller) -> KnownPerson:
     learnt = {record.file for record in records}
     spread = report.spread if report else None
     unlearnt = tuple(file for file in in_folder if file not in learnt)
-    return KnownPerson(_summary(site, known, name), spread, views, unlearnt)
+    with site.sightings() as connection:
+        return KnownPerson(_summary(connection, known, name), spread, views, unlearnt)
 
 
 def picture(site: Site, one: OnePicture, caller: Caller) -> FileAnswer:
@@ -171,10 +174,10 @@ def picture(site: Site, one: OnePicture, caller: Caller) -> FileAnswer:
     return FileAnswer(jpeg, "image/jpeg")
 
 
-def _summary(site: Site, known: GalleryPeople, name: str) -> PersonSummary:
-    report = known.reports.get(name)
+def _summary(connection: sqlite3.Connection | None, known: GalleryPeople, name: str) -> PersonSummary:
+    report, last = known.reports.get(name), _last_seen(connection, name)
     if report is None:
-        return PersonSummary(name, 0, 0, None, None, (), None, _last_seen(site, name))
+        return PersonSummary(name, 0, 0, None, None, (), None, last)
     learnt = [one.file for one in known.records.get(name, ()) if not one.refused and not one.counter_example]
     return PersonSummary(
         name,
@@ -184,13 +187,12 @@ def _summary(site: Site, known: GalleryPeople, name: str) -> PersonSummary:
         report.distance,
         tuple(words(warning) for warning in report.warnings),
         _address(learnt[0]) if learnt else None,
-        _last_seen(site, name),
+        last,
     )
 
 
-def _last_seen(site: Site, name: str) -> str | None:
-    with site.sightings() as connection:
-        found = [] if connection is None else reader.find(connection, SightingFilter(person=name, most=1))
+def _last_seen(connection: sqlite3.Connection | None, name: str) -> str | None:
+    found = [] if connection is None else reader.find(connection, SightingFilter(person=name, most=1))
     return found[0].end if found else None
 
 

@@ -1,7 +1,6 @@
 """Who was where: sightings, the pictures of their faces, strangers, and who is here now. Changes nothing."""
 
 import re
-import sqlite3
 import time
 import unicodedata
 from collections.abc import Iterable
@@ -207,7 +206,9 @@ def strangers(site: Site, asked: AskedStrangers, _: Caller) -> StrangerPage:
                 one.last,
                 one.cameras,
                 one.aliases,
-                tuple(_look_of(id_, 0) for id_ in _best(connection, one)),
+                tuple(
+                    _look_of(id_, 0) for id_ in stranger_list.best_sightings(connection, one.number, LOOKS_A_STRANGER)
+                ),
                 one.newest,
             )
             for one in found[: asked.most]
@@ -254,10 +255,6 @@ def names(site: Site, _: Nothing, __: Caller) -> NamesView:
 
 def _once(some: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(some))
-
-
-def _best(connection: sqlite3.Connection, one: stranger_list.StrangerSummary) -> list[str]:
-    return stranger_list.best_sightings(connection, one.number, LOOKS_A_STRANGER)
 
 
 def _look_of(id_: str, n: int) -> str:
