@@ -1,7 +1,6 @@
 """What the page can have done, a function a task; each does what a command does."""
 
 import contextlib
-import sqlite3
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -14,12 +13,11 @@ from jetstream.changes import forgetting, naming
 from jetstream.config.schema import Config
 from jetstream.enroll import enroll
 from jetstream.enroll.enroll import EnrollRequest
-from jetstream.errors import JetstreamError, SourceError, UserError
+from jetstream.errors import SourceError, UserError
 from jetstream.gallery import audit, counter_examples, people, photo_files, photos
 from jetstream.gallery.counter_examples import LookJudge
 from jetstream.gallery.photo_faces import REMEDIES
 from jetstream.gallery.prepare import prepare_gallery, with_gallery
-from jetstream.networks.build import prepare_models
 from jetstream.sighting import FoundSighting, Sighting
 from jetstream.sightings import correction, database, reader, search, stranger_merges
 from jetstream.sightings.correction import CorrectedSighting
@@ -140,8 +138,7 @@ def _image(path: Path, shown: str) -> Image:
 
 def _remove_photo(worker: TaskWorker, task: tasks.PhotoRemovalTask) -> Report:
     faces = people.faces_folder(worker.config)
-    listing = photos.list_photos(faces)
-    photo = next((one for one in (*listing.everything,) if one.file == task.photo), None)
+    photo = next((one for one in photos.list_photos(faces).everything if one.file == task.photo), None)
     if photo is None:
         raise UserError(f"{task.photo}: there is no such photo")
     counter_examples.undo(photo.path)
@@ -162,9 +159,7 @@ def _enroll(worker: TaskWorker, task: tasks.EnrollmentTask) -> tasks.EnrollmentR
     request = EnrollRequest(task.name, [f"{enroll.TRACK}{task.camera}/{task.track}"], seconds=task.seconds)
     enroll.check(request, worker.config)
     said = [""]
-    taken = enroll.enroll(
-        request, worker.config, lambda _, share: worker.progress(said[-1], share), lambda line: said.append(line)
-    )
+    taken = enroll.enroll(request, worker.config, lambda _, share: worker.progress(said[-1], share), said.append)
     worker.audit("enroll", task.name, len(taken.taken))
     return tasks.EnrollmentReport(tuple(photo.file for photo in taken.taken), taken.seen, taken.refused)
 
@@ -196,22 +191,18 @@ def _search(worker: TaskWorker, task: tasks.SearchTask) -> list[FoundSighting]:
     with files.in_memory(task.picture) as path:
         _image(path, "picture")  # what is none is refused before networks are opened
         try:
-            face = search.embedding_of(path, worker.config)
+            face = search.embedding_of(path, worker.judge)
         except UserError as error:
             raise UserError(str(error).replace(str(path), "picture")) from None
-    try:
-        with database.opened(Path(worker.config.sightings.dir)) as connection:
-            return search.search(connection, face, worker.config, from_ns=task.from_ns, most=task.most)
-    except sqlite3.Error as error:
-        raise JetstreamError(f"sightings can't be read ({error}); try again") from None
+    with database.opened(Path(worker.config.sightings.dir)) as connection:
+        return search.search(connection, face, worker.config, from_ns=task.from_ns, most=task.most)
 
 
 def _evaluate(worker: TaskWorker, _: tasks.EvaluationTask) -> Report:
-    from jetstream.evaluation import evaluate, html_report
+    from jetstream.evaluation import html_report
+    from jetstream.evaluation.comparison import evaluate_one
 
-    prepare_models(worker.config, worker.progress)
-    prepare_gallery(worker.config, worker.progress)
-    result, context = evaluate.by_cross_validation(worker.config, worker.progress)
+    result, context = evaluate_one(worker.config, None, None, worker.progress)
     folder = Path(worker.config.web.dir)
     files.make_private(folder / tasks.EVALUATION)
     html_report.write(folder / tasks.EVALUATION, result, context)

@@ -62,6 +62,7 @@ def search(
     sets: Sets = None,
 ) -> None:
     """Search all sightings for the face in a photo: the likeliest first, each with its probability."""
+    from jetstream.gallery.counter_examples import LookJudge
     from jetstream.networks.build import prepare_models
     from jetstream.sightings import search as searching
     from jetstream.sightings import tables
@@ -73,7 +74,8 @@ def search(
         searching.check_sheet(sheet)
     with reading(settings), progress_bars() as progress:
         prepare_models(settings, progress)
-    face = searching.embedding_of(photo, settings)
+    with LookJudge(settings) as judge:
+        face = searching.embedding_of(photo, judge)
     _bring_up_to_date(settings)
     with reading(settings) as connection:
         found = searching.search(connection, face, settings, from_ns=from_ns, to_ns=to_ns, most=most)

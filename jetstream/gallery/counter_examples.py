@@ -14,7 +14,7 @@ from jetstream import files
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
 from jetstream.gallery import people, photo_files, photos
-from jetstream.gallery.photo_faces import NO_FACE, find_faces
+from jetstream.gallery.photo_faces import NO_FACE, PhotoFace, find_faces
 from jetstream.gallery.photos import COUNTER_EXAMPLES, STRANGERS, Photo
 from jetstream.networks.open import for_photos, open_embedder, open_picture_detector
 from jetstream.vision.detection.detector import Detector
@@ -38,16 +38,17 @@ class LookJudge:
         self._networks = None
         self._opened.close()
 
-    def why_useless(self, picture: bytes) -> str:
-        """The code with which training would refuse a picture (a file's content), or empty.
-
-        Raises ModelError: a network isn't there.
-        """
+    def face_of(self, photo: Path) -> PhotoFace:
+        """The face that training would find. Raises ModelError: a network isn't there."""
         if self._networks is None:
             detector = self._opened.enter_context(open_picture_detector(for_photos(self._config)))
             self._networks = detector, self._opened.enter_context(open_embedder(self._config))
+        return find_faces({"": Photo("", photo.name, photo)}, *self._networks)[""]
+
+    def why_useless(self, picture: bytes) -> str:
+        """The code with which training would refuse a picture (a file's content), or empty. Raises ModelError."""
         with files.in_memory(picture) as path:
-            face = find_faces({"": Photo("", "look.jpg", path)}, *self._networks)[""]
+            face = self.face_of(path)
         return "" if face.embedding is not None else face.refused or NO_FACE
 
 

@@ -16,10 +16,9 @@ from jetstream import files
 from jetstream.config.schema import Config
 from jetstream.errors import SourceError, UserError
 from jetstream.gallery import strangers
-from jetstream.gallery.photo_faces import NO_FACE, REMEDIES, find_faces
-from jetstream.gallery.photos import Photo
+from jetstream.gallery.counter_examples import LookJudge
+from jetstream.gallery.photo_faces import NO_FACE, REMEDIES
 from jetstream.networks.embedders import embedder_of
-from jetstream.networks.open import for_photos, open_embedder, open_picture_detector
 from jetstream.sighting import FoundSighting, Sighting
 from jetstream.sightings import rows, tables
 from jetstream.sightings.look_embedding import network_of, unpacked
@@ -35,10 +34,9 @@ SHEETS: Final = (".jpg", ".jpeg", ".png")
 COLUMNS: Final = 6
 
 
-def embedding_of(photo: Path, config: Config) -> NDArray[np.float32]:
-    """(D,) of the largest face in a photo. Raises UserError: none can be used."""
-    with open_picture_detector(for_photos(config)) as detector, open_embedder(config) as embedder:
-        face = find_faces({"": Photo("", photo.name, photo)}, detector, embedder)[""]
+def embedding_of(photo: Path, judge: LookJudge) -> NDArray[np.float32]:
+    """(D,) of the largest face in a photo. Raises UserError: none can be used; ModelError."""
+    face = judge.face_of(photo)
     if face.embedding is None:
         raise UserError(f"{photo}: {REMEDIES.get(face.refused or NO_FACE, face.refused)}")
     return face.embedding

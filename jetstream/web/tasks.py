@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from jetstream.sighting import Correction, FoundSighting, Sighting
+from jetstream.sighting import Correction, Sighting
 
 MOST_AT_ONCE: Final = 200
 EVALUATION: Final = "evaluation.html"
@@ -196,4 +196,3 @@ class TaskRefusal(msgspec.Struct, frozen=True, tag="refusal"):
 
 
 TaskLine = TaskProgress | TaskAnswer | TaskRefusal
-SearchAnswer = list[FoundSighting]
