@@ -203,7 +203,13 @@ class Dropped(Message, frozen=True):
     """Frames that a stage dropped, and why."""
 
     is_sent: ClassVar[bool] = False
-    LOST_AT: ClassVar[Mapping[str, str]] = {"lapped": "ring", "unread": "camera", "reconnect": "camera", "disk": "disk"}
+    LOST_AT: ClassVar[Mapping[str, str]] = {
+        "lapped": "ring",
+        "busy": "camera",
+        "unread": "camera",
+        "reconnect": "camera",
+        "disk": "disk",
+    }
     """where a frame was lost, by reason; else in the process itself"""
 
     camera: str

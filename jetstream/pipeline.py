@@ -6,16 +6,19 @@ of a frame in one process.
 """
 
 import importlib
+import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-from jetstream.config.schema import Config, StageName
+from jetstream.config.schema import CameraConfig, Config, StageName
 from jetstream.errors import UserError
 from jetstream.messages import Captured, Detected, InUse, Message, Named, Tick, Tracked, Wanted
 
 if TYPE_CHECKING:
     from jetstream.ipc.rings import Rings
 
+CAMERAS_A_TRACK = 32
+"""by default a process of `track` has so many: a fifth of a core's work at 25 frames a second each"""
 LONG_QUEUE = 64
 """frames of a camera: more than ever wait unless the stage hangs"""
 
@@ -61,6 +64,11 @@ def _serves_metrics(config: Config) -> bool:
     return config.metrics.enabled
 
 
+def _track_parts(config: Config) -> int:
+    cameras = len(config.cameras)
+    return min(config.track.processes or math.ceil(cameras / CAMERAS_A_TRACK), cameras)
+
+
 class Stage(NamedTuple):
     """One row. `queue`: how many frames of a camera may wait here in the live pace: `newest`: pipeline.queue_frames,
     then the oldest are dropped; `ring`: as many as the ring holds; `long`: LONG_QUEUE."""
@@ -79,6 +87,9 @@ class Stage(NamedTuple):
     idle_ticks: bool = False  # sees a Tick after what it took, as soon as nothing else is waiting
     infers: bool = False  # runs networks, on a GPU where there is one
     per_camera: bool = False  # has a process for each camera, `NAME.CAMERA`
+    # how many processes share the cameras, `NAME.1`, `NAME.2`; one is `NAME`
+    parts: Callable[[Config], int] = lambda _: 1
+    admits: bool = False  # in the live pace capture writes a frame only while few others are on their way to this stage
     progress: bool = False  # frames have to come through here, or the pipeline is stuck
     ends_run: bool = False  # the run ends when this stage ends by itself, before its input does
     # when it keeps failing the run ends; else it is started again without limit. In the every-frame pace a stage is
@@ -107,6 +118,7 @@ class Stage(NamedTuple):
             senders=frozenset(processes(stage_named(self.after), config)) if self.after else frozenset(),
             lossless=lossless,
             frees=lossless and self.frees,
+            tells_done=(lossless and self.frees) or (not every_frame and self.admits),
             ordered=lossless and self.ordered,
             queue_limit=None if lossless else limits[self.queue],
             # sums of a batch may differ in their last bit with what else is in it, and in the every-frame pace the
@@ -123,6 +135,7 @@ class ResolvedStage(NamedTuple):
     senders: frozenset[str]  # processes whose end is the end of its input
     lossless: bool  # no message to this stage is dropped
     frees: bool  # a frame stays in the ring until this stage is done with it
+    tells_done: bool  # its cell in the ring tells capture which frames it is done with
     ordered: bool  # each frame passes once and in order, even when processes die
     queue_limit: int | None  # most frames of a camera that may wait here; None: no limit
     batch_size: int | None  # most messages in one list; None: takes single messages
@@ -151,7 +164,8 @@ STAGES: tuple[Stage, ...] = (
     Stage("detect", (Captured,), (Detected,), after="capture", ordered=True, batch=lambda config: config.detect.batch,
           idle_ticks=True, infers=True, progress=True),
     Stage("track", (Detected, Named), (Wanted, Tracked), after="detect", queue="long", frees=True, ordered=True,
-          asks=True, tick_s=2.0, progress=True),
+          asks=True, tick_s=2.0, parts=_track_parts,
+          admits=True, progress=True),
     Stage("recognize", (Wanted,), (Named, InUse), after="track", batch=lambda config: config.recognize.batch,
           tick_s=0.1, infers=True),
     Stage("render", (Tracked,), (), after="track", lossless=False, tick_s=0.2, ends_run=True, wanted=_shows),
@@ -186,8 +200,22 @@ def row_of(process: str) -> Row:
 
 
 def camera_of(process: str) -> str:
-    """The camera that a process alone serves; "" where one process serves all."""
-    return process.partition(".")[2]
+    """The camera that a process alone serves; "" where one process serves several."""
+    row = row_of(process)
+    return process.partition(".")[2] if isinstance(row, Stage) and row.per_camera else ""
+
+
+def is_of(process: str, row: Row) -> bool:
+    """Whether a process is one of this row's."""
+    return process.partition(".")[0] == row.name
+
+
+def cameras_of(process: str, config: Config) -> tuple[CameraConfig, ...]:
+    """The cameras that a process serves: its own, its part of them, or all."""
+    if camera := camera_of(process):
+        return tuple(one for one in config.cameras if one.name == camera)
+    names = processes(row_of(process), config)
+    return config.cameras[names.index(process) :: len(names)]
 
 
 def stage_named(name: StageName) -> Stage:
@@ -219,6 +247,8 @@ def processes(row: Row, config: Config) -> tuple[str, ...]:
     """Names of a row's processes."""
     if isinstance(row, Stage) and row.per_camera:
         return tuple(f"{row.name}.{camera.name}" for camera in config.cameras)
+    if isinstance(row, Stage) and (parts := row.parts(config)) > 1:
+        return tuple(f"{row.name}.{number}" for number in range(1, parts + 1))
     return (row.name,)
 
 

@@ -11,7 +11,20 @@ from jetstream.config import load
 from jetstream.config.schema import Config, StageName
 from jetstream.errors import UserError
 from jetstream.messages import Ended, Message, Tick
-from jetstream.pipeline import ROWS, SIDECARS, STAGES, Sidecar, Stage, processes, row_of, stage_named, stages_of, starts
+from jetstream.pipeline import (
+    ROWS,
+    SIDECARS,
+    STAGES,
+    Sidecar,
+    Stage,
+    camera_of,
+    cameras_of,
+    processes,
+    row_of,
+    stage_named,
+    stages_of,
+    starts,
+)
 from tests.support.repository import REPOSITORY
 
 PACKAGE = REPOSITORY / "jetstream"
@@ -74,6 +87,32 @@ def test_stage_has_a_process_for_each_camera_or_one_for_all() -> None:
     assert processes(stage_named("capture"), config()) == ("capture.door", "capture.yard")
     assert processes(stage_named("detect"), config()) == ("detect",)
     assert [row_of(name).name for name in ("capture.door", "detect", "learn")] == ["capture", "detect", "learn"]
+
+
+def test_stage_whose_cameras_are_shared_has_a_process_for_each_part() -> None:
+    split = config(track={"processes": 2})
+    assert processes(stage_named("track"), split) == ("track.1", "track.2")
+    assert [[camera.name for camera in cameras_of(name, split)] for name in ("track.1", "track.2")] == [
+        ["door"],
+        ["yard"],
+    ]
+    assert processes(stage_named("track"), config(track={"processes": 9})) == ("track.1", "track.2")
+    assert processes(stage_named("track"), config()) == ("track",)
+    assert [camera.name for camera in cameras_of("capture.yard", split)] == ["yard"]
+    assert [camera.name for camera in cameras_of("detect", split)] == ["door", "yard"]
+    assert [camera_of(name) for name in ("capture.yard", "track.1", "detect", "learn")] == ["yard", "", "", ""]
+    following = {stage.row.name: stage.senders for stage in stages_of(split)}
+    assert following["recognize"] == following["publish"] == {"track.1", "track.2"}
+
+
+@pytest.mark.parametrize(("cameras", "parts"), [(1, 1), (32, 1), (33, 2), (100, 4)])
+def test_track_has_a_process_for_32_cameras(cameras: int, parts: int) -> None:
+    many = load.build({"cameras": [{"name": f"c{n}", "source": "demo"} for n in range(cameras)]}, where="test")
+    names = processes(stage_named("track"), many)
+
+    assert len(names) == parts
+    served = [camera.name for name in names for camera in cameras_of(name, many)]
+    assert sorted(served) == sorted(camera.name for camera in many.cameras)
 
 
 def test_row_under_the_live_pace() -> None:

@@ -176,6 +176,8 @@ class TrackConfig(ConfigTable, frozen=True):
     """a confirmed track becomes lost after this long without a detection"""
     max_lost_s: NotNegative = 2.0
     """a track is deleted after this long without a detection"""
+    processes: Annotated[int, Meta(ge=0, le=64)] = 0
+    """processes that share the cameras. 0: one for each 32 cameras"""
     half_life_s: Positive = 4.0
     """age at which an answer of recognition has half its weight in the vote for a name"""
 

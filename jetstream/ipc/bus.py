@@ -69,6 +69,7 @@ class Reader(NamedTuple):
     lossless: bool  # every message must arrive
     ends: bool  # ends when the sender has ended
     vital: bool = True  # the run needs it; False: it may be absent
+    cameras: frozenset[str] | None = None  # whose frames it takes; None: all
 
 
 class Outbox:
@@ -86,6 +87,8 @@ class Outbox:
         """Send to all readers of the message's type. Never blocks; counts a drop where a queue is full."""
         payload = self._encoder.encode(message)
         for reader, socket in self._readers[type(message)]:
+            if reader.cameras is not None and _camera_of(message) not in reader.cameras:
+                continue
             try:
                 socket.send(payload, zmq.NOBLOCK)
             except zmq.Again:

@@ -24,17 +24,18 @@ class LocalRing:
         self._frames: dict[int, tuple[NDArray[np.uint8], int]] = {}  # by number: the image, when it was captured in ns
         self._cells = Cells(memoryview(bytearray(CELL_WORDS * 8)).cast("Q"), Fence())
 
-    def write(self, image: NDArray[np.uint8], *, captured_ns: int = 0) -> int:
+    def write(self, image: NDArray[np.uint8], *, captured_ns: int = 0, left_out: int = 0) -> int:
         """Store a copy of `image`, (H, W, 3) uint8 BGR, remove the oldest beyond `slots` and return the frame's number.
 
-        Raises ValueError for an array of another shape or dtype.
+        The parameters are as of `Ring.write`. Raises ValueError for an array of another shape or dtype.
         """
         check_image(image)
-        frame_id = self.cursor
+        frame_id = self.cursor + left_out
         copy = image.copy()
         copy.flags.writeable = False
         self._frames[frame_id] = copy, captured_ns
-        self._frames.pop(frame_id - self.slots, None)
+        for gone in [one for one in self._frames if one <= frame_id - self.slots]:
+            del self._frames[gone]
         self.cursor = frame_id + 1
         return frame_id
 

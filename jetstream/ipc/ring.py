@@ -5,7 +5,7 @@ Knows no messages, no stages and nothing of what the pixels show; blocks only in
 Frames are numbered 0, 1, 2, ...; frame n is in slot n % slots. Two 64-bit counters are in the header: `begun`, one
 more than the last frame the writer has begun, and `cursor`, one more than the last it has finished.
 
-To write frame n = cursor, the writer
+To write frame n >= cursor, the writer (frames between cursor and n are left out: nobody can read them)
  1. at the every-frame pace first waits until every registered reader's cell says it is done with frame n - slots;
  2. sets begun to n + 1: from here on, frame n - slots is gone;
  3. fence;
@@ -24,7 +24,7 @@ To read frame n, a reader
 
 Why no torn frame is used: a reader that saw one byte of step 4 of frame n + slots sees, after the fence in 11, what the
 writer did before the fence in 3, which is begun = n + slots + 1, so the check in 12 fails. Counters only grow, and 64
-bits don't overflow. A writer killed between 2 and 6 leaves begun = cursor + 1; the next writer starts at cursor, so it
+bits don't overflow. A writer killed between 2 and 6 leaves begun = n + 1 > cursor; the next writer starts at n, so it
 writes the same number again, which no reader has used yet. A lock on a byte of the file ensures one writer; it is taken
 at the first write, and the kernel releases it when the writer dies.
 
@@ -107,7 +107,7 @@ class Ring:
 
     @property
     def cursor(self) -> int:
-        """How many frames have been finished; the newest is `cursor - 1`."""
+        """The number of the newest finished frame and one more."""
         return self._words[CURSOR]
 
     @property
@@ -117,7 +117,7 @@ class Ring:
 
     @property
     def begun(self) -> int:
-        """How many frames have been begun: `cursor`, or one more while a frame is being written."""
+        """The number of the frame begun last and one more: `cursor`, or above it while a frame is being written."""
         return self._words[BEGUN]
 
     @property
@@ -128,10 +128,11 @@ class Ring:
         """
         return _read_only(self._array()[:])
 
-    def write(self, image: NDArray[np.uint8], *, captured_ns: int = 0) -> int:
+    def write(self, image: NDArray[np.uint8], *, captured_ns: int = 0, left_out: int = 0) -> int:
         """Copy `image`, (H, W, 3) uint8 BGR of any strides, into the next slot without waiting; return its number.
 
-        `captured_ns`, of CLOCK_MONOTONIC, is kept beside it for a writer that must announce it again.
+        `captured_ns`, of CLOCK_MONOTONIC, is kept beside it for a writer that must announce it again. `left_out` is how
+        many frames of the source before this one were not written; their numbers are never given.
 
         Raises ValueError for another shape or dtype or more pixels than a slot has, RingError when another process (or
         another Ring in this one) is the writer.
@@ -144,7 +145,7 @@ class Ring:
             )
         self._become_writer()
         words = self._words
-        frame_id = words[CURSOR]
+        frame_id = max(words[CURSOR], words[BEGUN] - 1) + left_out
         slot = self._slot_header(frame_id)
         words[BEGUN] = frame_id + 1
         self._fence()

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from jetstream.messages import Heartbeat, ProcessStatus, Status
 from jetstream.monitoring.health import SILENT_S, age_s, newest_frames
-from jetstream.pipeline import LAST_OF_PROGRESS, camera_of
+from jetstream.pipeline import LAST_OF_PROGRESS, camera_of, is_of
 from jetstream.runtime.counters import counted, drops_by_reason
 
 PROCESSES = ("process", "state", "fps", "frames", "p50 ms", "p95 ms", "queue", "restarts", "dropped")
@@ -70,14 +70,15 @@ def _drops(beat: Heartbeat | None) -> str:
 
 def _cameras(status: Status, now_ns: int) -> Iterator[Sequence[str]]:
     beats = {process.process: process.beat for process in status.processes if process.beat}
-    newest, last = newest_frames(status), beats.get(LAST_OF_PROGRESS.name)
+    newest = newest_frames(status)
+    last = [beat for process, beat in beats.items() if is_of(process, LAST_OF_PROGRESS)]
     for camera in filter(None, map(camera_of, beats)):
         age = f"{(now_ns - newest[camera]) * 1e-9:.1f}" if camera in newest else "-"
         # each of the others is reported by one process only
         faces = sum(_of(beat.counts, "faces", camera) for beat in beats.values())
         tracks = sum(_of(beat.levels, "tracks", camera) for beat in beats.values())
         named = sum(_of(beat.levels, "named", camera) for beat in beats.values())
-        frames = _of(last.counts, "frames", camera) if last else 0
+        frames = sum(_of(beat.counts, "frames", camera) for beat in last)
         yield camera, age, str(frames), str(faces), str(tracks), str(named)
 
 

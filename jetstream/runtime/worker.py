@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,7 +21,7 @@ import zmq
 from jetstream import pipeline
 from jetstream.child_process import die_with_parent
 from jetstream.config import secrets
-from jetstream.config.schema import Config
+from jetstream.config.schema import CameraConfig, Config
 from jetstream.errors import JetstreamError
 from jetstream.ipc.bus import Inbox, Outbox, Reader
 from jetstream.ipc.memory import AnswerCache
@@ -48,9 +48,7 @@ def run_process(name: str, config: Config, run_dir: Path, *, parent: int | None 
 
     `parent`: the supervisor's pid; the process ends when that is gone. None: alone in the foreground.
     """
-    row, camera = pipeline.row_of(name), pipeline.camera_of(name)
-    if camera:
-        config = msgspec.structs.replace(config, cameras=tuple(c for c in config.cameras if c.name == camera))
+    row = pipeline.row_of(name)
     stop = _stop_flag(parent)
     # the first heartbeat comes from the work loop: everything is open then
     heartbeat = HeartbeatSender(name, run_dir, min_quality=config.recognize.min_quality)
@@ -72,12 +70,13 @@ def _run_stage(
     stop: "StopFlag",
 ) -> None:
     function = stage.row.load()
+    own = msgspec.structs.replace(config, cameras=pipeline.cameras_of(name, config))
     with Rings.attach_all(RunDir(run_dir).read_rings()) as rings:
-        cells = {camera.name: rings[camera.name].register(stage.row.name) for camera in config.cameras if stage.frees}
+        cells = {camera.name: rings[camera.name].register(stage.row.name) for camera in own.cameras if stage.tells_done}
         outbox = _outbox(stage, config, run_dir)
-        inbox = _inbox(stage, run_dir, heartbeat, stop) if stage.row.takes else None
+        inbox = _inbox(name, stage, run_dir, heartbeat, stop) if stage.row.takes else None
         heartbeat.outbox, heartbeat.inbox = outbox, inbox
-        answers = _answer_cache(stage, config, rings, cells)
+        answers = _answer_cache(stage, own, rings, cells)
         messages: Iterator[Any] = Ticks(heartbeat, stop)
         if inbox is not None:
             messages = _received(inbox, stage, heartbeat)
@@ -85,7 +84,7 @@ def _run_stage(
             messages = answers.new_ones(messages, outbox)
         ended = False
         try:
-            for message in function(messages, rings, config):
+            for message in function(messages, rings, own):
                 _deliver(message, outbox, heartbeat, cells, answers)
             ended = not stop.to_start_again
         finally:
@@ -168,19 +167,32 @@ class Ticks(Iterator[Tick]):
 def _outbox(stage: pipeline.ResolvedStage, config: Config, run_dir: Path) -> Outbox:
     readers = {
         kind: [
-            Reader(other.row.name, other.lossless, other.row.after == stage.row.name, other.row.vital)
+            Reader(
+                process,
+                other.lossless,
+                other.row.after == stage.row.name,
+                other.row.vital,
+                None if process == other.row.name else _names(pipeline.cameras_of(process, config)),
+            )
             for other in pipeline.stages_of(config)
             if kind in other.row.takes
+            for process in pipeline.processes(other.row, config)
         ]
         for kind in stage.row.sends
     }
     return Outbox(run_dir, readers)
 
 
-def _inbox(stage: pipeline.ResolvedStage, run_dir: Path, heartbeat: HeartbeatSender, stop: "StopFlag") -> Inbox:
+def _names(cameras: Iterable[CameraConfig]) -> frozenset[str]:
+    return frozenset(camera.name for camera in cameras)
+
+
+def _inbox(
+    name: str, stage: pipeline.ResolvedStage, run_dir: Path, heartbeat: HeartbeatSender, stop: "StopFlag"
+) -> Inbox:
     return Inbox(
         run_dir,
-        stage.row.name,
+        name,
         dict.fromkeys(stage.row.takes, stage.queue_limit),
         senders=stage.senders,
         beat=heartbeat.beat,

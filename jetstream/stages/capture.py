@@ -14,14 +14,17 @@ from jetstream.config.schema import CameraConfig, Config, cuda_device
 from jetstream.errors import SourceError, StuckError, UserError
 from jetstream.ipc.ring import LocalRing, Ring
 from jetstream.ipc.rings import Rings
+from jetstream.ipc.window import FrameWindow
 from jetstream.messages import Captured, Dropped, FrameRef, PatientTicks, Tick
 from jetstream.video.address import is_live, may_be_film
-from jetstream.video.frames import USUAL_FPS
+from jetstream.video.frames import USUAL_FPS, UnconvertedFrame
 from jetstream.video.live import Backoff, NewestFrame
 from jetstream.video.source import Frame, Source, open_source
 
 TURN_S = 0.1
 """longest time between two ticks"""
+POLL_S = 0.005
+"""how often a frame that waits asks for its place"""
 TELL_AGAIN_S = 2.0
 """every-frame pace: time without progress of the slowest reader after which frames are announced again"""
 STUCK_GRACE_S = 2.0
@@ -36,9 +39,9 @@ def capture(ticks: Iterator[Tick], rings: Rings, config: Config) -> Iterator[Cap
     Raises SourceError: a file can't be read; StuckError: a camera's driver hangs.
     """
     (camera,) = config.cameras
-    ring = rings[camera.name]
     patience_s = config.pipeline.start_timeout_s
     every_frame = config.pipeline.pace == "every-frame"
+    writer = FrameWriter(rings[camera.name], camera, config.pipeline.queue_frames)
     opener = partial(
         _open,
         camera,
@@ -46,57 +49,141 @@ def capture(ticks: Iterator[Tick], rings: Rings, config: Config) -> Iterator[Cap
         every_frame=every_frame,
         cuda_device=cuda_device(camera, config),
     )
-    if is_live(camera.source, every_frame=every_frame) and not (every_frame and may_be_film(camera.source)):
-        yield from _camera(ticks, ring, camera, opener, patience_s)
+    if every_frame and (not is_live(camera.source, every_frame=True) or may_be_film(camera.source)):
+        yield from _every_frame(ticks, writer, opener, patience_s)
+    elif is_live(camera.source, every_frame=every_frame):
+        yield from _camera(ticks, writer, opener, patience_s)
     else:
-        yield from _file(ticks, ring, camera, opener, patience_s, every_frame=every_frame)
+        yield from _played(ticks, writer, opener, patience_s)
 
 
-def _file(
-    ticks: Iterator[Tick],
-    ring: Ring | LocalRing,
-    camera: CameraConfig,
-    opener: Callable[[], Source],
-    patience_s: float,
-    *,
-    every_frame: bool,
+class FrameWriter:
+    """Writes a camera's frames to its ring, and says which it may write: see `ipc.window`."""
+
+    def __init__(self, ring: Ring | LocalRing, camera: CameraConfig, most_under_way: int) -> None:
+        self.ring, self.camera = ring, camera
+        self._window = FrameWindow(most_under_way)
+
+    def has_room(self) -> bool:
+        """Whether the pipeline has a place for a frame of this camera now."""
+        return self._window.has_room(self.ring.slowest, time.monotonic())
+
+    def write(self, frame: Frame, *, live: bool, left_out: int = 0) -> Captured:
+        """Write the frame and announce it. `left_out`: frames of the source before it that were not written."""
+        captured_ns = frame.captured_ns or time.monotonic_ns()
+        frame_id = self.ring.write(frame.image, captured_ns=captured_ns, left_out=left_out)
+        self._window.wrote(frame_id, time.monotonic())
+        return self.announced(frame_id, captured_ns, frame.pts_s, live=live)
+
+    def announced(self, frame_id: int, captured_ns: int, pts_s: float, *, live: bool) -> Captured:
+        """The message for a frame that is in the ring."""
+        return Captured(
+            frame=FrameRef(
+                camera=self.camera.name,
+                frame_id=frame_id,
+                captured_ns=captured_ns,
+                wall_ns=time.time_ns() - (time.monotonic_ns() - captured_ns),
+                pts_s=pts_s,
+                live=live,
+            )
+        )
+
+
+def _every_frame(
+    ticks: Iterator[Tick], writer: FrameWriter, opener: Callable[[], Source], patience_s: float
 ) -> Iterator[Captured]:
-    """A frame's number is its index in the file, so that a restarted process continues where the last one died."""
-    told = AnnouncedFrames(ring)
-    first = (ring.slowest or 0) if every_frame else 0 if camera.loop else ring.cursor
-    started_s = None
+    """Every frame of a file, as fast as the slowest reader. A frame's number is its index in the file, so that a
+    restarted process continues where the last one died."""
+    ring, told = writer.ring, AnnouncedFrames(writer.ring)
+    first = ring.slowest or 0
     with opener() as source:
         source.opens = partial(_opens, ticks, patience_s)
-        if source.live and every_frame:
-            raise SourceError(f"{camera.name}: a camera can't wait for the pace every-frame; use --pace live")
-        # a looping file begins again where its capture does, but its times must go on
-        shift_s = ring.cursor / rate_of(source, camera) if camera.loop and not every_frame else 0.0
-        for index, given in enumerate(source):
-            frame = given._replace(pts_s=given.pts_s + shift_s)
+        if source.live:
+            raise SourceError(f"{writer.camera.name}: a camera can't wait for the pace every-frame; use --pace live")
+        for index, frame in enumerate(source):
             if index < first:
                 if next(ticks, None) is None:  # a tick for each skipped frame, so that heartbeats continue
                     return
                 continue
-            started_s = started_s or time.monotonic() - frame.pts_s
             for _ in ticks:
-                if every_frame and (index < ring.cursor or ring.wait_for_room(TURN_S)):
-                    break
-                if not every_frame and _is_due(started_s + frame.pts_s):
+                if index < ring.cursor or ring.wait_for_room(TURN_S):
                     break
                 yield from told.again(time.monotonic())
             else:
                 return
-            is_there = every_frame and index < ring.cursor
-            message = _captured(ring, camera, frame, live=False, frame_id=index if is_there else None)
+            if index < ring.cursor:  # it is in the ring, and not done
+                message = writer.announced(index, ring.captured_ns(index), frame.pts_s, live=False)
+            else:
+                message = writer.write(frame, live=False)
             told.add(message)
             yield message
         if source.warning:
             log.warning("%s", source.warning)
     for _ in ticks:
-        if not every_frame or told.all_done():
+        if told.all_done():
             break
         time.sleep(TURN_S / 10)
         yield from told.again(time.monotonic())
+
+
+def _played(
+    ticks: Iterator[Tick], writer: FrameWriter, opener: Callable[[], Source], patience_s: float
+) -> Iterator[Captured | Dropped]:
+    """A file at its own frame rate. A frame waits for its place until the next one is due, which then replaces it."""
+    ring, camera = writer.ring, writer.camera
+    first = 0 if camera.loop else ring.cursor
+    with opener() as source:
+        source.opens = partial(_opens, ticks, patience_s)
+        # a looping file begins again where its capture does, but its times must go on
+        shift_s = ring.cursor / rate_of(source, camera) if camera.loop else 0.0
+        clock = _FileClock()
+        waiting: UnconvertedFrame | None = None
+        left_out = 0
+        for index, given in enumerate(source.unconverted()):
+            if index < first:
+                if next(ticks, None) is None:
+                    return
+                continue
+            frame = given._replace(pts_s=given.pts_s + shift_s)
+            for _ in ticks:
+                if waiting is not None and writer.has_room():
+                    yield from _written(writer, waiting, left_out)
+                    waiting, left_out = None, 0
+                if clock.is_due(frame.pts_s, POLL_S if waiting else TURN_S):
+                    break
+            else:
+                return
+            if waiting is not None:
+                left_out += 1
+                yield Dropped(camera=camera.name, reason="busy")
+            waiting = frame._replace(captured_ns=time.monotonic_ns())
+        for _ in ticks:
+            if waiting is None or writer.has_room():
+                break
+            time.sleep(POLL_S)
+        if waiting is not None:
+            yield from _written(writer, waiting, left_out)
+        if source.warning:
+            log.warning("%s", source.warning)
+
+
+def _written(writer: FrameWriter, frame: UnconvertedFrame, left_out: int) -> Iterator[Captured]:
+    """Write the frame, unless it is damaged."""
+    if (converted := frame.converted()) is not None:
+        yield writer.write(converted, live=False, left_out=left_out)
+
+
+class _FileClock:
+    """Says when the frames of a file are due; its first one is at once."""
+
+    def __init__(self) -> None:
+        self._started_s: float | None = None
+
+    def is_due(self, pts_s: float, wait_s: float) -> bool:
+        """Whether the frame of `pts_s` is due; waits for it at most `wait_s`."""
+        if self._started_s is None:
+            self._started_s = time.monotonic() - pts_s
+        return _is_due(self._started_s + pts_s, wait_s)
 
 
 def rate_of(source: Source, camera: CameraConfig) -> float:
@@ -134,23 +221,19 @@ class AnnouncedFrames:
 
 
 def _camera(
-    ticks: Iterator[Tick],
-    ring: Ring | LocalRing,
-    camera: CameraConfig,
-    opener: Callable[[], Source],
-    patience_s: float,
+    ticks: Iterator[Tick], writer: FrameWriter, opener: Callable[[], Source], patience_s: float
 ) -> Iterator[Captured | Dropped]:
     """Frames of a camera, until the ticks end; of a film, which only its server tells from a camera, as of a file."""
-    backoff = Backoff()
+    camera, backoff = writer.camera, Backoff()
     while True:
         try:
             _opens(ticks, patience_s)  # before the thread starts: a GPU's driver may hold up every thread
             with NewestFrame(opener, keep_films=True) as newest:
-                for message in _newest(ticks, ring, camera, newest, patience_s):
+                for message in _newest(ticks, writer, newest, patience_s):
                     backoff.reset()
                     yield message
             if newest.film is not None:
-                yield from _file(ticks, ring, camera, partial(_same, newest.film), patience_s, every_frame=False)
+                yield from _played(ticks, writer, partial(_same, newest.film), patience_s)
             return
         except StuckError:
             raise
@@ -160,30 +243,39 @@ def _camera(
             yield Dropped(camera=camera.name, reason="reconnect")
         until_s = time.monotonic() + wait_s
         for _ in ticks:
-            if _is_due(until_s):
+            if _is_due(until_s, TURN_S):
                 break
         else:
             return
 
 
 def _newest(
-    ticks: Iterator[Tick], ring: Ring | LocalRing, camera: CameraConfig, newest: NewestFrame, patience_s: float
+    ticks: Iterator[Tick], writer: FrameWriter, newest: NewestFrame, patience_s: float
 ) -> Iterator[Captured | Dropped]:
-    """Frames until the ticks end. Raises SourceError: the camera failed; StuckError: it hangs."""
+    """Frames until the ticks end. While the pipeline has no place for one, newer frames replace the one that waits.
+
+    Raises SourceError: the camera failed; StuckError: it hangs.
+    """
+    camera = writer.camera
     limit_s = max(camera.open_timeout_s, camera.read_timeout_s) + STUCK_GRACE_S
-    unread = 0
+    unread, left_out = 0, 0
     opening_limit_s = max(limit_s, patience_s) if camera.decoder == "cuda" else limit_s  # many may wait for the driver
     for _ in ticks:
         if newest.opening:
             _opens(ticks, patience_s)
-        frame = newest.get(TURN_S)
+        has_room = writer.has_room()
+        frame = newest.get(TURN_S) if has_room or newest.opening or newest.ended else None
         if newest.film is not None:
             return
-        if frame is not None:
-            yield _captured(ring, camera, frame, live=True)
         if newest.unread > unread:
-            yield Dropped(camera=camera.name, reason="unread", count=newest.unread - unread)
+            left_out += newest.unread - unread
+            yield Dropped(camera=camera.name, reason="unread" if has_room else "busy", count=newest.unread - unread)
             unread = newest.unread
+        if frame is not None:
+            yield writer.write(frame, live=True, left_out=left_out)
+            left_out = 0
+        elif not has_room:
+            time.sleep(POLL_S)
         if newest.stuck_s() > (opening_limit_s if newest.opening else limit_s):
             raise StuckError(f"{camera.name}: no answer for {newest.stuck_s():.0f} s, not even to give up")
 
@@ -209,31 +301,9 @@ def _open(camera: CameraConfig, *, every_frame: bool, cuda_device: int | None, l
     )
 
 
-def _is_due(time_s: float) -> bool:
-    """Whether `time_s` of time.monotonic() has come; waits for it at most TURN_S."""
+def _is_due(time_s: float, wait_s: float) -> bool:
+    """Whether `time_s` of time.monotonic() has come; waits for it at most `wait_s`."""
     left_s = time_s - time.monotonic()
     if left_s > 0:
-        time.sleep(min(left_s, TURN_S))
+        time.sleep(min(left_s, wait_s))
     return time.monotonic() >= time_s
-
-
-def _captured(
-    ring: Ring | LocalRing, camera: CameraConfig, frame: Frame, *, live: bool, frame_id: int | None = None
-) -> Captured:
-    """Write the frame to the ring and announce it; with `frame_id` it is in the ring already, and is only announced."""
-    if frame_id is None:
-        captured_ns = frame.captured_ns or time.monotonic_ns()
-        frame_id = ring.write(frame.image, captured_ns=captured_ns)
-    else:
-        captured_ns = ring.captured_ns(frame_id)
-    wall_ns = time.time_ns() - (time.monotonic_ns() - captured_ns)
-    return Captured(
-        frame=FrameRef(
-            camera=camera.name,
-            frame_id=frame_id,
-            captured_ns=captured_ns,
-            wall_ns=wall_ns,
-            pts_s=frame.pts_s,
-            live=live,
-        )
-    )

@@ -1,11 +1,12 @@
 """The frames of a source: their times, rate and size.
 
-Knows no file, no network and no camera: sources yield `LazyFrame`s, which become `Frame`s here.
+Knows no file, no network and no camera: sources yield `LazyFrame`s, which become `UnconvertedFrame`s and `Frame`s here.
 """
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import TracebackType
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
@@ -27,6 +28,20 @@ class Frame(NamedTuple):
     image: Image  # (H, W, 3) uint8 BGR
     pts_s: float  # seconds since the start of the source, strictly increasing
     captured_ns: int = 0  # CLOCK_MONOTONIC when a live reader got it; 0 from other sources
+
+
+class UnconvertedFrame(NamedTuple):
+    """A decoded picture whose conversion is left to the reader, who may not want it. A later frame may be converted
+    before it."""
+
+    pts_s: float  # as of Frame
+    picture: Callable[[], Image | None]  # None: it is damaged
+    captured_ns: int = 0
+
+    def converted(self) -> Frame | None:
+        """The frame; None if it is damaged."""
+        image = self.picture()
+        return None if image is None else Frame(image, self.pts_s, self.captured_ns)
 
 
 class SourceSettings(Protocol):
@@ -151,7 +166,8 @@ class Source(ABC):
         self.opens: Callable[[], None] = lambda: None
         self._fps_limit = fps_limit
         self._loop = loop
-        self._running: Iterator[Frame] | None = None
+        self._running: Iterator[UnconvertedFrame] | None = None
+        self._damaged_pictures = 0
 
     @abstractmethod
     def describe(self) -> str:
@@ -174,8 +190,11 @@ class Source(ABC):
 
     def __next__(self) -> Frame:
         if self._running is None:
-            self._running = self._frames()
-        return next(self._running)
+            self._running = self.unconverted()
+        for frame in self._running:
+            if (converted := frame.converted()) is not None:
+                return converted
+        raise StopIteration
 
     def __enter__(self) -> "Source":
         return self
@@ -185,21 +204,27 @@ class Source(ABC):
     ) -> None:
         self.close()
 
-    def _frames(self) -> Iterator[Frame]:
+    def unconverted(self) -> Iterator[UnconvertedFrame]:
+        """The same frames, of which the reader converts those that it wants, in the thread that it likes."""
         frame_s = 1.0 / (self.fps or USUAL_FPS)
         timeline = Timeline(frame_s)
         pace = RateLimiter(self._fps_limit, frame_s)
         while True:
-            yielded = 0
+            yielded = self._damaged_pictures = 0
             for shot in self._shots():
                 self.heard()
                 pts_s = timeline.place(shot.pts_s)
-                image = shot.picture() if pace.wants(pts_s) else None
-                if image is not None:
+                if pace.wants(pts_s):
                     yielded += 1
-                    yield Frame(image, pts_s)
+                    yield UnconvertedFrame(pts_s, partial(self._counted, shot.picture))
+            yielded -= self._damaged_pictures
             self._pass_ended(yielded)
             if not self._loop or yielded == 0:
                 return
             self.opens()
             timeline.start_again()
+
+    def _counted(self, picture: Callable[[], Image | None]) -> Image | None:
+        image = picture()
+        self._damaged_pictures += image is None
+        return image

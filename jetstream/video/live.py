@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from jetstream.errors import SourceError
-from jetstream.video.frames import Frame, Source
+from jetstream.video.frames import Frame, Source, UnconvertedFrame
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ class NewestFrame:
         self._opener, self._keep_films = opener, keep_films
         self.film: Source | None = None
         self._changed = threading.Condition()
-        self._frame: Frame | None = None
+        self._frame: UnconvertedFrame | None = None
         self._error: BaseException | None = None
         self._stopping = False
         self.opening = True
@@ -40,7 +40,8 @@ class NewestFrame:
         self._thread.start()
 
     def get(self, timeout_s: float) -> Frame | None:
-        """The newest frame, once; waits for one up to `timeout_s`. None: no frame arrived in time.
+        """The newest frame, once, converted in the calling thread; waits for one up to `timeout_s`. None: no frame, or
+        a damaged one, arrived in time.
 
         After the last frame it raises what stopped the thread: SourceError, also if the source just ended.
         """
@@ -49,7 +50,7 @@ class NewestFrame:
             frame, self._frame = self._frame, None
             if frame is None and self._error is not None:
                 raise self._error
-            return frame
+        return None if frame is None else frame.converted()
 
     def stuck_s(self) -> float:
         """Seconds since the running call (open, read, close) began or last received data; 0 between calls.
@@ -84,7 +85,8 @@ class NewestFrame:
                 return
             source.heard = self._heard
             try:
-                while not self._stopping and (frame := self._timed(lambda: next(source, None))) is not None:
+                frames = source.unconverted()
+                while not self._stopping and (frame := self._timed(lambda: next(frames, None))) is not None:
                     self._offer(frame._replace(captured_ns=time.monotonic_ns()))
             finally:
                 self._timed(source.close)
@@ -108,7 +110,7 @@ class NewestFrame:
         """The source received data, though maybe no whole frame."""
         self._busy_since_s = time.monotonic()
 
-    def _offer(self, frame: Frame) -> None:
+    def _offer(self, frame: UnconvertedFrame) -> None:
         with self._changed:
             self.unread += self._frame is not None
             self._frame = frame

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 from fractions import Fraction
+from functools import partial
 
 import av
 import numpy as np
@@ -69,7 +70,16 @@ class FrameConverter:
 
     def __call__(self, frame: av.VideoFrame) -> Image:
         """The frame seen last, (H, W, 3) uint8 BGR. Raises av.FFmpegError for a format that swscale can't convert."""
-        width, height = self._size
+        return self.conversion_of(frame)()
+
+    def conversion_of(self, frame: av.VideoFrame) -> Callable[[], Image]:
+        """What converts the frame seen last, also when later ones, of another shape, have been seen."""
+        return partial(self._converted, frame, self._size, self._part, self._turn)
+
+    def _converted(
+        self, frame: av.VideoFrame, size: tuple[int, int], part: tuple[slice, slice] | None, turn: Orientation
+    ) -> Image:
+        width, height = size
         bgr = self._reformatter.reformat(
             frame,
             width,
@@ -81,8 +91,8 @@ class FrameConverter:
             interpolation="AREA",
             **ONE_THREAD,
         )
-        image = bgr.to_ndarray() if self._part is None else bgr.to_ndarray()[self._part]
-        return self._turn.apply(np.ascontiguousarray(image, np.uint8))
+        image = bgr.to_ndarray() if part is None else bgr.to_ndarray()[part]
+        return turn.apply(np.ascontiguousarray(image, np.uint8))
 
     def _look_at(self, frame: av.VideoFrame, rotation: int, aspect: Fraction | None) -> None:
         self._rotation, self._shape = rotation, (frame.width, frame.height)

@@ -90,7 +90,9 @@ class StreamSource(Source):
                         continue
                     self._good += 1
                     self._convert.see(frame, aspect)
-                    yield LazyFrame(self._seconds(frame, stream), partial(self._picture, frame))
+                    yield LazyFrame(
+                        self._seconds(frame, stream), partial(self._picture, self._convert.conversion_of(frame))
+                    )
                     self._wanted_s = time.monotonic()
         except SourceError:
             if self._good == 0:
@@ -182,9 +184,9 @@ class StreamSource(Source):
             self._count_damage()
             return []
 
-    def _picture(self, frame: av.VideoFrame) -> Image | None:
+    def _picture(self, conversion: Callable[[], Image]) -> Image | None:
         try:
-            return self._convert(frame)
+            return conversion()
         except av.FFmpegError:
             self._count_damage()
             return None

@@ -23,12 +23,15 @@ FRAMES = 60
 KILLS = 3
 
 
+@pytest.mark.parametrize("tracks", [1, 2])
 @pytest.mark.parametrize("seed", [int(word) for word in os.environ.get("RESTART_SEEDS", "5").split()])
-def test_each_frame_is_told_once_whoever_dies_and_when(tmp_path: Path, jetstream: Inside, seed: int) -> None:
+def test_each_frame_is_told_once_whoever_dies_and_when(
+    tmp_path: Path, jetstream: Inside, seed: int, tracks: int
+) -> None:
     dice = random.Random(seed)
     clips = [demo_clip(tmp_path / f"{name}.mp4", frames=FRAMES) for name in ("one", "two")]
     killed: list[str] = []
-    with jetstream.running(*words(*clips)) as process:
+    with jetstream.running(*words(*clips), "--set", f"track.processes={tracks}") as process:
         while len(killed) < KILLS and process.poll() is None:
             time.sleep(dice.uniform(0, 1))
             try:

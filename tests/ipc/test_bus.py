@@ -66,6 +66,19 @@ def test_reader_that_opens_later_misses_nothing(tmp_path: Path) -> None:
     reader.close()
 
 
+def test_reader_of_some_cameras_gets_their_frames_alone(tmp_path: Path) -> None:
+    parts = {"track.1": frozenset("ac"), "track.2": frozenset("b")}
+    readers = {name: Inbox(tmp_path, name, {Captured: None}, senders=frozenset({"detect"})) for name in parts}
+    sender = Outbox(tmp_path, {Captured: [Reader(name, True, True, cameras=own) for name, own in parts.items()]})
+    for i, camera in enumerate("abcba"):
+        sender.send(capture_of(i, camera))
+    sender.end("detect")
+
+    assert {name: ids(list(reader)) for name, reader in readers.items()} == {"track.1": [0, 2, 4], "track.2": [1, 3]}
+    for reader in readers.values():
+        reader.close()
+
+
 def test_message_of_no_frame_passes_beside_the_frames(tmp_path: Path) -> None:
     reader = Inbox(tmp_path, "publish", {Captured: 3, InUse: 3}, senders=frozenset({"track"}))
     frames = Outbox(tmp_path, {Captured: [Reader("publish", lossless=False, ends=True)]})

@@ -76,6 +76,17 @@ def test_frame_keeps_the_time_of_its_capture(either: Ring | LocalRing) -> None:
     assert [either.captured_ns(number) for number in range(2, 6)] == [10**15 + number for number in range(2, 6)]
 
 
+def test_numbers_that_are_left_out_belong_to_no_frame(either: Ring | LocalRing) -> None:
+    first = either.write(picture(1))
+    second = either.write(picture(2), left_out=2)
+
+    assert (first, second, either.cursor) == (0, 3, 4)
+    assert [either.read(number) is None for number in range(4)] == [False, True, True, False]
+    assert either.write(picture(3), left_out=100) == 104
+    assert either.read(3) is None
+    assert either.read(104) is not None
+
+
 def test_frame_not_written_yet_is_none(either: Ring | LocalRing) -> None:
     either.write(picture(0))
     assert either.read(1) is None

@@ -16,6 +16,7 @@ from jetstream.ipc.ring import LocalRing, Ring
 from jetstream.ipc.rings import Rings
 from jetstream.messages import Captured, Dropped, Tick
 from jetstream.stages.capture import AnnouncedFrames, capture
+from jetstream.video.frames import Frame, UnconvertedFrame
 from tests.support.corners import corners, marked_video
 from tests.support.defaults import video_sink
 from tests.support.http_cameras import Camera, Shape, picture, serving_file, stream_of
@@ -78,6 +79,35 @@ def test_live_file_plays_at_its_own_rate(clip: Path) -> None:
     took_s = (messages[-1].frame.captured_ns - messages[0].frame.captured_ns) * 1e-9
     assert len(messages) == 40
     assert took_s >= 0.38
+
+
+def test_live_file_whose_frames_find_no_place_is_not_converted_for_nothing(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring = LocalRing(slots=64)
+    cell = ring.register("track")
+    converted: list[float] = []
+    convert = UnconvertedFrame.converted
+
+    def counted(frame: UnconvertedFrame) -> Frame | None:
+        converted.append(frame.pts_s)
+        return convert(frame)
+
+    monkeypatch.setattr(UnconvertedFrame, "converted", counted)
+    messages: list[Captured | Dropped] = []
+    for message in capture(ticks(), Rings({"a": ring}), config_of(clip, "live")):
+        messages.append(message)
+        if sum(isinstance(m, Dropped) for m in messages) == 20:
+            cell.done(39)
+
+    written = [m.frame for m in messages if isinstance(m, Captured)]
+    busy = [m for m in messages if isinstance(m, Dropped)]
+    assert {m.reason for m in busy} == {"busy"}
+    assert len(converted) == len(written) == 40 - len(busy)
+    assert len(busy) >= 20
+    grey = [float(ring.read(frame.frame_id).mean()) for frame in written]  # type: ignore[union-attr]
+    assert np.abs(np.array(grey) - [5 * frame.frame_id for frame in written]).max() < 4, "its number is its index"
+    assert [round(frame.pts_s * 100) for frame in written] == [frame.frame_id for frame in written]
 
 
 def test_every_frame_waits_for_the_slowest_reader(clip: Path) -> None:
@@ -188,7 +218,9 @@ def test_stream_that_ends_is_opened_again_and_that_is_counted(clip: Path, serve:
 
     frames = [message.frame for message in seen if isinstance(message, Captured)]
     assert all(frame.live for frame in frames)
-    assert [frame.frame_id for frame in frames] == list(range(len(frames)))
+    unread = sum(m.count for m in seen if isinstance(m, Dropped) and m.reason == "unread")
+    assert [frame.frame_id for frame in frames] == sorted({frame.frame_id for frame in frames})
+    assert frames[-1].frame_id + 1 <= len(frames) + unread, "only frames that were left out have no number"
     assert [frame.captured_ns for frame in frames] == sorted(frame.captured_ns for frame in frames)
 
 

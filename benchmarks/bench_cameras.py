@@ -1,0 +1,162 @@
+"""How many cameras a machine carries: events a second, the share of frames told, and latency, for 1 to 16 cameras.
+
+    python -m benchmarks.bench_cameras [--video FILE] [--faces DIR] [--cameras 1 2 4 8 16] [--seconds S] [--rounds N]
+                                       [--beside DIRECTORY] [--set KEY=VALUE]
+
+Each camera plays the video in a loop at its own rate, all stages run, and a subscriber of the topic counts. Latency is
+from `captured_ns` until the subscriber has the event. With `--beside`, each round is also run by the jetstream in that
+directory (another checkout), in turns, and the ratio is the median of the pairs.
+"""
+
+import argparse
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import msgpack
+import numpy as np
+import zmq
+
+from tests.support.command import free_port
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+WARM_UP_S = 6.0
+"""not measured: opening, the first searches, and adapting to the load"""
+START_S = 90.0
+"""longest until every camera has told its first frame"""
+
+
+class Carried(NamedTuple):
+    """What a subscriber heard of one run."""
+
+    offered: int  # frames that the cameras gave in the time
+    events: int
+    seconds: float
+    latencies_ms: list[float]
+    least_share: float  # events of the camera with the fewest, as a share of an equal part
+
+    @property
+    def rate(self) -> float:
+        return self.events / self.seconds
+
+    def percentile_ms(self, percent: float) -> float:
+        return float(np.percentile(self.latencies_ms, percent)) if self.latencies_ms else float("inf")
+
+
+def arguments() -> argparse.Namespace:
+    data = Path(os.environ.get("JETSTREAM_DATA", REPOSITORY.parent / "shared" / "data"))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--video", type=Path, default=data / "video" / "friends_dev.mp4")
+    parser.add_argument("--faces", type=Path, default=data / "friends_refs")
+    parser.add_argument("--cameras", type=int, nargs="+", default=[1, 2, 4, 8, 16])
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--beside", type=Path, help="directory of another checkout of jetstream")
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
+    return parser.parse_args()
+
+
+def carried(tree: Path, cameras: int, options: argparse.Namespace) -> Carried:
+    """Run `cameras` cameras with the jetstream in `tree`."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "cameras.toml"
+        blocks = (
+            f'[[cameras]]\nname = "camera{number:02}"\nsource = "{options.video.resolve()}"\nloop = true\n'
+            for number in range(cameras)
+        )
+        config.write_text("\n".join(blocks))
+        words = [sys.executable, "-m", "jetstream.cli", "run", str(config), "--headless"]
+        words += ["--faces", str(options.faces.resolve())]
+        for setting in (
+            f"pipeline.run_dir={folder}/run",
+            f"publish.endpoint=tcp://127.0.0.1:{port}",
+            "pipeline.log_level=warning",
+            f"models.dir={REPOSITORY / 'models'}",
+            *options.settings,
+        ):
+            words += ["--set", setting]
+        process = subprocess.Popen(words, cwd=folder, env={**os.environ, "PYTHONPATH": str(tree.resolve())})
+        try:
+            return _heard(port, cameras, options.seconds, process)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+
+
+def _heard(port: int, cameras: int, seconds: float, process: "subprocess.Popen[bytes]") -> Carried:
+    """Listen to the topic once every camera has told a frame and the warm-up is over."""
+    events: Counter[str] = Counter()
+    latencies_ms: list[float] = []
+    begun: set[str] = set()
+    first: dict[str, int] = {}
+    last: dict[str, int] = {}
+    with zmq.Context.instance().socket(zmq.SUB) as socket:
+        socket.set(zmq.RCVHWM, 0)
+        socket.subscribe(b"detections.")
+        socket.connect(f"tcp://127.0.0.1:{port}")
+        deadline_s = time.monotonic() + START_S
+        from_s = float("inf")
+        while time.monotonic() < deadline_s and process.poll() is None:
+            if not socket.poll(200):
+                continue
+            body = msgpack.unpackb(socket.recv_multipart()[1])
+            now_s = time.monotonic()
+            camera = body["camera"]
+            begun.add(camera)
+            if len(begun) == cameras and from_s == float("inf"):
+                from_s = now_s + WARM_UP_S
+                deadline_s = from_s + seconds
+            if now_s >= from_s:
+                events[camera] += 1
+                latencies_ms.append(now_s * 1e3 - body["captured_ns"] / 1e6)
+                first.setdefault(camera, body["frame_id"])
+                last[camera] = body["frame_id"]
+    offered = sum(last[camera] - first[camera] + 1 for camera in first)
+    total = sum(events.values())
+    fewest = min((events[camera] for camera in begun), default=0) if len(begun) == cameras else 0
+    return Carried(offered, total, seconds, latencies_ms, fewest * cameras / max(total, 1))
+
+
+def main() -> None:
+    options = arguments()
+    if not options.video.exists():
+        sys.exit(f"{options.video}: no such video; give --video and --faces, or set JETSTREAM_DATA")
+    trees = [REPOSITORY, *([options.beside] if options.beside else [])]
+    print(f"{options.video.name}, {os.cpu_count()} cores, {options.seconds:g} s, {options.rounds} rounds, medians\n")
+    print("| cameras | jetstream | events/s | of the frames written | p50 ms | p99 ms | fewest of a camera |")
+    print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    for cameras in options.cameras:
+        rounds = [[carried(tree, cameras, options) for tree in trees] for _ in range(options.rounds)]
+        for index, tree in enumerate(trees):
+            runs = [one[index] for one in rounds]
+            median = {
+                name: statistics.median(values)
+                for name, values in {
+                    "rate": [run.rate for run in runs],
+                    "share": [run.events / max(run.offered, 1) for run in runs],
+                    "p50": [run.percentile_ms(50) for run in runs],
+                    "p99": [run.percentile_ms(99) for run in runs],
+                    "least": [run.least_share for run in runs],
+                }.items()
+            }
+            name = "this" if tree == REPOSITORY else str(tree)
+            print(
+                f"| {cameras} | {name} | {median['rate']:.0f} | {median['share']:.1%} | {median['p50']:.0f} | "
+                f"{median['p99']:.0f} | {median['least']:.2f} |",
+                flush=True,
+            )
+        if options.beside:
+            ratios = [pair[0].rate / max(pair[1].rate, 1e-9) for pair in rounds]
+            print(f"| {cameras} | ratio | {statistics.median(ratios):.2f} | | | | |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
