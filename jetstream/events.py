@@ -5,6 +5,7 @@ Knows no socket and no file.
 
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -141,18 +142,19 @@ def _event_track(face: TrackedFace) -> EventTrack:
     return EventTrack(
         track_id=face.track_id,
         state=face.state,
-        box=tuple(round(value, 2) for value in face.box),
+        box=tuple([round(value, 2) for value in face.box]),
         score=round(face.score, 4),
         landmarks=None if points is None else pairs(points),
         name=face.name,
         confidence=round(face.confidence, 4),
         age_s=round(face.age_s, 3),
-        votes=tuple(_event_vote(vote) for vote in face.votes),
+        votes=tuple([_event_vote(vote) for vote in face.votes]),
         doubtful=face.doubtful,
         sighting=face.sighting,
     )
 
 
+@lru_cache(maxsize=4096)  # votes change with an answer, not with each frame
 def _event_vote(vote: NameCandidate) -> NameCandidate:
     return NameCandidate(
         name=vote.name,
@@ -165,4 +167,5 @@ def _event_vote(vote: NameCandidate) -> NameCandidate:
 
 def pairs(landmarks: Sequence[float]) -> tuple[tuple[float, float], ...]:
     """x1, y1, ..., x5, y5 as five (x, y), px to 2 decimals."""
-    return tuple((round(landmarks[i], 2), round(landmarks[i + 1], 2)) for i in range(0, 10, 2))
+    rounded = [round(value, 2) for value in landmarks]
+    return tuple(zip(rounded[::2], rounded[1::2], strict=True))

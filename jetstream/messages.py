@@ -14,6 +14,7 @@ Box = tuple[float, float, float, float]
 Landmarks = tuple[float, float, float, float, float, float, float, float, float, float]
 """x, y of left eye, right eye, nose, left and right mouth corner, in pixels of the full frame."""
 TrackState: TypeAlias = Literal["tentative", "confirmed", "lost"]
+_STATES: tuple[TrackState, ...] = get_args(TrackState)
 
 
 class Tally(Protocol):
@@ -183,11 +184,14 @@ class Tracked(Framed, frozen=True):
 
     def add_to(self, tally: Tally) -> None:
         camera = self.frame.camera
-        for state in get_args(TrackState):
-            tally.set_level(sum(face.state == state for face in self.faces), "tracks", camera, state)
-        named = sum(face.state == "confirmed" and face.name is not None for face in self.faces)
+        in_state, named = dict.fromkeys(_STATES, 0), 0
+        for face in self.faces:
+            in_state[face.state] += 1
+            named += face.state == "confirmed" and face.name is not None
+        for state, count in in_state.items():
+            tally.set_level(count, "tracks", camera, state)
         tally.set_level(named, "named", camera)
-        tally.add_new((face.track_id for face in self.faces), "tracks", camera)
+        tally.add_new([face.track_id for face in self.faces], "tracks", camera)
 
     def stamped(self, now_ns: int) -> "Tracked":
         return msgspec.structs.replace(self, frame=msgspec.structs.replace(self.frame, tracked_ns=now_ns))

@@ -50,7 +50,7 @@ def named(*faces: tuple[str | None, float]) -> Named:
 def test_faces_are_counted_by_camera() -> None:
     counts = counted(Detected(frame=FRAME, faces=(Face(BOX, 1.0, LANDMARKS),) * 2), Detected(frame=FRAME, faces=()))
 
-    assert (counts.as_dict(), counts.levels) == ({"faces door": 2}, {})
+    assert (counts.as_dict(), counts.levels()) == ({"faces door": 2}, {})
 
 
 def test_answers_are_counted_by_outcome_and_without_names() -> None:
@@ -68,7 +68,7 @@ def test_tracks_are_levels_and_each_is_counted_once() -> None:
 
     assert counts.as_dict() == {"tracks door": 4}
     states = {"tracks door tentative": 0, "tracks door confirmed": 2, "tracks door lost": 0}
-    assert counts.levels == {**states, "named door": 2}
+    assert counts.levels() == {**states, "named door": 2}
 
 
 def test_dropped_frames_are_counted_where_they_were_lost() -> None:
@@ -84,7 +84,7 @@ def test_dropped_frames_are_counted_where_they_were_lost() -> None:
 def test_gallery_and_search_interval_are_levels() -> None:
     counts = counted(InUse(sha256="ab", people=3, photos=9), Searching(every=4))
 
-    assert (counts.as_dict(), counts.levels) == ({}, {"gallery people": 3, "gallery photos": 9, "search_every": 4})
+    assert (counts.as_dict(), counts.levels()) == ({}, {"gallery people": 3, "gallery photos": 9, "search_every": 4})
 
 
 def test_what_never_leaves_its_process_is_not_sent() -> None:

@@ -5,7 +5,7 @@ Knows no message, no clock and no metric's public name.
 """
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -27,37 +27,44 @@ class Counts:
 
     def __init__(self, process: str = "", *, min_quality: float = 0.0) -> None:
         self.process, self.min_quality = process, min_quality
-        self.levels: dict[str, int] = {}
-        self._counts: Counter[str] = Counter()
-        self._newest: dict[str, int] = {}
+        # by name: each message counts, while the names are joined for a few heartbeats a second
+        self._levels: dict[tuple[str, ...], int] = {}
+        self._counts: defaultdict[tuple[str, ...], int] = defaultdict(int)
+        self._newest: dict[tuple[str, ...], int] = {}
 
     def add(self, *name: str, by: int = 1) -> None:
         """Raise a count."""
-        self._counts[" ".join(name)] += by
+        self._counts[name] += by
 
     def add_new(self, numbers: Iterable[int], *name: str) -> None:
         """Raise a count by how many of the numbers, which only grow, are above all numbers counted there before."""
-        key, numbers = " ".join(name), list(numbers)
-        newest = self._newest.get(key, 0)
-        self._counts[key] += sum(number > newest for number in numbers)
-        self._newest[key] = max([newest, *numbers])
+        newest = before = self._newest.get(name, 0)
+        for number in numbers:
+            if number > before:
+                self._counts[name] += 1
+                newest = max(newest, number)
+        self._newest[name] = newest
 
     def set_total(self, total: int, *name: str) -> None:
         """Set a count that is kept elsewhere."""
-        self._counts[" ".join(name)] = total
+        self._counts[name] = total
 
     def set_level(self, value: int, *name: str) -> None:
         """Set a level, the current value."""
-        self.levels[" ".join(name)] = value
+        self._levels[name] = value
 
     def observe(self, name: str, value_s: float) -> None:
         """Add one value to a histogram; its sum is kept in whole microseconds."""
-        self.add(name, _WORDS[bisect_left(BOUNDS_S, value_s)])
-        self.add(name, "us", by=round(max(value_s, 0.0) * 1e6))
+        self._counts[name, _WORDS[bisect_left(BOUNDS_S, value_s)]] += 1
+        self._counts[name, "us"] += round(max(value_s, 0.0) * 1e6)
 
     def as_dict(self) -> dict[str, int]:
         """The counts that aren't 0."""
-        return {name: count for name, count in self._counts.items() if count}
+        return {" ".join(name): count for name, count in self._counts.items() if count}
+
+    def levels(self) -> dict[str, int]:
+        """The levels."""
+        return {" ".join(name): value for name, value in self._levels.items()}
 
 
 def counted(counts: Mapping[str, int], name: str) -> Iterator[tuple[tuple[str, ...], int]]:

@@ -121,7 +121,7 @@ class HeartbeatSender:
             latency_p50_ms=round(_quantile(ordered, 0.50), 2),
             latency_p95_ms=round(_quantile(ordered, 0.95), 2),
             counts=self._counts.as_dict(),
-            levels=self._counts.levels,
+            levels=self._counts.levels(),
             patience_s=self.patience_s,
         )
 

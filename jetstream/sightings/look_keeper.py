@@ -65,9 +65,11 @@ class LookKeeper:
         if face.landmarks is None or face.state != "confirmed":
             return
         frame, key = tracked.frame, sighting.id
+        since_s = frame.time_s - self._taken_s.get(key, -math.inf)
+        if since_s < looks.FIRST_EVERY_S:  # else no look is wanted, however good
+            return
         if key not in self._kept:
             self._kept[key] = _kept_of(n, connection)
-        since_s = frame.time_s - self._taken_s.get(key, -math.inf)
         if not looks.is_wanted(self._kept[key], self._most, looks.estimate(face.box, face.landmarks), since_s):
             return
         image = self._rings.read(frame.camera, frame.frame_id)
