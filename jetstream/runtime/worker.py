@@ -73,6 +73,9 @@ def _run_stage(
     own = msgspec.structs.replace(config, cameras=pipeline.cameras_of(name, config))
     with Rings.attach_all(RunDir(run_dir).read_rings()) as rings:
         cells = {camera.name: rings[camera.name].register(stage.row.name) for camera in own.cameras if stage.tells_done}
+        if not stage.frees:  # live: frames that died with the process before are not waited for
+            for camera, cell in cells.items():
+                cell.done(rings[camera].cursor - 1)
         outbox = _outbox(stage, config, run_dir)
         inbox = _inbox(name, stage, run_dir, heartbeat, stop) if stage.row.takes else None
         heartbeat.outbox, heartbeat.inbox = outbox, inbox
