@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from jetstream.picture_format import AnyPicture
 from jetstream.vision.recognition import align, occlusion
 from jetstream.vision.recognition.align import FaceTemplate
 
@@ -111,10 +112,10 @@ COMPLAINTS: Final = {
 NOTHING: Final = Quality(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
-def measure(image: NDArray[np.uint8], landmarks: NDArray[Any], chip: NDArray[np.uint8] | None = None) -> Quality:
+def measure(image: AnyPicture, landmarks: NDArray[Any], chip: NDArray[np.uint8] | None = None) -> Quality:
     """The quality of one face; all 0 where the landmarks can't be a face (see `align.similarity`).
 
-    image      (H, W, 3) uint8 BGR
+    image      (H, W, 3) uint8 BGR, or NV12
     landmarks  (5, 2) in its pixels: left eye, right eye, nose, left and right mouth corner as seen in the picture
     chip       (150, 150, 3) uint8 BGR: what `align.chip` cuts for these landmarks with dlib's template; None: it is cut
                here
