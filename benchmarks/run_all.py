@@ -12,6 +12,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("JETSTREAM_DATA", FOLDER.parent.parent / "shared" / "data"))
 WITHOUT_DATA = (
+    "bench_capture",
     "bench_detection",
     "bench_embedding",
     "bench_engines",

@@ -13,8 +13,8 @@ limited range (BT.601-7, 2.5.3; BT.709-6, 3.4), 255 E'Y and 255 E'C + 128 in the
     (y * Y + cb * Cb + cr * Cr + offset) >> 10, cut to 0..255
 
 with whole y, cb, cr and offset: 1024 times the exact ones, rounded. All four pixels of a square take its Cb and Cr, as
-swscale does for even heights. swscale rounds each product down, so its colours are darker: by 1.2 on average and 3 at
-most.
+swscale does in yuv420p of even heights. swscale rounds each product down, so its colours are darker: by 1.2 on average
+and 3 at most.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from __future__ import annotations
 import enum
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, Union
 
 if TYPE_CHECKING:  # processes that touch no pixel start without numpy
     from collections.abc import Sequence
 
     import numpy as np
-    from cv2.typing import MatLike
     from numpy.typing import NDArray
 
 FRACTION_BITS = 10
+_ROWS_AT_ONCE = 60  # of Cb and Cr in a conversion: what lies between its steps stays in the processor's cache
 
 
 class PictureFormat(enum.IntEnum):
@@ -78,12 +78,22 @@ class Nv12Picture:
         height, width = self.shape
         if out is None:
             out = np.empty((height, width, 3), np.uint8)
-        # a plane merged with itself has each value twice in a row; even and odd rows share the same
-        cb, cr = (cv2.merge([plane, plane]).reshape(len(plane), -1)[:, :width] for plane in cv2.split(self.chroma))
-        for first in range(min(height, 2)):
-            rows = slice(first, None, 2)
-            luma = self.luma[rows]
-            _convert(luma, [cb[: len(luma)], cr[: len(luma)]], self.format, out[rows])
+        rows, columns = min(_ROWS_AT_ONCE, len(self.chroma)), self.chroma.shape[1]
+        # small and used again and again: new memory would take longer than the conversion
+        planes = [np.empty((rows, columns), np.uint8) for _ in (0, 1)]
+        twice = [np.empty((rows, columns, 2), np.uint8) for _ in (0, 1)]
+        merged = np.empty((rows, width, 3), np.uint8)
+        for first in range(0, len(self.chroma), rows):
+            few = self.chroma[first : first + rows]
+            cv2.split(few, [plane[: len(few)] for plane in planes])
+            for plane, pairs in zip(planes, twice, strict=True):
+                cv2.merge([plane[: len(few)]] * 2, dst=pairs[: len(few)])  # each value twice in a row
+            wide = [pairs.reshape(rows, -1)[:, :width] for pairs in twice]
+            for parity in (0, 1):  # even and odd rows share Cb and Cr
+                some = slice(2 * first + parity, 2 * (first + len(few)), 2)
+                luma = self.luma[some]
+                if len(luma):
+                    _convert(luma, [plane[: len(luma)] for plane in wide], self.format, out[some], merged[: len(luma)])
         return out
 
     def part(self, top: int, bottom: int, left: int, right: int) -> NDArray[np.uint8]:
@@ -99,11 +109,12 @@ class Nv12Picture:
 
         luma, chroma = self.luma[::stride, ::stride], self.chroma[:: stride // 2, :: stride // 2]
         out = np.empty((*luma.shape, 3), np.uint8)
-        _convert(luma, [np.ascontiguousarray(chroma[..., one]) for one in (0, 1)], self.format, out)
+        planes = [np.ascontiguousarray(chroma[..., one]) for one in (0, 1)]
+        _convert(luma, planes, self.format, out, np.empty_like(out))
         return out
 
 
-AnyPicture: TypeAlias = "NDArray[np.uint8] | Nv12Picture"
+AnyPicture: TypeAlias = Union["NDArray[np.uint8]", Nv12Picture]
 """(H, W, 3) uint8 BGR, or NV12."""
 
 
@@ -152,8 +163,15 @@ def _matrix(form: PictureFormat) -> NDArray[np.float32]:
     return np.asarray(matrix - (0, 0, 0, 0.5), np.float32)
 
 
-def _convert(luma: NDArray[np.uint8], chroma: Sequence[MatLike], form: PictureFormat, out: NDArray[np.uint8]) -> None:
-    """Fill `out`, (H, W, 3) BGR, from Y, Cb and Cr of each pixel, (H, W)."""
+def _convert(
+    luma: NDArray[np.uint8],
+    chroma: Sequence[NDArray[np.uint8]],
+    form: PictureFormat,
+    out: NDArray[np.uint8],
+    merged: NDArray[np.uint8],
+) -> None:
+    """Fill `out`, (H, W, 3) BGR, from Y, Cb and Cr of each pixel, (H, W). `merged`: memory of the same shape."""
     import cv2
 
-    cv2.transform(cv2.merge([luma, *chroma]), _matrix(form), dst=out)
+    cv2.merge([luma, *chroma], dst=merged)
+    cv2.transform(merged, _matrix(form), dst=out)

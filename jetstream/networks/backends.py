@@ -6,7 +6,7 @@ Knows no engine and no model. On a machine without an NVIDIA driver the choice c
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from jetstream.config.schema import GpuConfig
+from jetstream.config.schema import Config, GpuConfig
 from jetstream.errors import UserError
 from jetstream.runners import cuda_context, cuda_driver
 from jetstream.runners.base import UnavailableError
@@ -54,6 +54,24 @@ def choose(settings: GpuConfig) -> BackendChoice:
     first = 0 if settings.backend == "auto" else ORDER.index(settings.backend)
     order = tuple(backend for backend in ORDER[first:] if backend not in missing)
     return BackendChoice(order, missing, has_gpu=_has_gpu())
+
+
+def takes_nv12(config: Config) -> bool:
+    """Whether frames are best kept as NV12: in the live pace, where `detect` copies them to the GPU as they are.
+
+    Not where video is recorded: `record` would convert every frame, for twice the time that `capture` saves. Asks no
+    GPU; where it then doesn't work, `detect` reads BGR, to which each reader converts the frames.
+    """
+    settings = config.gpu
+    return (
+        config.pipeline.pace == "live"
+        and not (config.record.dir and config.record.video != "none")
+        and config.detect.detector == "mtcnn"
+        and settings.backend in ("auto", "tensorrt")
+        and bindings.is_installed()
+        and cuda_context.is_installed()
+        and cuda_driver.is_installed()
+    )
 
 
 def _has_gpu() -> bool:

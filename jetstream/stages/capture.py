@@ -16,6 +16,7 @@ from jetstream.ipc.ring import LocalRing, Ring
 from jetstream.ipc.rings import Rings
 from jetstream.ipc.window import FrameWindow
 from jetstream.messages import Captured, Dropped, FrameRef, PatientTicks, Tick
+from jetstream.networks.backends import takes_nv12
 from jetstream.video.address import is_live, may_be_film
 from jetstream.video.frames import USUAL_FPS, UnconvertedFrame
 from jetstream.video.live import Backoff, NewestFrame
@@ -48,6 +49,7 @@ def capture(ticks: Iterator[Tick], rings: Rings, config: Config) -> Iterator[Cap
         loop=camera.loop and not every_frame,
         every_frame=every_frame,
         cuda_device=cuda_device(camera, config),
+        nv12=takes_nv12(config),
     )
     if every_frame and (not is_live(camera.source, every_frame=True) or may_be_film(camera.source)):
         yield from _every_frame(ticks, writer, opener, patience_s)
@@ -71,7 +73,7 @@ class FrameWriter:
     def write(self, frame: Frame, *, live: bool, left_out: int = 0) -> Captured:
         """Write the frame and announce it. `left_out`: frames of the source before it that were not written."""
         captured_ns = frame.captured_ns or time.monotonic_ns()
-        frame_id = self.ring.write(frame.image, captured_ns=captured_ns, left_out=left_out)
+        frame_id = self.ring.write(frame.picture, captured_ns=captured_ns, left_out=left_out)
         self._window.wrote(frame_id, time.monotonic())
         return self.announced(frame_id, captured_ns, frame.pts_s, live=live)
 
@@ -290,15 +292,17 @@ def _same(source: Source) -> Source:
     return source
 
 
-def _open(camera: CameraConfig, *, every_frame: bool, cuda_device: int | None, loop: bool) -> Source:
+def _open(camera: CameraConfig, *, every_frame: bool, cuda_device: int | None, loop: bool, nv12: bool) -> Source:
     """The opened source. Raises SourceError, also for a password that can't be read: opening is then retried."""
     try:
         address = secrets.address(camera)
     except UserError as error:
         raise SourceError(str(error)) from None
-    return open_source(
+    source = open_source(
         address, camera, loop=loop, fps_limit=camera.fps, cuda_device=cuda_device, every_frame=every_frame
     )
+    source.may_give_nv12 = nv12
+    return source
 
 
 def _is_due(time_s: float, wait_s: float) -> bool:
