@@ -295,5 +295,6 @@ def _tracker(settings: TrackConfig, *, first_id: int) -> Tracker:
         tentative_s=settings.tentative_s,
         hold_s=settings.hold_s,
         max_lost_s=settings.max_lost_s,
+        kalman=settings.kalman,
         first_id=first_id,
     )

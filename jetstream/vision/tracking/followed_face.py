@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.vision.boxes import iou
-from jetstream.vision.tracking.kalman import BoxFilter
+from jetstream.vision.tracking.kalman import FaceFilter
 
 # Overlap of a detection with the predicted box below which the face jumped, and, for a face that was out of sight, how
 # many of its sizes it is away from where it would be: the first one had walked out of the picture. Of 57,000 detections
@@ -26,7 +26,7 @@ class FollowedFace:
     """A track; owned and changed by its Tracker alone."""
 
     track_id: int
-    filter: BoxFilter
+    filter: FaceFilter
     confirmed: bool
     score: float
     landmarks: NDArray[np.float32] | None

@@ -18,7 +18,7 @@ from jetstream.vision.tracking.common_motion import CommonMotion
 from jetstream.vision.tracking.followed_face import FollowedFace, rejoined
 from jetstream.vision.tracking.found import FoundFaces, usable
 from jetstream.vision.tracking.frame_rate import FrameRate
-from jetstream.vision.tracking.kalman import BoxFilter
+from jetstream.vision.tracking.kalman import FilterKind, filter_class
 
 linear_sum_assignment: Final = single_modules.linear_sum_assignment()
 State = Literal["tentative", "confirmed", "lost"]
@@ -89,6 +89,7 @@ class Tracker:
         tentative_s: float,
         hold_s: float,
         max_lost_s: float,
+        kalman: FilterKind,
         min_return_iou: float = 0.3,
         widen_boxes: float = 0.2,
         max_tracks: int = 256,
@@ -104,6 +105,7 @@ class Tracker:
         tentative_s     a tentative track is deleted after this long without a detection
         hold_s          a confirmed track becomes lost after this long without a detection
         max_lost_s      a track is deleted after this long without a detection
+        kalman          what computes the filters, see `filter_class`
         min_return_iou  least overlap of a strong detection with the last detected box of a track, 0..1
         widen_boxes     both boxes grow by this share of their sides before the overlap is computed, for low frame rates
         max_tracks      no new track is started while there are this many
@@ -120,6 +122,7 @@ class Tracker:
         self._hold_s = hold_s
         self._max_lost_s = max_lost_s
         self._max_tracks = max_tracks
+        self._filter_of = filter_class(kalman)
         self._faces: list[FollowedFace] = []
         self._made = first_id - 1
         self._time_s: float | None = None
@@ -252,7 +255,7 @@ class Tracker:
         if predicted:
             face.filter.update(face.last_box, face.score)
         else:  # the predicted motion was wrong
-            face.filter = BoxFilter(face.last_box, face.score)
+            face.filter = self._filter_of(face.last_box, face.score)
 
     def _was_false_alarm(self, face: FollowedFace) -> bool:
         """Whether a tentative track got no second detection. Call it after the assignment: at 2 frames a second every
@@ -267,7 +270,7 @@ class Tracker:
             self._faces.append(
                 FollowedFace(
                     track_id=self._made,
-                    filter=BoxFilter(found.boxes[index], score),
+                    filter=self._filter_of(found.boxes[index], score),
                     confirmed=score >= self._instant_score,
                     score=score,
                     landmarks=found.marks(index),

@@ -21,7 +21,7 @@ for _ in range(2000):
 """
 FILTER = """
 import numpy as np
-from jetstream.vision.tracking.kalman import KalmanFilter as Alone
+from jetstream.vision.tracking.filterpy_filter import KalmanFilter as Alone
 from filterpy.kalman import KalmanFilter as Whole
 
 assert Alone is not Whole
