@@ -86,18 +86,24 @@ class _Axis:
         self.covariance = persistence * moved + noise * dt_s / 2
         self.speed_variance = persistence * persistence * self.speed_variance + noise
 
-    def update(self, measured: float, noise: float) -> None:
+    def update(self, measured: float, scatter: float, surprise: float = math.inf) -> None:
+        """Correct by a measurement.
+
+        scatter   its standard deviation, in sides
+        surprise  where the last two measurements missed to the same side by more, the variance is inflated first
+        """
+        noise, missed = (scatter * self.side) ** 2, measured - self.place
+        if surprise < math.inf:
+            self._loosen(missed / math.sqrt(self.place_variance + noise), surprise)
         spread = self.place_variance + noise
-        missed, gain = measured - self.place, self.covariance / spread
+        gain, left = self.covariance / spread, noise / spread
         self.place += self.place_variance / spread * missed
         self.speed += gain * missed
         self.speed_variance -= gain * self.covariance
-        self.covariance *= noise / spread
-        self.place_variance *= noise / spread
+        self.covariance *= left
+        self.place_variance *= left
 
-    def loosen(self, measured: float, noise: float, surprise: float) -> None:
-        """Inflate the variance where the last two measurements missed to the same side."""
-        missed = (measured - self.place) / math.sqrt(self.place_variance + noise)
+    def _loosen(self, missed: float, surprise: float) -> None:
         before, self.missed = self.missed, missed
         lasting = min(abs(missed), abs(before)) if missed * before > 0 else 0.0
         if lasting > surprise:
@@ -111,7 +117,9 @@ class _Axis:
 
         The speed stays: a face that is found again after the limit was reached is still growing or shrinking.
         """
-        self.place = min(max(self.place, self.side / most, MIN_SIDE_PX), max(self.side * most, MIN_SIDE_PX))
+        shortest, longest = self.side / most, self.side * most
+        if not (shortest <= self.place <= longest and self.place >= MIN_SIDE_PX):
+            self.place = min(max(self.place, shortest, MIN_SIDE_PX), max(longest, MIN_SIDE_PX))
 
 
 class BoxFilter:
@@ -202,12 +210,10 @@ class BoxFilter:
         x, y, width, height = measure(box)
         scatter = self._scatter(score)
         # Of the centre only: the measured size of a face drifts for many frames although the face doesn't grow.
-        for axis, measured in ((self._x, x), (self._y, y)):
-            noise = (scatter * axis.side) ** 2
-            axis.loosen(measured, noise, self._surprise)
-            axis.update(measured, noise)
+        self._x.update(x, scatter, self._surprise)
+        self._y.update(y, scatter, self._surprise)
         for axis, across, measured in ((self._width, self._x, width), (self._height, self._y, height)):
-            axis.update(measured, (scatter * axis.side) ** 2)
+            axis.update(measured, scatter)
             axis.limit(math.inf)
             axis.side = across.side = axis.place
 

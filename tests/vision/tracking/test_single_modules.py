@@ -8,7 +8,7 @@ from jetstream.vision.tracking import single_modules
 
 ASSIGNMENT = """
 import numpy as np
-from jetstream.vision.tracking.tracker import linear_sum_assignment as alone
+from jetstream.vision.tracking.assignment import linear_sum_assignment as alone
 from scipy.optimize import linear_sum_assignment as whole
 
 draws = np.random.default_rng(1)
