@@ -51,9 +51,9 @@ class FaceExchanges:
     def saw(self, tracks: Sequence[Track], time_s: float) -> None:
         """Take all tracks of a frame."""
         elapsed_s, self._time_s = max(0.0, time_s - self._time_s), time_s
-        self._tracks = {track.track_id: self._tracks.get(track.track_id) or _ExchangeRecord() for track in tracks}
+        before, self._tracks = self._tracks, {}
         for track in tracks:
-            known = self._tracks[track.track_id]
+            self._tracks[track.track_id] = known = before.get(track.track_id) or _ExchangeRecord()
             if known.since_s is not None and not 0.0 <= time_s - known.since_s <= LONGEST_S:
                 known.settle()
             if track.jumped or (track.detected and is_gap(known.unseen_s, elapsed_s)):

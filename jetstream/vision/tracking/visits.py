@@ -162,8 +162,10 @@ class SightingFinder:
             self._ended |= dict.fromkeys(self._visits, time_s)
             self._visits, self._members, self._earlier, self._new = {}, {}, {}, NewTracks()
         self._now_s = time_s
-        self._ended = {sighting_id: at_s for sighting_id, at_s in self._ended.items() if 0 <= time_s - at_s <= TELL_S}
-        self._merged = {merge: at_s for merge, at_s in self._merged.items() if 0 <= time_s - at_s <= TELL_S}
+        if self._ended:
+            self._ended = {sighting: at_s for sighting, at_s in self._ended.items() if 0 <= time_s - at_s <= TELL_S}
+        if self._merged:
+            self._merged = {merge: at_s for merge, at_s in self._merged.items() if 0 <= time_s - at_s <= TELL_S}
         for track_id in [i for i, member in self._members.items() if time_s - member.seen_s > absence_s]:
             self._members.pop(track_id).visit.tracks.discard(track_id)
         for visit in [visit for visit in self._visits.values() if time_s - visit.seen_s > absence_s]:
