@@ -22,6 +22,7 @@ WITHOUT_DATA = (
     "bench_ring",
     "bench_sightings_store",
     "bench_startup",
+    "bench_track",
 )
 OPTIONS = {
     "bench_gpu": [os.environ.get("JETSTREAM_GPU_DATA", ""), str(FOLDER.parent / "models" / "engines")],
