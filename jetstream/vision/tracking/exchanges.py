@@ -41,7 +41,8 @@ class FaceExchanges:
 
     def jumped(self, track_id: int) -> bool:
         """Whether the track is in doubt since its face, seen a moment before, was elsewhere: an exchange is likely."""
-        return track_id in self and self._tracks[track_id].jumped
+        track = self._tracks.get(track_id)
+        return track is not None and track.jumped and track.since_s is not None
 
     def count(self, track_id: int) -> int:
         """How often the track's face was exchanged, as far as recognition saw it."""

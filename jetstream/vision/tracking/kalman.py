@@ -167,7 +167,7 @@ class BoxFilter:
         self._jitter, self._surprise = jitter, surprise
         measured, scatter = measure(box), self._scatter(score)
         grows = initial_speed * (growth / acceleration if acceleration > 0 else 1.0)
-        self._x, self._y, self._width, self._height = (
+        self._axes = self._x, self._y, self._width, self._height = tuple(
             _Axis(place, 0.0, (scatter * side) ** 2, (speed * side) ** 2, drive**2, side)
             for place, side, speed, drive in zip(
                 measured,
@@ -195,7 +195,7 @@ class BoxFilter:
         """
         if dt_s <= 0:
             return
-        for axis in (self._x, self._y, self._width, self._height):
+        for axis in self._axes:
             axis.predict(dt_s, persistence)
         self._width.limit(MAX_GROWTH_UNSEEN)
         self._height.limit(MAX_GROWTH_UNSEEN)

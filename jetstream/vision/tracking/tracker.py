@@ -160,7 +160,8 @@ class Tracker:
         if cut:
             self._faces = []
             self._common.restart()
-        most_s, persistence = self._max_lost_s * self.slowness, min(1.0, PERSISTENT / self.slowness)
+        slowness = self._rate.slowness
+        most_s, persistence = self._max_lost_s * slowness, min(1.0, PERSISTENT / slowness)
         self._faces = [face for face in self._faces if self._now_s - face.seen_s <= most_s]
         for face in self._faces:
             face.detected = face.jumped = False

@@ -261,10 +261,12 @@ class SightingFinder:
     def _seen_before(self, track: VisitTrack) -> OpenVisit | None:
         """The sighting of the track that this one is said to continue, unless both were seen at once."""
         earlier = self._members.get(self._earlier.get(track.track_id, 0))
+        if earlier is None:
+            return None
         since_s, member = self._now_s - track.age_s, self._members.get(track.track_id)
         if member is not None:
             since_s = max(since_s, member.since_s)
-        if earlier is None or earlier.is_unsure or earlier.shown_s - since_s > HELD_S:
+        if earlier.is_unsure or earlier.shown_s - since_s > HELD_S:
             return None
         return earlier.visit
 

@@ -139,7 +139,7 @@ class Votes:
         scores = self._scores()
         if scores:
             # Ties are broken by name, so that the result depends on the answers alone.
-            best = min(scores, key=lambda name: (-scores[name], name or ""))
+            best = min(scores, key=lambda name: (-scores[name], name or "")) if len(scores) > 1 else next(iter(scores))
             if scores[best] - scores.get(self._shown, 0.0) >= MARGIN:
                 self._shown = best
         return self._shown, logistic(self._lead(scores)) if self._answers else 0.0
@@ -191,8 +191,10 @@ class Votes:
 
     def _lead(self, scores: Mapping[str | None, float]) -> float:
         """Log odds of what is shown less those of the best other candidate."""
-        others = (score for name, score in scores.items() if name != self._shown)
-        return scores.get(self._shown, 0.0) - max(others, default=0.0)
+        shown = scores.get(self._shown, 0.0)
+        if len(scores) == 1 and self._shown in scores:
+            return shown
+        return shown - max((score for name, score in scores.items() if name != self._shown), default=0.0)
 
 
 def _reasons(answers: Sequence[_TimedAnswer]) -> dict[str | None, _Reason]:
