@@ -20,6 +20,8 @@ TOPICS = {
     "driver",
     "TensorRT",
     "PyCUDA",
+    "cuda-core",
+    "bindings",
     "onnxruntime",
     "nvcc",
     "NVRTC",

@@ -223,6 +223,9 @@ class GpuConfig(ConfigTable, frozen=True):
     provider"""
     device: Annotated[int, Meta(ge=0, le=63)] = 0
     """number of the GPU, as in `jetstream doctor`"""
+    bindings: Literal["auto", "pycuda", "cuda-core"] = "auto"
+    """Python package that calls CUDA for TensorRT and the kernels. auto: PyCUDA where it can be imported, else
+    cuda-core"""
     precision: Literal["fp16", "fp32"] = "fp16"
     """arithmetic of TensorRT. fp16 is faster; fp32 gives the same results as the CPU. SFace and added networks are
     always computed in fp32"""

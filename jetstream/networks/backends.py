@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from jetstream.config.schema import Config, GpuConfig
 from jetstream.errors import UserError
-from jetstream.runners import cuda_context, cuda_driver
+from jetstream.runners import cuda_bindings, cuda_driver
 from jetstream.runners.base import UnavailableError
 from jetstream.runners.tensorrt import bindings
 
@@ -85,8 +85,7 @@ def _need_tensorrt(settings: GpuConfig) -> None:
     cuda_driver.gpu(settings.device)
     if not bindings.is_installed():
         raise UnavailableError("TensorRT isn't installed")
-    if not cuda_context.is_installed():
-        raise UnavailableError("PyCUDA isn't installed")
+    cuda_bindings.require_installed(settings.bindings)
 
 
 def _need_cuda_provider(settings: GpuConfig) -> None:

@@ -19,7 +19,7 @@ from jetstream.gpu import cubin_cache
 from jetstream.networks import backends
 from jetstream.networks.embedders import embedder_of
 from jetstream.networks.runner import NAMES, recipe_for, said
-from jetstream.runners import cuda_driver
+from jetstream.runners import cuda_bindings, cuda_driver
 from jetstream.runners.base import UnavailableError
 from jetstream.runners.tensorrt import prepare as engine_preparation
 from jetstream.runners.tensorrt.engine_cache import EngineRecipe
@@ -118,13 +118,14 @@ def recipes(config: Config, tensorrt: str) -> tuple[EngineRecipe, ...]:
 def _prepare_all(config: Config, progress: Progress | None) -> BuildReport:
     gpu = cuda_driver.gpu(config.gpu.device)
     found = engine_preparation.probe()
-    if missing := found.tensorrt_missing or found.pycuda_missing:
-        raise UnavailableError(missing)
+    if found.tensorrt_missing:
+        raise UnavailableError(found.tensorrt_missing)
+    cuda = cuda_bindings.chosen(config.gpu.bindings, found.cuda_missing).bindings
     wanted = recipes(config, found.tensorrt)
     folder, trouble = engine_preparation.writable(engines_dir(config))
     if trouble:
         folder = _without_writing(engines_dir(config), wanted, gpu.capability, folder, trouble)
-    supplied = engine_preparation.ensure(wanted, folder, device=config.gpu.device, progress=progress)
+    supplied = engine_preparation.ensure(wanted, folder, device=config.gpu.device, cuda=cuda, progress=progress)
     return BuildReport(folder, supplied, _kernels(folder, gpu.capability))
 
 

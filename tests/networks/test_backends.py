@@ -52,7 +52,7 @@ def test_opening_models_imports_no_gpu_package():
         "from jetstream.networks import backends; from jetstream.config.schema import GpuConfig\n"
         "backends.choose(GpuConfig(backend='cpu'))\n"
         "print([name for name in sys.modules if name.split('.')[0] in "
-        "('tensorrt', 'tensorrt_rtx', 'tensorrt_rtx_bindings', 'pycuda', 'onnx')])"
+        "('tensorrt', 'tensorrt_rtx', 'tensorrt_rtx_bindings', 'pycuda', 'cuda', 'onnx')])"
     )
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"

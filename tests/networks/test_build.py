@@ -11,7 +11,7 @@ from jetstream.config.schema import Config, GpuConfig, ModelsConfig
 from jetstream.errors import ModelError, UserError
 from jetstream.gpu import cubin_cache
 from jetstream.networks import backends, build
-from jetstream.runners import cuda_driver, onnxrt
+from jetstream.runners import cuda_bindings, cuda_driver, onnxrt
 from jetstream.runners.base import UnavailableError
 from jetstream.runners.tensorrt import prepare
 from jetstream.runners.tensorrt.prepare import BuildLimits
@@ -29,7 +29,7 @@ def machine(monkeypatch):
     gpu = cuda_driver.GpuInfo("Pretended GPU", "9.0", 2**33)
     monkeypatch.setattr(cuda_driver, "gpus", lambda: (gpu,))
     monkeypatch.setattr(backends.bindings, "is_installed", lambda: True)
-    monkeypatch.setattr(backends.cuda_context, "is_installed", lambda: True)
+    monkeypatch.setattr(cuda_bindings, "is_installed", lambda bindings: True)
     monkeypatch.setattr(onnxrt, "providers", lambda: ("CPUExecutionProvider",))
     monkeypatch.setattr(cubin_cache, "compile_source", lambda source, capability: b"cubin")
     real_ensure, real_probe = prepare.ensure, prepare.probe

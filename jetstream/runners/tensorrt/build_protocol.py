@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from jetstream.runners.cuda_bindings import Bindings, WantedBindings
 from jetstream.runners.tensorrt.engine_cache import EngineRecipe
 
 TOLERANCE = {"fp32": 1e-3, "fp16": 2e-2}
@@ -20,6 +21,7 @@ class BuildJob(msgspec.Struct, frozen=True):
     path: str
     device: int
     build: bool
+    cuda: WantedBindings = "auto"
     timing_cache: str = ""
 
 
@@ -40,3 +42,10 @@ class BindingsProbe(msgspec.Struct, frozen=True):
     tensorrt_missing: str = ""
     pycuda: str = ""
     pycuda_missing: str = ""
+    cuda_core: str = ""
+    cuda_core_missing: str = ""
+
+    @property
+    def cuda_missing(self) -> dict[Bindings, str]:
+        """What each of the bindings of CUDA lacks, or ""."""
+        return {"pycuda": self.pycuda_missing, "cuda-core": self.cuda_core_missing}

@@ -21,6 +21,7 @@ import msgspec
 
 from jetstream.errors import GARBLED
 from jetstream.runners.base import UnavailableError
+from jetstream.runners.cuda_bindings import WantedBindings
 from jetstream.runners.tensorrt import engine_cache
 from jetstream.runners.tensorrt.build_protocol import BindingsProbe, BuildEvent, BuildJob
 from jetstream.runners.tensorrt.engine_cache import EngineRecipe
@@ -54,7 +55,7 @@ PATIENT = BuildLimits()
 
 
 def probe(limits: BuildLimits = PATIENT, command: Sequence[str] = COMMAND) -> BindingsProbe:
-    """Which TensorRT and PyCUDA can be imported, tried in a child process because it may crash."""
+    """Which TensorRT and which bindings of CUDA can be imported, tried in a child process because it may crash."""
     try:
         done = subprocess.run([*command, "probe"], capture_output=True, timeout=limits.probe_s, check=False)
         return msgspec.json.decode(done.stdout, type=BindingsProbe)
@@ -62,7 +63,7 @@ def probe(limits: BuildLimits = PATIENT, command: Sequence[str] = COMMAND) -> Bi
         reason = f"importing it takes more than {limits.probe_s:g} s"
     except GARBLED:
         reason = f"importing it ends the process ({_end_of(done.returncode)})"
-    return BindingsProbe(tensorrt_missing=reason, pycuda_missing=reason)
+    return BindingsProbe(tensorrt_missing=reason, pycuda_missing=reason, cuda_core_missing=reason)
 
 
 def ensure(
@@ -70,6 +71,7 @@ def ensure(
     folder: Path,
     *,
     device: int = 0,
+    cuda: WantedBindings = "auto",
     progress: Progress | None = None,
     limits: BuildLimits = PATIENT,
     command: Sequence[str] = COMMAND,
@@ -81,7 +83,7 @@ def ensure(
     engine_cache.sweep(folder)
     timing_cache = folder / "timing.cache"
     bench = _BuildWorker(progress or (lambda what, share: None), limits, command)
-    jobs = [BuildJob(recipe, str(folder / recipe.file), device, False, str(timing_cache)) for recipe in recipes]
+    jobs = [BuildJob(recipe, str(folder / recipe.file), device, False, cuda, str(timing_cache)) for recipe in recipes]
     notes: dict[str, list[str]] = {job.path: [] for job in jobs}
     there = [job for job in jobs if _is_whole(job, notes[job.path])]
     results = bench.work(there) if there else {}

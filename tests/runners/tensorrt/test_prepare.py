@@ -160,6 +160,7 @@ def test_the_real_build_process_says_what_is_missing_here():
     found = prepare.probe()
     assert found.tensorrt or found.tensorrt_missing
     assert found.pycuda or found.pycuda_missing
+    assert found.cuda_core or found.cuda_core_missing
 
 
 def test_a_folder_that_can_be_written_is_taken(tmp_path):

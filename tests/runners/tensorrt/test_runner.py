@@ -156,14 +156,14 @@ def test_opening_and_closing_leaves_no_memory_behind(made, folder, models_dir):
     config = config_of(folder, models_dir)
 
     def free_mib() -> float:
-        with held.current() as cuda:
-            return float(cuda.mem_get_info()[0]) / 2**20
+        with held.current():
+            return held.free_bytes() / 2**20
 
     def once() -> None:
         with open_tensorrt(models_dir / "embedder.onnx", config) as runner:
             runner.infer({"chip": picture(5, 150, 150)})
 
-    with closing(cuda_context.use(0)) as held:
+    with closing(cuda_context.use(0, config.gpu.bindings)) as held:
         for _ in range(3):
             once()
         before_mib = free_mib()
