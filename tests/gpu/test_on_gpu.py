@@ -1,4 +1,7 @@
-"""The cascade on a real GPU: the kernels with the CPU's networks, then with TensorRT's, and what goes wrong there."""
+"""The cascade on a real GPU: the kernels with the CPU's networks, then with TensorRT's, and what goes wrong there.
+
+JETSTREAM_BINDINGS=cuda-core, or pycuda, runs it on those.
+"""
 
 import os
 import signal
@@ -106,7 +109,7 @@ def with_cpu_nets(folder, runners, models_dir):
     """Opens a cascade whose kernels run on the GPU and whose networks on the CPU."""
     capability = cuda_driver.gpu(0).capability
     cubin_cache.ensure(folder, capability)
-    device = EagerDevice(0, cubin_cache.load(folder, capability))
+    device = EagerDevice(0, cubin_cache.load(folder, capability), gpu.BINDINGS)
 
     def open_one(rnet=(64, 256), onet=(16, 64)) -> GpuDetector:
         settings = gpu_networks.settings_of(gpu.cascade_config(folder), cubin_cache.tile_cells(capability))
@@ -219,7 +222,8 @@ from pathlib import Path
 from jetstream.gpu import cubin_cache
 from jetstream.gpu.device import CudaDevice
 from jetstream.gpu.structs import WORK
-device = CudaDevice(0, cubin_cache.load(Path({str(folder)!r}), {cuda_driver.gpu(0).capability!r}))
+kernels = cubin_cache.load(Path({str(folder)!r}), {cuda_driver.gpu(0).capability!r})
+device = CudaDevice(0, kernels, {gpu.BINDINGS!r})
 with device.current():
     stream = device.stream()
     device.launch("keep_onet", (1, 1), 512, 0, bytes(WORK.itemsize), stream)  # every address is 0

@@ -28,7 +28,7 @@ from jetstream.runners.tensorrt.build_protocol import TOLERANCE
 from jetstream.runners.tensorrt.prepare import BuildLimits, PreparedEngine
 from jetstream.runners.tensorrt.runner import TensorRTRunner
 from jetstream.vision.detection.detector import faces_in
-from tests.support.gpu import kept_engines, need
+from tests.support.gpu import BINDINGS, kept_engines, need
 
 pytestmark = pytest.mark.gpu
 NETWORKS = ("pnet", "rnet", "onet", "embedder")
@@ -77,7 +77,7 @@ def copy(rnet, folder, tmp_path) -> Path:
 
 
 def config_of(folder: Path, models_dir: Path, precision: str = "fp32", backend: str = "tensorrt") -> Config:
-    gpu = GpuConfig(backend=backend, precision=precision, engines_dir=str(folder))
+    gpu = GpuConfig(backend=backend, bindings=BINDINGS, precision=precision, engines_dir=str(folder))
     dlib = RecognizeConfig(model="dlib")  # SFace is computed in fp32 alone
     return with_preset(Config(gpu=gpu, models=ModelsConfig(dir=str(models_dir)), recognize=dlib))
 
