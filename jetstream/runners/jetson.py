@@ -89,7 +89,7 @@ def _release(root: Path) -> tuple[int, str] | None:
 def _jetpack(root: Path, release: tuple[int, str] | None, pack: JetPack | None) -> Finding:
     if release is None:
         inside = "; a container sees it when it is mounted from the host" if _is_container(root) else ""
-        return Finding("JetPack", f"unknown: no /etc/nv_tegra_release{inside}", ok=False)
+        return Finding("JetPack", f"unknown: no release in /etc/nv_tegra_release{inside}", ok=False)
     number = f"L4T {release[0]}.{release[1]}"
     if pack is None:
         return Finding("JetPack", f"{number}, which jetstream doesn't know")
