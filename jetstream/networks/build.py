@@ -120,12 +120,12 @@ def _prepare_all(config: Config, progress: Progress | None) -> BuildReport:
     found = engine_preparation.probe()
     if found.tensorrt_missing:
         raise UnavailableError(found.tensorrt_missing)
-    cuda = cuda_bindings.chosen(config.gpu.bindings, found.cuda_missing).bindings
+    bindings = cuda_bindings.chosen(config.gpu.bindings, found.cuda_missing).bindings
     wanted = recipes(config, found.tensorrt)
     folder, trouble = engine_preparation.writable(engines_dir(config))
     if trouble:
         folder = _without_writing(engines_dir(config), wanted, gpu.capability, folder, trouble)
-    supplied = engine_preparation.ensure(wanted, folder, device=config.gpu.device, cuda=cuda, progress=progress)
+    supplied = engine_preparation.ensure(wanted, folder, device=config.gpu.device, bindings=bindings, progress=progress)
     return BuildReport(folder, supplied, _kernels(folder, gpu.capability))
 
 

@@ -396,6 +396,7 @@ def test_another_thread_uses_the_device(device):
             stream = device.stream()
             address = uploaded(device, numbers(), stream)
             found.append(downloaded(device, address, stream))
+            del stream  # PyCUDA destroys it only while its context is current in this thread
 
     thread = threading.Thread(target=work)
     thread.start()

@@ -56,7 +56,7 @@ def built_and_opened(path: Path, engines: Path) -> TensorRTRunner:
     config = engines_for(engines)
     recipe = recipe_for(path, config, bindings.version())
     if not (engines / recipe.file).exists():
-        (made,) = prepare.ensure([recipe], engines, cuda=BINDINGS)
+        (made,) = prepare.ensure([recipe], engines, bindings=BINDINGS)
         if made.path is None:
             raise ModelError(made.reason)
     return open_tensorrt(path, config)

@@ -67,7 +67,7 @@ def self_test(path: Path, job: BuildJob, reference: OnnxRunner) -> float:
     """The largest difference, in TOLERANCE's unit. Raises UnavailableError: too large, or the engine can't run."""
     recipe = job.recipe
     engine = engine_cache.read(path, recipe)
-    with TensorRTRunner(engine, device=job.device, cuda=job.cuda, outside=_nothing_outside) as runner:
+    with TensorRTRunner(engine, device=job.device, bindings=job.bindings, outside=_nothing_outside) as runner:
         differences: dict[str, float] = {}
         largest: dict[str, float] = {}
         for picture in pictures(recipe):
@@ -128,7 +128,7 @@ def _build(job: BuildJob, path: Path, network: OnnxRunner) -> float:
     timings = Path(job.timing_cache) if job.timing_cache else None
     recipe = job.recipe
     # TensorRT builds for the GPU whose context is current
-    with contextlib.closing(cuda_context.use(job.device, job.cuda)) as gpu, gpu.current():
+    with contextlib.closing(cuda_context.use(job.device, job.bindings)) as gpu, gpu.current():
         plan = builder.build(
             Path(recipe.onnx), precision=recipe.precision, profiles=recipe.profiles, timing_cache=timings
         )

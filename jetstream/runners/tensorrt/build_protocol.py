@@ -21,7 +21,7 @@ class BuildJob(msgspec.Struct, frozen=True):
     path: str
     device: int
     build: bool
-    cuda: WantedBindings = "auto"
+    bindings: WantedBindings = "auto"  # of CUDA
     timing_cache: str = ""
 
 

@@ -71,7 +71,7 @@ def ensure(
     folder: Path,
     *,
     device: int = 0,
-    cuda: WantedBindings = "auto",
+    bindings: WantedBindings = "auto",
     progress: Progress | None = None,
     limits: BuildLimits = PATIENT,
     command: Sequence[str] = COMMAND,
@@ -83,7 +83,9 @@ def ensure(
     engine_cache.sweep(folder)
     timing_cache = folder / "timing.cache"
     bench = _BuildWorker(progress or (lambda what, share: None), limits, command)
-    jobs = [BuildJob(recipe, str(folder / recipe.file), device, False, cuda, str(timing_cache)) for recipe in recipes]
+    jobs = [
+        BuildJob(recipe, str(folder / recipe.file), device, False, bindings, str(timing_cache)) for recipe in recipes
+    ]
     notes: dict[str, list[str]] = {job.path: [] for job in jobs}
     there = [job for job in jobs if _is_whole(job, notes[job.path])]
     results = bench.work(there) if there else {}

@@ -17,7 +17,7 @@ from jetstream.runners import cuda_context
 from jetstream.runners.base import Arrays, Runner, UnavailableError, require_feeds
 from jetstream.runners.cuda_bindings import WantedBindings
 from jetstream.runners.cuda_context import CudaContext, CudaStream
-from jetstream.runners.tensorrt import bindings
+from jetstream.runners.tensorrt import bindings as tensorrt
 from jetstream.runners.tensorrt.engine_cache import Engine, Profile
 
 _DTYPES: dict[str, np.dtype[Any]] = {
@@ -38,7 +38,7 @@ class TensorRTRunner:
     """
 
     def __init__(
-        self, engine: Engine, *, device: int = 0, cuda: WantedBindings = "auto", outside: Callable[[], Runner]
+        self, engine: Engine, *, device: int = 0, bindings: WantedBindings = "auto", outside: Callable[[], Runner]
     ) -> None:
         """Load an engine that `builder` made, for one input and any outputs.
 
@@ -49,10 +49,10 @@ class TensorRTRunner:
         self._other: Runner | None = None
         self._lanes: list[_ProfileContext] = []
         self._stream: Any = None  # a CudaStream while the runner is open
-        self._log = bindings.logger()
+        self._log = tensorrt.logger()
         self.inputs, self.outputs = engine.inputs, engine.outputs
         with ExitStack() as stack:
-            self._context = cuda_context.use(device, cuda)
+            self._context = cuda_context.use(device, bindings)
             stack.callback(self._context.close)
             stack.callback(self._free)
             with self._context.current():
@@ -204,7 +204,7 @@ def _most(lane: _ProfileContext) -> int:
 def load_engine(content: bytes, log: Any) -> tuple[Any, Any]:
     """TensorRT's runtime, which must outlive the engine, and the engine."""
     try:
-        runtime = bindings.load().Runtime(log)
+        runtime = tensorrt.load().Runtime(log)
     except TypeError:  # raised by pybind11 for a null pointer
         raise UnavailableError(f"TensorRT can't start ({log.reason})") from None
     engine = runtime.deserialize_cuda_engine(content)
