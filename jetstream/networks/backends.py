@@ -69,7 +69,7 @@ def takes_nv12(config: Config) -> bool:
         and config.detect.detector == "mtcnn"
         and settings.backend in ("auto", "tensorrt")
         and bindings.is_installed()
-        and cuda_context.is_installed()
+        and any(map(cuda_bindings.is_installed, cuda_bindings.candidates(settings.bindings)))
         and cuda_driver.is_installed()
     )
 
