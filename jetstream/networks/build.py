@@ -5,6 +5,7 @@ Knows the files of `weights` and the backends of `runners`; opens no network its
 
 import logging
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,8 +23,9 @@ from jetstream.networks.runner import NAMES, recipe_for, said
 from jetstream.runners import cuda_bindings, cuda_driver
 from jetstream.runners.base import UnavailableError
 from jetstream.runners.tensorrt import prepare as engine_preparation
+from jetstream.runners.tensorrt.build_pool import Progress
 from jetstream.runners.tensorrt.engine_cache import EngineRecipe
-from jetstream.runners.tensorrt.prepare import PreparedEngine, Progress
+from jetstream.runners.tensorrt.prepare import PreparedEngine
 
 COLUMNS = ("network", "precision", "sizes", "state", "s", "largest difference")
 
@@ -125,8 +127,15 @@ def _prepare_all(config: Config, progress: Progress | None) -> BuildReport:
     folder, trouble = engine_preparation.writable(engines_dir(config))
     if trouble:
         folder = _without_writing(engines_dir(config), wanted, gpu.capability, folder, trouble)
-    supplied = engine_preparation.ensure(wanted, folder, device=config.gpu.device, bindings=bindings, progress=progress)
+    supplied = engine_preparation.ensure(
+        wanted, folder, device=config.gpu.device, bindings=bindings, progress=progress, level=_level_of_lines()
+    )
     return BuildReport(folder, supplied, _kernels(folder, gpu.capability))
+
+
+def _level_of_lines() -> int:
+    """Of the log lines about single builds, which a terminal shows as bars."""
+    return logging.DEBUG if sys.stderr is not None and sys.stderr.isatty() else logging.INFO
 
 
 def _kernels(folder: Path, capability: str) -> KernelBuild:

@@ -1,9 +1,11 @@
 """A workshop without TensorRT: engines of a few bytes, and the ways in which the real one fails.
 
 Started as `python fake_build_process.py HOW`; HOW is a word for each network, such as `pnet=hang`, and after a comma
-what it does the next time: `pnet=wrong,good`. A file beside an engine counts the times.
+what it does the next time: `pnet=wrong,good`. A file beside an engine counts the times. `build-meet` waits until three
+builds run at once, and `build-alone` fails where another one runs.
 """
 
+import fcntl
 import os
 import signal
 import sys
@@ -36,7 +38,7 @@ def work(number: int, job: BuildJob, act: str) -> None:
     testing = path
     if job.build:
         say(BuildEvent(number, "building"))
-        misbehave(act.removeprefix("build-") if act.startswith("build-") else "good")
+        misbehave(act.removeprefix("build-") if act.startswith("build-") else "good", path.parent)
         testing = engine_cache.new_path(path)
         engine_cache.write(testing, job.recipe, b"an engine " * 100)
     say(BuildEvent(number, "testing", str(testing)))
@@ -49,7 +51,7 @@ def work(number: int, job: BuildJob, act: str) -> None:
     say(BuildEvent(number, "done", seconds=1.5 if job.build else 0.0, error=0.001))
 
 
-def misbehave(act: str) -> None:
+def misbehave(act: str, folder: Path = Path()) -> None:
     if act == "hang":
         time.sleep(600)
     if act == "crash":
@@ -57,6 +59,16 @@ def misbehave(act: str) -> None:
         os.kill(os.getpid(), signal.SIGSEGV)
     if act == "exit":
         sys.exit(3)
+    if act == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if act == "meet":
+        (folder / f"{os.getpid()}.here").touch()
+        while len(list(folder.glob("*.here"))) < 3:
+            time.sleep(0.02)
+    if act == "alone":
+        lock = os.open(folder / "alone", os.O_CREAT | os.O_RDWR)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(0.3)
 
 
 def say(struct: msgspec.Struct) -> None:

@@ -1,8 +1,9 @@
 """A process that builds and tests engines, because TensorRT may hang or crash.
 
-Started by `prepare` as `python -m jetstream.runners.tensorrt.build_process`. Reads its jobs, one JSON list, from
-standard input and writes events to standard output, one JSON line each; `prepare` kills it when it is silent for too
-long. With the argument `probe` it prints instead which TensorRT and which bindings of CUDA can be imported.
+Started by `build_pool` as `python -m jetstream.runners.tensorrt.build_process`. Reads its jobs, one JSON list, from
+standard input and writes events to standard output, one JSON line each; `build_pool` kills it when it is silent for too
+long. With the argument `background` it has a low priority. With `probe` it prints instead which TensorRT and which
+bindings of CUDA can be imported.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.child_process import die_with_parent
+from jetstream.child_process import die_with_parent, give_way
 from jetstream.errors import ModelError
 from jetstream.runners import cuda_bindings, cuda_context
 from jetstream.runners.base import UnavailableError
@@ -35,12 +36,14 @@ def main() -> None:
     answers = _private_output()
     parent = os.getppid()
     die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     if os.getppid() != parent:
         return
     if sys.argv[1:] == ["probe"]:
         _say(answers, probe())
         return
+    if sys.argv[1:] == ["background"]:
+        give_way()
     jobs = msgspec.json.decode(sys.stdin.buffer.read(), type=list[BuildJob])
     for number, job in enumerate(jobs):
         for event in _work(number, job):

@@ -24,8 +24,9 @@ from jetstream.runners import cuda_context
 from jetstream.runners.base import UnavailableError
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.runners.tensorrt import bindings, engine_cache, prepare
+from jetstream.runners.tensorrt.build_pool import BuildLimits
 from jetstream.runners.tensorrt.build_protocol import TOLERANCE
-from jetstream.runners.tensorrt.prepare import BuildLimits, PreparedEngine
+from jetstream.runners.tensorrt.prepare import PreparedEngine
 from jetstream.runners.tensorrt.runner import TensorRTRunner
 from jetstream.vision.detection.detector import faces_in
 from tests.support.gpu import BINDINGS, kept_engines, need
