@@ -30,6 +30,7 @@ StageName = Literal[
     "web",
     "learn",
     "regroup",
+    "build",
     "metrics",
 ]
 
@@ -55,7 +56,7 @@ class PipelineConfig(ConfigTable, frozen=True):
     """time to finish after Ctrl-C or SIGTERM. After it, processes are killed"""
     restarts: Annotated[int, Meta(ge=0)] = 5
     """restarts of one process within restart_window_s that are allowed. One more ends the pipeline with exit code 1;
-    publish, sightings, web, learn, regroup and metrics are retried instead"""
+    publish, sightings, web, learn, regroup, build and metrics are retried instead"""
     restart_window_s: Positive = 60.0
     """time in which restarts are counted"""
     memory_mb: NotNegative = 0.0

@@ -2,7 +2,8 @@
 
 Started as `python fake_build_process.py HOW`; HOW is a word for each network, such as `pnet=hang`, and after a comma
 what it does the next time: `pnet=wrong,good`. A file beside an engine counts the times. `build-meet` waits until three
-builds run at once, and `build-alone` fails where another one runs.
+builds run at once, `build-alone` fails where another one runs, and `build-wait` waits for a file `go` in the folder.
+With the word `standin` the engines are those of `tensorrt_standin`.
 """
 
 import fcntl
@@ -40,7 +41,10 @@ def work(number: int, job: BuildJob, act: str) -> None:
         say(BuildEvent(number, "building"))
         misbehave(act.removeprefix("build-") if act.startswith("build-") else "good", path.parent)
         testing = engine_cache.new_path(path)
-        engine_cache.write(testing, job.recipe, b"an engine " * 100)
+        if "standin" in sys.argv:
+            write_standin(testing, job)
+        else:
+            engine_cache.write(testing, job.recipe, b"an engine " * 100)
     say(BuildEvent(number, "testing", str(testing)))
     misbehave(act)
     if act == "wrong":
@@ -49,6 +53,13 @@ def work(number: int, job: BuildJob, act: str) -> None:
     if job.build:
         os.replace(testing, path)
     say(BuildEvent(number, "done", seconds=1.5 if job.build else 0.0, error=0.001))
+
+
+def write_standin(path: Path, job: BuildJob) -> None:
+    from tests.support import tensorrt_standin
+
+    plan, inputs, outputs = tensorrt_standin.engine(Path(job.recipe.onnx), job.recipe.profiles)
+    engine_cache.write(path, job.recipe, plan, inputs, outputs)
 
 
 def misbehave(act: str, folder: Path = Path()) -> None:
@@ -64,6 +75,9 @@ def misbehave(act: str, folder: Path = Path()) -> None:
     if act == "meet":
         (folder / f"{os.getpid()}.here").touch()
         while len(list(folder.glob("*.here"))) < 3:
+            time.sleep(0.02)
+    if act == "wait":
+        while not (folder / "go").exists():
             time.sleep(0.02)
     if act == "alone":
         lock = os.open(folder / "alone", os.O_CREAT | os.O_RDWR)

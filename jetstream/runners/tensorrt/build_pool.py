@@ -160,7 +160,7 @@ class BuildChild:
     def _status(self) -> int | None:
         """Its exit status, once it ends; None: it hangs in the driver, and can't be killed."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._popen.wait(timeout=5)
+            self._popen.wait(timeout=2)
         return self._popen.returncode
 
     def _hear(self, event: BuildEvent) -> tuple[BuildJob, BuildEvent]:

@@ -8,7 +8,7 @@ import zmq
 from jetstream.ipc.bus import endpoint
 from jetstream.messages import Heartbeat, PatientTicks
 from jetstream.runtime.heartbeat import SUPERVISOR, HeartbeatSender
-from jetstream.runtime.worker import StopFlag, Ticks
+from jetstream.runtime.ticks import Ticks
 from tests.support.waiting import PATIENCE_S
 
 
@@ -16,7 +16,7 @@ def test_opening_is_told_before_it_begins_and_forgotten_when_ticks_go_on(tmp_pat
     with zmq.Context.instance().socket(zmq.PULL) as supervisor:
         supervisor.bind(endpoint(tmp_path, Heartbeat, SUPERVISOR))
         heartbeat = HeartbeatSender("capture.a", tmp_path)
-        ticks = Ticks(heartbeat, StopFlag(None))
+        ticks = Ticks(heartbeat, lambda: False)
         assert isinstance(ticks, PatientTicks)
 
         def patience_s() -> float:
