@@ -179,7 +179,7 @@ class TrackConfig(ConfigTable, frozen=True):
     """a track is deleted after this long without a detection"""
     kalman: Literal["scalar", "filterpy"] = "scalar"
     """what computes where a face should be now. Both are the same Kalman filter and give the same boxes. scalar: the
-    fastest; filterpy: that package's 8x8 matrices, for 12 times the processor time, as a check on the first"""
+    fastest; filterpy: that package's 8x8 matrices, for 16 times the processor time, as a check on the first"""
     processes: Annotated[int, Meta(ge=0, le=64)] = 0
     """processes that share the cameras. 0: one for each 32 cameras"""
     half_life_s: Positive = 4.0

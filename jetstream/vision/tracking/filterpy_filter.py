@@ -19,7 +19,7 @@ SPEEDS: Final = np.arange(4, 8)
 
 
 class MatrixBoxFilter:
-    """See `BoxFilter`: the same model and the same parameters. 12 times its processor time."""
+    """See `BoxFilter`: the same model and the same parameters. 16 times its processor time."""
 
     def __init__(
         self,
