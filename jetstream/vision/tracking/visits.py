@@ -88,6 +88,9 @@ class SightingFinder:
         member = self._members.get(track_id)
         if member is None or member.switched_s is not None:
             return
+        if (stale := self._members.get(before_id)) is not None:  # recognition was started again, and counts anew
+            stale.visit.tracks.discard(before_id)
+            self._earlier = {other: earlier for other, earlier in self._earlier.items() if earlier != before_id}
         before = self._join(before_id, member.visit, 0)
         for other in [other for other, earlier in self._earlier.items() if earlier == track_id]:
             self._earlier[other], before.shown_s = before_id, -math.inf
