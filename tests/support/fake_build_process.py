@@ -15,11 +15,13 @@ from pathlib import Path
 
 import msgspec
 
+from jetstream.child_process import die_with_parent
 from jetstream.runners.tensorrt import engine_cache
 from jetstream.runners.tensorrt.build_protocol import BindingsProbe, BuildEvent, BuildJob
 
 
 def main() -> None:
+    die_with_parent()
     how = dict(word.split("=") for word in sys.argv[1:] if "=" in word)
     if sys.argv[-1] == "probe":
         misbehave(how.get("probe", "good"))
