@@ -11,7 +11,7 @@ from jetstream.config.schema import Config, GpuConfig
 from jetstream.errors import UserError
 from jetstream.networks import backends
 from jetstream.networks.runner import open_runner
-from jetstream.runners import cuda_context, cuda_driver
+from jetstream.runners import cuda_bindings, cuda_driver
 from jetstream.runners.base import UnavailableError
 from jetstream.runners.onnxrt import CUDA, OnnxRunner, providers
 from jetstream.runners.tensorrt import bindings
@@ -68,8 +68,8 @@ def test_the_reason_names_only_what_a_better_backend_lacks():
 @pytest.fixture
 def with_a_gpu(monkeypatch):
     """A machine on which TensorRT, what it needs and a driver are installed."""
-    for module in (bindings, cuda_context, cuda_driver):
-        monkeypatch.setattr(module, "is_installed", lambda: True)
+    for module in (bindings, cuda_bindings, cuda_driver):
+        monkeypatch.setattr(module, "is_installed", lambda *_: True)
 
 
 def test_frames_stay_nv12_where_the_gpu_takes_them_live(with_a_gpu, monkeypatch):
@@ -93,9 +93,9 @@ def test_frames_are_bgr_where_the_cpu_reads_them(with_a_gpu, tables):
     assert not backends.takes_nv12(load.build(tables, where="test"))
 
 
-@pytest.mark.parametrize("missing", [bindings, cuda_context, cuda_driver])
+@pytest.mark.parametrize("missing", [bindings, cuda_bindings, cuda_driver])
 def test_frames_are_bgr_where_something_is_not_installed(with_a_gpu, monkeypatch, missing):
-    monkeypatch.setattr(missing, "is_installed", lambda: False)
+    monkeypatch.setattr(missing, "is_installed", lambda *_: False)
     assert not backends.takes_nv12(load.build({"gpu": {"backend": "tensorrt"}}, where="test"))
 
 
