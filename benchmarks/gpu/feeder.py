@@ -16,8 +16,8 @@ import msgspec
 import numpy as np
 
 from jetstream.child_process import die_with_parent
-from jetstream.ipc.bus import Outbox, Reader
 from jetstream.config.schema import PipelineConfig
+from jetstream.ipc.bus import Outbox, Reader
 from jetstream.ipc.rings import Rings
 from jetstream.ipc.window import FrameWindow
 from jetstream.messages import Captured, FrameRef
