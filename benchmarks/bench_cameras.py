@@ -83,7 +83,11 @@ def carried(tree: Path, cameras: int, options: argparse.Namespace) -> Carried:
             *options.settings,
         ):
             words += ["--set", setting]
-        process = subprocess.Popen(words, cwd=folder, env={**os.environ, "PYTHONPATH": str(tree.resolve())})
+        process = subprocess.Popen(
+            words,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tree.resolve()), os.environ.get("PYTHONPATH", "")])},
+        )
         try:
             return _heard(port, cameras, options.seconds, process)
         finally:

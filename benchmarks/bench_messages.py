@@ -127,7 +127,7 @@ def measured(tree: Path) -> list[float]:
 
 
 def start(tree: Path, what: str, folder: str) -> "subprocess.Popen[str]":
-    environment = {**os.environ, "PYTHONPATH": str(tree.resolve())}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tree.resolve()), os.environ.get("PYTHONPATH", "")])}
     words = [sys.executable, __file__, "--child", what, folder]
     return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True)
 

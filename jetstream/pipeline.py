@@ -93,6 +93,7 @@ class Stage(NamedTuple):
     per_camera: bool = False  # has a process for each camera, `NAME.CAMERA`
     # how many processes share the cameras, `NAME.1`, `NAME.2`; one is `NAME`
     parts: Callable[[Config], int] = lambda _: 1
+    niceness: int = 0  # of its process: what is left of the processors by the others
     admits: bool = False  # in the live pace capture writes a frame only while few others are on their way to this stage
     progress: bool = False  # frames have to come through here, or the pipeline is stuck
     ends_run: bool = False  # the run ends when this stage ends by itself, before its input does
@@ -164,7 +165,8 @@ Row: TypeAlias = Stage | Sidecar
 
 # fmt: off
 STAGES: tuple[Stage, ...] = (
-    Stage("capture", (), (Captured,), per_camera=True, progress=True),
+    # decoding can't be shed, and must not take the processors from those who use its frames
+    Stage("capture", (), (Captured,), per_camera=True, niceness=10, progress=True),
     Stage("detect", (Captured,), (Detected,), after="capture", ordered=True, batch=lambda config: config.detect.batch,
           idle_ticks=True, infers=True, progress=True),
     Stage("track", (Detected, Named), (Wanted, Tracked), after="detect", queue="long", frees=True, ordered=True,

@@ -13,19 +13,15 @@ import numpy as np
 
 from benchmarks.gpu import walk
 from benchmarks.gpu.feeder import HELD
-from benchmarks.gpu.inputs import MODELS, SIZES, Options, config_of, frames, free_shared_memory, reference
-from jetstream import pipeline, weights
-from jetstream.config.schema import Config, ModelsConfig, PublishConfig, RenderConfig
-from jetstream.gallery import train
+from benchmarks.gpu.inputs import MODELS, SIZES, Options, config_of, frames, free_shared_memory
+from jetstream import pipeline
+from jetstream.config.schema import Config, GpuConfig, ModelsConfig, PublishConfig, RecognizeConfig, RenderConfig
+from jetstream.gallery.prepare import prepare_gallery
 from jetstream.ipc.ring import Ring, segment_name
 from jetstream.ipc.rings import Rings
 from jetstream.messages import Captured, Detected, Ended, FrameRef, Message, Named, Tick, Tracked, Wanted
-from jetstream.networks.open import photo_detector_identity
 from jetstream.networks.runner import load_engine_of
 from jetstream.runners.base import UnavailableError
-from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.vision.detection.mtcnn import MtcnnDetector
-from tests.support import defaults
 
 FPS = 30.0
 TRACKS = 4
@@ -134,10 +130,10 @@ def make_people(data: Path, folder: Path) -> int:
     for file in sorted(data.glob("p*.jpg")):
         (faces / file.stem).mkdir()
         (faces / file.stem / file.name).write_bytes(file.read_bytes())
-    with reference() as mtcnn, OnnxRunner(weights.paths(MODELS).embedder, threads=8) as runner:
-        found_by = photo_detector_identity(Config(models=ModelsConfig(dir=str(models))))
-        known = train.ensure(faces, models, MtcnnDetector(mtcnn), defaults.embedder(runner), found_by)
-    return len(known.classifier.names)
+    config = Config(
+        models=ModelsConfig(dir=str(models)), recognize=RecognizeConfig(faces=str(faces)), gpu=GpuConfig(backend="cpu")
+    )
+    return len(prepare_gallery(config).people)
 
 
 def together(config: Config, images: Sequence[np.ndarray], seconds: float) -> str:

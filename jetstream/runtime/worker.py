@@ -80,6 +80,7 @@ def _run_stage(
     opens_ahead: bool,
 ) -> None:
     function = stage.row.load()
+    os.nice(stage.row.niceness)
     own = msgspec.structs.replace(config, cameras=pipeline.cameras_of(name, config))
     with Rings.attach_all(RunDir(run_dir).read_rings()) as rings, ExitStack() as inboxes:
         cells = {camera.name: rings[camera.name].register(stage.row.name) for camera in own.cameras if stage.tells_done}
