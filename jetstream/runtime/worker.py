@@ -28,7 +28,7 @@ from jetstream.ipc.memory import AnswerCache
 from jetstream.ipc.ring import Cell
 from jetstream.ipc.rings import Rings
 from jetstream.logs import mask_tracebacks, set_up_logging
-from jetstream.messages import Framed, Message, Tick
+from jetstream.messages import Demuxed, Framed, Message, Tick
 from jetstream.runtime.heartbeat import HeartbeatSender
 from jetstream.runtime.run_dir import RunDir
 from jetstream.runtime.signals import hang_up
@@ -71,7 +71,8 @@ def _run_stage(
 ) -> None:
     function = stage.row.load()
     own = msgspec.structs.replace(config, cameras=pipeline.cameras_of(name, config))
-    with Rings.attach_all(RunDir(run_dir).read_rings()) as rings:
+    folder = RunDir(run_dir)
+    with Rings.attach_all(folder.read_rings(), folder.read_packets()) as rings:
         cells = {camera.name: rings[camera.name].register(stage.row.name) for camera in own.cameras if stage.tells_done}
         outbox = _outbox(stage, config, run_dir)
         inbox = _inbox(name, stage, run_dir, heartbeat, stop) if stage.row.takes else None
@@ -79,7 +80,7 @@ def _run_stage(
         answers = _answer_cache(stage, own, rings, cells)
         messages: Iterator[Any] = Ticks(heartbeat, stop)
         if inbox is not None:
-            messages = _received(inbox, stage, heartbeat)
+            messages = Received(inbox, stage, heartbeat)
         if answers is not None:
             messages = answers.new_ones(messages, outbox)
         ended = False
@@ -105,6 +106,8 @@ def _deliver(
     heartbeat.count(message)
     if message.is_sent:
         outbox.send(message)
+    if isinstance(message, Demuxed):
+        heartbeat.passed(now_ns)
     if not (isinstance(message, Framed) and message.ends_work):
         return
     heartbeat.handled(message.frame, now_ns)
@@ -114,18 +117,44 @@ def _deliver(
         cells[message.frame.camera].done(message.frame.frame_id)
 
 
-def _received(inbox: Inbox, stage: pipeline.ResolvedStage, heartbeat: HeartbeatSender) -> Iterator[Any]:
+class Patience:
+    """Tells the supervisor of a call that may take long: see `PatientTicks`."""
+
+    def __init__(self, heartbeat: HeartbeatSender) -> None:
+        self._heartbeat = heartbeat
+        self._asked_s = 0.0
+
+    def turned(self) -> None:
+        """The stage asks for its next message or tick."""
+        self._heartbeat.patience_s, self._asked_s = self._asked_s, 0.0
+
+    def opens(self, limit_s: float) -> None:
+        """Told to the supervisor at once, unless it knows already."""
+        self._asked_s = limit_s
+        if self._heartbeat.patience_s != limit_s:
+            self._heartbeat.patience_s = limit_s
+            self._heartbeat.beat_now()
+
+
+class Received(Iterator[Any]):
     """The stage's messages, or lists of them. Reports to the heartbeat when the stage takes one and wants the next."""
-    while True:
-        try:
-            most, wait_s = stage.batch_size, stage.batch_wait_s
-            message = next(inbox) if most is None else inbox.batch(most, wait_s)
-        except StopIteration:
-            return
-        begun_ns = time.monotonic_ns()
-        heartbeat.took(message if isinstance(message, list) else [message], begun_ns)
-        yield message
-        heartbeat.turned(begun_ns)
+
+    def __init__(self, inbox: Inbox, stage: pipeline.ResolvedStage, heartbeat: HeartbeatSender) -> None:
+        self._inbox, self._stage, self._heartbeat = inbox, stage, heartbeat
+        self._patience = Patience(heartbeat)
+        self.opens = self._patience.opens
+        self._begun_ns: int | None = None
+
+    def __next__(self) -> Any:
+        self._patience.turned()
+        if self._begun_ns is not None:
+            self._heartbeat.turned(self._begun_ns)
+            self._begun_ns = None
+        most, wait_s = self._stage.batch_size, self._stage.batch_wait_s
+        message = next(self._inbox) if most is None else self._inbox.batch(most, wait_s)
+        self._begun_ns = time.monotonic_ns()
+        self._heartbeat.took(message if isinstance(message, list) else [message], self._begun_ns)
+        return message
 
 
 def _answer_cache(
@@ -147,21 +176,15 @@ class Ticks(Iterator[Tick]):
 
     def __init__(self, heartbeat: HeartbeatSender, stop: "StopFlag") -> None:
         self._heartbeat, self._stop = heartbeat, stop
-        self._asked_s = 0.0
+        self._patience = Patience(heartbeat)
+        self.opens = self._patience.opens
 
     def __next__(self) -> Tick:
         if self._stop.is_set():
             raise StopIteration
-        self._heartbeat.patience_s, self._asked_s = self._asked_s, 0.0
+        self._patience.turned()
         self._heartbeat.beat()
         return Tick()
-
-    def opens(self, limit_s: float) -> None:
-        """Told to the supervisor at once, unless it knows already."""
-        self._asked_s = limit_s
-        if self._heartbeat.patience_s != limit_s:
-            self._heartbeat.patience_s = limit_s
-            self._heartbeat.beat_now()
 
 
 def _outbox(stage: pipeline.ResolvedStage, config: Config, run_dir: Path) -> Outbox:
@@ -170,7 +193,7 @@ def _outbox(stage: pipeline.ResolvedStage, config: Config, run_dir: Path) -> Out
             Reader(
                 process,
                 other.lossless,
-                other.row.after == stage.row.name,
+                stage.row.name in other.row.after,
                 other.row.vital,
                 None if process == other.row.name else _names(pipeline.cameras_of(process, config)),
             )

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from jetstream.pipeline import SidecarFunction, StageFunction
     from jetstream.stages import (
         capture,
+        decode,
         detect,
         learn,
         metrics,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     STAGES: tuple[StageFunction, ...] = (
         capture.capture,
+        decode.decode,
         detect.detect,
         track.track,
         recognize.recognize,
