@@ -39,7 +39,7 @@ def decode(messages: Iterator[Demuxed | Tick | Ended], rings: Rings, config: Con
             for camera in config.cameras
             if camera.name in rings.packets
         }
-        watched_s = 0.0
+        watched_s, are_opening = 0.0, True
         for message in messages:
             if isinstance(message, Ended):
                 break
@@ -48,7 +48,8 @@ def decode(messages: Iterator[Demuxed | Tick | Ended], rings: Rings, config: Con
             if (now_s := time.monotonic()) - watched_s > WATCH_S:
                 watched_s = now_s
                 _watch(cameras, now_s)
-            if any(camera.opens for camera in cameras.values()):
+                are_opening = any(camera.opens for camera in cameras.values())
+            if are_opening:
                 opens(messages, config.pipeline.start_timeout_s)
             while told:
                 yield told.popleft()

@@ -58,8 +58,7 @@ class PacketWriter:
             self.too_large += 1
             return
         self._see_new_header(packet)
-        # not only before key frames: streams that refresh a part of each picture have none
-        if is_key or self._described < 0 or self.ring.bytes_since(self._described) > self.ring.largest_bytes:
+        if is_key or self._described < 0 or self._is_nearly_gone():
             self._described = self.ring.write(self._encoded, flags=DESCRIPTION, arrived_ns=arrived_ns)
         flags = KEY if is_key else 0
         self.ring.write(memoryview(packet), flags=flags, pts_ns=pts_ns, dts_ns=dts_ns, arrived_ns=arrived_ns)
@@ -67,6 +66,11 @@ class PacketWriter:
     def end(self, arrived_ns: int) -> None:
         """The stream ends here, or begins anew at its first key frame."""
         self.ring.write(b"", flags=END, arrived_ns=arrived_ns)
+
+    def _is_nearly_gone(self) -> bool:
+        """Whether the newest description is about to be overwritten, with no key frame since: some streams refresh a
+        part of each picture instead. A reader begins at a key frame as long as one is there."""
+        return self.ring.bytes_since(self._described) > self.ring.layout.data_bytes * 3 // 4
 
     def _see_new_header(self, packet: "Packet[VideoStream]") -> None:
         has = getattr(packet, "has_sidedata", None)  # PyAV 14 has none

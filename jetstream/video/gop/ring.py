@@ -52,7 +52,7 @@ BYTES_AN_ENTRY = 2048
 """the index has an entry for so many bytes of data: cameras send larger packets on average at 25 frames a second from
 0.4 Mbit/s on"""
 FEWEST_ENTRIES = 64
-SMALLEST_BYTES = 1 << 16
+SMALLEST_BYTES = 1 << 12
 
 # Offsets in 64-bit words. The first line never changes, the second is the writer's, the third the decoder's.
 BEGUN, RESERVED, CURSOR, DESCRIBED, LATEST = range(LINE_WORDS, LINE_WORDS + 5)
@@ -123,7 +123,7 @@ class PacketRing:
         if data_bytes < SMALLEST_BYTES:
             raise ValueError(f"a packet ring of {data_bytes} bytes: needs {SMALLEST_BYTES} at least")
         layout = PacketLayout(data_bytes)
-        contents = f"a packet ring of {data_bytes / 1e6:.0f} MB"
+        contents = f"a packet ring of {data_bytes / 1e6:.0f} MB (pipeline.packets_mb)"
         segment = Segment.create(name, layout.total_bytes, contents=contents, directory=directory)
         ring = cls(segment, layout, created=True)
         ring._times[LATEST] = NO_TIME

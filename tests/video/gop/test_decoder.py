@@ -11,6 +11,7 @@ import pytest
 
 from jetstream.config.schema import CameraConfig
 from jetstream.errors import RingError, SourceError
+from jetstream.video import nvdec
 from jetstream.video.geometry import Orientation
 from jetstream.video.gop.decoder import LibavDecoder
 from jetstream.video.gop.description import StreamDescription, described
@@ -61,6 +62,28 @@ def test_frames_decoded_apart_are_those_of_the_source(tmp_path: Path, kind: str)
     by_time = {round(frame.pts_s, 3): frame.image for frame in expected}
     for frame, image in zip(found.frames, found.images, strict=True):
         np.testing.assert_array_equal(image, by_time[round(frame.pts_s, 3)])
+
+
+@pytest.mark.gpu
+def test_gpu_decodes_what_the_source_decodes_on_it(tmp_path: Path) -> None:
+    path = marked_video(tmp_path / "a.mp4", (320, 240), frames=12, options={"bf": "2", "g": "4"})
+    try:
+        nvdec.refuse_missing(0)
+    except SourceError as error:
+        pytest.skip(str(error))
+    with open_source(str(path), cuda_device=0) as source:
+        expected = {round(frame.pts_s, 3): frame.image for frame in source}
+
+    found = decoded_apart(path, decoder="cuda")
+
+    assert len(found.frames) > 0
+    for frame, image in zip(found.frames, found.images, strict=True):
+        np.testing.assert_array_equal(image, expected[round(frame.pts_s, 3)])
+
+
+def test_gpu_that_is_not_there_is_told_in_one_sentence(no_gpu: None) -> None:
+    with pytest.raises(SourceError, match=r"""^camera: .*; .*set the camera's decoder to "cpu"[^;]*$"""):
+        LibavDecoder(DESCRIPTION, SETTINGS, 0)
 
 
 def test_stream_that_changes_its_size_goes_on(tmp_path: Path) -> None:

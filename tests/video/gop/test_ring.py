@@ -18,7 +18,6 @@ from jetstream.video.gop.ring import (
     DESCRIPTION,
     KEY,
     NO_TIME,
-    SMALLEST_BYTES,
     GopPacket,
     PacketRing,
 )
@@ -26,7 +25,7 @@ from tests.support.repository import REPOSITORY
 from tests.support.waiting import wait_until
 
 NAME = "packets"
-FEW = SMALLEST_BYTES
+FEW = 1 << 16
 
 
 @pytest.fixture
