@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from jetstream.capturing import decoding
-from jetstream.capturing.decoding import DecodedCamera, OpenDecoder
+from jetstream.capturing.decoder_thread import OpenDecoder
+from jetstream.capturing.decoding import DecodedCamera
 from jetstream.config.schema import CameraConfig
 from jetstream.errors import SourceError
 from jetstream.ipc.ring import LocalRing
