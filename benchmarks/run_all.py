@@ -12,6 +12,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("JETSTREAM_DATA", FOLDER.parent.parent / "shared" / "data"))
 WITHOUT_DATA = (
+    "bench_capture",
     "bench_detection",
     "bench_embedding",
     "bench_engines",
@@ -21,6 +22,7 @@ WITHOUT_DATA = (
     "bench_ring",
     "bench_sightings_store",
     "bench_startup",
+    "bench_track",
 )
 OPTIONS = {
     "bench_gpu": [os.environ.get("JETSTREAM_GPU_DATA", ""), str(FOLDER.parent / "models" / "engines")],

@@ -8,10 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 TURN_S = 0.1
 """longest wait between two ticks"""
+NICENESS = 10
+"""Niceness, of at most 19: video has priority, and training still proceeds on a busy machine."""
 
 
 def die_with_parent() -> None:
@@ -20,6 +23,13 @@ def die_with_parent() -> None:
     Files must survive that: write them with `files.replace`.
     """
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def give_way() -> None:
+    """Lower this process's priority, and that of its session where the kernel schedules by session (autogroup)."""
+    os.nice(NICENESS)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(NICENESS))
 
 
 def run_background(module: str, content: bytes, ticks: Iterator[object]) -> int | None:

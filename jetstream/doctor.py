@@ -1,4 +1,4 @@
-"""`jetstream doctor`: reports driver, GPU, TensorRT, engines, kernels, shared memory, codecs and cameras.
+"""`jetstream doctor`: reports driver, GPU, TensorRT, JetPack, engines, kernels, shared memory, codecs and cameras.
 
 Changes nothing. A missing part is a line of the report, never an error.
 """
@@ -20,7 +20,7 @@ from jetstream.gpu import compilers, cubin_cache
 from jetstream.networks import backends, build
 from jetstream.networks.embedders import embedder_of
 from jetstream.networks.runner import NAMES
-from jetstream.runners import cuda_driver, onnxrt
+from jetstream.runners import cuda_bindings, cuda_driver, jetson, onnxrt
 from jetstream.runners.base import UnavailableError
 from jetstream.runners.tensorrt import bindings, engine_cache, prepare
 from jetstream.runners.tensorrt.build_protocol import BindingsProbe
@@ -51,12 +51,13 @@ class DoctorReport(msgspec.Struct, frozen=True):
 
 def examine(config: Config) -> DoctorReport:
     """Examine the machine for `config`. Takes some seconds with TensorRT: a child process tries to import it."""
-    probe = prepare.probe() if bindings.is_installed() else BindingsProbe(tensorrt_missing="not installed")
+    probe = _probe()
     backend, why = _choice(config, probe)
     facts = (
         *_machine(),
         *_gpu(config),
-        *_packages(probe),
+        *_packages(config, probe),
+        *_jetson(probe),
         _embedder(config),
         *_compilers(),
         _shared_memory(),
@@ -65,6 +66,16 @@ def examine(config: Config) -> DoctorReport:
         *_cameras(),
     )
     return DoctorReport(facts, tuple(_engines(config, probe)), tuple(_kernels(config, probe)), backend, why)
+
+
+def _probe() -> BindingsProbe:
+    """What can be imported; nothing is tried where nothing is installed."""
+    if bindings.is_installed() or any(map(cuda_bindings.is_installed, cuda_bindings.ORDER)):
+        return prepare.probe()
+    pycuda, cuda_core = map(cuda_bindings.missing, cuda_bindings.ORDER)
+    return BindingsProbe(
+        tensorrt_missing="TensorRT isn't installed", pycuda_missing=pycuda, cuda_core_missing=cuda_core
+    )
 
 
 def lines(report: DoctorReport) -> Iterator[str]:
@@ -87,7 +98,7 @@ def _choice(config: Config, probe: BindingsProbe) -> tuple[str, str]:
         choice = backends.choose(config.gpu)
     except JetstreamError as error:
         return config.gpu.backend, str(error)
-    if choice.best == "tensorrt" and (missing := probe.tensorrt_missing or probe.pycuda_missing):
+    if choice.best == "tensorrt" and (missing := probe.tensorrt_missing or _bindings_missing(config, probe)):
         return choice.order[1], missing
     if config.gpu.backend != "auto":
         return choice.best, f'set by gpu.backend = "{config.gpu.backend}"'
@@ -97,8 +108,8 @@ def _choice(config: Config, probe: BindingsProbe) -> tuple[str, str]:
 def _machine() -> Iterator[MachineFact]:
     system = os.uname()
     yield MachineFact("jetstream", f"{__version__}, Python {sys.version.split()[0]}, {system.sysname} {system.machine}")
-    with contextlib.suppress(OSError):
-        yield MachineFact("Jetson", Path("/proc/device-tree/model").read_text().strip("\0 \n"))
+    if board := jetson.model():
+        yield MachineFact("Jetson", board)
 
 
 def _gpu(config: Config) -> Iterator[MachineFact]:
@@ -123,18 +134,37 @@ def _driver() -> MachineFact:
     return MachineFact("driver", f"{version or 'installed'}, runs CUDA up to {newest}")
 
 
-def _packages(probe: BindingsProbe) -> Iterator[MachineFact]:
+def _packages(config: Config, probe: BindingsProbe) -> Iterator[MachineFact]:
     yield MachineFact("TensorRT", probe.tensorrt or probe.tensorrt_missing, bool(probe.tensorrt))
-    pycuda = probe.pycuda or probe.pycuda_missing or _pycuda()
-    yield MachineFact("PyCUDA", pycuda, bool(probe.pycuda) or pycuda.startswith("installed"))
+    yield MachineFact("PyCUDA", probe.pycuda or probe.pycuda_missing, bool(probe.pycuda))
+    yield MachineFact("cuda-core", probe.cuda_core or probe.cuda_core_missing, bool(probe.cuda_core))
+    yield _bindings(config, probe)
     names = [name.removesuffix("ExecutionProvider") for name in onnxrt.providers()]
     yield MachineFact("onnxruntime", f"{onnxrt.version()}, providers {', '.join(names)}")
 
 
-def _pycuda() -> str:
-    from jetstream.runners import cuda_context
+def _bindings(config: Config, probe: BindingsProbe) -> MachineFact:
+    """Which package calls CUDA, and why."""
+    try:
+        choice = cuda_bindings.chosen(config.gpu.bindings, probe.cuda_missing)
+    except UnavailableError as reason:
+        return MachineFact("bindings", str(reason), ok=False)
+    remedy = cuda_bindings.too_new(probe.cuda_core) if choice.bindings == "cuda-core" else ""
+    return MachineFact("bindings", f"{cuda_bindings.NAMES[choice.bindings]} ({choice.why}){remedy}")
 
-    return "installed, not tried without TensorRT" if cuda_context.is_installed() else "not installed"
+
+def _bindings_missing(config: Config, probe: BindingsProbe) -> str:
+    try:
+        cuda_bindings.chosen(config.gpu.bindings, probe.cuda_missing)
+    except UnavailableError as reason:
+        return str(reason)
+    return ""
+
+
+def _jetson(probe: BindingsProbe) -> Iterator[MachineFact]:
+    state: jetson.TensorRTState = "works" if probe.tensorrt else "broken" if bindings.is_installed() else "missing"
+    for finding in jetson.findings(state):
+        yield MachineFact(*finding)
 
 
 def _embedder(config: Config) -> MachineFact:

@@ -250,6 +250,29 @@ class Searching(Message, frozen=True):
         tally.set_level(self.every, "search_every")
 
 
+class Building(Message, frozen=True):
+    """`build` builds the engine of this network; `now` false: not any more."""
+
+    is_sent: ClassVar[bool] = False
+
+    network: str
+    now: bool
+
+    def add_to(self, tally: Tally) -> None:
+        tally.set_level(int(self.now), "building", self.network)
+
+
+class Built(Message, frozen=True):
+    """`build` has built so many engines, which stages may use from now on."""
+
+    is_sent: ClassVar[bool] = False
+
+    engines: int
+
+    def add_to(self, tally: Tally) -> None:
+        tally.add("engines", by=self.engines)
+
+
 class Ended(Message, frozen=True):
     """`sender` will send nothing more."""
 
@@ -296,6 +319,14 @@ class PatientTicks(Protocol):
 
     def opens(self, limit_s: float) -> None:
         """The stage opens a source or waits for a driver: up to `limit_s` may pass until its next tick but one."""
+
+
+@runtime_checkable
+class ReportingTicks(Protocol):
+    """Ticks whose giver counts what a process without output reports."""
+
+    def report(self, message: Message) -> None:
+        """Add what the message reports to the process's tally."""
 
 
 class ProcessStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

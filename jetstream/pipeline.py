@@ -64,6 +64,10 @@ def _learns(config: Config) -> bool:
     return config.recognize.watch_s > 0 and config.pipeline.pace == "live"
 
 
+def _builds(config: Config) -> bool:
+    return config.gpu.backend == "tensorrt" and config.pipeline.pace == "live"
+
+
 def _serves_metrics(config: Config) -> bool:
     return config.metrics.enabled
 
@@ -198,6 +202,7 @@ STAGES: tuple[Stage, ...] = (
 SIDECARS: tuple[Sidecar, ...] = (
     Sidecar("learn", wanted=_learns),
     Sidecar("regroup", wanted=_regroups),
+    Sidecar("build", wanted=_builds),
     Sidecar("metrics", wanted=_serves_metrics, early=True),
 )
 # fmt: on

@@ -194,13 +194,18 @@ def serve(config: Config) -> Iterator[run_dir.RunDir]:
         yield folder
 
 
-def prepare(config: Config, progress: Progress | None = None) -> Config:
-    """Check the sources, build missing models, train the gallery if photos changed; the config to run."""
+def prepare(config: Config, progress: Progress | None = None, *, for_supervisor: bool = False) -> Config:
+    """Check the sources, build missing models, train the gallery if photos changed; the config to run.
+
+    `for_supervisor`: all of the pipeline is started, so in the live pace its sidecar `build` may make the engines.
+    """
     for _ in check_sources(config, settle_s=SETTLE_S):
         pass
     check_record(config)
     prepare_models(config, progress)
-    config = build.prepare(with_gallery(config), progress)
+    on_gpu = msgspec.structs.replace(config, gpu=msgspec.structs.replace(config.gpu, backend="tensorrt"))
+    later = for_supervisor and pipeline.starts("build", on_gpu)
+    config = build.prepare(with_gallery(config), progress, later=later)
     prepare_gallery(config, progress)
     return config
 

@@ -1,5 +1,6 @@
 """`jetstream doctor` and `jetstream build`, on whatever machine this is."""
 
+import functools
 import json
 
 import pytest
@@ -9,7 +10,7 @@ from jetstream.config.schema import Config, GpuConfig, ModelsConfig
 from jetstream.errors import ModelError
 from jetstream.gpu import cubin_cache
 from jetstream.networks import build
-from jetstream.runners import cuda_driver
+from jetstream.runners import cuda_bindings, cuda_driver, jetson
 from jetstream.runners.tensorrt import bindings, engine_cache, prepare
 from jetstream.runners.tensorrt.build_protocol import BindingsProbe
 from jetstream.runners.tensorrt.engine_cache import EngineRecipe, fixed
@@ -20,6 +21,8 @@ TOPICS = {
     "driver",
     "TensorRT",
     "PyCUDA",
+    "cuda-core",
+    "bindings",
     "onnxruntime",
     "nvcc",
     "NVRTC",
@@ -133,3 +136,52 @@ def test_a_wrong_key_is_a_sentence(jetstream, setting, sentence):
     assert done.returncode == 2
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("wanted", "probe", "expected"),
+    [
+        ("auto", BindingsProbe(pycuda="2026.1", cuda_core="1.2.2"), "PyCUDA (auto: the first that works)"),
+        (
+            "auto",
+            BindingsProbe(pycuda_missing="PyCUDA isn't installed", cuda_core="1.2.2 with cuda-bindings 13.4.4"),
+            "cuda-core (auto: PyCUDA isn't installed); the driver runs CUDA up to 12.6: "
+            "pip install 'cuda-bindings==12.*'",
+        ),
+        (
+            "cuda-core",
+            BindingsProbe(pycuda="2026.1", cuda_core="1.2.2 with cuda-bindings 12.9.4"),
+            'cuda-core (set by gpu.bindings = "cuda-core")',
+        ),
+    ],
+)
+def test_doctor_says_which_bindings_of_cuda_are_used_and_why(monkeypatch, wanted, probe, expected):
+    monkeypatch.setattr(bindings, "is_installed", lambda: True)
+    monkeypatch.setattr(prepare, "probe", lambda: probe)
+    monkeypatch.setattr(cuda_driver, "cuda_version", lambda: "12.6")
+    report = doctor.examine(Config(gpu=GpuConfig(bindings=wanted)))
+    assert next(fact for fact in report.facts if fact.topic == "bindings").found == expected
+
+
+def test_doctor_leaves_tensorrt_where_the_bindings_that_are_set_cannot_be_imported(monkeypatch):
+    missing = "PyCUDA can't be imported (libcurand.so.10: no such file)"
+    monkeypatch.setattr(cuda_driver, "gpus", lambda: (cuda_driver.GpuInfo("Pretended GPU", "9.0", 2**33),))
+    monkeypatch.setattr(bindings, "is_installed", lambda: True)
+    monkeypatch.setattr(cuda_bindings, "is_installed", lambda name: True)
+    monkeypatch.setattr(
+        prepare,
+        "probe",
+        lambda: BindingsProbe(tensorrt="tensorrt 10.3.0", pycuda_missing=missing, cuda_core="1.2.2"),
+    )
+    report = doctor.examine(Config(gpu=GpuConfig(bindings="pycuda")))
+    assert (report.backend, report.why) == ("cpu", missing)
+    assert doctor.examine(Config()).backend == "tensorrt"
+
+
+def test_doctor_says_what_a_jetson_lacks(tmp_path, monkeypatch):
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/nv_tegra_release").write_text("# R36 (release), REVISION: 4.3, GCID: 1, BOARD: generic\n")
+    monkeypatch.setattr(jetson, "findings", functools.partial(jetson.findings, root=tmp_path))
+    said = "\n".join(doctor.lines(doctor.examine(Config())))
+    assert "JetPack 6 (L4T 36.4.3), with Python 3.10 and TensorRT 10.3" in said
+    assert "- no nvcc and no NVRTC" in said

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from jetstream import messages
 from jetstream.messages import (
+    Building,
+    Built,
     Captured,
     Detected,
     Dropped,
@@ -90,7 +92,7 @@ def test_gallery_and_search_interval_are_levels() -> None:
 def test_what_never_leaves_its_process_is_not_sent() -> None:
     kept = {kind for kind in _subclasses(Message) if not kind.is_sent}
 
-    assert kept == {Finished, Dropped, Searching, Tick}
+    assert kept == {Building, Built, Finished, Dropped, Searching, Tick}
 
 
 def test_work_on_a_frame_ends_with_every_answer_but_a_question() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from benchmarks.gpu.inputs import NOTHING, Options, config_of, in_ring, pictures, reference_answers
 from jetstream.gpu.detector import GpuDetector
 from jetstream.networks.gpu import open_gpu_detector
+from jetstream.runners import cuda_driver
 from jetstream.vision.boxes import iou
 from jetstream.vision.detection.detections import Detections, Picture
 from jetstream.vision.detection.detector import DetectorInput, Ticket
@@ -186,7 +187,8 @@ def _checked(
 
 
 def _memory(detector: GpuDetector) -> str:
-    with detector._device.current() as cuda:
-        free, total = cuda.mem_get_info()
+    context = detector._device._context
+    with context.current():
+        used = cuda_driver.gpu(context.device).memory_bytes - context.free_bytes()
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return f"{(total - free) / 1e6:.1f} | {int(status['VmRSS'].split()[0]) / 1024:.1f}"
+    return f"{used / 1e6:.1f} | {int(status['VmRSS'].split()[0]) / 1024:.1f}"

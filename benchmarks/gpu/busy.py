@@ -13,8 +13,7 @@ from collections import defaultdict, deque
 from pathlib import Path
 from typing import Any
 
-from jetstream.gpu import device, driver
-from jetstream.runners import cuda_context
+from jetstream.gpu.device import CudaDevice, Graph
 from jetstream.runtime import worker
 
 
@@ -23,26 +22,23 @@ class Meter:
 
     def __init__(self) -> None:
         self.busy_s: dict[int, float] = defaultdict(float)
-        self._under_way: deque[tuple[Any, Any]] = deque()
-        self._free: list[tuple[Any, Any]] = []
+        self._under_way: deque[tuple[CudaDevice, Any, Any]] = deque()
+        self._free: dict[CudaDevice, list[tuple[Any, Any]]] = defaultdict(list)
 
-    def launch(self, launch: Any, graph: Any, stream: Any) -> None:
-        began, ended = self._free.pop() if self._free else (self._event(), self._event())
-        began.record(stream)
-        launch(graph, stream)
-        ended.record(stream)
-        self._under_way.append((began, ended))
+    def launch(self, device: CudaDevice, graph: Graph, stream: Any) -> None:
+        free = self._free[device]
+        began, ended = free.pop() if free else (device.event(timing=True), device.event(timing=True))
+        device.record(began, stream)
+        graph.launch(stream)
+        device.record(ended, stream)
+        self._under_way.append((device, began, ended))
         self.read()
 
     def read(self) -> None:
-        while self._under_way and self._under_way[0][1].query():
-            pair = self._under_way.popleft()
-            self.busy_s[int(time.monotonic() * 10)] += pair[0].time_till(pair[1]) / 1e3
-            self._free.append(pair)
-
-    @staticmethod
-    def _event() -> Any:
-        return cuda_context.driver().Event()
+        while self._under_way and self._under_way[0][0].is_done(self._under_way[0][2]):
+            device, began, ended = self._under_way.popleft()
+            self.busy_s[int(time.monotonic() * 10)] += device.elapsed_ms(began, ended) / 1e3
+            self._free[device].append((began, ended))
 
     def forget(self) -> None:
         """Before the context ends, which the events belong to."""
@@ -51,18 +47,29 @@ class Meter:
         self._free.clear()
 
 
+class MeteredGraph:
+    """A Graph whose launches are timed."""
+
+    def __init__(self, meter: Meter, device: CudaDevice, graph: Graph) -> None:
+        self._meter, self._device, self._graph = meter, device, graph
+        self.close = graph.close
+
+    def launch(self, stream: Any) -> None:
+        self._meter.launch(self._device, self._graph, stream)
+
+
 def main() -> int:
     meter = Meter()
-    launch, close = driver.CudaGraph.launch, device.CudaDevice.close
-    driver.CudaGraph.launch = lambda graph, stream: meter.launch(launch, graph, stream)
+    graph, close = CudaDevice.graph, CudaDevice.close
+    CudaDevice.graph = lambda device, stream, work: MeteredGraph(meter, device, graph(device, stream, work))
 
-    def close_after(owner: device.CudaDevice) -> None:
+    def close_after(owner: CudaDevice) -> None:
         if owner._is_open:
             with owner.current():
                 meter.forget()
         close(owner)
 
-    device.CudaDevice.close = close_after
+    CudaDevice.close = close_after
     try:
         return worker.main(sys.argv[2:])
     finally:

@@ -1,5 +1,7 @@
 """Replaces the capture of some cameras: writes real frames from memory into their rings, at a rate or at full speed.
 
+As a capture does, it leaves out frames for which the pipeline has no place.
+
     python -m benchmarks.gpu.feeder '{"run_dir": ..., ...}'     a Task, as JSON
 
 Prints the number of frames sent, and the number that its socket refused, as one line of JSON.
@@ -7,14 +9,17 @@ Prints the number of frames sent, and the number that its socket refused, as one
 
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from jetstream.child_process import die_with_parent
+from jetstream.config.schema import PipelineConfig
 from jetstream.ipc.bus import Outbox, Reader
 from jetstream.ipc.rings import Rings
+from jetstream.ipc.window import FrameWindow
 from jetstream.messages import Captured, FrameRef
 from jetstream.runtime.run_dir import RunDir
 
@@ -31,8 +36,9 @@ class Task(msgspec.Struct):
 
 
 class Fed(msgspec.Struct):
-    frames: int
+    frames: int  # offered
     full: int
+    busy: int  # left out
 
 
 def main() -> None:
@@ -45,7 +51,9 @@ def feed(task: Task) -> Fed:
     images.max()  # all of it into memory, which the feeders share
     names = RunDir(Path(task.run_dir)).read_rings()
     outbox = Outbox(Path(task.run_dir), {Captured: [Reader("detect", lossless=False, ends=True)]})
-    fed = 0
+    windows = {camera: FrameWindow(PipelineConfig().queue_frames) for camera in task.cameras}
+    left_out: Counter[str] = Counter()
+    fed = busy = 0
     with Rings.attach_all({camera: names[camera] for camera in task.cameras}) as rings:
         time.sleep(max(0.0, task.begin_s - time.monotonic()))
         while True:
@@ -59,16 +67,24 @@ def feed(task: Task) -> Fed:
             if due_s > now_s:
                 time.sleep(due_s - now_s)
             camera = task.cameras[place]
+            ring, window = rings[camera], windows[camera]
+            fed += 1
+            if not window.has_room(ring.slowest, time.monotonic()):
+                left_out[camera] += 1
+                busy += 1
+                if not task.rate:
+                    time.sleep(0.0005)
+                continue
             image = images[(turn // HELD + place) % len(images)]
             captured_ns = time.monotonic_ns()
-            frame_id = rings[camera].write(image)
+            frame_id = ring.write(image, left_out=left_out.pop(camera, 0))
+            window.wrote(frame_id, time.monotonic())
             pts_s = captured_ns * 1e-9 - task.begin_s
             frame = FrameRef(camera, frame_id, captured_ns, time.time_ns(), pts_s, live=True)
             outbox.send(Captured(frame=frame))
-            fed += 1
     full = outbox.full_at.total()
     outbox.close()
-    return Fed(fed, full)
+    return Fed(fed, full, busy)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import onnx
 
 from benchmarks.gpu.inputs import MODELS
-from jetstream.gpu.structs import SearchSettings, plan
+from jetstream.gpu.structs import PlannedPicture, SearchSettings, plan
 from jetstream.vision.detection.proposals import CELL_PX
 
 PCIE = 52.7e9  # bytes a second, page-locked to an H100
@@ -50,7 +50,8 @@ def embedder(chips: int) -> Limit:
 
 def levels_of(rows: int, columns: int, min_face_px: float = 40.0, factor: float = 0.709) -> list[tuple[int, int]]:
     """Rows and columns of each level that P-Net sees."""
-    levels = plan([(rows, columns, True)], SearchSettings(CELL_PX / min_face_px, 0.0, factor, 16)).levels
+    picture = PlannedPicture(rows, columns, search=True, nv12=False)
+    levels = plan([picture], SearchSettings(CELL_PX / min_face_px, 0.0, factor, 16)).levels
     return [(int(level["rows"]), int(level["columns"])) for level in levels]
 
 

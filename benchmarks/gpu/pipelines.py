@@ -28,6 +28,8 @@ from jetstream.vision.detection.mtcnn import MtcnnDetector
 from tests.support import defaults
 
 FPS = 30.0
+TRACKS = 4
+"""processes of `track`: each camera here gives the frames of several"""
 SIZE = SIZES["1080p"]
 FRAME_BYTES = SIZE[0] * SIZE[1] * 3
 GPU_RUNS = [(count, FPS) for count in (1, 2, 4, 8, 16, 32)] + [(1, 0.0), (8, 600.0), (16, 300.0)]
@@ -115,6 +117,7 @@ def _config(
         ),
         models=ModelsConfig(dir=str(folder / "models")),
         detect=msgspec.structs.replace(base.detect, search=search),
+        track=msgspec.structs.replace(base.track, processes=min(TRACKS, cameras)),
         recognize=msgspec.structs.replace(base.recognize, faces=str(folder / "faces"), watch_s=0.0),
         render=RenderConfig(window=False),
         publish=PublishConfig(endpoint=f"ipc://{folder / 'topic'}"),

@@ -64,7 +64,7 @@ def copies(detector: GpuDetector, batch: Sequence[DetectorInput]) -> Copies:
     slot, memory = cascade._slots[ticket.slot], cascade._memory
 
     def up() -> None:
-        for look, address in zip(batch, ticket.addresses, strict=True):
+        for look, address in zip(batch, ticket.sources, strict=True):
             device.upload(address, look.image, cascade._compute)
 
     n_bytes = thumbnails_at(cascade._settings.pictures, ticket.capacity.onet) + ticket.plan.thumbnail_bytes

@@ -75,10 +75,10 @@ def gpu_us(
 
 def _between(device: Device, stream: Any, launch: Launch) -> float:
     """Milliseconds."""
-    with device.current() as cuda:
-        began, ended = cuda.Event(), cuda.Event()
-        began.record(stream)
+    with device.current():
+        began, ended = device.event(timing=True), device.event(timing=True)
+        device.record(began, stream)
         launch()
-        ended.record(stream)
-        ended.synchronize()
-        return float(began.time_till(ended))
+        device.record(ended, stream)
+        device.wait(ended)
+        return device.elapsed_ms(began, ended)

@@ -46,7 +46,7 @@ class Run(NamedTuple):
     heard: Heard
     seconds: float
     drops: dict[str, int]  # of the whole run, by "stage reason"
-    cpu_s: dict[str, float]  # by process
+    cpu_s: dict[str, float]  # by stage
     graphs_share: dict[str, float]  # of the time, by process
     smi: list[tuple[float, ...]]  # GPU %, MHz, W
 
@@ -66,8 +66,9 @@ class Stages:
                 continue
             infers = stage is not None and stage.infers
             module = ["benchmarks.gpu.busy", str(out / row.name)] if infers else ["jetstream.runtime.worker"]
-            command = [sys.executable, "-m", *module, str(run_dir), row.name, str(os.getpid())]
-            self.popen[row.name] = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment)
+            for name in pipeline.processes(row, config):
+                command = [sys.executable, "-m", *module, str(run_dir), name, str(os.getpid())]
+                self.popen[name] = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment)
 
     def wait(self) -> None:
         """Until all have beaten. Raises RuntimeError where one ended."""
@@ -136,11 +137,9 @@ def run(config: Config, frames: Path, rate: float, seconds: float) -> Run:
             _start(stack, "feeder", _task(folder.path, frames, group, rate, first_s, end_s + TAIL_S))
             for group in groups
         ]
-        watched = {
-            **{name: [popen] for name, popen in stages.popen.items()},
-            "feeders": feeders,
-            "listener": [listener],
-        }
+        watched: dict[str, list[subprocess.Popen[bytes]]] = {"feeders": feeders, "listener": [listener]}
+        for name, popen in stages.popen.items():
+            watched.setdefault(name.partition(".")[0], []).append(popen)
         _sleep_until(begin_s, stages)
         before, smi = _cpu_s(watched), _smi(stack)
         _sleep_until(end_s, stages)
@@ -154,7 +153,11 @@ def run(config: Config, frames: Path, rate: float, seconds: float) -> Run:
             fed=sum(one.frames for one in fed),
             heard=heard,
             seconds=seconds,
-            drops={**stages.drops(), "feeder full": sum(one.full for one in fed)},
+            drops={
+                **stages.drops(),
+                "feeder full": sum(one.full for one in fed),
+                "feeder busy": sum(one.busy for one in fed),
+            },
             cpu_s={name: after[name] - before[name] for name in after},
             graphs_share={name: s / seconds for name, s in stages.graphs_s(begin_s, end_s).items()},
             smi=_parsed(smi.communicate()[0]) if smi is not None else [],

@@ -201,16 +201,16 @@ class DecoderThread(threading.Thread):
         with outcome.lock:
             if self._stopping or not outcome.writer.has_room():
                 return
-        image = self._called(waiting.picture.picture)
+        picture = self._called(waiting.picture.picture)
         self._waiting = None
-        if image is None:
+        if picture is None:
             self._drop("damaged")
             return
         with outcome.lock:
             if self._stopping:
                 return
             captured_ns = max(waiting.arrived_ns, outcome.captured_ns + 1)  # one packet may give several
-            frame = Frame(image, waiting.pts_s, captured_ns)
+            frame = Frame(picture, waiting.pts_s, captured_ns)
             live = self._description is not None and self._description.live
             outcome.messages.append(outcome.writer.write(frame, live=live, left_out=outcome.left_out))
             outcome.left_out, outcome.captured_ns, outcome.pts_s = 0, captured_ns, waiting.pts_s

@@ -23,7 +23,7 @@ class FrameWriter:
     def write(self, frame: Frame, *, live: bool, left_out: int = 0) -> Captured:
         """Write the frame and announce it. `left_out`: frames of the source before it that were not written."""
         captured_ns = frame.captured_ns or time.monotonic_ns()
-        frame_id = self.ring.write(frame.image, captured_ns=captured_ns, left_out=left_out)
+        frame_id = self.ring.write(frame.picture, captured_ns=captured_ns, left_out=left_out)
         self._window.wrote(frame_id, time.monotonic())
         return self.announced(frame_id, captured_ns, frame.pts_s, live=live)
 

@@ -17,10 +17,9 @@ from typing import Final
 import msgspec
 
 from jetstream.changes.tasks import TaskWorker
-from jetstream.child_process import die_with_parent
+from jetstream.child_process import die_with_parent, give_way
 from jetstream.config.schema import Config
 from jetstream.errors import JetstreamError
-from jetstream.gallery.learner import give_way
 from jetstream.logs import mask_tracebacks, set_up_logging
 from jetstream.masking import masked
 from jetstream.web.tasks import TaskAnswer, TaskLine, TaskProgress, TaskRefusal, TaskRequest

@@ -100,7 +100,7 @@ def _run(written: Config, read: Callable[[], Config] | None, duration_s: float |
 
         startup.check_sightings(written)
         with progress_bars() as progress:
-            settings = startup.prepare(written, patient(progress))
+            settings = startup.prepare(written, patient(progress), for_supervisor=True)
         reloader = None if read is None else Reloader(read, written, startup.check_reload)
         origins |= {key: merging.STARTED for key, _ in changes(written, settings)}
         startup.run(settings, duration_s=duration_s, reloader=reloader, held=held, origins=origins)

@@ -31,6 +31,7 @@ StageName = Literal[
     "web",
     "learn",
     "regroup",
+    "build",
     "metrics",
 ]
 
@@ -59,7 +60,7 @@ class PipelineConfig(ConfigTable, frozen=True):
     """time to finish after Ctrl-C or SIGTERM. After it, processes are killed"""
     restarts: Annotated[int, Meta(ge=0)] = 5
     """restarts of one process within restart_window_s that are allowed. One more ends the pipeline with exit code 1;
-    publish, sightings, web, learn, regroup and metrics are retried instead"""
+    publish, sightings, web, learn, regroup, build and metrics are retried instead"""
     restart_window_s: Positive = 60.0
     """time in which restarts are counted"""
     memory_mb: NotNegative = 0.0
@@ -182,6 +183,9 @@ class TrackConfig(ConfigTable, frozen=True):
     """a confirmed track becomes lost after this long without a detection"""
     max_lost_s: NotNegative = 2.0
     """a track is deleted after this long without a detection"""
+    kalman: Literal["scalar", "filterpy"] = "scalar"
+    """what computes where a face should be now. Both are the same Kalman filter and give the same boxes. scalar: the
+    fastest; filterpy: that package's 8x8 matrices, for 16 times the processor time, as a check on the first"""
     processes: Annotated[int, Meta(ge=0, le=64)] = 0
     """processes that share the cameras. 0: one for each 32 cameras"""
     half_life_s: Positive = 4.0
@@ -226,6 +230,9 @@ class GpuConfig(ConfigTable, frozen=True):
     provider"""
     device: Annotated[int, Meta(ge=0, le=63)] = 0
     """number of the GPU, as in `jetstream doctor`"""
+    bindings: Literal["auto", "pycuda", "cuda-core"] = "auto"
+    """Python package that calls CUDA for TensorRT and the kernels. auto: PyCUDA where it can be imported, else
+    cuda-core"""
     precision: Literal["fp16", "fp32"] = "fp16"
     """arithmetic of TensorRT. fp16 is faster; fp32 gives the same results as the CPU. SFace and added networks are
     always computed in fp32"""

@@ -143,6 +143,7 @@ class Follower:
             tentative_s=settings.tentative_s,
             hold_s=settings.hold_s,
             max_lost_s=settings.max_lost_s,
+            kalman=settings.kalman,
         )
         self._thumbnail: Image | None = None
 

@@ -5,24 +5,20 @@ PID is the parent's. The config comes as JSON on standard input. The stage `lear
 Knows no stage. The gallery on disk is complete whenever this process is killed.
 """
 
-import contextlib
 import logging
 import os
 import signal
 import sys
-from pathlib import Path
 
 import msgspec
 
-from jetstream.child_process import die_with_parent
+from jetstream.child_process import die_with_parent, give_way
 from jetstream.config.schema import Config, run_dir
 from jetstream.errors import JetstreamError
 from jetstream.gallery import prepare
 from jetstream.logs import mask_tracebacks, set_up_logging
 from jetstream.runtime.run_dir import RunDir
 
-NICENESS = 10
-"""Niceness, of at most 19: video has priority, and training still proceeds on a busy machine."""
 SILENT_S = 600
 """Seconds without progress after which SIGALRM ends the process; no photo and no classifier takes this long."""
 
@@ -53,13 +49,6 @@ def begin(name: str, parent: int) -> Config | None:
     mask_tracebacks()
     set_up_logging(name, config.pipeline.log_level, config.pipeline.log_format, RunDir(run_dir(config)).lines)
     return config
-
-
-def give_way() -> None:
-    """Lower this process's priority, and that of its session where the kernel schedules by session (autogroup)."""
-    os.nice(NICENESS)
-    with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(NICENESS))
 
 
 def _still_alive() -> None:

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from jetstream.gpu.cascade_graph import CascadeGraphs, CascadeSettings, CropCapacity, RefinementNet
 from jetstream.gpu.device import Device
 from jetstream.gpu.memory import MOST_KNOWN, SLOTS, Capacity, CascadeMemory, first_room
+from jetstream.gpu.planes import planes_on_gpu
 from jetstream.gpu.results import CascadeResult, results, thumbnails_at, totals_of
-from jetstream.gpu.structs import BATCH, LEVEL, PICTURE, PyramidPlan, plan
+from jetstream.gpu.structs import BATCH, LEVEL, PICTURE, PlannedPicture, PyramidPlan, plan
+from jetstream.picture_format import Nv12Picture
 from jetstream.runners.base import UnavailableError
 from jetstream.vision.detection.detector import DetectorInput
 from jetstream.vision.detection.mtcnn import ONET_PX, RNET_PX
@@ -47,7 +49,7 @@ class BatchTicket:
     ) -> None:
         self.slot, self.plan, self.capacity = slot, planned, capacity
         self.inputs = inputs  # their pictures must stay until the copy is done
-        self.addresses: list[int] = []  # of the pictures on the GPU
+        self.sources: list[int | NDArray[Any]] = []  # of the pictures on the GPU: the address of BGR, or NV12's struct
         self.results: list[CascadeResult] | None = None
 
 
@@ -73,21 +75,25 @@ class Cascade:
         self._make(first_room(settings.pictures))
 
     def reserve(self, sizes: Sequence[tuple[int, int]]) -> None:
-        """Make room for a batch of pictures of these (rows, columns). Raises UnavailableError: too little memory."""
-        self._fit(self._plan_for([(rows, columns, True) for rows, columns in sizes]))
+        """Make room for a batch of pictures of these (rows, columns), in any format.
+
+        Raises UnavailableError: too little memory.
+        """
+        for nv12 in (False, True):
+            self._fit(self._plan_for([PlannedPicture(rows, columns, True, nv12) for rows, columns in sizes]))
         # a whole batch once, so that what fails then fails while another backend can still take over
         grey = np.full((*(sizes[0] if sizes else (64, 64)), 3), 128, np.uint8)
         self.collect(self.submit([DetectorInput(grey, np.empty((0, 4), np.float32), search=True)]))
 
     def submit(self, inputs: Sequence[DetectorInput]) -> BatchTicket:
         """Start a batch of at most `settings.pictures` pictures. Raises UnavailableError: too little memory."""
-        planned = self._plan_for([(*one.image.shape[:2], one.search) for one in inputs])
+        planned = self._plan_for([_planned(one) for one in inputs])
         self._fit(planned)
         number, self._next_slot = self._next_slot, (self._next_slot + 1) % SLOTS
         slot = self._slots[number]
         capacity = self._graphs.capacity_for(*(max(column) for column in zip(*self._needed, strict=True)))
         ticket = BatchTicket(number, planned, capacity, inputs)
-        ticket.addresses = [self._copy_up(*one) for one in zip(inputs, self._places(ticket), strict=True)]
+        ticket.sources = [self._copy_up(*one) for one in zip(inputs, self._places(ticket), strict=True)]
         self._describe(slot, ticket, capacity)
         self._device.record(slot.uploaded, self._upload)
         self._device.wait_on_gpu(self._compute, slot.uploaded)
@@ -135,14 +141,14 @@ class Cascade:
         self._device.download(slot.answers[:n_bytes], self._memory.answers, self._compute)
         self._device.record(slot.done, self._compute)
 
-    def _plan_for(self, sizes: list[tuple[int, int, bool]]) -> PyramidPlan:
-        key = tuple(sizes)
+    def _plan_for(self, pictures: list[PlannedPicture]) -> PyramidPlan:
+        key = tuple(pictures)
         found = self._plans.get(key)
         if found is None:
             if len(self._plans) >= MOST_PLANS:
                 self._plans.clear()
             try:
-                found = self._plans[key] = plan(sizes, self._settings.search)
+                found = self._plans[key] = plan(pictures, self._settings.search)
             except OverflowError:
                 raise UnavailableError("the GPU can't search pictures this large for faces this small") from None
         return found
@@ -173,23 +179,26 @@ class Cascade:
         """Write the batch's structs into the slot's description."""
         layout, inputs = self._memory.description, ticket.inputs
         if slot.plan is not ticket.plan or slot.capacity != capacity:
-            self._describe_sizes(slot, ticket.plan, capacity)
+            self._describe_sizes(slot, ticket, capacity)
             slot.plan, slot.capacity = ticket.plan, capacity
         pictures = layout.view(slot.description, "pictures", PICTURE, len(inputs))
-        pictures["pixels"][:, 0] = ticket.addresses
         known = layout.view(slot.description, "known", np.dtype(np.float32), 4 * MOST_KNOWN * len(inputs)).reshape(
             -1, 4
         )
         first = 0
-        for picture, one in zip(pictures, inputs, strict=True):
+        for picture, one, source in zip(pictures, inputs, ticket.sources, strict=True):
+            if isinstance(source, int):
+                picture["pixels"][0] = source
+            else:
+                picture["planes"] = source
             boxes = one.known[:MOST_KNOWN]
             known[first : first + len(boxes)] = boxes
             picture["first_known"], picture["known"] = first, len(boxes)
             first += len(boxes)
         slot.described_bytes = layout.offsets["known"] + known[:first].nbytes
 
-    def _describe_sizes(self, slot: _BatchSlot, planned: PyramidPlan, capacity: CropCapacity) -> None:
-        memory, settings = self._memory, self._settings
+    def _describe_sizes(self, slot: _BatchSlot, ticket: BatchTicket, capacity: CropCapacity) -> None:
+        memory, settings, planned = self._memory, self._settings, ticket.plan
         layout = memory.description
         layout.view(slot.description, "batch", BATCH, 1)[0] = (
             len(planned.pictures),
@@ -201,23 +210,33 @@ class Cascade:
         )
         pictures = layout.view(slot.description, "pictures", PICTURE, len(planned.pictures))
         pictures[:] = planned.pictures
-        pictures["pixels"][:, 1:] += np.uint64(memory.halvings)
+        pictures["pixels"] += np.uint64(memory.halvings)  # that of a BGR picture is replaced by its source
         pictures["thumbnail"] += np.uint64(memory.answers + thumbnails_at(settings.pictures, capacity.onet))
         layout.view(slot.description, "levels", LEVEL, len(planned.levels))[:] = planned.levels
 
     def _places(self, ticket: BatchTicket) -> list[int]:
         """Addresses of the slot's memory for each picture."""
         first = self._memory.pixels[ticket.slot]
-        return [first + int(offset) for offset in ticket.plan.pictures["pixels"][:, 0]]
+        return [
+            first + int(picture["planes"]["luma"] if isinstance(one.image, Nv12Picture) else picture["pixels"][0])
+            for picture, one in zip(ticket.plan.pictures, ticket.inputs, strict=True)
+        ]
 
-    def _copy_up(self, one: DetectorInput, place: int) -> int:
-        """The picture's address on the GPU: `place`, where it is copied to, or its own where memory is shared."""
+    def _copy_up(self, one: DetectorInput, place: int) -> int | NDArray[Any]:
+        """The picture on the GPU: at `place`, where it is copied to, or where it lies if memory is shared."""
+        if isinstance(one.image, Nv12Picture):
+            return planes_on_gpu(self._device, one.image, place, self._upload)
         image = np.ascontiguousarray(one.image)
         self._device.pin(image)
         if self._device.reads_host_memory and (address := self._device.address_on_gpu(image)) is not None:
             return address
         self._device.upload(place, image, self._upload)
         return place
+
+
+def _planned(one: DetectorInput) -> PlannedPicture:
+    rows, columns = one.image.shape[:2]
+    return PlannedPicture(rows, columns, one.search, isinstance(one.image, Nv12Picture))
 
 
 def logit(probability: float) -> float:

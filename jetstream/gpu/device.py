@@ -1,7 +1,6 @@
-"""One NVIDIA GPU for a process: memory, copies, kernels and graphs, on the process's one context.
+"""One NVIDIA GPU for a process: memory, copies, kernels and graphs, on the process's one context of that GPU.
 
-Knows no picture and no network. PyCUDA is used where it can be. CUDA graphs, and page-locking of memory that exists, go
-to the driver by ctypes (`driver`): PyCUDA has no graphs and crashes on a numpy view of shared memory.
+Knows no picture, no network and no bindings (`runners.cuda_context` has those). A process may have several devices.
 """
 
 import contextlib
@@ -13,22 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.errors import ModelError
-from jetstream.gpu import driver
 from jetstream.runners import cuda_context
 from jetstream.runners.base import UnavailableError
+from jetstream.runners.cuda_bindings import WantedBindings
+from jetstream.runners.cuda_context import Bytes, CudaStream, Memory, OpenedMemory
+from jetstream.runners.cuda_context import Graph as Graph
 
 log = logging.getLogger(__name__)
 
-Bytes = NDArray[np.uint8]
 Size = tuple[int, int]
-
-
-class Graph(Protocol):
-    """Work that was recorded once and is launched as one."""
-
-    def launch(self, stream: Any) -> None: ...
-
-    def close(self) -> None: ...
 
 
 class Device(Protocol):
@@ -38,17 +30,23 @@ class Device(Protocol):
     reads_host_memory: bool
     """The GPU shares the CPU's memory (a Jetson), so pictures in registered memory need no copy."""
 
-    def current(self) -> contextlib.AbstractContextManager[Any]: ...
+    def current(self) -> contextlib.AbstractContextManager[None]:
+        """Raises UnavailableError where the GPU has too little memory, RuntimeError where it fails otherwise."""
+        ...
 
-    def stream(self) -> Any: ...
+    def stream(self) -> CudaStream: ...
 
-    def event(self) -> Any: ...
+    def event(self, *, timing: bool = False) -> Any:
+        """An event; `elapsed_ms` takes those with `timing` only, which cost a little more."""
+        ...
 
     def allocate(self, n_bytes: int) -> int:
         """Memory on the GPU, zeroed. Raises UnavailableError where there is too little."""
         ...
 
-    def free(self, address: int) -> None: ...
+    def free(self, address: int) -> None:
+        """Raises ValueError where `allocate` didn't return it, or it is freed already."""
+        ...
 
     def pinned(self, n_bytes: int) -> Bytes:
         """Page-locked memory of the host, (n_bytes,) uint8."""
@@ -62,8 +60,39 @@ class Device(Protocol):
 
     def download(self, target: NDArray[Any], address: int, stream: Any) -> None: ...
 
+    def copy(self, target: int, source: int, n_bytes: int, stream: Any) -> None:
+        """Copy on the GPU."""
+        ...
+
+    def copy_2d(self, target: int, target_pitch: int, source: int, source_pitch: int, size: Size, stream: Any) -> None:
+        """Copy `size`, (bytes in a row, rows), on the GPU; a pitch is the bytes from one row to the next.
+
+        Neither pitch may be less than a row.
+        """
+        ...
+
     def address_on_gpu(self, source: NDArray[Any]) -> int | None:
         """The GPU's address of an array in registered memory; None where the GPU can't read it."""
+        ...
+
+    def export(self, address: int) -> bytes:
+        """A handle, 64 bytes, of allocated memory; another process on this GPU opens it. It is valid until `free`.
+
+        Raises UnavailableError where the driver can't share memory, ValueError where `allocate` didn't return it.
+        """
+        ...
+
+    def open_memory(self, handle: bytes) -> int:
+        """The address, in this process, of memory that another one exported.
+
+        That process frees it only after it is closed here. Raises UnavailableError where it can't be opened: the
+        handle is wrong, of this process, of another GPU, or of memory that is freed. Raises ValueError where it is open
+        already.
+        """
+        ...
+
+    def close_memory(self, address: int) -> None:
+        """Raises ValueError where `open_memory` didn't return it, or it is closed already."""
         ...
 
     def launch(
@@ -80,6 +109,14 @@ class Device(Protocol):
         """Block the calling thread until `event` has completed. Raises RuntimeError where the GPU failed."""
         ...
 
+    def is_done(self, event: Any) -> bool:
+        """Whether `event` has completed, without waiting."""
+        ...
+
+    def elapsed_ms(self, began: Any, ended: Any) -> float:
+        """Milliseconds on the GPU from one completed event to another."""
+        ...
+
     def finish(self) -> None:
         """Block until the GPU has completed all work."""
         ...
@@ -92,54 +129,41 @@ class Device(Protocol):
 class CudaDevice:
     """A Device with jetstream's kernels loaded. `close` frees all that it allocated, except graphs."""
 
-    def __init__(self, number: int, kernels: bytes) -> None:
-        """`kernels` is a cubin. Raises UnavailableError: no PyCUDA, GPU or memory, or a cubin for another GPU."""
-        self._context = cuda_context.use(number)
-        self._memory: dict[int, Any] = {}
+    def __init__(self, number: int, kernels: bytes, bindings: WantedBindings = "auto") -> None:
+        """`kernels` is a cubin. Raises UnavailableError: no bindings, GPU or memory, or a cubin for another GPU."""
+        self._context = cuda_context.use(number, bindings)
+        self.multiprocessors = self._context.multiprocessors
+        self.reads_host_memory = self._context.shares_host_memory
+        self._memory: dict[int, Memory] = {}
+        self._opened: dict[int, OpenedMemory] = {}
         self._pinned: dict[int, int] = {}  # address of registered memory to its size; 0: it can't be
         self._to_unpin: list[int] = []
         self._functions: dict[str, Any] = {}
         self._is_open = True
         try:
-            with self.current() as cuda:
-                attributes = cuda.Context.get_device()
-                self.multiprocessors = attributes.get_attribute(cuda.device_attribute.MULTIPROCESSOR_COUNT)
-                self.reads_host_memory = bool(attributes.get_attribute(cuda.device_attribute.INTEGRATED))
-                self._module = _module(cuda, kernels)
-                driver.require()
+            with self.current():
+                self._module = self._context.module(kernels)
         except (UnavailableError, RuntimeError) as error:
             self._context.close()
             raise UnavailableError(str(error)) from None
+        # what needs nothing of its own
+        context = self._context
+        self.stream, self.event, self.pinned = context.stream, context.event, context.pinned
+        self.upload, self.download = context.upload, context.download
+        self.copy, self.copy_2d = context.copy, context.copy_2d
+        self.record, self.wait_on_gpu, self.wait = context.record, context.wait_on_gpu, context.wait
+        self.is_done, self.elapsed_ms, self.finish = context.is_done, context.elapsed_ms, context.finish
 
-    @contextlib.contextmanager
-    def current(self) -> Iterator[Any]:
-        with self._context.current() as cuda:
-            self._cuda = cuda
-            try:
-                yield cuda
-            except cuda.MemoryError as error:
-                raise driver.no_memory(error) from None
-            except cuda.Error as error:
-                raise RuntimeError(f"the GPU fails: {error}") from None
-
-    def stream(self) -> Any:
-        return self._cuda.Stream()
-
-    def event(self) -> Any:
-        return self._cuda.Event(self._cuda.event_flags.DISABLE_TIMING)
+    def current(self) -> contextlib.AbstractContextManager[None]:
+        return self._context.current()
 
     def allocate(self, n_bytes: int) -> int:
-        memory = self._cuda.mem_alloc(max(n_bytes, 1))
-        self._cuda.memset_d8(memory, 0, max(n_bytes, 1))
+        memory = self._context.allocate(n_bytes)
         self._memory[int(memory)] = memory
         return int(memory)
 
     def free(self, address: int) -> None:
-        self._memory.pop(address).free()
-
-    def pinned(self, n_bytes: int) -> Bytes:
-        pinned: Bytes = self._cuda.pagelocked_empty(max(n_bytes, 1), np.uint8)
-        return pinned
+        _taken(self._memory, address, "allocated").free()
 
     def pin(self, source: NDArray[Any]) -> None:
         whole = source.base
@@ -149,49 +173,45 @@ class CudaDevice:
         address, n_bytes = whole.ctypes.data, whole.nbytes
         self._pinned[address] = n_bytes
         try:
-            if driver.register(address, n_bytes):
+            if self._context.register(address, n_bytes):
                 self._to_unpin.append(address)
-        except (RuntimeError, UnavailableError) as error:
+        except (RuntimeError, UnavailableError, self._context.error) as error:
             log.warning("a frame ring can't be page-locked (%s); copies from it take four times as long", error)
             self._pinned[address] = 0
-
-    def upload(self, address: int, source: NDArray[Any], stream: Any) -> None:
-        self._cuda.memcpy_htod_async(address, source, stream)
-
-    def download(self, target: NDArray[Any], address: int, stream: Any) -> None:
-        self._cuda.memcpy_dtoh_async(target, address, stream)
 
     def address_on_gpu(self, source: NDArray[Any]) -> int | None:
         if not self.reads_host_memory:
             return None
         first = source.ctypes.data
         if any(start <= first and first + source.nbytes <= start + size for start, size in self._pinned.items()):
-            return driver.address_on_gpu(first)
+            return self._context.address_on_gpu(first)
         return None
+
+    def export(self, address: int) -> bytes:
+        if address not in self._memory:
+            raise ValueError(f"no memory is allocated at {address:#x}")
+        return self._context.export(self._memory[address])
+
+    def open_memory(self, handle: bytes) -> int:
+        opened = self._context.open_memory(handle)
+        if int(opened) in self._opened:
+            opened.close()
+            raise ValueError(f"the memory at {int(opened):#x} is open already")
+        self._opened[int(opened)] = opened
+        return int(opened)
+
+    def close_memory(self, address: int) -> None:
+        _taken(self._opened, address, "opened").close()
 
     def launch(self, kernel: str, grid: Size, threads: int, shared_bytes: int, arguments: bytes, stream: Any) -> None:
         function = self._functions.get(kernel)
         if function is None:
-            function = self._functions[kernel] = self._module.get_function(kernel)
-            function.prepare(f"{len(arguments)}s")
-            if shared_bytes > 48 * 1024:
-                function.set_attribute(self._cuda.function_attribute.MAX_DYNAMIC_SHARED_SIZE_BYTES, shared_bytes)
-        function.prepared_async_call((*grid, 1), (threads, 1, 1), stream, arguments, shared_size=shared_bytes)
-
-    def record(self, event: Any, stream: Any) -> None:
-        event.record(stream)
-
-    def wait_on_gpu(self, stream: Any, event: Any) -> None:
-        stream.wait_for_event(event)
-
-    def wait(self, event: Any) -> None:
-        event.synchronize()
-
-    def finish(self) -> None:
-        self._cuda.Context.synchronize()
+            function = self._context.kernel(self._module, kernel, len(arguments), shared_bytes)
+            self._functions[kernel] = function
+        self._context.launch(function, grid, threads, shared_bytes, arguments, stream)
 
     def graph(self, stream: Any, work: Callable[[], None]) -> Graph:
-        return driver.CudaGraph(stream.handle, work)
+        return self._context.graph(stream, work)
 
     def close(self) -> None:
         """Free everything but graphs; may be called twice."""
@@ -203,20 +223,20 @@ class CudaDevice:
         with contextlib.suppress(RuntimeError), self.current():
             self._functions.clear()
             self._module = None
+            for address in list(self._opened):
+                self.close_memory(address)
             for address in list(self._memory):
                 self.free(address)
             for address in self._to_unpin:
-                driver.unregister(address)
+                self._context.unregister(address)
         self._context.close()
 
 
-def _module(cuda: Any, kernels: bytes) -> Any:
-    try:
-        return cuda.module_from_buffer(kernels)
-    except cuda.MemoryError:
-        raise
-    except cuda.Error as error:
-        raise UnavailableError(f"the GPU does not accept the kernels ({error})") from None
+def _taken(table: dict[int, Any], address: int, what: str) -> Any:
+    """Taken out of the table. Raises ValueError."""
+    if address not in table:
+        raise ValueError(f"no memory is {what} at {address:#x}")
+    return table.pop(address)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.gpu.device import Device
+from jetstream.gpu.planes import planes_on_gpu
+from jetstream.gpu.structs import NV12, nv12_bytes
+from jetstream.picture_format import AnyPicture, Nv12Picture
 from jetstream.vision.recognition import align
 from jetstream.vision.recognition.align import ChipPlace, FaceTemplate
 from jetstream.vision.recognition.embedder import View
@@ -25,6 +28,7 @@ FACE = np.dtype(
     align=True,
 )
 HALVING = np.dtype([("from", np.uint64), ("to", np.uint64), ("rows", np.int32), ("columns", np.int32)], align=True)
+STRIP = np.dtype([("planes", NV12), ("to", np.uint64), ("rows", np.int32), ("columns", np.int32)], align=True)
 _THREADS = 128
 _ROWS_A_THREAD = 8  # RUN of kernels/chips.cu
 
@@ -32,8 +36,8 @@ _ROWS_A_THREAD = 8  # RUN of kernels/chips.cu
 class RowStrip(NamedTuple):
     """The rows of a picture, all columns, that its chips touch."""
 
-    pixels: NDArray[np.uint8]  # (rows, W, 3), a view of the picture; no rows where there is no chip to cut
-    top: int  # the picture's row that comes first, on the grid of 2**levels
+    pixels: AnyPicture  # a view of the picture; no rows where there is no chip to cut
+    top: int  # the picture's row that comes first, on the grid of 2**levels; of NV12 an even one
     levels: int  # most halvings that a chip needs
     places: list[ChipPlace | None]  # of each face; None: its chip is black
 
@@ -48,7 +52,12 @@ class RowStrip(NamedTuple):
 
     @property
     def n_bytes(self) -> int:
-        return sum(map(_n_bytes, self.shapes))
+        """On the GPU: all sizes, then the planes of NV12."""
+        return sum(map(_n_bytes, self.shapes)) + self.planes_bytes
+
+    @property
+    def planes_bytes(self) -> int:
+        return _aligned(nv12_bytes(*self.shapes[0])) if isinstance(self.pixels, Nv12Picture) else 0
 
 
 class GrowingBuffer:
@@ -91,15 +100,20 @@ class FaceBuffer:
         strips = [strip_of(*view, self._template) for view in views]
         address = self._pictures.fit(sum(strip.n_bytes for strip in strips))
         described = self._room_for(sum(len(strip.places) for strip in strips))
-        faces, first, levels = self._faces.fit(described.nbytes), 0, []
-        for (image, _), strip in zip(views, strips, strict=True):
-            levels.append(self._levels(image, strip, address))
+        faces, first = self._faces.fit(described.nbytes), 0
+        levels: list[list[int]] = []
+        planes: list[NDArray[Any] | None] = []
+        for strip in strips:
+            planes.append(self._planes(strip, address + strip.n_bytes - strip.planes_bytes))
+            levels.append(self._levels(strip, address))
             describe(described.view(FACE)[first : first + len(strip.places)], strip, levels[-1])
             address, first = address + strip.n_bytes, first + len(strip.places)
         self._device.upload(faces, described, self._copies)
         self._device.record(self._arrived, self._copies)
         self._device.wait_on_gpu(self._compute, self._arrived)
-        for strip, addresses in zip(strips, levels, strict=True):
+        for strip, given, addresses in zip(strips, planes, levels, strict=True):
+            if given is not None:
+                self._convert(strip, given, addresses[0])
             self._halve(strip, addresses)
         return faces
 
@@ -113,12 +127,24 @@ class FaceBuffer:
             self._described = self._device.pinned(n_bytes)
         return self._described[:n_bytes]
 
-    def _levels(self, image: NDArray[np.uint8], strip: RowStrip, address: int) -> list[int]:
-        """The address of each level of the strip; the first is copied up, unless the GPU can read it in place."""
+    def _planes(self, strip: RowStrip, place: int) -> NDArray[Any] | None:
+        """The planes of NV12 on the GPU; None: the strip is BGR, or has no rows."""
+        if isinstance(strip.pixels, Nv12Picture) and strip.pixels.nbytes:
+            return planes_on_gpu(self._device, strip.pixels, place, self._copies)
+        return None
+
+    def _convert(self, strip: RowStrip, planes: NDArray[Any], to: int) -> None:
+        rows, columns = strip.shapes[0]
+        arguments = np.array((planes, to, rows, columns), STRIP)
+        grid = -(-columns // (2 * _THREADS)), -(-rows // 2)
+        self._device.launch("strip_to_bgr", grid, _THREADS, 0, arguments.tobytes(), self._compute)
+
+    def _levels(self, strip: RowStrip, address: int) -> list[int]:
+        """The address of each level of the strip; of BGR the first is copied up, unless the GPU reads it in place."""
         ends = np.cumsum([_n_bytes(shape) for shape in strip.shapes[:-1]], dtype=np.int64)
         addresses = [address, *(address + ends).tolist()]
-        if strip.pixels.size:
-            self._device.pin(image)
+        if not isinstance(strip.pixels, Nv12Picture) and strip.pixels.size:
+            self._device.pin(strip.pixels)
             there = self._device.address_on_gpu(strip.pixels)
             if there is None:
                 self._device.upload(address, np.ascontiguousarray(strip.pixels), self._copies)
@@ -134,16 +160,24 @@ class FaceBuffer:
             self._device.launch("pyr_down", grid, _THREADS, 0, halving.tobytes(), self._compute)
 
 
-def strip_of(image: NDArray[np.uint8], landmarks: NDArray[Any], template: FaceTemplate) -> RowStrip:
-    """The rows that the faces' chips touch. `image` (H, W, 3) uint8 BGR, `landmarks` (N, 5, 2) in its pixels."""
+def strip_of(image: AnyPicture, landmarks: NDArray[Any], template: FaceTemplate) -> RowStrip:
+    """The rows of a picture that the faces' chips touch. `landmarks` (N, 5, 2) in its pixels."""
     height, width = image.shape[:2]
     similarities = [align.similarity(points, template) for points in landmarks]
     places = [None if found is None else align.place(found, template, height, width) for found in similarities]
     real = [place for place in places if place is not None]
     levels = max((place.levels for place in real), default=0)
-    grid = 2**levels
+    grid = max(2**levels, 2 if isinstance(image, Nv12Picture) else 1)
     top = min((place.top for place in real), default=0) // grid * grid
-    return RowStrip(image[top : max((place.bottom for place in real), default=top)], top, levels, places)
+    bottom = max((place.bottom for place in real), default=top)
+    return RowStrip(_rows(image, top, bottom), top, levels, places)
+
+
+def _rows(image: AnyPicture, top: int, bottom: int) -> AnyPicture:
+    """A view of some rows, of NV12 from an even one on."""
+    if isinstance(image, Nv12Picture):
+        return Nv12Picture(image.luma[top:bottom], image.chroma[top // 2 : (bottom + 1) // 2], image.format)
+    return image[top:bottom]
 
 
 def describe(faces: NDArray[Any], strip: RowStrip, addresses: Sequence[int]) -> None:
@@ -162,4 +196,8 @@ def describe(faces: NDArray[Any], strip: RowStrip, addresses: Sequence[int]) -> 
 
 
 def _n_bytes(shape: tuple[int, int]) -> int:
-    return -(-shape[0] * shape[1] * 3 // 256) * 256
+    return _aligned(shape[0] * shape[1] * 3)
+
+
+def _aligned(n_bytes: int) -> int:
+    return -(-n_bytes // 256) * 256

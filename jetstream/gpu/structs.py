@@ -20,10 +20,21 @@ FACE_FLOATS = 15
 TILE_PX = 32
 THUMBNAIL_STRIDE = 8
 
+NV12 = np.dtype(
+    [
+        ("luma", np.uint64),
+        ("chroma", np.uint64),
+        ("luma_pitch", np.int32),
+        ("chroma_pitch", np.int32),
+        ("to_bgr", np.int32, (3, 4)),
+    ],
+    align=True,
+)
 PICTURE = np.dtype(
     [
         ("pixels", np.uint64, MAX_HALVINGS),
         ("thumbnail", np.uint64),
+        ("planes", NV12),
         ("rows", np.int32, MAX_HALVINGS),
         ("columns", np.int32, MAX_HALVINGS),
         ("most_halving", np.int32),
@@ -88,10 +99,19 @@ class SearchSettings(NamedTuple):
     tile_cells: int  # side of the tile that one block of P-Net's kernel computes
 
 
+class PlannedPicture(NamedTuple):
+    """What a plan knows of a picture."""
+
+    rows: int
+    columns: int
+    search: bool  # the whole picture
+    nv12: bool  # it comes as NV12, not BGR
+
+
 class PyramidPlan(NamedTuple):
     """Pictures of given sizes as structs, all but addresses and known faces."""
 
-    pictures: NDArray[Any]  # PICTURE; `pixels` and `thumbnail` hold offsets in their arenas
+    pictures: NDArray[Any]  # PICTURE; `pixels`, `thumbnail` and, of NV12, `planes.luma` hold offsets in their arenas
     levels: NDArray[Any]  # LEVEL
     picture_tiles: int
     level_tiles: int
@@ -101,19 +121,28 @@ class PyramidPlan(NamedTuple):
     thumbnail_bytes: int
 
 
-def plan(sizes: Sequence[tuple[int, int, bool]], search: SearchSettings) -> PyramidPlan:
-    """The plan of a batch. `sizes` are (rows, columns, whether to search the whole picture), one a picture."""
-    pictures = np.zeros(len(sizes), PICTURE)
+def nv12_bytes(rows: int, columns: int) -> int:
+    """Y of each pixel, Cb and Cr of each 2 x 2 pixels."""
+    return rows * columns + 2 * -(-rows // 2) * -(-columns // 2)
+
+
+def plan(planned: Sequence[PlannedPicture], search: SearchSettings) -> PyramidPlan:
+    """The plan of a batch. A picture that comes as NV12 has its halving 0 where the others are."""
+    pictures = np.zeros(len(planned), PICTURE)
     levels: list[NDArray[Any]] = []
     picture_bytes = halving_bytes = thumbnail_bytes = picture_tiles = level_tiles = cells = 0
-    for index, (rows, columns, whole) in enumerate(sizes):
+    for index, (rows, columns, whole, nv12) in enumerate(planned):
         one = pictures[index]
-        one["pixels"][0], one["thumbnail"] = picture_bytes, thumbnail_bytes
-        picture_bytes += _aligned(rows * columns * 3)
+        if nv12:
+            one["planes"]["luma"] = picture_bytes
+        else:
+            one["pixels"][0] = picture_bytes
+        picture_bytes += _aligned(nv12_bytes(rows, columns) if nv12 else rows * columns * 3)
+        one["thumbnail"] = thumbnail_bytes
         thumbnail_bytes += _aligned(-(-rows // THUMBNAIL_STRIDE) * -(-columns // THUMBNAIL_STRIDE))
         for k in range(MAX_HALVINGS):
             one["rows"][k], one["columns"][k] = rows >> k, columns >> k
-            if k:
+            if k or nv12:
                 one["pixels"][k] = halving_bytes
                 halving_bytes += _aligned((rows >> k) * (columns >> k) * 3)
         one["most_halving"] = min(int(math.log2(max(min(rows, columns), 1))), MAX_HALVINGS - 1)

@@ -3,7 +3,7 @@
 Knows no process and copies no pixels.
 
 In 64-bit words, lines of eight: the constants; the writer's two counters; the reader cells; a line a slot (frame
-number, height, width, time). Then the slots, each beginning on a page.
+number, height, width, time, picture format). Then the slots, each beginning on a page.
 """
 
 import mmap
@@ -14,8 +14,8 @@ from jetstream.errors import RingError
 from jetstream.ipc.cells import CELL_WORDS, LINE_WORDS
 
 MAGIC = int.from_bytes(b"jetsring", "little")
-VERSION = 1
-BGR24 = int.from_bytes(b"BGR24\0\0\0", "little")
+VERSION = 2
+PIXEL_BYTES = 3  # of BGR; NV12 takes half
 
 # Offsets in 64-bit words. The first line never changes, the second is the writer's.
 BEGUN = LINE_WORDS
@@ -34,7 +34,7 @@ class Layout(NamedTuple):
     @property
     def frame_bytes(self) -> int:
         """Bytes of the largest frame: any height and width with at most max_height x max_width pixels."""
-        return self.max_height * self.max_width * 3
+        return self.max_height * self.max_width * PIXEL_BYTES
 
     @property
     def slot_bytes(self) -> int:
@@ -51,7 +51,8 @@ class Layout(NamedTuple):
     @property
     def constants(self) -> tuple[int, ...]:
         """The header's first line."""
-        return (MAGIC, VERSION, self.slots, self.max_width, self.max_height, BGR24, self.slot_bytes, self.total_bytes)
+        sizes = self.slots, self.max_width, self.max_height, PIXEL_BYTES
+        return (MAGIC, VERSION, *sizes, self.slot_bytes, self.total_bytes)
 
 
 def checked_layout(path: Path, memory: memoryview) -> Layout:

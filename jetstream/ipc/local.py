@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jetstream.ipc.cells import CELL_WORDS, Cell, Cells, Fence
-from jetstream.ipc.frames import FrameView, check_image, copy_image
+from jetstream.ipc.frames import FrameView, check_picture, copy_bgr, picture_in, put_picture, read_only
+from jetstream.picture_format import AnyPicture, format_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,19 +22,22 @@ class LocalRing:
     def __init__(self, *, slots: int = 16) -> None:
         self.slots = slots
         self.cursor = 0
-        self._frames: dict[int, tuple[NDArray[np.uint8], int]] = {}  # by number: the image, when it was captured in ns
+        self._frames: dict[int, tuple[AnyPicture, int]] = {}  # by number: the picture, when it was captured in ns
         self._cells = Cells(memoryview(bytearray(CELL_WORDS * 8)).cast("Q"), Fence())
 
-    def write(self, image: NDArray[np.uint8], *, captured_ns: int = 0, left_out: int = 0) -> int:
-        """Store a copy of `image`, (H, W, 3) uint8 BGR, remove the oldest beyond `slots` and return the frame's number.
+    def write(self, picture: AnyPicture, *, captured_ns: int = 0, left_out: int = 0) -> int:
+        """Store a copy of a picture, (H, W, 3) uint8 BGR or NV12, remove the oldest beyond `slots` and return the
+        frame's number.
 
         The parameters are as of `Ring.write`. Raises ValueError for an array of another shape or dtype.
         """
-        check_image(image)
+        import numpy as np  # processes that touch no pixel start without it
+
+        height, width = check_picture(picture)
         frame_id = self.cursor + left_out
-        copy = image.copy()
-        copy.flags.writeable = False
-        self._frames[frame_id] = copy, captured_ns
+        copy = picture_in(np.empty(picture.nbytes, np.uint8), height, width, format_of(picture))
+        put_picture(picture, copy)
+        self._frames[frame_id] = read_only(copy), captured_ns
         for gone in [one for one in self._frames if one <= frame_id - self.slots]:
             del self._frames[gone]
         self.cursor = frame_id + 1
@@ -59,7 +63,7 @@ class LocalRing:
     def read(self, frame_id: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8] | None:
         """A copy, as `Ring.read`."""
         frame = self._frames.get(frame_id)
-        return None if frame is None else copy_image(frame[0], out)
+        return None if frame is None else copy_bgr(frame[0], out)
 
     def view(self, frame_id: int) -> FrameView | None:
         """The frame in place, as `Ring.view`."""

@@ -9,17 +9,17 @@ To write frame n >= cursor, the writer (frames between cursor and n are left out
  1. at the every-frame pace first waits until every registered reader's cell says it is done with frame n - slots;
  2. sets begun to n + 1: from here on, frame n - slots is gone;
  3. fence;
- 4. writes the slot's header (n, height, width, when it was captured) and the pixels;
+ 4. writes the slot's header (n, height, width, when it was captured, picture format) and the pixels;
  5. fence;
  6. sets cursor to n + 1: from here on, frame n is there.
 To read frame n, a reader
  7. returns None unless n < cursor;
  8. fence;
  9. reads the slot's header;
-10. uses the pixels: copies, uploads or scales them down;
+10. uses the pixels: copies, converts, uploads or scales them down;
 11. fence;
-12. uses the result only if begun <= n + slots. (The same check comes between 9 and 10, so that a size is valid before
-    it is used.) Otherwise the writer has overwritten the frame;
+12. uses the result only if begun <= n + slots. (The same check comes between 9 and 10, so that size and format are
+    valid before they are used.) Otherwise the writer has overwritten the frame;
 13. at the every-frame pace, when it needs frame n no more: fence, then its cell's done becomes n + 1.
 
 Why no torn frame is used: a reader that saw one byte of step 4 of frame n + slots sees, after the fence in 11, what the
@@ -44,10 +44,11 @@ from typing import TYPE_CHECKING, Any
 
 from jetstream.errors import RingError
 from jetstream.ipc.cells import LINE_WORDS, Cell, Cells, Fence
-from jetstream.ipc.frames import FrameView, check_image, copy_image
-from jetstream.ipc.layout import BEGUN, CELLS, CURSOR, SLOTS, Layout, checked_layout
+from jetstream.ipc.frames import FrameView, check_picture, copy_bgr, picture_in, put_picture, read_only
+from jetstream.ipc.layout import BEGUN, CELLS, CURSOR, PIXEL_BYTES, SLOTS, Layout, checked_layout
 from jetstream.ipc.local import LocalRing
 from jetstream.ipc.segment import SHARED_MEMORY, Role, Segment, segment_name, sweep
+from jetstream.picture_format import AnyPicture, PictureFormat, format_of
 
 if TYPE_CHECKING:  # processes that only count frames start without numpy
     import numpy as np
@@ -57,6 +58,7 @@ __all__ = ["Cell", "FrameView", "LocalRing", "Ring", "segment_name", "sweep"]
 
 # Short beside detecting a frame (7 ms or more), long beside reading the cells (2 us): a wait takes 2 % of a core.
 _POLL_S = 0.001
+_FORMATS = frozenset(PictureFormat)
 
 
 class Ring:
@@ -128,8 +130,9 @@ class Ring:
         """
         return _read_only(self._array()[:])
 
-    def write(self, image: NDArray[np.uint8], *, captured_ns: int = 0, left_out: int = 0) -> int:
-        """Copy `image`, (H, W, 3) uint8 BGR of any strides, into the next slot without waiting; return its number.
+    def write(self, picture: AnyPicture, *, captured_ns: int = 0, left_out: int = 0) -> int:
+        """Copy a picture, (H, W, 3) uint8 BGR or NV12, of any strides, into the next slot without waiting; return its
+        number.
 
         `captured_ns`, of CLOCK_MONOTONIC, is kept beside it for a writer that must announce it again. `left_out` is how
         many frames of the source before this one were not written; their numbers are never given.
@@ -137,8 +140,8 @@ class Ring:
         Raises ValueError for another shape or dtype or more pixels than a slot has, RingError when another process (or
         another Ring in this one) is the writer.
         """
-        height, width = check_image(image)
-        if image.nbytes > self.layout.frame_bytes:
+        height, width = check_picture(picture)
+        if height * width * PIXEL_BYTES > self.layout.frame_bytes:
             limit = f"{self.layout.max_width} x {self.layout.max_height}"
             raise ValueError(
                 f"frame of {width} x {height} px: the ring holds at most {limit}; set max_width, max_height"
@@ -150,7 +153,8 @@ class Ring:
         words[BEGUN] = frame_id + 1
         self._fence()
         words[slot], words[slot + 1], words[slot + 2], words[slot + 3] = frame_id, height, width, captured_ns
-        self._pixels(frame_id, height, width)[...] = image
+        words[slot + 4] = form = format_of(picture)
+        put_picture(picture, picture_in(self._slot(frame_id), height, width, form))
         self._fence()
         words[CURSOR] = frame_id + 1
         return frame_id
@@ -176,7 +180,8 @@ class Ring:
         return True
 
     def read(self, frame_id: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8] | None:
-        """A private copy of the frame, (H, W, 3) uint8 BGR; None when it has been overwritten or isn't written yet.
+        """A private copy of the frame, (H, W, 3) uint8 BGR, to which NV12 is converted; None when the frame has been
+        overwritten or isn't written yet.
 
         `out` is contiguous uint8 of any shape and at least H * W * 3 bytes. The copy then uses its memory, which saves
         the page faults of a new array; when None is returned its contents are undefined. Raises ValueError when `out`
@@ -185,11 +190,12 @@ class Ring:
         view = self.view(frame_id)
         if view is None:
             return None
-        copy = copy_image(view.image, out)
+        copy = copy_bgr(view.picture, out)
         return copy if view.still_valid() else None
 
     def view(self, frame_id: int) -> FrameView | None:
-        """The frame in place, to upload or scale down without a copy; None when overwritten or not written yet.
+        """The frame in place, as it was written, to upload or scale down without a copy; None when overwritten or not
+        written yet.
 
         Raises RingError when the slot's header is damaged.
         """
@@ -198,12 +204,16 @@ class Ring:
             return None
         self._fence()
         slot = self._slot_header(frame_id)
-        number, height, width = words[slot], words[slot + 1], words[slot + 2]
+        number, height, width, form = words[slot], words[slot + 1], words[slot + 2], words[slot + 4]
         if number != frame_id or not self.holds(frame_id):
             return None
-        if not 0 < height * width * 3 <= self.layout.frame_bytes:  # not a torn read: `holds` was true after it
-            raise RingError(f"{self._segment.path}: damaged: a frame of {width} x {height} px; start the run again")
-        return FrameView(frame_id, _read_only(self._pixels(frame_id, height, width)), self)
+        # not a torn read: `holds` was true after it
+        if not 0 < height * width * PIXEL_BYTES <= self.layout.frame_bytes or form not in _FORMATS:
+            raise RingError(
+                f"{self._segment.path}: damaged: a frame of {width} x {height} px in format {form}; start the run again"
+            )
+        picture = picture_in(self._slot(frame_id), height, width, PictureFormat(form))
+        return FrameView(frame_id, read_only(picture), self)
 
     def holds(self, frame_id: int) -> bool:
         """Whether all reads of this finished frame so far were valid (steps 11 and 12)."""
@@ -252,9 +262,9 @@ class Ring:
     def _slot_header(self, frame_id: int) -> int:
         return SLOTS + frame_id % self.slots * LINE_WORDS
 
-    def _pixels(self, frame_id: int, height: int, width: int) -> NDArray[np.uint8]:
+    def _slot(self, frame_id: int) -> NDArray[np.uint8]:
         start = self.layout.header_bytes + frame_id % self.slots * self.layout.slot_bytes
-        return self._array()[start : start + height * width * 3].reshape(height, width, 3)
+        return self._array()[start : start + self.layout.slot_bytes]
 
     def _array(self) -> NDArray[np.uint8]:
         if self._pixel_bytes is None:

@@ -13,6 +13,7 @@ from rich.table import Table
 from jetstream.messages import Heartbeat, ProcessStatus, Status
 from jetstream.monitoring.health import SILENT_S, age_s, newest_frames
 from jetstream.pipeline import LAST_OF_PROGRESS, camera_of, is_of
+from jetstream.runtime.change_over import being_built
 from jetstream.runtime.counters import counted, drops_by_reason
 
 PROCESSES = ("process", "state", "fps", "frames", "p50 ms", "p95 ms", "queue", "restarts", "dropped")
@@ -26,14 +27,14 @@ def tables(status: Status, now_ns: int) -> RenderableType:
     return Group(
         _table(PROCESSES, list(_processes(status)), title=_title(status, now_ns)),
         _table(CAMERAS, list(_cameras(status, now_ns))),
-        *_searching(status),
+        *_notes(status),
     )
 
 
 def text(status: Status, now_ns: int) -> str:
     """The same without boxes, colours and cursor, for pipes, files and `ssh HOST jetstream top`."""
     parts = (_plain(PROCESSES, list(_processes(status))), _plain(CAMERAS, list(_cameras(status, now_ns))))
-    return "\n".join((_title(status, now_ns), *(line for part in parts for line in part), *_searching(status)))
+    return "\n".join((_title(status, now_ns), *(line for part in parts for line in part), *_notes(status)))
 
 
 def _title(status: Status, now_ns: int) -> str:
@@ -41,11 +42,13 @@ def _title(status: Status, now_ns: int) -> str:
     return f"jetstream {status.pid}" + (f": silent for {silent_s:.0f} s" if silent_s > SILENT_S else "")
 
 
-def _searching(status: Status) -> Iterator[str]:
-    """How often `detect` searches, where it says so."""
+def _notes(status: Status) -> Iterator[str]:
+    """How often `detect` searches, and which engines `build` builds, where they say so."""
     for process in status.processes:
         for _, every in counted(process.beat.levels if process.beat else {}, "search_every"):
             yield f"searched whole: 1 picture in {every}"
+        if building := being_built(process.beat):
+            yield building
 
 
 def _processes(status: Status) -> Iterator[Sequence[str]]:

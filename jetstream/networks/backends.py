@@ -6,9 +6,9 @@ Knows no engine and no model. On a machine without an NVIDIA driver the choice c
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from jetstream.config.schema import GpuConfig
+from jetstream.config.schema import Config, GpuConfig
 from jetstream.errors import UserError
-from jetstream.runners import cuda_context, cuda_driver
+from jetstream.runners import cuda_bindings, cuda_driver
 from jetstream.runners.base import UnavailableError
 from jetstream.runners.tensorrt import bindings
 
@@ -56,6 +56,24 @@ def choose(settings: GpuConfig) -> BackendChoice:
     return BackendChoice(order, missing, has_gpu=_has_gpu())
 
 
+def takes_nv12(config: Config) -> bool:
+    """Whether frames are best kept as NV12: in the live pace, where `detect` copies them to the GPU as they are.
+
+    Not where video is recorded: `record` would convert every frame, for twice the time that `capture` saves. Asks no
+    GPU; where it then doesn't work, `detect` reads BGR, to which each reader converts the frames.
+    """
+    settings = config.gpu
+    return (
+        config.pipeline.pace == "live"
+        and not (config.record.dir and config.record.video != "none")
+        and config.detect.detector == "mtcnn"
+        and settings.backend in ("auto", "tensorrt")
+        and bindings.is_installed()
+        and any(map(cuda_bindings.is_installed, cuda_bindings.candidates(settings.bindings)))
+        and cuda_driver.is_installed()
+    )
+
+
 def _has_gpu() -> bool:
     try:
         return bool(cuda_driver.gpus())
@@ -67,8 +85,7 @@ def _need_tensorrt(settings: GpuConfig) -> None:
     cuda_driver.gpu(settings.device)
     if not bindings.is_installed():
         raise UnavailableError("TensorRT isn't installed")
-    if not cuda_context.is_installed():
-        raise UnavailableError("PyCUDA isn't installed")
+    cuda_bindings.require_installed(settings.bindings)
 
 
 def _need_cuda_provider(settings: GpuConfig) -> None:

@@ -5,6 +5,7 @@ Knows the files of `weights` and the backends of `runners`; opens no network its
 
 import logging
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,18 +14,21 @@ from typing import NamedTuple
 import msgspec
 
 from jetstream import weights
-from jetstream.config.schema import Config, engines_dir
+from jetstream.config.schema import Config, PipelineConfig, engines_dir
 from jetstream.errors import ModelError, UserError
 from jetstream.gpu import cubin_cache
 from jetstream.networks import backends
 from jetstream.networks.embedders import embedder_of
 from jetstream.networks.runner import NAMES, recipe_for, said
-from jetstream.runners import cuda_driver
+from jetstream.runners import cuda_bindings, cuda_driver
 from jetstream.runners.base import UnavailableError
 from jetstream.runners.tensorrt import prepare as engine_preparation
+from jetstream.runners.tensorrt.build_pool import Progress
 from jetstream.runners.tensorrt.engine_cache import EngineRecipe
-from jetstream.runners.tensorrt.prepare import PreparedEngine, Progress
+from jetstream.runners.tensorrt.prepare import PreparedEngine
 
+PROBE_S = engine_preparation.PATIENT.probe_s
+"""time that `build_missing` may take before it first reports progress"""
 COLUMNS = ("network", "precision", "sizes", "state", "s", "largest difference")
 
 log = logging.getLogger(__name__)
@@ -50,8 +54,10 @@ class BuildReport(NamedTuple):
         return all(one.path for one in self.engines) and not self.kernels.reason
 
 
-def prepare(config: Config, progress: Progress | None = None) -> Config:
+def prepare(config: Config, progress: Progress | None = None, *, later: bool = False) -> Config:
     """The config to run: `gpu.backend` decided, the engines it needs built and tested, so that stages only load.
+
+    `later`: missing engines are left to the sidecar `build`, which the config has only where it has work to do.
 
     Logs which backend and why, except on a machine without an NVIDIA GPU. Raises UserError where the backend that the
     config names can't run here.
@@ -63,17 +69,49 @@ def prepare(config: Config, progress: Progress | None = None) -> Config:
         return _with_gpu(config, backend=choice.best)
     following = choice.order[1]
     try:
-        built = _prepare_all(config, progress)
+        built = _prepare_all(config, progress, build=not later)
     except UnavailableError as reason:
         if config.gpu.backend == "tensorrt":
             raise UserError(f'gpu.backend: "tensorrt" can\'t run here: {reason}; set it to "auto"') from None
         log.warning("gpu.backend auto: %s (%s)", NAMES[following], reason)
         return _with_gpu(config, backend=following)
     _warn(built, following)
-    if not any(one.path for one in built.engines):
+    missing = [one.recipe.network for one in built.engines if one.is_missing]
+    if not missing:
+        config = _without_build(config)
+    if not missing and not any(one.path for one in built.engines):
         return _with_gpu(config, backend=following)
     log.info("networks: %s, %s, on %s", *_what(built.engines))
+    if missing:
+        log.info(
+            "%s: the engines are built during the run; until then %s runs these networks",
+            ", ".join(missing),
+            NAMES[following],
+        )
     return _with_gpu(config, backend="tensorrt", engines_dir=str(built.folder))
+
+
+def build_missing(config: Config, progress: Progress) -> int:
+    """Build, at low priority, the engines that a prepared config still lacks; how many were built.
+
+    `progress` is called at least once a second from the first build on; what it raises ends all builds.
+    """
+    following = backends.choose(config.gpu).order[1]
+    try:
+        found = engine_preparation.probe()
+        if missing := found.tensorrt_missing or found.pycuda_missing:
+            raise UnavailableError(missing)
+        wanted = recipes(config, found.tensorrt)
+    except UnavailableError as reason:
+        log.warning("no engines can be built (%s); %s goes on", reason, NAMES[following])
+        return 0
+    folder, device = engines_dir(config), config.gpu.device
+    lacked = [one for one in wanted if not (folder / one.file).exists()]
+    made = engine_preparation.ensure(
+        lacked, folder, device=device, progress=progress, command=engine_preparation.BACKGROUND
+    )
+    _warn_of_engines(made, following)
+    return sum(one.path is not None for one in made)
 
 
 def build(config: Config, progress: Progress | None = None) -> BuildReport:
@@ -115,17 +153,31 @@ def recipes(config: Config, tensorrt: str) -> tuple[EngineRecipe, ...]:
     return tuple(recipe_for(path, config, tensorrt) for path in networks)
 
 
-def _prepare_all(config: Config, progress: Progress | None) -> BuildReport:
+def _prepare_all(config: Config, progress: Progress | None, *, build: bool = True) -> BuildReport:
     gpu = cuda_driver.gpu(config.gpu.device)
     found = engine_preparation.probe()
-    if missing := found.tensorrt_missing or found.pycuda_missing:
-        raise UnavailableError(missing)
+    if found.tensorrt_missing:
+        raise UnavailableError(found.tensorrt_missing)
+    bindings = cuda_bindings.chosen(config.gpu.bindings, found.cuda_missing).bindings
     wanted = recipes(config, found.tensorrt)
     folder, trouble = engine_preparation.writable(engines_dir(config))
     if trouble:
         folder = _without_writing(engines_dir(config), wanted, gpu.capability, folder, trouble)
-    supplied = engine_preparation.ensure(wanted, folder, device=config.gpu.device, progress=progress)
+    supplied = engine_preparation.ensure(
+        wanted,
+        folder,
+        device=config.gpu.device,
+        bindings=bindings,
+        build=build,
+        progress=progress,
+        level=_level_of_lines(),
+    )
     return BuildReport(folder, supplied, _kernels(folder, gpu.capability))
+
+
+def _level_of_lines() -> int:
+    """Of the log lines about single builds, which a terminal shows as bars."""
+    return logging.DEBUG if sys.stderr is not None and sys.stderr.isatty() else logging.INFO
 
 
 def _kernels(folder: Path, capability: str) -> KernelBuild:
@@ -165,14 +217,19 @@ def _without_writing(
 
 
 def _warn(built: BuildReport, following: backends.Backend) -> None:
-    for one in built.engines:
-        for note in one.notes:
-            log.warning("%s: an engine was set aside and built again: %s", one.recipe.network, note)
-        if one.path is None:
-            log.warning("%s: no TensorRT engine (%s); %s runs it", one.recipe.network, one.reason, NAMES[following])
+    _warn_of_engines(built.engines, following)
     if reason := built.kernels.reason:
         lost = "only the networks run on the GPU, with TensorRT"
         log.warning("the GPU's kernels can't be compiled (%s); %s", reason, lost)
+
+
+def _warn_of_engines(engines: Sequence[PreparedEngine], following: backends.Backend) -> None:
+    for one in engines:
+        for note in one.notes:
+            again = "is built again" if one.is_missing else "built again"
+            log.warning("%s: an engine was set aside and %s: %s", one.recipe.network, again, note)
+        if one.reason:
+            log.warning("%s: no TensorRT engine (%s); %s runs it", one.recipe.network, one.reason, NAMES[following])
 
 
 def _what(supplied: Sequence[PreparedEngine]) -> tuple[str, str, str]:
@@ -182,6 +239,13 @@ def _what(supplied: Sequence[PreparedEngine]) -> tuple[str, str, str]:
 
 def _with_gpu(config: Config, **changes: str) -> Config:
     return msgspec.structs.replace(config, gpu=msgspec.structs.replace(config.gpu, **changes))
+
+
+def _without_build(config: Config) -> Config:
+    """The config without the sidecar `build`, which would have nothing to do."""
+    without = tuple(dict.fromkeys((*config.pipeline.without, "build")))
+    pipeline: PipelineConfig = msgspec.structs.replace(config.pipeline, without=without)
+    return msgspec.structs.replace(config, pipeline=pipeline)
 
 
 def prepare_models(config: Config, progress: Progress | None = None) -> None:

@@ -27,9 +27,10 @@ from jetstream.vision.detection.proposals import CELL_PX
 
 @contextmanager
 def open_device(config: Config) -> Iterator[CudaDevice]:
-    """The GPU of this config. Raises UnavailableError where the GPU, PyCUDA or the kernels are missing."""
+    """The GPU of this config. Raises UnavailableError where the GPU, CUDA's bindings or the kernels are missing."""
     capability = cuda_driver.gpu(config.gpu.device).capability
-    device = CudaDevice(config.gpu.device, cubin_cache.load(engines_dir(config), capability))
+    kernels = cubin_cache.load(engines_dir(config), capability)
+    device = CudaDevice(config.gpu.device, kernels, config.gpu.bindings)
     try:
         yield device
     finally:

@@ -63,7 +63,7 @@ def open_tensorrt(path: Path, config: Config, *, threads: int = 1) -> TensorRTRu
 
     engine = load_engine_of(path, config)
     outside = functools.partial(OnnxRunner, path, threads=threads)
-    return TensorRTRunner(engine, device=config.gpu.device, outside=outside)
+    return TensorRTRunner(engine, device=config.gpu.device, bindings=config.gpu.bindings, outside=outside)
 
 
 def load_engine_of(path: Path, config: Config) -> Engine:

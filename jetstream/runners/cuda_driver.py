@@ -34,6 +34,16 @@ def gpu(device: int) -> GpuInfo:
 
 
 @functools.cache
+def is_installed() -> bool:
+    """Whether there is a driver, which is not asked for GPUs: that would take memory and time in each process."""
+    try:
+        ctypes.CDLL(_DRIVER)
+    except OSError:
+        return False
+    return True
+
+
+@functools.cache
 def gpus() -> tuple[GpuInfo, ...]:
     """Every GPU. Raises UnavailableError where there is no driver or no GPU."""
     cuda = _driver()

@@ -17,7 +17,7 @@ from jetstream.config.schema import Config, GpuConfig, PipelineConfig
 from jetstream.messages import Heartbeat, ProcessStatus
 from jetstream.pipeline import Row, Sidecar, Stage, camera_of
 from jetstream.runtime.counters import counted, drops_by_reason
-from jetstream.runtime.prestart import release, spawn
+from jetstream.runtime.prestart import open_ahead, release, spawn
 from jetstream.runtime.proc import MACHINE_BYTES, process_memory
 from jetstream.runtime.worker import END_TO_START_AGAIN
 
@@ -52,7 +52,9 @@ class StageProcess:
     frames_before: int = 0
     input_ended_s: float | None = None
     ending_s: float | None = None  # since when it has been ending to be started again, with another config
-    held: "subprocess.Popen[bytes] | None" = None  # for its first start: it has imported what it needs
+    held: "subprocess.Popen[bytes] | None" = None  # for its next start: it has imported what it needs
+    opens_since_s: float | None = None  # since when the held process has been opening its networks
+    has_opened: bool = False  # the held process waits for its first message
     done: bool = False
 
     @property
@@ -94,6 +96,11 @@ class StageProcess:
         return self.stage is not None and self.stage.progress
 
     @property
+    def infers(self) -> bool:
+        """True if it runs networks."""
+        return self.stage is not None and self.stage.infers
+
+    @property
     def ends_run(self) -> bool:
         """True if the run ends when this process ends by itself."""
         return self.stage is not None and self.stage.ends_run
@@ -122,11 +129,27 @@ class StageProcess:
         return drops_by_reason(self.counts)
 
     def start(self, run_dir: Path, now_s: float) -> None:
-        """Start the process. The first start releases the held process, if there is one."""
+        """Start the process: release the held one, if there is one and it has the backend that is wanted now."""
+        if self.backend:
+            self.drop_held()
         self.popen, self.held = self.held or spawn(run_dir, self.name, backend=self.backend), None
+        self.opens_since_s, self.has_opened = None, False
         release(self.popen)
         self.started_s = now_s
         self.beat_s = None
+
+    def open_ahead(self, run_dir: Path, now_s: float) -> None:
+        """Start the process that is to follow this one, held until it has opened its networks."""
+        self.drop_held()
+        self.held, self.opens_since_s = spawn(run_dir, self.name, held=True), now_s
+        open_ahead(self.held)
+
+    def drop_held(self) -> None:
+        """End the held process, if there is one."""
+        if self.held is not None:
+            self._killed(self.held)
+            release(self.held)
+        self.held, self.opens_since_s, self.has_opened = None, None, False
 
     def silence(self, limits: PipelineConfig, now_s: float) -> str:
         """A clause for the log if no heartbeat came for too long; else empty."""
@@ -154,8 +177,7 @@ class StageProcess:
     def can_do_without_gpu(self, gpu: GpuConfig) -> bool:
         """Whether it may run on a GPU now, and may be started again on the CPU. A lost GPU shows in many ways: a crash,
         a hang, a backend that isn't there any more."""
-        infers = self.stage is not None and self.stage.infers
-        return infers and gpu.when_lost == "cpu" and gpu.backend != "cpu" and not self.backend
+        return self.infers and gpu.when_lost == "cpu" and gpu.backend != "cpu" and not self.backend
 
     def hear(self, beat: Heartbeat, now_s: float) -> None:
         self.beat, self.beat_s = beat, now_s
@@ -163,17 +185,30 @@ class StageProcess:
     def kill(self) -> int:
         """Kill the process; returns its exit code. A process that hangs in the kernel is left behind."""
         assert self.popen is not None
-        self.popen.kill()
+        return self._killed(self.popen)
+
+    def _killed(self, popen: "subprocess.Popen[bytes]") -> int:
+        popen.kill()
         try:
-            return self.popen.wait(UNKILLABLE_S)
+            return popen.wait(UNKILLABLE_S)
         except subprocess.TimeoutExpired:
-            log.warning("%s: process %d can't be killed; left behind", self.name, self.popen.pid)
+            log.warning("%s: process %d can't be killed; left behind", self.name, popen.pid)
             return -signal.SIGKILL
 
     def end_to_start_again(self, now_s: float) -> None:
-        """Signal it to finish the messages it holds and end; its readers wait for its next start."""
+        """Signal it to finish the messages it holds and end; its readers wait for its next start, with what the config
+        says then."""
         if self.popen is None or self.done:
             return
+        self.drop_held()
+        self.hand_over(now_s)
+
+    def hand_over(self, now_s: float) -> None:
+        """Signal the same; a held process follows at once, as it is."""
+        if self.popen is None or self.done:
+            return
+        if self.held is not None:
+            release(self.held)
         self.ending_s = now_s
         self.popen.send_signal(END_TO_START_AGAIN if self.beat_s else signal.SIGKILL)  # it holds nothing yet
 

@@ -1,8 +1,10 @@
 """Processes that import what they need while the supervisor still checks and prepares, and begin when released.
 
-A process that has not begun has opened nothing and read no config.
+A process that has not begun has opened nothing and read no config. One that is told to `open_ahead` also reads the
+config and opens its networks, and takes its first message when released.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -50,7 +52,16 @@ def held_processes(config: Config) -> Iterator[HeldProcesses]:
             popen.communicate()
 
 
+def open_ahead(popen: "subprocess.Popen[bytes]") -> None:
+    """Let a held process open all but its input. It sends one heartbeat then, and waits until it is released."""
+    assert popen.stdin is not None
+    with contextlib.suppress(BrokenPipeError):  # it has ended, which its exit code says
+        popen.stdin.write(b"\n")
+        popen.stdin.flush()
+
+
 def release(popen: "subprocess.Popen[bytes]") -> None:
     """Let a held process begin. Does nothing if it has begun."""
     if popen.stdin is not None:
-        popen.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            popen.stdin.close()

@@ -21,6 +21,7 @@ from jetstream.logs import set_up_logging
 from jetstream.masking import masked
 from jetstream.messages import Heartbeat, Status
 from jetstream.runtime import signals
+from jetstream.runtime.change_over import ChangeOver
 from jetstream.runtime.child import StageProcess, describe, signal_all
 from jetstream.runtime.heartbeat import SUPERVISOR
 from jetstream.runtime.prestart import HeldProcesses
@@ -64,6 +65,7 @@ class Supervisor:
         self._stopping_since: float | None = None
         self._failure: str | None = None
         self._watchdog = Watchdog(config)
+        self._change_over = ChangeOver(self._children, run_dir.path)
         self._beats, self._status = self._bind()
         self._status_s = self._weighed_s = 0.0
 
@@ -112,6 +114,7 @@ class Supervisor:
                     self._check_ready(now_s)
                     if self._is_at_work:
                         self._reload(now_s)
+                        self._watchdog.building = self._change_over.turn(self._limits, now_s)
                     if duration_s is not None and self._ready_s is not None and now_s - self._ready_s >= duration_s:
                         self.stop()
                     self._publish_status(now_s)
@@ -208,6 +211,8 @@ class Supervisor:
             for child in self._children:
                 if child.popen is not None and child.popen.pid == beat.pid:
                     child.hear(beat, time.monotonic())
+                elif child.held is not None and child.held.pid == beat.pid:
+                    child.has_opened = True
 
     def _watch(self, now_s: float) -> None:
         """Kill processes that hang or use too much memory, handle those that have ended, end those without input."""
@@ -339,8 +344,7 @@ class Supervisor:
             notify("STOPPING=1")
         signal_all(self._children, signal.SIGKILL)
         for child in self._children:
-            if child.held is not None:
-                child.popen, child.held = child.held, None
+            child.drop_held()
             if child.popen is not None:
                 child.kill()
         self._beats.close(linger=0)

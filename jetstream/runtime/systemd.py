@@ -25,7 +25,7 @@ def reloading() -> None:
 
 
 def patient(progress: Callable[[str, float], None]) -> Callable[[str, float], None]:
-    """`progress` that also asks systemd for more time with each step of start-up: engines take minutes to build."""
+    """`progress` that also asks systemd for more time with each step of start-up: a thousand photos take minutes."""
 
     def report(what: str, share: float) -> None:
         progress(what, share)

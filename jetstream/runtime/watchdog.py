@@ -37,6 +37,8 @@ class Watchdog:
         self._progress = FrameProgress(self._patience_s, self._limit_s, lossless=config.pipeline.pace == "every-frame")
         self._silent: dict[str, float] = {}
         self._was_stuck = False
+        self.building = ""
+        """which engines are being built"""
         self.extra = ""
         """more text for systemd's status line"""
 
@@ -77,7 +79,7 @@ class Watchdog:
         parts = [f"{live} of {len(self._patience_s)} cameras give frames"]
         parts += [f"{name}: none for {silence_s:.0f} s" for name, silence_s in sorted(self._silent.items())]
         parts += [f"stuck: {', '.join(sorted(stuck))}"] if stuck else []
-        return "; ".join([*parts, *([self.extra] if self.extra else [])])
+        return "; ".join(filter(None, [*parts, self.building, self.extra]))
 
 
 class FrameProgress:

@@ -10,7 +10,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,15 +24,16 @@ from jetstream.child_process import die_with_parent
 from jetstream.config import secrets
 from jetstream.config.schema import CameraConfig, Config
 from jetstream.errors import JetstreamError
-from jetstream.ipc.bus import Inbox, Outbox, Reader
+from jetstream.ipc.bus import Inbox, Outbox, Reader, endpoint_name, has_listener
 from jetstream.ipc.memory import AnswerCache
 from jetstream.ipc.ring import Cell
 from jetstream.ipc.rings import Rings
 from jetstream.logs import mask_tracebacks, set_up_logging
-from jetstream.messages import Demuxed, Framed, Message, Tick
+from jetstream.messages import Demuxed, Framed, Message
 from jetstream.runtime.heartbeat import HeartbeatSender
 from jetstream.runtime.run_dir import RunDir
 from jetstream.runtime.signals import hang_up
+from jetstream.runtime.ticks import Patience, Ticks
 
 END_IN_ORDER = signal.SIGUSR1
 """The supervisor's signal to end. Any other deadly signal comes from outside, and the process is started again."""
@@ -40,13 +42,19 @@ END_TO_START_AGAIN = signal.SIGUSR2
 LOG_ANEW = signal.SIGHUP
 """set up logging again, from the config in the run directory"""
 
+LOOK_EVERY_S = 0.005
+"""how often a process looks whether the one that it follows has closed its sockets"""
+
 log = logging.getLogger(__name__)
 
 
-def run_process(name: str, config: Config, run_dir: Path, *, parent: int | None = None) -> None:
+def run_process(
+    name: str, config: Config, run_dir: Path, *, parent: int | None = None, opens_ahead: bool = False
+) -> None:
     """Run the process `name` (`detect`, `capture.CAMERA`, `learn`) until its input ends or a signal stops it.
 
-    `parent`: the supervisor's pid; the process ends when that is gone. None: alone in the foreground.
+    `parent`: the supervisor's pid; the process ends when that is gone. None: alone in the foreground. `opens_ahead`: it
+    follows a process that still runs, and takes its first message once standard input ends.
     """
     row = pipeline.row_of(name)
     stop = _stop_flag(parent)
@@ -54,9 +62,9 @@ def run_process(name: str, config: Config, run_dir: Path, *, parent: int | None 
     heartbeat = HeartbeatSender(name, run_dir, min_quality=config.recognize.min_quality)
     try:
         if isinstance(row, pipeline.Sidecar):
-            row.load()(Ticks(heartbeat, stop), config)
+            row.load()(Ticks(heartbeat, stop.is_set), config)
         else:
-            _run_stage(name, row.under(config), config, run_dir, heartbeat, stop)
+            _run_stage(name, row.under(config), config, run_dir, heartbeat, stop, opens_ahead=opens_ahead)
     finally:
         heartbeat.close()
 
@@ -68,19 +76,29 @@ def _run_stage(
     run_dir: Path,
     heartbeat: HeartbeatSender,
     stop: "StopFlag",
+    *,
+    opens_ahead: bool,
 ) -> None:
     function = stage.row.load()
     own = msgspec.structs.replace(config, cameras=pipeline.cameras_of(name, config))
     folder = RunDir(run_dir)
-    with Rings.attach_all(folder.read_rings(), folder.read_packets()) as rings:
+    with Rings.attach_all(folder.read_rings(), folder.read_packets()) as rings, ExitStack() as inboxes:
         cells = {camera.name: rings[camera.name].register(stage.row.name) for camera in own.cameras if stage.tells_done}
+        if not stage.frees:  # live: frames that died with the process before are not waited for
+            for camera, cell in cells.items():
+                cell.done(rings[camera].cursor - 1)
         outbox = _outbox(stage, config, run_dir)
-        inbox = _inbox(name, stage, run_dir, heartbeat, stop) if stage.row.takes else None
-        heartbeat.outbox, heartbeat.inbox = outbox, inbox
+        heartbeat.outbox = outbox
+
+        def receive() -> Iterator[Any]:
+            heartbeat.inbox = inbox = _inbox(name, stage, run_dir, heartbeat, stop)
+            inboxes.callback(inbox.close)
+            return Received(inbox, stage, heartbeat)
+
         answers = _answer_cache(stage, own, rings, cells)
-        messages: Iterator[Any] = Ticks(heartbeat, stop)
-        if inbox is not None:
-            messages = Received(inbox, stage, heartbeat)
+        messages: Iterator[Any] = Ticks(heartbeat, stop.is_set)
+        if stage.row.takes:
+            messages = _once_released(receive, stage, run_dir, heartbeat) if opens_ahead else receive()
         if answers is not None:
             messages = answers.new_ones(messages, outbox)
         ended = False
@@ -90,8 +108,19 @@ def _run_stage(
             ended = not stop.to_start_again
         finally:
             outbox.end(name) if ended else outbox.close()
-            if inbox is not None:
-                inbox.close()
+
+
+def _once_released(
+    receive: Callable[[], Iterator[Any]], stage: pipeline.ResolvedStage, run_dir: Path, heartbeat: HeartbeatSender
+) -> Iterator[Any]:
+    """The messages from when standard input ends, and the process before this one has closed its sockets. A heartbeat
+    says first that all else is open."""
+    heartbeat.beat_now()
+    os.read(0, 1)
+    sockets = [str(run_dir / endpoint_name(kind, stage.row.name)) for kind in stage.row.takes]
+    while any(has_listener(path) for path in sockets):
+        time.sleep(LOOK_EVERY_S)
+    yield from receive()
 
 
 def _deliver(
@@ -115,25 +144,6 @@ def _deliver(
         answers.add(message)
     if message.frame.camera in cells:
         cells[message.frame.camera].done(message.frame.frame_id)
-
-
-class Patience:
-    """Tells the supervisor of a call that may take long: see `PatientTicks`."""
-
-    def __init__(self, heartbeat: HeartbeatSender) -> None:
-        self._heartbeat = heartbeat
-        self._asked_s = 0.0
-
-    def turned(self) -> None:
-        """The stage asks for its next message or tick."""
-        self._heartbeat.patience_s, self._asked_s = self._asked_s, 0.0
-
-    def opens(self, limit_s: float) -> None:
-        """Told to the supervisor at once, unless it knows already."""
-        self._asked_s = limit_s
-        if self._heartbeat.patience_s != limit_s:
-            self._heartbeat.patience_s = limit_s
-            self._heartbeat.beat_now()
 
 
 class Received(Iterator[Any]):
@@ -169,22 +179,6 @@ def _answer_cache(
     }
     (takes,) = (kind for kind in stage.row.takes[:1] if issubclass(kind, Framed))
     return AnswerCache(takes, first, config.pipeline.slots, lambda camera: rings[camera].slowest or 0)
-
-
-class Ticks(Iterator[Tick]):
-    """The ticks that drive a process without input: one for each turn of its work loop. See `PatientTicks`."""
-
-    def __init__(self, heartbeat: HeartbeatSender, stop: "StopFlag") -> None:
-        self._heartbeat, self._stop = heartbeat, stop
-        self._patience = Patience(heartbeat)
-        self.opens = self._patience.opens
-
-    def __next__(self) -> Tick:
-        if self._stop.is_set():
-            raise StopIteration
-        self._patience.turned()
-        self._heartbeat.beat()
-        return Tick()
 
 
 def _outbox(stage: pipeline.ResolvedStage, config: Config, run_dir: Path) -> Outbox:
@@ -260,8 +254,9 @@ def _stop_flag(parent: int | None) -> StopFlag:
     return flag
 
 
-def _wait_to_begin(name: str) -> None:
-    """Import what the stage needs, then wait for the end of standard input, which has come unless the process is held.
+def _wait_to_begin(name: str) -> bool:
+    """Import what the stage needs, then wait for the end of standard input, which has come unless the process is held;
+    or for a byte there, which says to open ahead: True.
 
     Nothing is open yet, so a signal may end the process here as it ends any process.
     """
@@ -269,7 +264,7 @@ def _wait_to_begin(name: str) -> None:
     row.load()
     if isinstance(row, pipeline.Stage) and row.infers:
         importlib.import_module("jetstream.runners.onnxrt")  # half of what opening a network takes
-    os.read(0, 1)
+    return bool(os.read(0, 1))
 
 
 def _log_anew_at_signal(name: str, run_dir: RunDir) -> None:
@@ -289,7 +284,7 @@ def main(arguments: list[str]) -> int:
     set_up_logging(name, "info")  # until the config can be read
     mask_tracebacks()
     try:
-        _wait_to_begin(name)
+        opens_ahead = _wait_to_begin(name)
         if os.getppid() != parent:
             return 1
         config = RunDir(run_dir).read_config()
@@ -298,7 +293,7 @@ def main(arguments: list[str]) -> int:
         _log_anew_at_signal(name, RunDir(run_dir))
         if arguments[3:]:
             config = msgspec.structs.replace(config, gpu=msgspec.structs.replace(config.gpu, backend=arguments[3]))
-        run_process(name, config, run_dir, parent=parent)
+        run_process(name, config, run_dir, parent=parent, opens_ahead=opens_ahead)
     except JetstreamError as error:
         log.error("%s", error)
         return error.exit_code

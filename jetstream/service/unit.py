@@ -122,7 +122,7 @@ def _service(place: Installation) -> list[str]:
         "RestartPreventExitStatus=2",
         "# notified while each camera's frames leave the pipeline; they may stand still for a third of this time",
         "WatchdogSec=30",
-        "# the first start builds models, and engines on a GPU; it extends this time while it makes progress",
+        "# the first start builds models and learns faces; it extends this time while it makes progress",
         "TimeoutStartSec=900",
         "TimeoutStopSec=20",
         "# the supervisor ends its processes in order",

@@ -36,13 +36,13 @@ class CameraSightings:
         """The same frame, with the sighting of each track, and what became of others. `slowness`: see FrameRate."""
         seen = [
             VisitTrack(
-                track_id=face.track_id,
-                confirmed=face.state == "confirmed",
-                age_s=face.age_s,
-                name=face.name,
-                doubtful=face.doubtful,
-                switches=exchanges.count(face.track_id),
-                in_doubt=exchanges.jumped(face.track_id),
+                face.track_id,
+                face.state == "confirmed",
+                face.age_s,
+                face.name,
+                face.doubtful,
+                exchanges.count(face.track_id),
+                exchanges.jumped(face.track_id),
             )
             for face in tracked.faces
         ]

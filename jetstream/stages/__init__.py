@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from jetstream.pipeline import SidecarFunction, StageFunction
     from jetstream.stages import (
+        build,
         capture,
         decode,
         detect,
@@ -36,4 +37,4 @@ if TYPE_CHECKING:
         sightings.sightings,
         web.web,
     )
-    SIDECARS: tuple[SidecarFunction, ...] = (learn.learn, regroup.regroup, metrics.metrics)
+    SIDECARS: tuple[SidecarFunction, ...] = (learn.learn, regroup.regroup, build.build, metrics.metrics)

@@ -19,6 +19,7 @@ from jetstream.errors import SourceError, StuckError, UserError
 from jetstream.ipc.ring import LocalRing, Ring
 from jetstream.ipc.rings import Rings
 from jetstream.messages import Captured, Demuxed, Dropped, Tick
+from jetstream.networks.backends import takes_nv12
 from jetstream.video.address import is_live, may_be_film
 from jetstream.video.frames import USUAL_FPS, UnconvertedFrame
 from jetstream.video.gop.ring import PacketRing
@@ -43,7 +44,7 @@ def capture(ticks: Iterator[Tick], rings: Rings, config: Config) -> Iterator[Cap
     patience_s = config.pipeline.start_timeout_s
     every_frame = config.pipeline.pace == "every-frame"
     if camera.name in rings.packets:
-        opener = partial(_open, camera, loop=False, every_frame=False, cuda_device=None)
+        opener = partial(_open, camera, loop=False, every_frame=False, cuda_device=None, nv12=False)
         with PacketRing.attach(rings.packets[camera.name]) as packets:
             if not (yield from demuxed(ticks, packets, camera, opener, patience_s)):
                 return
@@ -54,6 +55,7 @@ def capture(ticks: Iterator[Tick], rings: Rings, config: Config) -> Iterator[Cap
         loop=camera.loop and not every_frame,
         every_frame=every_frame,
         cuda_device=cuda_device(camera, config),
+        nv12=takes_nv12(config),
     )
     if every_frame and (not is_live(camera.source, every_frame=True) or may_be_film(camera.source)):
         yield from _every_frame(ticks, writer, opener, patience_s)
@@ -228,12 +230,14 @@ def _same(source: Source) -> Source:
     return source
 
 
-def _open(camera: CameraConfig, *, every_frame: bool, cuda_device: int | None, loop: bool) -> Source:
+def _open(camera: CameraConfig, *, every_frame: bool, cuda_device: int | None, loop: bool, nv12: bool) -> Source:
     """The opened source. Raises SourceError, also for a password that can't be read: opening is then retried."""
     try:
         address = secrets.address(camera)
     except UserError as error:
         raise SourceError(str(error)) from None
-    return open_source(
+    source = open_source(
         address, camera, loop=loop, fps_limit=camera.fps, cuda_device=cuda_device, every_frame=every_frame
     )
+    source.may_give_nv12 = nv12
+    return source

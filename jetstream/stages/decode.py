@@ -17,6 +17,7 @@ from jetstream.config.schema import CameraConfig, Config, cuda_device
 from jetstream.errors import StuckError
 from jetstream.ipc.rings import Rings
 from jetstream.messages import Captured, Demuxed, Dropped, Ended, Tick
+from jetstream.networks.backends import takes_nv12
 from jetstream.video.gop.decoder import GopDecoder, LibavDecoder
 from jetstream.video.gop.description import StreamDescription
 from jetstream.video.gop.ring import PacketRing
@@ -62,7 +63,7 @@ def _opened(
     camera: CameraConfig, rings: Rings, config: Config, told: "deque[Captured | Dropped]", stack: ExitStack
 ) -> DecodedCamera:
     packets = stack.enter_context(PacketRing.attach(rings.packets[camera.name]))
-    opener = partial(_open_decoder, camera, cuda_device(camera, config))
+    opener = partial(_open_decoder, camera, cuda_device(camera, config), takes_nv12(config))
     decoded = DecodedCamera(
         camera,
         rings[camera.name],
@@ -76,8 +77,8 @@ def _opened(
     return decoded
 
 
-def _open_decoder(camera: CameraConfig, device: int | None, description: StreamDescription) -> GopDecoder:
-    return LibavDecoder(description, camera, device)
+def _open_decoder(camera: CameraConfig, device: int | None, nv12: bool, description: StreamDescription) -> GopDecoder:
+    return LibavDecoder(description, camera, device, nv12=nv12)
 
 
 def _watch(cameras: Mapping[str, DecodedCamera], now_s: float) -> None:

@@ -162,7 +162,7 @@ def _plan(
     """The request for a frame; None: the frame was overwritten in its ring."""
     frame = captured.frame
     view = rings.view(frame.camera, frame.frame_id) if detector.reads_in_place else None
-    image = rings.read(frame.camera, frame.frame_id) if view is None else view.image
+    image = rings.read(frame.camera, frame.frame_id) if view is None else view.picture
     if image is None:
         return None
     always = settings.search == "always"

@@ -22,6 +22,7 @@ from jetstream.ipc.rings import FrameReader
 from jetstream.messages import Dropped, InUse, Named, NamedFace, Tick, Wanted
 from jetstream.networks.embedders import is_mirrored
 from jetstream.networks.open import open_embedder
+from jetstream.picture_format import AnyPicture
 from jetstream.vision.recognition import align
 from jetstream.vision.recognition.align import FaceTemplate
 from jetstream.vision.recognition.classifier import NOBODY, Answer, Classifier
@@ -158,7 +159,9 @@ def _samples_in_place(
     """As `_samples`, but all faces are embedded: a GPU returns chips, of which quality is measured, and embeddings
     together."""
     views = [rings.view(wanted.frame.camera, wanted.frame.frame_id) for wanted in batch]
-    pictures = [(view.image, _landmarks(wanted)) for view, wanted in zip(views, batch, strict=True) if view is not None]
+    pictures = [
+        (view.picture, _landmarks(wanted)) for view, wanted in zip(views, batch, strict=True) if view is not None
+    ]
     outputs = iter(embedder.look(pictures, mirror=mirror))
     return [
         [] if view is None else _measured(view, _landmarks(wanted), next(outputs), least, embedder.spec.template)
@@ -172,7 +175,7 @@ def _measured(
     """The samples of one frame; none if it was overwritten meanwhile."""
     if not view.still_valid():
         return []
-    qualities = _qualities(view.image, landmarks, output.chips, template)
+    qualities = _qualities(view.picture, landmarks, output.chips, template)
     return [
         SampleEmbedding(quality, embedding if quality >= min_quality else None)
         for quality, embedding in zip(qualities, output.embeddings, strict=True)
@@ -180,7 +183,7 @@ def _measured(
 
 
 def _qualities(
-    image: NDArray[np.uint8], landmarks: NDArray[np.float64], chips: NDArray[np.uint8], template: FaceTemplate
+    image: AnyPicture, landmarks: NDArray[np.float64], chips: NDArray[np.uint8], template: FaceTemplate
 ) -> list[float]:
     return [
         measure(image, points, usable_chip(chip, template)).overall

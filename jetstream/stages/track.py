@@ -118,11 +118,7 @@ class CameraTracks:
             cut=detected.cut,
             shift=detected.shift,
         )
-        alive = {track.track_id for track in tracks}
-        half_life_s = self._settings.half_life_s
-        self._votes = {i: self._votes.get(i) or Votes(half_life_s=half_life_s) for i in sorted(alive)}
-        for votes in self._votes.values():
-            votes.half_life_s = half_life_s * max(1.0, self._tracker.slowness * NORMAL_S / ANSWERS_EVERY_S)
+        self._keep_votes(tracks, self._tracker.slowness)
         self._returned.saw(tracks, self._votes, frame.time_s, self._tracker.slowness)
         self._pictures.saw(tracks, frame.time_s)
         self._doubts.saw(tracks)
@@ -134,9 +130,20 @@ class CameraTracks:
                 return
         yield self._tracked(detected, tracks)
 
+    def _keep_votes(self, tracks: Sequence[Track], slowness: float) -> None:
+        """Those of the tracks that there are, in the order of their ids."""
+        half_life_s = self._settings.half_life_s
+        slowed_s = half_life_s * max(1.0, slowness * NORMAL_S / ANSWERS_EVERY_S)
+        before, self._votes = self._votes, {}
+        for track in tracks:
+            self._votes[track.track_id] = votes = before.get(track.track_id) or Votes(half_life_s=half_life_s)
+            votes.half_life_s = slowed_s
+
     def _rejoin(self, tracker: Tracker) -> None:
         """Let tracks of people who came back go on as the tracks that they had."""
         earlier = self._returned.apply(tracker, self._votes)
+        if not earlier:
+            return
         self._names = {name: earlier.get(track_id, track_id) for name, track_id in self._names.items()}
         self._untold = {i: votes for i, votes in self._untold.items() if i not in earlier}
         self._exchanges.rejoined(earlier)
@@ -146,23 +153,19 @@ class CameraTracks:
     def hear(self, named: Named) -> Iterator[Wanted | Tracked]:
         if self._holds and (self._held is None or self._held.question.frame != named.frame):
             return  # a repeated question was answered again
+        time_s = named.frame.time_s
         faces = [msgspec.structs.replace(f, track_id=self._returned.current(f.track_id)) for f in named.faces]
         for face in faces:
             if votes := self._votes.get(face.track_id):
                 self._exchanges.heard(
-                    face.track_id,
-                    named.frame.time_s,
-                    name=face.name,
-                    shown=votes.shown,
-                    moved=face.moved,
-                    same=face.same,
+                    face.track_id, time_s, name=face.name, shown=votes.shown, moved=face.moved, same=face.same
                 )
-                self._count(face, votes, named.frame.time_s)
+                self._count(face, votes, time_s)
                 self._pictures.heard(face.track_id, face.drift)
                 self._doubts.heard(face.track_id, face.quality)
                 self._returned.heard(face.track_id, face.returned)
                 if self._sightings is not None:
-                    self._sightings.heard(face, self._returned.current, named.frame.time_s)
+                    self._sightings.heard(face, self._returned.current, time_s)
                 self._untold[face.track_id] = votes
         unlike = {face.track_id for face in faces if face.same is False}
         self._scheduler.answered([face.track_id for face in faces], unlike)
@@ -208,12 +211,8 @@ class CameraTracks:
         frame = detected.frame
         late = self._late_names(frame)
         claims = [(track.track_id, *self._named(track.track_id, frame.time_s)) for track in tracks]
-        shown = unique(
-            claims,
-            held=self._names,
-            lost={track.track_id for track in tracks if track.state == "lost"},
-            pictures=self._pictures.find(claims),
-        )
+        lost = {track.track_id for track in tracks if track.state == "lost"}
+        shown = unique(claims, held=self._names, lost=lost, pictures=self._pictures.find(claims))
         self._names = {name: track_id for track_id, name, _ in shown if name is not None}
         faces = tuple(
             TrackedFace(
@@ -255,7 +254,7 @@ class CameraTracks:
         """
         untold, self._untold = self._untold, {}
         before = self._told
-        if before is None or frame.time_s - before.frame.time_s <= NORMAL_S:
+        if not untold or before is None or frame.time_s - before.frame.time_s <= NORMAL_S:
             return []
         ended = [
             face
@@ -295,5 +294,6 @@ def _tracker(settings: TrackConfig, *, first_id: int) -> Tracker:
         tentative_s=settings.tentative_s,
         hold_s=settings.hold_s,
         max_lost_s=settings.max_lost_s,
+        kalman=settings.kalman,
         first_id=first_id,
     )

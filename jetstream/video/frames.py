@@ -13,6 +13,8 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from jetstream.picture_format import AnyPicture, bgr_of
+
 Image: TypeAlias = NDArray[np.uint8]
 """(H, W, 3) uint8, BGR."""
 
@@ -25,9 +27,14 @@ LONGEST_STEP_BACK_S = 1.0
 class Frame(NamedTuple):
     """One picture of a source."""
 
-    image: Image  # (H, W, 3) uint8 BGR
+    picture: AnyPicture  # (H, W, 3) uint8 BGR; NV12 only where the source `may_give_nv12`
     pts_s: float  # seconds since the start of the source, strictly increasing
     captured_ns: int = 0  # CLOCK_MONOTONIC when a live reader got it; 0 from other sources
+
+    @property
+    def image(self) -> Image:
+        """(H, W, 3) uint8 BGR: the picture itself, or converted at each call."""
+        return bgr_of(self.picture)
 
 
 class UnconvertedFrame(NamedTuple):
@@ -35,13 +42,13 @@ class UnconvertedFrame(NamedTuple):
     before it."""
 
     pts_s: float  # as of Frame
-    picture: Callable[[], Image | None]  # None: it is damaged
+    picture: Callable[[], AnyPicture | None]  # as of Frame; None: it is damaged
     captured_ns: int = 0
 
     def converted(self) -> Frame | None:
         """The frame; None if it is damaged."""
-        image = self.picture()
-        return None if image is None else Frame(image, self.pts_s, self.captured_ns)
+        picture = self.picture()
+        return None if picture is None else Frame(picture, self.pts_s, self.captured_ns)
 
 
 class SourceSettings(Protocol):
@@ -80,7 +87,7 @@ class LazyFrame(NamedTuple):
     """A picture that isn't converted yet, and its time: it is converted only if the frame is wanted."""
 
     pts_s: float | None  # since the start of this pass, of a live source by arrival; None: the source states no time
-    picture: Callable[[], Image | None]  # returns None if it is damaged, which the source counts
+    picture: Callable[[], AnyPicture | None]  # returns None if it is damaged, which the source counts
 
 
 def fitted(width: int, height: int, max_width: int, max_height: int) -> tuple[int, int]:
@@ -150,6 +157,7 @@ class Source(ABC):
     `skipped`: damaged frames or unreadable pictures left out so far.
     `warning`: at the end of each pass a sentence about what was left out; None if nothing was.
     `heard`: called whenever the source delivers data, also for frames that aren't wanted and parts of frames.
+    `may_give_nv12`: set by a reader that takes pictures as NV12, too, where the decoder gives them so.
     `opens`: called before it closes what it reads, and before it opens it again for a further pass; both may take long.
 
     Iterating raises SourceError when the source can't continue.
@@ -164,6 +172,7 @@ class Source(ABC):
     def __init__(self, *, loop: bool, fps_limit: float = 0) -> None:
         self.heard: Callable[[], None] = lambda: None
         self.opens: Callable[[], None] = lambda: None
+        self.may_give_nv12 = False
         self._fps_limit = fps_limit
         self._loop = loop
         self._running: Iterator[UnconvertedFrame] | None = None
@@ -224,7 +233,7 @@ class Source(ABC):
             self.opens()
             timeline.start_again()
 
-    def _counted(self, picture: Callable[[], Image | None]) -> Image | None:
-        image = picture()
-        self._damaged_pictures += image is None
-        return image
+    def _counted(self, conversion: Callable[[], AnyPicture | None]) -> AnyPicture | None:
+        picture = conversion()
+        self._damaged_pictures += picture is None
+        return picture

@@ -1,6 +1,7 @@
 """Decoded frames to BGR arrays: upright, with square pixels and correct colours, scaled down to a limit.
 
-Knows no file and no time. One conversion does size, shape and colours together.
+Knows no file and no time. One conversion does size, shape and colours together. A frame that needs neither size nor
+shape can be had as NV12, without a conversion.
 """
 
 import struct
@@ -10,11 +11,13 @@ from fractions import Fraction
 from functools import partial
 
 import av
+import cv2
 import numpy as np
 from av.sidedata.sidedata import SideDataContainer
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
+from jetstream.picture_format import AnyPicture, Nv12Picture, PictureFormat
 from jetstream.video.cropping import WHOLE, Crop
 from jetstream.video.frames import Image, SourceSettings, fitted
 from jetstream.video.geometry import Orientation, mounted, squared
@@ -22,6 +25,9 @@ from jetstream.video.geometry import Orientation, mounted, squared
 MATRICES = {1: "ITU709", 9: "ITU709", 10: "ITU709"}
 """swscale's name of FFmpeg's AVColorSpace: BT.709, and BT.2020, of which BT.709 is the nearest that every PyAV knows.
 Frames of another colour space, or of none, are read as BT.601, as OpenCV does."""
+PLANES = ("yuv420p", "yuvj420p", "nv12")
+"""FFmpeg's pixel formats of 8 bits with Cb and Cr of 2 x 2 pixels: NV12 but for the order of the bytes"""
+FULL_RANGE = 2  # FFmpeg's AVCOL_RANGE_JPEG
 # Otherwise swscale starts a thread a core for each source. PyAV before 17 starts none and has no such argument.
 ONE_THREAD = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
 
@@ -77,10 +83,13 @@ class FrameConverter:
 
     def __call__(self, frame: av.VideoFrame) -> Image:
         """The frame seen last, (H, W, 3) uint8 BGR. Raises av.FFmpegError for a format that swscale can't convert."""
-        return self.conversion_of(frame)()
+        return self._converted(frame, self._size, self._part, self._turn)
 
-    def conversion_of(self, frame: av.VideoFrame) -> Callable[[], Image]:
-        """What converts the frame seen last, also when later ones, of another shape, have been seen."""
+    def conversion_of(self, frame: av.VideoFrame, *, nv12: bool = False) -> Callable[[], AnyPicture]:
+        """What converts the frame seen last, also when later ones, of another shape, have been seen. With `nv12` it
+        gives the frame's planes where it can (`planes`)."""
+        if nv12 and self._is_whole(frame):
+            return partial(_planes, frame)
         return partial(self._converted, frame, self._size, self._part, self._turn)
 
     def _converted(
@@ -101,6 +110,18 @@ class FrameConverter:
         image = bgr.to_ndarray() if part is None else bgr.to_ndarray()[part]
         return turn.apply(np.ascontiguousarray(image, np.uint8))
 
+    def planes(self, frame: av.VideoFrame) -> Nv12Picture | None:
+        """The frame seen last as NV12, whose luma lies in the frame's own memory, in the colours that BGR would have.
+
+        None where it is no such frame, or must be scaled, cut or turned.
+        """
+        return _planes(frame) if self._is_whole(frame) else None
+
+    def _is_whole(self, frame: av.VideoFrame) -> bool:
+        """Whether the frame seen last has planes that are the picture as it is wanted."""
+        is_as_wanted = self._size == (frame.width, frame.height) and self._part is None and self._turn == Orientation()
+        return is_as_wanted and frame.format.name in PLANES and all(plane.line_size > 0 for plane in frame.planes)
+
     def _look_at(self, frame: av.VideoFrame, rotation: int, aspect: Fraction | None) -> None:
         self._rotation, self._shape = rotation, (frame.width, frame.height)
         stated = orientation_of(frame, rotation)
@@ -120,6 +141,24 @@ class FrameConverter:
         left = min(round(crop.left * across), self._size[0] - wanted[0])
         top = min(round(crop.top * down), self._size[1] - wanted[1])
         self._part = slice(top, top + wanted[1]), slice(left, left + wanted[0])
+
+
+def nv12_format(frame: av.VideoFrame) -> PictureFormat:
+    """Matrix and range of a frame as swscale is told them."""
+    full = frame.format.name == "yuvj420p" or frame.color_range == FULL_RANGE
+    if MATRICES.get(frame.colorspace) == "ITU709":
+        return PictureFormat.NV12_709_FULL if full else PictureFormat.NV12_709
+    return PictureFormat.NV12_601_FULL if full else PictureFormat.NV12_601
+
+
+def _planes(frame: av.VideoFrame) -> Nv12Picture:
+    luma, *others = (np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size) for plane in frame.planes)
+    rows, columns = (frame.height + 1) // 2, (frame.width + 1) // 2
+    if len(others) == 1:
+        chroma = others[0][:rows, : 2 * columns].reshape(rows, columns, 2)
+    else:
+        chroma = np.asarray(cv2.merge([plane[:rows, :columns] for plane in others]), np.uint8)
+    return Nv12Picture(luma[: frame.height, : frame.width], chroma, nv12_format(frame))
 
 
 def rotation_of(frame: av.VideoFrame) -> int:

@@ -14,10 +14,11 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from jetstream.errors import SourceError
+from jetstream.picture_format import AnyPicture
 from jetstream.video import nvdec
 from jetstream.video.camera import wait_for_frame
 from jetstream.video.ffmpeg import OpenVideo
-from jetstream.video.frames import USUAL_FPS, Image, LazyFrame, Source, SourceSettings
+from jetstream.video.frames import USUAL_FPS, LazyFrame, Source, SourceSettings
 from jetstream.video.pixels import FrameConverter, PixelAspect
 from jetstream.video.troubles import network_trouble, no_picture, reason_of, silence
 
@@ -122,7 +123,8 @@ class StreamSource(Source):
                     self._good += 1
                     self._convert.see(frame, aspect)
                     yield LazyFrame(
-                        self._seconds(frame, stream), partial(self._picture, self._convert.conversion_of(frame))
+                        self._seconds(frame, stream),
+                        partial(self._picture, self._convert.conversion_of(frame, nv12=self.may_give_nv12)),
                     )
                     self._wanted_s = time.monotonic()
         except SourceError:
@@ -215,7 +217,7 @@ class StreamSource(Source):
             self._count_damage()
             return []
 
-    def _picture(self, conversion: Callable[[], Image]) -> Image | None:
+    def _picture(self, conversion: Callable[[], AnyPicture]) -> AnyPicture | None:
         try:
             return conversion()
         except av.FFmpegError:

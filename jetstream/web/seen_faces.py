@@ -95,8 +95,8 @@ class SeenFaces:
             points = np.array(face.landmarks).reshape(5, 2)
             lowness = quality.nose_offset(points)[1]
             if math.isfinite(lowness):  # else its eyes are in one place
-                found.append((face, quality.measure(view.image, points), lowness))
-        width = view.image.shape[1]
+                found.append((face, quality.measure(view.picture, points), lowness))
+        width = view.picture.shape[1]
         if not found or not view.still_valid():
             return
         with self._lock:

@@ -108,6 +108,18 @@ ROWS = (
         "live frames meanwhile",
     ),
     Row(
+        "tests/runtime/test_change_over.py::test_killed_build_starts_again_and_the_pipeline_goes_on",
+        "kill -9 of build while it builds engines",
+        "a warning; it starts again, and ONNX Runtime runs the networks until then",
+        "nothing; finished engines stay",
+    ),
+    Row(
+        "tests/runtime/test_change_over.py::test_stage_whose_engine_crashes_goes_on_without_it",
+        "an engine that was built during the run crashes the process that opens it",
+        "a warning; the stage goes on without it",
+        "nothing",
+    ),
+    Row(
         "tests/gallery/test_layout.py::test_person_whose_photos_cannot_be_read_is_known_from_before",
         "one person's folder or photo can't be read any more",
         "a warning with the folder, the reason and what to do; that person stays known as learnt before",

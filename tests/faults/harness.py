@@ -57,13 +57,15 @@ class Ear:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._listen)
 
-    def frames(self, since_s: float = 0.0) -> list[tuple[float, int]]:
-        """(time.monotonic() of its arrival, frame number)"""
-        return [(at_s, body["frame_id"]) for at_s, body in self.heard if at_s >= since_s]
+    def frames(self, since_s: float = 0.0, camera: str = "") -> list[tuple[float, int]]:
+        """(time.monotonic() of its arrival, frame number), of one camera or of all"""
+        return [
+            (at_s, body["frame_id"]) for at_s, body in self.heard if at_s >= since_s and camera in ("", body["camera"])
+        ]
 
-    def longest_silence_s(self, since_s: float) -> float:
+    def longest_silence_s(self, since_s: float, camera: str = "") -> float:
         """Between two frames that came one after the other, from `since_s` until now."""
-        times = [since_s, *(at_s for at_s, _ in self.frames(since_s)), time.monotonic()]
+        times = [since_s, *(at_s for at_s, _ in self.frames(since_s, camera)), time.monotonic()]
         return max(b - a for a, b in itertools.pairwise(times))
 
     def wait_for_frames(self, count: int, since_s: float, timeout_s: float = PATIENCE_S) -> float:

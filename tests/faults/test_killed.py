@@ -11,7 +11,7 @@ import pytest
 from tests.faults.harness import Ear, Faulty, Tell, left_behind, played, stop, zombies_of
 from tests.support.command import children_of, free_port, segments_of
 from tests.support.repository import DEMO
-from tests.support.statuses import frames_flow
+from tests.support.statuses import frames_flow, pids_in
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.pipeline]
@@ -84,6 +84,29 @@ def test_after_all_that_nothing_is_left_and_recordings_play(
     pictures = played(jetstream.folder / "rec")
     assert pictures > 50
     tell("SIGTERM after all of these", f"exit 0, {pictures} recorded pictures play", None)
+
+
+def test_part_of_the_cameras_goes_on_when_the_track_of_the_others_dies(
+    jetstream: Faulty, words: list[str], tell: Tell
+) -> None:
+    with jetstream.running(*words, "--set", "track.processes=2") as process, Ear(jetstream) as ear:
+        jetstream.wait(frames_flow, process)
+        before = pids_in(jetstream.status())
+        time.sleep(1)
+        subprocess.run(["kill", "-9", str(before["track.2"])], check=True)
+        hurt_s = time.monotonic()
+        jetstream.wait(lambda s: pids_in(s).get("track.2", before["track.2"]) != before["track.2"], process)
+        took_s = time.monotonic() - hurt_s
+        ear.wait_for_frames(20, time.monotonic())
+        silence_s = {camera: ear.longest_silence_s(hurt_s, camera) for camera in ("demo", "second")}
+        after = pids_in(jetstream.status())
+        assert {name for name in after if after[name] != before[name]} == {"track.2"}
+        assert silence_s["demo"] < 1.0
+        stop(process)
+    sees = (
+        f"a warning; its camera silent for {silence_s['second']:.1f} s, the other one's for {silence_s['demo']:.1f} s"
+    )
+    tell("kill -9 of track.2, one of two that share the cameras", sees, took_s, "live frames of its cameras meanwhile")
 
 
 def test_killed_supervisor_takes_all_with_it_and_the_next_run_sweeps(

@@ -48,6 +48,7 @@ from jetstream.messages import (
     WantedFace,
 )
 from jetstream.newest_lines import LogLine
+from jetstream.picture_format import PictureFormat
 from jetstream.recording import library, retention
 from jetstream.recording.events_file import cut_to_last_line, last_event
 from jetstream.runtime.run_dir import RINGS, RunDir
@@ -61,6 +62,7 @@ from jetstream.video.gop.ring import SMALLEST_BYTES, PacketRing
 from jetstream.vision.recognition.counter_examples import CounterLooks
 from tests.support import defaults
 from tests.support.clips import cropped_videos
+from tests.support.nv12 import noise_nv12
 from tests.support.picture_files import MOVING, NOT_READ, STILL
 from tests.support.repository import REPOSITORY
 
@@ -339,7 +341,7 @@ def ring_decoders(folder: Path) -> Iterator[list[Decoder]]:
     """The names of segments, the header of one that is attached, and the slots of a ring that is read."""
     with Ring.create("fuzz", slots=2, max_width=32, max_height=32, directory=folder) as ring:
         ring.write(np.zeros((32, 32, 3), np.uint8))
-        ring.write(np.zeros((16, 32, 3), np.uint8))
+        ring.write(noise_nv12(17, 31, PictureFormat.NV12_709))
         whole = bytearray(ring._segment.memory)
         header = bytes(whole[: ring.layout.header_bytes])
         words = ring._segment.memory.cast("Q")

@@ -16,6 +16,7 @@ from jetstream.gpu.face_crops import strip_of
 from jetstream.networks import backends, embedders
 from jetstream.networks.open import open_embedder
 from jetstream.networks.runner import recipe_for
+from jetstream.picture_format import PictureFormat
 from jetstream.runners import cuda_driver
 from jetstream.runners.base import UnavailableError
 from jetstream.runners.onnxrt import OnnxRunner
@@ -26,6 +27,7 @@ from jetstream.weights import published
 from tests.support import defaults
 from tests.support.gpu import engines_for, kept_engines, need
 from tests.support.gpu_emulation import COMPILER, EmulatedDevice, OnnxNet, build
+from tests.support.nv12 import noise_nv12
 
 # of Eileen Collins's portrait: left eye, right eye, nose, mouth corners
 COLLINS = np.array([[202.0, 108.0], [245.0, 108.0], [225.0, 130.0], [207.0, 152.0], [243.0, 152.0]])
@@ -389,6 +391,10 @@ def test_the_gpu_agrees_with_the_cpu(models_dir, tmp_path_factory, runner, spec,
     views = [
         (portraits["Eileen Collins"], np.stack([COLLINS + np.array((n / 3, -n / 4)) for n in range(40)])),
         (noise(1080, 1920), np.stack([placed(20, scale, (900, 500)) for scale in (0.5, 2.5, 6.0)])),
+        (
+            noise_nv12(1081, 1921, PictureFormat.NV12_709),
+            np.stack([placed(20, scale, (900, 501)) for scale in (0.5, 2.5, 6.0)]),
+        ),
     ]
     with open_embedder(config) as embedder:
         assert isinstance(embedder, GpuEmbedder)

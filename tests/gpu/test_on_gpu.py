@@ -1,4 +1,7 @@
-"""The cascade on a real GPU: the kernels with the CPU's networks, then with TensorRT's, and what goes wrong there."""
+"""The cascade on a real GPU: the kernels with the CPU's networks, then with TensorRT's, and what goes wrong there.
+
+JETSTREAM_BINDINGS=cuda-core, or pycuda, runs it on those.
+"""
 
 import os
 import signal
@@ -21,15 +24,18 @@ from jetstream.gpu.device import CudaDevice
 from jetstream.ipc.ring import Ring, segment_name
 from jetstream.networks import gpu as gpu_networks
 from jetstream.networks.runner import recipe_for
+from jetstream.picture_format import PictureFormat
 from jetstream.runners import cuda_driver
 from jetstream.runners.base import UnavailableError
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.runners.tensorrt import bindings, prepare
+from jetstream.vision.detection import motion
 from jetstream.vision.detection.detections import Detections
 from jetstream.vision.detection.detector import DetectorInput
 from jetstream.vision.detection.mtcnn import MtcnnDetector
 from tests.support import defaults, gpu
 from tests.support.gpu_emulation import OnnxNet
+from tests.support.nv12 import nv12_of
 from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.gpu
@@ -106,7 +112,7 @@ def with_cpu_nets(folder, runners, models_dir):
     """Opens a cascade whose kernels run on the GPU and whose networks on the CPU."""
     capability = cuda_driver.gpu(0).capability
     cubin_cache.ensure(folder, capability)
-    device = EagerDevice(0, cubin_cache.load(folder, capability))
+    device = EagerDevice(0, cubin_cache.load(folder, capability), gpu.BINDINGS)
 
     def open_one(rnet=(64, 256), onet=(16, 64)) -> GpuDetector:
         settings = gpu_networks.settings_of(gpu.cascade_config(folder), cubin_cache.tile_cells(capability))
@@ -190,21 +196,24 @@ def test_every_answer_is_the_same_whatever_is_in_the_batch_and_before_it(with_en
         assert_same(seen.faces, alone[number])
 
 
+@pytest.mark.parametrize("form", [PictureFormat.BGR, PictureFormat.NV12_601, PictureFormat.NV12_709_FULL])
 @pytest.mark.parametrize("shares_memory", [False, True])
-def test_pictures_come_straight_from_a_ring(with_engines, on_cpu, looks, people, shares_memory):
+def test_pictures_come_straight_from_a_ring(with_engines, on_cpu, people, shares_memory, form):
     name = segment_name("gpu-test")
     with (
         Ring.create(name, slots=4, max_width=1280, max_height=720) as ring,
         with_engines("fp32") as detector,
     ):
-        ring.write(people)
-        view = ring.view(0)
+        ring.write(people if form is PictureFormat.BGR else nv12_of(people, form))
+        view, shown = ring.view(0), ring.read(0)
         detector._device.reads_host_memory = shares_memory
-        (given,) = answers(detector, [DetectorInput(view.image, NOBODY, search=True)])
+        (given,) = answers(detector, [DetectorInput(view.picture, NOBODY, search=True)])
         assert view.still_valid()
         assert detector._device._to_unpin == [ring._array().ctypes.data]
         del view
-    assert_same(given.faces, answers(on_cpu, looks[:1])[0].faces, px=1.0, score=0.01)
+    wanted = answers(on_cpu, [DetectorInput(shown, NOBODY, search=True)])[0]
+    assert_same(given.faces, wanted.faces, px=1.0, score=0.01)
+    np.testing.assert_array_equal(given.thumbnail, motion.thumbnail(shown))
 
 
 def test_too_little_memory_is_a_sentence(with_engines):
@@ -219,7 +228,8 @@ from pathlib import Path
 from jetstream.gpu import cubin_cache
 from jetstream.gpu.device import CudaDevice
 from jetstream.gpu.structs import WORK
-device = CudaDevice(0, cubin_cache.load(Path({str(folder)!r}), {cuda_driver.gpu(0).capability!r}))
+kernels = cubin_cache.load(Path({str(folder)!r}), {cuda_driver.gpu(0).capability!r})
+device = CudaDevice(0, kernels, {gpu.BINDINGS!r})
 with device.current():
     stream = device.stream()
     device.launch("keep_onet", (1, 1), 512, 0, bytes(WORK.itemsize), stream)  # every address is 0

@@ -15,8 +15,11 @@ import pytest
 from numpy.typing import NDArray
 
 from jetstream.errors import RingError
+from jetstream.ipc.layout import SLOTS
 from jetstream.ipc.ring import LocalRing, Ring
 from jetstream.ipc.rings import Rings
+from jetstream.picture_format import Nv12Picture, PictureFormat
+from tests.support.nv12 import FORMATS, apart, noise_nv12, reference_bgr
 from tests.support.repository import REPOSITORY
 from tests.support.rings import NAME, picture, small_ring
 from tests.support.waiting import wait_until
@@ -120,6 +123,40 @@ def test_view_is_read_only_and_copy_is_private(either: Ring | LocalRing) -> None
     np.testing.assert_array_equal(either.read(0), picture(0))
 
 
+@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
+@pytest.mark.parametrize("size", [(48, 64), (1, 1), (17, 31), (31, 18)])
+def test_nv12_is_viewed_as_it_is_and_read_as_bgr(
+    either: Ring | LocalRing, size: tuple[int, int], form: PictureFormat
+) -> None:
+    written = noise_nv12(*size, form)
+    either.write(apart(written, 80))
+    view = either.view(0)
+    assert view.picture.format is form
+    np.testing.assert_array_equal(view.picture.luma, written.luma)
+    np.testing.assert_array_equal(view.picture.chroma, written.chroma)
+    assert not view.picture.luma.flags.writeable
+    assert not view.picture.chroma.flags.writeable
+    for image in (view.image, either.read(0), either.read(0, out=np.zeros(64 * 48 * 3, np.uint8))):
+        np.testing.assert_array_equal(image, reference_bgr(written))
+    assert view.still_valid()
+
+
+def test_formats_follow_each_other_in_one_slot(either: Ring | LocalRing) -> None:
+    nv12 = noise_nv12(48, 64, PictureFormat.NV12_709)
+    for number in range(12):
+        either.write(nv12 if number % 3 else picture(number))
+        expected = reference_bgr(nv12) if number % 3 else picture(number)
+        np.testing.assert_array_equal(either.read(number), expected)
+
+
+def test_planes_of_nv12_begin_on_a_page_and_follow_each_other(ring: Ring) -> None:
+    ring.write(noise_nv12(17, 31, PictureFormat.NV12_601))
+    planes = ring.view(0).picture
+    first, second = (plane.__array_interface__["data"][0] for plane in (planes.luma, planes.chroma))
+    assert first % mmap.PAGESIZE == 0
+    assert second - first == 17 * 31
+
+
 def test_frames_vary_in_size(either: Ring | LocalRing) -> None:
     sizes = [(48, 64), (1, 1), (64, 48), (17, 31)]  # the third is a portrait with as many pixels as a slot
     for height, width in sizes:
@@ -161,6 +198,30 @@ def test_what_is_no_frame_is_refused(either: Ring | LocalRing, image: NDArray[np
     assert either.cursor == 0
 
 
+@pytest.mark.parametrize(
+    "planes", [((48, 64), (24, 32)), ((48, 64), (24, 31, 2)), ((0, 64), (0, 32, 2)), ((47, 63), (23, 31, 2))]
+)
+def test_planes_that_do_not_fit_each_other_are_refused(
+    either: Ring | LocalRing, planes: tuple[tuple[int, ...]]
+) -> None:
+    luma, chroma = (np.zeros(shape, np.uint8) for shape in planes)
+    with pytest.raises(ValueError, match="expected NV12"):
+        either.write(Nv12Picture(luma, chroma, PictureFormat.NV12_601))
+    assert either.cursor == 0
+
+
+def test_nv12_of_more_pixels_than_a_slot_holds_as_bgr_is_refused(ring: Ring) -> None:
+    with pytest.raises(ValueError, match="64 x 50 px: the ring holds at most 64 x 48"):
+        ring.write(noise_nv12(50, 64, PictureFormat.NV12_601))
+
+
+def test_format_that_is_none_is_damage(ring: Ring) -> None:
+    ring.write(picture(0))
+    ring._words[SLOTS + 4] = 99
+    with pytest.raises(RingError, match="damaged: a frame of 64 x 48 px in format 99; start the run again"):
+        ring.read(0)
+
+
 def test_frame_larger_than_a_slot_is_refused(ring: Ring) -> None:
     with pytest.raises(ValueError, match="65 x 48 px: the ring holds at most 64 x 48"):
         ring.write(picture(0, 48, 65))
@@ -177,9 +238,12 @@ def test_slots_begin_on_pages(ring: Ring) -> None:
 
 
 def test_another_process_reads_the_same_pixels(ring: Ring, child: Child) -> None:
+    nv12 = noise_nv12(48, 64, PictureFormat.NV12_709_FULL)
     ring.write(picture(3))
-    reader = child("print(ring.read(0).tobytes().hex())")
+    ring.write(nv12)
+    reader = child("for number in (0, 1): print(ring.read(number).tobytes().hex(), flush=True)")
     assert bytes.fromhex(answer(reader)) == picture(3).tobytes()
+    assert bytes.fromhex(answer(reader)) == reference_bgr(nv12).tobytes()
 
 
 def test_no_torn_frame_gets_past_four_readers() -> None:

@@ -16,6 +16,8 @@ from jetstream.ipc.ring import LocalRing, Ring
 from jetstream.ipc.rings import Rings
 from jetstream.ipc.segment import segment_name
 from jetstream.messages import Captured, Dropped, Tick
+from jetstream.picture_format import PictureFormat, format_of
+from jetstream.stages import capture as stage
 from jetstream.stages.capture import AnnouncedFrames, capture
 from jetstream.video.frames import Frame, UnconvertedFrame
 from jetstream.video.gop.ring import PacketRing
@@ -73,6 +75,30 @@ def test_the_ring_holds_upright_frames_within_the_cameras_limits(tmp_path: Path,
     assert image is not None
     expected = {0: ("RGBW", 75, 200), 90: ("BRWG", 100, 38), 180: ("WBGR", 75, 200), 270: ("GWRB", 100, 38)}
     assert (corners(image), *image.shape[:2]) == expected[rotate]
+
+
+@pytest.mark.parametrize("pace", ["live", "every-frame"])
+def test_ring_holds_nv12_where_the_gpu_takes_it(clip: Path, monkeypatch: pytest.MonkeyPatch, pace: str) -> None:
+    monkeypatch.setattr(stage, "takes_nv12", lambda config: config.pipeline.pace == "live")
+    ring = LocalRing(slots=64)
+
+    messages = list(capture(ticks(), Rings({"a": ring}), config_of(clip, pace)))
+
+    formats = {format_of(ring.view(number).picture) for number in ids(messages)}  # type: ignore[union-attr]
+    assert formats == {PictureFormat.NV12_601 if pace == "live" else PictureFormat.BGR}
+    grey = [float(ring.read(i).mean()) for i in ids(messages)]  # type: ignore[union-attr]
+    assert np.abs(np.array(grey) - 5 * np.arange(40)).max() < 4
+
+
+def test_turned_cameras_frames_are_bgr(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage, "takes_nv12", lambda config: True)
+    camera = {"name": "a", "source": str(clip), "rotate": 90}
+    ring = LocalRing(slots=64)
+
+    messages = list(capture(ticks(), Rings({"a": ring}), load.build({"cameras": [camera]}, where="test")))
+
+    pictures = [ring.view(number).picture for number in ids(messages)]  # type: ignore[union-attr]
+    assert {(format_of(picture), picture.shape) for picture in pictures} == {(PictureFormat.BGR, (64, 48, 3))}
 
 
 def test_live_file_plays_at_its_own_rate(clip: Path) -> None:

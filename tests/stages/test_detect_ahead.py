@@ -17,10 +17,12 @@ from jetstream.config.schema import Config
 from jetstream.ipc.rings import Rings
 from jetstream.messages import Captured, Detected, Dropped, Tick
 from jetstream.networks.open import open_detector
+from jetstream.picture_format import AnyPicture, Nv12Picture, PictureFormat
 from jetstream.stages import detect as stage
 from jetstream.stages.detect import detect
 from jetstream.vision.detection import motion
 from jetstream.vision.detection.detector import Detector, DetectorInput, DetectorOutput
+from tests.support.nv12 import nv12_of, reference_bgr
 from tests.support.stage_messages import captured, config_of, faces_in, rings_for
 
 TICK = [Tick()]
@@ -38,7 +40,8 @@ class Card:
 
     def submit(self, looks: Sequence[DetectorInput]) -> list[DetectorOutput]:
         assert len(self._under_way) < 2
-        assert all(not look.image.flags.writeable for look in looks), "pictures lie in the ring"
+        planes = [look.image.luma if isinstance(look.image, Nv12Picture) else look.image for look in looks]
+        assert not any(plane.flags.writeable for plane in planes), "pictures lie in the ring"
         self.calls.append("submit")
         self.searched += [look.search for look in looks]
         seen = self._cpu.collect(self._cpu.submit(looks))
@@ -77,9 +80,23 @@ def other(scene: list[np.ndarray]) -> np.ndarray:
     return picture
 
 
-def run(config: Config, images: Sequence[np.ndarray]) -> list[Detected | Dropped]:
+def run(config: Config, images: Sequence[AnyPicture]) -> list[Detected | Dropped]:
     rings = rings_for(config)
     return list(detect(([m] for m in captured(rings, images)), rings, config))
+
+
+@pytest.mark.parametrize("cards", [False, True], indirect=True)
+@pytest.mark.parametrize("search", ["always", "motion"])
+def test_nv12_in_the_ring_gives_the_answers_of_its_bgr(
+    models_dir: Path, scene: list[np.ndarray], cards: list[Card], search: str
+) -> None:
+    config = config_of(models_dir, pipeline={"pace": "live"}, detect={"search": search})
+    planes = [nv12_of(image, PictureFormat.NV12_601) for image in scene[:3]]
+
+    found, expected = (run(config, images) for images in (planes, [reference_bgr(one) for one in planes]))
+
+    assert found == expected
+    assert faces_in(found) == [2, 2, 2]
 
 
 def written_on_the_way(rings: Rings, images: Sequence[np.ndarray], after: dict[int, int]) -> Iterator[list[Captured]]:

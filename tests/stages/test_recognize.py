@@ -17,12 +17,14 @@ from jetstream.gallery import prepare, train
 from jetstream.gpu.embedder import GpuEmbedder
 from jetstream.messages import Captured, Dropped, InUse, Named, Tick, Wanted, WantedFace
 from jetstream.networks.embedders import embedder_of
+from jetstream.picture_format import PictureFormat
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.stages import recognize as stage
 from jetstream.stages.detect import detect
 from jetstream.stages.recognize import CHECK_EVERY_S, GalleryWatcher, recognize
 from jetstream.vision.recognition.embedder import CpuEmbedder, EmbedderOutput, View
 from tests.support.gpu_emulation import COMPILER, EmulatedDevice, OnnxNet, build
+from tests.support.nv12 import nv12_of
 from tests.support.stage_messages import captured, config_of, rings_for
 
 
@@ -140,8 +142,13 @@ def test_question_about_a_frame_that_left_the_ring_is_answered_without_faces(
     assert answers == [Dropped(camera="a", reason="lapped"), Named(frame=wanted[0].frame, faces=())]
 
 
+@pytest.mark.parametrize("form", [PictureFormat.BGR, PictureFormat.NV12_709])
 def test_pictures_that_are_read_in_place_give_the_same_answers(
-    config: Config, portraits: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: Config,
+    portraits: dict[str, np.ndarray],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    form: PictureFormat,
 ) -> None:
     if COMPILER is None:
         pytest.skip("needs g++ or clang++ to compile the GPU's kernels for the CPU")
@@ -149,6 +156,8 @@ def test_pictures_that_are_read_in_place_give_the_same_answers(
     rings = rings_for(config)
     collins, hopper = portraits.values()
     dark = (collins * 0.02).astype(np.uint8)
+    if form is not PictureFormat.BGR:
+        collins, hopper, dark = (nv12_of(one, form) for one in (collins, hopper, dark))
     wanted = [
         *questions(captured(rings, [collins], "a"), rings, config),
         *questions(captured(rings, [hopper], "b"), rings, config),

@@ -14,18 +14,19 @@ from jetstream.runners.tensorrt import bindings, prepare
 from jetstream.runners.tensorrt.runner import TensorRTRunner
 
 THRESHOLDS = (0.7, 0.7, 0.5)
+BINDINGS: Any = os.environ.get("JETSTREAM_BINDINGS", "auto")  # the `gpu.bindings` of all tests but those of `device`
 
 
 def need(backend: str) -> None:
     """Skip the test, saying why, where the backend isn't here."""
     try:
-        backends.choose(GpuConfig(backend=backend))
+        backends.choose(GpuConfig(backend=backend, bindings=BINDINGS))
     except UserError as missing:
         pytest.skip(str(missing))
 
 
 def engines_for(engines: Path, precision: str = "fp32") -> Config:
-    return Config(gpu=GpuConfig(backend="tensorrt", precision=precision, engines_dir=str(engines)))
+    return Config(gpu=_gpu(precision, engines))
 
 
 def cascade_config(folder: Path, precision: str = "fp32", **detect: Any) -> Config:
@@ -34,8 +35,12 @@ def cascade_config(folder: Path, precision: str = "fp32", **detect: Any) -> Conf
     return Config(
         cameras=cameras,
         detect=DetectConfig(**{"thresholds": THRESHOLDS, "batch": 4, **detect}),
-        gpu=GpuConfig(backend="tensorrt", precision=precision, engines_dir=str(folder)),
+        gpu=_gpu(precision, folder),
     )
+
+
+def _gpu(precision: str, engines: Path) -> GpuConfig:
+    return GpuConfig(backend="tensorrt", bindings=BINDINGS, precision=precision, engines_dir=str(engines))
 
 
 def kept_engines(otherwise: Path) -> Path:
@@ -51,7 +56,7 @@ def built_and_opened(path: Path, engines: Path) -> TensorRTRunner:
     config = engines_for(engines)
     recipe = recipe_for(path, config, bindings.version())
     if not (engines / recipe.file).exists():
-        (made,) = prepare.ensure([recipe], engines)
+        (made,) = prepare.ensure([recipe], engines, bindings=BINDINGS)
         if made.path is None:
             raise ModelError(made.reason)
     return open_tensorrt(path, config)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from jetstream.ipc.ring import Ring, segment_name
+from jetstream.picture_format import Nv12Picture, PictureFormat
 
 SLOTS, WIDTH, HEIGHT = 3, 1280, 720
 READERS = 4
@@ -40,6 +41,12 @@ def is_whole(image: NDArray[np.uint8], frame_id: int) -> bool:
     return image.shape == expected_shape(frame_id) and int(image.min()) == value == int(image.max())
 
 
+def grey(height: int, width: int, value: int) -> Nv12Picture:
+    """Of one BGR value."""
+    luma, chroma = np.full((height, width), value, np.uint8), np.full(((height + 1) // 2, (width + 1) // 2, 2), 128)
+    return Nv12Picture(luma, chroma.astype(np.uint8), PictureFormat.NV12_601_FULL)
+
+
 def write_for_ever(name: str) -> None:
     canvas = np.empty((HEIGHT, WIDTH, 3), np.uint8)
     with Ring.attach(name) as ring:
@@ -47,7 +54,7 @@ def write_for_ever(name: str) -> None:
             height, width, _ = expected_shape(ring.cursor)
             image = canvas[:height, :width]
             image.fill(expected_value(ring.cursor))
-            ring.write(image)
+            ring.write(image if ring.cursor % 2 else grey(height, width, expected_value(ring.cursor)))
 
 
 def read(name: str, seconds: float, seed: int, start: Barrier, counts: "Queue[Counter[str]]") -> None:

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from jetstream.config import load
 from jetstream.config.schema import Config
 from jetstream.ipc.ring import LocalRing
 from jetstream.ipc.rings import Rings
 from jetstream.messages import Captured, Detected, FrameRef, Message, NameCandidate, Tracked, TrackedFace
+from jetstream.picture_format import AnyPicture
 
 FACE = TrackedFace(
     track_id=7,
@@ -44,7 +43,7 @@ def frame_of(frame_id: int, camera: str = "a", fps: float = 25.0) -> FrameRef:
     )
 
 
-def captured(rings: Rings, images: Sequence[np.ndarray], camera: str = "a") -> list[Captured]:
+def captured(rings: Rings, images: Sequence[AnyPicture], camera: str = "a") -> list[Captured]:
     """`images` written to the camera's ring, and the messages that tell of them."""
     return [Captured(frame=frame_of(rings[camera].write(image), camera)) for image in images]
 

@@ -1,4 +1,6 @@
-"""TensorRT and PyCUDA as `TensorRTRunner` sees them, without either: an engine is the ONNX file and its profiles.
+"""TensorRT and a CUDA context as `TensorRTRunner` sees them, without either.
+
+An engine is the ONNX file and its profiles.
 
 Strict where the real ones are: memory is touched only with the context current, sizes outside a profile are refused,
 and the engine reports every size that its profiles fix as a number.
@@ -16,50 +18,27 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from jetstream.runners import cuda_context
+from jetstream.runners import cuda_bindings, cuda_context
+from jetstream.runners.cuda_context import CudaContext
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.runners.tensorrt import bindings
 from jetstream.runners.tensorrt.engine_cache import Engine, Profile
 
 
-class Device:
-    """The driver: memory is a dictionary from addresses to bytes."""
+class Device(CudaContext):
+    """A GPU, and its context while somebody uses it: memory is a dictionary from addresses to bytes."""
 
-    Error = type("Error", (Exception,), {})
+    error = type("Error", (Exception,), {})
 
     def __init__(self) -> None:
+        super().__init__(0, "pycuda")
         self.memory: dict[int, np.ndarray] = {}
         self.contexts = self.depth = 0
         self.room_left = 1_000  # allocations until the memory is full
-        self.Context = SimpleNamespace(pop=self._pop)
-        self.Stream = lambda: SimpleNamespace(handle=7, synchronize=lambda: None)
-        self.init = lambda: None
-        self.pagelocked_empty = np.empty
 
-    def Device(self, number: int) -> Any:  # noqa: N802
-        return SimpleNamespace(retain_primary_context=self._retain)
-
-    def mem_alloc(self, count: int) -> "Block":
-        assert self.depth
-        if not self.room_left:
-            raise self.Error("cuMemAlloc failed: out of memory")
-        self.room_left -= 1
-        return Block(self, count)
-
-    def memcpy_htod(self, to: "Block", here: np.ndarray) -> None:
-        assert self.depth
-        self.memory[int(to)][: here.nbytes] = here.view(np.uint8)
-
-    def memcpy_htod_async(self, to: "Block", here: np.ndarray, stream: Any) -> None:
-        self.memcpy_htod(to, here)
-
-    def memcpy_dtoh_async(self, here: np.ndarray, source: "Block", stream: Any) -> None:
-        assert self.depth
-        here.view(np.uint8)[:] = self.memory[int(source)][: here.nbytes]
-
-    def _retain(self) -> Any:
+    def opened(self) -> "Device":
         self.contexts += 1
-        return SimpleNamespace(push=self._push, detach=self._detach)
+        return self
 
     def _push(self) -> None:
         assert self.contexts
@@ -68,9 +47,40 @@ class Device:
     def _pop(self) -> None:
         self.depth -= 1
 
-    def _detach(self) -> None:
+    def _release(self) -> None:
         assert not self.memory, "memory outlives its context"
         self.contexts -= 1
+
+    def _is_memory(self, error: Exception) -> bool:
+        return "out of memory" in str(error)
+
+    def stream(self) -> Any:
+        return SimpleNamespace(handle=7, synchronize=lambda: None)
+
+    def allocate(self, n_bytes: int) -> "Block":
+        assert self.depth
+        if not self.room_left:
+            raise self.error("cuMemAlloc failed: out of memory")
+        self.room_left -= 1
+        return Block(self, n_bytes)
+
+    def pinned(self, n_bytes: int) -> np.ndarray:
+        return np.zeros(n_bytes, np.uint8)
+
+    def upload(self, address: int, source: np.ndarray, stream: Any) -> None:
+        assert self.depth
+        self.memory[address][: source.nbytes] = source.view(np.uint8)
+
+    def download(self, target: np.ndarray, address: int, stream: Any) -> None:
+        assert self.depth
+        target.view(np.uint8)[:] = self.memory[address][: target.nbytes]
+
+    def _not_called(self, *_: Any, **__: Any) -> Any:
+        pytest.fail("TensorRTRunner doesn't call this")
+
+    event = is_done = record = wait_on_gpu = wait = elapsed_ms = finish = graph = _not_called
+    free_bytes = register = unregister = address_on_gpu = copy = copy_2d = _not_called
+    module = kernel = launch = export = open_memory = _not_called
 
 
 class Block:
@@ -166,6 +176,7 @@ def installed() -> Iterator[Device]:
     runtime = lambda log: SimpleNamespace(deserialize_cuda_engine=lambda plan: load(plan, log))  # noqa: E731
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bindings, "load", lambda: SimpleNamespace(Runtime=runtime, ILogger=object))
-        patch.setattr(cuda_context, "driver", lambda: device)
+        patch.setattr(cuda_bindings, "choose", lambda wanted: cuda_bindings.BindingsChoice("pycuda", "the stand-in"))
+        patch.setattr(cuda_context, "_opened", lambda number, bindings: device.opened())
         patch.setattr(cuda_context, "_open", {})
         yield device

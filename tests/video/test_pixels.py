@@ -13,9 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jetstream.video.pixels import orientation_of
+from jetstream.picture_format import AnyPicture, Nv12Picture, PictureFormat, format_of
+from jetstream.video.cropping import Crop
+from jetstream.video.frames import Frame
+from jetstream.video.pixels import FrameConverter, orientation_of
 from tests.support.corners import COLOURS, UPRIGHT, filtered, joined, marked, marked_video, shown
-from tests.support.defaults import open_source, probe
+from tests.support.defaults import CONFIG, open_source, probe
+from tests.support.nv12 import nv12_of, reference_bgr
 
 
 def h264_turned(path: Path, turn: str) -> Path:
@@ -258,3 +262,94 @@ def test_size_and_shape_are_said(tmp_path: Path) -> None:
     found = probe(str(path))
     assert (found.width, found.height) == (1024, 576)
     assert str(found) == f"{path} (720x576, 25 fps, 2 frames), delivered as 1024x576"
+
+
+def in_both_formats(path: Path, **settings: object) -> list[tuple[AnyPicture, np.ndarray]]:
+    """Each frame as it comes from a source that may give NV12, and as BGR by swscale."""
+    with open_source(str(path), **settings) as free, open_source(str(path), **settings) as bgr:
+        free.may_give_nv12 = True
+        return [(one.picture, other.image) for one, other in zip(free, bgr, strict=True)]
+
+
+@pytest.mark.parametrize("full_range", [False, True])
+@pytest.mark.parametrize("matrix", ["", "bt470bg", "smpte170m", "bt709", "bt2020nc"])
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "nv12"])
+def test_nv12_has_the_colours_that_bgr_has(tmp_path: Path, pix_fmt: str, matrix: str, full_range: bool) -> None:
+    """An encoder that takes nv12 writes the same stream as from yuv420p."""
+    flags = f"fullrange={'on' if full_range else 'off'}" + (f":colormatrix={matrix}" if matrix else "")
+    options = {"crf": "4", "x264-params": flags}
+    path = marked_video(tmp_path / "a.mp4", pix_fmt=pix_fmt, full_range=full_range, options=options, frames=2)
+    for picture, bgr in in_both_formats(path):
+        assert isinstance(picture, Nv12Picture)
+        expected = f"NV12_{'709' if matrix in ('bt709', 'bt2020nc') else '601'}{'_FULL' if full_range else ''}"
+        assert picture.format.name == expected
+        assert np.abs(picture.bgr().astype(int) - bgr).max() <= 3
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuvj420p", "nv12"])
+@pytest.mark.parametrize("size", [(160, 120), (161, 121), (162, 121), (33, 34)])
+def test_planes_are_taken_as_they_lie(tmp_path: Path, size: tuple[int, int], pix_fmt: str) -> None:
+    """Also where they are of odd size. Chroma of odd heights is swscale's own affair, so only luma is compared."""
+    frame = av.VideoFrame(*size, pix_fmt)
+    random = np.random.default_rng(2)
+    for plane in frame.planes:
+        plane.update(random.integers(0, 256, plane.buffer_size, np.uint8).tobytes())
+    convert = FrameConverter(CONFIG.cameras[0])
+    convert.see(frame, lambda: None)
+    picture = convert.planes(frame)
+    assert picture is not None
+    assert picture.shape == (size[1], size[0])
+    own = [np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size) for plane in frame.planes]
+    np.testing.assert_array_equal(picture.luma, own[0][: size[1], : size[0]])
+    rows, columns = (size[1] + 1) // 2, (size[0] + 1) // 2
+    if pix_fmt == "nv12":
+        pairs = own[1][:rows, : 2 * columns].reshape(rows, columns, 2)
+    else:
+        pairs = np.stack([plane[:rows, :columns] for plane in own[1:]], axis=-1)
+    np.testing.assert_array_equal(picture.chroma, pairs)
+    assert picture.format.name == ("NV12_601_FULL" if pix_fmt == "yuvj420p" else "NV12_601")
+
+
+@pytest.mark.parametrize(
+    ("made", "settings"),
+    [
+        ({"pix_fmt": "yuv422p"}, {}),
+        ({"pix_fmt": "yuv444p"}, {}),
+        ({"pix_fmt": "yuv420p10le"}, {}),
+        ({"aspect": Fraction(2)}, {}),
+        ({}, {"max_width": 80, "max_height": 60}),
+        ({}, {"rotate": 180}),
+        ({}, {"flip": "horizontal"}),
+    ],
+    ids=["4:2:2", "4:4:4", "10 bits", "wide pixels", "smaller", "turned", "mirrored"],
+)
+def test_frames_that_must_be_converted_are_bgr(
+    tmp_path: Path, made: dict[str, object], settings: dict[str, object]
+) -> None:
+    path = marked_video(tmp_path / "a.mp4", frames=2, **made)  # type: ignore[arg-type]
+    for picture, bgr in in_both_formats(path, **settings):
+        np.testing.assert_array_equal(picture, bgr)
+
+
+def test_frames_of_a_turned_stream_are_bgr(tmp_path: Path) -> None:
+    for picture, bgr in in_both_formats(h264_turned(tmp_path / "a.ts", "rotate=90")):
+        np.testing.assert_array_equal(picture, bgr)
+
+
+def test_cut_frames_are_bgr(tmp_path: Path) -> None:
+    frame = av.VideoFrame.from_ndarray(marked(160, 120), "bgr24").reformat(format="yuv420p")
+    convert = FrameConverter(CONFIG.cameras[0])
+    convert.crop = Crop(left=8, top=0, right=0, bottom=4)
+    convert.see(frame, lambda: None)
+    assert convert.planes(frame) is None
+    assert convert(frame).shape == (116, 152, 3)
+
+
+def test_source_gives_bgr_unless_it_is_asked(tmp_path: Path) -> None:
+    with open_source(str(marked_video(tmp_path / "a.mp4"))) as source:
+        assert format_of(next(source).picture) is PictureFormat.BGR
+
+
+def test_frame_shows_its_nv12_as_bgr() -> None:
+    picture = nv12_of(marked(64, 48), PictureFormat.NV12_709)
+    np.testing.assert_array_equal(Frame(picture, 0.0).image, reference_bgr(picture))

@@ -11,6 +11,13 @@ struct Halving {
     int rows, columns;
 };
 
+// Rows of a picture that is NV12: `to` is (rows, columns, 3) u8 BGR.
+struct Strip {
+    Nv12 planes;
+    u8* to;
+    int rows, columns;
+};
+
 // One chip: a pixel (x, y) of it lies at `matrix` times (x, y, 1) of `pixels`.
 struct Face {
     const u8* pixels;
@@ -28,6 +35,14 @@ struct Input {
     const u8* chips;
     float* rows;  // (rows, 3, side, side)
 };
+
+// One thread a square of 2 x 2 pixels.
+extern "C" __global__ void strip_to_bgr(Strip strip) {
+    int y = 2 * blockIdx.y, x = 2 * (blockIdx.x * blockDim.x + threadIdx.x);
+    size_t stride = (size_t)strip.columns * 3;
+    if (x < strip.columns)
+        square_to_bgr(strip.planes, y, x, strip.rows, strip.columns, strip.to + y * stride + (size_t)x * 3, stride, true);
+}
 
 // The place in a line of `length` that stands for one up to two before or behind it, as BORDER_REFLECT_101.
 __device__ int reflected(int at, int length) {

@@ -17,10 +17,19 @@ typedef unsigned long long u64;
 #define DYNAMIC_SHARED(type, name) extern __shared__ type name[]
 #endif
 
+// A picture whose Cb and Cr are those of 2 x 2 pixels. jetstream/picture_format.py defines the conversion.
+struct Nv12 {
+    u64 luma;    // address of Y; 0: there is no such picture
+    u64 chroma;  // address of Cb, Cr
+    int luma_pitch, chroma_pitch;  // bytes from row to row
+    int to_bgr[3][4];  // of B, G and R: times Y, Cb and Cr, and what is added
+};
+
 // One frame of a batch.
 struct Picture {
     u64 pixels[MAX_HALVINGS];  // address of halving k: (rows[k], columns[k], 3) u8 BGR
     u64 thumbnail;             // address of (ceil(rows / 8), ceil(columns / 8)) u8
+    Nv12 planes;               // halving 0 is made of them, where there are any
     int rows[MAX_HALVINGS];
     int columns[MAX_HALVINGS];
     int most_halving;  // the last that a crop may be cut from
@@ -119,6 +128,27 @@ __device__ int owner_of(int value, int count, Firsts firsts) {
         else high = middle - 1;
     }
     return low;
+}
+
+// Pixels (x, y) to (x + 1, y + 1), of an even x and y, as BGR to `to`, whose rows are `stride` bytes apart; black where
+// the picture of (rows, columns) ends, unless `only_inside`.
+__device__ void square_to_bgr(const Nv12& planes, int y, int x, int rows, int columns, u8* to, size_t stride,
+                              bool only_inside) {
+    const u8* luma = (const u8*)planes.luma + (size_t)y * planes.luma_pitch + x;
+    const u8* chroma = (const u8*)planes.chroma + (size_t)(y / 2) * planes.chroma_pitch + x;
+    bool any = y < rows && x < columns;
+    int cb = any ? chroma[0] : 0, cr = any ? chroma[1] : 0;
+    for (int i = 0; i < 4; i++) {
+        int down = i / 2, right = i % 2;
+        bool inside = y + down < rows && x + right < columns;
+        if (!inside && only_inside) continue;
+        int grey = inside ? luma[(size_t)down * planes.luma_pitch + right] : 0;
+        for (int colour = 0; colour < 3; colour++) {
+            const int* by = planes.to_bgr[colour];
+            int value = (by[0] * grey + by[1] * cb + by[2] * cr + by[3]) >> 10;
+            to[down * stride + right * 3 + colour] = !inside || value < 0 ? 0 : value > 255 ? 255 : value;
+        }
+    }
 }
 
 __device__ float4 box(float left, float top, float right, float bottom) {

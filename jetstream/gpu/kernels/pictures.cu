@@ -3,17 +3,45 @@
 
 #define TILE_PX 32
 
+// Both ways between the picture and a square of it in shared memory: 32-bit words where they fit.
+__device__ bool by_words(const Picture& picture, int k, int top, int left) {
+    return picture.columns[k] * 3 % 4 == 0 && picture.pixels[k] % 4 == 0 && top + TILE_PX <= picture.rows[k] &&
+           left + TILE_PX <= picture.columns[k];
+}
+
+// Pixels of a picture that is NV12 to shared memory, and as BGR to its halving 0. A block of 256 threads.
+__device__ void load_nv12(const Picture& picture, int top, int left, u32 (*loaded)[TILE_PX * 3 / 4]) {
+    u8* bytes = (u8*)loaded;
+    for (int i = threadIdx.x; i < TILE_PX * TILE_PX / 4; i += blockDim.x) {
+        int y = i / (TILE_PX / 2) * 2, x = i % (TILE_PX / 2) * 2;
+        square_to_bgr(picture.planes, top + y, left + x, picture.rows[0], picture.columns[0],
+                      bytes + (y * TILE_PX + x) * 3, TILE_PX * 3, false);
+    }
+    __syncthreads();
+    size_t stride = (size_t)picture.columns[0] * 3;
+    u8* corner = (u8*)picture.pixels[0] + top * stride + left * 3;
+    if (by_words(picture, 0, top, left)) {
+        int word = threadIdx.x % 32;
+        for (int y = threadIdx.x / 32; y < TILE_PX; y += blockDim.x / 32)
+            if (word < TILE_PX * 3 / 4) ((u32*)(corner + y * stride))[word] = loaded[y][word];
+    } else {
+        for (int i = threadIdx.x; i < TILE_PX * TILE_PX * 3; i += blockDim.x) {
+            int y = i / (TILE_PX * 3), x = i % (TILE_PX * 3);
+            if (top + y < picture.rows[0] && left + x / 3 < picture.columns[0]) corner[y * stride + x] = bytes[i];
+        }
+    }
+}
+
 // One square of halving `first`, five times halved; at first = 0 also its share of the thumbnail. A block of 256 threads.
 __device__ void halve_square(const Picture& picture, int first, int top, int left) {
     __shared__ u32 loaded[TILE_PX][TILE_PX * 3 / 4];
     __shared__ u8 square[2][TILE_PX / 2][TILE_PX / 2][3];
-    const u8* source = (const u8*)picture.pixels[first];
     size_t stride = (size_t)picture.columns[first] * 3;
-    bool by_words = stride % 4 == 0 && (u64)source % 4 == 0 && top + TILE_PX <= picture.rows[first] &&
-                    left + TILE_PX <= picture.columns[first];
-    const u8* corner = source + top * stride + left * 3;
+    const u8* corner = (const u8*)picture.pixels[first] + top * stride + left * 3;
     u8* bytes = (u8*)loaded;
-    if (by_words) {
+    if (first == 0 && picture.planes.luma) {
+        load_nv12(picture, top, left, loaded);
+    } else if (by_words(picture, first, top, left)) {
         int word = threadIdx.x % 32;
         for (int y = threadIdx.x / 32; y < TILE_PX; y += blockDim.x / 32)
             if (word < TILE_PX * 3 / 4) loaded[y][word] = ((const u32*)(corner + y * stride))[word];

@@ -1,8 +1,9 @@
 """A process that builds and tests engines, because TensorRT may hang or crash.
 
-Started by `prepare` as `python -m jetstream.runners.tensorrt.build_process`. Reads its jobs, one JSON list, from
-standard input and writes events to standard output, one JSON line each; `prepare` kills it when it is silent for too
-long. With the argument `probe` it prints instead which TensorRT and PyCUDA can be imported.
+Started by `build_pool` as `python -m jetstream.runners.tensorrt.build_process`. Reads its jobs, one JSON list, from
+standard input and writes events to standard output, one JSON line each; `build_pool` kills it when it is silent for too
+long. With the argument `background` it has a low priority. With `probe` it prints instead which TensorRT and which
+bindings of CUDA can be imported.
 """
 
 import contextlib
@@ -18,9 +19,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.child_process import die_with_parent
+from jetstream.child_process import die_with_parent, give_way
 from jetstream.errors import ModelError
-from jetstream.runners import cuda_context
+from jetstream.runners import cuda_bindings, cuda_context
 from jetstream.runners.base import UnavailableError
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.runners.tensorrt import bindings, builder, engine_cache
@@ -35,12 +36,14 @@ def main() -> None:
     answers = _private_output()
     parent = os.getppid()
     die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     if os.getppid() != parent:
         return
     if sys.argv[1:] == ["probe"]:
         _say(answers, probe())
         return
+    if sys.argv[1:] == ["background"]:
+        give_way()
     jobs = msgspec.json.decode(sys.stdin.buffer.read(), type=list[BuildJob])
     for number, job in enumerate(jobs):
         for event in _work(number, job):
@@ -48,25 +51,26 @@ def main() -> None:
 
 
 def probe() -> BindingsProbe:
-    """Import both; a version or a reason for each."""
+    """Import all; a version or a reason for each."""
     found = {}
     try:
         found["tensorrt"] = bindings.version()
     except UnavailableError as reason:
         found["tensorrt_missing"] = str(reason)
-    try:
-        cuda_context.driver()
-        import pycuda
-
-        found["pycuda"] = pycuda.VERSION_TEXT
-    except UnavailableError as reason:
-        found["pycuda_missing"] = str(reason)
+    for name in cuda_bindings.ORDER:
+        field = name.replace("-", "_")
+        if lacks := cuda_bindings.missing(name):
+            found[f"{field}_missing"] = lacks
+        else:
+            found[field] = cuda_bindings.version(name)
     return BindingsProbe(**found)
 
 
-def self_test(path: Path, recipe: EngineRecipe, device: int, reference: OnnxRunner) -> float:
+def self_test(path: Path, job: BuildJob, reference: OnnxRunner) -> float:
     """The largest difference, in TOLERANCE's unit. Raises UnavailableError: too large, or the engine can't run."""
-    with TensorRTRunner(engine_cache.read(path, recipe), device=device, outside=_nothing_outside) as runner:
+    recipe = job.recipe
+    engine = engine_cache.read(path, recipe)
+    with TensorRTRunner(engine, device=job.device, bindings=job.bindings, outside=_nothing_outside) as runner:
         differences: dict[str, float] = {}
         largest: dict[str, float] = {}
         for picture in pictures(recipe):
@@ -111,7 +115,7 @@ def _work(number: int, job: BuildJob) -> Iterator[BuildEvent]:
                 yield BuildEvent(number, "building")
                 seconds = _build(job, testing, reference)
             yield BuildEvent(number, "testing", str(testing))
-            error = self_test(testing, job.recipe, job.device, reference)
+            error = self_test(testing, job, reference)
         if job.build:
             os.replace(testing, path)
     except ModelError as trouble:
@@ -127,7 +131,7 @@ def _build(job: BuildJob, path: Path, network: OnnxRunner) -> float:
     timings = Path(job.timing_cache) if job.timing_cache else None
     recipe = job.recipe
     # TensorRT builds for the GPU whose context is current
-    with contextlib.closing(cuda_context.use(job.device)) as gpu, gpu.current():
+    with contextlib.closing(cuda_context.use(job.device, job.bindings)) as gpu, gpu.current():
         plan = builder.build(
             Path(recipe.onnx), precision=recipe.precision, profiles=recipe.profiles, timing_cache=timings
         )

@@ -3,7 +3,11 @@
 Knows no cache and no GPU memory. Runs in `build_process`, because TensorRT may hang or crash.
 """
 
+import contextlib
 import ctypes
+import fcntl
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +115,21 @@ def _keep_timing_cache(config: Any, tensorrt: Any, path: Path | None) -> None:
     if path is None or _has_no_timings(tensorrt):
         return
     kept = config.create_timing_cache(bytes(config.get_timing_cache().serialize()))
-    kept.combine(_timings(config, path), False)  # another build may have written meanwhile
-    files.replace(path, bytes(kept.serialize()))
+    with _alone(path.with_suffix(".lock")):
+        kept.combine(_timings(config, path), False)  # other builds have written meanwhile
+        files.replace(path, bytes(kept.serialize()))
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """No other build is in this block meanwhile; without locks, as on some network disks, timings may be lost."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def _timings(config: Any, path: Path) -> Any:

@@ -1,7 +1,7 @@
 """TensorRT on an NVIDIA GPU: a built engine behind the contract of `base`.
 
-Knows no picture and no stage, and builds nothing (`prepare` does). Memory, copies and the stream go through PyCUDA.
-Both packages are imported when the first runner opens.
+Knows no picture and no stage, and builds nothing (`prepare` does). Memory, copies and the stream are those of the
+process's `cuda_context`. TensorRT and the bindings of CUDA are imported when the first runner opens.
 """
 
 import math
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from jetstream.runners import cuda_context
 from jetstream.runners.base import Arrays, Runner, UnavailableError, require_feeds
-from jetstream.runners.tensorrt import bindings
+from jetstream.runners.cuda_bindings import WantedBindings
+from jetstream.runners.cuda_context import CudaContext, CudaStream
+from jetstream.runners.tensorrt import bindings as tensorrt
 from jetstream.runners.tensorrt.engine_cache import Engine, Profile
 
 _DTYPES: dict[str, np.dtype[Any]] = {
@@ -35,25 +37,28 @@ class TensorRTRunner:
     for is run by another runner.
     """
 
-    def __init__(self, engine: Engine, *, device: int = 0, outside: Callable[[], Runner]) -> None:
+    def __init__(
+        self, engine: Engine, *, device: int = 0, bindings: WantedBindings = "auto", outside: Callable[[], Runner]
+    ) -> None:
         """Load an engine that `builder` made, for one input and any outputs.
 
         `outside` opens the runner for other sizes; it is called when the first comes. Raises UnavailableError where
-        TensorRT, PyCUDA or the GPU is missing, does not take the engine, or has too little memory.
+        TensorRT, the bindings of CUDA or the GPU is missing, does not take the engine, or has too little memory.
         """
         self._outside = outside
         self._other: Runner | None = None
         self._lanes: list[_ProfileContext] = []
-        self._log = bindings.logger()
+        self._stream: Any = None  # a CudaStream while the runner is open
+        self._log = tensorrt.logger()
         self.inputs, self.outputs = engine.inputs, engine.outputs
         with ExitStack() as stack:
-            self._context = cuda_context.use(device)
+            self._context = cuda_context.use(device, bindings)
             stack.callback(self._context.close)
             stack.callback(self._free)
-            with self._context.current() as cuda:
+            with self._context.current():
                 self._runtime, self._engine = load_engine(engine.plan, self._log)
                 _require_tensors(self._engine, engine)
-                if trouble := self._open_lanes(cuda):
+                if trouble := self._open_lanes():
                     raise UnavailableError(
                         f"the GPU has too little memory ({trouble}); lower gpu.batch and recognize.batch"
                     )
@@ -72,8 +77,8 @@ class TensorRTRunner:
         lane = self._lane_for(rows.shape)
         if lane is None:
             return self._infer_outside(feeds)
-        with self._context.current() as cuda:
-            parts = [lane.run(cuda, rows[first : first + lane.most]) for first in range(0, len(rows), lane.most)]
+        with self._context.current():
+            parts = [lane.run(rows[first : first + lane.most]) for first in range(0, len(rows), lane.most)]
         return (
             parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         )
@@ -96,13 +101,13 @@ class TensorRTRunner:
     ) -> None:
         self.close()
 
-    def _open_lanes(self, cuda: Any) -> str:
+    def _open_lanes(self) -> str:
         """CUDA's error message, or "" where all went well."""
         try:
-            self._stream = cuda.Stream()
+            self._stream = self._context.stream()
             for number in range(self._engine.num_optimization_profiles):
-                self._lanes.append(_ProfileContext(self, cuda, number))
-        except cuda.Error as error:
+                self._lanes.append(_ProfileContext(self, self._context, number))
+        except self._context.error as error:
             return str(error)  # not raised on: its traceback would hold a half-made lane past the end of the context
         return ""
 
@@ -130,7 +135,7 @@ class TensorRTRunner:
 class _ProfileContext:
     """One optimisation profile: its execution context, and buffers for its largest batch on host and GPU."""
 
-    def __init__(self, runner: TensorRTRunner, cuda: Any, number: int) -> None:
+    def __init__(self, runner: TensorRTRunner, context: CudaContext, number: int) -> None:
         engine, self._stream, self._log = runner._engine, runner._stream, runner._log
         self._input = runner.inputs[0].name
         self._sizes = Profile(*(tuple(size) for size in engine.get_tensor_profile_shape(self._input, number)))
@@ -141,8 +146,8 @@ class _ProfileContext:
             raise UnavailableError(f"TensorRT refuses profile {number} ({self._log.reason})")
         self._execution.set_input_shape(self._input, self._sizes.largest)
         shapes = {spec.name: tuple(self._execution.get_tensor_shape(spec.name)) for spec in runner.outputs}
-        self._into = _TensorBuffer(cuda, self._sizes.largest, runner.inputs[0].dtype)
-        self._out_of = {spec.name: _TensorBuffer(cuda, shapes[spec.name], spec.dtype) for spec in runner.outputs}
+        self._into = _TensorBuffer(context, self._sizes.largest, runner.inputs[0].dtype)
+        self._out_of = {spec.name: _TensorBuffer(context, shapes[spec.name], spec.dtype) for spec in runner.outputs}
         for name, room in ((self._input, self._into), *self._out_of.items()):
             self._execution.set_tensor_address(name, int(room.device))
         self._stream.synchronize()
@@ -156,9 +161,9 @@ class _ProfileContext:
         smallest, _, largest = self._sizes
         return all(low <= size <= high for low, size, high in zip(smallest[1:], picture, largest[1:], strict=True))
 
-    def run(self, cuda: Any, rows: NDArray[Any]) -> Arrays:
+    def run(self, rows: NDArray[Any]) -> Arrays:
         """Outputs for `rows`, at most `most`; the rest of a fixed batch computes on older contents."""
-        self._into.upload(cuda, rows, self._stream)
+        self._into.upload(rows, self._stream)
         if not self._sizes.is_fixed:
             count = max(len(rows), self._sizes.smallest[0])
             self._execution.set_input_shape(self._input, (count, *rows.shape[1:]))
@@ -166,7 +171,7 @@ class _ProfileContext:
             raise RuntimeError(f"TensorRT returned no answer: {self._log.reason}")
         shapes = {name: (len(rows), *self._execution.get_tensor_shape(name)[1:]) for name in self._out_of}
         for name, room in self._out_of.items():
-            room.download(cuda, math.prod(shapes[name]), self._stream)
+            room.download(math.prod(shapes[name]), self._stream)
         self._stream.synchronize()
         return {name: room.copy(shapes[name]) for name, room in self._out_of.items()}
 
@@ -174,20 +179,19 @@ class _ProfileContext:
 class _TensorBuffer:
     """Memory for one tensor, page-locked on the host and on the GPU."""
 
-    def __init__(self, cuda: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        count = math.prod(shape)
-        self._here = cuda.pagelocked_empty(count, dtype)
-        self._here[:] = 0
-        self.device = cuda.mem_alloc(self._here.nbytes)
-        cuda.memcpy_htod(self.device, self._here)  # rows that are never filled must hold finite numbers
+    def __init__(self, context: CudaContext, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self._context = context
+        n_bytes = math.prod(shape) * dtype.itemsize
+        self._here = context.pinned(n_bytes)[:n_bytes].view(dtype)
+        self.device = context.allocate(n_bytes)  # zeroed: rows that are never filled must hold finite numbers
 
-    def upload(self, cuda: Any, rows: NDArray[Any], stream: Any) -> None:
+    def upload(self, rows: NDArray[Any], stream: CudaStream) -> None:
         here = self._here[: rows.size]
         np.copyto(here.reshape(rows.shape), rows)
-        cuda.memcpy_htod_async(self.device, here, stream)
+        self._context.upload(int(self.device), here, stream)
 
-    def download(self, cuda: Any, count: int, stream: Any) -> None:
-        cuda.memcpy_dtoh_async(self._here[:count], self.device, stream)
+    def download(self, count: int, stream: CudaStream) -> None:
+        self._context.download(self._here[:count], int(self.device), stream)
 
     def copy(self, shape: tuple[int, ...]) -> NDArray[Any]:
         return np.array(self._here[: math.prod(shape)].reshape(shape))
@@ -200,7 +204,7 @@ def _most(lane: _ProfileContext) -> int:
 def load_engine(content: bytes, log: Any) -> tuple[Any, Any]:
     """TensorRT's runtime, which must outlive the engine, and the engine."""
     try:
-        runtime = bindings.load().Runtime(log)
+        runtime = tensorrt.load().Runtime(log)
     except TypeError:  # raised by pybind11 for a null pointer
         raise UnavailableError(f"TensorRT can't start ({log.reason})") from None
     engine = runtime.deserialize_cuda_engine(content)

@@ -15,8 +15,9 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from jetstream.errors import SourceError
+from jetstream.picture_format import AnyPicture
 from jetstream.video import nvdec
-from jetstream.video.frames import Image, SourceSettings
+from jetstream.video.frames import SourceSettings
 from jetstream.video.gop.description import StreamDescription
 from jetstream.video.gop.ring import KEY, NO_TIME, GopPacket
 from jetstream.video.pixels import FrameConverter
@@ -30,7 +31,7 @@ class DecodedPicture(NamedTuple):
     """A picture that isn't converted yet. A later one may be converted before it."""
 
     pts_ns: int | None  # as of its packet; None: not stated
-    picture: Callable[[], Image | None]  # (H, W, 3) uint8 BGR; None: it is damaged
+    picture: Callable[[], AnyPicture | None]  # (H, W, 3) uint8 BGR, or NV12 if asked for; None: damaged
 
 
 class GopDecoder(Protocol):
@@ -49,13 +50,16 @@ class GopDecoder(Protocol):
 
 
 class LibavDecoder:
-    """FFmpeg's decoder of the described stream. `cuda_device`: the GPU whose NVDEC decodes; None: the CPU.
+    """FFmpeg's decoder of the described stream. `cuda_device`: the GPU that decodes; None: the CPU. `nv12`: gives
+    planes instead of BGR, of frames that need no other change.
 
     Raises SourceError where there is no such decoder, or the GPU doesn't decode the codec.
     """
 
-    def __init__(self, description: StreamDescription, settings: SourceSettings, cuda_device: int | None) -> None:
-        self._description = description
+    def __init__(
+        self, description: StreamDescription, settings: SourceSettings, cuda_device: int | None, *, nv12: bool
+    ) -> None:
+        self._description, self._nv12 = description, nv12
         self.damaged = self._damaged_in_a_row = 0
         self._context = _opened(description, cuda_device)
         self._convert = FrameConverter(settings)
@@ -95,14 +99,14 @@ class LibavDecoder:
     def _seen(self, frame: av.VideoFrame) -> DecodedPicture:
         self._damaged_in_a_row = 0
         self._convert.see(frame, partial(self._description.aspect, self._context))
-        return DecodedPicture(frame.pts, partial(self._converted, self._convert.conversion_of(frame)))
+        return DecodedPicture(frame.pts, partial(self._converted, self._convert.conversion_of(frame, nv12=self._nv12)))
 
     def _is_damaged(self, frame: av.VideoFrame) -> bool:
         if frame.is_corrupt:
             self._count_damage()
         return bool(frame.is_corrupt)
 
-    def _converted(self, conversion: Callable[[], Image]) -> Image | None:
+    def _converted(self, conversion: Callable[[], AnyPicture]) -> AnyPicture | None:
         try:
             return conversion()
         except av.FFmpegError:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from jetstream.picture_format import AnyPicture
 from jetstream.vision.boxes import Boxes
 from jetstream.vision.detection.detections import Detections, Picture
 
@@ -28,7 +29,7 @@ class DetectorIdentity(NamedTuple):
 class DetectorInput(NamedTuple):
     """One picture of a batch."""
 
-    image: Picture  # (H, W, 3) uint8 BGR; may lie in a ring, when the detector `reads_in_place`
+    image: AnyPicture  # (H, W, 3) uint8 BGR, or NV12; may lie in a ring, when the detector `reads_in_place`
     known: Boxes  # (N, 4) float32 xyxy px: where faces were last
     search: bool  # True: search the whole picture; False: check only `known`
 

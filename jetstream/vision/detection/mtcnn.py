@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.errors import UserError
+from jetstream.picture_format import bgr_of
 from jetstream.runners.base import Arrays, Runner, TensorSpec, require
 from jetstream.vision.boxes import Boxes, iou, nms, nms_min, square
 from jetstream.vision.detection.detections import SAME_FACE_IOU, Detections, Picture
@@ -168,8 +169,8 @@ class MtcnnDetector:
         """Search the ones together and verify the others together."""
         inputs: Sequence[DetectorInput] = ticket
         wide, kept = ([one for one in inputs if one.search == search] for search in (True, False))
-        searched = iter(self._mtcnn.detect([seen(one.image) for one in wide], [one.known for one in wide]))
-        verified = iter(self._mtcnn.verify([seen(one.image) for one in kept], [one.known for one in kept]))
+        searched = iter(self._mtcnn.detect([seen(bgr_of(one.image)) for one in wide], [one.known for one in wide]))
+        verified = iter(self._mtcnn.verify([seen(bgr_of(one.image)) for one in kept], [one.known for one in kept]))
         return [DetectorOutput(next(searched if one.search else verified)) for one in inputs]
 
 

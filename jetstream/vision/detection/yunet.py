@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.errors import ModelError
+from jetstream.picture_format import bgr_of
 from jetstream.runners.base import Arrays, Runner
 from jetstream.vision.boxes import Boxes, iou, nms, square, widen
 from jetstream.vision.detection.detections import Detections, Picture
@@ -70,7 +71,9 @@ class YunetDetector:
         """Search whole pictures, and look at windows around known faces in the others."""
         inputs: Sequence[DetectorInput] = ticket
         return [
-            DetectorOutput(self._search(one.image) if one.search else self._verify(one.image, one.known))
+            DetectorOutput(
+                self._search(bgr_of(one.image)) if one.search else self._verify(bgr_of(one.image), one.known)
+            )
             for one in inputs
         ]
 

@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from jetstream.picture_format import AnyPicture, bgr_part
+
 # Part of every gallery's manifest. Increase it whenever the same photo would give another chip.
 ALIGNMENT_VERSION = 1
 
@@ -120,12 +122,12 @@ def similarity(landmarks: NDArray[Any], template: FaceTemplate) -> Similarity | 
     return Similarity(turn, centre - turn * expected_centre)
 
 
-def chip(image: NDArray[np.uint8], landmarks: NDArray[Any], template: FaceTemplate) -> NDArray[np.uint8]:
+def chip(image: AnyPicture, landmarks: NDArray[Any], template: FaceTemplate) -> NDArray[np.uint8]:
     """One face, upright: (S, S, 3) uint8 BGR, with S = `template.side_px`.
 
-    `image` is (H, W, 3) uint8 BGR, `landmarks` (5, 2) in its pixels: left eye, right eye, nose, left and right mouth
-    corner as seen in the picture. The chip is black outside the picture, and all black where the landmarks can't be a
-    face (see `similarity`).
+    `image` is (H, W, 3) uint8 BGR or NV12, `landmarks` (5, 2) in its pixels: left eye, right eye, nose, left and right
+    mouth corner as seen in the picture. The chip is black outside the picture, and all black where the landmarks can't
+    be a face (see `similarity`).
     """
     found = similarity(landmarks, template)
     if found is None:
@@ -134,7 +136,7 @@ def chip(image: NDArray[np.uint8], landmarks: NDArray[Any], template: FaceTempla
 
 
 def chips(
-    image: NDArray[np.uint8], landmarks: NDArray[Any] | Sequence[NDArray[Any]], template: FaceTemplate
+    image: AnyPicture, landmarks: NDArray[Any] | Sequence[NDArray[Any]], template: FaceTemplate
 ) -> NDArray[np.uint8]:
     """`chip` for each of `landmarks` (N, 5, 2) of one picture: (N, S, S, 3) uint8 BGR; N may be 0."""
     cut = np.empty((len(landmarks), *template.shape), dtype=np.uint8)
@@ -181,15 +183,15 @@ def _turn(expected: NDArray[np.complex128], points: NDArray[np.complex128], temp
     return complex(weights @ np.abs(points) ** 2) / shared if shared else 0j
 
 
-def _sample(image: NDArray[np.uint8], found: Similarity, template: FaceTemplate) -> NDArray[np.uint8]:
+def _sample(image: AnyPicture, found: Similarity, template: FaceTemplate) -> NDArray[np.uint8]:
     where = place(found, template, *image.shape[:2])
     if where is None:
         return np.zeros(template.shape, dtype=np.uint8)
-    image = image[where.top : where.bottom, where.left : where.right]
+    part = bgr_part(image, where.top, where.bottom, where.left, where.right)
     for _ in range(where.levels):
-        image = cv2.pyrDown(image).astype(np.uint8, copy=False)
+        part = cv2.pyrDown(part).astype(np.uint8, copy=False)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(image, where.matrix, template.shape[:2], flags=flags).astype(np.uint8, copy=False)
+    return cv2.warpAffine(part, where.matrix, template.shape[:2], flags=flags).astype(np.uint8, copy=False)
 
 
 def _levels(side_px: float, chip_px: int) -> int:

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from jetstream.picture_format import AnyPicture
 from jetstream.runners.base import Runner, TensorSpec, require
 from jetstream.vision.recognition import align
 from jetstream.vision.recognition.align import FaceTemplate
@@ -38,8 +39,8 @@ class EmbedderSpec(NamedTuple):
         return TensorSpec("embedding", np.dtype(np.float32), (None, self.space.size))
 
 
-View: TypeAlias = tuple[NDArray[np.uint8], NDArray[Any]]
-"""A picture (H, W, 3) uint8 BGR, and the landmarks of its faces, (N, 5, 2) in its pixels."""
+View: TypeAlias = tuple[AnyPicture, NDArray[Any]]
+"""A picture, (H, W, 3) uint8 BGR or NV12, and the landmarks of its faces, (N, 5, 2) in its pixels."""
 
 
 class EmbedderOutput(NamedTuple):

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from jetstream.picture_format import AnyPicture
 from jetstream.vision.recognition import align, occlusion
 from jetstream.vision.recognition.align import FaceTemplate
 
@@ -111,10 +112,10 @@ COMPLAINTS: Final = {
 NOTHING: Final = Quality(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
-def measure(image: NDArray[np.uint8], landmarks: NDArray[Any], chip: NDArray[np.uint8] | None = None) -> Quality:
+def measure(image: AnyPicture, landmarks: NDArray[Any], chip: NDArray[np.uint8] | None = None) -> Quality:
     """The quality of one face; all 0 where the landmarks can't be a face (see `align.similarity`).
 
-    image      (H, W, 3) uint8 BGR
+    image      (H, W, 3) uint8 BGR, or NV12
     landmarks  (5, 2) in its pixels: left eye, right eye, nose, left and right mouth corner as seen in the picture
     chip       (150, 150, 3) uint8 BGR: what `align.chip` cuts for these landmarks with dlib's template; None: it is cut
                here
@@ -171,19 +172,22 @@ def nose_offset(landmarks: NDArray[Any]) -> tuple[float, float]:
 
     (5, 2) landmarks; in eye distances, positive to the right eye and to the mouth; NaN where the eyes are in one place.
     """
-    eyes = landmarks[1] - landmarks[0]
-    distance = float(np.hypot(*eyes))
-    if not distance > 0.0:
+    (left_x, left_y), (right_x, right_y), (nose_x, nose_y), *mouth = landmarks.tolist()
+    across, down = right_x - left_x, right_y - left_y
+    squared = across * across + down * down
+    if not squared > 0.0:
         return math.nan, math.nan
-    middle = (landmarks[0] + landmarks[1] + landmarks[3] + landmarks[4]) / 4
-    offset, across = landmarks[2] - middle, np.stack([-eyes[1], eyes[0]])
-    return float(np.dot(offset, eyes)) / distance**2, float(np.dot(offset, across)) / distance**2
+    right = nose_x - (left_x + right_x + mouth[0][0] + mouth[1][0]) / 4
+    below = nose_y - (left_y + right_y + mouth[0][1] + mouth[1][1]) / 4
+    return (right * across + below * down) / squared, (below * across - right * down) / squared
 
 
 def ramp(value: float, zero: float, one: float) -> float:
     """0 at `zero` and beyond, 1 at `one` and beyond, linear in between; 0 for NaN."""
     share = float((value - zero) / (one - zero))
-    return min(max(share, 0.0), 1.0) if math.isfinite(share) else 0.0
+    if 0.0 < share < 1.0:
+        return share
+    return 1.0 if 1.0 <= share < math.inf else 0.0
 
 
 def _sharpness(small: NDArray[np.float32]) -> float:

@@ -4,10 +4,14 @@ Knows no picture: where faces should be and where some were found comes in, one 
 """
 
 import math
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from jetstream.vision.tracking.kalman import Corners
+from jetstream.vision.tracking.ordered import median
 
 Vector = NDArray[np.float64]  # (2,) right, down
 
@@ -54,32 +58,33 @@ class CommonMotion:
     """
 
     def __init__(self) -> None:
-        self._speed: Vector = np.zeros(2)  # px a second
+        self._speed: Vector | None = None  # px a second; None: no motion was seen
         self._variance = 0.0  # of `sides` beyond chance
 
     def restart(self) -> None:
         """Forget everything: there is another scene."""
-        self._speed, self._variance = np.zeros(2), 0.0
+        self._speed, self._variance = None, 0.0
 
-    def seen(self, predicted: NDArray[np.float32], found: NDArray[np.float32], elapsed_s: float) -> Vector:
-        """The shift since the last frame, px: of all faces beyond their predictions.
+    def seen(self, predicted: Sequence[Corners], found: Sequence[Corners], elapsed_s: float) -> tuple[float, float]:
+        """The shift to the right and down since the last frame, px: of all faces beyond their predictions.
 
-        predicted  (T, 4) xyxy px: of faces that were followed for a while and seen lately
-        found      (N, 4) xyxy px: the detections of this frame
+        predicted  boxes of faces that were followed for a while and seen lately
+        found      boxes of the detections of this frame
         elapsed_s  since the last frame
         """
-        if elapsed_s <= 0:
-            return np.zeros(2)
-        self._speed = self._speed * math.exp(-elapsed_s / FADE_S)
-        expected = self._speed * elapsed_s
-        if min(len(predicted), len(found)) < LEAST_FACES:
-            return expected
-        shift = expected
-        excess = _excess(predicted[:MOST_FACES].astype(np.float64), found.astype(np.float64), expected, elapsed_s)
-        if excess is not None:
-            shift = expected + self._believed(excess, elapsed_s) * excess.sides * excess.side_px
-        self._speed = self._speed + (1 - math.exp(-elapsed_s / FOLLOW_S)) * (shift / elapsed_s - self._speed)
-        return shift
+        few = min(len(predicted), len(found)) < LEAST_FACES
+        if elapsed_s <= 0 or (few and self._speed is None):
+            return 0.0, 0.0
+        speed = np.zeros(2) if self._speed is None else self._speed * math.exp(-elapsed_s / FADE_S)
+        shift = expected = speed * elapsed_s
+        if not few:
+            excess = _excess(_array(predicted[:MOST_FACES]), _array(found), expected, elapsed_s)
+            if excess is not None:
+                shift = expected + self._believed(excess, elapsed_s) * excess.sides * excess.side_px
+            speed = speed + (1 - math.exp(-elapsed_s / FOLLOW_S)) * (shift / elapsed_s - speed)
+        self._speed = speed
+        right_px, down_px = shift.tolist()
+        return right_px, down_px
 
     def _believed(self, excess: _Excess, elapsed_s: float) -> float:
         """The share of the excess that is the camera's, 0..1 (James and Stein 1961); learns how much it moves."""
@@ -88,6 +93,11 @@ class CommonMotion:
         self._variance += (1 - math.exp(-elapsed_s / MEMORY_S)) * (beyond - self._variance)
         usual = max(0.0, self._variance)
         return max(usual / (usual + chance), 1 - CERTAIN * chance / max(power, 1e-9))
+
+
+def _array(boxes: Sequence[Corners]) -> NDArray[np.float64]:
+    """(N, 4), as a detector gives them: of 32 bits."""
+    return np.array(boxes, np.float32).astype(np.float64)
 
 
 def _excess(
@@ -106,10 +116,10 @@ def _excess(
         if met.sum() < max(LEAST_FACES, LEAST_SHARE * len(sides)):
             return None
         moved = ways[np.arange(len(sides)), nearest][met]
-        shift = _median(moved)
-    side_px = _median(sides[met])
+        shift = median(moved)
+    side_px = median(sides[met])
     # 1.25 / sqrt(n) of the deviation of one is that of a median of n; 1.48 times the median deviation is that of one.
-    scatter = 1.25 * 1.48 * _median(np.abs(moved - shift)) / side_px
+    scatter = 1.25 * 1.48 * median(np.abs(moved - shift)) / side_px
     deviation = np.maximum(scatter, math.hypot(JITTER, RESTLESS * elapsed_s)) / math.sqrt(len(moved))
     return _Excess((shift - expected) / side_px, deviation, side_px)
 
@@ -136,10 +146,3 @@ def _scores(
         np.where(alike[None], np.maximum(0.0, 1 - away / NEAR**2), 0.0).max(axis=2).sum(axis=1)
     )
     return scores
-
-
-def _median(values: NDArray[np.float64]) -> Vector:
-    """Of each column; np.median takes ten times as long for few rows."""
-    ordered, count = np.sort(values, axis=0), len(values)
-    middle: Vector = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
-    return middle

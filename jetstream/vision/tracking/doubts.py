@@ -46,9 +46,9 @@ class DoubtFinder:
 
     def saw(self, tracks: Sequence[Track]) -> None:
         """Estimate the looks of all tracks that are detected; forget tracks that are not given."""
-        self._looks = {track.track_id: self._looks.get(track.track_id) or _Looks() for track in tracks}
+        before, self._looks = self._looks, {}
         for track in tracks:
-            looks = self._looks[track.track_id]
+            self._looks[track.track_id] = looks = before.get(track.track_id) or _Looks()
             if track.landmarks is not None and not looks.good:
                 looks.best_estimate = max(looks.best_estimate, quality(track.box, track.landmarks, track.score))
 

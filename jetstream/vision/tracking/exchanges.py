@@ -41,7 +41,8 @@ class FaceExchanges:
 
     def jumped(self, track_id: int) -> bool:
         """Whether the track is in doubt since its face, seen a moment before, was elsewhere: an exchange is likely."""
-        return track_id in self and self._tracks[track_id].jumped
+        track = self._tracks.get(track_id)
+        return track is not None and track.jumped and track.since_s is not None
 
     def count(self, track_id: int) -> int:
         """How often the track's face was exchanged, as far as recognition saw it."""
@@ -51,9 +52,9 @@ class FaceExchanges:
     def saw(self, tracks: Sequence[Track], time_s: float) -> None:
         """Take all tracks of a frame."""
         elapsed_s, self._time_s = max(0.0, time_s - self._time_s), time_s
-        self._tracks = {track.track_id: self._tracks.get(track.track_id) or _ExchangeRecord() for track in tracks}
+        before, self._tracks = self._tracks, {}
         for track in tracks:
-            known = self._tracks[track.track_id]
+            self._tracks[track.track_id] = known = before.get(track.track_id) or _ExchangeRecord()
             if known.since_s is not None and not 0.0 <= time_s - known.since_s <= LONGEST_S:
                 known.settle()
             if track.jumped or (track.detected and is_gap(known.unseen_s, elapsed_s)):

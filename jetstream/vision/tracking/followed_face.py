@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.vision.boxes import iou
-from jetstream.vision.tracking.kalman import BoxFilter
+from jetstream.vision.tracking.assignment import iou
+from jetstream.vision.tracking.kalman import Corners, FaceFilter
 
 # Overlap of a detection with the predicted box below which the face jumped, and, for a face that was out of sight, how
 # many of its sizes it is away from where it would be: the first one had walked out of the picture. Of 57,000 detections
@@ -26,30 +26,32 @@ class FollowedFace:
     """A track; owned and changed by its Tracker alone."""
 
     track_id: int
-    filter: BoxFilter
+    filter: FaceFilter
     confirmed: bool
     score: float
     landmarks: NDArray[np.float32] | None
-    last_box: NDArray[np.float32]  # (4,) the last detection's own
+    last_box: Corners  # the last detection's own
     born_s: float
     seen_s: float
     detected: bool
     jumped: bool = False
 
-    def would_jump(self, box: NDArray[np.float32], *, was_held: bool) -> bool:
+    def would_jump(self, box: Corners, *, was_held: bool) -> bool:
         """Whether a detection is so far from the predicted box that it may be another face's.
 
-        box       (4,) xyxy px
         was_held  the face was seen a moment ago
         """
+        expected = self.filter.corners
         if was_held:
-            return float(iou(self.filter.box[None], box[None])[0, 0]) < JUMP_IOU
-        moved = np.abs((self.filter.box[:2] + self.filter.box[2:] - box[:2] - box[2:]) / 2)
-        return bool((moved > JUMP_SIZES * (box[2:] - box[:2])).any())
+            return iou(expected, box) < JUMP_IOU
+        (left, top, right, bottom), (x1, y1, x2, y2) = expected, box
+        far_right, far_down = abs(left + right - x1 - x2) / 2, abs(top + bottom - y1 - y2) / 2
+        return far_right > JUMP_SIZES * (x2 - x1) or far_down > JUMP_SIZES * (y2 - y1)
 
     def move(self, right_px: float, down_px: float) -> None:
         self.filter.move(right_px, down_px)
-        self.last_box = self.last_box + np.array([right_px, down_px, right_px, down_px], np.float32)
+        x1, y1, x2, y2 = self.last_box
+        self.last_box = x1 + right_px, y1 + down_px, x2 + right_px, y2 + down_px
 
 
 def rejoined(

@@ -4,7 +4,6 @@ Knows no clock and no camera: the time of each frame comes in, a factor comes ou
 """
 
 import math
-import statistics
 from collections import deque
 from typing import Final
 
@@ -33,7 +32,7 @@ class FrameRate:
     def _interval_s(self) -> float:
         """0 while it can't be said."""
         if len(self._intervals_s) == INTERVALS:
-            return statistics.median(self._intervals_s)
+            return sorted(self._intervals_s)[INTERVALS // 2]
         least, most = min(self._intervals_s, default=0.0), max(self._intervals_s, default=0.0)
         if len(self._intervals_s) == 1:
             return least if least <= FIRST_S else 0.0

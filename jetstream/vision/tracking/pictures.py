@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.vision.recognition.log_odds import log_odds
+from jetstream.vision.tracking.ordered import median, quantile
 from jetstream.vision.tracking.tracker import Track
 from jetstream.vision.tracking.votes import SETTLED
 
@@ -113,13 +114,9 @@ class PictureFinder:
 
     def find(self, claims: Sequence[tuple[int, str | None, float]]) -> frozenset[int]:
         """The ids of the tracks that are pictures, given each track's (track_id, name, confidence)."""
-        claimants: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
-        for track_id, name, confidence in claims:
-            if name is not None:
-                claimants[name].append((track_id, confidence))
-        for rivals in claimants.values():
-            if len(rivals) > 1:
-                self._judge(rivals)
+        names = [name for _, name, _ in claims if name is not None]
+        for contested in {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else ():
+            self._judge([(track_id, confidence) for track_id, name, confidence in claims if name == contested])
         return frozenset(self._pictures)
 
     def _take(self, track_id: int, landmarks: NDArray[Any], time_s: float) -> None:
@@ -155,8 +152,9 @@ def motion_of(samples: Sequence[_Sample]) -> Motion:
         return UNKNOWN
     points = np.stack([sample.points for sample in samples])
     middles = points.mean(axis=1)
-    width = EYES_PER_WIDTH * max(float(np.median(np.abs(points[:, 1] - points[:, 0]))), 1.0)
-    low, high = np.percentile([middles.real, middles.imag], [10, 90], axis=1)
+    width = EYES_PER_WIDTH * max(float(median(np.abs(points[:, 1] - points[:, 0]))), 1.0)
+    ways = np.stack([middles.real, middles.imag], axis=1)
+    low, high = quantile(ways, 0.1), quantile(ways, 0.9)
     span_s = samples[-1].time_s - samples[0].time_s
     return Motion(span_s, len(samples), _spread(points - middles[:, None]), float(np.hypot(*(high - low))) / width)
 
@@ -167,6 +165,6 @@ def _spread(shapes: NDArray[np.complex128]) -> float:
     for _ in range(2):
         powers = np.maximum((np.abs(shapes) ** 2).sum(axis=1), 1e-9)
         aligned = shapes * ((shapes.conj() @ reference) / powers)[:, None]
-        reference = np.median(aligned.real, axis=0) + 1j * np.median(aligned.imag, axis=0)
+        reference = median(aligned.real) + 1j * median(aligned.imag)
     size = max(float(np.abs(reference).mean()), 1e-9)
-    return float(np.median(np.abs(aligned - reference).mean(axis=1))) / size
+    return float(median(np.abs(aligned - reference).mean(axis=1))) / size

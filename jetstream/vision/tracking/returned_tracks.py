@@ -52,6 +52,8 @@ class ReturnedTracks:
             for track in tracks
         }
         self._ended |= {track_id: ended for track_id, ended in before.items() if track_id not in self._alive}
+        if not self._ended and not self._ids:
+            return
         least_s = time_s - FORGET_S * slowness
         self._ended = {i: ended for i, ended in self._ended.items() if least_s <= ended.seen_s <= time_s}
         known = self._alive.keys() | self._ended.keys()
@@ -59,6 +61,8 @@ class ReturnedTracks:
 
     def apply(self, tracker: Tracker, votes: dict[int, Votes]) -> dict[int, int]:
         """Continue earlier tracks, in `tracker` and in `votes`, before the next frame; the earlier id of each."""
+        if not self._due:
+            return {}
         due, self._due = self._due, {}
         changed = {}
         for track_id, said in sorted(due.items()):

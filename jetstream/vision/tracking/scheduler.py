@@ -110,24 +110,27 @@ class RecognitionScheduler:
         suspects  ids of tracks that may show another face than before
         """
         self._advance(time_s)
-        self._asked = {track.track_id: self._record(track.track_id) for track in tracks}
+        before, self._asked = self._asked, {}
+        due, measures = [], {}
         for track in tracks:
-            record, is_suspect = self._asked[track.track_id], track.track_id in suspects
+            i, is_suspect = track.track_id, track.track_id in suspects
+            self._asked[i] = record = before.get(i) or _TrackRequests(since_s=self._now_s)
             if is_suspect and not record.is_suspect:
                 record.wait_s = 0.0
             record.is_suspect = is_suspect
-        measured = {track.track_id: _quality_of(track) for track in tracks}
-        usable = {i: quality for i, quality in measured.items() if quality is not None and quality >= self._min_quality}
-        settled = {i: i in votes and votes[i].settled and self._asked[i].is_familiar for i in usable}
-        due = [i for i, quality in usable.items() if self._is_due(self._asked[i], quality, settled[i])]
+            if self._may_be_due(record):
+                measured = _quality_of(track)
+                if measured is not None and measured >= self._min_quality and self._is_due(i, measured, votes):
+                    due.append(i)
+                    measures[i] = measured
         due.sort(key=self._urgency)
         chosen = due[: int(self._tokens)]
         self._tokens -= len(chosen)
         for track_id in chosen:
             record = self._asked[track_id]
-            longer_s = 0.0 if settled[track_id] else record.wait_s * PATIENCE
+            longer_s = 0.0 if self._is_settled(track_id, votes) else record.wait_s * PATIENCE
             record.wait_s = min(max(longer_s, self._retry_s), self._refresh_s)
-            record.asked_s, record.quality, record.open = self._now_s, usable[track_id], True
+            record.asked_s, record.quality, record.open = self._now_s, measures[track_id], True
         return chosen
 
     def answered(self, track_ids: Iterable[int], unlike: Container[int] = ()) -> None:
@@ -156,10 +159,20 @@ class RecognitionScheduler:
         self._now_s += elapsed_s
         self._tokens = min(self._full, self._tokens + elapsed_s * self._budget_per_s)
 
-    def _record(self, track_id: int) -> _TrackRequests:
-        return self._asked.get(track_id) or _TrackRequests(since_s=self._now_s)
+    def _may_be_due(self, record: _TrackRequests) -> bool:
+        """Whether it depends on the track's sample and votes, which need not be known for others."""
+        if record.asked_s is None:
+            return True
+        waited_s = self._now_s - record.asked_s
+        if record.open:
+            return waited_s >= self._answer_timeout_s
+        least_s = min(self._refresh_s, record.wait_s)
+        if record.best + self._better_by <= 1.0:  # a sample may be better
+            least_s = min(least_s, self._retry_s)
+        return waited_s >= least_s
 
-    def _is_due(self, record: _TrackRequests, quality: float, settled: bool) -> bool:
+    def _is_due(self, track_id: int, quality: float, votes: Mapping[int, VoteSummary]) -> bool:
+        record = self._asked[track_id]
         if record.asked_s is None:
             return True
         waited_s = self._now_s - record.asked_s
@@ -167,7 +180,12 @@ class RecognitionScheduler:
             return waited_s >= self._answer_timeout_s
         if quality >= record.best + self._better_by:
             return waited_s >= self._retry_s
-        return waited_s >= (self._refresh_s if settled else record.wait_s)
+        if waited_s < min(self._refresh_s, record.wait_s):
+            return False
+        return waited_s >= (self._refresh_s if self._is_settled(track_id, votes) else record.wait_s)
+
+    def _is_settled(self, track_id: int, votes: Mapping[int, VoteSummary]) -> bool:
+        return track_id in votes and votes[track_id].settled and self._asked[track_id].is_familiar
 
     def _urgency(self, track_id: int) -> tuple[bool, float, int]:
         record = self._asked[track_id]
@@ -184,10 +202,10 @@ def quality(box: NDArray[np.float32], landmarks: NDArray[np.float32], score: flo
     A head tilted to its side is as good as an upright one, since alignment rotates it. A turned head isn't: the nose
     moves along the line of the eyes, away from the middle of eyes and mouth.
     """
-    side_px = float(np.min(box[2:] - box[:2]))
+    x1, y1, x2, y2 = box.tolist()
     turned = sideways(landmarks)
     frontal = max(ramp(turned, PROFILE_OFFSET, FRONTAL_OFFSET), LEAST_POSE) if math.isfinite(turned) else 0.0
-    return ramp(side_px, USELESS_PX, FULL_PX) * frontal * ramp(score, 0.0, 1.0)
+    return ramp(min(x2 - x1, y2 - y1), USELESS_PX, FULL_PX) * frontal * ramp(score, 0.0, 1.0)
 
 
 def _quality_of(track: Track) -> float | None:

@@ -6,21 +6,18 @@ because live frames are dropped.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.vision.boxes import iou, widen
-from jetstream.vision.tracking import single_modules
+from jetstream.vision.tracking.assignment import assigned, widened
 from jetstream.vision.tracking.common_motion import CommonMotion
 from jetstream.vision.tracking.followed_face import FollowedFace, rejoined
 from jetstream.vision.tracking.found import FoundFaces, usable
 from jetstream.vision.tracking.frame_rate import FrameRate
-from jetstream.vision.tracking.kalman import BoxFilter
+from jetstream.vision.tracking.kalman import Corners, FilterKind, filter_class
 
-linear_sum_assignment: Final = single_modules.linear_sum_assignment()
 State = Literal["tentative", "confirmed", "lost"]
 # From this slowness on (an interval of 1 s) a speed seen between two frames says less and less about the next.
 PERSISTENT: Final = 4.0
@@ -29,8 +26,7 @@ SETTLED_S: Final = 0.3
 SEEN_S: Final = 0.1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Track:
+class Track(NamedTuple):
     """State of one face after one update.
 
     track_id   1, 2, 3, ... unique in its Tracker
@@ -89,6 +85,7 @@ class Tracker:
         tentative_s: float,
         hold_s: float,
         max_lost_s: float,
+        kalman: FilterKind,
         min_return_iou: float = 0.3,
         widen_boxes: float = 0.2,
         max_tracks: int = 256,
@@ -104,6 +101,7 @@ class Tracker:
         tentative_s     a tentative track is deleted after this long without a detection
         hold_s          a confirmed track becomes lost after this long without a detection
         max_lost_s      a track is deleted after this long without a detection
+        kalman          what computes the filters, see `filter_class`
         min_return_iou  least overlap of a strong detection with the last detected box of a track, 0..1
         widen_boxes     both boxes grow by this share of their sides before the overlap is computed, for low frame rates
         max_tracks      no new track is started while there are this many
@@ -120,6 +118,7 @@ class Tracker:
         self._hold_s = hold_s
         self._max_lost_s = max_lost_s
         self._max_tracks = max_tracks
+        self._filter_of = filter_class(kalman)
         self._faces: list[FollowedFace] = []
         self._made = first_id - 1
         self._time_s: float | None = None
@@ -135,7 +134,8 @@ class Tracker:
     @property
     def tracks(self) -> list[Track]:
         """All tracks at the last update, in the order of their ids."""
-        return [self._track(face) for face in self._faces]
+        hold_s = self._hold_s * self.slowness
+        return [_track(face, self._now_s, hold_s) for face in self._faces]
 
     def update(
         self,
@@ -160,7 +160,8 @@ class Tracker:
         if cut:
             self._faces = []
             self._common.restart()
-        most_s, persistence = self._max_lost_s * self.slowness, min(1.0, PERSISTENT / self.slowness)
+        slowness = self._rate.slowness
+        most_s, persistence = self._max_lost_s * slowness, min(1.0, PERSISTENT / slowness)
         self._faces = [face for face in self._faces if self._now_s - face.seen_s <= most_s]
         for face in self._faces:
             face.detected = face.jumped = False
@@ -168,7 +169,7 @@ class Tracker:
         found = usable(boxes, scores, landmarks)
         if not cut:
             self._move(*shift)
-            self._move(*self._common.seen(self._settled(elapsed_s), found.boxes, elapsed_s).tolist())
+            self._move(*self._common.seen(self._settled(elapsed_s), found.boxes, elapsed_s))
         fresh = self._associate(found)
         self._faces = [face for face in self._faces if not self._was_false_alarm(face)]
         self._found(found, fresh)
@@ -192,11 +193,11 @@ class Tracker:
         self._now_s += elapsed_s
         return elapsed_s
 
-    def _settled(self, elapsed_s: float) -> NDArray[np.float32]:
-        """(N, 4) predicted boxes of the faces that show how the camera moves."""
+    def _settled(self, elapsed_s: float) -> list[Corners]:
+        """The predicted boxes of the faces that show how the camera moves."""
         lately_s = self._now_s - elapsed_s - SEEN_S
         known = [face for face in self._faces if face.confirmed and face.seen_s - face.born_s >= SETTLED_S]
-        return np.array([f.filter.box for f in known if f.seen_s >= lately_s], np.float32).reshape(-1, 4)
+        return [face.filter.corners for face in known if face.seen_s >= lately_s]
 
     def _move(self, right_px: float, down_px: float) -> None:
         if math.isfinite(right_px) and math.isfinite(down_px) and (right_px or down_px):
@@ -205,54 +206,56 @@ class Tracker:
 
     def _associate(self, found: FoundFaces) -> list[int]:
         """Assign detections to tracks. Returns the unassigned strong ones, best score first."""
-        strong = found.scores >= self._strong_score
-        spare, weak = np.flatnonzero(strong), np.flatnonzero(~strong)
+        spare = [index for index, score in enumerate(found.scores) if score >= self._strong_score]
+        weak = [index for index, score in enumerate(found.scores) if score < self._strong_score]
         known = [face for face in self._faces if face.confirmed]
         tentative = [face for face in self._faces if not face.confirmed]
         spare, unseen = self._assign(found, spare, known, self._min_iou)
         _, unseen = self._assign(found, weak, unseen, self._min_weak_iou)
         spare, _ = self._assign(found, spare, unseen, self._min_return_iou, predicted=False)
         spare, _ = self._assign(found, spare, tentative, self._min_iou)
-        return sorted(spare.tolist(), key=lambda index: -float(found.scores[index]))
+        return sorted(spare, key=lambda index: -found.scores[index])
 
     def _assign(
         self,
         found: FoundFaces,
-        candidates: NDArray[np.intp],
-        faces: Sequence[FollowedFace],
+        candidates: list[int],
+        faces: list[FollowedFace],
         least: float,
         *,
         predicted: bool = True,
-    ) -> tuple[NDArray[np.intp], list[FollowedFace]]:
+    ) -> tuple[list[int], list[FollowedFace]]:
         """One Hungarian assignment. Returns the detections and the faces that remain unassigned."""
-        if len(candidates) == 0 or not faces:
-            return candidates, list(faces)
-        places = np.stack([face.filter.box if predicted else face.last_box for face in faces])
-        widening = self._widen_boxes if predicted else 0.0
-        overlap = iou(widen(found.boxes[candidates], widening), widen(places, widening))
-        overlap[overlap < least] = 0.0
-        rows, columns = linear_sum_assignment(overlap, maximize=True)
-        met = overlap[rows, columns] > 0.0
-        for row, column in zip(rows[met], columns[met], strict=True):
-            self._see(faces[column], found, int(candidates[row]), predicted=predicted)
-        taken = set(columns[met].tolist())
-        return np.delete(candidates, rows[met]), [face for column, face in enumerate(faces) if column not in taken]
+        if not candidates or not faces:
+            return candidates, faces
+        places = [face.filter.corners if predicted else face.last_box for face in faces]
+        boxes = [found.boxes[index] for index in candidates]
+        if predicted:
+            boxes, places = ([widened(box, self._widen_boxes) for box in some] for some in (boxes, places))
+        met = assigned(boxes, places, least)
+        for row, column in met:
+            self._see(faces[column], found, candidates[row], predicted=predicted)
+        seen, taken = {row for row, _ in met}, {column for _, column in met}
+        return (
+            [index for row, index in enumerate(candidates) if row not in seen],
+            [face for column, face in enumerate(faces) if column not in taken],
+        )
 
     def _see(self, face: FollowedFace, found: FoundFaces, index: int, *, predicted: bool) -> None:
         box = found.boxes[index]
         # At a slow camera's pace every prediction is poor.
         was_held = self._now_s - face.seen_s <= self._hold_s
         face.jumped = self.slowness == 1.0 and face.confirmed and face.would_jump(box, was_held=was_held)
-        face.score = float(found.scores[index])
-        face.landmarks = found.marks(index)
+        face.score = found.scores[index]
+        face.landmarks = found.landmarks[index]
         face.last_box = box
         face.seen_s = self._now_s
         face.detected = True
         face.confirmed = face.confirmed or self._now_s - face.born_s >= self._confirm_s * self.slowness
         if predicted:
-            face.filter.update(face.last_box, face.score)
+            face.filter.update(box, face.score)
         else:  # the predicted motion was wrong
-            face.filter = BoxFilter(face.last_box, face.score)
+            face.filter = self._filter_of(box, face.score)
 
     def _was_false_alarm(self, face: FollowedFace) -> bool:
         """Whether a tentative track got no second detection. Call it after the assignment: at 2 frames a second every
@@ -263,14 +266,14 @@ class Tracker:
         """Start new tracks, up to `max_tracks` in all."""
         for index in fresh[: max(0, self._max_tracks - len(self._faces))]:
             self._made += 1
-            score = float(found.scores[index])
+            score = found.scores[index]
             self._faces.append(
                 FollowedFace(
                     track_id=self._made,
-                    filter=BoxFilter(found.boxes[index], score),
+                    filter=self._filter_of(found.boxes[index], score),
                     confirmed=score >= self._instant_score,
                     score=score,
-                    landmarks=found.marks(index),
+                    landmarks=found.landmarks[index],
                     last_box=found.boxes[index],
                     born_s=self._now_s,
                     seen_s=self._now_s,
@@ -278,19 +281,17 @@ class Tracker:
                 )
             )
 
-    def _track(self, face: FollowedFace) -> Track:
-        seen_s = self._now_s - face.seen_s
-        state: State = (
-            "tentative" if not face.confirmed else "confirmed" if seen_s <= self._hold_s * self.slowness else "lost"
-        )
-        return Track(
-            track_id=face.track_id,
-            state=state,
-            box=face.filter.box,
-            score=face.score,
-            landmarks=face.landmarks if face.detected else None,
-            age_s=self._now_s - face.born_s,
-            seen_s=seen_s,
-            detected=face.detected,
-            jumped=face.jumped,
-        )
+
+def _track(face: FollowedFace, now_s: float, hold_s: float) -> Track:
+    seen_s = now_s - face.seen_s
+    return Track(
+        face.track_id,
+        "tentative" if not face.confirmed else "confirmed" if seen_s <= hold_s else "lost",
+        face.filter.box,
+        face.score,
+        face.landmarks if face.detected else None,
+        now_s - face.born_s,
+        seen_s,
+        face.detected,
+        face.jumped,
+    )

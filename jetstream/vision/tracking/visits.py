@@ -88,6 +88,9 @@ class SightingFinder:
         member = self._members.get(track_id)
         if member is None or member.switched_s is not None:
             return
+        if (stale := self._members.get(before_id)) is not None:  # recognition was started again, and counts anew
+            stale.visit.tracks.discard(before_id)
+            self._earlier = {other: earlier for other, earlier in self._earlier.items() if earlier != before_id}
         before = self._join(before_id, member.visit, 0)
         for other in [other for other, earlier in self._earlier.items() if earlier == track_id]:
             self._earlier[other], before.shown_s = before_id, -math.inf
@@ -162,8 +165,10 @@ class SightingFinder:
             self._ended |= dict.fromkeys(self._visits, time_s)
             self._visits, self._members, self._earlier, self._new = {}, {}, {}, NewTracks()
         self._now_s = time_s
-        self._ended = {sighting_id: at_s for sighting_id, at_s in self._ended.items() if 0 <= time_s - at_s <= TELL_S}
-        self._merged = {merge: at_s for merge, at_s in self._merged.items() if 0 <= time_s - at_s <= TELL_S}
+        if self._ended:
+            self._ended = {sighting: at_s for sighting, at_s in self._ended.items() if 0 <= time_s - at_s <= TELL_S}
+        if self._merged:
+            self._merged = {merge: at_s for merge, at_s in self._merged.items() if 0 <= time_s - at_s <= TELL_S}
         for track_id in [i for i, member in self._members.items() if time_s - member.seen_s > absence_s]:
             self._members.pop(track_id).visit.tracks.discard(track_id)
         for visit in [visit for visit in self._visits.values() if time_s - visit.seen_s > absence_s]:
@@ -259,10 +264,12 @@ class SightingFinder:
     def _seen_before(self, track: VisitTrack) -> OpenVisit | None:
         """The sighting of the track that this one is said to continue, unless both were seen at once."""
         earlier = self._members.get(self._earlier.get(track.track_id, 0))
+        if earlier is None:
+            return None
         since_s, member = self._now_s - track.age_s, self._members.get(track.track_id)
         if member is not None:
             since_s = max(since_s, member.since_s)
-        if earlier is None or earlier.is_unsure or earlier.shown_s - since_s > HELD_S:
+        if earlier.is_unsure or earlier.shown_s - since_s > HELD_S:
             return None
         return earlier.visit
 

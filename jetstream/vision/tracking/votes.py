@@ -46,6 +46,14 @@ class _TimedAnswer(NamedTuple):
         return self.name if self.known else None
 
 
+class _Reason(NamedTuple):
+    """The last fields of a Candidate: what doesn't change with time."""
+
+    answers: int
+    photo: str | None
+    distance: float
+
+
 class Votes:
     """The rolling vote of one track.
 
@@ -70,6 +78,8 @@ class Votes:
         self._answers: list[_TimedAnswer] = []
         self._shown: str | None = None
         self._now_s = -math.inf
+        self._scored: tuple[float, float, dict[str | None, float]] | None = None  # time, half-life: of these answers
+        self._reasons: dict[str | None, _Reason] | None = None  # of these answers
 
     @property
     def settled(self) -> bool:
@@ -113,11 +123,11 @@ class Votes:
             return
         far = distance if distance >= 0.0 else math.inf  # NaN has no place in an order
         answer = _TimedAnswer(when_s, gain, name is not None, name or "", far, photo or "")
-        self._answers = sorted([*self._answers, answer])[-self._most :]
+        self._take(sorted([*self._answers, answer])[-self._most :])
 
     def restart(self) -> None:
         """Forget all answers and show unknown until the next ones, because the track shows another person now."""
-        self._answers = []
+        self._take([])
         self._shown = None
 
     def name(self, time_s: float) -> tuple[str | None, float]:
@@ -129,7 +139,7 @@ class Votes:
         scores = self._scores()
         if scores:
             # Ties are broken by name, so that the result depends on the answers alone.
-            best = min(scores, key=lambda name: (-scores[name], name or ""))
+            best = min(scores, key=lambda name: (-scores[name], name or "")) if len(scores) > 1 else next(iter(scores))
             if scores[best] - scores.get(self._shown, 0.0) >= MARGIN:
                 self._shown = best
         return self._shown, logistic(self._lead(scores)) if self._answers else 0.0
@@ -141,15 +151,19 @@ class Votes:
 
     def candidates(self) -> tuple[Candidate, ...]:
         """The candidates of the answers that count, at the latest time, the likeliest first; at most `answers`."""
-        found: dict[str | None, list[_TimedAnswer]] = {}
-        for answer in self._answers:
-            found.setdefault(answer.candidate, []).append(answer)
-        scores = self._scores()
-        candidates = []
-        for name in sorted(found, key=lambda name: (-scores[name], name or "")):
-            best = min(found[name], key=lambda answer: (answer.distance, answer.photo))
-            candidates.append(Candidate(name, scores[name], len(found[name]), best.photo or None, best.distance))
-        return tuple(candidates)
+        if self._reasons is None:
+            self._reasons = _reasons(self._answers)
+        scores, reasons = self._scores(), self._reasons
+        if len(reasons) == 1:
+            return tuple(Candidate(name, scores[name], *reason) for name, reason in reasons.items())
+        return tuple(
+            Candidate(name, scores[name], *reasons[name])
+            for name in sorted(reasons, key=lambda name: (-scores[name], name or ""))
+        )
+
+    def _take(self, answers: list[_TimedAnswer]) -> None:
+        self._answers = answers
+        self._scored = self._reasons = None
 
     def _advance(self, time_s: float) -> None:
         """A step back by more than a half-life means that the clock was reset, a smaller one a late answer."""
@@ -157,23 +171,38 @@ class Votes:
             return
         if time_s < self._now_s - self.half_life_s:
             back_s = self._now_s - time_s
-            self._answers = [answer._replace(time_s=answer.time_s - back_s) for answer in self._answers]
+            self._take([answer._replace(time_s=answer.time_s - back_s) for answer in self._answers])
             self._now_s = time_s
         self._now_s = max(self._now_s, time_s)
 
-    def _scores(self) -> dict[str | None, float]:
-        """Log odds of each candidate, decayed to now."""
+    def _scores(self) -> Mapping[str | None, float]:
+        """Log odds of each candidate, decayed to now; asked for several times a frame."""
+        now_s, half_life_s = self._now_s, self.half_life_s
+        if self._scored is not None and self._scored[:2] == (now_s, half_life_s):
+            return self._scored[2]
         scores: dict[str | None, float] = {}
-        for answer in self._answers:
+        for time_s, gain, known, name, _, _ in self._answers:
             # After a step back, rounding may leave an answer slightly in the future.
-            faded = answer.gain * 0.5 ** (max(0.0, self._now_s - answer.time_s) / self.half_life_s)
-            scores[answer.candidate] = scores.get(answer.candidate, 0.0) + faded
+            faded = gain * 0.5 ** ((now_s - time_s) / half_life_s) if time_s < now_s else gain
+            candidate = name if known else None
+            scores[candidate] = scores.get(candidate, 0.0) + faded
+        self._scored = now_s, half_life_s, scores
         return scores
 
     def _lead(self, scores: Mapping[str | None, float]) -> float:
         """Log odds of what is shown less those of the best other candidate."""
-        others = (score for name, score in scores.items() if name != self._shown)
-        return scores.get(self._shown, 0.0) - max(others, default=0.0)
+        shown = scores.get(self._shown, 0.0)
+        if len(scores) == 1 and self._shown in scores:
+            return shown
+        return shown - max((score for name, score in scores.items() if name != self._shown), default=0.0)
+
+
+def _reasons(answers: Sequence[_TimedAnswer]) -> dict[str | None, _Reason]:
+    found: dict[str | None, list[_TimedAnswer]] = {}
+    for answer in answers:
+        found.setdefault(answer.candidate, []).append(answer)
+    best = {name: min(theirs, key=lambda answer: (answer.distance, answer.photo)) for name, theirs in found.items()}
+    return {name: _Reason(len(found[name]), one.photo or None, one.distance) for name, one in best.items()}
 
 
 def unique(
@@ -194,6 +223,9 @@ def unique(
     pictures  tracks that yield to every other, even to a lost one, so that a poster doesn't get the name of somebody
               who turns away for a moment
     """
+    claimed = [name for _, name, _ in names if name is not None]
+    if len(set(claimed)) == len(claimed):
+        return list(names)
     keepers: dict[str, tuple[bool, bool, float, int]] = {}
     for track_id, name, confidence in names:
         if name is not None:

@@ -1,6 +1,8 @@
 """Networks to engines. TensorRT for RTX builds without a GPU: `pip install tensorrt-rtx-cu13` (x86-64) runs these."""
 
 import importlib.util
+import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -62,7 +64,7 @@ def test_without_a_gpu_an_engine_is_refused_with_a_clause(rtx, models_dir):
     if _has_gpu():
         pytest.skip("there is a GPU")
     plan = builder.build(models_dir / "rnet.onnx", precision="fp32", profiles=(fixed(1, 3, 24, 24),))
-    with pytest.raises(UnavailableError, match=r"PyCUDA|CUDA context"):
+    with pytest.raises(UnavailableError, match=r"PyCUDA|cuda-core|CUDA context"):
         TensorRTRunner(Engine(plan, (), ()), outside=lambda: OnnxRunner(models_dir / "rnet.onnx"))
 
 
@@ -109,6 +111,30 @@ def test_builds_beside_each_other_keep_the_timings_of_all(tmp_path, before):
         config.timings.add(name)
         builder._keep_timing_cache(config, tensorrt, file)
     assert file.read_bytes() == b"onet rnet"
+
+
+class SlowTimings(Timings):
+    """Another build writes between its reading and writing, if it can."""
+
+    def combine(self, other: set[str], ignore_mismatch: bool) -> bool:
+        time.sleep(0.02)
+        return super().combine(other, ignore_mismatch)
+
+
+def test_builds_that_end_at_once_lose_no_timings(tmp_path, monkeypatch):
+    file, tensorrt = tmp_path / "timing.cache", SimpleNamespace(__name__="tensorrt")
+    monkeypatch.setattr(
+        TimingConfig, "create_timing_cache", lambda config, content: SlowTimings(content.decode().split())
+    )
+
+    def end(name: str) -> None:
+        config = TimingConfig()
+        config.timings = Timings([name])
+        builder._keep_timing_cache(config, tensorrt, file)
+
+    with ThreadPoolExecutor(8) as builds:  # a lock on a file holds between threads that open it, as between processes
+        list(builds.map(end, "abcdefgh"))
+    assert file.read_bytes() == b"a b c d e f g h"
 
 
 @pytest.mark.parametrize("network", NETWORKS)

@@ -1,6 +1,8 @@
 """Engines that are there or a clause why not: real files, and a real child process that hangs and crashes."""
 
 import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -8,11 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jetstream.runners.tensorrt import engine_cache, prepare
+from jetstream.runners.tensorrt import capacity, engine_cache, prepare
+from jetstream.runners.tensorrt.build_pool import BuildLimits
 from jetstream.runners.tensorrt.engine_cache import EngineRecipe, fixed
-from jetstream.runners.tensorrt.prepare import BuildLimits
 from tests.support.repository import REPOSITORY
-from tests.support.waiting import PATIENCE_S
+from tests.support.waiting import PATIENCE_S, wait_until
 
 FAKE = REPOSITORY / "tests" / "support" / "fake_build_process.py"
 PATIENT = BuildLimits(build_s=PATIENCE_S, test_s=PATIENCE_S, probe_s=PATIENCE_S)
@@ -28,6 +30,12 @@ def command(*how: str) -> list[str]:
 def importable(monkeypatch):
     """The fake runs as a script of its own, from anywhere."""
     monkeypatch.setenv("PYTHONPATH", str(FAKE.parents[2]), prepend=os.pathsep)
+
+
+@pytest.fixture
+def builds_at_once(monkeypatch):
+    """How many builds the machine carries."""
+    return lambda count: monkeypatch.setattr(capacity, "builds_at_once", lambda device: count)
 
 
 def recipe(network: str) -> EngineRecipe:
@@ -55,6 +63,114 @@ def test_missing_engines_are_built_and_found_again(tmp_path):
     again = ensure(tmp_path)
     assert [one.seconds for one in again.values()] == [0.0] * 3
     assert not list(tmp_path.glob("*.new"))
+
+
+def test_engines_are_built_beside_each_other(tmp_path, builds_at_once):
+    builds_at_once(3)
+    found = ensure(tmp_path, "pnet=build-meet", "rnet=build-meet", "onet=build-meet")
+    assert all(one.path for one in found.values())
+
+
+def test_no_more_are_built_at_once_than_the_machine_carries(tmp_path, builds_at_once):
+    builds_at_once(1)
+    found = ensure(tmp_path, "pnet=build-alone", "rnet=build-alone", "onet=build-alone")
+    assert [one.reason for one in found.values()] == [""] * 3
+
+
+def test_a_build_that_was_killed_for_its_memory_goes_well_alone(tmp_path, builds_at_once):
+    builds_at_once(3)
+    found = ensure(tmp_path, "pnet=build-killed,build-alone", "rnet=build-killed,build-alone")
+    assert all(one.path for one in found.values())
+    assert found["pnet"].notes == ("TensorRT's process ended while building (SIGKILL)",)
+
+
+def test_a_build_that_is_killed_again_is_given_up(tmp_path):
+    found = ensure(tmp_path, "pnet=build-killed")
+    assert found["pnet"].reason == "TensorRT's process ended while building (SIGKILL)"
+    assert found["rnet"].path
+    assert (tmp_path / recipe("pnet").file).with_suffix(".tries").read_text() == "2"
+
+
+def test_missing_ones_stay_missing_where_nothing_is_to_be_built(tmp_path):
+    ensure(tmp_path, networks=("pnet", "onet"))
+    found = {
+        one.recipe.network: one
+        for one in prepare.ensure(
+            [recipe(name) for name in ("pnet", "rnet", "onet")],
+            tmp_path,
+            build=False,
+            limits=PATIENT,
+            command=command("onet=good,wrong"),
+        )
+    }
+    assert [name for name, one in found.items() if one.is_missing] == ["rnet", "onet"]
+    assert found["onet"].notes == ("its answers differ",)
+    assert names(tmp_path, "*.engine") == ["pnet"]
+
+
+def test_each_build_has_a_bar_and_a_line_at_its_start_and_end(tmp_path, caplog):
+    heard: dict[str, float] = {}
+    with caplog.at_level("INFO"):
+        prepare.ensure(
+            [recipe("pnet"), recipe("rnet")],
+            tmp_path,
+            progress=lambda what, share: heard.__setitem__(what, share),
+            limits=PATIENT,
+            command=command("rnet=build-exit"),
+        )
+    assert heard == {"engines": 1.0, "pnet, fp16": 1.0, "rnet, fp16": 1.0}
+    assert sorted(record.getMessage() for record in caplog.records) == [
+        "pnet: building its engine for TensorRT, fp16",
+        "pnet: its engine is built, in 2 s",
+        "rnet: building its engine for TensorRT, fp16",
+        "rnet: its engine could not be built",
+    ]
+
+
+def test_what_the_progress_raises_ends_all_builds(tmp_path, builds_at_once):
+    builds_at_once(3)
+    before = psutil.Process().children(recursive=True)
+
+    def stop(what: str, share: float) -> None:
+        if len(psutil.Process().children()) >= len(before) + 3:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        prepare.ensure(
+            [recipe(name) for name in ("pnet", "rnet", "onet")],
+            tmp_path,
+            progress=stop,
+            limits=PATIENT,
+            command=command("pnet=build-hang", "rnet=build-hang", "onet=build-hang"),
+        )
+    assert set(psutil.Process().children(recursive=True)) <= set(before)
+
+
+def test_ctrl_c_ends_all_builds(tmp_path):
+    script = (
+        "from pathlib import Path; from tests.runners.tensorrt.test_prepare import *;"
+        f"ensure(Path({str(tmp_path)!r}), *['pnet=build-hang', 'rnet=build-hang', 'onet=build-hang'])"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, cwd=REPOSITORY)
+    wait_until(lambda: list(tmp_path.glob("*.tries")))
+    children = psutil.Process(parent.pid).children(recursive=True)
+    assert children
+    parent.send_signal(signal.SIGINT)
+    assert b"KeyboardInterrupt" in parent.communicate(timeout=PATIENCE_S)[1]
+    wait_until(lambda: not any(child.is_running() for child in children))
+
+
+@pytest.mark.parametrize(
+    ("cores", "free_gib", "gpu_gib", "builds"),
+    [(16, 100, 140, 15), (12, 55, 64, 11), (6, 5, 8, 1), (4, 12, 16, 3), (2, 100, 24, 1), (1, 1, 1, 1)],
+    ids=["server", "Orin 64 GB", "Orin 8 GB", "memory", "two cores", "none"],
+)
+def test_builds_at_once_leave_a_core_and_half_of_the_memory(cores, free_gib, gpu_gib, builds):
+    assert capacity.at_once(cores, free_gib * 2**30, gpu_gib * 2**30) == builds
+
+
+def test_machine_without_a_gpu_builds_one_at_a_time(no_gpu):
+    assert capacity.builds_at_once(0) == 1
 
 
 def test_a_build_that_hangs_ends_in_time_and_the_others_are_built(tmp_path):
@@ -160,6 +276,7 @@ def test_the_real_build_process_says_what_is_missing_here():
     found = prepare.probe()
     assert found.tensorrt or found.tensorrt_missing
     assert found.pycuda or found.pycuda_missing
+    assert found.cuda_core or found.cuda_core_missing
 
 
 def test_a_folder_that_can_be_written_is_taken(tmp_path):

@@ -24,11 +24,12 @@ from jetstream.runners import cuda_context
 from jetstream.runners.base import UnavailableError
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.runners.tensorrt import bindings, engine_cache, prepare
+from jetstream.runners.tensorrt.build_pool import BuildLimits
 from jetstream.runners.tensorrt.build_protocol import TOLERANCE
-from jetstream.runners.tensorrt.prepare import BuildLimits, PreparedEngine
+from jetstream.runners.tensorrt.prepare import PreparedEngine
 from jetstream.runners.tensorrt.runner import TensorRTRunner
 from jetstream.vision.detection.detector import faces_in
-from tests.support.gpu import kept_engines, need
+from tests.support.gpu import BINDINGS, kept_engines, need
 
 pytestmark = pytest.mark.gpu
 NETWORKS = ("pnet", "rnet", "onet", "embedder")
@@ -77,7 +78,7 @@ def copy(rnet, folder, tmp_path) -> Path:
 
 
 def config_of(folder: Path, models_dir: Path, precision: str = "fp32", backend: str = "tensorrt") -> Config:
-    gpu = GpuConfig(backend=backend, precision=precision, engines_dir=str(folder))
+    gpu = GpuConfig(backend=backend, bindings=BINDINGS, precision=precision, engines_dir=str(folder))
     dlib = RecognizeConfig(model="dlib")  # SFace is computed in fp32 alone
     return with_preset(Config(gpu=gpu, models=ModelsConfig(dir=str(models_dir)), recognize=dlib))
 
@@ -156,14 +157,14 @@ def test_opening_and_closing_leaves_no_memory_behind(made, folder, models_dir):
     config = config_of(folder, models_dir)
 
     def free_mib() -> float:
-        with held.current() as cuda:
-            return float(cuda.mem_get_info()[0]) / 2**20
+        with held.current():
+            return held.free_bytes() / 2**20
 
     def once() -> None:
         with open_tensorrt(models_dir / "embedder.onnx", config) as runner:
             runner.infer({"chip": picture(5, 150, 150)})
 
-    with closing(cuda_context.use(0)) as held:
+    with closing(cuda_context.use(0, config.gpu.bindings)) as held:
         for _ in range(3):
             once()
         before_mib = free_mib()

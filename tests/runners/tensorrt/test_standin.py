@@ -1,4 +1,4 @@
-"""`TensorRTRunner` without a GPU, on stand-ins of TensorRT and PyCUDA: batches, memory, what it refuses."""
+"""`TensorRTRunner` without a GPU, on stand-ins of TensorRT and a CUDA context: batches, memory, what it refuses."""
 
 import gc
 from collections.abc import Iterator

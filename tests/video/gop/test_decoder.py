@@ -83,7 +83,7 @@ def test_gpu_decodes_what_the_source_decodes_on_it(tmp_path: Path) -> None:
 
 def test_gpu_that_is_not_there_is_told_in_one_sentence(no_gpu: None) -> None:
     with pytest.raises(SourceError, match=r"""^camera: .*; .*set the camera's decoder to "cpu"[^;]*$"""):
-        LibavDecoder(DESCRIPTION, SETTINGS, 0)
+        LibavDecoder(DESCRIPTION, SETTINGS, 0, nv12=False)
 
 
 def test_stream_that_changes_its_size_goes_on(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_stream_that_changes_its_size_goes_on(tmp_path: Path) -> None:
 
 
 def test_damaged_packet_is_counted_and_the_next_key_frame_goes_on() -> None:
-    decoder = LibavDecoder(DESCRIPTION, SETTINGS, None)
+    decoder = LibavDecoder(DESCRIPTION, SETTINGS, None, nv12=False)
 
     assert decoder.decode(GopPacket(1, KEY, 0, 0, 0, b"\0\0\0\1\x65" + bytes(40))) == []
     assert decoder.damaged == 1
@@ -107,7 +107,7 @@ def test_damaged_packet_is_counted_and_the_next_key_frame_goes_on() -> None:
 def test_codec_that_is_not_there_is_refused_in_one_sentence() -> None:
     unknown = StreamDescription("h2640", "h2640", b"", 1, 1, live=True, shown="camera", begun_ns=0, fps=None)
     with pytest.raises(SourceError, match=r"^camera: a decoder of h2640 can't be opened \("):
-        LibavDecoder(unknown, SETTINGS, None)
+        LibavDecoder(unknown, SETTINGS, None, nv12=False)
 
 
 def test_description_is_read_as_it_was_written() -> None:
@@ -122,6 +122,7 @@ def test_picture_without_a_time_says_so(tmp_path: Path) -> None:
         StreamDescription("mjpeg", "mjpeg", b"", 64, 48, live=True, shown="camera", begun_ns=0, fps=None),
         SETTINGS,
         None,
+        nv12=False,
     )
 
     data = cv2.imencode(".jpg", np.zeros((48, 64, 3), np.uint8))[1].tobytes()

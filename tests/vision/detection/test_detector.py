@@ -19,12 +19,14 @@ from jetstream.model_import import detectors
 from jetstream.networks import open as networks
 from jetstream.networks.cards import ModelCard
 from jetstream.networks.gpu import settings_of
+from jetstream.picture_format import PictureFormat
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.vision.detection import motion
 from jetstream.vision.detection.detections import Detections
 from jetstream.vision.detection.detector import Detector, DetectorInput, DetectorOutput, faces_in
 from jetstream.vision.detection.mtcnn import MtcnnDetector
 from tests.support import defaults, gpu_emulation
+from tests.support.nv12 import nv12_of, reference_bgr
 
 NOTHING = np.empty((0, 4), np.float32)
 EMULATED = ("mtcnn", "emulated GPU")
@@ -119,6 +121,19 @@ def test_face_has_a_box_a_score_and_landmarks_inside_it(detector: Detector, imag
         left_eye, right_eye, _, left_mouth, right_mouth = landmarks[0]
         assert left_eye[0] < right_eye[0]
         assert max(left_eye[1], right_eye[1]) < min(left_mouth[1], right_mouth[1])
+
+
+def test_nv12_is_seen_as_its_bgr(detector: Detector, images: list[np.ndarray]) -> None:
+    planes = nv12_of(images[0], PictureFormat.NV12_709)
+    bgr = reference_bgr(planes)
+    known = faces_in(detector, bgr).boxes
+    assert len(known) == 1
+
+    for search in (False, True):
+        given, wanted = (
+            detector.collect(detector.submit([DetectorInput(one, known, search=search)]))[0] for one in (planes, bgr)
+        )
+        assert_same(given.faces, wanted.faces)
 
 
 def test_surest_face_comes_first(detector: Detector, images: list[np.ndarray]) -> None:

@@ -1,7 +1,5 @@
 """Faces that jumped, were out of sight, or were found to be somebody else's."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -9,7 +7,7 @@ from jetstream.vision.tracking.exchanges import LONGEST_S, FaceExchanges
 from jetstream.vision.tracking.tracker import Track
 
 SEEN = Track(1, "confirmed", np.array([0.0, 0.0, 100.0, 100.0], np.float32), 1.0, None, 1.0, 0.0, True)
-JUMPED = replace(SEEN, jumped=True)
+JUMPED = SEEN._replace(jumped=True)
 
 
 def heard(
@@ -66,7 +64,7 @@ def test_jump_that_recognition_cannot_tell_is_forgotten() -> None:
 def test_face_that_was_out_of_sight_is_a_doubt_but_did_not_jump() -> None:
     exchanges = FaceExchanges()
     exchanges.saw([SEEN], 0.0)
-    exchanges.saw([replace(SEEN, detected=False, seen_s=0.7)], 0.7)
+    exchanges.saw([SEEN._replace(detected=False, seen_s=0.7)], 0.7)
     assert 1 not in exchanges
 
     exchanges.saw([SEEN], 0.8)

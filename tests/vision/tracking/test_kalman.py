@@ -1,9 +1,13 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jetstream.vision.tracking.kalman import BoxFilter
+from jetstream.vision.tracking.filterpy_filter import MatrixBoxFilter
+from jetstream.vision.tracking.kalman import BoxFilter, FaceFilter, filter_class
 
 FACE = np.array([100.0, 100.0, 180.0, 200.0])
 
@@ -146,3 +150,76 @@ def test_box_that_is_moved_keeps_its_speed_and_size() -> None:
     for kalman in (turned, straight):
         kalman.predict(0.2)
     np.testing.assert_allclose(turned.box, moved(straight.box, 50.0, -20.0), atol=1e-3)
+
+
+step = st.tuples(
+    st.floats(0.0, 3.0),  # seconds since the frame before
+    st.floats(0.1, 1.0),  # persistence
+    st.sampled_from(["found", "lost", "moved"]),
+    *[st.floats(-1.0, 1.0)] * 4,  # where it is found, in sides away from where it was; by how much the camera moved
+    st.floats(-0.5, 1.5),  # score
+)
+
+
+def walk(kalman: FaceFilter, steps: list[tuple]) -> np.ndarray:
+    """(N, 4) the corners after each prediction and each correction."""
+    seen, box = [], FACE
+    for dt_s, persistence, what, right, down, wider, higher, score in steps:
+        kalman.predict(dt_s, persistence=persistence)
+        seen.append(kalman.corners)
+        width, height = box[2:] - box[:2]
+        if what == "moved":
+            kalman.move(right * width, down * height)
+        elif what == "found":
+            sides = np.array([width * 2.0**wider, height * 2.0**higher])
+            middle = (box[:2] + box[2:]) / 2 + np.array([right * width, down * height])
+            box = np.concatenate([middle - sides / 2, middle + sides / 2])
+            kalman.update(box, score)
+        seen.append(kalman.corners)
+    return np.array(seen)
+
+
+def assert_equal(ours: np.ndarray, reference: np.ndarray) -> None:
+    """To 1e-9 of the box's side and of its distance from the origin."""
+    scale = np.abs(reference).max(axis=1, keepdims=True)
+    assert (np.abs(ours - reference) / scale).max() < 1e-9
+
+
+@given(steps=st.lists(step, min_size=1, max_size=60))
+def test_filter_is_that_of_filterpy(steps: list[tuple]) -> None:
+    assert_equal(walk(BoxFilter(FACE, 0.7), steps), walk(MatrixBoxFilter(FACE, 0.7), steps))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_filter_is_that_of_filterpy_after_thousands_of_frames(seed: int) -> None:
+    draws = np.random.default_rng(seed)
+    steps = [
+        (draws.choice([0.04, 0.08, 0.5]), 1.0, draws.choice(["found"] * 8 + ["lost", "moved"]), *small, draws.random())
+        for small in draws.normal(0.0, 0.02, (3000, 4))
+    ]
+    # it walks, so that the speed is followed, and jumps, so that the variance is inflated
+    steps = [(dt, keeps, what, x + 0.3 * (i % 100 < 9), *rest) for i, (dt, keeps, what, x, *rest) in enumerate(steps)]
+
+    ours = walk(BoxFilter(FACE), steps)
+
+    assert_equal(ours, walk(MatrixBoxFilter(FACE), steps))
+    without = walk(BoxFilter(FACE, surprise=1e9), steps)
+    assert np.abs(ours - without).max() > 5.0, "no step inflated the variance"
+
+
+@pytest.mark.parametrize(("kind", "kalman"), [("scalar", BoxFilter), ("filterpy", MatrixBoxFilter)])
+def test_kind_of_filter_is_its_class(kind: str, kalman: type) -> None:
+    assert filter_class(kind) is kalman
+
+
+def test_filterpy_is_loaded_where_it_is_asked_for() -> None:
+    script = """
+import sys
+from jetstream.vision.tracking.kalman import filter_class
+filter_class("scalar")
+assert "jetstream.vision.tracking.filterpy_filter" not in sys.modules
+filter_class("filterpy")
+assert "jetstream.vision.tracking.filterpy_filter" in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,5 +1,5 @@
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def face(track_id: int = 1, side_px: float = 100.0, turned: float = 0.0) -> Trac
 
 
 def missed(track: Track) -> Track:
-    return replace(track, landmarks=None, detected=False, seen_s=0.04)
+    return track._replace(landmarks=None, detected=False, seen_s=0.04)
 
 
 def frontal(side_px: float = 100.0) -> float:
@@ -60,7 +60,7 @@ def test_new_track_is_asked_about_at_once() -> None:
 
 @pytest.mark.parametrize(
     "track",
-    [missed(face()), replace(face(), state="tentative"), replace(face(), state="lost"), face(side_px=21.0)],
+    [missed(face()), face()._replace(state="tentative"), face()._replace(state="lost"), face(side_px=21.0)],
     ids=["not seen now", "tentative", "lost", "tiny"],
 )
 def test_track_without_a_look_is_not_asked_about(track: Track) -> None:

@@ -8,7 +8,7 @@ from jetstream.vision.tracking import single_modules
 
 ASSIGNMENT = """
 import numpy as np
-from jetstream.vision.tracking.tracker import linear_sum_assignment as alone
+from jetstream.vision.tracking.assignment import linear_sum_assignment as alone
 from scipy.optimize import linear_sum_assignment as whole
 
 draws = np.random.default_rng(1)
@@ -21,7 +21,7 @@ for _ in range(2000):
 """
 FILTER = """
 import numpy as np
-from jetstream.vision.tracking.kalman import KalmanFilter as Alone
+from jetstream.vision.tracking.filterpy_filter import KalmanFilter as Alone
 from filterpy.kalman import KalmanFilter as Whole
 
 assert Alone is not Whole

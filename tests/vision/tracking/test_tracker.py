@@ -462,3 +462,19 @@ def test_slow_camera_sees_no_jumps() -> None:
 
     (track,) = see(tracker, 5.0, at(LEFT, 80.0))
     assert (track.track_id, track.jumped) == (1, False)
+
+
+def test_both_kinds_of_filter_follow_the_same_faces() -> None:
+    draws = np.random.default_rng(3)
+    trackers = [defaults.tracker(kalman=kind) for kind in ("scalar", "filterpy")]
+    starts, speeds = draws.uniform(0, 1000, (5, 2)), draws.normal(0, 80, (5, 2))
+    for frame in range(250):
+        places = starts + speeds * frame / 25 + draws.normal(0, 2, (5, 2))
+        seen = draws.random(5) < (0.9 if frame % 60 < 40 else 0.2)
+        boxes = np.concatenate([places, places + draws.normal(100, 3, (5, 2))], axis=1).astype(np.float32)[seen]
+        scores = draws.uniform(0.5, 1, 5).astype(np.float32)[seen]
+        ours, reference = (tracker.update(boxes, scores, None, frame / 25) for tracker in trackers)
+        assert [(t.track_id, t.state, t.jumped) for t in ours] == [(t.track_id, t.state, t.jumped) for t in reference]
+        for one, other in zip(ours, reference, strict=True):
+            np.testing.assert_allclose(one.box, other.box, rtol=0, atol=1e-3)
+    assert frame - ours[-1].age_s * 25 > 0, "tracks end and begin"

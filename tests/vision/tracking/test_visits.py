@@ -504,3 +504,12 @@ def test_return_that_was_said_of_the_face_before_an_exchange_does_not_count() ->
     scene.finder.returned(2, 1)  # an answer about an earlier frame
 
     assert scene.show(3, face(2, switches=1)) == {2: "S2"}
+
+
+def test_recognition_that_was_started_again_counts_exchanges_from_the_first_id_again() -> None:
+    scene = Scene(absence_s=2.0)
+    scene.show(1.0, face(1, "Ada"), face(2, "Bob"))
+    scene.finder.exchanged(1, -1)
+    scene.finder.exchanged(2, -1)  # after the restart
+    scene.show(3.0)
+    assert sorted(scene.ended) == ["S1", "S2"]

@@ -11,7 +11,8 @@ from jetstream.ipc.bus import Inbox, endpoint
 from jetstream.messages import Demuxed, Heartbeat, PatientTicks
 from jetstream.pipeline import stage_named
 from jetstream.runtime.heartbeat import SUPERVISOR, HeartbeatSender
-from jetstream.runtime.worker import Received, StopFlag, Ticks
+from jetstream.runtime.ticks import Ticks
+from jetstream.runtime.worker import Received
 from tests.support.waiting import PATIENCE_S
 
 
@@ -27,7 +28,7 @@ def test_opening_is_told_before_it_begins_and_forgotten_when_ticks_go_on(tmp_pat
     with zmq.Context.instance().socket(zmq.PULL) as supervisor:
         supervisor.bind(endpoint(tmp_path, Heartbeat, SUPERVISOR))
         heartbeat = HeartbeatSender("capture.a", tmp_path)
-        ticks = Ticks(heartbeat, StopFlag(None)) if is_driven else received(heartbeat, tmp_path)
+        ticks = Ticks(heartbeat, lambda: False) if is_driven else received(heartbeat, tmp_path)
         assert isinstance(ticks, PatientTicks)
 
         def patience_s() -> float:

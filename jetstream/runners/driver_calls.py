@@ -6,9 +6,9 @@ All calls need a current context. Knows no kernel and no picture.
 import ctypes
 import functools
 from collections.abc import Callable
-from typing import Any
 
 from jetstream.runners.base import UnavailableError
+from jetstream.runners.cuda_context import CudaStream, too_little_memory
 
 _LIBRARY = "libcuda.so.1"
 _REGISTER_MAPPED = 2  # CU_MEMHOSTREGISTER_DEVICEMAP
@@ -20,25 +20,24 @@ _ALREADY_REGISTERED = 712  # CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED
 class CudaGraph:
     """A CUDA graph of what a function puts into a stream."""
 
-    def __init__(self, stream: int, work: Callable[[], None]) -> None:
+    def __init__(self, stream: CudaStream, work: Callable[[], None]) -> None:
         """Calls `work` once and records it without running it. Raises RuntimeError where the driver refuses."""
         cuda = _cuda()
-        _ask(cuda.cuStreamBeginCapture_v2(ctypes.c_void_p(stream), _RELAXED))
+        _ask(cuda.cuStreamBeginCapture_v2(ctypes.c_void_p(stream.handle), _RELAXED))
         graph = ctypes.c_void_p()
         self._executable = ctypes.c_void_p()
         try:
             try:
                 work()
             finally:
-                status = cuda.cuStreamEndCapture(ctypes.c_void_p(stream), ctypes.byref(graph))
+                status = cuda.cuStreamEndCapture(ctypes.c_void_p(stream.handle), ctypes.byref(graph))
             _ask(status)
             _ask(cuda.cuGraphInstantiateWithFlags(ctypes.byref(self._executable), graph, ctypes.c_ulonglong(0)))
         finally:
             if graph:
                 cuda.cuGraphDestroy(graph)
 
-    def launch(self, stream: Any) -> None:
-        """Put the graph into a PyCUDA stream."""
+    def launch(self, stream: CudaStream) -> None:
         _ask(_cuda().cuGraphLaunch(self._executable, ctypes.c_void_p(stream.handle)))
 
     def close(self) -> None:
@@ -70,25 +69,20 @@ def address_on_gpu(address: int) -> int:
     return found.value
 
 
-@functools.cache
-def _cuda() -> ctypes.CDLL:
-    return ctypes.CDLL(_LIBRARY)
-
-
 def require() -> None:
     """Raises UnavailableError where the driver is too old."""
     if not hasattr(_cuda(), "cuGraphInstantiateWithFlags"):
         raise UnavailableError("the NVIDIA driver is older than CUDA 11.4")
 
 
-def no_memory(said: object) -> UnavailableError:
-    """The error for too little memory, with CUDA's own message."""
-    return UnavailableError(f"the GPU has too little memory ({said}); lower detect.batch, gpu.batch or recognize.batch")
+@functools.cache
+def _cuda() -> ctypes.CDLL:
+    return ctypes.CDLL(_LIBRARY)
 
 
 def _ask(status: int) -> None:
     if status == _OUT_OF_MEMORY:
-        raise no_memory("CUDA_ERROR_OUT_OF_MEMORY")
+        raise too_little_memory("CUDA_ERROR_OUT_OF_MEMORY")
     if status:
         name = ctypes.c_char_p()
         _cuda().cuGetErrorName(status, ctypes.byref(name))

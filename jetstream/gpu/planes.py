@@ -1,0 +1,39 @@
+"""The planes of a picture that is NV12, on the GPU: its struct for the kernels, and the copy up.
+
+Knows no network. `picture_format` defines the conversion that the kernels do.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jetstream.gpu.device import Device
+from jetstream.gpu.structs import NV12
+from jetstream.picture_format import Nv12Picture, to_bgr
+
+
+def planes_on_gpu(device: Device, picture: Nv12Picture, place: int, stream: Any) -> NDArray[Any]:
+    """The NV12 struct of a picture: copied to `place`, or read where it lies if the GPU shares the CPU's memory."""
+    luma, chroma = picture.luma, picture.chroma
+    device.pin(luma)
+    there = _addresses(device, picture)
+    if there is None:
+        luma, chroma = np.ascontiguousarray(luma), np.ascontiguousarray(chroma)
+        there = place, place + luma.nbytes
+        device.upload(there[0], luma, stream)
+        device.upload(there[1], chroma, stream)
+    made = np.zeros((), NV12)
+    made["luma"], made["chroma"] = there
+    made["luma_pitch"], made["chroma_pitch"] = luma.strides[0], chroma.strides[0]
+    made["to_bgr"] = to_bgr(picture.format)
+    return made
+
+
+def _addresses(device: Device, picture: Nv12Picture) -> tuple[int, int] | None:
+    """Of both planes, where the GPU reads the CPU's memory and each row has its values one after the other."""
+    luma, chroma = picture.luma, picture.chroma
+    if not device.reads_host_memory or luma.strides[1] != 1 or chroma.strides[1:] != (2, 1):
+        return None
+    first, second = device.address_on_gpu(luma), device.address_on_gpu(chroma)
+    return None if first is None or second is None else (first, second)
