@@ -64,6 +64,8 @@ def test_looped_file_goes_on_in_time(ring: PacketRing, clip: Path) -> None:
     assert sorted(times) == [round(i * 1e7) for i in range(len(times))]
     assert END in flags, "the decoder gives what it holds at the end of each pass"
     assert flags[flags.index(END) + 1] == DESCRIPTION
+    described_as = {packet.data for packet in packets_in(ring) if packet.flags == DESCRIPTION}
+    assert len(described_as) == 1, "the decoder is not opened again for each pass"
 
 
 def test_file_goes_on_where_its_capture_died(ring: PacketRing, clip: Path) -> None:

@@ -20,6 +20,7 @@ from jetstream.video.gop.description import StreamDescription
 from jetstream.video.gop.ring import DESCRIPTION, KEY, PacketRing
 from tests.support.defaults import video_sink
 from tests.support.packets import decoded_apart
+from tests.support.rtsp import rtsp_camera
 
 CONFIG = load.build(
     {"cameras": [{"name": name, "source": "rtsp://camera/", "decoder": "shared"} for name in ("a", "b")]}, where="test"
@@ -59,6 +60,19 @@ def test_frames_are_turned_and_scaled_as_the_camera_says(clip: Path) -> None:
     found = decoded_apart(clip, rotate=90, max_width=24, max_height=100)
 
     assert {image.shape for image in found.images} == {(32, 24, 3)}
+
+
+def test_stream_comes_out_with_the_times_of_its_packets() -> None:
+    begun_ns = time.monotonic_ns()
+    with rtsp_camera() as (address, _):
+        found = decoded_apart(f"rtsp://{address}", most=25)
+
+    assert {image.shape for image in found.images} == {(240, 320, 3)}
+    times_s = [frame.time_s for frame in found.frames]
+    assert all(frame.live for frame in found.frames)
+    assert times_s == sorted(set(times_s))
+    assert times_s[0] > begun_ns * 1e-9
+    assert 0 <= found.frames[0].pts_s < found.frames[-1].pts_s < 60
 
 
 def test_camera_without_packets_is_left_to_its_capture() -> None:

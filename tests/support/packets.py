@@ -28,8 +28,10 @@ class DecodedApart(NamedTuple):
     dropped: list[Dropped]
 
 
-def decoded_apart(source: Path, *, packets_mb: int = 1, slots: int = 400, **camera: Any) -> DecodedApart:
-    """The frames of a source that ends, captured and decoded by the two stages at its own rate."""
+def decoded_apart(
+    source: Path | str, *, packets_mb: int = 1, slots: int = 400, most: int | None = None, **camera: Any
+) -> DecodedApart:
+    """The frames of a source, captured and decoded by the two stages at its own rate, until it ends or `most` came."""
     config = load.build(
         {"cameras": [{"name": CAMERA, "source": str(source), "decoder": "shared", **camera}]}, where="test"
     )
@@ -37,15 +39,21 @@ def decoded_apart(source: Path, *, packets_mb: int = 1, slots: int = 400, **came
     with PacketRing.create(name, data_bytes=packets_mb * 10**6):
         rings = Rings({CAMERA: LocalRing(slots=slots)}, {CAMERA: name})
         told: queue.Queue[Message] = queue.Queue()
+        enough = threading.Event()
 
         def run() -> None:
-            for message in capture(itertools.repeat(Tick()), rings, config):
+            ticks = itertools.takewhile(lambda _: not enough.is_set(), itertools.repeat(Tick()))
+            for message in capture(ticks, rings, config):
                 told.put(message)
             told.put(Ended(sender=""))
 
         thread = threading.Thread(target=run)
         thread.start()
-        messages = list(decode(_as_they_come(told), rings, config))
+        messages = []
+        for message in decode(_as_they_come(told), rings, config):
+            messages.append(message)
+            if most is not None and sum(isinstance(m, Captured) for m in messages) >= most:
+                enough.set()
         thread.join()
         frames = [message.frame for message in messages if isinstance(message, Captured)]
         images = [rings.read(CAMERA, frame.frame_id) for frame in frames]
