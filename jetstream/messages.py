@@ -86,6 +86,18 @@ class Captured(Framed, frozen=True):
     """The frame is in its ring."""
 
 
+class Demuxed(Message, frozen=True):
+    """Packets of a camera are in its packet ring. A mere wake-up: `decode` reads the ring, and may miss one."""
+
+    camera: str
+    number: int  # of the newest packet
+    arrived_ns: int  # CLOCK_MONOTONIC
+
+    def add_to(self, tally: Tally) -> None:
+        tally.add("packets", self.camera)
+        tally.set_level(self.arrived_ns, "newest", self.camera)
+
+
 class Face(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     box: Box
     score: float  # 0..1
@@ -212,6 +224,9 @@ class Dropped(Message, frozen=True):
         "busy": "camera",
         "unread": "camera",
         "reconnect": "camera",
+        "decoder": "camera",
+        "damaged": "camera",
+        "too_large": "camera",
         "disk": "disk",
     }
     """where a frame was lost, by reason; else in the process itself"""

@@ -10,9 +10,9 @@ import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-from jetstream.config.schema import CameraConfig, Config, StageName
+from jetstream.config.schema import CameraConfig, Config, StageName, decodes_apart
 from jetstream.errors import UserError
-from jetstream.messages import Captured, Detected, InUse, Message, Named, Tick, Tracked, Wanted
+from jetstream.messages import Captured, Demuxed, Detected, InUse, Message, Named, Tick, Tracked, Wanted
 
 if TYPE_CHECKING:
     from jetstream.ipc.rings import Rings
@@ -30,6 +30,10 @@ SidecarFunction: TypeAlias = Callable[[Iterator[Tick], Config], None]
 
 def _always(_: Config) -> bool:
     return True
+
+
+def _decodes(config: Config) -> bool:
+    return any(decodes_apart(camera, config) for camera in config.cameras)
 
 
 def _shows(config: Config) -> bool:
@@ -75,13 +79,14 @@ def _track_parts(config: Config) -> int:
 
 class Stage(NamedTuple):
     """One row. `queue`: how many frames of a camera may wait here in the live pace: `newest`: pipeline.queue_frames,
-    then the oldest are dropped; `ring`: as many as the ring holds; `long`: LONG_QUEUE."""
+    then the oldest are dropped; `ring`: as many as the ring holds; `long`: LONG_QUEUE; `all`: no limit, for what is no
+    frame and is taken at once."""
 
     name: StageName
     takes: tuple[type[Message], ...]  # empty: the stage is driven by ticks
     sends: tuple[type[Message], ...]
-    after: StageName | None = None  # the stage whose end is the end of this one's input
-    queue: Literal["newest", "ring", "long"] = "newest"
+    after: tuple[StageName, ...] = ()  # the stages whose end is the end of this one's input
+    queue: Literal["newest", "ring", "long", "all"] = "newest"
     lossless: bool = True  # in the every-frame pace no message to this stage is dropped
     frees: bool = False  # in the every-frame pace a frame stays in the ring until this stage is done with it
     ordered: bool = False  # in the every-frame pace each frame passes once and in order, even when processes die
@@ -116,11 +121,21 @@ class Stage(NamedTuple):
         """This row with what `config` decides."""
         every_frame = config.pipeline.pace == "every-frame"
         lossless = every_frame and self.lossless
-        limits = {"newest": config.pipeline.queue_frames, "ring": config.pipeline.slots, "long": LONG_QUEUE}
+        limits = {
+            "newest": config.pipeline.queue_frames,
+            "ring": config.pipeline.slots,
+            "long": LONG_QUEUE,
+            "all": None,
+        }
         most = self.batch(config) if self.batch is not None else None
         return ResolvedStage(
             row=self.paced(config),
-            senders=frozenset(processes(stage_named(self.after), config)) if self.after else frozenset(),
+            senders=frozenset(
+                process
+                for name in self.after
+                if stage_named(name).wanted(config)
+                for process in processes(stage_named(name), config)
+            ),
             lossless=lossless,
             frees=lossless and self.frees,
             tells_done=(lossless and self.frees) or (not every_frame and self.admits),
@@ -166,21 +181,24 @@ Row: TypeAlias = Stage | Sidecar
 # fmt: off
 STAGES: tuple[Stage, ...] = (
     # decoding can't be shed, and must not take the processors from those who use its frames
-    Stage("capture", (), (Captured,), per_camera=True, niceness=10, progress=True),
-    Stage("detect", (Captured,), (Detected,), after="capture", ordered=True, batch=lambda config: config.detect.batch,
-          idle_ticks=True, infers=True, progress=True),
-    Stage("track", (Detected, Named), (Wanted, Tracked), after="detect", queue="long", frees=True, ordered=True,
+    Stage("capture", (), (Captured, Demuxed), per_camera=True, niceness=10, progress=True),
+    Stage("decode", (Demuxed,), (Captured,), after=("capture",), queue="all", lossless=False, asks=True,
+          tick_s=0.002,  # its threads write the frames: so late at most is one sent
+          niceness=10, progress=True, wanted=_decodes),
+    Stage("detect", (Captured,), (Detected,), after=("capture", "decode"), ordered=True,
+          batch=lambda config: config.detect.batch, idle_ticks=True, infers=True, progress=True),
+    Stage("track", (Detected, Named), (Wanted, Tracked), after=("detect",), queue="long", frees=True, ordered=True,
           asks=True, tick_s=2.0, parts=_track_parts,
           admits=True, progress=True),
-    Stage("recognize", (Wanted,), (Named, InUse), after="track", batch=lambda config: config.recognize.batch,
+    Stage("recognize", (Wanted,), (Named, InUse), after=("track",), batch=lambda config: config.recognize.batch,
           tick_s=0.1, infers=True),
-    Stage("render", (Tracked,), (), after="track", lossless=False, tick_s=0.2, ends_run=True, wanted=_shows),
-    Stage("record", (Tracked,), (), after="track", queue="ring", frees=True, ordered=True, tick_s=10.0,
+    Stage("render", (Tracked,), (), after=("track",), lossless=False, tick_s=0.2, ends_run=True, wanted=_shows),
+    Stage("record", (Tracked,), (), after=("track",), queue="ring", frees=True, ordered=True, tick_s=10.0,
           wanted=_records),
-    Stage("publish", (Tracked, InUse), (), after="track", queue="long", tick_s=0.2, vital=False, wanted=_publishes),
-    Stage("sightings", (Tracked, InUse), (), after="track", queue="long", frees=True, ordered=True, asks=True,
+    Stage("publish", (Tracked, InUse), (), after=("track",), queue="long", tick_s=0.2, vital=False, wanted=_publishes),
+    Stage("sightings", (Tracked, InUse), (), after=("track",), queue="long", frees=True, ordered=True, asks=True,
           tick_s=0.2, vital=False, wanted=_remembers),
-    Stage("web", (Tracked, InUse), (), after="track", lossless=False, tick_s=0.2, vital=False, wanted=_serves_page,
+    Stage("web", (Tracked, InUse), (), after=("track",), lossless=False, tick_s=0.2, vital=False, wanted=_serves_page,
           memory_mb=lambda config: config.web.memory_mb),
 )
 SIDECARS: tuple[Sidecar, ...] = (
@@ -192,9 +210,9 @@ SIDECARS: tuple[Sidecar, ...] = (
 # fmt: on
 ROWS: tuple[Row, ...] = (*STAGES, *SIDECARS)
 
-_PROGRESS = tuple(stage for stage in STAGES if stage.progress)
-FIRST_OF_PROGRESS, LAST_OF_PROGRESS = _PROGRESS[0], _PROGRESS[-1]
-"""the stages by which progress is measured: the first that has a frame, and the last that every frame passes"""
+FIRST_OF_PROGRESS = tuple(stage for stage in STAGES if Captured in stage.sends)
+LAST_OF_PROGRESS = tuple(stage for stage in STAGES if stage.progress)[-1]
+"""the stages by which progress is measured: those that write frames, and the last that every frame passes"""
 
 
 def row_of(process: str) -> Row:

@@ -41,6 +41,7 @@ from jetstream.topic import keys
 from jetstream.topic.publisher import open_topic
 from jetstream.video import address, source
 from jetstream.video.address import is_live
+from jetstream.video.gop.ring import PacketRing, packets_name
 from jetstream.video.probing import Look, look_at
 from jetstream.web.access import check_page
 from jetstream.web.tls import date_fault
@@ -182,9 +183,14 @@ def serve(config: Config) -> Iterator[run_dir.RunDir]:
     sweep()
     with run_dir.claim(configuration.run_dir(config)) as folder, ExitStack() as stack:
         names = {camera.name: segment_name(camera.name) for camera in config.cameras}
+        packets = {
+            camera.name: packets_name(names[camera.name]) for camera in config.cameras if sends_packets(camera, config)
+        }
         for camera in config.cameras:
             stack.enter_context(make_ring(camera, config, names[camera.name]))
-        folder.write(config, names)
+        for name in packets.values():
+            stack.enter_context(PacketRing.create(name, data_bytes=config.pipeline.packets_mb * 10**6))
+        folder.write(config, names, packets)
         yield folder
 
 
@@ -359,6 +365,15 @@ def masked_sources(config: Config) -> Config:
     """`config` as it may be shown: without the passwords in its cameras' URLs."""
     cameras = tuple(msgspec.structs.replace(camera, source=address.shown(camera.source)) for camera in config.cameras)
     return msgspec.structs.replace(config, cameras=cameras)
+
+
+def sends_packets(camera: CameraConfig, config: Config) -> bool:
+    """Whether a camera's source is video that arrives compressed, for `decode`. Of an address of the web its server
+    alone knows."""
+    try:
+        return configuration.decodes_apart(camera, config) and address.kind_of(camera.source) in ("network", "video")
+    except SourceError:  # it says so to its capture, too
+        return False
 
 
 def make_ring(camera: CameraConfig, config: Config, name: str) -> Ring:

@@ -78,7 +78,10 @@ def test_config_knows_the_rows_by_their_names() -> None:
 
 
 def test_unknown_stage_is_refused_with_the_names_of_all() -> None:
-    names = "capture, detect, track, recognize, render, record, publish, sightings, web, learn, regroup, build, metrics"
+    names = (
+        "capture, decode, detect, track, recognize, render, record, publish, sightings, web, learn, regroup, build, "
+        "metrics"
+    )
     with pytest.raises(UserError, match=f"^stage detcet: there is none; stages are {names}$"):
         row_of("detcet.door")
 
@@ -103,6 +106,17 @@ def test_stage_whose_cameras_are_shared_has_a_process_for_each_part() -> None:
     assert [camera_of(name) for name in ("capture.yard", "track.1", "detect", "learn")] == ["yard", "", "", ""]
     following = {stage.row.name: stage.senders for stage in stages_of(split)}
     assert following["recognize"] == following["publish"] == {"track.1", "track.2"}
+
+
+def test_detect_ends_after_those_that_write_frames() -> None:
+    cameras = [{"name": "door", "source": "demo"}, {"name": "yard", "source": "rtsp://yard/", "decoder": "shared-cuda"}]
+    apart = load.build({"cameras": cameras}, where="test")
+    whole = load.build({"cameras": cameras, "pipeline": {"pace": "every-frame"}}, where="test")
+    senders = {stage.row.name: stage.senders for stage in stages_of(apart)}
+
+    assert senders["decode"] == {"capture.door", "capture.yard"}
+    assert senders["detect"] == {"capture.door", "capture.yard", "decode"}
+    assert "decode" not in [stage.row.name for stage in (*stages_of(config()), *stages_of(whole))]
 
 
 @pytest.mark.parametrize(("cameras", "parts"), [(1, 1), (32, 1), (33, 2), (100, 4)])

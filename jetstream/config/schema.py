@@ -20,6 +20,7 @@ Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
 Pace = Literal["live", "every-frame"]
 StageName = Literal[
     "capture",
+    "decode",
     "detect",
     "track",
     "recognize",
@@ -46,6 +47,9 @@ class PipelineConfig(ConfigTable, frozen=True):
     """folder of sockets and locks. Empty: $RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR/jetstream or /tmp/jetstream-UID"""
     slots: Annotated[int, Meta(ge=2, le=256)] = 16
     """frames in each camera's ring in shared memory"""
+    packets_mb: Annotated[int, Meta(ge=1, le=1024)] = 16
+    """live: MB of each camera's ring of packets in shared memory, if its decoder is shared or shared-cuda. 16 MB hold
+    16 s at 8 Mbit/s; a key frame may take half of it"""
     queue_frames: Annotated[int, Meta(ge=1, le=64)] = 4
     """live: frames of a camera that may wait at a stage; the oldest is dropped beyond that"""
     heartbeat_timeout_s: Positive = 5.0
@@ -92,9 +96,10 @@ class CameraConfig(ConfigTable, frozen=True):
     folder or glob of images, or `demo`. `${NAME}` in a URL is replaced by the environment variable"""
     password_file: str = ""
     """file of mode 0600 that holds the password for the user in the URL. Empty: no password file"""
-    decoder: Literal["cpu", "cuda"] = "cpu"
-    """what decodes cameras, streams and videos. cuda: NVDEC on the GPU of gpu.device; a source that it can't decode is
-    refused"""
+    decoder: Literal["cpu", "cuda", "shared", "shared-cuda"] = "cpu"
+    """what decodes cameras, streams and videos. cpu: the process that reads the camera. cuda: that process, by NVDEC on
+    the GPU of gpu.device; a source that it can't decode is refused. shared, shared-cuda: the same, but live one process
+    decodes the network streams and videos of all these cameras, so that a connection outlives its decoder"""
     fps: NotNegative = 0.0
     """largest number of frames a second to process. 0: all frames"""
     max_width: Annotated[int, Meta(ge=16, le=16384)] = 1920
@@ -372,7 +377,12 @@ def with_preset(config: Config) -> Config:
 
 def cuda_device(camera: CameraConfig, config: Config) -> int | None:
     """The number of the GPU that decodes a camera; None: the CPU decodes it."""
-    return config.gpu.device if camera.decoder == "cuda" else None
+    return config.gpu.device if camera.decoder in ("cuda", "shared-cuda") else None
+
+
+def decodes_apart(camera: CameraConfig, config: Config) -> bool:
+    """Whether a camera's video, if it is any, is decoded in another process than the one that reads it."""
+    return config.pipeline.pace == "live" and camera.decoder in ("shared", "shared-cuda")
 
 
 def engines_dir(config: Config) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 from jetstream.ipc.frames import FrameView
@@ -34,13 +34,23 @@ class FrameReader(Protocol):
 
 
 class Rings(Mapping[str, Ring | LocalRing]):
-    """A mapping of camera name to ring; a context manager that closes all rings."""
+    """A mapping of camera name to ring; a context manager that closes all rings. `packets`: the name of the segment of
+    the packet ring, of cameras that have one; who needs it opens it."""
 
-    def __init__(self, rings: Mapping[str, Ring | LocalRing]) -> None:
+    def __init__(
+        self, rings: Mapping[str, Ring | LocalRing], packets: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self._rings = dict(rings)
+        self.packets = dict(packets)
 
     @classmethod
-    def attach_all(cls, names: Mapping[str, str], *, directory: Path = SHARED_MEMORY) -> Rings:
+    def attach_all(
+        cls,
+        names: Mapping[str, str],
+        packets: Mapping[str, str] = MappingProxyType({}),
+        *,
+        directory: Path = SHARED_MEMORY,
+    ) -> Rings:
         """Open each camera's ring; `names` maps a camera to its segment's name.
 
         Raises RingError if one can't be opened; the others are closed then.
@@ -50,7 +60,7 @@ class Rings(Mapping[str, Ring | LocalRing]):
             for camera, name in names.items():
                 rings[camera] = undo.enter_context(Ring.attach(name, directory=directory))
             undo.pop_all()
-        return cls(rings)
+        return cls(rings, packets)
 
     def read(self, camera: str, frame_id: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8] | None:
         """A private copy of the frame, (H, W, 3) uint8 BGR, in the memory of `out` if given.

@@ -6,7 +6,7 @@ Knows no clock: the time is an argument.
 from collections.abc import Iterator, Sequence
 
 from jetstream.messages import Status
-from jetstream.pipeline import LAST_OF_PROGRESS, camera_of, is_of
+from jetstream.pipeline import FIRST_OF_PROGRESS, LAST_OF_PROGRESS, camera_of, is_of
 from jetstream.runtime.counters import counted
 
 SILENT_S = 5.0
@@ -49,5 +49,5 @@ def newest_frames(status: Status) -> dict[str, int]:
     last stage of progress is run by hand, the newest captured frame counts."""
     levels = {process.process: process.beat.levels if process.beat else {} for process in status.processes}
     last = [one for process, one in levels.items() if is_of(process, LAST_OF_PROGRESS)]
-    told = last or [one for process, one in levels.items() if camera_of(process)]
+    told = last or [one for process, one in levels.items() if any(is_of(process, row) for row in FIRST_OF_PROGRESS)]
     return {camera: time_ns for one in told for (camera,), time_ns in counted(one, "newest")}

@@ -69,8 +69,7 @@ class HeartbeatSender:
 
     def handled(self, frame: FrameRef, now_ns: int) -> None:
         """Record that the stage's work on a frame has ended."""
-        self._frames += 1
-        self._handled_s.append(now_ns * 1e-9)
+        self.passed(now_ns)
         self._latencies_ms.append((now_ns - frame.captured_ns) * 1e-6)
         self._counts.add("frames", frame.camera)
         self._counts.observe("latency", (now_ns - frame.captured_ns) * 1e-9)
@@ -82,6 +81,12 @@ class HeartbeatSender:
         else:  # from a camera, one after the other
             self._spans.add("capture", max(frame.captured_ns, self._handled_ns), now_ns, frame)
         self._handled_ns = now_ns
+
+    def passed(self, now_ns: int) -> None:
+        """Record that what is to become a frame has passed: of `frames` and their rate, and not of the camera's frames,
+        which the process that writes them counts."""
+        self._frames += 1
+        self._handled_s.append(now_ns * 1e-9)
 
     def beat(self) -> None:
         """Send a heartbeat when it is due; never waits."""
@@ -109,7 +114,8 @@ class HeartbeatSender:
     def _heartbeat(self, now_s: float) -> Heartbeat:
         while self._handled_s and now_s - self._handled_s[0] > RATE_WINDOW_S:
             self._handled_s.popleft()
-            self._latencies_ms.popleft()
+            if self._latencies_ms:
+                self._latencies_ms.popleft()
         span_s = now_s - self._handled_s[0] if len(self._handled_s) > 1 else 0.0
         ordered = sorted(self._latencies_ms)
         self._count_at_endpoints()

@@ -52,8 +52,8 @@ STAGES: Mapping[str, tuple[StageName, ...]] = {
 }
 """stages that read a key, or any other key of a table; what isn't here is read once, at the start"""
 OF_CAMERA: Mapping[str, tuple[StageName, ...]] = {
-    "rotate": ("capture",),
-    "flip": ("capture",),
+    "rotate": ("capture", "decode"),
+    "flip": ("capture", "decode"),
     "area": ("sightings",),
     "zones": ("sightings",),
 }

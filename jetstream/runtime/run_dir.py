@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 import msgspec
@@ -24,7 +25,10 @@ from jetstream.errors import GARBLED, BusyError, PipelineError, UserError
 from jetstream.newest_lines import OLD, NewestLines
 
 LOCK, CONFIG, RINGS, ORIGINS, LINES = "lock", "config.json", "rings.json", "origins.json", "log.jsonl"
+PACKETS = "packets.json"
 NEW_CONFIG = "config.json.new"
+
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 CLAIM_S = 2.0
 """time to wait for a lock on the folder: who looks whether it is in use, and a cleaner, hold one for a moment"""
@@ -40,10 +44,12 @@ class RunDir:
 
     path: Path
 
-    def write(self, config: Config, rings: Mapping[str, str]) -> None:
-        """Write what the processes read: the config, and the name of each camera's ring. Raises UserError."""
+    def write(self, config: Config, rings: Mapping[str, str], packets: Mapping[str, str] = NO_NAMES) -> None:
+        """Write what the processes read: the config, the name of each camera's ring, and of its packet ring if it has
+        one. Raises UserError."""
         self.write_config(config)
         _write_private(self.path / RINGS, msgspec.json.encode(dict(rings)))
+        _write_private(self.path / PACKETS, msgspec.json.encode(dict(packets)))
 
     def write_config(self, config: Config) -> None:
         """Replace the config in one step, since a process may be starting. Raises UserError where it can't be written;
@@ -73,6 +79,10 @@ class RunDir:
     def read_rings(self) -> dict[str, str]:
         """Camera to the name of its ring's segment. Raises OSError."""
         return msgspec.json.decode((self.path / RINGS).read_bytes(), type=dict[str, str])
+
+    def read_packets(self) -> dict[str, str]:
+        """Camera to the name of its packet ring's segment, of cameras that have one. Raises OSError."""
+        return msgspec.json.decode((self.path / PACKETS).read_bytes(), type=dict[str, str])
 
     def write_origins(self, origins: Mapping[str, str]) -> None:
         """Write where each key of the config came from, of those that haven't their default. Raises UserError."""
@@ -120,10 +130,11 @@ class HeldRunDir(RunDir):
     written: dict[str, bytes] = field(default_factory=dict)  # file name to content
     renewed: list[float] = field(default_factory=list)  # when, of time.monotonic()
 
-    def write(self, config: Config, rings: Mapping[str, str]) -> None:
+    def write(self, config: Config, rings: Mapping[str, str], packets: Mapping[str, str] = NO_NAMES) -> None:
         """As `RunDir.write`."""
         self.written[RINGS] = msgspec.json.encode(dict(rings))
-        super().write(config, rings)
+        self.written[PACKETS] = msgspec.json.encode(dict(packets))
+        super().write(config, rings, packets)
 
     def write_config(self, config: Config) -> None:
         """As `RunDir.write_config`."""
@@ -281,7 +292,7 @@ def _lock(fd: int, kind: int) -> bool:
 def _clear(path: Path) -> None:
     """Remove what an earlier run left, and nothing else. The lock stays, or two instances could hold it."""
     for item in path.iterdir():
-        if item.name in (CONFIG, NEW_CONFIG, RINGS, ORIGINS, LINES, LINES + OLD) or item.is_socket():
+        if item.name in (CONFIG, NEW_CONFIG, RINGS, PACKETS, ORIGINS, LINES, LINES + OLD) or item.is_socket():
             item.unlink(missing_ok=True)
 
 

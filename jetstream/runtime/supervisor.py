@@ -248,7 +248,7 @@ class Supervisor:
     def _before(self, child: StageProcess) -> list[StageProcess]:
         """The processes whose end is the end of its input; for a sidecar, those with which it ends."""
         if child.stage is not None:
-            return [other for other in self._children if other.row.name == child.stage.after]
+            return [other for other in self._children if other.row.name in child.stage.after]
         captures = [other for other in self._children if other.is_capture]
         return captures or [other for other in self._children if not other.is_driven]  # captures are run by hand
 
@@ -327,15 +327,15 @@ class Supervisor:
         )
 
     def _progress(self) -> tuple[list[StageProcess], list[StageProcess]]:
-        """The processes that capture frames, and those that every frame must have passed."""
-        ends = pipeline.FIRST_OF_PROGRESS, pipeline.LAST_OF_PROGRESS
-        first, last = ([child for child in self._children if child.row == row] for row in ends)
+        """The processes that write frames, and those that every frame must have passed."""
+        ends = pipeline.FIRST_OF_PROGRESS, (pipeline.LAST_OF_PROGRESS,)
+        first, last = ([child for child in self._children if child.row in rows] for rows in ends)
         return first, last
 
     def _log_counts(self) -> None:
         drops = sum((child.drops for child in self._children), Counter[str]())
         dropped = ", ".join(f"{reason} {count}" for reason, count in sorted(drops.items())) or "none"
-        captured, tracked = (sum(child.frames for child in children) for children in self._progress())
+        captured, tracked = (sum(child.frames_by_camera.total() for child in children) for children in self._progress())
         log.info("ended: %d frames captured, %d tracked; dropped: %s", captured, tracked, dropped)
 
     def _end(self) -> None:

@@ -29,11 +29,11 @@ from jetstream.ipc.memory import AnswerCache
 from jetstream.ipc.ring import Cell
 from jetstream.ipc.rings import Rings
 from jetstream.logs import mask_tracebacks, set_up_logging
-from jetstream.messages import Framed, Message
+from jetstream.messages import Demuxed, Framed, Message
 from jetstream.runtime.heartbeat import HeartbeatSender
 from jetstream.runtime.run_dir import RunDir
 from jetstream.runtime.signals import hang_up
-from jetstream.runtime.ticks import Ticks
+from jetstream.runtime.ticks import Patience, Ticks
 
 END_IN_ORDER = signal.SIGUSR1
 """The supervisor's signal to end. Any other deadly signal comes from outside, and the process is started again."""
@@ -82,7 +82,8 @@ def _run_stage(
     function = stage.row.load()
     os.nice(stage.row.niceness)
     own = msgspec.structs.replace(config, cameras=pipeline.cameras_of(name, config))
-    with Rings.attach_all(RunDir(run_dir).read_rings()) as rings, ExitStack() as inboxes:
+    folder = RunDir(run_dir)
+    with Rings.attach_all(folder.read_rings(), folder.read_packets()) as rings, ExitStack() as inboxes:
         cells = {camera.name: rings[camera.name].register(stage.row.name) for camera in own.cameras if stage.tells_done}
         if not stage.frees:  # live: frames that died with the process before are not waited for
             for camera, cell in cells.items():
@@ -93,7 +94,7 @@ def _run_stage(
         def receive() -> Iterator[Any]:
             heartbeat.inbox = inbox = _inbox(name, stage, run_dir, heartbeat, stop)
             inboxes.callback(inbox.close)
-            return _received(inbox, stage, heartbeat)
+            return Received(inbox, stage, heartbeat)
 
         answers = _answer_cache(stage, own, rings, cells)
         messages: Iterator[Any] = Ticks(heartbeat, stop.is_set)
@@ -135,6 +136,8 @@ def _deliver(
     heartbeat.count(message)
     if message.is_sent:
         outbox.send(message)
+    if isinstance(message, Demuxed):
+        heartbeat.passed(now_ns)
     if not (isinstance(message, Framed) and message.ends_work):
         return
     heartbeat.handled(message.frame, now_ns)
@@ -144,18 +147,25 @@ def _deliver(
         cells[message.frame.camera].done(message.frame.frame_id)
 
 
-def _received(inbox: Inbox, stage: pipeline.ResolvedStage, heartbeat: HeartbeatSender) -> Iterator[Any]:
+class Received(Iterator[Any]):
     """The stage's messages, or lists of them. Reports to the heartbeat when the stage takes one and wants the next."""
-    while True:
-        try:
-            most, wait_s = stage.batch_size, stage.batch_wait_s
-            message = next(inbox) if most is None else inbox.batch(most, wait_s)
-        except StopIteration:
-            return
-        begun_ns = time.monotonic_ns()
-        heartbeat.took(message if isinstance(message, list) else [message], begun_ns)
-        yield message
-        heartbeat.turned(begun_ns)
+
+    def __init__(self, inbox: Inbox, stage: pipeline.ResolvedStage, heartbeat: HeartbeatSender) -> None:
+        self._inbox, self._stage, self._heartbeat = inbox, stage, heartbeat
+        self._patience = Patience(heartbeat)
+        self.opens = self._patience.opens
+        self._begun_ns: int | None = None
+
+    def __next__(self) -> Any:
+        self._patience.turned()
+        if self._begun_ns is not None:
+            self._heartbeat.turned(self._begun_ns)
+            self._begun_ns = None
+        most, wait_s = self._stage.batch_size, self._stage.batch_wait_s
+        message = next(self._inbox) if most is None else self._inbox.batch(most, wait_s)
+        self._begun_ns = time.monotonic_ns()
+        self._heartbeat.took(message if isinstance(message, list) else [message], self._begun_ns)
+        return message
 
 
 def _answer_cache(
@@ -178,7 +188,7 @@ def _outbox(stage: pipeline.ResolvedStage, config: Config, run_dir: Path) -> Out
             Reader(
                 process,
                 other.lossless,
-                other.row.after == stage.row.name,
+                stage.row.name in other.row.after,
                 other.row.vital,
                 None if process == other.row.name else _names(pipeline.cameras_of(process, config)),
             )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from jetstream.stages import (
         build,
         capture,
+        decode,
         detect,
         learn,
         metrics,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     STAGES: tuple[StageFunction, ...] = (
         capture.capture,
+        decode.decode,
         detect.detect,
         track.track,
         recognize.recognize,

@@ -9,39 +9,45 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from jetstream.capturing.frame_writer import FrameWriter
+from jetstream.capturing.pacing import FileClock
+from jetstream.capturing.packets import demuxed
+from jetstream.capturing.retrying import STUCK_GRACE_S, TURN_S, opens, retried
 from jetstream.config import secrets
 from jetstream.config.schema import CameraConfig, Config, cuda_device
 from jetstream.errors import SourceError, StuckError, UserError
 from jetstream.ipc.ring import LocalRing, Ring
 from jetstream.ipc.rings import Rings
-from jetstream.ipc.window import FrameWindow
-from jetstream.messages import Captured, Dropped, FrameRef, PatientTicks, Tick
+from jetstream.messages import Captured, Demuxed, Dropped, Tick
 from jetstream.networks.backends import takes_nv12
 from jetstream.video.address import is_live, may_be_film
 from jetstream.video.frames import USUAL_FPS, UnconvertedFrame
-from jetstream.video.live import Backoff, NewestFrame
-from jetstream.video.source import Frame, Source, open_source
+from jetstream.video.gop.ring import PacketRing
+from jetstream.video.live import NewestFrame
+from jetstream.video.source import Source, open_source
 
-TURN_S = 0.1
-"""longest time between two ticks"""
 POLL_S = 0.005
 """how often a frame that waits asks for its place"""
 TELL_AGAIN_S = 2.0
 """every-frame pace: time without progress of the slowest reader after which frames are announced again"""
-STUCK_GRACE_S = 2.0
-"""time beyond its own time-out after which a native call counts as hanging"""
 
 log = logging.getLogger(__name__)
 
 
-def capture(ticks: Iterator[Tick], rings: Rings, config: Config) -> Iterator[Captured | Dropped]:
-    """Frames of the one camera in `config`, each written to the ring before Captured announces it.
+def capture(ticks: Iterator[Tick], rings: Rings, config: Config) -> Iterator[Captured | Demuxed | Dropped]:
+    """Frames of the one camera in `config`, each written to the ring before Captured announces it; or its packets,
+    where it has a packet ring.
 
     Raises SourceError: a file can't be read; StuckError: a camera's driver hangs.
     """
     (camera,) = config.cameras
     patience_s = config.pipeline.start_timeout_s
     every_frame = config.pipeline.pace == "every-frame"
+    if camera.name in rings.packets:
+        opener = partial(_open, camera, loop=False, every_frame=False, cuda_device=None, nv12=False)
+        with PacketRing.attach(rings.packets[camera.name]) as packets:
+            if not (yield from demuxed(ticks, packets, camera, opener, patience_s)):
+                return
     writer = FrameWriter(rings[camera.name], camera, config.pipeline.queue_frames)
     opener = partial(
         _open,
@@ -59,38 +65,6 @@ def capture(ticks: Iterator[Tick], rings: Rings, config: Config) -> Iterator[Cap
         yield from _played(ticks, writer, opener, patience_s)
 
 
-class FrameWriter:
-    """Writes a camera's frames to its ring, and says which it may write: see `ipc.window`."""
-
-    def __init__(self, ring: Ring | LocalRing, camera: CameraConfig, most_under_way: int) -> None:
-        self.ring, self.camera = ring, camera
-        self._window = FrameWindow(most_under_way)
-
-    def has_room(self) -> bool:
-        """Whether the pipeline has a place for a frame of this camera now."""
-        return self._window.has_room(self.ring.slowest, time.monotonic())
-
-    def write(self, frame: Frame, *, live: bool, left_out: int = 0) -> Captured:
-        """Write the frame and announce it. `left_out`: frames of the source before it that were not written."""
-        captured_ns = frame.captured_ns or time.monotonic_ns()
-        frame_id = self.ring.write(frame.picture, captured_ns=captured_ns, left_out=left_out)
-        self._window.wrote(frame_id, time.monotonic())
-        return self.announced(frame_id, captured_ns, frame.pts_s, live=live)
-
-    def announced(self, frame_id: int, captured_ns: int, pts_s: float, *, live: bool) -> Captured:
-        """The message for a frame that is in the ring."""
-        return Captured(
-            frame=FrameRef(
-                camera=self.camera.name,
-                frame_id=frame_id,
-                captured_ns=captured_ns,
-                wall_ns=time.time_ns() - (time.monotonic_ns() - captured_ns),
-                pts_s=pts_s,
-                live=live,
-            )
-        )
-
-
 def _every_frame(
     ticks: Iterator[Tick], writer: FrameWriter, opener: Callable[[], Source], patience_s: float
 ) -> Iterator[Captured]:
@@ -99,7 +73,7 @@ def _every_frame(
     ring, told = writer.ring, AnnouncedFrames(writer.ring)
     first = ring.slowest or 0
     with opener() as source:
-        source.opens = partial(_opens, ticks, patience_s)
+        source.opens = partial(opens, ticks, patience_s)
         if source.live:
             raise SourceError(f"{writer.camera.name}: a camera can't wait for the pace every-frame; use --pace live")
         for index, frame in enumerate(source):
@@ -135,10 +109,10 @@ def _played(
     ring, camera = writer.ring, writer.camera
     first = 0 if camera.loop else ring.cursor
     with opener() as source:
-        source.opens = partial(_opens, ticks, patience_s)
+        source.opens = partial(opens, ticks, patience_s)
         # a looping file begins again where its capture does, but its times must go on
         shift_s = ring.cursor / rate_of(source, camera) if camera.loop else 0.0
-        clock = _FileClock()
+        clock = FileClock()
         waiting: UnconvertedFrame | None = None
         left_out = 0
         for index, given in enumerate(source.unconverted()):
@@ -173,19 +147,6 @@ def _written(writer: FrameWriter, frame: UnconvertedFrame, left_out: int) -> Ite
     """Write the frame, unless it is damaged."""
     if (converted := frame.converted()) is not None:
         yield writer.write(converted, live=False, left_out=left_out)
-
-
-class _FileClock:
-    """Says when the frames of a file are due; its first one is at once."""
-
-    def __init__(self) -> None:
-        self._started_s: float | None = None
-
-    def is_due(self, pts_s: float, wait_s: float) -> bool:
-        """Whether the frame of `pts_s` is due; waits for it at most `wait_s`."""
-        if self._started_s is None:
-            self._started_s = time.monotonic() - pts_s
-        return _is_due(self._started_s + pts_s, wait_s)
 
 
 def rate_of(source: Source, camera: CameraConfig) -> float:
@@ -226,29 +187,12 @@ def _camera(
     ticks: Iterator[Tick], writer: FrameWriter, opener: Callable[[], Source], patience_s: float
 ) -> Iterator[Captured | Dropped]:
     """Frames of a camera, until the ticks end; of a film, which only its server tells from a camera, as of a file."""
-    camera, backoff = writer.camera, Backoff()
-    while True:
-        try:
-            _opens(ticks, patience_s)  # before the thread starts: a GPU's driver may hold up every thread
-            with NewestFrame(opener, keep_films=True) as newest:
-                for message in _newest(ticks, writer, newest, patience_s):
-                    backoff.reset()
-                    yield message
-            if newest.film is not None:
-                yield from _played(ticks, writer, partial(_same, newest.film), patience_s)
-            return
-        except StuckError:
-            raise
-        except SourceError as error:
-            wait_s = backoff.next_s()
-            log.warning("%s: %s; opened again in %.1f s", camera.name, error, wait_s)
-            yield Dropped(camera=camera.name, reason="reconnect")
-        until_s = time.monotonic() + wait_s
-        for _ in ticks:
-            if _is_due(until_s, TURN_S):
-                break
-        else:
-            return
+    start = partial(NewestFrame, opener, keep_films=True)
+    film = yield from retried(
+        ticks, writer.camera.name, start, lambda newest: _newest(ticks, writer, newest, patience_s), patience_s
+    )
+    if film is not None:
+        yield from _played(ticks, writer, partial(_same, film), patience_s)
 
 
 def _newest(
@@ -261,13 +205,13 @@ def _newest(
     camera = writer.camera
     limit_s = max(camera.open_timeout_s, camera.read_timeout_s) + STUCK_GRACE_S
     unread, left_out = 0, 0
-    opening_limit_s = max(limit_s, patience_s) if camera.decoder == "cuda" else limit_s  # many may wait for the driver
+    opening_limit_s = max(limit_s, patience_s) if "cuda" in camera.decoder else limit_s  # many may wait for the driver
     for _ in ticks:
         if newest.opening:
-            _opens(ticks, patience_s)
+            opens(ticks, patience_s)
         has_room = writer.has_room()
         frame = newest.get(TURN_S) if has_room or newest.opening or newest.ended else None
-        if newest.film is not None:
+        if newest.kept is not None:
             return
         if newest.unread > unread:
             left_out += newest.unread - unread
@@ -280,12 +224,6 @@ def _newest(
             time.sleep(POLL_S)
         if newest.stuck_s() > (opening_limit_s if newest.opening else limit_s):
             raise StuckError(f"{camera.name}: no answer for {newest.stuck_s():.0f} s, not even to give up")
-
-
-def _opens(ticks: Iterator[Tick], limit_s: float) -> None:
-    """Tell who gives the ticks that the next one may be long in coming."""
-    if isinstance(ticks, PatientTicks):
-        ticks.opens(limit_s)
 
 
 def _same(source: Source) -> Source:
@@ -303,11 +241,3 @@ def _open(camera: CameraConfig, *, every_frame: bool, cuda_device: int | None, l
     )
     source.may_give_nv12 = nv12
     return source
-
-
-def _is_due(time_s: float, wait_s: float) -> bool:
-    """Whether `time_s` of time.monotonic() has come; waits for it at most `wait_s`."""
-    left_s = time_s - time.monotonic()
-    if left_s > 0:
-        time.sleep(min(left_s, wait_s))
-    return time.monotonic() >= time_s

@@ -15,6 +15,11 @@ from jetstream.errors import SourceError
 REMEDY = 'set the camera\'s decoder to "cpu"'
 
 
+SHARED: dict[str, object] = {"primary_ctx": "1"}
+"""FFmpeg's option for the GPU's primary context, of which a process has one. Else each decoder makes one of its own.
+It refuses where other code of the process, such as ONNX Runtime, has set that context up in another way"""
+
+
 @contextmanager
 def decoder(cuda_device: int | None, shown: str) -> Iterator[HWAccel | None]:
     """The `hwaccel` argument for an `av.open` in the block; None for the CPU.
@@ -36,17 +41,41 @@ def decoder(cuda_device: int | None, shown: str) -> Iterator[HWAccel | None]:
         raise SourceError(unable(shown, "its video")) from None
 
 
+@contextmanager
+def shared_decoder(cuda_device: int, shown: str) -> Iterator[HWAccel]:
+    """The `hwaccel` argument for a codec context made in the block, which shares this process's context of the GPU with
+    all others. Errors are as of `decoder`."""
+    try:
+        _primary_context(cuda_device)
+    except SourceError as error:
+        raise SourceError(f"{shown}: {error}") from None
+    yield HWAccel("cuda", device=str(cuda_device), allow_software_fallback=False, options=SHARED)
+
+
+@cache
+def _primary_context(cuda_device: int) -> HWAccel:
+    """Kept for ever, so that the context isn't closed with the last camera's decoder. Raises SourceError."""
+    return _opened(cuda_device, SHARED)
+
+
 @cache
 def refuse_missing(cuda_device: int) -> None:
     """Raises SourceError if FFmpeg has no CUDA or the GPU can't be used. A success is cached."""
+    _opened(cuda_device, {})
+
+
+def _opened(cuda_device: int, options: dict[str, object]) -> HWAccel:
+    """A device that is open. Raises SourceError."""
     if "cuda" not in hwdevices_available():
         raise SourceError(f"this PyAV has no CUDA; {REMEDY}, or decode in a `gst:` pipeline")
     try:
-        HWAccel("cuda", device=str(cuda_device), allow_software_fallback=False).create(av.Codec("h264", "r"))
+        accel = HWAccel("cuda", device=str(cuda_device), allow_software_fallback=False, options=options)
+        opened: HWAccel = accel.create(av.Codec("h264", "r"))
     except (av.FFmpegError, NotImplementedError, RuntimeError):
         raise SourceError(
             f"FFmpeg can't use GPU {cuda_device} to decode; see `jetstream doctor`, or {REMEDY}"
         ) from None
+    return opened
 
 
 def unable(shown: str, codec: str) -> str:

@@ -44,6 +44,11 @@ class PixelAspect:
         # Equal ones may both be the codec's, which can change; PyAV doesn't show the container's alone.
         self._stated = guessed if guessed != coded else None
 
+    @property
+    def stated(self) -> Fraction | None:
+        """The container's word alone."""
+        return self._stated
+
     def __call__(self) -> Fraction | None:
         return self._stated or self._context.sample_aspect_ratio
 
@@ -51,13 +56,15 @@ class PixelAspect:
 class FrameConverter:
     """A callable for the decoded frames of one stream, whose size, shape and orientation may change at key frames.
 
-    `crop`: what its container leaves out of each frame, in px of the decoded one.
+    `crop`: what its container leaves out of each frame, in px of the decoded one. `upright`: the orientation of frames
+    that state none themselves.
     """
 
     def __init__(self, settings: SourceSettings) -> None:
         self._limits = (settings.max_width, settings.max_height)
         self._mounted = mounted(settings)
         self.crop = WHOLE
+        self.upright = Orientation()
         self._reformatter = VideoReformatter()  # kept because it caches swscale's tables
         self._shape = (0, 0)
         self._size = (0, 0)
@@ -117,7 +124,8 @@ class FrameConverter:
 
     def _look_at(self, frame: av.VideoFrame, rotation: int, aspect: Fraction | None) -> None:
         self._rotation, self._shape = rotation, (frame.width, frame.height)
-        self._turn = orientation_of(frame, rotation).then(self._mounted)
+        stated = orientation_of(frame, rotation)
+        self._turn = (self.upright if stated == Orientation() else stated).then(self._mounted)
         crop = self.crop if self.crop.fits(*self._shape) else WHOLE
         part = self._shape[0] - crop.left - crop.right, self._shape[1] - crop.top - crop.bottom
         shown = self._turn.size(*squared(*part, aspect))

@@ -72,10 +72,41 @@ class StreamSource(Source):
         self._end_s = 0.0
         self._arrived_s = self._wanted_s = time.monotonic()  # of the last packet; since when a picture is waited for
 
-    def _shots(self) -> Iterator[LazyFrame]:
-        opened = self._opened or self._opener()
-        self._opened = opened
+    def packets(self) -> "Iterator[tuple[OpenVideo, Packet[VideoStream]]]":
+        """The whole packets of one pass, for who decodes them elsewhere, with what they are of. Raises as iterating the
+        source does, but for data that becomes no picture, which only the decoder knows."""
+        opened = self._open_pass()
+        try:
+            for packet in self._whole_packets(opened):
+                if packet is not None and packet.size:
+                    self._good += 1
+                    self._wanted_s = time.monotonic()
+                    yield opened, packet
+        except SourceError:
+            if self._good == 0:
+                opened.blame()
+            raise
+        self._cut |= opened.cut_off
+        self._pass_ended(self._good)
+        self.close()
+
+    def without_picture(self, opened: OpenVideo) -> SourceError:
+        """The error of a live source whose packets have become no picture for its time limit to read."""
+        opened.blame()
+        return SourceError(f"{self._shown}: {no_picture(self._read_timeout_s)}")
+
+    @property
+    def shown(self) -> str:
+        """The source in messages, without a password."""
+        return self._shown
+
+    def _open_pass(self) -> OpenVideo:
+        self._opened = self._opened or self._opener()
         self._start_pass()
+        return self._opened
+
+    def _shots(self) -> Iterator[LazyFrame]:
+        opened = self._open_pass()
         stream = opened.stream
         aspect, self._convert.crop = PixelAspect(stream), opened.crop
         # With frame threads, damaged files decode differently from run to run. Slices don't delay frames.

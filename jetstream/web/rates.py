@@ -8,12 +8,18 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from jetstream.messages import Status
-from jetstream.pipeline import STAGES
+from jetstream.pipeline import FIRST_OF_PROGRESS, STAGES
 from jetstream.runtime.counters import counted
 
 WINDOW: Final = 11
 """statuses, one a second: rates are those of the last ten seconds"""
-_ON_THE_WAY: Final = tuple(stage.name for stage in STAGES if stage.progress)
+_FIRST: Final = FIRST_OF_PROGRESS[0].name
+_SHOWN_AS: Final = {
+    **{stage.name: stage.name for stage in STAGES if stage.progress},
+    **{stage.name: _FIRST for stage in FIRST_OF_PROGRESS},
+}
+"""the stages on a frame's way; a camera's frames are written by one of the first"""
+_ON_THE_WAY: Final = tuple(dict.fromkeys(_SHOWN_AS.values()))
 
 
 class _Reading(NamedTuple):
@@ -31,8 +37,9 @@ class FrameRates:
         frames: dict[tuple[str, str], int] = {}
         for process in status.processes:
             stage = process.process.partition(".")[0]
-            if stage in _ON_THE_WAY and process.beat is not None:
-                frames |= {(stage, camera): count for (camera,), count in counted(process.beat.counts, "frames")}
+            if stage in _SHOWN_AS and process.beat is not None:
+                shown = _SHOWN_AS[stage]
+                frames |= {(shown, camera): count for (camera,), count in counted(process.beat.counts, "frames")}
         self._heard.append(_Reading(status.turn_ns, frames))
 
     def of(self, camera: str) -> dict[str, float]:

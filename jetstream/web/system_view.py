@@ -14,7 +14,7 @@ from jetstream import __version__
 from jetstream.config.schema import Config, area_of
 from jetstream.messages import Heartbeat, ProcessStatus, Status
 from jetstream.monitoring.health import SILENT_S, age_s, ailments
-from jetstream.pipeline import FIRST_OF_PROGRESS
+from jetstream.pipeline import camera_of
 from jetstream.runtime.counters import counted, drops_by_reason
 from jetstream.runtime.proc import process_age_s, process_memory, process_use
 from jetstream.web.access import Caller
@@ -124,11 +124,11 @@ def system(site: Site, _: Nothing, __: Caller) -> SystemView:
 
 def _cameras(site: Site, config: Config, now_ns: int) -> Iterator[CameraState]:
     known = site.status is not None and age_s(site.status, now_ns) <= SILENT_S
-    processes = {one.process: one for one in site.status.processes} if site.status and known else {}
+    processes = {camera_of(one.process): one for one in site.status.processes} if site.status and known else {}
     for camera in config.cameras:
         newest, rates = site.frames.newest.get(camera.name), site.rates.of(camera.name)
         picture_age_s = None if newest is None else max(0.0, (now_ns - newest.frame.captured_ns) * 1e-9)
-        process = processes.get(f"{FIRST_OF_PROGRESS.name}.{camera.name}")
+        process = processes.get(camera.name)
         drops = drops_by_reason(process.beat.counts) if process and process.beat else {}
         yield CameraState(
             name=camera.name,

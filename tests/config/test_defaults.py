@@ -12,7 +12,7 @@ import pytest
 
 from jetstream.config import schema
 
-PACKAGES = ("vision", "video", "stages", "gallery", "enroll", "recording", "replay")
+PACKAGES = ("vision", "video", "capturing", "stages", "gallery", "enroll", "recording", "replay")
 INNOCENT = {
     "jetstream.gallery.audit.add(name)": "a person's name, not a camera's",
     "jetstream.gallery.store.Manifest(detector)": "the detector that made it, not the one in use",

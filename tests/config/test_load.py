@@ -44,7 +44,7 @@ def written(tmp_path: Path, text: str) -> Path:
             "publish.endpoint: tcp://0.0.0.0:5570: only this machine may listen",
         ),
         ("[pipeline]\nheartbeat_timeout_s = inf", "pipeline.heartbeat_timeout_s: expected a finite number"),
-        ('[pipeline]\nwithout = ["trak"]', "(allowed: capture, detect, track"),
+        ('[pipeline]\nwithout = ["trak"]', "(allowed: capture, decode, detect, track"),
         ("[detect]\nmax_face_px = 20", "detect.max_face_px: 20.0 is under min_face_px"),
         ("x =", "not TOML"),
     ],

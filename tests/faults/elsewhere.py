@@ -18,6 +18,18 @@ ROWS = (
         "nothing: every frame once",
     ),
     Row(
+        "tests/end_to_end/test_decode.py::test_eight_cameras_are_decoded_by_one_process_whatever_is_killed",
+        "kill -9 of decode, then of a capture, 8 cameras",
+        "a warning; no other process starts again",
+        "live frames meanwhile",
+    ),
+    Row(
+        "tests/capturing/test_decoding.py::test_hung_decoder_is_replaced_and_the_other_camera_goes_on",
+        "the decoder of one camera hangs in decode",
+        "a warning; it is opened again, and the other cameras go on",
+        "that camera's frames meanwhile",
+    ),
+    Row(
         "tests/end_to_end/test_run.py::test_full_shared_memory_is_one_sentence_before_anything_starts",
         "more frames asked for than /dev/shm can hold",
         "a sentence, exit 1",

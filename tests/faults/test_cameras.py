@@ -29,6 +29,7 @@ CONFIG = """
 [[cameras]]
 name = "street"
 source = "{url}"
+decoder = "{decoder}"
 open_timeout_s = 2
 read_timeout_s = {read_timeout_s}
 
@@ -113,8 +114,11 @@ def corrupt(data: bytes) -> bytes:
 
 
 @contextmanager
-def watching(jetstream: Faulty, url: str, read_timeout_s: float = 10) -> Iterator[tuple["subprocess.Popen[str]", Ear]]:
-    (jetstream.folder / "street.toml").write_text(CONFIG.format(url=url, read_timeout_s=read_timeout_s))
+def watching(
+    jetstream: Faulty, url: str, read_timeout_s: float = 10, decoder: str = "cpu"
+) -> Iterator[tuple["subprocess.Popen[str]", Ear]]:
+    settings = CONFIG.format(url=url, read_timeout_s=read_timeout_s, decoder=decoder)
+    (jetstream.folder / "street.toml").write_text(settings)
     with (
         jetstream.running("street.toml", "--headless", "--record", "rec") as process,
         Ear(jetstream) as ear,
@@ -154,12 +158,16 @@ FAULTS: Faults = {
 
 
 @pytest.mark.faults
+@pytest.mark.parametrize("decoder", ["cpu", "shared"])
 @pytest.mark.parametrize("fault", list(FAULTS))
 def test_stream_with_a_fault_goes_on_with_rising_times(
-    jetstream: Faulty, tmp_path: Path, tell: Tell, fault: str
+    jetstream: Faulty, tmp_path: Path, tell: Tell, fault: str, decoder: str
 ) -> None:
     camera = Camera(FAULTS[fault](tmp_path))
-    with serving(camera.handler) as port, watching(jetstream, f"http://127.0.0.1:{port}/cam.ts") as (process, ear):
+    with (
+        serving(camera.handler) as port,
+        watching(jetstream, f"http://127.0.0.1:{port}/cam.ts", decoder=decoder) as (process, ear),
+    ):
         wait_until(lambda: camera.fault_s > 0)
         took_s = ear.wait_for_frames(1, camera.fault_s + 0.5) + 0.5
         ear.wait_for_frames(60, camera.fault_s + PIECE_S + 0.5)
@@ -172,7 +180,8 @@ def test_stream_with_a_fault_goes_on_with_rising_times(
         assert later[1]["frame_id"] > earlier[1]["frame_id"]
     again = jetstream.log().count("opened again in")
     sees = f"topic silent for {silence_s:.1f} s" + (f"; opened again {again} times, each said" if again else "")
-    tell(f"camera: {fault}", sees, max(took_s, silence_s), "what could not be decoded")
+    where = "" if decoder == "cpu" else " (decoded by `decode`)"
+    tell(f"camera: {fault}{where}", sees, max(took_s, silence_s), "what could not be decoded")
 
 
 @pytest.mark.faults

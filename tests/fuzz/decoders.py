@@ -56,6 +56,9 @@ from jetstream.topic import keys, subscriber
 from jetstream.topic.zap import DOMAIN, ZapAuthenticator
 from jetstream.video import address, ffmpeg, file_kinds, images, motion_jpeg, mp4_repair
 from jetstream.video.cropping import crop_of
+from jetstream.video.gop import ring as packets
+from jetstream.video.gop.description import StreamDescription, described
+from jetstream.video.gop.ring import SMALLEST_BYTES, PacketRing
 from jetstream.vision.recognition.counter_examples import CounterLooks
 from tests.support import defaults
 from tests.support.clips import cropped_videos
@@ -360,12 +363,37 @@ def ring_decoders(folder: Path) -> Iterator[list[Decoder]]:
 
         try:
             yield [
+                *packet_decoders(folder),
                 Decoder("ring names", [b'{"door":"fuzz"}', b"{}"], attach_all, (JetstreamError, *GARBLED)),
                 Decoder("ring header", [bytes(whole), header], attach, (JetstreamError,)),
                 Decoder("ring slots", [header], read, (JetstreamError,)),
             ]
         finally:
             words.release()
+
+
+def packet_decoders(folder: Path) -> Iterator[Decoder]:
+    """The header and the index of a packet ring, and what describes a stream in it."""
+    with PacketRing.create("packets", data_bytes=SMALLEST_BYTES, directory=folder) as ring:
+        ring.write(bytes(100))
+        whole = bytes(ring._segment.memory)
+    used = ring.layout.header_bytes
+
+    def attach(data: bytes) -> None:
+        packets.checked_layout(NOWHERE, memoryview(data))
+
+    def read(data: bytes) -> None:
+        with PacketRing.create("packets", data_bytes=SMALLEST_BYTES, directory=folder) as damaged:
+            memory = damaged._segment.memory
+            memory[64:used] = data[:used].ljust(used, b"\0")[64:]  # all but the constants, which were checked
+            memory.release()
+            for number in (0, 1, damaged.cursor - 1, damaged.newest_description or 0):
+                damaged.read(number)
+
+    stream = StreamDescription("h264", "h264", b"\1", 64, 48, live=True, shown="a", begun_ns=1, fps=25.0)
+    yield Decoder("packet ring header", [whole], attach, (JetstreamError,))
+    yield Decoder("packet ring index", [whole[:used]], read, (JetstreamError,))
+    yield Decoder("stream description", [stream.encoded()], described, (JetstreamError,))
 
 
 @contextmanager

@@ -112,7 +112,7 @@ def test_systemd_tmpfiles_ages_nothing_of_it(tmp_path: Path) -> None:
         rules.write_text(f"d {tmp_path}/old - - - 1us\n")
         subprocess.run(["systemd-tmpfiles", "--clean", str(rules)], check=False)
         assert not (tmp_path / "old" / "other").exists()
-        assert {path.name for path in folder.path.iterdir()} == {"lock", "config.json", "rings.json"}
+        assert {path.name for path in folder.path.iterdir()} == {"lock", "config.json", "packets.json", "rings.json"}
 
 
 def test_look_or_a_cleaner_at_the_same_moment_is_waited_for(tmp_path: Path) -> None:

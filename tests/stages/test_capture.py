@@ -14,11 +14,13 @@ from jetstream.config.schema import Config
 from jetstream.errors import SourceError
 from jetstream.ipc.ring import LocalRing, Ring
 from jetstream.ipc.rings import Rings
+from jetstream.ipc.segment import segment_name
 from jetstream.messages import Captured, Dropped, Tick
 from jetstream.picture_format import PictureFormat, format_of
 from jetstream.stages import capture as stage
 from jetstream.stages.capture import AnnouncedFrames, capture
 from jetstream.video.frames import Frame, UnconvertedFrame
+from jetstream.video.gop.ring import PacketRing
 from tests.support.corners import corners, marked_video
 from tests.support.defaults import video_sink
 from tests.support.http_cameras import Camera, Shape, picture, serving_file, stream_of
@@ -271,6 +273,18 @@ def test_camera_of_the_web_is_refused_where_every_frame_counts() -> None:
         camera = msgspec.structs.replace(config.cameras[0], source=f"http://127.0.0.1:{port}/")
         with pytest.raises(SourceError, match="a camera can't wait"):
             list(capture(ticks(), Rings({"a": LocalRing()}), msgspec.structs.replace(config, cameras=(camera,))))
+
+
+def test_address_that_sends_pictures_is_decoded_here_although_decode_is_there(tmp_path: Path) -> None:
+    name = f"{segment_name('pictures')}.packets"
+    with serving(stream_of(Shape())) as port, PacketRing.create(name, data_bytes=1 << 16) as packets:
+        camera = {"name": "a", "source": f"http://127.0.0.1:{port}/", "decoder": "shared"}
+        config = load.build({"cameras": [camera]}, where="test")
+        running = capture(ticks(), Rings({"a": LocalRing()}, {"a": name}), config)
+        first = next(message for message in running if isinstance(message, Captured))
+        running.close()
+        assert first.frame.live
+        assert packets.cursor == 0
 
 
 def test_single_picture_is_no_loss_after_each() -> None:

@@ -59,6 +59,15 @@ def counted(turn_s: float, captured: int, tracked: int) -> Status:
     return statuses.status(capture, track, turn_ns=round(turn_s * 1e9))
 
 
+def test_frames_that_were_decoded_apart_count_as_captured() -> None:
+    rates = FrameRates()
+    for second in range(3):
+        packets = statuses.beat("capture.a", counts={"packets a": 50 * second})
+        decode = statuses.beat("decode", counts={"frames a": 25 * second})
+        rates.hear(statuses.status(packets, decode, turn_ns=second * 10**9))
+    assert rates.of("a")["capture"] == 25
+
+
 def test_rates_are_of_the_last_ten_seconds() -> None:
     rates = FrameRates()
     assert rates.of("a") == {"capture": 0.0, "detect": 0.0, "track": 0.0}
