@@ -25,11 +25,11 @@ def die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def give_way() -> None:
+def give_way(niceness: int = NICENESS) -> None:
     """Lower this process's priority, and that of its session where the kernel schedules by session (autogroup)."""
-    os.nice(NICENESS)
+    os.nice(niceness)
     with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(NICENESS))
+        Path("/proc/self/autogroup").write_text(str(niceness))
 
 
 def run_background(module: str, content: bytes, ticks: Iterator[object]) -> int | None:

@@ -98,7 +98,9 @@ class Stage(NamedTuple):
     per_camera: bool = False  # has a process for each camera, `NAME.CAMERA`
     # how many processes share the cameras, `NAME.1`, `NAME.2`; one is `NAME`
     parts: Callable[[Config], int] = lambda _: 1
-    niceness: int = 0  # of its process: what is left of the processors by the others
+    niceness: int = (
+        0  # 0..19, of its process: how far it leaves the processors to the others when there is too much work
+    )
     admits: bool = False  # in the live pace capture writes a frame only while few others are on their way to this stage
     progress: bool = False  # frames have to come through here, or the pipeline is stuck
     ends_run: bool = False  # the run ends when this stage ends by itself, before its input does
@@ -191,7 +193,7 @@ STAGES: tuple[Stage, ...] = (
           asks=True, tick_s=2.0, parts=_track_parts,
           admits=True, progress=True),
     Stage("recognize", (Wanted,), (Named, InUse), after=("track",), batch=lambda config: config.recognize.batch,
-          tick_s=0.1, infers=True),
+          tick_s=0.1, infers=True, niceness=5),  # a name may come later than a frame
     Stage("render", (Tracked,), (), after=("track",), lossless=False, tick_s=0.2, ends_run=True, wanted=_shows),
     Stage("record", (Tracked,), (), after=("track",), queue="ring", frees=True, ordered=True, tick_s=10.0,
           wanted=_records),

@@ -20,7 +20,7 @@ import msgspec
 import zmq
 
 from jetstream import pipeline
-from jetstream.child_process import die_with_parent
+from jetstream.child_process import die_with_parent, give_way
 from jetstream.config import secrets
 from jetstream.config.schema import CameraConfig, Config
 from jetstream.errors import JetstreamError
@@ -58,6 +58,8 @@ def run_process(
     """
     row = pipeline.row_of(name)
     stop = _stop_flag(parent)
+    if parent is not None and isinstance(row, pipeline.Stage) and row.niceness:
+        give_way(row.niceness)
     # the first heartbeat comes from the work loop: everything is open then
     heartbeat = HeartbeatSender(name, run_dir, min_quality=config.recognize.min_quality)
     try:
@@ -80,7 +82,6 @@ def _run_stage(
     opens_ahead: bool,
 ) -> None:
     function = stage.row.load()
-    os.nice(stage.row.niceness)
     own = msgspec.structs.replace(config, cameras=pipeline.cameras_of(name, config))
     folder = RunDir(run_dir)
     with Rings.attach_all(folder.read_rings(), folder.read_packets()) as rings, ExitStack() as inboxes:
