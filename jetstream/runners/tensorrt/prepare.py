@@ -20,7 +20,7 @@ import msgspec
 from jetstream.errors import GARBLED
 from jetstream.runners.base import UnavailableError
 from jetstream.runners.cuda_bindings import WantedBindings
-from jetstream.runners.tensorrt import capacity, engine_cache
+from jetstream.runners.tensorrt import engine_cache
 from jetstream.runners.tensorrt.build_pool import BuildLimits, BuildPool, Progress, end_of
 from jetstream.runners.tensorrt.build_protocol import BindingsProbe, BuildEvent, BuildJob
 from jetstream.runners.tensorrt.engine_cache import EngineRecipe
@@ -29,6 +29,10 @@ COMMAND = (sys.executable, "-m", "jetstream.runners.tensorrt.build_process")
 BACKGROUND = (*COMMAND, "background")
 """the same at low priority, beside a running pipeline"""
 PATIENT = BuildLimits()
+
+AT_ONCE = 1
+"""engines that are built at once on one GPU. TensorRT times kernels on it, and processes share it in slices of time:
+four at once took 398 s on an H200, where one after the other take 328, and one of them 246 s instead of 96"""
 
 
 class PreparedEngine(NamedTuple):
@@ -71,7 +75,7 @@ def ensure(
     limits: BuildLimits = PATIENT,
     command: Sequence[str] = COMMAND,
 ) -> list[PreparedEngine]:
-    """Test the engines that exist, build the missing ones beside each other, rebuild a bad one once; in the order of
+    """Test the engines that exist, build the missing ones, rebuild a bad one once; in the order of
     `recipes`. `build` false: the missing ones stay missing. `level`: of the log lines about builds.
 
     Raises OSError where the folder can't be written, and what `progress` raises.
@@ -90,7 +94,7 @@ def ensure(
 
     there = [job for job in jobs if _is_whole(job, notes[job.path])]
     work([there] if there else [], 1)
-    for at_once in (capacity.builds_at_once(device), 1):  # what fails for want of memory may go well alone
+    for at_once in (AT_ONCE, 1):  # what fails for want of memory may go well alone
         missing = [job for job in jobs if _wants_building(results.get(job.path))]
         for job in missing:
             if (failed := results.pop(job.path, None)) is not None:

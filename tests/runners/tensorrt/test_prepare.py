@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jetstream.runners.tensorrt import capacity, engine_cache, prepare
+from jetstream.runners.tensorrt import engine_cache, prepare
 from jetstream.runners.tensorrt.build_pool import BuildLimits
 from jetstream.runners.tensorrt.engine_cache import EngineRecipe, fixed
 from tests.support.repository import REPOSITORY
@@ -35,7 +35,7 @@ def importable(monkeypatch):
 @pytest.fixture
 def builds_at_once(monkeypatch):
     """How many builds the machine carries."""
-    return lambda count: monkeypatch.setattr(capacity, "builds_at_once", lambda device: count)
+    return lambda count: monkeypatch.setattr(prepare, "AT_ONCE", count)
 
 
 def recipe(network: str) -> EngineRecipe:
@@ -158,19 +158,6 @@ def test_ctrl_c_ends_all_builds(tmp_path):
     parent.send_signal(signal.SIGINT)
     assert b"KeyboardInterrupt" in parent.communicate(timeout=PATIENCE_S)[1]
     wait_until(lambda: not any(child.is_running() for child in children))
-
-
-@pytest.mark.parametrize(
-    ("cores", "free_gib", "gpu_gib", "builds"),
-    [(16, 100, 140, 15), (12, 55, 64, 11), (6, 5, 8, 1), (4, 12, 16, 3), (2, 100, 24, 1), (1, 1, 1, 1)],
-    ids=["server", "Orin 64 GB", "Orin 8 GB", "memory", "two cores", "none"],
-)
-def test_builds_at_once_leave_a_core_and_half_of_the_memory(cores, free_gib, gpu_gib, builds):
-    assert capacity.at_once(cores, free_gib * 2**30, gpu_gib * 2**30) == builds
-
-
-def test_machine_without_a_gpu_builds_one_at_a_time(no_gpu):
-    assert capacity.builds_at_once(0) == 1
 
 
 def test_a_build_that_hangs_ends_in_time_and_the_others_are_built(tmp_path):
