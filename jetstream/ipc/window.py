@@ -24,7 +24,7 @@ class FrameWindow:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._under_way: deque[int] = deque()
+        self._under_way: deque[int] = deque(maxlen=most)  # where nobody asks for room, the last ones
         self._written_s = 0.0
         self._begun_s: float | None = None
         self._done_s: deque[float] = deque()

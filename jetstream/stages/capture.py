@@ -112,9 +112,7 @@ def _played(
         source.opens = partial(opens, ticks, patience_s)
         # a looping file begins again where its capture does, but its times must go on
         shift_s = ring.cursor / rate_of(source, camera) if camera.loop else 0.0
-        clock = FileClock()
-        waiting: UnconvertedFrame | None = None
-        left_out = 0
+        clock, waiting = FileClock(), WaitingFrame(writer)
         for index, given in enumerate(source.unconverted()):
             if index < first:
                 if next(ticks, None) is None:
@@ -122,31 +120,51 @@ def _played(
                 continue
             frame = given._replace(pts_s=given.pts_s + shift_s)
             for _ in ticks:
-                if waiting is not None and writer.has_room():
-                    yield from _written(writer, waiting, left_out)
-                    waiting, left_out = None, 0
-                if clock.is_due(frame.pts_s, POLL_S if waiting else TURN_S):
+                yield from waiting.written()
+                if clock.is_due(frame.pts_s, POLL_S if waiting.is_there else TURN_S):
                     break
             else:
                 return
-            if waiting is not None:
-                left_out += 1
-                yield Dropped(camera=camera.name, reason="busy")
-            waiting = frame._replace(captured_ns=time.monotonic_ns())
+            yield from waiting.replaced(frame._replace(captured_ns=time.monotonic_ns()))
+            yield from waiting.written()  # before the next one is decoded
         for _ in ticks:
-            if waiting is None or writer.has_room():
+            yield from waiting.written()
+            if not waiting.is_there:
                 break
             time.sleep(POLL_S)
-        if waiting is not None:
-            yield from _written(writer, waiting, left_out)
         if source.warning:
             log.warning("%s", source.warning)
 
 
-def _written(writer: FrameWriter, frame: UnconvertedFrame, left_out: int) -> Iterator[Captured]:
-    """Write the frame, unless it is damaged."""
-    if (converted := frame.converted()) is not None:
-        yield writer.write(converted, live=False, left_out=left_out)
+class WaitingFrame:
+    """The newest frame of a file that is due, until there is room for it."""
+
+    def __init__(self, writer: FrameWriter) -> None:
+        self._writer = writer
+        self._frame: UnconvertedFrame | None = None
+        self._left_out = 0  # frames since the one that was written last
+
+    @property
+    def is_there(self) -> bool:
+        return self._frame is not None
+
+    def written(self) -> Iterator[Captured]:
+        """The frame, written, where one waits that isn't damaged and there is room."""
+        if self._frame is None or not self._writer.has_room():
+            return
+        converted, self._frame = self._frame.converted(), None
+        if converted is None:
+            self._left_out += 1
+            return
+        yield self._writer.write(converted, live=False, left_out=self._left_out)
+        self._left_out = 0
+
+    def replaced(self, frame: UnconvertedFrame) -> Iterator[Dropped]:
+        """`frame` waits from now on; the one that still waits is dropped."""
+        if self._frame is not None:
+            self._left_out += 1
+            yield Dropped(camera=self._writer.camera.name, reason="busy")
+        self._frame = frame
 
 
 def rate_of(source: Source, camera: CameraConfig) -> float:
