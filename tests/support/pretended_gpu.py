@@ -14,7 +14,7 @@ from typing import Any
 
 from jetstream.gpu import cubin_cache
 from jetstream.networks import backends
-from jetstream.runners import cuda_context, cuda_driver, onnxrt
+from jetstream.runners import cuda_bindings, cuda_context, cuda_driver, onnxrt
 from jetstream.runners.base import UnavailableError
 from jetstream.runners.tensorrt import bindings, prepare
 from jetstream.runners.tensorrt.build_protocol import BindingsProbe
@@ -35,14 +35,15 @@ def install(put: Callable[[Any, str, Any], None]) -> None:
     put(cuda_driver, "gpus", lambda: (gpu,))
     put(onnxrt, "providers", lambda: ("CPUExecutionProvider",))
     put(backends.bindings, "is_installed", lambda: True)
-    put(backends.cuda_context, "is_installed", lambda: True)
+    put(cuda_bindings, "is_installed", lambda _: True)
+    put(cuda_bindings, "choose", lambda wanted: cuda_bindings.BindingsChoice("pycuda", "pretended"))
     put(cubin_cache, "is_there", no_kernels)
     put(cubin_cache, "load", no_kernels)
     put(prepare, "probe", lambda: BindingsProbe(tensorrt=f"tensorrt {VERSION}", pycuda="2026.1"))
     put(prepare, "BACKGROUND", command)
     put(prepare, "ensure", functools.partial(prepare.ensure, command=command))
     put(bindings, "load", lambda: tensorrt(device))
-    put(cuda_context, "driver", lambda: device)
+    put(cuda_context, "_opened", lambda number, bindings: device.opened())
 
 
 def no_kernels(*_: object) -> None:
