@@ -241,7 +241,7 @@ def test_train_tells_of_each_person_in_a_table_and_in_json(
         (("run", DEFAULT, "--source", "/dev/video63"), "make demo"),
         (("run", DEFAULT, "--source", "ftp://example.invalid/x"), "ftp://"),
         (("run", DEFAULT, "--set", "detect.min_face_pix=3"), "did you mean min_face_px?"),
-        (("run", DEFAULT, "--stage", "detcet"), "stages are capture, detect, track"),
+        (("run", DEFAULT, "--stage", "detcet"), "stages are capture, decode, detect, track"),
         (("replay", "nothere.mp4", "--out", "e.jsonl"), "nothere.mp4"),
         (("check", DEFAULT, "--set", "pipeline.slots=1"), "pipeline.slots: expected a number >= 2, got 1"),
     ],
