@@ -98,9 +98,7 @@ class Stage(NamedTuple):
     per_camera: bool = False  # has a process for each camera, `NAME.CAMERA`
     # how many processes share the cameras, `NAME.1`, `NAME.2`; one is `NAME`
     parts: Callable[[Config], int] = lambda _: 1
-    niceness: int = (
-        0  # 0..19, of its process: how far it leaves the processors to the others when there is too much work
-    )
+    niceness: int = 0  # 0..19, of its process: under load the processors go to others first
     admits: bool = False  # in the live pace capture writes a frame only while few others are on their way to this stage
     progress: bool = False  # frames have to come through here, or the pipeline is stuck
     ends_run: bool = False  # the run ends when this stage ends by itself, before its input does

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias, TypeVar
 
-from jetstream.capturing.frame_writer import FrameWriter
+from jetstream.capturing.frame_writer import POLL_S, FrameWriter
 from jetstream.config.schema import CameraConfig
 from jetstream.messages import Captured, Dropped
 from jetstream.video.frames import USUAL_FPS, Frame, RateLimiter, Timeline
@@ -21,8 +21,6 @@ from jetstream.video.gop.ring import DESCRIPTION, END, GopPacket, PacketRing
 
 TURN_S = 0.1
 """how often a thread looks for packets although nobody woke it"""
-POLL_S = 0.005
-"""how often a frame that waits asks for its place"""
 BEHIND_S = 2.0
 """packets that are older are skipped, if a key frame stands after them"""
 STALE_S = 0.5

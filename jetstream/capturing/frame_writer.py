@@ -8,6 +8,9 @@ from jetstream.ipc.window import FrameWindow
 from jetstream.messages import Captured, FrameRef
 from jetstream.video.frames import Frame
 
+POLL_S = 0.005
+"""how often a frame that waits asks for its place"""
+
 
 class FrameWriter:
     """Writes a camera's frames to its ring, and says which it may write: see `ipc.window`."""

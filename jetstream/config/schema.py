@@ -375,9 +375,14 @@ def with_preset(config: Config) -> Config:
     return msgspec.structs.replace(config, detect=msgspec.structs.replace(config.detect, **missing))
 
 
+def is_decoded_on_gpu(camera: CameraConfig) -> bool:
+    """Whether NVDEC decodes a camera."""
+    return camera.decoder in ("cuda", "shared-cuda")
+
+
 def cuda_device(camera: CameraConfig, config: Config) -> int | None:
     """The number of the GPU that decodes a camera; None: the CPU decodes it."""
-    return config.gpu.device if camera.decoder in ("cuda", "shared-cuda") else None
+    return config.gpu.device if is_decoded_on_gpu(camera) else None
 
 
 def decodes_apart(camera: CameraConfig, config: Config) -> bool:

@@ -40,7 +40,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jetstream.errors import RingError
 from jetstream.ipc.cells import LINE_WORDS, Cell, Cells, Fence
@@ -72,7 +72,6 @@ class Ring:
         self.slots = layout.slots
         self._segment = segment
         self._created = created
-        self._writes = False
         self._fence = Fence()
         self._words = segment.memory[: layout.header_bytes].cast("Q")
         self._cells = Cells(self._words[CELLS:SLOTS], self._fence)
@@ -128,7 +127,9 @@ class Ring:
 
         Unpin and drop it before `close`.
         """
-        return _read_only(self._array()[:])
+        array = self._array()[:]
+        array.flags.writeable = False
+        return array
 
     def write(self, picture: AnyPicture, *, captured_ns: int = 0, left_out: int = 0) -> int:
         """Copy a picture, (H, W, 3) uint8 BGR or NV12, of any strides, into the next slot without waiting; return its
@@ -146,7 +147,7 @@ class Ring:
             raise ValueError(
                 f"frame of {width} x {height} px: the ring holds at most {limit}; set max_width, max_height"
             )
-        self._become_writer()
+        self._segment.become_writer("frame ring")
         words = self._words
         frame_id = max(words[CURSOR], words[BEGUN] - 1) + left_out
         slot = self._slot_header(frame_id)
@@ -250,11 +251,6 @@ class Ring:
         if self._created:
             self.unlink()
 
-    def _become_writer(self) -> None:
-        if not self._writes and not self._segment.lock(Role.WRITER):
-            raise RingError(f"{self._segment.path}: another process writes to this frame ring; a camera has one writer")
-        self._writes = True
-
     def _has_room(self) -> bool:
         slowest = self.slowest
         return slowest is None or slowest + self.slots > self.cursor
@@ -272,8 +268,3 @@ class Ring:
 
             self._pixel_bytes = np.frombuffer(self._segment.memory, np.uint8)
         return self._pixel_bytes
-
-
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    array.flags.writeable = False
-    return array

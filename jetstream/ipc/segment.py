@@ -42,6 +42,7 @@ class Segment:
     def __init__(self, path: Path, fd: int, n_bytes: int) -> None:
         self.path = path
         self._fd = fd
+        self._writes = False
         # Filling the page table now saves some 1,500 page faults for each frame of the first round.
         self._map = mmap.mmap(fd, n_bytes, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
 
@@ -95,6 +96,13 @@ class Segment:
     def lock(self, role: Role) -> bool:
         """Take the lock of `role` without waiting; False when another open file has it."""
         return _lock(self._fd, role, fcntl.F_OFD_SETLK)
+
+    def become_writer(self, what: str) -> None:
+        """Take the writer's lock, which lasts as long as the segment is open. Raises RingError when another open file
+        has it; `what` is written there."""
+        if not self._writes and not self.lock(Role.WRITER):
+            raise RingError(f"{self.path}: another process writes to this {what}; a camera has one writer")
+        self._writes = True
 
     @contextmanager
     def locked(self, role: Role) -> Iterator[None]:

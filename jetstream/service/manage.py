@@ -16,7 +16,7 @@ from pathlib import Path
 
 import jetstream
 from jetstream import files
-from jetstream.config.schema import Config, cuda_device, engines_dir
+from jetstream.config.schema import Config, engines_dir, is_decoded_on_gpu
 from jetstream.errors import JetstreamError, UserError
 from jetstream.service import unit
 from jetstream.service.unit import Installation
@@ -36,9 +36,7 @@ def place_for(path: Path, config: Config, *, user: str, state: Path, memory_max:
     """What the unit needs to know of this machine for `config`, the content of the file `path`."""
     folders = [config.models.dir, str(engines_dir(config)), config.record.dir, config.sightings.dir, config.web.dir]
     writes = {folder for folder in folders if Path(folder).is_absolute() and not Path(folder).is_relative_to(state)}
-    asks_for_gpu = config.gpu.backend in ("tensorrt", "onnxruntime") or any(
-        cuda_device(camera, config) is not None for camera in config.cameras
-    )
+    asks_for_gpu = config.gpu.backend in ("tensorrt", "onnxruntime") or any(map(is_decoded_on_gpu, config.cameras))
     gpu = asks_for_gpu or any(Path(sign).exists() for sign in GPU_SIGNS)
     return Installation(
         command=program(),

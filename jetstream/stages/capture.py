@@ -9,12 +9,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from jetstream.capturing.frame_writer import FrameWriter
+from jetstream.capturing.frame_writer import POLL_S, FrameWriter
 from jetstream.capturing.pacing import FileClock
 from jetstream.capturing.packets import demuxed
 from jetstream.capturing.retrying import STUCK_GRACE_S, TURN_S, opens, retried
 from jetstream.config import secrets
-from jetstream.config.schema import CameraConfig, Config, cuda_device
+from jetstream.config.schema import CameraConfig, Config, cuda_device, is_decoded_on_gpu
 from jetstream.errors import SourceError, StuckError, UserError
 from jetstream.ipc.ring import LocalRing, Ring
 from jetstream.ipc.rings import Rings
@@ -26,8 +26,6 @@ from jetstream.video.gop.ring import PacketRing
 from jetstream.video.live import NewestFrame
 from jetstream.video.source import Source, open_source
 
-POLL_S = 0.005
-"""how often a frame that waits asks for its place"""
 TELL_AGAIN_S = 2.0
 """every-frame pace: time without progress of the slowest reader after which frames are announced again"""
 
@@ -223,7 +221,7 @@ def _newest(
     camera = writer.camera
     limit_s = max(camera.open_timeout_s, camera.read_timeout_s) + STUCK_GRACE_S
     unread, left_out = 0, 0
-    opening_limit_s = max(limit_s, patience_s) if "cuda" in camera.decoder else limit_s  # many may wait for the driver
+    opening_limit_s = max(limit_s, patience_s) if is_decoded_on_gpu(camera) else limit_s  # many may wait for the driver
     for _ in ticks:
         if newest.opening:
             opens(ticks, patience_s)

@@ -4,14 +4,10 @@ torn packets get through?
 `python tests/support/packet_torture.py --seconds 60` prints one JSON object of counts; `torn` must be 0.
 """
 
-import argparse
-import json
-import multiprocessing as mp
 import random
 import sys
 import time
 from collections import Counter
-from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -20,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from jetstream.ipc.segment import segment_name
 from jetstream.video.gop.ring import DESCRIPTION, KEY, GopPacket, PacketRing
+from tests.support.torture import main, run_torture
 
 DATA_BYTES, LARGEST, GOP = 1 << 20, 400_000, 20
 READERS = 4
@@ -73,43 +70,10 @@ def follow(name: str, seconds: float, seed: int, start: Barrier, counts: "Queue[
 
 def torture(seconds: float, kills: int) -> Counter[str]:
     """Counts over all readers; `written` packets beside them."""
-    spawn = mp.get_context("spawn")
     name = segment_name("packets")
     with PacketRing.create(name, data_bytes=DATA_BYTES) as ring:
-        counts: Queue[Counter[str]] = spawn.Queue()
-        writer = started(spawn.Process(target=write_for_ever, args=(name,)))
-        start = spawn.Barrier(READERS + 1)
-        readers = [
-            started(spawn.Process(target=follow, args=(name, seconds, seed, start, counts))) for seed in range(READERS)
-        ]
-        while ring.cursor == 0 and writer.is_alive():
-            time.sleep(0.01)
-        start.wait(timeout=60)
-        total = Counter[str]()
-        for _ in range(kills):
-            time.sleep(seconds / (kills + 1))
-            writer.kill()
-            writer.join()
-            writer = started(spawn.Process(target=write_for_ever, args=(name,)))
-        for _ in readers:
-            total += counts.get(timeout=seconds + 60)
-        writer.kill()
-        for process in (writer, *readers):
-            process.join()
-        total["written"] = ring.cursor
-    return total
-
-
-def started(process: BaseProcess) -> BaseProcess:
-    process.daemon = True
-    process.start()
-    return process
+        return run_torture(ring, name, write_for_ever, follow, READERS, seconds, kills)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--kills", type=int, default=20, help="how often the writer is killed and replaced")
-    result = torture(parser.parse_args().seconds, parser.parse_args().kills)
-    print(json.dumps({key: result[key] for key in ("written", "whole", "lapped", "torn")}))
-    sys.exit(1 if result["torn"] else 0)
+    main(__doc__, torture, ("written", "whole", "lapped", "torn"))

@@ -4,14 +4,10 @@
 frames that were seen to be torn in place and then rightly refused, must not be, or nothing was tried.
 """
 
-import argparse
-import json
-import multiprocessing as mp
 import random
 import sys
 import time
 from collections import Counter
-from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -23,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from jetstream.ipc.ring import Ring, segment_name
 from jetstream.picture_format import Nv12Picture, PictureFormat
+from tests.support.torture import main, run_torture
 
 SLOTS, WIDTH, HEIGHT = 3, 1280, 720
 READERS = 4
@@ -89,43 +86,10 @@ def looked_at(ring: Ring, frame_id: int) -> str:
 
 def torture(seconds: float, kills: int) -> Counter[str]:
     """Counts over all readers; `written` frames beside them."""
-    spawn = mp.get_context("spawn")
-    with Ring.create(segment_name("torture"), slots=SLOTS, max_width=WIDTH, max_height=HEIGHT) as ring:
-        name = segment_name("torture")
-        counts: Queue[Counter[str]] = spawn.Queue()
-        writer = started(spawn.Process(target=write_for_ever, args=(name,)))
-        start = spawn.Barrier(READERS + 1)
-        readers = [
-            started(spawn.Process(target=read, args=(name, seconds, seed, start, counts))) for seed in range(READERS)
-        ]
-        while ring.cursor == 0 and writer.is_alive():
-            time.sleep(0.01)
-        start.wait(timeout=60)
-        total = Counter[str]()
-        for _ in range(kills):
-            time.sleep(seconds / (kills + 1))
-            writer.kill()
-            writer.join()
-            writer = started(spawn.Process(target=write_for_ever, args=(name,)))
-        for _ in readers:
-            total += counts.get(timeout=seconds + 60)
-        writer.kill()
-        for process in (writer, *readers):
-            process.join()
-        total["written"] = ring.cursor
-    return total
-
-
-def started(process: BaseProcess) -> BaseProcess:
-    process.daemon = True
-    process.start()
-    return process
+    name = segment_name("torture")
+    with Ring.create(name, slots=SLOTS, max_width=WIDTH, max_height=HEIGHT) as ring:
+        return run_torture(ring, name, write_for_ever, read, READERS, seconds, kills)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--kills", type=int, default=20, help="how often the writer is killed and replaced")
-    result = torture(parser.parse_args().seconds, parser.parse_args().kills)
-    print(json.dumps({key: result[key] for key in ("written", "whole", "lapped", "caught", "torn")}))
-    sys.exit(1 if result["torn"] else 0)
+    main(__doc__, torture, ("written", "whole", "lapped", "caught", "torn"))

@@ -44,7 +44,7 @@ from typing import NamedTuple
 
 from jetstream.errors import RingError
 from jetstream.ipc.cells import LINE_WORDS, Fence
-from jetstream.ipc.segment import SHARED_MEMORY, Role, Segment
+from jetstream.ipc.segment import SHARED_MEMORY, Segment
 
 MAGIC = int.from_bytes(b"jetpacks", "little")
 VERSION = 1
@@ -108,7 +108,7 @@ class PacketRing:
 
     def __init__(self, segment: Segment, layout: PacketLayout, *, created: bool) -> None:
         self.layout = layout
-        self._segment, self._created, self._writes = segment, created, False
+        self._segment, self._created = segment, created
         self._fence = Fence()
         self._words = segment.memory[: layout.header_bytes].cast("Q")
         self._times = segment.memory[: layout.header_bytes].cast("q")
@@ -197,7 +197,7 @@ class PacketRing:
         size, limit = len(data), self.layout.data_bytes
         if size > self.largest_bytes:
             raise ValueError(f"a packet of {size} bytes: the ring takes at most {self.largest_bytes}")
-        self._become_writer()
+        self._segment.become_writer("packet ring")
         words, times = self._words, self._times
         number, position = words[CURSOR], words[RESERVED]
         if position % limit + size > limit:
@@ -259,13 +259,6 @@ class PacketRing:
 
     def _line(self, number: int) -> int:
         return INDEX + number % self.layout.entries * LINE_WORDS
-
-    def _become_writer(self) -> None:
-        if not self._writes and not self._segment.lock(Role.WRITER):
-            raise RingError(
-                f"{self._segment.path}: another process writes to this packet ring; a camera has one writer"
-            )
-        self._writes = True
 
 
 def packets_name(ring: str) -> str:
