@@ -98,17 +98,20 @@ def build_missing(config: Config, progress: Progress) -> int:
     """
     following = backends.choose(config.gpu).order[1]
     try:
-        found = engine_preparation.probe()
-        if missing := found.tensorrt_missing or found.pycuda_missing:
-            raise UnavailableError(missing)
-        wanted = recipes(config, found.tensorrt)
+        tensorrt, bindings = _found(config)
+        wanted = recipes(config, tensorrt)
     except UnavailableError as reason:
         log.warning("no engines can be built (%s); %s goes on", reason, NAMES[following])
         return 0
     folder, device = engines_dir(config), config.gpu.device
     lacked = [one for one in wanted if not (folder / one.file).exists()]
     made = engine_preparation.ensure(
-        lacked, folder, device=device, progress=progress, command=engine_preparation.BACKGROUND
+        lacked,
+        folder,
+        device=device,
+        bindings=bindings,
+        progress=progress,
+        command=engine_preparation.BACKGROUND,
     )
     _warn_of_engines(made, following)
     return sum(one.path is not None for one in made)
@@ -155,11 +158,8 @@ def recipes(config: Config, tensorrt: str) -> tuple[EngineRecipe, ...]:
 
 def _prepare_all(config: Config, progress: Progress | None, *, build: bool = True) -> BuildReport:
     gpu = cuda_driver.gpu(config.gpu.device)
-    found = engine_preparation.probe()
-    if found.tensorrt_missing:
-        raise UnavailableError(found.tensorrt_missing)
-    bindings = cuda_bindings.chosen(config.gpu.bindings, found.cuda_missing).bindings
-    wanted = recipes(config, found.tensorrt)
+    tensorrt, bindings = _found(config)
+    wanted = recipes(config, tensorrt)
     folder, trouble = engine_preparation.writable(engines_dir(config))
     if trouble:
         folder = _without_writing(engines_dir(config), wanted, gpu.capability, folder, trouble)
@@ -173,6 +173,14 @@ def _prepare_all(config: Config, progress: Progress | None, *, build: bool = Tru
         level=_level_of_lines(),
     )
     return BuildReport(folder, supplied, _kernels(folder, gpu.capability))
+
+
+def _found(config: Config) -> tuple[str, cuda_bindings.Bindings]:
+    """TensorRT's version, and the bindings of CUDA to build with. Raises UnavailableError where one is missing."""
+    found = engine_preparation.probe()
+    if found.tensorrt_missing:
+        raise UnavailableError(found.tensorrt_missing)
+    return found.tensorrt, cuda_bindings.chosen(config.gpu.bindings, found.cuda_missing).bindings
 
 
 def _level_of_lines() -> int:

@@ -100,7 +100,7 @@ def _run_stage(
         answers = _answer_cache(stage, own, rings, cells)
         messages: Iterator[Any] = Ticks(heartbeat, stop.is_set)
         if stage.row.takes:
-            messages = _once_released(receive, stage, run_dir, heartbeat) if opens_ahead else receive()
+            messages = _once_released(name, receive, stage, run_dir, heartbeat) if opens_ahead else receive()
         if answers is not None:
             messages = answers.new_ones(messages, outbox)
         ended = False
@@ -113,13 +113,17 @@ def _run_stage(
 
 
 def _once_released(
-    receive: Callable[[], Iterator[Any]], stage: pipeline.ResolvedStage, run_dir: Path, heartbeat: HeartbeatSender
+    name: str,
+    receive: Callable[[], Iterator[Any]],
+    stage: pipeline.ResolvedStage,
+    run_dir: Path,
+    heartbeat: HeartbeatSender,
 ) -> Iterator[Any]:
     """The messages from when standard input ends, and the process before this one has closed its sockets. A heartbeat
     says first that all else is open."""
     heartbeat.beat_now()
     os.read(0, 1)
-    sockets = [str(run_dir / endpoint_name(kind, stage.row.name)) for kind in stage.row.takes]
+    sockets = [str(run_dir / endpoint_name(kind, name)) for kind in stage.row.takes]
     while any(has_listener(path) for path in sockets):
         time.sleep(LOOK_EVERY_S)
     yield from receive()

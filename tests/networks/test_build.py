@@ -15,6 +15,7 @@ from jetstream.runners import cuda_bindings, cuda_driver, onnxrt
 from jetstream.runners.base import UnavailableError
 from jetstream.runners.tensorrt import prepare
 from jetstream.runners.tensorrt.build_pool import BuildLimits
+from jetstream.runners.tensorrt.build_protocol import BindingsProbe
 from tests.support import fake_build_process
 from tests.support.repository import REPOSITORY
 
@@ -64,6 +65,30 @@ def test_with_tensorrt_all_engines_are_built_and_one_line_says_so(machine, confi
     line = messages(caplog, "INFO")[-1]  # those before are about each build
     assert line == "networks: tensorrt 8.5.3.1, fp16, on Pretended GPU, compute capability 9.0"
     assert messages(caplog, "WARNING") == []
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_engines_are_built_with_cuda_core_where_pycuda_is_missing(machine, config, tmp_path, monkeypatch, later):
+    with_core = BindingsProbe(
+        tensorrt="tensorrt 8.5.3.1",
+        pycuda_missing="PyCUDA isn't installed",
+        cuda_core="1.2.2 with cuda-bindings 13.4.4",
+    )
+    monkeypatch.setattr(prepare, "probe", lambda: with_core)
+    monkeypatch.setattr(prepare, "BACKGROUND", [sys.executable, fake_build_process.__file__])
+    asked, ensure = [], prepare.ensure
+
+    def seen(*given, **named):
+        asked.append(named["bindings"])
+        return ensure(*given, **named)
+
+    monkeypatch.setattr(prepare, "ensure", seen)
+    prepared = build.prepare(config, later=later)
+    assert prepared.gpu.backend == "tensorrt"
+    if later:
+        assert build.build_missing(prepared, lambda what, share: None) == len(NETWORKS)
+    assert set(asked) == {"cuda-core"}
+    assert {path.name.partition("-")[0] for path in (tmp_path / "engines").glob("*.engine")} == set(NETWORKS)
 
 
 def test_a_network_without_an_engine_is_one_warning_and_the_others_keep_theirs(machine, config, caplog):
