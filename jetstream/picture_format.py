@@ -1,6 +1,7 @@
 """What the bytes of a picture are: BGR, or NV12 with a colour matrix and a range; and NV12 to BGR.
 
-Knows no file, no ring and no GPU; `gpu/kernels/common.cu` repeats the conversion, and the bits are the same.
+Knows no file and no ring. Of a GPU it knows what names a picture there, and reads none of its memory;
+`gpu/kernels/common.cu` repeats the conversion, and the bits are the same.
 
 NV12 has Y of each pixel, and Cb and Cr of each square of 2 x 2 pixels. With E' of 0..1, Kr and Kb of the matrix,
 
@@ -21,8 +22,8 @@ from __future__ import annotations
 
 import enum
 import functools
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias, Union
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, Union
 
 if TYPE_CHECKING:  # processes that touch no pixel start without numpy
     from collections.abc import Sequence
@@ -105,25 +106,78 @@ class Nv12Picture:
 
     def sampled(self, stride: int) -> NDArray[np.uint8]:
         """`bgr()[::stride, ::stride]` of an even stride, without converting the rest."""
-        import numpy as np
+        return sampled_bgr(self.luma[::stride, ::stride], self.chroma[:: stride // 2, :: stride // 2], self.format)
 
-        luma, chroma = self.luma[::stride, ::stride], self.chroma[:: stride // 2, :: stride // 2]
-        out = np.empty((*luma.shape, 3), np.uint8)
-        planes = [np.ascontiguousarray(chroma[..., one]) for one in (0, 1)]
-        _convert(luma, planes, self.format, out, np.empty_like(out))
-        return out
+
+class GpuMemory(NamedTuple):
+    """Memory on a GPU that its process shares with others."""
+
+    device: int  # number of the GPU
+    handle: bytes  # with which other processes on this machine open it
+    owner: str  # what it is for; newer memory of one owner replaces the older
+
+
+@dataclass(frozen=True, eq=False)
+class GpuPicture:
+    """NV12 in the memory of a GPU."""
+
+    size: tuple[int, int]  # height and width, px
+    luma: int  # address of the first row's first byte; of shared memory the offset in it
+    chroma: int
+    luma_pitch: int  # bytes from one row to the next
+    chroma_pitch: int
+    format: PictureFormat  # one of NV12
+    memory: GpuMemory | None = None  # None: of this process
+    kept: object = None  # what must live as long as the picture is used
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width, px."""
+        return self.size
+
+    def rows(self, top: int, bottom: int) -> GpuPicture:
+        """Some rows of it; `top` is even."""
+        return replace(
+            self,
+            size=(bottom - top, self.size[1]),
+            luma=self.luma + top * self.luma_pitch,
+            chroma=self.chroma + top // 2 * self.chroma_pitch,
+        )
 
 
 AnyPicture: TypeAlias = Union["NDArray[np.uint8]", Nv12Picture]
 """(H, W, 3) uint8 BGR, or NV12."""
+PicturePlace: TypeAlias = Union["NDArray[np.uint8]", Nv12Picture, GpuPicture]
+"""A picture, or where it lies on a GPU."""
 
 
-def format_of(picture: AnyPicture) -> PictureFormat:
-    return picture.format if isinstance(picture, Nv12Picture) else PictureFormat.BGR
+def sampled_bgr(luma: NDArray[np.uint8], chroma: NDArray[np.uint8], form: PictureFormat) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 BGR of samples that lie so far apart that each, (H, W), has Cb and Cr of its own, (H, W, 2)."""
+    import numpy as np
+
+    out = np.empty((*luma.shape, 3), np.uint8)
+    planes = [np.ascontiguousarray(chroma[..., one]) for one in (0, 1)]
+    _convert(np.ascontiguousarray(luma), planes, form, out, np.empty_like(out))
+    return out
 
 
-def bgr_of(picture: AnyPicture) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 BGR: the picture itself, or NV12 converted."""
+def is_nv12(picture: PicturePlace) -> bool:
+    return isinstance(picture, (Nv12Picture, GpuPicture))
+
+
+def nv12_bytes(rows: int, columns: int) -> int:
+    """Y of each pixel, Cb and Cr of each 2 x 2 pixels."""
+    return rows * columns + 2 * -(-rows // 2) * -(-columns // 2)
+
+
+def format_of(picture: PicturePlace) -> PictureFormat:
+    return picture.format if isinstance(picture, (Nv12Picture, GpuPicture)) else PictureFormat.BGR
+
+
+def bgr_of(picture: PicturePlace) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 BGR: the picture itself, or NV12 converted. Raises TypeError for one that lies on a GPU."""
+    if isinstance(picture, GpuPicture):
+        raise TypeError("a picture on a GPU can't be read here")
     return picture.bgr() if isinstance(picture, Nv12Picture) else picture
 
 

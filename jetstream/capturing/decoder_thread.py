@@ -69,6 +69,7 @@ class DecoderThread(threading.Thread):
         self.wake = threading.Event()
         self.failure: BaseException | None = None
         self.opens = self._idle = self._stopping = False
+        self.writes = False  # what it writes is lost if it hangs now, and so is the ring
         self._busy_since_s: float | None = None
         self._description: StreamDescription | None = None
         self._encoded = b""
@@ -106,6 +107,9 @@ class DecoderThread(threading.Thread):
 
     def _turn(self) -> None:
         self.wake.clear()
+        ring = self._outcome.writer.ring
+        if ring.is_asked:
+            self._with_ring(ring.bring)
         packet = self._reader.read()
         if packet is None:
             self._write()
@@ -204,16 +208,28 @@ class DecoderThread(threading.Thread):
         if picture is None:
             self._drop("damaged")
             return
-        with outcome.lock:
+        captured_ns = max(waiting.arrived_ns, outcome.captured_ns + 1)  # one packet may give several
+        frame = Frame(picture, waiting.pts_s, captured_ns)
+        self._with_ring(lambda: self._write_frame(frame))
+        self._written_s = now_s
+
+    def _write_frame(self, frame: Frame) -> None:
+        outcome = self._outcome
+        live = self._description is not None and self._description.live
+        outcome.messages.append(outcome.writer.write(frame, live=live, left_out=outcome.left_out))
+        outcome.left_out, outcome.captured_ns, outcome.pts_s = 0, frame.captured_ns, frame.pts_s
+        outcome.written += 1
+
+    def _with_ring(self, call: Callable[[], None]) -> None:
+        """Call what changes the ring, unless this thread was given up."""
+        with self._outcome.lock:
             if self._stopping:
                 return
-            captured_ns = max(waiting.arrived_ns, outcome.captured_ns + 1)  # one packet may give several
-            frame = Frame(picture, waiting.pts_s, captured_ns)
-            live = self._description is not None and self._description.live
-            outcome.messages.append(outcome.writer.write(frame, live=live, left_out=outcome.left_out))
-            outcome.left_out, outcome.captured_ns, outcome.pts_s = 0, captured_ns, waiting.pts_s
-            outcome.written += 1
-        self._written_s = now_s
+            self.writes = True
+            try:
+                self._called(call)
+            finally:
+                self.writes = False
 
     def _drop(self, reason: str, count: int = 1) -> None:
         self._outcome.messages.append(Dropped(camera=self._camera.name, reason=reason, count=count))

@@ -9,7 +9,7 @@ from collections import deque
 from jetstream.capturing.decoder_thread import DecodeOutcome, DecoderThread, OpenDecoder
 from jetstream.capturing.frame_writer import FrameWriter
 from jetstream.config.schema import CameraConfig
-from jetstream.errors import JetstreamError
+from jetstream.errors import JetstreamError, StuckError
 from jetstream.ipc.ring import LocalRing, Ring
 from jetstream.messages import Captured, Dropped
 from jetstream.video.gop.reader import GopReader
@@ -65,8 +65,14 @@ class DecodedCamera:
         if self._worker is not None:
             self._worker.wake.set()
 
+    def wake_if_asked(self) -> None:
+        """A reader may want a frame in shared memory."""
+        if self._outcome.writer.ring.is_asked:
+            self.wake()
+
     def watch(self, now_s: float) -> None:
-        """Start the thread, or another one where it failed or hangs."""
+        """Start the thread, or another one where it failed or hangs. Raises StuckError: only the end of the process
+        frees the ring."""
         worker = self._worker
         if self._outcome.written > self._written:
             self._written = self._outcome.written
@@ -76,6 +82,8 @@ class DecodedCamera:
                 raise worker.failure
             self._again(str(worker.failure), now_s)
         elif worker is not None and worker.busy_s() > (self._open_patience_s if worker.opens else HUNG_S):
+            if worker.writes:
+                raise StuckError(f"{self.camera.name}: writing a frame takes {worker.busy_s():.0f} s")
             self._left_behind = [*(thread for thread in self._left_behind if thread.is_alive()), worker]
             self._again(f"its decoder doesn't answer for {worker.busy_s():.0f} s", now_s)
         elif worker is None and now_s >= self._start_s:

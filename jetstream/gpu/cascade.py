@@ -20,7 +20,7 @@ from jetstream.gpu.memory import MOST_KNOWN, SLOTS, Capacity, CascadeMemory, fir
 from jetstream.gpu.planes import planes_on_gpu
 from jetstream.gpu.results import CascadeResult, results, thumbnails_at, totals_of
 from jetstream.gpu.structs import BATCH, LEVEL, PICTURE, PlannedPicture, PyramidPlan, plan
-from jetstream.picture_format import Nv12Picture
+from jetstream.picture_format import GpuPicture, Nv12Picture, is_nv12
 from jetstream.runners.base import UnavailableError
 from jetstream.vision.detection.detector import DetectorInput
 from jetstream.vision.detection.mtcnn import ONET_PX, RNET_PX
@@ -218,13 +218,13 @@ class Cascade:
         """Addresses of the slot's memory for each picture."""
         first = self._memory.pixels[ticket.slot]
         return [
-            first + int(picture["planes"]["luma"] if isinstance(one.image, Nv12Picture) else picture["pixels"][0])
+            first + int(picture["planes"]["luma"] if is_nv12(one.image) else picture["pixels"][0])
             for picture, one in zip(ticket.plan.pictures, ticket.inputs, strict=True)
         ]
 
     def _copy_up(self, one: DetectorInput, place: int) -> int | NDArray[Any]:
         """The picture on the GPU: at `place`, where it is copied to, or where it lies if memory is shared."""
-        if isinstance(one.image, Nv12Picture):
+        if isinstance(one.image, (Nv12Picture, GpuPicture)):
             return planes_on_gpu(self._device, one.image, place, self._upload)
         image = np.ascontiguousarray(one.image)
         self._device.pin(image)
@@ -236,7 +236,7 @@ class Cascade:
 
 def _planned(one: DetectorInput) -> PlannedPicture:
     rows, columns = one.image.shape[:2]
-    return PlannedPicture(rows, columns, one.search, isinstance(one.image, Nv12Picture))
+    return PlannedPicture(rows, columns, one.search, is_nv12(one.image))
 
 
 def logit(probability: float) -> float:

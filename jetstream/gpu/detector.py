@@ -10,6 +10,7 @@ import numpy as np
 
 from jetstream.gpu.cascade import BatchTicket, Cascade
 from jetstream.gpu.device import Device, in_use
+from jetstream.gpu.plane_sampler import PlaneSampler
 from jetstream.gpu.results import CascadeResult
 from jetstream.vision.boxes import square
 from jetstream.vision.detection.detections import Detections
@@ -28,6 +29,7 @@ class GpuDetector:
     def __init__(self, device: Device, cascade: Cascade) -> None:
         """The caller closes both."""
         self._device, self._cascade = device, cascade
+        self.gpu = PlaneSampler(device)
         self.clipped = 0
         """Number of candidates left out so far, because their picture had more than the kernels take."""
 

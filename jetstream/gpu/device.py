@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.errors import ModelError
+from jetstream.picture_format import GpuMemory
 from jetstream.runners import cuda_context
 from jetstream.runners.base import UnavailableError
 from jetstream.runners.cuda_bindings import WantedBindings
@@ -26,6 +27,7 @@ Size = tuple[int, int]
 class Device(Protocol):
     """A GPU. Addresses are numbers; all calls but `close` happen inside `current`."""
 
+    number: int
     multiprocessors: int
     reads_host_memory: bool
     """The GPU shares the CPU's memory (a Jetson), so pictures in registered memory need no copy."""
@@ -60,6 +62,11 @@ class Device(Protocol):
 
     def download(self, target: NDArray[Any], address: int, stream: Any) -> None: ...
 
+    def download_2d(self, target: Bytes, address: int, pitch: int, stream: Any) -> None:
+        """Start to copy the rows of a contiguous array, (rows, bytes in a row) uint8, from the GPU, where `pitch` bytes
+        lie from one row to the next."""
+        ...
+
     def copy(self, target: int, source: int, n_bytes: int, stream: Any) -> None:
         """Copy on the GPU."""
         ...
@@ -93,6 +100,13 @@ class Device(Protocol):
 
     def close_memory(self, address: int) -> None:
         """Raises ValueError where `open_memory` didn't return it, or it is closed already."""
+        ...
+
+    def address_of(self, memory: GpuMemory) -> int:
+        """The address, in this process, of another one's memory, which is opened at its first use here.
+
+        Older memory of the same owner is closed then. Raises UnavailableError where it can't be opened.
+        """
         ...
 
     def launch(
@@ -132,10 +146,12 @@ class CudaDevice:
     def __init__(self, number: int, kernels: bytes, bindings: WantedBindings = "auto") -> None:
         """`kernels` is a cubin. Raises UnavailableError: no bindings, GPU or memory, or a cubin for another GPU."""
         self._context = cuda_context.use(number, bindings)
+        self.number = number
         self.multiprocessors = self._context.multiprocessors
         self.reads_host_memory = self._context.shares_host_memory
         self._memory: dict[int, Memory] = {}
         self._opened: dict[int, OpenedMemory] = {}
+        self._of_owners: dict[str, tuple[bytes, int]] = {}  # handle and address of what `address_of` opened
         self._pinned: dict[int, int] = {}  # address of registered memory to its size; 0: it can't be
         self._to_unpin: list[int] = []
         self._functions: dict[str, Any] = {}
@@ -149,7 +165,7 @@ class CudaDevice:
         # what needs nothing of its own
         context = self._context
         self.stream, self.event, self.pinned = context.stream, context.event, context.pinned
-        self.upload, self.download = context.upload, context.download
+        self.upload, self.download, self.download_2d = context.upload, context.download, context.download_2d
         self.copy, self.copy_2d = context.copy, context.copy_2d
         self.record, self.wait_on_gpu, self.wait = context.record, context.wait_on_gpu, context.wait
         self.is_done, self.elapsed_ms, self.finish = context.is_done, context.elapsed_ms, context.finish
@@ -202,6 +218,17 @@ class CudaDevice:
 
     def close_memory(self, address: int) -> None:
         _taken(self._opened, address, "opened").close()
+
+    def address_of(self, memory: GpuMemory) -> int:
+        handle, address = self._of_owners.get(memory.owner, (b"", 0))
+        if handle != memory.handle:
+            if handle:
+                self.finish()  # work under way may use it
+                del self._of_owners[memory.owner]
+                self.close_memory(address)
+            address = self.open_memory(memory.handle)
+            self._of_owners[memory.owner] = memory.handle, address
+        return address
 
     def launch(self, kernel: str, grid: Size, threads: int, shared_bytes: int, arguments: bytes, stream: Any) -> None:
         function = self._functions.get(kernel)

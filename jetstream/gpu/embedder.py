@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from jetstream.gpu.cascade_graph import RefinementNet
 from jetstream.gpu.device import Device, Graph, in_use
-from jetstream.gpu.face_crops import FACE, FaceBuffer
+from jetstream.gpu.face_crops import FACE, FaceBuffer, GrowingBuffer
 from jetstream.gpu.memory import SLOTS
+from jetstream.vision.recognition import align
+from jetstream.vision.recognition.align import FaceTemplate
 from jetstream.vision.recognition.embedder import EmbedderOutput, EmbedderSpec, View, embeddings_of, require_chips
 
 _THREADS = 256
@@ -56,11 +58,14 @@ class GpuEmbedder:
         most = net.rows[-1]
         self.spec = spec
         self._chip_bytes = math.prod(spec.template.shape)
-        self._blocks = -(-self._chip_bytes // (3 * _THREADS * _PIXELS_A_THREAD))  # that share a chip
         self._device, self._net = device, net
+        self.gpu = device.number
         self._copies, self._compute = device.stream(), device.stream()
         self._graphs: dict[tuple[int, int, int, int], Graph] = {}
-        self._faces = FaceBuffer(device, self._copies, self._compute, spec.template)
+        # quality is measured on dlib's chips, whatever the network takes
+        self._templates = (spec.template,) if spec.template is align.DLIB else (spec.template, align.DLIB)
+        self._faces = FaceBuffer(device, self._copies, self._compute, self._templates)
+        self._dlib_chips, self._dlib_chips_here = GrowingBuffer(device), device.pinned(0)
         self._slots = [_ChipSlot(device, most, spec) for _ in range(SLOTS)]
         self._input = device.allocate(4 * most * self._chip_bytes)
         self._output = device.allocate(4 * most * spec.space.size)
@@ -90,15 +95,18 @@ class GpuEmbedder:
         chips = np.empty((sum(counts), *self.spec.template.shape), np.uint8)
         with in_use(self._device, "recognize"):
             faces = self._faces.bring(views) if len(chips) else 0
+            dlib_chips = self._cut_for_quality(faces, len(chips)) if len(self._templates) > 1 else chips
             embeddings = self._run(len(chips), mirror, lambda slot, part: self._cut(slot, faces, part), chips)
+            dlib_chips = dlib_chips if dlib_chips is chips else dlib_chips.copy()  # `_run` has waited for all work
         parts = [slice(end - count, end) for count, end in zip(counts, np.cumsum(counts).tolist(), strict=True)]
-        return [EmbedderOutput(chips[part], embeddings[part]) for part in parts]
+        return [EmbedderOutput(chips[part], embeddings[part], dlib_chips[part]) for part in parts]
 
     def close(self) -> None:
         """Free the memory."""
         for graph in self._graphs.values():
             graph.close()
         self._faces.free()
+        self._dlib_chips.free()
         for address in (self._input, self._output, *(slot.chips for slot in self._slots)):
             self._device.free(address)
         self._slots.clear()
@@ -141,12 +149,29 @@ class GpuEmbedder:
         self._device.record(slot.copied, self._copies)
         self._device.wait_on_gpu(self._compute, slot.copied)
 
+    def _cut_for_quality(self, faces: int, count: int) -> NDArray[np.uint8]:
+        """Start to cut the chips of the second template, and to copy them down: (count, 150, 150, 3), which are there
+        once the compute stream's work is done."""
+        n_bytes = count * math.prod(align.DLIB.shape)
+        if not count:
+            return np.empty((0, *align.DLIB.shape), np.uint8)
+        if len(self._dlib_chips_here) < n_bytes:
+            self._dlib_chips_here = self._device.pinned(n_bytes)
+        address = self._dlib_chips.fit(n_bytes)
+        self._launch_cut(faces + count * FACE.itemsize, count, address, align.DLIB)
+        here = self._dlib_chips_here[:n_bytes]
+        self._device.download(here, address, self._compute)
+        return here.reshape(count, *align.DLIB.shape)
+
+    def _launch_cut(self, faces: int, count: int, chips: int, template: FaceTemplate) -> None:
+        addresses = np.array((faces, chips), np.uint64)  # Cut of kernels/chips.cu
+        arguments = addresses.tobytes() + np.int32(template.side_px).tobytes()
+        self._device.launch("chips", (count, _blocks(template)), _THREADS, 0, arguments, self._compute)
+
     def _cut(self, slot: _ChipSlot, faces: int, part: slice) -> None:
         """Cut chips from faces, and copy them down while the network computes."""
         count = part.stop - part.start
-        addresses = np.array((faces + part.start * FACE.itemsize, slot.chips), np.uint64)  # Cut of kernels/chips.cu
-        arguments = addresses.tobytes() + np.int32(self.spec.template.side_px).tobytes()
-        self._device.launch("chips", (count, self._blocks), _THREADS, 0, arguments, self._compute)
+        self._launch_cut(faces + part.start * FACE.itemsize, count, slot.chips, self.spec.template)
         self._device.record(slot.cut, self._compute)
         self._device.wait_on_gpu(self._copies, slot.cut)
         self._device.download(slot.chips_here[:count], slot.chips, self._copies)
@@ -163,9 +188,14 @@ class GpuEmbedder:
         """Put a batch of a slot's chips into the stream; rows beyond the last chip compute on older contents."""
         addresses = np.array((self._slots[slot].chips, self._input), np.uint64)  # Input of kernels/chips.cu
         arguments = addresses.tobytes() + np.array((copies, first, self.spec.template.side_px), np.int32).tobytes()
-        self._device.launch("planes", (rows, self._blocks), _THREADS, 0, arguments, self._compute)
+        self._device.launch("planes", (rows, _blocks(self.spec.template)), _THREADS, 0, arguments, self._compute)
         self._net.enqueue(rows, self._input, {"embedding": self._output}, self._compute)
         self._device.download(self._slots[slot].embeddings[:rows], self._output, self._compute)
+
+
+def _blocks(template: FaceTemplate) -> int:
+    """That share a chip."""
+    return -(-(template.side_px**2) // (_THREADS * _PIXELS_A_THREAD))
 
 
 def _batches(count: int, rows: tuple[int, ...]) -> Iterator[tuple[int, int]]:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from jetstream.gpu.device import Device
 from jetstream.gpu.planes import planes_on_gpu
-from jetstream.gpu.structs import NV12, nv12_bytes
-from jetstream.picture_format import AnyPicture, Nv12Picture
+from jetstream.gpu.structs import NV12
+from jetstream.picture_format import GpuPicture, Nv12Picture, PicturePlace, is_nv12, nv12_bytes
 from jetstream.vision.recognition import align
 from jetstream.vision.recognition.align import ChipPlace, FaceTemplate
 from jetstream.vision.recognition.embedder import View
@@ -36,10 +36,10 @@ _ROWS_A_THREAD = 8  # RUN of kernels/chips.cu
 class RowStrip(NamedTuple):
     """The rows of a picture, all columns, that its chips touch."""
 
-    pixels: AnyPicture  # a view of the picture; no rows where there is no chip to cut
+    pixels: PicturePlace  # a view of the picture; no rows where there is no chip to cut
     top: int  # the picture's row that comes first, on the grid of 2**levels; of NV12 an even one
     levels: int  # most halvings that a chip needs
-    places: list[ChipPlace | None]  # of each face; None: its chip is black
+    places: list[list[ChipPlace | None]]  # of each template and face; None: its chip is black
 
     @property
     def shapes(self) -> list[tuple[int, int]]:
@@ -57,6 +57,7 @@ class RowStrip(NamedTuple):
 
     @property
     def planes_bytes(self) -> int:
+        """To copy them up."""
         return _aligned(nv12_bytes(*self.shapes[0])) if isinstance(self.pixels, Nv12Picture) else 0
 
 
@@ -84,30 +85,35 @@ class GrowingBuffer:
 class FaceBuffer:
     """Memory for the faces of one call at a time. Call inside `device.current()`."""
 
-    def __init__(self, device: Device, copies: Any, compute: Any, template: FaceTemplate) -> None:
-        """`copies` is the stream of uploads, `compute` the one of the kernels that read them, `template` a chip's."""
-        self._template = template
+    def __init__(self, device: Device, copies: Any, compute: Any, templates: Sequence[FaceTemplate]) -> None:
+        """`copies` is the stream of uploads, `compute` the one of the kernels that read them. Each face has a chip of
+        each of the `templates`."""
+        self._templates = tuple(templates)
         self._device, self._copies, self._compute = device, copies, compute
         self._pictures, self._faces = GrowingBuffer(device), GrowingBuffer(device)
         self._described = device.pinned(0)
         self._arrived = device.event()
 
     def bring(self, views: Sequence[View]) -> int:
-        """Copy the views up; the address of their FACE structs, in order. Valid until the next call.
+        """Copy the views up; the address of the FACE structs: those of the first template in order, then the others'.
 
-        Raises UnavailableError where the GPU has too little memory.
+        Valid until the next call. Raises UnavailableError where the GPU has too little memory.
         """
-        strips = [strip_of(*view, self._template) for view in views]
+        strips = [strip_of(*view, *self._templates) for view in views]
         address = self._pictures.fit(sum(strip.n_bytes for strip in strips))
-        described = self._room_for(sum(len(strip.places) for strip in strips))
+        count = sum(len(strip.places[0]) for strip in strips)
+        described = self._room_for(count * len(self._templates))
         faces, first = self._faces.fit(described.nbytes), 0
+        structs = described.view(FACE).reshape(len(self._templates), count)
         levels: list[list[int]] = []
         planes: list[NDArray[Any] | None] = []
         for strip in strips:
             planes.append(self._planes(strip, address + strip.n_bytes - strip.planes_bytes))
             levels.append(self._levels(strip, address))
-            describe(described.view(FACE)[first : first + len(strip.places)], strip, levels[-1])
-            address, first = address + strip.n_bytes, first + len(strip.places)
+            after = first + len(strip.places[0])
+            for row, places in zip(structs, strip.places, strict=True):
+                describe(row[first:after], places, strip, levels[-1])
+            address, first = address + strip.n_bytes, after
         self._device.upload(faces, described, self._copies)
         self._device.record(self._arrived, self._copies)
         self._device.wait_on_gpu(self._compute, self._arrived)
@@ -129,7 +135,7 @@ class FaceBuffer:
 
     def _planes(self, strip: RowStrip, place: int) -> NDArray[Any] | None:
         """The planes of NV12 on the GPU; None: the strip is BGR, or has no rows."""
-        if isinstance(strip.pixels, Nv12Picture) and strip.pixels.nbytes:
+        if isinstance(strip.pixels, (Nv12Picture, GpuPicture)) and strip.pixels.shape[0]:
             return planes_on_gpu(self._device, strip.pixels, place, self._copies)
         return None
 
@@ -143,7 +149,7 @@ class FaceBuffer:
         """The address of each level of the strip; of BGR the first is copied up, unless the GPU reads it in place."""
         ends = np.cumsum([_n_bytes(shape) for shape in strip.shapes[:-1]], dtype=np.int64)
         addresses = [address, *(address + ends).tolist()]
-        if not isinstance(strip.pixels, Nv12Picture) and strip.pixels.size:
+        if not isinstance(strip.pixels, (Nv12Picture, GpuPicture)) and strip.pixels.size:
             self._device.pin(strip.pixels)
             there = self._device.address_on_gpu(strip.pixels)
             if there is None:
@@ -160,30 +166,41 @@ class FaceBuffer:
             self._device.launch("pyr_down", grid, _THREADS, 0, halving.tobytes(), self._compute)
 
 
-def strip_of(image: AnyPicture, landmarks: NDArray[Any], template: FaceTemplate) -> RowStrip:
+def strip_of(image: PicturePlace, landmarks: NDArray[Any], *templates: FaceTemplate) -> RowStrip:
     """The rows of a picture that the faces' chips touch. `landmarks` (N, 5, 2) in its pixels."""
     height, width = image.shape[:2]
-    similarities = [align.similarity(points, template) for points in landmarks]
-    places = [None if found is None else align.place(found, template, height, width) for found in similarities]
-    real = [place for place in places if place is not None]
+    places = [
+        [
+            None
+            if (found := align.similarity(points, template)) is None
+            else align.place(found, template, height, width)
+            for points in landmarks
+        ]
+        for template in templates
+    ]
+    real = [place for row in places for place in row if place is not None]
     levels = max((place.levels for place in real), default=0)
-    grid = max(2**levels, 2 if isinstance(image, Nv12Picture) else 1)
+    grid = max(2**levels, 2 if is_nv12(image) else 1)
     top = min((place.top for place in real), default=0) // grid * grid
     bottom = max((place.bottom for place in real), default=top)
     return RowStrip(_rows(image, top, bottom), top, levels, places)
 
 
-def _rows(image: AnyPicture, top: int, bottom: int) -> AnyPicture:
+def _rows(image: PicturePlace, top: int, bottom: int) -> PicturePlace:
     """A view of some rows, of NV12 from an even one on."""
+    if isinstance(image, GpuPicture):
+        return image.rows(top, bottom)
     if isinstance(image, Nv12Picture):
         return Nv12Picture(image.luma[top:bottom], image.chroma[top // 2 : (bottom + 1) // 2], image.format)
     return image[top:bottom]
 
 
-def describe(faces: NDArray[Any], strip: RowStrip, addresses: Sequence[int]) -> None:
-    """Fill `faces`, FACE, with the strip's places in its levels at these addresses."""
+def describe(
+    faces: NDArray[Any], places: Sequence[ChipPlace | None], strip: RowStrip, addresses: Sequence[int]
+) -> None:
+    """Fill `faces`, FACE, with places in the strip's levels at these addresses."""
     faces[:] = np.zeros((), FACE)
-    for face, place in zip(faces, strip.places, strict=True):
+    for face, place in zip(faces, places, strict=True):
         if place is None:
             continue
         grid = 2**place.levels

@@ -10,11 +10,16 @@ from numpy.typing import NDArray
 
 from jetstream.gpu.device import Device
 from jetstream.gpu.structs import NV12
-from jetstream.picture_format import Nv12Picture, to_bgr
+from jetstream.picture_format import GpuPicture, Nv12Picture, PictureFormat, to_bgr
 
 
-def planes_on_gpu(device: Device, picture: Nv12Picture, place: int, stream: Any) -> NDArray[Any]:
-    """The NV12 struct of a picture: copied to `place`, or read where it lies if the GPU shares the CPU's memory."""
+def planes_on_gpu(device: Device, picture: Nv12Picture | GpuPicture, place: int, stream: Any) -> NDArray[Any]:
+    """The NV12 struct of a picture: copied to `place`, or read where it lies if it is on the GPU or the GPU shares the
+    CPU's memory."""
+    if isinstance(picture, GpuPicture):
+        first = 0 if picture.memory is None else device.address_of(picture.memory)
+        addresses = first + picture.luma, first + picture.chroma
+        return _struct(addresses, (picture.luma_pitch, picture.chroma_pitch), picture.format)
     luma, chroma = picture.luma, picture.chroma
     device.pin(luma)
     there = _addresses(device, picture)
@@ -23,10 +28,14 @@ def planes_on_gpu(device: Device, picture: Nv12Picture, place: int, stream: Any)
         there = place, place + luma.nbytes
         device.upload(there[0], luma, stream)
         device.upload(there[1], chroma, stream)
+    return _struct(there, (luma.strides[0], chroma.strides[0]), picture.format)
+
+
+def _struct(addresses: tuple[int, int], pitches: tuple[int, int], form: PictureFormat) -> NDArray[Any]:
     made = np.zeros((), NV12)
-    made["luma"], made["chroma"] = there
-    made["luma_pitch"], made["chroma_pitch"] = luma.strides[0], chroma.strides[0]
-    made["to_bgr"] = to_bgr(picture.format)
+    made["luma"], made["chroma"] = addresses
+    made["luma_pitch"], made["chroma_pitch"] = pitches
+    made["to_bgr"] = to_bgr(form)
     return made
 
 

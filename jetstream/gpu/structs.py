@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from jetstream.picture_format import nv12_bytes
 from jetstream.vision.detection.proposals import scales_of
 from jetstream.vision.detection.pyramid import halvings_for, level_shape
 
@@ -119,11 +120,6 @@ class PyramidPlan(NamedTuple):
     picture_bytes: int
     halving_bytes: int
     thumbnail_bytes: int
-
-
-def nv12_bytes(rows: int, columns: int) -> int:
-    """Y of each pixel, Cb and Cr of each 2 x 2 pixels."""
-    return rows * columns + 2 * -(-rows // 2) * -(-columns // 2)
 
 
 def plan(planned: Sequence[PlannedPicture], search: SearchSettings) -> PyramidPlan:

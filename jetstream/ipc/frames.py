@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from jetstream.picture_format import AnyPicture, Nv12Picture, PictureFormat, bgr_of
+from jetstream.picture_format import AnyPicture, GpuPicture, Nv12Picture, PictureFormat, PicturePlace, bgr_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,8 +42,26 @@ class FrameView:
         return self.holder.holds(self.frame_id)
 
 
-def check_picture(picture: AnyPicture) -> tuple[int, int]:
+@dataclass(frozen=True)
+class GpuFrameView:
+    """A frame in a ring's memory on a GPU. As of `FrameView`, results are valid only if `still_valid()` is true after
+    the GPU has computed them."""
+
+    frame_id: int
+    picture: GpuPicture
+    holder: FrameHolder
+
+    def still_valid(self) -> bool:
+        """As `FrameView.still_valid`."""
+        return self.holder.holds(self.frame_id)
+
+
+def check_picture(picture: PicturePlace) -> tuple[int, int]:
     """Height and width, px. Raises ValueError unless it is (H, W, 3) uint8, or NV12, with at least one pixel."""
+    if isinstance(picture, GpuPicture):
+        if min(picture.size) < 1:
+            raise ValueError(f"frame of size {picture.size}: expected 1 x 1 px or more")
+        return picture.size
     if isinstance(picture, Nv12Picture):
         luma, chroma = picture.luma, picture.chroma
         height, width = picture.shape

@@ -2,8 +2,9 @@
 
 Knows no process and copies no pixels.
 
-In 64-bit words, lines of eight: the constants; the writer's two counters; the reader cells; a line a slot (frame
-number, height, width, time, picture format). Then the slots, each beginning on a page.
+In 64-bit words, lines of eight: the constants; the writer's two counters; the reader cells; three lines about a GPU
+(`gpu_slots`); a line a slot (frame number, height, width, time, picture format; on_gpu, here and wanted of
+`gpu_slots`). Then the slots, each beginning on a page.
 """
 
 import mmap
@@ -12,16 +13,20 @@ from typing import NamedTuple
 
 from jetstream.errors import RingError
 from jetstream.ipc.cells import CELL_WORDS, LINE_WORDS
+from jetstream.ipc.gpu_slots import GPU_WORDS
+from jetstream.picture_format import nv12_bytes
 
 MAGIC = int.from_bytes(b"jetsring", "little")
-VERSION = 2
+VERSION = 3
 PIXEL_BYTES = 3  # of BGR; NV12 takes half
+GPU_ALIGNMENT = 256  # bytes
 
 # Offsets in 64-bit words. The first line never changes, the second is the writer's.
 BEGUN = LINE_WORDS
 CURSOR = LINE_WORDS + 1
 CELLS = 2 * LINE_WORDS
-SLOTS = CELLS + CELL_WORDS
+GPU = CELLS + CELL_WORDS
+SLOTS = GPU + GPU_WORDS
 
 
 class Layout(NamedTuple):
@@ -39,6 +44,11 @@ class Layout(NamedTuple):
     @property
     def slot_bytes(self) -> int:
         return _whole_pages(self.frame_bytes)
+
+    @property
+    def gpu_slot_bytes(self) -> int:
+        """Of the slots on a GPU, which hold NV12."""
+        return -(-nv12_bytes(self.max_height, self.max_width) // GPU_ALIGNMENT) * GPU_ALIGNMENT
 
     @property
     def header_bytes(self) -> int:

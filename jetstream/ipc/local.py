@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from jetstream.ipc.cells import CELL_WORDS, Cell, Cells, Fence
 from jetstream.ipc.frames import FrameView, check_picture, copy_bgr, picture_in, put_picture, read_only
-from jetstream.picture_format import AnyPicture, format_of
+from jetstream.picture_format import AnyPicture, GpuPicture, PicturePlace, format_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +25,7 @@ class LocalRing:
         self._frames: dict[int, tuple[AnyPicture, int]] = {}  # by number: the picture, when it was captured in ns
         self._cells = Cells(memoryview(bytearray(CELL_WORDS * 8)).cast("Q"), Fence())
 
-    def write(self, picture: AnyPicture, *, captured_ns: int = 0, left_out: int = 0) -> int:
+    def write(self, picture: PicturePlace, *, captured_ns: int = 0, left_out: int = 0) -> int:
         """Store a copy of a picture, (H, W, 3) uint8 BGR or NV12, remove the oldest beyond `slots` and return the
         frame's number.
 
@@ -34,6 +34,8 @@ class LocalRing:
         import numpy as np  # processes that touch no pixel start without it
 
         height, width = check_picture(picture)
+        if isinstance(picture, GpuPicture):
+            raise ValueError("frame on a GPU: this ring has no memory there")
         frame_id = self.cursor + left_out
         copy = picture_in(np.empty(picture.nbytes, np.uint8), height, width, format_of(picture))
         put_picture(picture, copy)
@@ -46,6 +48,12 @@ class LocalRing:
     def captured_ns(self, frame_id: int) -> int:
         """The time that `write` was given, ns. Raises KeyError for a frame that was removed."""
         return self._frames[frame_id][1]
+
+    is_asked = False
+    """As `Ring.is_asked`: all frames are here."""
+
+    def bring(self) -> None:
+        """As `Ring.bring`."""
 
     def wait_for_room(self, timeout_s: float) -> bool:
         """Whether every registered reader is done with the frame that `write` would remove.
@@ -69,6 +77,10 @@ class LocalRing:
         """The frame in place, as `Ring.view`."""
         frame = self._frames.get(frame_id)
         return None if frame is None else FrameView(frame_id, frame[0], self)
+
+    def view_on(self, frame_id: int, gpu: int | None) -> FrameView | None:
+        """As `view`: no frame is on a GPU."""
+        return self.view(frame_id)
 
     def holds(self, frame_id: int) -> bool:
         """Whether the frame is still stored."""

@@ -9,7 +9,8 @@ To write frame n >= cursor, the writer (frames between cursor and n are left out
  1. at the every-frame pace first waits until every registered reader's cell says it is done with frame n - slots;
  2. sets begun to n + 1: from here on, frame n - slots is gone;
  3. fence;
- 4. writes the slot's header (n, height, width, when it was captured, picture format) and the pixels;
+ 4. writes the slot's header (n, height, width, when it was captured, picture format, where the pixels are) and the
+    pixels;
  5. fence;
  6. sets cursor to n + 1: from here on, frame n is there.
 To read frame n, a reader
@@ -24,9 +25,10 @@ To read frame n, a reader
 
 Why no torn frame is used: a reader that saw one byte of step 4 of frame n + slots sees, after the fence in 11, what the
 writer did before the fence in 3, which is begun = n + slots + 1, so the check in 12 fails. Counters only grow, and 64
-bits don't overflow. A writer killed between 2 and 6 leaves begun = n + 1 > cursor; the next writer starts at n, so it
-writes the same number again, which no reader has used yet. A lock on a byte of the file ensures one writer; it is taken
-at the first write, and the kernel releases it when the writer dies.
+bits don't overflow. Where slots are on a GPU too, `gpu_slots` has further steps. A writer killed between 2 and 6 leaves
+begun = n + 1 > cursor; the next writer starts at n, so it writes the same number again, which no reader has used yet. A
+lock on a byte of the file ensures one writer; it is taken at the first write, and the kernel releases it when the
+writer dies.
 
 Requirements: a counter is an aligned 64-bit word, written and read as a whole (memoryview's "Q" format is one 8-byte
 move on x86-64 and aarch64). x86 keeps loads in order and ordinary stores in order, but the large memcpy of 4 may use
@@ -40,15 +42,16 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from jetstream.errors import RingError
 from jetstream.ipc.cells import LINE_WORDS, Cell, Cells, Fence
-from jetstream.ipc.frames import FrameView, check_picture, copy_bgr, picture_in, put_picture, read_only
-from jetstream.ipc.layout import BEGUN, CELLS, CURSOR, PIXEL_BYTES, SLOTS, Layout, checked_layout
+from jetstream.ipc.frames import FrameView, GpuFrameView, check_picture, copy_bgr, picture_in, put_picture, read_only
+from jetstream.ipc.gpu_slots import GpuLines, GpuSlots, is_true_soon
+from jetstream.ipc.layout import BEGUN, CELLS, CURSOR, GPU, PIXEL_BYTES, SLOTS, Layout, checked_layout
 from jetstream.ipc.local import LocalRing
 from jetstream.ipc.segment import SHARED_MEMORY, Role, Segment, segment_name, sweep
-from jetstream.picture_format import AnyPicture, PictureFormat, format_of
+from jetstream.picture_format import GpuPicture, PictureFormat, PicturePlace, format_of, nv12_bytes
 
 if TYPE_CHECKING:  # processes that only count frames start without numpy
     import numpy as np
@@ -59,6 +62,16 @@ __all__ = ["Cell", "FrameView", "LocalRing", "Ring", "segment_name", "sweep"]
 # Short beside detecting a frame (7 ms or more), long beside reading the cells (2 us): a wait takes 2 % of a core.
 _POLL_S = 0.001
 _FORMATS = frozenset(PictureFormat)
+# Words of a slot's header: the frame's number, height and width, when it was captured, and what `gpu_slots` says of it.
+_NUMBER, _HEIGHT, _WIDTH, _CAPTURED, _FORMAT, _ON_GPU, _HERE, _WANTED = range(LINE_WORDS)
+
+
+class _SlotHeader(NamedTuple):
+    """What a slot's header says of its frame."""
+
+    size: tuple[int, int]  # height and width, px
+    format: PictureFormat
+    generation: int  # of the memory on a GPU that has the frame; 0: none
 
 
 class Ring:
@@ -74,7 +87,10 @@ class Ring:
         self._created = created
         self._fence = Fence()
         self._words = segment.memory[: layout.header_bytes].cast("Q")
-        self._cells = Cells(self._words[CELLS:SLOTS], self._fence)
+        self._cells = Cells(self._words[CELLS:GPU], self._fence)
+        self._gpu = GpuLines(self._words[GPU:SLOTS], self._fence)
+        self._gpu_slots: GpuSlots | None = None
+        self._served_ns = 0
         self._pixel_bytes: NDArray[np.uint8] | None = None  # of the whole segment, once it is needed
 
     @classmethod
@@ -131,18 +147,29 @@ class Ring:
         array.flags.writeable = False
         return array
 
-    def write(self, picture: AnyPicture, *, captured_ns: int = 0, left_out: int = 0) -> int:
-        """Copy a picture, (H, W, 3) uint8 BGR or NV12, of any strides, into the next slot without waiting; return its
-        number.
+    def share(self, slots: GpuSlots) -> None:
+        """From now on `write` takes pictures on this GPU, until the ring is closed. For the writer, as `write`.
+
+        Raises RingError when another process (or another Ring in this one) is the writer.
+        """
+        self._segment.become_writer("frame ring")
+        self._gpu.share(slots.memory)
+        self._gpu_slots = slots
+
+    def write(self, picture: PicturePlace, *, captured_ns: int = 0, left_out: int = 0) -> int:
+        """Copy a picture, (H, W, 3) uint8 BGR or NV12, of any strides, into the next slot without waiting for readers;
+        return its number. One that lies on the GPU is copied there (see `share`).
 
         `captured_ns`, of CLOCK_MONOTONIC, is kept beside it for a writer that must announce it again. `left_out` is how
         many frames of the source before this one were not written; their numbers are never given.
 
         Raises ValueError for another shape or dtype or more pixels than a slot has, RingError when another process (or
-        another Ring in this one) is the writer.
+        another Ring in this one) is the writer, RuntimeError where the GPU fails.
         """
         height, width = check_picture(picture)
-        if height * width * PIXEL_BYTES > self.layout.frame_bytes:
+        is_on_gpu = isinstance(picture, GpuPicture)
+        is_too_large = is_on_gpu and nv12_bytes(height, width) > self.layout.gpu_slot_bytes
+        if height * width * PIXEL_BYTES > self.layout.frame_bytes or is_too_large:
             limit = f"{self.layout.max_width} x {self.layout.max_height}"
             raise ValueError(
                 f"frame of {width} x {height} px: the ring holds at most {limit}; set max_width, max_height"
@@ -153,9 +180,13 @@ class Ring:
         slot = self._slot_header(frame_id)
         words[BEGUN] = frame_id + 1
         self._fence()
-        words[slot], words[slot + 1], words[slot + 2], words[slot + 3] = frame_id, height, width, captured_ns
-        words[slot + 4] = form = format_of(picture)
-        put_picture(picture, picture_in(self._slot(frame_id), height, width, form))
+        words[slot + _NUMBER], words[slot + _HEIGHT], words[slot + _WIDTH] = frame_id, height, width
+        words[slot + _CAPTURED], words[slot + _FORMAT] = captured_ns, format_of(picture)
+        if isinstance(picture, GpuPicture):
+            self._put_on_gpu(frame_id, picture)
+        else:
+            put_picture(picture, picture_in(self._slot(frame_id), height, width, format_of(picture)))
+            words[slot + _ON_GPU], words[slot + _HERE] = 0, frame_id + 1
         self._fence()
         words[CURSOR] = frame_id + 1
         return frame_id
@@ -165,7 +196,24 @@ class Ring:
 
         Only the writer may call this: for others the frame may be overwritten meanwhile.
         """
-        return self._words[self._slot_header(frame_id) + 3]
+        return self._words[self._slot_header(frame_id) + _CAPTURED]
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether readers have asked for frames in shared memory since the last `bring`. For the writer."""
+        return self._gpu.asked_ns != self._served_ns
+
+    def bring(self) -> None:
+        """Copy the frames that readers asked for from the GPU to shared memory (step H4). For the writer, between two
+        `write`. Raises RuntimeError where the GPU fails."""
+        if self._gpu_slots is None or not self.is_asked:
+            return
+        self._served_ns = self._gpu.asked_ns
+        self._fence()
+        for slot in range(SLOTS, SLOTS + self.slots * LINE_WORDS, LINE_WORDS):
+            number = self._words[slot + _NUMBER]
+            if self._words[slot + _WANTED] == number + 1 != self._words[slot + _HERE]:
+                self._copy_here(number)
 
     def wait_for_room(self, timeout_s: float) -> bool:
         """Block until no registered reader needs the frame that `write` would overwrite (every-frame pace).
@@ -198,23 +246,27 @@ class Ring:
         """The frame in place, as it was written, to upload or scale down without a copy; None when overwritten or not
         written yet.
 
-        Raises RingError when the slot's header is damaged.
+        A frame that is on a GPU alone is asked for and waited for, `gpu_slots.WAIT_S` at most; None where it doesn't
+        come. Raises RingError when the slot's header is damaged.
         """
-        words = self._words
-        if not 0 <= frame_id < words[CURSOR]:
+        found = self._found(frame_id)
+        if found is None or not self._is_here(frame_id):
             return None
-        self._fence()
-        slot = self._slot_header(frame_id)
-        number, height, width, form = words[slot], words[slot + 1], words[slot + 2], words[slot + 4]
-        if number != frame_id or not self.holds(frame_id):
-            return None
-        # not a torn read: `holds` was true after it
-        if not 0 < height * width * PIXEL_BYTES <= self.layout.frame_bytes or form not in _FORMATS:
-            raise RingError(
-                f"{self._segment.path}: damaged: a frame of {width} x {height} px in format {form}; start the run again"
-            )
-        picture = picture_in(self._slot(frame_id), height, width, PictureFormat(form))
-        return FrameView(frame_id, read_only(picture), self)
+        return FrameView(frame_id, read_only(picture_in(self._slot(frame_id), *found.size, found.format)), self)
+
+    def view_on(self, frame_id: int, gpu: int | None) -> FrameView | GpuFrameView | None:
+        """As `view`, but a frame that is on the GPU with this number is left there."""
+        found = self._found(frame_id)
+        if found is None or gpu is None or found.generation == 0:
+            return self.view(frame_id)
+        memory = self._gpu.memory(found.generation, str(self._segment.path))
+        if memory is None or memory.device != gpu:
+            return self.view(frame_id)
+        height, width = found.size
+        luma = frame_id % self.slots * self.layout.gpu_slot_bytes
+        chroma = luma + height * width
+        picture = GpuPicture(found.size, luma, chroma, width, width + width % 2, found.format, memory)
+        return GpuFrameView(frame_id, picture, self)
 
     def holds(self, frame_id: int) -> bool:
         """Whether all reads of this finished frame so far were valid (steps 11 and 12)."""
@@ -233,6 +285,8 @@ class Ring:
     def close(self) -> None:
         """Release the memory. Views and cells handed out stay valid: the last of them unmaps it."""
         self._cells.close()
+        self._gpu.close()
+        self._gpu_slots = None
         self._words.release()
         self._pixel_bytes = None
         self._segment.close()
@@ -254,6 +308,59 @@ class Ring:
     def _has_room(self) -> bool:
         slowest = self.slowest
         return slowest is None or slowest + self.slots > self.cursor
+
+    def _found(self, frame_id: int) -> _SlotHeader | None:
+        """Steps 7 to 9; None: the frame is overwritten, or not written yet. Raises RingError: it is damaged."""
+        words = self._words
+        if not 0 <= frame_id < words[CURSOR]:
+            return None
+        self._fence()
+        slot = self._slot_header(frame_id)
+        number, height, width, form = (words[slot + one] for one in (_NUMBER, _HEIGHT, _WIDTH, _FORMAT))
+        generation = words[slot + _ON_GPU]
+        if number != frame_id or not self.holds(frame_id):
+            return None
+        # not a torn read: `holds` was true after it
+        if not 0 < height * width * PIXEL_BYTES <= self.layout.frame_bytes or form not in _FORMATS:
+            raise RingError(
+                f"{self._segment.path}: damaged: a frame of {width} x {height} px in format {form}; start the run again"
+            )
+        return _SlotHeader((height, width), PictureFormat(form), generation)
+
+    def _is_here(self, frame_id: int) -> bool:
+        """Whether a frame is in shared memory, if need be after steps H1 to H3."""
+        words, slot = self._words, self._slot_header(frame_id)
+        if words[slot + _HERE] == frame_id + 1:
+            self._fence()
+            return True
+        words[slot + _WANTED] = frame_id + 1
+        self._fence()
+        self._gpu.ask()
+        is_here = is_true_soon(
+            lambda: words[slot + _HERE] == frame_id + 1,
+            unless=lambda: words[slot + _ON_GPU] != self._gpu.generation or not self.holds(frame_id),
+        )
+        self._fence()
+        return is_here
+
+    def _put_on_gpu(self, frame_id: int, picture: GpuPicture) -> None:
+        """Copy a picture to its slot on the GPU, and to shared memory if frames are asked for (step H5)."""
+        if self._gpu_slots is None:
+            raise ValueError("frame on a GPU: this ring has no memory there")
+        self._gpu_slots.put(frame_id % self.slots, picture)
+        self._words[self._slot_header(frame_id) + _ON_GPU] = self._gpu.generation
+        if self._gpu.is_asked():
+            self._copy_here(frame_id)
+
+    def _copy_here(self, frame_id: int) -> None:
+        """Copy a frame that is on the GPU to its slot in shared memory."""
+        words, slot = self._words, self._slot_header(frame_id)
+        if self._gpu_slots is None or words[slot + _ON_GPU] != self._gpu.generation:
+            return
+        n_bytes = nv12_bytes(words[slot + _HEIGHT], words[slot + _WIDTH])
+        self._gpu_slots.fetch(frame_id % self.slots, self._slot(frame_id)[:n_bytes])
+        self._fence()
+        words[slot + _HERE] = frame_id + 1
 
     def _slot_header(self, frame_id: int) -> int:
         return SLOTS + frame_id % self.slots * LINE_WORDS

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Protocol
 
-from jetstream.ipc.frames import FrameView
+from jetstream.ipc.frames import FrameView, GpuFrameView
 from jetstream.ipc.local import LocalRing
 from jetstream.ipc.ring import Ring
 from jetstream.ipc.segment import SHARED_MEMORY
@@ -30,6 +30,10 @@ class FrameReader(Protocol):
 
     def view(self, camera: str, frame_id: int) -> FrameView | None:
         """As `Rings.view`."""
+        ...
+
+    def view_on(self, camera: str, frame_id: int, gpu: int | None) -> FrameView | GpuFrameView | None:
+        """As `Rings.view_on`."""
         ...
 
 
@@ -75,6 +79,10 @@ class Rings(Mapping[str, Ring | LocalRing]):
         Raises KeyError for a camera without a ring.
         """
         return self._rings[camera].view(frame_id)
+
+    def view_on(self, camera: str, frame_id: int, gpu: int | None) -> FrameView | GpuFrameView | None:
+        """As `view`, but a frame that is on the GPU with this number is left there. None: no GPU."""
+        return self._rings[camera].view_on(frame_id, gpu)
 
     def close(self) -> None:
         """Close every ring."""

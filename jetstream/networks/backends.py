@@ -62,10 +62,15 @@ def takes_nv12(config: Config) -> bool:
     Not where video is recorded: `record` would convert every frame, for twice the time that `capture` saves. Asks no
     GPU; where it then doesn't work, `detect` reads BGR, to which each reader converts the frames.
     """
+    return keeps_on_gpu(config) and not (config.record.dir and config.record.video != "none")
+
+
+def keeps_on_gpu(config: Config) -> bool:
+    """Whether frames that a GPU decoded stay there: in the live pace, where `detect` reads them on a GPU. Asks no GPU;
+    where it doesn't work, `detect` asks for the frames in shared memory."""
     settings = config.gpu
     return (
         config.pipeline.pace == "live"
-        and not (config.record.dir and config.record.video != "none")
         and config.detect.detector == "mtcnn"
         and settings.backend in ("auto", "tensorrt")
         and bindings.is_installed()

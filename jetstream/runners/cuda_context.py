@@ -156,6 +156,11 @@ class CudaContext(ABC):
         """Start to copy from the GPU to a contiguous array."""
 
     @abstractmethod
+    def download_2d(self, target: Bytes, address: int, pitch: int, stream: Any) -> None:
+        """Start to copy the rows of a contiguous array, (rows, bytes in a row) uint8, from the GPU, where `pitch` bytes
+        lie from one row to the next."""
+
+    @abstractmethod
     def copy(self, target: int, source: int, n_bytes: int, stream: Any) -> None:
         """Start to copy from one address on the GPU to another."""
 

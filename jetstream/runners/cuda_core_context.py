@@ -134,6 +134,15 @@ class CudaCoreContext(CudaContext):
     def download(self, target: NDArray[Any], address: int, stream: Any) -> None:
         _ask(driver.cuMemcpyDtoHAsync(_contiguous(target), address, target.nbytes, stream.handle))
 
+    def download_2d(self, target: Bytes, address: int, pitch: int, stream: Any) -> None:
+        work = driver.CUDA_MEMCPY2D()
+        work.srcMemoryType = driver.CUmemorytype.CU_MEMORYTYPE_DEVICE
+        work.dstMemoryType = driver.CUmemorytype.CU_MEMORYTYPE_HOST
+        work.srcDevice, work.srcPitch = address, pitch
+        work.dstHost, work.dstPitch = _contiguous(target), target.shape[1]
+        work.Height, work.WidthInBytes = target.shape
+        _ask(driver.cuMemcpy2DAsync(work, stream.handle))
+
     def copy(self, target: int, source: int, n_bytes: int, stream: Any) -> None:
         _ask(driver.cuMemcpyDtoDAsync(target, source, n_bytes, stream.handle))
 

@@ -89,6 +89,14 @@ class PyCudaContext(CudaContext):
     def download(self, target: NDArray[Any], address: int, stream: Any) -> None:
         cuda.memcpy_dtoh_async(target, address, stream)
 
+    def download_2d(self, target: Bytes, address: int, pitch: int, stream: Any) -> None:
+        work = cuda.Memcpy2D()
+        work.set_src_device(address)
+        work.set_dst_host(target)
+        work.src_pitch, work.dst_pitch = pitch, target.shape[1]
+        work.height, work.width_in_bytes = target.shape
+        work(stream)
+
     def copy(self, target: int, source: int, n_bytes: int, stream: Any) -> None:
         cuda.memcpy_dtod_async(target, source, n_bytes, stream)
 

@@ -5,27 +5,39 @@ this stage may die and come back, and each camera's decoder for itself: it goes 
 threads of the cameras do work; the loop sends what they have written.
 """
 
+import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
+from types import TracebackType
 
 from jetstream.capturing.decoding import MOST_HUNG, DecodedCamera
 from jetstream.capturing.retrying import opens
 from jetstream.config.schema import CameraConfig, Config, cuda_device
-from jetstream.errors import StuckError
+from jetstream.errors import SourceError, StuckError
+from jetstream.gpu.ring_slots import RingSlots, open_context
+from jetstream.ipc.ring import LocalRing, Ring
 from jetstream.ipc.rings import Rings
 from jetstream.messages import Captured, Demuxed, Dropped, Ended, Tick
-from jetstream.networks.backends import takes_nv12
+from jetstream.networks.backends import keeps_on_gpu, takes_nv12
+from jetstream.runners.base import UnavailableError
+from jetstream.runners.cuda_context import CudaContext
+from jetstream.video import nvdec
 from jetstream.video.gop.decoder import GopDecoder, LibavDecoder
 from jetstream.video.gop.description import StreamDescription
 from jetstream.video.gop.ring import PacketRing
 
 WATCH_S = 0.1
 """how often the threads are looked after"""
+ASKED_S = 0.002
+"""how often readers are looked after that wait for a frame in shared memory"""
 REST_S = 2.0
 """time for the last frames, once no more packets come"""
+
+log = logging.getLogger(__name__)
 
 
 def decode(messages: Iterator[Demuxed | Tick | Ended], rings: Rings, config: Config) -> Iterator[Captured | Dropped]:
@@ -35,18 +47,23 @@ def decode(messages: Iterator[Demuxed | Tick | Ended], rings: Rings, config: Con
     """
     told: deque[Captured | Dropped] = deque()
     with ExitStack() as stack:
+        memory = stack.enter_context(GpuRings(config))
         cameras = {
-            camera.name: _opened(camera, rings, config, told, stack)
+            camera.name: _opened(camera, rings, config, memory, told, stack)
             for camera in config.cameras
             if camera.name in rings.packets
         }
-        watched_s, are_opening = 0.0, True
+        watched_s, asked_s, are_opening = 0.0, 0.0, True
         for message in messages:
             if isinstance(message, Ended):
                 break
             if isinstance(message, Demuxed) and message.camera in cameras:
                 cameras[message.camera].wake()
-            if (now_s := time.monotonic()) - watched_s > WATCH_S:
+            if (now_s := time.monotonic()) - asked_s > ASKED_S:
+                asked_s = now_s
+                for camera in cameras.values():
+                    camera.wake_if_asked()
+            if now_s - watched_s > WATCH_S:
                 watched_s = now_s
                 _watch(cameras, now_s)
                 are_opening = any(camera.opens for camera in cameras.values())
@@ -60,10 +77,15 @@ def decode(messages: Iterator[Demuxed | Tick | Ended], rings: Rings, config: Con
 
 
 def _opened(
-    camera: CameraConfig, rings: Rings, config: Config, told: "deque[Captured | Dropped]", stack: ExitStack
+    camera: CameraConfig,
+    rings: Rings,
+    config: Config,
+    memory: "GpuRings",
+    told: "deque[Captured | Dropped]",
+    stack: ExitStack,
 ) -> DecodedCamera:
     packets = stack.enter_context(PacketRing.attach(rings.packets[camera.name]))
-    opener = partial(_open_decoder, camera, cuda_device(camera, config), takes_nv12(config))
+    opener = partial(_open_decoder, camera, rings[camera.name], config, memory)
     decoded = DecodedCamera(
         camera,
         rings[camera.name],
@@ -77,8 +99,54 @@ def _opened(
     return decoded
 
 
-def _open_decoder(camera: CameraConfig, device: int | None, nv12: bool, description: StreamDescription) -> GopDecoder:
-    return LibavDecoder(description, camera, device, nv12=nv12)
+def _open_decoder(
+    camera: CameraConfig, ring: Ring | LocalRing, config: Config, memory: "GpuRings", description: StreamDescription
+) -> GopDecoder:
+    """In the camera's thread."""
+    device = cuda_device(camera, config)
+    on_gpu = device is not None and isinstance(ring, Ring) and memory.shared(camera.name, ring, device)
+    return LibavDecoder(description, camera, device, nv12=on_gpu or takes_nv12(config), on_gpu=on_gpu)
+
+
+class GpuRings:
+    """Memory on GPUs for the frames of cameras. A context manager that frees it; threads of cameras share it."""
+
+    def __init__(self, config: Config) -> None:
+        self._config, self._lock = config, threading.Lock()
+        self._stack = ExitStack()
+        self._contexts: dict[int, CudaContext] = {}
+        self._cameras: dict[str, bool] = {}
+
+    def shared(self, camera: str, ring: Ring, device: int) -> bool:
+        """Whether the ring takes pictures on the GPU; where it doesn't, the first call says why."""
+        if not (keeps_on_gpu(self._config) and nvdec.keeps_frames()):
+            return False
+        with self._lock:
+            if camera not in self._cameras:
+                self._cameras[camera] = self._share(camera, ring, device)
+            return self._cameras[camera]
+
+    def _share(self, camera: str, ring: Ring, device: int) -> bool:
+        try:
+            if device not in self._contexts:
+                nvdec.hold_context(device)
+                context = self._stack.enter_context(open_context(device, self._config.gpu.bindings))
+                self._contexts[device] = context
+            slots = RingSlots(self._contexts[device], ring.slots, ring.layout.gpu_slot_bytes)
+        except (SourceError, UnavailableError, RuntimeError) as reason:
+            log.warning("%s: its frames don't stay on the GPU: %s", camera, reason)
+            return False
+        self._stack.callback(slots.close)
+        ring.share(slots)
+        return True
+
+    def __enter__(self) -> "GpuRings":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
 
 
 def _watch(cameras: Mapping[str, DecodedCamera], now_s: float) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.config.schema import Config, DetectConfig
-from jetstream.ipc.frames import FrameView
+from jetstream.ipc.frames import FrameView, GpuFrameView
 from jetstream.ipc.rings import FrameReader
 from jetstream.messages import (
     Box,
@@ -29,6 +29,7 @@ from jetstream.messages import (
     landmarks_of,
 )
 from jetstream.networks.open import open_detector
+from jetstream.picture_format import GpuPicture
 from jetstream.vision.boxes import Boxes, iou
 from jetstream.vision.detection import camera_shift, motion
 from jetstream.vision.detection.camera_shift import STILL, Shift
@@ -97,7 +98,7 @@ class FrameTask:
 
     captured: Captured
     request: DetectorInput
-    view: FrameView | None  # the request's picture in the ring; None: the picture is a copy
+    view: FrameView | GpuFrameView | None  # the request's picture in the ring; None: the picture is a copy
     memory: CameraMemory
     scene: int
     cut: bool | None  # None: unknown until the detector gives its thumbnail
@@ -161,14 +162,20 @@ def _plan(
 ) -> FrameTask | None:
     """The request for a frame; None: the frame was overwritten in its ring."""
     frame = captured.frame
-    view = rings.view(frame.camera, frame.frame_id) if detector.reads_in_place else None
+    gpu, view = detector.gpu, None
+    if detector.reads_in_place:
+        view = rings.view_on(frame.camera, frame.frame_id, None if gpu is None else gpu.number)
     image = rings.read(frame.camera, frame.frame_id) if view is None else view.picture
     if image is None:
         return None
     always = settings.search == "always"
     change, shift = None, STILL
     if not (always and detector.gives_thumbnails):
-        thumbnail = motion.thumbnail(image)
+        if isinstance(image, GpuPicture):
+            assert gpu is not None  # else `view_on` gives none
+            thumbnail = gpu.thumbnail(image)
+        else:
+            thumbnail = motion.thumbnail(image)
         if view is not None and not view.still_valid():
             return None
         change, shift = memory.compare(thumbnail)

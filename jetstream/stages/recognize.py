@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 from jetstream.config.schema import Config
 from jetstream.errors import ModelError
 from jetstream.gallery import train
-from jetstream.ipc.frames import FrameView
+from jetstream.ipc.frames import FrameView, GpuFrameView
 from jetstream.ipc.rings import FrameReader
 from jetstream.messages import Dropped, InUse, Named, NamedFace, Tick, Wanted
 from jetstream.networks.embedders import is_mirrored
 from jetstream.networks.open import open_embedder
-from jetstream.picture_format import AnyPicture
+from jetstream.picture_format import PicturePlace
 from jetstream.vision.recognition import align
 from jetstream.vision.recognition.align import FaceTemplate
 from jetstream.vision.recognition.classifier import NOBODY, Answer, Classifier
 from jetstream.vision.recognition.embedder import Embedder, EmbedderOutput
-from jetstream.vision.recognition.quality import measure, usable_chip
+from jetstream.vision.recognition.quality import measure
 from jetstream.vision.tracking.frame_rate import FrameRate
 from jetstream.vision.tracking.returned_tracks import FORGET_S
 from jetstream.vision.tracking.returns import ReturnFinder
@@ -150,7 +150,8 @@ def _cut(wanted: Wanted, rings: FrameReader, template: FaceTemplate) -> list[tup
         return []
     landmarks = _landmarks(wanted)
     chips = align.chips(image, landmarks, template)
-    return list(zip(_qualities(image, landmarks, chips, template), chips, strict=True))
+    dlib_chips = chips if template is align.DLIB else align.chips(image, landmarks, align.DLIB)
+    return list(zip(_qualities(image, landmarks, dlib_chips), chips, strict=True))
 
 
 def _samples_in_place(
@@ -158,37 +159,33 @@ def _samples_in_place(
 ) -> list[list[SampleEmbedding]]:
     """As `_samples`, but all faces are embedded: a GPU returns chips, of which quality is measured, and embeddings
     together."""
-    views = [rings.view(wanted.frame.camera, wanted.frame.frame_id) for wanted in batch]
+    views = [rings.view_on(wanted.frame.camera, wanted.frame.frame_id, embedder.gpu) for wanted in batch]
     pictures = [
         (view.picture, _landmarks(wanted)) for view, wanted in zip(views, batch, strict=True) if view is not None
     ]
     outputs = iter(embedder.look(pictures, mirror=mirror))
     return [
-        [] if view is None else _measured(view, _landmarks(wanted), next(outputs), least, embedder.spec.template)
+        [] if view is None else _measured(view, _landmarks(wanted), next(outputs), least)
         for view, wanted in zip(views, batch, strict=True)
     ]
 
 
 def _measured(
-    view: FrameView, landmarks: NDArray[np.float64], output: EmbedderOutput, min_quality: float, template: FaceTemplate
+    view: FrameView | GpuFrameView, landmarks: NDArray[np.float64], output: EmbedderOutput, min_quality: float
 ) -> list[SampleEmbedding]:
     """The samples of one frame; none if it was overwritten meanwhile."""
     if not view.still_valid():
         return []
-    qualities = _qualities(view.picture, landmarks, output.chips, template)
+    qualities = _qualities(view.picture, landmarks, output.dlib_chips)
     return [
         SampleEmbedding(quality, embedding if quality >= min_quality else None)
         for quality, embedding in zip(qualities, output.embeddings, strict=True)
     ]
 
 
-def _qualities(
-    image: AnyPicture, landmarks: NDArray[np.float64], chips: NDArray[np.uint8], template: FaceTemplate
-) -> list[float]:
-    return [
-        measure(image, points, usable_chip(chip, template)).overall
-        for points, chip in zip(landmarks, chips, strict=True)
-    ]
+def _qualities(image: PicturePlace, landmarks: NDArray[np.float64], chips: NDArray[np.uint8]) -> list[float]:
+    """`chips`: (N, 150, 150, 3), as `measure` takes them."""
+    return [measure(image, points, chip).overall for points, chip in zip(landmarks, chips, strict=True)]
 
 
 def _landmarks(wanted: Wanted) -> NDArray[np.float64]:

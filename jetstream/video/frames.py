@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.picture_format import AnyPicture, bgr_of
+from jetstream.picture_format import PicturePlace, bgr_of
 
 Image: TypeAlias = NDArray[np.uint8]
 """(H, W, 3) uint8, BGR."""
@@ -27,7 +27,8 @@ LONGEST_STEP_BACK_S = 1.0
 class Frame(NamedTuple):
     """One picture of a source."""
 
-    picture: AnyPicture  # (H, W, 3) uint8 BGR; NV12 only where the source `may_give_nv12`
+    # (H, W, 3) uint8 BGR; NV12 only where the source `may_give_nv12`; on a GPU only from `video.gop`
+    picture: PicturePlace
     pts_s: float  # seconds since the start of the source, strictly increasing
     captured_ns: int = 0  # CLOCK_MONOTONIC when a live reader got it; 0 from other sources
 
@@ -42,7 +43,7 @@ class UnconvertedFrame(NamedTuple):
     before it."""
 
     pts_s: float  # as of Frame
-    picture: Callable[[], AnyPicture | None]  # as of Frame; None: it is damaged
+    picture: Callable[[], PicturePlace | None]  # as of Frame; None: it is damaged
     captured_ns: int = 0
 
     def converted(self) -> Frame | None:
@@ -87,7 +88,7 @@ class LazyFrame(NamedTuple):
     """A picture that isn't converted yet, and its time: it is converted only if the frame is wanted."""
 
     pts_s: float | None  # since the start of this pass, of a live source by arrival; None: the source states no time
-    picture: Callable[[], AnyPicture | None]  # returns None if it is damaged, which the source counts
+    picture: Callable[[], PicturePlace | None]  # returns None if it is damaged, which the source counts
 
 
 def fitted(width: int, height: int, max_width: int, max_height: int) -> tuple[int, int]:
@@ -233,7 +234,7 @@ class Source(ABC):
             self.opens()
             timeline.start_again()
 
-    def _counted(self, conversion: Callable[[], AnyPicture | None]) -> AnyPicture | None:
+    def _counted(self, conversion: Callable[[], PicturePlace | None]) -> PicturePlace | None:
         picture = conversion()
         self._damaged_pictures += picture is None
         return picture

@@ -1,6 +1,6 @@
 """Decoding by an NVIDIA GPU's NVDEC, through FFmpeg. It never falls back to the CPU.
 
-Decodes nothing itself. Frames are copied to host memory, where the pipeline's ring is.
+Decodes nothing itself. Frames are copied to host memory, or stay on the GPU where the caller asks for that.
 """
 
 from collections.abc import Iterator
@@ -42,19 +42,28 @@ def decoder(cuda_device: int | None, shown: str) -> Iterator[HWAccel | None]:
 
 
 @contextmanager
-def shared_decoder(cuda_device: int, shown: str) -> Iterator[HWAccel]:
+def shared_decoder(cuda_device: int, shown: str, *, on_gpu: bool = False) -> Iterator[HWAccel]:
     """The `hwaccel` argument for a codec context made in the block, which shares this process's context of the GPU with
-    all others. Errors are as of `decoder`."""
+    all others. `on_gpu`: its frames stay there. Errors are as of `decoder`."""
     try:
-        _primary_context(cuda_device)
+        hold_context(cuda_device)
     except SourceError as error:
         raise SourceError(f"{shown}: {error}") from None
-    yield HWAccel("cuda", device=str(cuda_device), allow_software_fallback=False, options=SHARED)
+    stays = {"is_hw_owned": True} if on_gpu else {}
+    yield HWAccel("cuda", device=str(cuda_device), allow_software_fallback=False, options=SHARED, **stays)
+
+
+def keeps_frames() -> bool:
+    """Whether this PyAV can leave frames on the GPU."""
+    return hasattr(HWAccel, "is_hw_owned")
 
 
 @cache
-def _primary_context(cuda_device: int) -> HWAccel:
-    """Kept for ever, so that the context isn't closed with the last camera's decoder. Raises SourceError."""
+def hold_context(cuda_device: int) -> HWAccel:
+    """Open this process's context of the GPU, as FFmpeg wants it, for as long as the process lives.
+
+    So it isn't closed with the last camera's decoder, and other code that uses it must come later. Raises SourceError.
+    """
     return _opened(cuda_device, SHARED)
 
 

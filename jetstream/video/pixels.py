@@ -17,7 +17,7 @@ from av.sidedata.sidedata import SideDataContainer
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from jetstream.picture_format import AnyPicture, Nv12Picture, PictureFormat
+from jetstream.picture_format import GpuPicture, Nv12Picture, PictureFormat, PicturePlace
 from jetstream.video.cropping import WHOLE, Crop
 from jetstream.video.frames import Image, SourceSettings, fitted
 from jetstream.video.geometry import Orientation, mounted, squared
@@ -27,6 +27,8 @@ MATRICES = {1: "ITU709", 9: "ITU709", 10: "ITU709"}
 Frames of another colour space, or of none, are read as BT.601, as OpenCV does."""
 PLANES = ("yuv420p", "yuvj420p", "nv12")
 """FFmpeg's pixel formats of 8 bits with Cb and Cr of 2 x 2 pixels: NV12 but for the order of the bytes"""
+ON_GPU = "cuda"
+"""FFmpeg's pixel format of frames on a GPU"""
 FULL_RANGE = 2  # FFmpeg's AVCOL_RANGE_JPEG
 # Otherwise swscale starts a thread a core for each source. PyAV before 17 starts none and has no such argument.
 ONE_THREAD = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
@@ -85,9 +87,12 @@ class FrameConverter:
         """The frame seen last, (H, W, 3) uint8 BGR. Raises av.FFmpegError for a format that swscale can't convert."""
         return self._converted(frame, self._size, self._part, self._turn)
 
-    def conversion_of(self, frame: av.VideoFrame, *, nv12: bool = False) -> Callable[[], AnyPicture]:
+    def conversion_of(self, frame: av.VideoFrame, *, nv12: bool = False) -> Callable[[], PicturePlace]:
         """What converts the frame seen last, also when later ones, of another shape, have been seen. With `nv12` it
-        gives the frame's planes where it can (`planes`)."""
+        gives the frame's planes where it can (`planes`). Those of a frame on a GPU stay there; where they can't be
+        given the frame is copied down and converted."""
+        if nv12 and self._is_as_wanted(frame) and frame.format.name == ON_GPU and _is_nv12_on_gpu(frame):
+            return partial(_planes_on_gpu, frame)
         if nv12 and self._is_whole(frame):
             return partial(_planes, frame)
         return partial(self._converted, frame, self._size, self._part, self._turn)
@@ -119,8 +124,12 @@ class FrameConverter:
 
     def _is_whole(self, frame: av.VideoFrame) -> bool:
         """Whether the frame seen last has planes that are the picture as it is wanted."""
-        is_as_wanted = self._size == (frame.width, frame.height) and self._part is None and self._turn == Orientation()
-        return is_as_wanted and frame.format.name in PLANES and all(plane.line_size > 0 for plane in frame.planes)
+        is_known = frame.format.name in PLANES and all(plane.line_size > 0 for plane in frame.planes)
+        return self._is_as_wanted(frame) and is_known
+
+    def _is_as_wanted(self, frame: av.VideoFrame) -> bool:
+        """Whether the frame seen last has the wanted size and orientation."""
+        return self._size == (frame.width, frame.height) and self._part is None and self._turn == Orientation()
 
     def _look_at(self, frame: av.VideoFrame, rotation: int, aspect: Fraction | None) -> None:
         self._rotation, self._shape = rotation, (frame.width, frame.height)
@@ -159,6 +168,27 @@ def _planes(frame: av.VideoFrame) -> Nv12Picture:
     else:
         chroma = np.asarray(cv2.merge([plane[:rows, :columns] for plane in others]), np.uint8)
     return Nv12Picture(luma[: frame.height, : frame.width], chroma, nv12_format(frame))
+
+
+def _is_nv12_on_gpu(frame: av.VideoFrame) -> bool:
+    """Whether a frame on a GPU is NV12, and not of more bits or colours."""
+    if hasattr(frame, "sw_format"):  # PyAV 18
+        return frame.sw_format is not None and frame.sw_format.name == "nv12"
+    pitches = [plane.line_size for plane in frame.planes]
+    return len(pitches) == 2 and pitches[0] == pitches[1] < 2 * frame.width  # of 16 bits it is twice the width or more
+
+
+def _planes_on_gpu(frame: av.VideoFrame) -> GpuPicture:
+    luma, chroma = frame.planes
+    return GpuPicture(
+        (frame.height, frame.width),
+        luma.buffer_ptr,
+        chroma.buffer_ptr,
+        luma.line_size,
+        chroma.line_size,
+        nv12_format(frame),
+        kept=frame,
+    )
 
 
 def rotation_of(frame: av.VideoFrame) -> int:

@@ -14,7 +14,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from jetstream.errors import SourceError
-from jetstream.picture_format import AnyPicture
+from jetstream.picture_format import PicturePlace
 from jetstream.video import nvdec
 from jetstream.video.camera import wait_for_frame
 from jetstream.video.ffmpeg import OpenVideo
@@ -217,7 +217,7 @@ class StreamSource(Source):
             self._count_damage()
             return []
 
-    def _picture(self, conversion: Callable[[], AnyPicture]) -> AnyPicture | None:
+    def _picture(self, conversion: Callable[[], PicturePlace]) -> PicturePlace | None:
         try:
             return conversion()
         except av.FFmpegError:

@@ -14,7 +14,7 @@ import av
 from av.codec.hwaccel import HWAccel
 
 from jetstream.errors import SourceError
-from jetstream.picture_format import AnyPicture
+from jetstream.picture_format import PicturePlace
 from jetstream.video import nvdec
 from jetstream.video.frames import Image, LazyFrame, Source, SourceSettings
 from jetstream.video.picture_scanner import PictureScanner, codec_of
@@ -78,7 +78,7 @@ class WebPictures(Source):
     def close(self) -> None:
         self._client.close()
 
-    def _tried(self, first: LazyFrame) -> Iterator[AnyPicture | None]:
+    def _tried(self, first: LazyFrame) -> Iterator[PicturePlace | None]:
         """Pictures until one can be decoded."""
         yield first.picture()
         for shot in self._running_shots:

@@ -14,13 +14,15 @@ from jetstream.capturing import decoding
 from jetstream.capturing.decoder_thread import OpenDecoder
 from jetstream.capturing.decoding import DecodedCamera
 from jetstream.config.schema import CameraConfig
-from jetstream.errors import SourceError
-from jetstream.ipc.ring import LocalRing
+from jetstream.errors import SourceError, StuckError
+from jetstream.ipc.ring import LocalRing, Ring
 from jetstream.messages import Captured, Dropped
+from jetstream.picture_format import Nv12Picture, PictureFormat
 from jetstream.video.frames import Image
 from jetstream.video.gop.decoder import DecodedPicture, GopDecoder
 from jetstream.video.gop.description import StreamDescription
 from jetstream.video.gop.ring import DESCRIPTION, KEY, GopPacket, PacketRing
+from tests.support.file_slots import FileSlots, on_gpu
 from tests.support.waiting import wait_until
 
 STREAM = StreamDescription("h264", "h264", b"", 8, 8, live=True, shown="camera", begun_ns=0, fps=None)
@@ -51,8 +53,10 @@ class Stub:
 class Camera:
     """A camera's packets, frames and thread."""
 
-    def __init__(self, name: str, folder: Path, opener: OpenDecoder, stack: ExitStack) -> None:
-        self.ring = LocalRing(slots=64)
+    def __init__(
+        self, name: str, folder: Path, opener: OpenDecoder, stack: ExitStack, ring: Ring | None = None
+    ) -> None:
+        self.ring = ring or LocalRing(slots=64)
         self.packets = stack.enter_context(PacketRing.create(name, data_bytes=1 << 16, directory=folder))
         self.told: deque[Captured | Dropped] = deque()
         camera = CameraConfig(name=name, source="rtsp://camera/", decoder="shared")
@@ -109,6 +113,57 @@ def test_hung_decoder_is_replaced_and_the_other_camera_goes_on(
     free.set()
     wait_until(lambda: bad.decoded.hung == 0)
     assert bad.values() == [1, 4, 5], "the thread that was given up writes no frame"
+
+
+@pytest.mark.parametrize("is_idle", [True, False])
+def test_reader_gets_a_frame_from_the_gpu_when_it_asks(tmp_path: Path, is_idle: bool) -> None:
+    grey = Nv12Picture(np.full((8, 8), 77, np.uint8), np.full((4, 4, 2), 128, np.uint8), PictureFormat.NV12_601_FULL)
+
+    class OnGpu(Stub):
+        def decode(self, packet: GopPacket) -> list[DecodedPicture]:
+            return [DecodedPicture(None, lambda: on_gpu(grey))]
+
+    with (
+        ExitStack() as stack,
+        Ring.create("frames", slots=64, max_width=16, max_height=16, directory=tmp_path) as ring,
+        Ring.attach("frames", directory=tmp_path) as reader,
+    ):
+        slots = FileSlots(ring.slots, ring.layout.gpu_slot_bytes)
+        stack.callback(slots.close)
+        ring.share(slots)
+        one = Camera("a", tmp_path, lambda _: OnGpu(), stack, ring).watch()
+        one.send(1)
+        wait_until(lambda: ring.cursor == 1)
+        done = threading.Event()
+
+        def loop() -> None:  # that of the stage
+            while not done.wait(0.002):
+                one.decoded.wake_if_asked()
+                if not is_idle:
+                    one.send(2, key=False)
+
+        thread = threading.Thread(target=loop)
+        thread.start()
+        try:
+            image = reader.read(ring.cursor - 1)
+        finally:
+            done.set()
+            thread.join()
+        assert image is not None
+        assert image.min() == image.max() == 77
+
+
+def test_frame_that_cannot_be_written_ends_the_process(
+    camera: Callable[..., Camera], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "HUNG_S", 0.2)
+    free = threading.Event()
+    one = camera("a", lambda _: Stub())
+    monkeypatch.setattr(one.ring, "write", lambda *_, **__: free.wait())
+    one.watch().send(1)
+    with pytest.raises(StuckError, match=r"a: writing a frame takes \d+ s"):
+        wait_until(lambda: one.watch().decoded.hung > 0)
+    free.set()
 
 
 def test_decoder_that_fails_is_opened_again_after_a_pause(camera: Callable[..., Camera]) -> None:

@@ -17,6 +17,7 @@ import pytest
 from jetstream.gpu import cubin_cache
 from jetstream.gpu.device import CudaDevice
 from jetstream.ipc.ring import Ring, segment_name
+from jetstream.picture_format import GpuMemory
 from jetstream.runners import cuda_bindings, cuda_context, cuda_driver
 from jetstream.runners.base import UnavailableError
 from tests.support.waiting import PATIENCE_S
@@ -59,6 +60,19 @@ with device.current():
     stream.synchronize()
     device.close_memory(theirs)
 device.close()
+"""
+OWNER = """
+import sys
+import numpy as np
+from jetstream.gpu.device import CudaDevice
+device = CudaDevice(0, open(sys.argv[1], "rb").read(), sys.argv[2])
+with device.current():
+    stream = device.stream()
+    address = device.allocate(1000)
+    device.upload(address, np.full(1000, int(sys.argv[3]), np.uint8), stream)
+    stream.synchronize()
+    print(device.export(address).hex(), flush=True)
+sys.stdin.read()
 """
 
 
@@ -295,6 +309,28 @@ def test_another_process_reads_and_writes_exported_memory(device, cubin, guest):
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) == pytest.approx(float(numbers().sum()), rel=1e-4)
     assert np.array_equal(downloaded(device, address, stream), numbers() * 2)
+
+
+def test_rows_are_copied_down_from_where_they_lie_apart(device):
+    stream, rows = device.stream(), np.arange(60, dtype=np.uint8).reshape(5, 12)
+    address = uploaded(device, rows, stream)
+    for here in (np.zeros((3, 7), np.uint8), device.pinned(21).reshape(3, 7)):
+        device.download_2d(here, address + 2, 24, stream)
+        stream.synchronize()
+        assert np.array_equal(here, rows[::2, 2:9])
+
+
+def test_newer_memory_of_an_owner_replaces_the_older(device, cubin, guest):
+    """Of two processes: the first is gone when the second one's memory is opened."""
+    for value in (3, 4):
+        command = [sys.executable, "-c", OWNER, str(cubin), guest, str(value)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
+            memory = GpuMemory(0, bytes.fromhex(owner.stdout.readline()), "ring")
+            address = device.address_of(memory)
+            assert device.address_of(memory) == address
+            assert (downloaded(device, address, device.stream(), dtype=np.uint8) == value).all()
+            owner.kill()
+    assert len(device._opened) == 1
 
 
 def test_a_handle_that_cannot_be_opened_is_a_clause(device):

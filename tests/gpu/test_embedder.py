@@ -114,6 +114,7 @@ def assert_same_chips(cutter: Embedder, views: list[View]) -> None:
     """But for the rounding of coordinates, where another OpenCV or CPU may do it otherwise."""
     for (image, landmarks), looked in zip(views, cutter.look(views), strict=True):
         share, most = most_off(looked.chips, align.chips(image, landmarks, cutter.spec.template))
+        np.testing.assert_array_less(most_off(looked.dlib_chips, align.chips(image, landmarks, align.DLIB))[1], 2)
         assert most <= 1
         assert share < 0.001
 

@@ -16,6 +16,7 @@ from jetstream.vision.detection.detector import DetectorInput
 from jetstream.vision.detection.mtcnn import MtcnnDetector
 from jetstream.vision.recognition import align
 from tests.support import defaults
+from tests.support.file_slots import on_gpu
 from tests.support.gpu import THRESHOLDS
 from tests.support.gpu_emulation import EmulatedDevice
 from tests.support.nv12 import FORMATS, apart, noise_nv12, nv12_of, reference_bgr
@@ -112,6 +113,21 @@ def test_known_faces_are_verified_in_it(opened, people):
         assert_same(given, wanted)
 
 
+@pytest.mark.parametrize("pitch", [640, 704])
+def test_pictures_on_the_gpu_are_used_where_they_lie(opened, people, monkeypatch, pitch):
+    picture, detector = apart(nv12_of(people, PictureFormat.NV12_709), pitch), opened()
+    uploads = uploads_of(detector._device, monkeypatch)
+    assert_same(answers(detector, [whole(on_gpu(picture))])[0], answers(opened(), [whole(picture)])[0])
+    assert picture.luma.nbytes not in uploads
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=by_name)
+@pytest.mark.parametrize("size", [(64, 96), (65, 97), (121, 333), (7, 5), (1, 1), (9, 1), (2, 33)])
+def test_thumbnails_of_pictures_on_the_gpu_are_those_of_the_cpu(opened, size, form):
+    picture = apart(noise_nv12(*size, form), size[1] + size[1] % 2 + 30)
+    np.testing.assert_array_equal(opened().gpu.thumbnail(on_gpu(picture)), motion.thumbnail(picture))
+
+
 def uploads_of(device, monkeypatch):
     uploads = []
     upload = device.upload
@@ -175,11 +191,15 @@ def placed(turn_deg, scale, centre):
 
 
 def assert_same_chips(cutter, views):
+    placed_there = [(on_gpu(one) if isinstance(one, Nv12Picture) else one, points) for one, points in views]
+    for given, wanted in zip(cutter.look(placed_there), cutter.look(views), strict=True):
+        np.testing.assert_array_equal(given.chips, wanted.chips)
+        np.testing.assert_array_equal(given.dlib_chips, wanted.dlib_chips)
     in_bgr = [(reference_bgr(one) if isinstance(one, Nv12Picture) else one, points) for one, points in views]
     for given, wanted, (picture, points) in zip(cutter.look(views), cutter.look(in_bgr), views, strict=True):
         np.testing.assert_array_equal(given.chips, wanted.chips)
-        cpu = align.chips(picture, points, cutter.spec.template)
-        assert np.abs(given.chips.astype(int) - cpu).max(initial=0) <= 1
+        for chips, template in ((given.chips, cutter.spec.template), (given.dlib_chips, align.DLIB)):
+            assert np.abs(chips.astype(int) - align.chips(picture, points, template)).max(initial=0) <= 1
 
 
 @pytest.mark.parametrize("form", FORMATS, ids=by_name)

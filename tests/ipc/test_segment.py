@@ -86,7 +86,7 @@ def test_link_is_refused(ring: Ring, tmp_path: Path) -> None:
 
 def test_ring_of_another_version_is_refused(ring: Ring, tmp_path: Path) -> None:
     overwrite_word(tmp_path / NAME, 1, 99)
-    with pytest.raises(RingError, match="layout version 99, expected 2"):
+    with pytest.raises(RingError, match="layout version 99, expected 3"):
         Ring.attach(NAME, directory=tmp_path)
 
 

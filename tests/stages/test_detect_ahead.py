@@ -30,6 +30,7 @@ TICK = [Tick()]
 
 class Card:
     reads_in_place = True
+    gpu = None
 
     def __init__(self, cpu: Detector, *, gives_thumbnails: bool) -> None:
         self.gives_thumbnails = gives_thumbnails

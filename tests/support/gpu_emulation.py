@@ -10,12 +10,14 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.gpu import cubin_cache
+from jetstream.picture_format import GpuMemory
 from jetstream.runners.onnxrt import OnnxRunner
 
 COMPILER = shutil.which("g++") or shutil.which("clang++")
@@ -55,6 +57,7 @@ class _Graph:
 
 
 class EmulatedDevice:
+    number = 0
     multiprocessors = 4
     reads_host_memory = False
 
@@ -68,7 +71,7 @@ class EmulatedDevice:
         yield
 
     def stream(self) -> Any:
-        return None
+        return SimpleNamespace(synchronize=lambda: None)
 
     event = stream
 
@@ -89,6 +92,13 @@ class EmulatedDevice:
 
     def download(self, target: NDArray[Any], address: int, stream: Any) -> None:
         ctypes.memmove(target.ctypes.data, address, target.nbytes)
+
+    def download_2d(self, target: NDArray[np.uint8], address: int, pitch: int, stream: Any) -> None:
+        for number, row in enumerate(target):
+            ctypes.memmove(row.ctypes.data, address + number * pitch, row.nbytes)
+
+    def address_of(self, memory: GpuMemory) -> int:
+        return int.from_bytes(memory.handle, "little")
 
     def pin(self, source: NDArray[Any]) -> None: ...
 

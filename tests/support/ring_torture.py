@@ -4,6 +4,7 @@
 frames that were seen to be torn in place and then rightly refused, must not be, or nothing was tried.
 """
 
+import os
 import random
 import sys
 import time
@@ -17,8 +18,11 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from jetstream.ipc.frames import GpuFrameView
 from jetstream.ipc.ring import Ring, segment_name
+from jetstream.ipc.segment import SHARED_MEMORY
 from jetstream.picture_format import Nv12Picture, PictureFormat
+from tests.support.file_slots import DEVICE, PREFIX, FileSlots, on_gpu, planes
 from tests.support.torture import main, run_torture
 
 SLOTS, WIDTH, HEIGHT = 3, 1280, 720
@@ -47,11 +51,14 @@ def grey(height: int, width: int, value: int) -> Nv12Picture:
 def write_for_ever(name: str) -> None:
     canvas = np.empty((HEIGHT, WIDTH, 3), np.uint8)
     with Ring.attach(name) as ring:
+        ring.share(FileSlots(ring.slots, ring.layout.gpu_slot_bytes))
         while True:
             height, width, _ = expected_shape(ring.cursor)
             image = canvas[:height, :width]
             image.fill(expected_value(ring.cursor))
-            ring.write(image if ring.cursor % 2 else grey(height, width, expected_value(ring.cursor)))
+            nv12 = grey(height, width, expected_value(ring.cursor))
+            ring.write([nv12, image, on_gpu(nv12)][ring.cursor % 3])
+            ring.bring()
 
 
 def read(name: str, seconds: float, seed: int, start: Barrier, counts: "Queue[Counter[str]]") -> None:
@@ -62,7 +69,7 @@ def read(name: str, seconds: float, seed: int, start: Barrier, counts: "Queue[Co
         while time.monotonic() < end_s:
             frame_id = ring.cursor - 1 - chance.randrange(SLOTS)
             if frame_id >= 0:
-                seen[copied(ring, frame_id) if chance.random() < 0.5 else looked_at(ring, frame_id)] += 1
+                seen[chance.choice((copied, looked_at, used_on_gpu))(ring, frame_id)] += 1
     counts.put(seen)
 
 
@@ -84,12 +91,30 @@ def looked_at(ring: Ring, frame_id: int) -> str:
     return "lapped" if whole else "caught"
 
 
+def used_on_gpu(ring: Ring, frame_id: int) -> str:
+    view = ring.view_on(frame_id, DEVICE)
+    if not isinstance(view, GpuFrameView):
+        return "lapped" if view is None else "here"
+    time.sleep(0.0005)
+    try:
+        whole = is_whole(planes(view.picture).bgr(), frame_id)
+    except FileNotFoundError:  # of a writer that died
+        whole = False
+    if view.still_valid():
+        return "used_on_gpu" if whole else "torn"
+    return "lapped" if whole else "caught"
+
+
 def torture(seconds: float, kills: int) -> Counter[str]:
     """Counts over all readers; `written` frames beside them."""
     name = segment_name("torture")
     with Ring.create(name, slots=SLOTS, max_width=WIDTH, max_height=HEIGHT) as ring:
-        return run_torture(ring, name, write_for_ever, read, READERS, seconds, kills)
+        try:
+            return run_torture(ring, name, write_for_ever, read, READERS, seconds, kills)
+        finally:
+            for left in SHARED_MEMORY.glob(f"{PREFIX}{os.getpid()}-*"):
+                left.unlink()
 
 
 if __name__ == "__main__":
-    main(__doc__, torture, ("written", "whole", "lapped", "caught", "torn"))
+    main(__doc__, torture, ("written", "whole", "used_on_gpu", "lapped", "caught", "torn"))

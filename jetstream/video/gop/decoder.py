@@ -15,7 +15,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from jetstream.errors import SourceError
-from jetstream.picture_format import AnyPicture
+from jetstream.picture_format import PicturePlace
 from jetstream.video import nvdec
 from jetstream.video.frames import SourceSettings
 from jetstream.video.gop.description import StreamDescription
@@ -31,7 +31,8 @@ class DecodedPicture(NamedTuple):
     """A picture that isn't converted yet. A later one may be converted before it."""
 
     pts_ns: int | None  # as of its packet; None: not stated
-    picture: Callable[[], AnyPicture | None]  # (H, W, 3) uint8 BGR, or NV12 if asked for; None: damaged
+    # (H, W, 3) uint8 BGR, or if asked for NV12, also on the GPU; None: damaged
+    picture: Callable[[], PicturePlace | None]
 
 
 class GopDecoder(Protocol):
@@ -51,17 +52,23 @@ class GopDecoder(Protocol):
 
 class LibavDecoder:
     """FFmpeg's decoder of the described stream. `cuda_device`: the GPU that decodes; None: the CPU. `nv12`: gives
-    planes instead of BGR, of frames that need no other change.
+    planes instead of BGR, of frames that need no other change; `on_gpu`: leaves those on the GPU.
 
     Raises SourceError where there is no such decoder, or the GPU doesn't decode the codec.
     """
 
     def __init__(
-        self, description: StreamDescription, settings: SourceSettings, cuda_device: int | None, *, nv12: bool
+        self,
+        description: StreamDescription,
+        settings: SourceSettings,
+        cuda_device: int | None,
+        *,
+        nv12: bool,
+        on_gpu: bool = False,
     ) -> None:
         self._description, self._nv12 = description, nv12
         self.damaged = self._damaged_in_a_row = 0
-        self._context = _opened(description, cuda_device)
+        self._context = _opened(description, cuda_device, on_gpu=on_gpu)
         self._convert = FrameConverter(settings)
         self._convert.crop, self._convert.upright = description.crop, description.upright
 
@@ -106,7 +113,7 @@ class LibavDecoder:
             self._count_damage()
         return bool(frame.is_corrupt)
 
-    def _converted(self, conversion: Callable[[], AnyPicture]) -> AnyPicture | None:
+    def _converted(self, conversion: Callable[[], PicturePlace]) -> PicturePlace | None:
         try:
             return conversion()
         except av.FFmpegError:
@@ -121,14 +128,14 @@ class LibavDecoder:
             raise SourceError(nvdec.unable(self._description.shown, f"this {self._description.codec}"))
 
 
-def _opened(description: StreamDescription, cuda_device: int | None) -> VideoCodecContext:
+def _opened(description: StreamDescription, cuda_device: int | None, *, on_gpu: bool) -> VideoCodecContext:
     shown, codec = description.shown, description.codec
     try:
         if cuda_device is None:
             context = cast("VideoCodecContext", av.CodecContext.create(codec, "r"))
         else:
             codec = description.standard  # FFmpeg's own decoder, of which NVDEC is a part
-            with nvdec.shared_decoder(cuda_device, shown) as hwaccel:
+            with nvdec.shared_decoder(cuda_device, shown, on_gpu=on_gpu) as hwaccel:
                 context = cast("VideoCodecContext", av.CodecContext.create(codec, "r", hwaccel))
     except (av.FFmpegError, ValueError, RuntimeError) as error:
         raise SourceError(f"{shown}: a decoder of {codec} can't be opened ({error})") from None

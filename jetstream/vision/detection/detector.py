@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.picture_format import AnyPicture
+from jetstream.picture_format import GpuPicture, PicturePlace
 from jetstream.vision.boxes import Boxes
 from jetstream.vision.detection.detections import Detections, Picture
 
@@ -29,7 +29,8 @@ class DetectorIdentity(NamedTuple):
 class DetectorInput(NamedTuple):
     """One picture of a batch."""
 
-    image: AnyPicture  # (H, W, 3) uint8 BGR, or NV12; may lie in a ring, when the detector `reads_in_place`
+    # (H, W, 3) uint8 BGR, or NV12; may lie in a ring where the detector `reads_in_place`, and on its `gpu`
+    image: PicturePlace
     known: Boxes  # (N, 4) float32 xyxy px: where faces were last
     search: bool  # True: search the whole picture; False: check only `known`
 
@@ -41,6 +42,19 @@ class DetectorOutput(NamedTuple):
     thumbnail: NDArray[np.uint8] | None = None  # motion.thumbnail(image), where the detector `gives_thumbnails`
 
 
+class GpuSampler(Protocol):
+    """Samples pictures that lie on a GPU."""
+
+    @property
+    def number(self) -> int:
+        """Of the GPU."""
+        ...
+
+    def thumbnail(self, picture: GpuPicture) -> NDArray[np.uint8]:
+        """`motion.thumbnail` of a picture on this GPU. Raises what `Detector.collect` raises."""
+        ...
+
+
 class Detector(Protocol):
     """Finds faces. For one thread; each ticket is collected once, oldest first."""
 
@@ -48,6 +62,11 @@ class Detector(Protocol):
     """Reads pictures where they lie until `collect` returns: check then that they have not been overwritten."""
     gives_thumbnails: bool
     """Every DetectorOutput has its thumbnail."""
+
+    @property
+    def gpu(self) -> GpuSampler | None:
+        """The GPU on which pictures may lie; None: none."""
+        ...
 
     def submit(self, inputs: Sequence[DetectorInput]) -> Ticket:
         """Begin a batch of pictures of any sizes; at most two may be under way (submit, submit, collect, submit ...).

@@ -27,8 +27,12 @@ class SceneChange(NamedTuple):
 
 def thumbnail(image: AnyPicture) -> NDArray[np.uint8]:
     """(ceil(H/8), ceil(W/8)) uint8: the green channel, sampled. `image` is (H, W, 3) uint8 BGR, or NV12."""
-    few = image.sampled(STRIDE) if isinstance(image, Nv12Picture) else image[::STRIDE, ::STRIDE]
-    return np.ascontiguousarray(few[..., 1])
+    return green(image.sampled(STRIDE) if isinstance(image, Nv12Picture) else image[::STRIDE, ::STRIDE])
+
+
+def green(samples: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The thumbnail that the sampled pixels, (H, W, 3) BGR, are."""
+    return np.ascontiguousarray(samples[..., 1])
 
 
 def change(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> SceneChange:

@@ -157,6 +157,7 @@ class MtcnnDetector:
 
     reads_in_place = False  # the picture is sampled until the end of the cascade
     gives_thumbnails = False
+    gpu = None
 
     def __init__(self, mtcnn: Mtcnn) -> None:
         self._mtcnn = mtcnn

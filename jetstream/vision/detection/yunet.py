@@ -49,6 +49,7 @@ class YunetDetector:
 
     reads_in_place = False
     gives_thumbnails = False
+    gpu = None
 
     def __init__(
         self, network: Runner, layout: Layout, *, min_face_px: float, max_face_px: float | None, least_score: float

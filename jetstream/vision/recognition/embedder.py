@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.picture_format import AnyPicture
+from jetstream.picture_format import PicturePlace, bgr_of
 from jetstream.runners.base import Runner, TensorSpec, require
 from jetstream.vision.recognition import align
 from jetstream.vision.recognition.align import FaceTemplate
@@ -39,7 +39,7 @@ class EmbedderSpec(NamedTuple):
         return TensorSpec("embedding", np.dtype(np.float32), (None, self.space.size))
 
 
-View: TypeAlias = tuple[AnyPicture, NDArray[Any]]
+View: TypeAlias = tuple[PicturePlace, NDArray[Any]]
 """A picture, (H, W, 3) uint8 BGR or NV12, and the landmarks of its faces, (N, 5, 2) in its pixels."""
 
 
@@ -48,6 +48,7 @@ class EmbedderOutput(NamedTuple):
 
     chips: NDArray[np.uint8]  # (N, S, S, 3) BGR, as `align.chip` cuts them
     embeddings: NDArray[np.float32]  # (N, D)
+    dlib_chips: NDArray[np.uint8]  # (N, 150, 150, 3) BGR, as cut with dlib's template: for `quality.measure`
 
 
 class Embedder(Protocol):
@@ -56,6 +57,11 @@ class Embedder(Protocol):
     spec: EmbedderSpec
     reads_in_place: bool
     """`look` reads pictures where they lie in shared memory: check afterwards that they weren't overwritten."""
+
+    @property
+    def gpu(self) -> int | None:
+        """The number of the GPU on which pictures that `look` takes may lie; None: none."""
+        ...
 
     def embed(self, chips: NDArray[np.uint8], *, mirror: bool) -> NDArray[np.float32]:
         """(N, S, S, 3) uint8 BGR to (N, D) float32; N may be 0. An embedding doesn't depend on the other chips.
@@ -76,6 +82,7 @@ class CpuEmbedder:
     """An Embedder that cuts chips on the CPU and runs the network on any runner."""
 
     reads_in_place = False
+    gpu: int | None = None
 
     def __init__(self, runner: Runner, spec: EmbedderSpec, *, batch: int) -> None:
         """`batch`: most chips in one inference. Raises ModelError unless the runner holds the network of `spec`."""
@@ -94,8 +101,12 @@ class CpuEmbedder:
         return embeddings_of(outputs, self.spec)
 
     def look(self, views: Sequence[View], *, mirror: bool) -> list[EmbedderOutput]:
-        cut = [align.chips(image, landmarks, self.spec.template) for image, landmarks in views]
-        return [EmbedderOutput(chips, self.embed(chips, mirror=mirror)) for chips in cut]
+        outputs = []
+        for picture, landmarks in views:
+            image = bgr_of(picture)
+            chips, dlib_chips = (align.chips(image, landmarks, one) for one in (self.spec.template, align.DLIB))
+            outputs.append(EmbedderOutput(chips, self.embed(chips, mirror=mirror), dlib_chips))
+        return outputs
 
     def _outputs(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
         outputs = np.empty((len(chips), self.spec.space.size), np.float32)

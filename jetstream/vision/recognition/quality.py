@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.picture_format import AnyPicture
+from jetstream.picture_format import GpuPicture, PicturePlace
 from jetstream.vision.recognition import align, occlusion
 from jetstream.vision.recognition.align import FaceTemplate
 
@@ -112,10 +112,10 @@ COMPLAINTS: Final = {
 NOTHING: Final = Quality(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
-def measure(image: AnyPicture, landmarks: NDArray[Any], chip: NDArray[np.uint8] | None = None) -> Quality:
+def measure(image: PicturePlace, landmarks: NDArray[Any], chip: NDArray[np.uint8] | None = None) -> Quality:
     """The quality of one face; all 0 where the landmarks can't be a face (see `align.similarity`).
 
-    image      (H, W, 3) uint8 BGR, or NV12
+    image      (H, W, 3) uint8 BGR, or NV12; one on a GPU only with its chip
     landmarks  (5, 2) in its pixels: left eye, right eye, nose, left and right mouth corner as seen in the picture
     chip       (150, 150, 3) uint8 BGR: what `align.chip` cuts for these landmarks with dlib's template; None: it is cut
                here
@@ -123,8 +123,11 @@ def measure(image: AnyPicture, landmarks: NDArray[Any], chip: NDArray[np.uint8] 
     found = align.similarity(landmarks, align.DLIB)
     if found is None:
         return NOTHING
-    pixels = align.chip(image, landmarks, align.DLIB) if chip is None else chip
-    grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), np.uint8)
+    if chip is None:
+        if isinstance(image, GpuPicture):
+            raise TypeError("the chip of a picture on a GPU can't be cut here")
+        chip = align.chip(image, landmarks, align.DLIB)
+    grey = np.asarray(cv2.cvtColor(chip, cv2.COLOR_BGR2GRAY), np.uint8)
     small = cv2.resize(grey, (_SMALL_PX, _SMALL_PX), interpolation=cv2.INTER_AREA)[_INNER_SMALL].astype(np.float32)
     points, outside = np.asarray(landmarks, np.float64), _outside(found, image.shape[1], image.shape[0])
     sharpness, exposure = _sharpness(small), _exposure(grey[_INNER], small, float(outside[_GRID_INNER].mean()))
@@ -134,7 +137,7 @@ def measure(image: AnyPicture, landmarks: NDArray[Any], chip: NDArray[np.uint8] 
         pose=pose(points),
         exposure=exposure,
         border=ramp(float(_GRID_WEIGHTS[outside].sum()), CUT, WHOLE),
-        occlusion=_occlusion(pixels, ramp(sharpness * exposure, 0.0, CLEAR)),
+        occlusion=_occlusion(chip, ramp(sharpness * exposure, 0.0, CLEAR)),
     )
 
 

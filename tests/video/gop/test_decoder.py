@@ -5,20 +5,28 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 
 from jetstream.config.schema import CameraConfig
 from jetstream.errors import RingError, SourceError
+from jetstream.gpu.ring_slots import RingSlots, open_context
+from jetstream.ipc.ring import Ring
+from jetstream.picture_format import GpuPicture, Nv12Picture
+from jetstream.runners import cuda_bindings
 from jetstream.video import nvdec
+from jetstream.video.cropping import WHOLE
 from jetstream.video.geometry import Orientation
 from jetstream.video.gop.decoder import LibavDecoder
-from jetstream.video.gop.description import StreamDescription, described
+from jetstream.video.gop.description import StreamDescription, describe, described
+from jetstream.video.gop.feed import ns_of
 from jetstream.video.gop.ring import KEY, NO_TIME, GopPacket
 from tests.support.corners import filtered, joined, marked_video
 from tests.support.defaults import open_source
 from tests.support.packets import decoded_apart
+from tests.support.rings import served
 
 SETTINGS = CameraConfig(name="a", source="demo")
 DESCRIPTION = StreamDescription("h264", "h264", b"", 160, 120, live=True, shown="camera", begun_ns=0, fps=None)
@@ -79,6 +87,63 @@ def test_gpu_decodes_what_the_source_decodes_on_it(tmp_path: Path) -> None:
     assert len(found.frames) > 0
     for frame, image in zip(found.frames, found.images, strict=True):
         np.testing.assert_array_equal(image, expected[round(frame.pts_s, 3)])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+@pytest.mark.parametrize("bindings", cuda_bindings.ORDER)
+def test_frames_that_stay_on_the_gpu_are_those_that_are_copied_down(tmp_path: Path, codec: str, bindings: str) -> None:
+    """Through a ring: written there, read here."""
+    path = marked_video(tmp_path / "a.mp4", (322, 242), frames=12, codec=codec, options={"bf": "2", "g": "4"})
+    try:
+        nvdec.hold_context(0)
+    except SourceError as error:
+        pytest.skip(str(error))
+    if missing := cuda_bindings.missing(bindings):  # type: ignore[arg-type]
+        pytest.skip(missing)
+    if not nvdec.keeps_frames():
+        pytest.skip("this PyAV can't leave frames on the GPU")
+    description, packets = packets_of(path)
+    here = LibavDecoder(description, SETTINGS, 0, nv12=True)
+    there = LibavDecoder(description, SETTINGS, 0, nv12=True, on_gpu=True)
+    with (
+        Ring.create("frames", slots=64, max_width=640, max_height=480, directory=tmp_path) as ring,
+        Ring.attach("frames", directory=tmp_path) as reader,
+        open_context(0, bindings) as context,  # type: ignore[arg-type]
+    ):
+        slots = RingSlots(context, ring.slots, ring.layout.gpu_slot_bytes)
+        ring.share(slots)
+        expected = [one.picture() for packet in packets for one in here.decode(packet)]
+        for packet in packets:
+            for one in there.decode(packet):
+                picture = one.picture()
+                assert isinstance(picture, GpuPicture)
+                ring.write(picture)
+        assert ring.cursor == len(expected) > 8
+        with served(ring):
+            for number, picture in enumerate(expected):
+                view = reader.view(number)
+                assert view is not None
+                assert isinstance(view.picture, Nv12Picture)
+                assert isinstance(picture, Nv12Picture)
+                np.testing.assert_array_equal(view.picture.luma, picture.luma)
+                np.testing.assert_array_equal(view.picture.chroma, picture.chroma)
+                assert view.picture.format is picture.format
+        slots.close()
+    here.close()
+    there.close()
+
+
+def packets_of(path: Path) -> tuple[StreamDescription, list[GopPacket]]:
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        described = describe(stream, crop=WHOLE, upright=Orientation(), live=True, shown="film", begun_ns=0)
+        packets = [
+            GopPacket(n, KEY if one.is_keyframe else 0, ns_of(one.pts, one), ns_of(one.dts, one), 0, bytes(one))
+            for n, one in enumerate(container.demux(stream))
+            if one.size
+        ]
+    return described, packets
 
 
 def test_gpu_that_is_not_there_is_told_in_one_sentence(no_gpu: None) -> None:

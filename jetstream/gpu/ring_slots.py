@@ -1,0 +1,70 @@
+"""The slots of a frame ring on a GPU, in the process that decodes there: an `ipc.gpu_slots.GpuSlots`.
+
+Knows no ring and no frame. Needs no kernel: a copy is a call of the driver.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jetstream.picture_format import GpuMemory, GpuPicture
+from jetstream.runners import cuda_context
+from jetstream.runners.base import UnavailableError
+from jetstream.runners.cuda_bindings import WantedBindings
+from jetstream.runners.cuda_context import Bytes, CudaContext
+
+
+class RingSlots:
+    """`slots` times `slot_bytes` of shared memory on the context's GPU. One thread at a time uses it."""
+
+    def __init__(self, context: CudaContext, slots: int, slot_bytes: int) -> None:
+        """Raises UnavailableError: the GPU has too little memory, or its memory can't be shared."""
+        self._context, self._slot_bytes = context, slot_bytes
+        self._here: Bytes | None = None  # page-locked: a copy from the GPU to other memory takes five times as long
+        with context.current():
+            self._memory = context.allocate(slots * slot_bytes)
+            self._stream = context.stream()
+            try:
+                self.memory = GpuMemory(context.device, context.export(self._memory), "")
+            except UnavailableError:
+                self._memory.free()
+                raise
+
+    def put(self, slot: int, picture: GpuPicture) -> None:
+        """As `GpuSlots.put`. Raises RuntimeError where the GPU fails."""
+        rows, columns = picture.size
+        luma = int(self._memory) + slot * self._slot_bytes
+        chroma_bytes, chroma_rows = columns + columns % 2, -(-rows // 2)
+        with self._context.current():
+            self._context.copy_2d(luma, columns, picture.luma, picture.luma_pitch, (columns, rows), self._stream)
+            chroma, size = luma + rows * columns, (chroma_bytes, chroma_rows)
+            self._context.copy_2d(chroma, chroma_bytes, picture.chroma, picture.chroma_pitch, size, self._stream)
+            self._stream.synchronize()
+
+    def fetch(self, slot: int, target: NDArray[np.uint8]) -> None:
+        """As `GpuSlots.fetch`. Raises RuntimeError where the GPU fails."""
+        with self._context.current():
+            if self._here is None:
+                self._here = self._context.pinned(self._slot_bytes)
+            here = self._here[: target.size]
+            self._context.download(here, int(self._memory) + slot * self._slot_bytes, self._stream)
+            self._stream.synchronize()
+        np.copyto(target, here)
+
+    def close(self) -> None:
+        """Free the memory; other processes that have it open keep it until they close it."""
+        with self._context.current():
+            self._here = None
+            self._memory.free()
+
+
+@contextmanager
+def open_context(device: int, bindings: WantedBindings) -> Iterator[CudaContext]:
+    """This process's context of a GPU. Raises UnavailableError: no GPU, or none of CUDA's bindings."""
+    context = cuda_context.use(device, bindings)
+    try:
+        yield context
+    finally:
+        context.close()
