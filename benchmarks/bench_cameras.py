@@ -1,11 +1,12 @@
 """How many cameras a machine carries: events a second, the share of frames told, and latency, for 1 to 16 cameras.
 
     python -m benchmarks.bench_cameras [--video FILE] [--faces DIR] [--cameras 1 2 4 8 16] [--seconds S] [--rounds N]
-                                       [--beside DIRECTORY] [--set KEY=VALUE]
+                                       [--beside DIRECTORY] [--set KEY=VALUE] [--camera KEY=VALUE] [--stages]
 
 Each camera plays the video in a loop at its own rate, all stages run, and a subscriber of the topic counts. Latency is
 from `captured_ns` until the subscriber has the event. With `--beside`, each round is also run by the jetstream in that
-directory (another checkout), in turns, and the ratio is the median of the pairs.
+directory (another checkout), in turns, and the ratio is the median of the pairs. `--camera` sets a key of every camera,
+such as `decoder="shared-cuda"`. "cores" is what the pipeline's processes used; `--stages` says how much each stage did.
 """
 
 import argparse
@@ -41,6 +42,8 @@ class Carried(NamedTuple):
     seconds: float
     latencies_ms: list[float]
     least_share: float  # events of the camera with the fewest, as a share of an equal part
+    cores: dict[str, float]  # by stage: seconds of CPU a second
+    opened_s: float  # from the start until every camera had told a frame
 
     @property
     def rate(self) -> float:
@@ -60,6 +63,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--beside", type=Path, help="directory of another checkout of jetstream")
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--camera", dest="keys", action="append", default=[], metavar="KEY=VALUE", help="TOML")
+    parser.add_argument("--stages", action="store_true", help="tell the CPU of each stage")
     return parser.parse_args()
 
 
@@ -70,6 +75,7 @@ def carried(tree: Path, cameras: int, options: argparse.Namespace) -> Carried:
         config = Path(folder) / "cameras.toml"
         blocks = (
             f'[[cameras]]\nname = "camera{number:02}"\nsource = "{options.video.resolve()}"\nloop = true\n'
+            + "".join(f"{key}\n" for key in options.keys)
             for number in range(cameras)
         )
         config.write_text("\n".join(blocks))
@@ -106,8 +112,9 @@ def _heard(port: int, cameras: int, seconds: float, process: "subprocess.Popen[b
         socket.set(zmq.RCVHWM, 0)
         socket.subscribe(b"detections.")
         socket.connect(f"tcp://127.0.0.1:{port}")
-        deadline_s = time.monotonic() + START_S
-        from_s = float("inf")
+        started_s = time.monotonic()
+        deadline_s, from_s, opened_s = started_s + START_S, float("inf"), float("inf")
+        before: dict[str, float] = {}
         while time.monotonic() < deadline_s and process.poll() is None:
             if not socket.poll(200):
                 continue
@@ -118,15 +125,38 @@ def _heard(port: int, cameras: int, seconds: float, process: "subprocess.Popen[b
             if len(begun) == cameras and from_s == float("inf"):
                 from_s = now_s + WARM_UP_S
                 deadline_s = from_s + seconds
+                opened_s = now_s - started_s
             if now_s >= from_s:
+                before = before or cpu_s(process.pid)
                 events[camera] += 1
                 latencies_ms.append(now_s * 1e3 - body["captured_ns"] / 1e6)
                 first.setdefault(camera, body["frame_id"])
                 last[camera] = body["frame_id"]
+    after = cpu_s(process.pid)
+    cores = {stage: (used - before.get(stage, 0.0)) / seconds for stage, used in after.items()}
     offered = sum(last[camera] - first[camera] + 1 for camera in first)
     total = sum(events.values())
     fewest = min((events[camera] for camera in begun), default=0) if len(begun) == cameras else 0
-    return Carried(offered, total, seconds, latencies_ms, fewest * cameras / max(total, 1))
+    return Carried(offered, total, seconds, latencies_ms, fewest * cameras / max(total, 1), cores, opened_s)
+
+
+def cpu_s(supervisor: int) -> dict[str, float]:
+    """Seconds of CPU that a pipeline's processes have used so far, by stage."""
+    used: Counter[str] = Counter()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_bytes().rpartition(b")")[2].split()
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(folder.name) == supervisor:
+            name = "supervisor"
+        elif int(fields[1]) == supervisor and b"jetstream.runtime.worker" in words:
+            name = words[words.index(b"jetstream.runtime.worker") + 2].decode().partition(".")[0]
+        else:
+            continue
+        used[name] += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return dict(used)
 
 
 def main() -> None:
@@ -135,8 +165,11 @@ def main() -> None:
         sys.exit(f"{options.video}: no such video; give --video and --faces, or set JETSTREAM_DATA")
     trees = [REPOSITORY, *([options.beside] if options.beside else [])]
     print(f"{options.video.name}, {os.cpu_count()} cores, {options.seconds:g} s, {options.rounds} rounds, medians\n")
-    print("| cameras | jetstream | events/s | of the frames written | p50 ms | p99 ms | fewest of a camera |")
-    print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    print(
+        "| cameras | jetstream | events/s | of the frames written | p50 ms | p99 ms | fewest of a camera | cores | "
+        "opened s |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
     for cameras in options.cameras:
         rounds = [[carried(tree, cameras, options) for tree in trees] for _ in range(options.rounds)]
         for index, tree in enumerate(trees):
@@ -149,17 +182,26 @@ def main() -> None:
                     "p50": [run.percentile_ms(50) for run in runs],
                     "p99": [run.percentile_ms(99) for run in runs],
                     "least": [run.least_share for run in runs],
+                    "cores": [sum(run.cores.values()) for run in runs],
+                    "opened": [run.opened_s for run in runs],
                 }.items()
             }
             name = "this" if tree == REPOSITORY else str(tree)
             print(
                 f"| {cameras} | {name} | {median['rate']:.0f} | {median['share']:.1%} | {median['p50']:.0f} | "
-                f"{median['p99']:.0f} | {median['least']:.2f} |",
+                f"{median['p99']:.0f} | {median['least']:.2f} | {median['cores']:.2f} | {median['opened']:.1f} |",
                 flush=True,
             )
+            if options.stages:
+                stages = {
+                    stage: statistics.median(run.cores.get(stage, 0.0) for run in runs) for stage in runs[0].cores
+                }
+                print(
+                    ", ".join(f"{stage} {cores:.2f}" for stage, cores in stages.items() if cores >= 0.005), flush=True
+                )
         if options.beside:
             ratios = [pair[0].rate / max(pair[1].rate, 1e-9) for pair in rounds]
-            print(f"| {cameras} | ratio | {statistics.median(ratios):.2f} | | | | |", flush=True)
+            print(f"| {cameras} | ratio | {statistics.median(ratios):.2f} | | | | | | |", flush=True)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ if sys.orig_argv[1:3] == ["-m", "jetstream.runtime.worker"] and sys.orig_argv[4]
 
     class Hung:
         reads_in_place = gives_thumbnails = False
+        gpu = None
 
         def submit(self, looks):
             time.sleep(600)
