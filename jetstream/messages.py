@@ -87,14 +87,14 @@ class Captured(Framed, frozen=True):
 
 
 class Demuxed(Message, frozen=True):
-    """Packets of a camera are in its packet ring. A mere wake-up: `decode` reads the ring, and may miss one."""
+    """Packets of a camera are in its packet ring. Told now and then: `decode` looks into the ring itself."""
 
     camera: str
-    number: int  # of the newest packet
-    arrived_ns: int  # CLOCK_MONOTONIC
+    count: int  # packets since the last one of these
+    arrived_ns: int  # CLOCK_MONOTONIC, of the newest
 
     def add_to(self, tally: Tally) -> None:
-        tally.add("packets", self.camera)
+        tally.add("packets", self.camera, by=self.count)
         tally.set_level(self.arrived_ns, "newest", self.camera)
 
 

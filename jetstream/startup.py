@@ -262,7 +262,9 @@ def no_waiting(camera: CameraConfig) -> str:
 def _look_of(camera: CameraConfig, config: Config) -> Look:
     is_file = not camera_or_stream(camera.source, every_frame=False)
     limit_s = math.inf if is_file else camera.open_timeout_s + camera.read_timeout_s
-    return Look(partial(probe, camera, configuration.cuda_device(camera, config)), limit_s)
+    # a context of the GPU for each of a hundred cameras at once would take half a minute: `decode` makes one for all
+    apart = configuration.decodes_apart(camera, config)
+    return Look(partial(probe, camera, None if apart else configuration.cuda_device(camera, config)), limit_s)
 
 
 def _trouble(camera: CameraConfig, result: source.SourceProbe | BaseException, config: Config) -> SourceError | None:

@@ -45,6 +45,7 @@ class DecodedCamera:
         self._open_patience_s = open_patience_s
         self._outcome = DecodeOutcome(FrameWriter(ring, camera, most_under_way), messages)
         self._written = 0
+        self._seen: int | None = None  # of the packet ring's cursor
         self._backoff = Backoff()
         self._start_s = 0.0
         self._worker: DecoderThread | None = None
@@ -61,13 +62,15 @@ class DecodedCamera:
         return self._worker is not None and self._worker.opens
 
     def wake(self) -> None:
-        """There are new packets."""
+        """Have the thread look for packets."""
         if self._worker is not None:
             self._worker.wake.set()
 
-    def wake_if_asked(self) -> None:
-        """A reader may want a frame in shared memory."""
-        if self._outcome.writer.ring.is_asked:
+    def look(self) -> None:
+        """Wake the thread if there are new packets, or a reader wants a frame in shared memory."""
+        cursor = self._packets.cursor
+        if cursor != self._seen or self._outcome.writer.ring.is_asked:
+            self._seen = cursor
             self.wake()
 
     def watch(self, now_s: float) -> None:

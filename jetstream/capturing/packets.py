@@ -1,4 +1,4 @@
-"""A camera's packets into its packet ring, for the stage `decode`; each is announced by a `Demuxed`, a mere wake-up.
+"""A camera's packets into its packet ring, for the stage `decode`, which looks for them there.
 
 Decodes nothing, but for the first picture of a file. Live pace only.
 """
@@ -25,6 +25,9 @@ from jetstream.video.stream import StreamSource
 if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.stream import VideoStream
+
+TELL_S = 0.25
+"""time between two `Demuxed`"""
 
 log = logging.getLogger(__name__)
 
@@ -54,19 +57,35 @@ def demuxed(
 
 def _fed(ticks: Iterator[Tick], feed: PacketFeed, camera: CameraConfig) -> Iterator[Demuxed | Dropped]:
     limit_s = max(camera.open_timeout_s, camera.read_timeout_s) + STUCK_GRACE_S
-    told, too_large = feed.writer.ring.cursor, 0
+    teller, too_large = PacketTeller(feed.writer.ring, camera.name), 0
     for _ in ticks:
-        newest = feed.newest(told, TURN_S)
+        feed.newest(teller.told, TURN_S)
         if feed.kept is not None:
             return
-        if newest > told:
-            told = newest
-            yield Demuxed(camera=camera.name, number=newest - 1, arrived_ns=time.monotonic_ns())
+        yield from teller.news()
         if feed.writer.too_large > too_large:
             yield Dropped(camera=camera.name, reason="too_large", count=feed.writer.too_large - too_large)
             too_large = feed.writer.too_large
         if feed.stuck_s() > limit_s:
             raise StuckError(f"{camera.name}: no answer for {feed.stuck_s():.0f} s, not even to give up")
+
+
+class PacketTeller:
+    """Says every TELL_S how many packets have come. `told`: the number of the last one and one more."""
+
+    def __init__(self, ring: PacketRing, camera: str) -> None:
+        self._ring, self._camera = ring, camera
+        self.told, self._told_ns = ring.cursor, 0
+
+    def news(self, *, is_last: bool = False) -> Iterator[Demuxed]:
+        """What there is to tell now, if anything."""
+        now_ns = time.monotonic_ns()
+        if now_ns - self._told_ns < TELL_S * 1e9 and not is_last:
+            return
+        newest = self._ring.cursor
+        if newest > self.told:
+            yield Demuxed(camera=self._camera, count=newest - self.told, arrived_ns=now_ns)
+            self.told, self._told_ns = newest, now_ns
 
 
 class PlacedPacket(NamedTuple):
@@ -89,7 +108,7 @@ def _of_file(
         done_ns = ring.newest_ns
         is_new = done_ns == NO_TIME
         shift_ns = 0 if is_new or not camera.loop else done_ns + frame_ns
-        player = _FilePlayer(PacketWriter(ring), source)
+        player = _FilePlayer(PacketWriter(ring), source, camera.name)
         while True:
             packets = _placed(source, shift_ns, frame_ns)
             for packet in packets if is_new or camera.loop else _beyond(packets, done_ns):
@@ -100,12 +119,12 @@ def _of_file(
                 for ready in player.ready(packet):
                     if not player.wait(ticks, ready):
                         return
-                    yield from player.play(ready, camera.name)
+                    yield from player.play(ready)
             player.writer.end(time.monotonic_ns())
-            yield Demuxed(camera=camera.name, number=ring.cursor - 1, arrived_ns=time.monotonic_ns())
             if source.warning:
                 log.warning("%s", source.warning)
             if not camera.loop:
+                yield from player.teller.news(is_last=True)
                 return
             source.opens()
             shift_ns = ring.newest_ns + frame_ns
@@ -114,8 +133,9 @@ def _of_file(
 class _FilePlayer:
     """Writes a file's packets when they are due; the first ones once it is known how the pictures are turned."""
 
-    def __init__(self, writer: PacketWriter, source: StreamSource) -> None:
-        self.writer, self._source = writer, source
+    def __init__(self, writer: PacketWriter, source: StreamSource, camera: str) -> None:
+        self.writer, self._source, self._camera = writer, source, camera
+        self.teller = PacketTeller(writer.ring, camera)
         self._clock = FileClock()
         self._first = FirstPicture()
         self._held: list[PlacedPacket] = []
@@ -147,14 +167,14 @@ class _FilePlayer:
         """Wait until the packet is due. False: the ticks ended first."""
         return any(self._clock.is_due(packet.due_ns * 1e-9, TURN_S) for _ in ticks)
 
-    def play(self, packet: PlacedPacket, camera: str) -> Iterator[Demuxed | Dropped]:
-        """Write it and announce it."""
+    def play(self, packet: PlacedPacket) -> Iterator[Demuxed | Dropped]:
+        """Write it."""
         now_ns = time.monotonic_ns()
         self.writer.write(packet.packet, pts_ns=packet.pts_ns, dts_ns=packet.due_ns, arrived_ns=now_ns)
         if self.writer.too_large > self._too_large:
-            yield Dropped(camera=camera, reason="too_large", count=self.writer.too_large - self._too_large)
+            yield Dropped(camera=self._camera, reason="too_large", count=self.writer.too_large - self._too_large)
             self._too_large = self.writer.too_large
-        yield Demuxed(camera=camera, number=self.writer.ring.cursor - 1, arrived_ns=now_ns)
+        yield from self.teller.news()
 
 
 def _placed(source: StreamSource, shift_ns: int, frame_ns: int) -> Iterator[PlacedPacket]:

@@ -8,10 +8,10 @@ do for IDLE_S. See `web.tasks` for the lines.
 import contextlib
 import logging
 import os
-import select
 import sqlite3
 import sys
 from collections.abc import Callable
+from multiprocessing.connection import wait
 from typing import Final
 
 import msgspec
@@ -83,7 +83,7 @@ class Lines:
         seen = 0
         while (end := self._rest.find(b"\n", seen) + 1) == 0:
             seen = len(self._rest)
-            if not select.select([self._descriptor], [], [], wait_s)[0]:
+            if not wait([self._descriptor], wait_s):  # not `select`, which takes no descriptor beyond 1023
                 return b""
             if not (data := os.read(self._descriptor, READ_BYTES)):
                 return b""

@@ -91,8 +91,9 @@ def run(
 def _run(written: Config, read: Callable[[], Config] | None, duration_s: float | None, origins: dict[str, str]) -> None:
     """Prepare and run the pipeline. `read` reads the config again at SIGHUP; None: SIGHUP ends the run. `origins`:
     where the keys of `written` came from."""
-    from jetstream.runtime.prestart import held_processes
+    from jetstream.runtime.prestart import allow_many_files, held_processes
 
+    allow_many_files()
     with held_processes(written) as held:
         from jetstream import startup  # what it imports takes as long as the stages' own imports, beside which it runs
         from jetstream.runtime.reload import Reloader, changes

@@ -6,6 +6,7 @@ config and opens its networks, and takes its first message when released.
 
 import contextlib
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ from typing import TypeAlias
 from jetstream import pipeline
 from jetstream.config import schema as configuration
 from jetstream.config.schema import Config
+
+MOST_FILES = 65536
+"""A process of a pipeline opens about ten files and sockets a camera; systems allow 1024 unless they are asked."""
 
 HeldProcesses: TypeAlias = dict[str, "subprocess.Popen[bytes]"]
 """by name; each begins when its standard input is closed"""
@@ -30,6 +34,14 @@ def spawn(run_dir: Path, name: str, *, backend: str | None = None, held: bool = 
     stdin = subprocess.PIPE if held else subprocess.DEVNULL
     # the umask that claiming the run directory sets later: a held process starts before that
     return subprocess.Popen(command, start_new_session=True, stdin=stdin, env=environment, umask=0o077)
+
+
+def allow_many_files() -> None:
+    """Let this process, and those that it starts, open as many files as the system lets it ask for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 @contextmanager

@@ -32,8 +32,9 @@ from jetstream.video.gop.ring import PacketRing
 
 WATCH_S = 0.1
 """how often the threads are looked after"""
-ASKED_S = 0.002
-"""how often readers are looked after that wait for a frame in shared memory"""
+LOOK_S = 0.002
+"""how often new packets are looked for, and readers that wait for a frame in shared memory: much less work than a
+message for each packet of a hundred cameras"""
 REST_S = 2.0
 """time for the last frames, once no more packets come"""
 
@@ -53,16 +54,14 @@ def decode(messages: Iterator[Demuxed | Tick | Ended], rings: Rings, config: Con
             for camera in config.cameras
             if camera.name in rings.packets
         }
-        watched_s, asked_s, are_opening = 0.0, 0.0, True
+        watched_s, looked_s, are_opening = 0.0, 0.0, True
         for message in messages:
             if isinstance(message, Ended):
                 break
-            if isinstance(message, Demuxed) and message.camera in cameras:
-                cameras[message.camera].wake()
-            if (now_s := time.monotonic()) - asked_s > ASKED_S:
-                asked_s = now_s
+            if (now_s := time.monotonic()) - looked_s >= LOOK_S:
+                looked_s = now_s
                 for camera in cameras.values():
-                    camera.wake_if_asked()
+                    camera.look()
             if now_s - watched_s > WATCH_S:
                 watched_s = now_s
                 _watch(cameras, now_s)

@@ -138,7 +138,7 @@ def test_reader_gets_a_frame_from_the_gpu_when_it_asks(tmp_path: Path, is_idle: 
 
         def loop() -> None:  # that of the stage
             while not done.wait(0.002):
-                one.decoded.wake_if_asked()
+                one.decoded.look()
                 if not is_idle:
                     one.send(2, key=False)
 

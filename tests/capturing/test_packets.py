@@ -9,6 +9,7 @@ import av
 import numpy as np
 import pytest
 
+from jetstream.capturing import packets
 from jetstream.capturing.packets import demuxed
 from jetstream.config.schema import CameraConfig
 from jetstream.errors import SourceError
@@ -47,15 +48,21 @@ def packets_in(ring: PacketRing) -> list[GopPacket]:
     return [packet for number in range(ring.cursor) if (packet := ring.read(number)) is not None]
 
 
+@pytest.fixture
+def told_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every packet is told."""
+    monkeypatch.setattr(packets, "TELL_S", 0.0)
+
+
 def opener(camera: CameraConfig) -> Callable[[], Source]:
     return lambda: open_source(camera.source, camera, loop=False)
 
 
-def test_looped_file_goes_on_in_time(ring: PacketRing, clip: Path) -> None:
+def test_looped_file_goes_on_in_time(ring: PacketRing, clip: Path, told_each: None) -> None:
     camera = CameraConfig(name="a", source=str(clip), loop=True)
     running = demuxed(itertools.repeat(Tick()), ring, camera, opener(camera), 60.0)
     for message in running:
-        if isinstance(message, Demuxed) and message.number > 50:
+        if isinstance(message, Demuxed) and ring.cursor > 51:
             break
     running.close()
 
@@ -68,11 +75,11 @@ def test_looped_file_goes_on_in_time(ring: PacketRing, clip: Path) -> None:
     assert len(described_as) == 1, "the decoder is not opened again for each pass"
 
 
-def test_file_goes_on_where_its_capture_died(ring: PacketRing, clip: Path) -> None:
+def test_file_goes_on_where_its_capture_died(ring: PacketRing, clip: Path, told_each: None) -> None:
     camera = CameraConfig(name="a", source=str(clip))
     first = demuxed(itertools.repeat(Tick()), ring, camera, opener(camera), 60.0)
     for message in first:
-        if isinstance(message, Demuxed) and message.number > 9:
+        if isinstance(message, Demuxed) and ring.cursor > 10:
             break
     first.close()
     before = ring.cursor
@@ -85,6 +92,17 @@ def test_file_goes_on_where_its_capture_died(ring: PacketRing, clip: Path) -> No
     assert {packet.pts_ns for packet in packets_in(ring) if packet.data and packet.flags != DESCRIPTION} == {
         round(i * 1e7) for i in range(20)
     }
+
+
+@pytest.mark.parametrize("tell_s", [0.0, 0.05, 60.0])
+def test_packets_are_counted_however_seldom_they_are_told(
+    ring: PacketRing, clip: Path, tell_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packets, "TELL_S", tell_s)
+    camera = CameraConfig(name="a", source=str(clip))
+    told = [m for m in demuxed(itertools.repeat(Tick()), ring, camera, opener(camera), 60.0) if isinstance(m, Demuxed)]
+    assert sum(message.count for message in told) == ring.cursor
+    assert len(told) <= 0.2 / tell_s + 3 if tell_s else len(told) >= 20
 
 
 def test_file_that_is_missing_is_refused(ring: PacketRing, tmp_path: Path) -> None:

@@ -52,6 +52,21 @@ def test_failed_check_leaves_no_held_process(tmp_path: Path) -> None:
     assert [process.returncode for process in processes.values()] == [-signal.SIGKILL] * 7
 
 
+def test_as_many_files_may_be_open_as_the_system_lets_it_ask_for() -> None:
+    code = "import resource; from jetstream.runtime import prestart; prestart.allow_many_files(); "
+    code += "print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
+    for limits, least in (("ulimit -S -n 300", 1024), ("ulimit -n 300", 300)):
+        said = subprocess.run(
+            ["sh", "-c", f'{limits}; exec "$0" -c "$1"', sys.executable, code],
+            capture_output=True,
+            check=True,
+            text=True,
+        )
+        soft, hard = map(int, said.stdout.replace("unlimited", "-1").split())
+        assert soft >= least or soft == -1
+        assert soft == hard or soft == prestart.MOST_FILES
+
+
 def is_running(pid: int) -> bool:
     try:
         return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"

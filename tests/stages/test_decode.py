@@ -76,7 +76,7 @@ def test_stream_comes_out_with_the_times_of_its_packets() -> None:
 
 
 def test_camera_without_packets_is_left_to_its_capture() -> None:
-    messages = [Demuxed(camera="a", number=1, arrived_ns=1), Tick(), Ended(sender="")]
+    messages = [Demuxed(camera="a", count=1, arrived_ns=1), Tick(), Ended(sender="")]
 
     assert list(decode(iter(messages), Rings({"a": LocalRing(), "b": LocalRing()}), CONFIG)) == []
 

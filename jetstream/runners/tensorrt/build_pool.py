@@ -7,13 +7,13 @@ Knows the protocol (`build_protocol`) and sets a file aside that fails its test;
 import contextlib
 import logging
 import os
-import select
 import signal
 import subprocess
 import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -99,9 +99,9 @@ def _named(job: BuildJob) -> tuple[str, str]:
 
 def _heard(children: Sequence["BuildChild"]) -> Iterator[tuple[BuildJob, BuildEvent]]:
     """The events that arrive within POLL_S, and the failures of children that took too long."""
-    ready, _, _ = select.select(children, [], [], POLL_S)
+    ready = wait([child.fileno() for child in children], POLL_S)  # not `select`, which takes no descriptor beyond 1023
     for child in children:
-        yield from child.events() if child in ready else child.too_long()
+        yield from child.events() if child.fileno() in ready else child.too_long()
 
 
 class BuildChild:
@@ -126,7 +126,7 @@ class BuildChild:
             stdin.write(msgspec.json.encode(jobs))
 
     def fileno(self) -> int:
-        """Of its output, for `select`."""
+        """Of its output, for `wait`."""
         return self._output.fileno()
 
     def doing_s(self) -> float:

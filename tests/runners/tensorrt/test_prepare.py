@@ -1,6 +1,8 @@
 """Engines that are there or a clause why not: real files, and a real child process that hangs and crashes."""
 
+import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -63,6 +65,19 @@ def test_missing_engines_are_built_and_found_again(tmp_path):
     again = ensure(tmp_path)
     assert [one.seconds for one in again.values()] == [0.0] * 3
     assert not list(tmp_path.glob("*.new"))
+
+
+def test_engines_are_built_where_a_thousand_files_are_open(tmp_path):
+    """As in the supervisor of a hundred cameras: `select` takes no descriptor beyond 1023."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if before[1] != resource.RLIM_INFINITY and before[1] < 2048:
+        pytest.skip(f"the system allows {before[1]} open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2048, before[1]))
+    with contextlib.ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, before)
+        for _ in range(1100):
+            stack.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+        test_missing_engines_are_built_and_found_again(tmp_path)
 
 
 def test_engines_are_built_beside_each_other(tmp_path, builds_at_once):
