@@ -34,6 +34,9 @@ from jetstream.runtime.worker import END_IN_ORDER, LOG_ANEW
 STATUS_EVERY_S = 1.0
 TURN_MS = 100
 """longest wait of the supervisor's loop"""
+GATHER_S = 0.02
+"""how long heartbeats are gathered after the first: hundreds come in a second where there are a hundred cameras, and
+each turn looks at each process"""
 WEIGHED_EVERY_S = 1.0
 """how often the memory of the processes is checked"""
 SETTLE_S = 2.0
@@ -67,6 +70,7 @@ class Supervisor:
         self._watchdog = Watchdog(config)
         self._change_over = ChangeOver(self._children, run_dir.path)
         self._beats, self._status = self._bind()
+        self._decoder = msgspec.msgpack.Decoder(Heartbeat)
         self._status_s = self._weighed_s = 0.0
 
     def _bind(self) -> "tuple[zmq.Socket[bytes], zmq.Socket[bytes]]":
@@ -201,18 +205,20 @@ class Supervisor:
 
     def _hear(self) -> None:
         """Receive the heartbeats that have arrived; waits at most TURN_MS for the first one."""
-        timeout_ms = TURN_MS
-        while self._beats.poll(timeout_ms):
-            timeout_ms = 0
+        if not self._beats.poll(TURN_MS):
+            return
+        time.sleep(GATHER_S)
+        started = {child.popen.pid: child for child in self._children if child.popen is not None}
+        held = {child.held.pid: child for child in self._children if child.held is not None}
+        while self._beats.poll(0):
             try:
-                beat = msgspec.msgpack.decode(self._beats.recv(), type=Heartbeat)
+                beat = self._decoder.decode(self._beats.recv())
             except GARBLED:  # no reason to end all cameras
                 continue
-            for child in self._children:
-                if child.popen is not None and child.popen.pid == beat.pid:
-                    child.hear(beat, time.monotonic())
-                elif child.held is not None and child.held.pid == beat.pid:
-                    child.has_opened = True
+            if beat.pid in started:
+                started[beat.pid].hear(beat, time.monotonic())
+            elif beat.pid in held:
+                held[beat.pid].has_opened = True
 
     def _watch(self, now_s: float) -> None:
         """Kill processes that hang or use too much memory, handle those that have ended, end those without input."""
