@@ -233,8 +233,8 @@ class GpuConfig(ConfigTable, frozen=True):
     """Python package that calls CUDA for TensorRT and the kernels. auto: PyCUDA where it can be imported, else
     cuda-core"""
     precision: Literal["fp16", "fp32"] = "fp16"
-    """arithmetic of TensorRT. fp16 is faster; fp32 gives the same results as the CPU. SFace and added networks are
-    always computed in fp32"""
+    """arithmetic of TensorRT. fp16 is faster; fp32 gives the same results as the CPU. fp16 is for O-Net and dlib's
+    embedder; P-Net, R-Net, SFace and added networks are always computed in fp32"""
     batch: Annotated[int, Meta(ge=4, le=512)] = 128
     """crops in one inference of R-Net on a GPU; 4 or 16 times as many if more crops wait. O-Net takes a quarter"""
     max_wait_ms: NotNegative = 0.0

@@ -242,7 +242,8 @@ def _warn_of_engines(engines: Sequence[PreparedEngine], following: backends.Back
 
 def _what(supplied: Sequence[PreparedEngine]) -> tuple[str, str, str]:
     recipe = supplied[0].recipe
-    return recipe.tensorrt, recipe.precision, recipe.gpu
+    precisions = sorted({one.recipe.precision for one in supplied})
+    return recipe.tensorrt, " and ".join(precisions), recipe.gpu
 
 
 def _with_gpu(config: Config, **changes: str) -> Config:

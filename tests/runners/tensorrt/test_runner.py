@@ -96,7 +96,7 @@ def largest_difference(given: dict[str, np.ndarray], expected: dict[str, np.ndar
 def test_every_network_is_built_and_passes_its_test(made, network, precision):
     one = made[network, precision]
     assert one.path is not None, one.reason
-    assert 0 <= one.error <= TOLERANCE[precision]
+    assert 0 <= one.error <= TOLERANCE[one.recipe.precision]
 
 
 @pytest.mark.parametrize("precision", ["fp16", "fp32"])
@@ -267,10 +267,9 @@ def test_a_gpu_that_is_not_there_is_said(made, folder, models_dir):
         open_tensorrt(models_dir / "rnet.onnx", config)
 
 
-# fp16: rounding may let the neighbour of a box win, as it did for 3.4 px when the answers of the networks were moved
-# at random by 0.2 % of the largest
-@pytest.mark.parametrize(("precision", "px"), [("fp32", 1.0), ("fp16", 4.0)])
-def test_the_cascade_finds_the_cpus_faces(made, folder, models_dir, precision, px):
+# fp16 is O-Net's alone: were R-Net's answers rounded, a crop might move by a pixel and the neighbour of a box win
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+def test_the_cascade_finds_the_cpus_faces(made, folder, models_dir, precision):
     portrait = cv2.imread(str(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"))
     images = [portrait, cv2.resize(portrait, None, fx=0.6, fy=0.6)]
     with open_picture_detector(config_of(folder, models_dir, precision, backend="cpu")) as detector:
@@ -279,8 +278,8 @@ def test_the_cascade_finds_the_cpus_faces(made, folder, models_dir, precision, p
         found = [faces_in(detector, image) for image in images]
     for ours, theirs in zip(found, expected, strict=True):
         assert len(ours.boxes) == len(theirs.boxes) > 0
-        assert np.abs(ours.boxes - theirs.boxes).max() < px
-        assert np.abs(ours.landmarks - theirs.landmarks).max() < px
+        assert np.abs(ours.boxes - theirs.boxes).max() < 1.0
+        assert np.abs(ours.landmarks - theirs.landmarks).max() < 1.0
         assert np.abs(ours.scores - theirs.scores).max() < 0.01
 
 
