@@ -8,6 +8,7 @@ Times of `infer` are from numpy to numpy: copy into pinned memory, upload, compu
 
 import argparse
 import contextlib
+import functools
 import statistics
 import subprocess
 import sys
@@ -16,17 +17,20 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from jetstream import weights
 from jetstream.config.schema import Config, GpuConfig
 from jetstream.errors import UserError
 from jetstream.networks import backends
-from jetstream.networks.runner import open_tensorrt, recipe_for
+from jetstream.networks.runner import recipe_for
 from jetstream.runners import cuda_context, cuda_driver
 from jetstream.runners.base import Runner, UnavailableError
 from jetstream.runners.onnxrt import OnnxRunner
-from jetstream.runners.tensorrt import bindings, prepare
+from jetstream.runners.tensorrt import bindings, engine_cache, prepare
+from jetstream.runners.tensorrt.engine_cache import EngineRecipe
+from jetstream.runners.tensorrt.runner import TensorRTRunner
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MODELS = REPOSITORY / "models"
@@ -72,7 +76,7 @@ def build_all(folder: Path) -> None:
 
 
 def build(folder: Path, network: str, precision: str) -> str:
-    recipe = recipe_for(MODELS / f"{network}.onnx", config_of(folder, precision), bindings.version())
+    recipe = recipe_of(MODELS / f"{network}.onnx", folder, precision)
     (one,) = prepare.ensure([recipe], folder)
     if one.path is None:
         return f"| {network} {precision} | failed: {one.reason} | | |"
@@ -105,9 +109,19 @@ def times_of(backend: str, path: Path, folder: Path) -> Iterator[str]:
             yield f"| {path.stem} | {sizes} | {backend} | {load_ms:.0f} | {p50:,.0f} | {p99:,.0f} |"
 
 
+def recipe_of(path: Path, folder: Path, precision: str) -> EngineRecipe:
+    """In this precision, also where jetstream computes the network in fp32 alone."""
+    recipe = recipe_for(path, config_of(folder, precision), bindings.version())
+    return msgspec.convert({**msgspec.structs.asdict(recipe), "precision": precision}, EngineRecipe)
+
+
 def opened(backend: str, path: Path, folder: Path) -> Runner:
     if backend.startswith("tensorrt"):
-        return open_tensorrt(path, config_of(folder, backend.split()[1]))
+        recipe = recipe_of(path, folder, backend.split()[1])
+        file = folder / recipe.file
+        if not file.exists():
+            raise UnavailableError(f"{file} isn't built")
+        return TensorRTRunner(engine_cache.read(file, recipe), outside=functools.partial(OnnxRunner, path))
     return OnnxRunner(path, device=0 if "CUDA" in backend else None)
 
 

@@ -172,18 +172,20 @@ def pnet(options: Options) -> None:
             name = f"ours, batch {batch}"
             print(f"| {name}: halvings | {shares['pyramid'] / batch:.1f} |")
             print(f"| {name}: sampling, network, threshold | {shares['P-Net'] / batch:.1f} |", flush=True)
-    for precision in PRECISIONS:
-        try:
-            _pnet_engine(options, precision, levels)
-        except Exception as reason:  # the other rows go on
-            print(f"| TensorRT {precision} | not here: {reason!r} |", flush=True)
+    try:
+        _pnet_engine(options, levels)
+    except Exception as reason:  # the section goes on
+        print(f"| TensorRT | not here: {reason!r} |", flush=True)
 
 
-def _pnet_engine(options: Options, precision: str, levels: Sequence[tuple[int, int]]) -> None:
-    """Prints. The engine takes no picture larger than the first level, so "twice" stands for one with all levels."""
-    engine = load_engine_of(MODELS / "pnet.onnx", config_of(options, precision))
+def _pnet_engine(options: Options, levels: Sequence[tuple[int, int]]) -> None:
+    """Prints. P-Net is computed in fp32 alone.
+
+    The engine takes no picture larger than the first level, so "twice" stands for one with all levels.
+    """
+    engine = load_engine_of(MODELS / "pnet.onnx", config_of(options, "fp32"))
     cases = {"its levels one after another": list(levels), "twice the first level": [levels[0]] * 2}
-    with open_device(config_of(options, precision)) as device, device.current():
+    with open_device(config_of(options, "fp32")) as device, device.current():
         net = _Levels(engine, device, levels[0])
         for title, shapes in cases.items():
             net.run(shapes)
@@ -192,9 +194,9 @@ def _pnet_engine(options: Options, precision: str, levels: Sequence[tuple[int, i
                 try:
                     us = timing.gpu_us(device, net.stream, lambda shapes=shapes: net.run(shapes), graph=graph)
                 except RuntimeError as reason:
-                    print(f"| TensorRT {precision}, {title} | no graph: {reason} |", flush=True)
+                    print(f"| TensorRT, {title} | no graph: {reason} |", flush=True)
                     continue
-                print(f"| TensorRT {precision}, {title}{', one graph' if graph else ''} | {us:.1f} |", flush=True)
+                print(f"| TensorRT, {title}{', one graph' if graph else ''} | {us:.1f} |", flush=True)
         device.finish()
         net.close()
 

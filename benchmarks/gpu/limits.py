@@ -37,11 +37,11 @@ class Limit(NamedTuple):
 
 
 def cascade(n_bytes: int, levels: list[tuple[int, int]], rows: Rows, precision: str) -> Limit:
-    """P-Net counts at the float32 cores' rate, R-Net and O-Net at that of their precision."""
+    """P-Net and R-Net count at the float32 cores' rate, O-Net at that of its precision."""
     rate = FP16 if precision == "fp16" else FP32
     pnet = sum(macs("pnet", (1, 3, *shape)) for shape in levels)
-    crops = rows.rnet * macs("rnet", (1, 3, 24, 24)) + rows.onet * macs("onet", (1, 3, 48, 48))
-    return Limit(n_bytes / PCIE * 1e3, 2e3 * (pnet / FP32 + crops / rate))
+    rnet, onet = rows.rnet * macs("rnet", (1, 3, 24, 24)), rows.onet * macs("onet", (1, 3, 48, 48))
+    return Limit(n_bytes / PCIE * 1e3, 2e3 * ((pnet + rnet) / FP32 + onet / rate))
 
 
 def embedder(chips: int) -> Limit:
