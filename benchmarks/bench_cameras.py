@@ -2,11 +2,14 @@
 
     python -m benchmarks.bench_cameras [--video FILE] [--faces DIR] [--cameras 1 2 4 8 16] [--seconds S] [--rounds N]
                                        [--beside DIRECTORY] [--set KEY=VALUE] [--camera KEY=VALUE] [--stages]
+                                       [--trace FILE] [--kill PROCESS ...]
 
 Each camera plays the video in a loop at its own rate, all stages run, and a subscriber of the topic counts. Latency is
 from `captured_ns` until the subscriber has the event. With `--beside`, each round is also run by the jetstream in that
 directory (another checkout), in turns, and the ratio is the median of the pairs. `--camera` sets a key of every camera,
 such as `decoder="shared-cuda"`. "cores" is what the pipeline's processes used; `--stages` says how much each stage did.
+`--trace` keeps two seconds of the run for Perfetto. `--kill` then kills these processes, one after the other, by
+SIGKILL, and says how long cameras were silent.
 """
 
 import argparse
@@ -18,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,6 +48,7 @@ class Carried(NamedTuple):
     least_share: float  # events of the camera with the fewest, as a share of an equal part
     cores: dict[str, float]  # by stage: seconds of CPU a second
     opened_s: float  # from the start until every camera had told a frame
+    kills: tuple[str, ...] = ()  # a line for each
 
     @property
     def rate(self) -> float:
@@ -64,6 +69,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--beside", type=Path, help="directory of another checkout of jetstream")
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--camera", dest="keys", action="append", default=[], metavar="KEY=VALUE", help="TOML")
+    parser.add_argument("--trace", type=Path)
+    parser.add_argument("--kill", nargs="+", default=[], metavar="PROCESS", help="such as decode or track.2")
     parser.add_argument("--stages", action="store_true", help="tell the CPU of each stage")
     return parser.parse_args()
 
@@ -95,7 +102,12 @@ def carried(tree: Path, cameras: int, options: argparse.Namespace) -> Carried:
             env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tree.resolve()), os.environ.get("PYTHONPATH", "")])},
         )
         try:
-            return _heard(port, cameras, options.seconds, process)
+            heard = _heard(port, cameras, options.seconds, process)
+            if options.trace:
+                words = [sys.executable, "-m", "jetstream.cli", "trace", "2", "-o", str(options.trace.resolve())]
+                subprocess.run([*words, "--set", f"pipeline.run_dir={folder}/run"], cwd=tree, check=False)
+            kills = tuple(_killed(port, name, cameras, process) for name in options.kill)
+            return heard._replace(kills=kills)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait()
@@ -140,9 +152,37 @@ def _heard(port: int, cameras: int, seconds: float, process: "subprocess.Popen[b
     return Carried(offered, total, seconds, latencies_ms, fewest * cameras / max(total, 1), cores, opened_s)
 
 
-def cpu_s(supervisor: int) -> dict[str, float]:
-    """Seconds of CPU that a pipeline's processes have used so far, by stage."""
-    used: Counter[str] = Counter()
+def _killed(port: int, name: str, cameras: int, pipeline: "subprocess.Popen[bytes]") -> str:
+    """Kill a process, and listen until every camera has told a frame that is newer, or for START_S."""
+    pid = next((pid for pid, process, _ in processes(pipeline.pid) if process == name), None)
+    if pid is None:
+        return f"kill -9 of {name}: there is no such process"
+    silent_s: dict[str, float] = {}
+    with zmq.Context.instance().socket(zmq.SUB) as socket:
+        socket.set(zmq.RCVHWM, 0)
+        socket.subscribe(b"detections.")
+        socket.connect(f"tcp://127.0.0.1:{port}")
+        time.sleep(1.0)
+        while socket.poll(0):
+            socket.recv_multipart()
+        os.kill(pid, signal.SIGKILL)
+        killed_s = time.monotonic()
+        # what was on its way when it was killed still comes
+        while len(silent_s) < cameras and time.monotonic() - killed_s < START_S:
+            if socket.poll(200):
+                body = msgpack.unpackb(socket.recv_multipart()[1])
+                if body["captured_ns"] > (killed_s + 0.5) * 1e9:
+                    silent_s.setdefault(body["camera"], time.monotonic() - killed_s)
+    times_s = sorted(silent_s.values()) or [float("inf")]
+    missing = f", {cameras - len(silent_s)} cameras still silent" if len(silent_s) < cameras else ""
+    middle_s = statistics.median(times_s)
+    return (
+        f"kill -9 of {name}: a camera tells a new frame after {middle_s:.1f} s, the last {times_s[-1]:.1f} s{missing}"
+    )
+
+
+def processes(supervisor: int) -> Iterator[tuple[int, str, float]]:
+    """Pid, name and seconds of CPU so far of a pipeline's processes."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             fields = (folder / "stat").read_bytes().rpartition(b")")[2].split()
@@ -152,10 +192,17 @@ def cpu_s(supervisor: int) -> dict[str, float]:
         if int(folder.name) == supervisor:
             name = "supervisor"
         elif int(fields[1]) == supervisor and b"jetstream.runtime.worker" in words:
-            name = words[words.index(b"jetstream.runtime.worker") + 2].decode().partition(".")[0]
+            name = words[words.index(b"jetstream.runtime.worker") + 2].decode()
         else:
             continue
-        used[name] += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        yield int(folder.name), name, (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_s(supervisor: int) -> dict[str, float]:
+    """Seconds of CPU that a pipeline's processes have used so far, by stage."""
+    used: Counter[str] = Counter()
+    for _, name, seconds in processes(supervisor):
+        used[name.partition(".")[0]] += seconds
     return dict(used)
 
 
@@ -192,6 +239,8 @@ def main() -> None:
                 f"{median['p99']:.0f} | {median['least']:.2f} | {median['cores']:.2f} | {median['opened']:.1f} |",
                 flush=True,
             )
+            for run in runs:
+                print("".join(f"{line}\n" for line in run.kills), end="", flush=True)
             if options.stages:
                 stages = {
                     stage: statistics.median(run.cores.get(stage, 0.0) for run in runs) for stage in runs[0].cores

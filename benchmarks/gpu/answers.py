@@ -9,13 +9,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.gpu.inputs import NOTHING, Options, config_of, in_ring, pictures, reference_answers
+from benchmarks.gpu.inputs import NOTHING, Options, as_nv12, config_of, in_ring, on_card, pictures, reference_answers
 from jetstream.gpu.detector import GpuDetector
 from jetstream.networks.gpu import open_gpu_detector
+from jetstream.picture_format import PictureFormat, PicturePlace
 from jetstream.runners import cuda_driver
 from jetstream.vision.boxes import iou
 from jetstream.vision.detection.detections import Detections, Picture
 from jetstream.vision.detection.detector import DetectorInput, Ticket
+from tests.support.nv12 import FORMATS, nv12_of
 
 SAME_IOU = 0.5
 FRAMES = 10_000
@@ -69,10 +71,19 @@ def against_cpu(options: Options) -> None:
             size = (max(image.shape[0] for image in images), max(image.shape[1] for image in images))
             with open_gpu_detector(config_of(options, precision, size=size)) as detector:
                 found = [_alone(detector, image) for image in images]
+                print(f"| {precision} | {_line(found, expected)} |", flush=True)
+                for form in FORMATS:
+                    print(f"| {precision}, {form.name} on the card | {_of_form(detector, images, form)} |", flush=True)
         except Exception as reason:  # the other rows go on
             print(f"| {precision} | failed: {reason!r} | | | | | | |", flush=True)
-            continue
-        print(f"| {precision} | {_line(found, expected)} |", flush=True)
+
+
+def _of_form(detector: GpuDetector, images: Sequence[Picture], form: PictureFormat) -> str:
+    """NV12 of a matrix and a range, beside the CPU's answers to the BGR that this is."""
+    some = [nv12_of(image, form) for image in images[:TURNS]]
+    expected = reference_answers([one.bgr() for one in some])
+    with on_card(some, detector._device) as there:
+        return _line([_alone(detector, one) for one in there], expected)
 
 
 def _line(found: Sequence[Detections], expected: Sequence[Detections]) -> str:
@@ -83,7 +94,7 @@ def _line(found: Sequence[Detections], expected: Sequence[Detections]) -> str:
     return f"{others} | {lonely} | {most[0]:.3f} | {most[1]:.2%} | {most[2]:.3f} | {most[3]:.2%} | {most[4]:.2e}"
 
 
-def _alone(detector: GpuDetector, image: Picture) -> Detections:
+def _alone(detector: GpuDetector, image: PicturePlace) -> Detections:
     return detector.collect(detector.submit([DetectorInput(image, NOTHING, True)]))[0].faces
 
 
@@ -99,6 +110,11 @@ def stability(options: Options) -> None:
         try:
             with in_ring(turns) as ringed, open_gpu_detector(config_of(options, precision)) as detector:
                 _repeat(detector, ringed, precision)
+            with (
+                open_gpu_detector(config_of(options, precision)) as detector,
+                on_card(as_nv12(turns), detector._device) as there,
+            ):
+                _repeat(detector, there, f"{precision}, NV12 on the card")
         except Exception as reason:  # the other rows go on
             print(f"{precision}: failed: {reason!r}", flush=True)
 
@@ -113,7 +129,7 @@ def _kinds(images: Sequence[Picture], answers: Sequence[Detections]) -> dict[str
     return {**empty, "one face": one, f"{counted[-1][0]} faces at most": crowd}
 
 
-def _repeat(detector: GpuDetector, images: Sequence[Picture], precision: str) -> None:
+def _repeat(detector: GpuDetector, images: Sequence[PicturePlace], precision: str) -> None:
     alone = [_alone(detector, image) for image in images]
     in_batches = _in_batches(len(images))
     _checked(detector, images, alone, in_batches[:24], ahead=1)  # makes every graph
@@ -161,7 +177,7 @@ class Tally:
 
 def _checked(
     detector: GpuDetector,
-    images: Sequence[Picture],
+    images: Sequence[PicturePlace],
     alone: Sequence[Detections],
     batches: Sequence[Sequence[int]],
     ahead: int,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.gpu import limits, peers, steps, timing
-from benchmarks.gpu.inputs import MODELS, SIZES, Options, config_of, frames, in_ring, looks, reference
+from benchmarks.gpu.inputs import MODELS, SIZES, Options, as_nv12, config_of, frames, in_ring, looks, on_card, reference
 from jetstream.gpu.cascade import BatchTicket
 from jetstream.gpu.detector import GpuDetector
 from jetstream.gpu.device import CudaDevice
@@ -29,11 +29,16 @@ def speed(options: Options) -> None:
     print("| 1080p | p50 ms | p99 ms | ms a frame | limit | over it | done again |")
     print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
     ours: dict[int, float] = {}
-    with in_ring(images) as ringed:
+    nv12 = as_nv12(images)
+    with in_ring(images) as ringed, in_ring(nv12) as ringed_nv12:
         for precision in PRECISIONS:
             try:
                 with open_gpu_detector(config_of(options, precision)) as detector:
-                    times = _rows(detector, ringed, precision)
+                    times = _rows(detector, ringed, precision, images[0].nbytes)
+                    if precision == "fp16":
+                        _rows(detector, ringed_nv12, f"{precision}, NV12", nv12[0].nbytes)
+                        with on_card(nv12, detector._device) as there:
+                            _rows(detector, there, f"{precision}, on the card", 0)
             except Exception as reason:  # the other rows go on
                 print(f"| {precision} | failed: {reason!r} | | | | | |", flush=True)
                 continue
@@ -57,9 +62,9 @@ def _a_frame(peer: dict[int, list[float]]) -> dict[str, float]:
     return {f"batch {batch}": timing.spent(times_ms).p50 / batch for batch, times_ms in sorted(peer.items())}
 
 
-def _rows(detector: GpuDetector, images: Sequence[Any], precision: str) -> dict[int, float]:
-    """Prints; milliseconds a frame one batch at a time, by the size of the batch."""
-    levels, n_bytes = limits.levels_of(*images[0].shape[:2]), images[0].nbytes
+def _rows(detector: GpuDetector, images: Sequence[Any], kind: str, n_bytes: int) -> dict[int, float]:
+    """Prints; milliseconds a frame one batch at a time, by the size of the batch. `n_bytes` of each are copied up."""
+    levels, precision = limits.levels_of(*images[0].shape[:2]), kind.partition(",")[0]
     again = _count_again(detector)
     found = {}
     for batch, count in CALLS.items():
@@ -69,7 +74,7 @@ def _rows(detector: GpuDetector, images: Sequence[Any], precision: str) -> dict[
         limit = limits.cascade(n_bytes, levels, limits.Rows(crops.rnet / batch, crops.onet / batch), precision)
         before = again[0]
         two = timing.two_under_way(detector, batches, count) / batch
-        name = f"{precision}, batch {batch}"
+        name = f"{kind}, batch {batch}"
         each = one.p50 / batch
         found[batch] = each
         print(

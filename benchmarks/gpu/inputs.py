@@ -14,13 +14,16 @@ from jetstream import weights
 from jetstream.config import schema as configuration
 from jetstream.config.schema import CameraConfig, Config, DetectConfig, GpuConfig, ModelsConfig, RecognizeConfig
 from jetstream.errors import RingError
+from jetstream.gpu.device import Device
 from jetstream.ipc.ring import Ring, segment_name
 from jetstream.ipc.segment import SHARED_MEMORY
+from jetstream.picture_format import AnyPicture, GpuPicture, Nv12Picture, PictureFormat, PicturePlace
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.vision.detection.detections import Detections, Picture
 from jetstream.vision.detection.detector import DetectorInput
 from jetstream.vision.detection.mtcnn import Mtcnn
 from tests.support import defaults
+from tests.support.nv12 import nv12_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODELS = REPOSITORY / "models"
@@ -83,7 +86,7 @@ def config_of(
 
 
 @contextmanager
-def in_ring(images: Sequence[Picture]) -> Iterator[list[Picture]]:
+def in_ring(images: Sequence[AnyPicture]) -> Iterator[list[AnyPicture]]:
     """The pictures where cameras leave theirs, so that a GPU copies them at full speed."""
     rows, columns = (max(image.shape[side] for image in images) for side in (0, 1))
     sizes = {"slots": max(len(images), 2), "max_width": columns, "max_height": rows}
@@ -96,10 +99,34 @@ def in_ring(images: Sequence[Picture]) -> Iterator[list[Picture]]:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             ring = stack.enter_context(Ring.create(name, **sizes, directory=folder))
         views = [ring.view(ring.write(image)) for image in images]
-        yield [view.image for view in views if view is not None]
+        yield [view.picture for view in views if view is not None]
 
 
-def looks(images: Sequence[Picture], batch: int) -> list[list[DetectorInput]]:
+def as_nv12(images: Sequence[Picture]) -> list[Nv12Picture]:
+    """The pictures as a decoder gives them."""
+    return [nv12_of(image, PictureFormat.NV12_709) for image in images]
+
+
+@contextmanager
+def on_card(pictures: Sequence[Nv12Picture], device: Device) -> Iterator[list[GpuPicture]]:
+    """The pictures where NVDEC leaves them, in this process's memory."""
+    with device.current():
+        stream, found = device.stream(), []
+        for picture in pictures:
+            (height, width), chroma = picture.shape, np.ascontiguousarray(picture.chroma)
+            address = device.allocate(picture.nbytes)
+            device.upload(address, np.ascontiguousarray(picture.luma), stream)
+            device.upload(address + height * width, chroma, stream)
+            stream.synchronize()
+            pitches = width, chroma.shape[1] * 2
+            found.append(GpuPicture((height, width), address, address + height * width, *pitches, picture.format))
+    yield found
+    with device.current():
+        for one in found:
+            device.free(one.luma)
+
+
+def looks(images: Sequence[PicturePlace], batch: int) -> list[list[DetectorInput]]:
     """As many batches as there are pictures; neighbours differ by one picture."""
     count = len(images)
     return [[DetectorInput(images[(i + j) % count], NOTHING, True) for j in range(batch)] for i in range(count)]
