@@ -1,0 +1,1 @@
+"""What `bench_detect.py` consists of."""
