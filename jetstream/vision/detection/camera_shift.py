@@ -58,20 +58,21 @@ def shift(before: NDArray[np.uint8], after: NDArray[np.uint8], changed: float = 
     least = max(abs(right), abs(down)) >= LEAST_PX
     if not (least and abs(right) <= MOST * width and abs(down) <= MOST * height):  # nor where it is NaN
         return STILL
-    if not _explains(before.astype(np.int16), after.astype(np.int16), round(right), round(down)):
+    if not _explains(before, after, round(right), round(down)):
         return STILL
     return Shift(right * STRIDE, down * STRIDE)
 
 
-def _explains(before: NDArray[np.int16], after: NDArray[np.int16], right: int, down: int) -> bool:
+def _explains(before: NDArray[np.uint8], after: NDArray[np.uint8], right: int, down: int) -> bool:
     """Whether `before`, moved by whole pixels, is much more like `after` than it is where it was."""
     height, width = before.shape
     here = np.s_[max(0, down) : height + min(0, down), max(0, right) : width + min(0, right)]
     there = np.s_[max(0, -down) : height + min(0, -down), max(0, -right) : width + min(0, -right)]
-    moved = np.abs(after[here] - before[there]).mean()
-    if moved > EXPLAINED * np.abs(after[here] - before[here]).mean():
+    now, source = after[here], before[there]
+    moved = cv2.norm(now, source, cv2.NORM_L1) / now.size  # the mean difference: the sum of bytes is exact
+    if moved > EXPLAINED * (cv2.norm(now, before[here], cv2.NORM_L1) / now.size):
         return False
-    return correlation(before[there], after[here]) >= SAME_SCENE
+    return correlation(source, now) >= SAME_SCENE
 
 
 @lru_cache(maxsize=64)

@@ -3,8 +3,10 @@
 Pure: pictures in, numbers out. Knows no face.
 """
 
-from typing import Any, NamedTuple
+import math
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,13 +41,19 @@ def change(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> SceneChange:
     """How much two thumbnails differ. Thumbnails of two sizes are two scenes: share 1, cut."""
     if before.shape != after.shape:
         return SceneChange(1.0, cut=True)
-    difference = np.abs(before.astype(np.int16) - after)
-    share = float(np.count_nonzero(difference > NOISE)) / difference.size
+    changed = np.count_nonzero(cv2.absdiff(before, after) > NOISE)
+    share = int(changed) / before.size
     return SceneChange(share, cut=share > 0.1 and correlation(before, after) < CUT_CORRELATION)
 
 
-def correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """Pearson's r over the pixels, -1..1; 0 where a picture is of one colour."""
-    x, y = (picture.astype(np.float32).ravel() - picture.mean(dtype=np.float32) for picture in (a, b))
-    norm = float(np.sqrt((x @ x) * (y @ y)))
-    return float(x @ y) / norm if norm > 0 else 0.0
+def correlation(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    """Pearson's r over the pixels of two pictures of one size, -1..1; 0 where a picture is of one colour.
+
+    From sums of bytes, which are exact (OpenCV's, rounded: it squares a square root): the same on every machine, and
+    for a quarter of the time that float32 takes.
+    """
+    count, sum_a, sum_b = a.size, round(cv2.sumElems(a)[0]), round(cv2.sumElems(b)[0])
+    squares_a, squares_b = round(cv2.norm(a, cv2.NORM_L2SQR)), round(cv2.norm(b, cv2.NORM_L2SQR))
+    products = (squares_a + squares_b - round(cv2.norm(a, b, cv2.NORM_L2SQR))) // 2  # (a - b)^2 = a^2 - 2 a b + b^2
+    spread = (count * squares_a - sum_a**2) * (count * squares_b - sum_b**2)
+    return (count * products - sum_a * sum_b) / math.sqrt(spread) if spread else 0.0

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 
 from jetstream.vision.detection import motion
 
@@ -59,3 +60,14 @@ def test_cuts_of_a_real_video_are_found_and_nothing_else(data_dir: Path) -> None
             before = thumbnail
 
     assert cuts == [104, 270]
+
+
+@pytest.mark.parametrize("shape", [(135, 240), (1000, 2000)])
+def test_correlation_is_that_of_exact_sums(shape: tuple[int, int]) -> None:
+    draws = np.random.default_rng(0)
+    noise, other = draws.integers(0, 256, shape, np.uint8), draws.integers(0, 256, shape, np.uint8)
+    alike, nearly_white = noise // 2 + other // 2, np.full(shape, 255, np.uint8)
+    nearly_white[0, 0] = 254  # float32 rounds the mean by more than these pixels differ from it
+    for a, b in ((noise, other), (noise, alike), (nearly_white, noise), (nearly_white, nearly_white)):
+        assert motion.correlation(a, b) == pytest.approx(np.corrcoef(a.ravel(), b.ravel())[0, 1], abs=1e-9)
+    assert motion.correlation(noise, np.full(shape, 200, np.uint8)) == 0.0
