@@ -9,6 +9,7 @@ Knows no frame, no ring and no backend; `vision.detection.mtcnn` defines every a
 import math
 from collections import deque
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,8 @@ class _BatchSlot:
     def __init__(self, device: Device, memory: CascadeMemory) -> None:
         self.uploaded, self.done = device.event(), device.event()
         self.plan: PyramidPlan | None = None  # the one whose sizes are in `description`
+        self.places: list[int] = []  # addresses on the GPU, where that one's pictures are copied to
+        self.sources: list[int | NDArray[Any]] = []  # those that are in `description`
         self.capacity: CropCapacity | None = None  # of the graph that `description` is for
         self.described_bytes = 0
         self.description = device.pinned(memory.description.n_bytes)
@@ -93,8 +96,10 @@ class Cascade:
         slot = self._slots[number]
         capacity = self._graphs.capacity_for(*(max(column) for column in zip(*self._needed, strict=True)))
         ticket = BatchTicket(number, planned, capacity, inputs)
-        ticket.sources = [self._copy_up(*one) for one in zip(inputs, self._places(ticket), strict=True)]
-        self._describe(slot, ticket, capacity)
+        if slot.plan is not planned or slot.capacity != capacity:
+            self._describe_sizes(slot, ticket, capacity)
+        ticket.sources = [self._copy_up(one, place) for one, place in zip(inputs, slot.places, strict=True)]
+        self._describe(slot, ticket)
         self._device.record(slot.uploaded, self._upload)
         self._device.wait_on_gpu(self._compute, slot.uploaded)
         self._under_way.append(ticket)
@@ -119,17 +124,21 @@ class Cascade:
         slot, capacity, inputs = self._slots[ticket.slot], ticket.capacity, ticket.inputs
         while True:
             self._device.wait(slot.done)
-            needed = CropCapacity(*totals_of(slot.answers, len(inputs))[:, 1:3].sum(axis=0).tolist())
+            _, rnet, onet, _ = zip(*totals_of(slot.answers, len(inputs)).tolist(), strict=True)
+            needed = CropCapacity(sum(rnet), sum(onet))
             if needed.rnet <= capacity.rnet and needed.onet <= capacity.onet:
                 break
             # its pictures are still in its slot's memory; how many O-Net needs is known when R-Net had room for all
             capacity = self._graphs.capacity_for(max(needed.rnet, capacity.rnet), max(needed.onet, capacity.onet))
-            self._describe(slot, ticket, capacity)
+            self._describe_sizes(slot, ticket, capacity)
+            self._describe(slot, ticket)
             self._run(slot, ticket.plan, capacity)
         self._needed.append(needed)
-        found = results(slot.answers, ticket.plan.pictures, self._settings.pictures, capacity.onet)
-        over = [max(len(one.known) - MOST_KNOWN, 0) for one in inputs]
-        ticket.results = [one._replace(clipped=one.clipped + more) for one, more in zip(found, over, strict=True)]
+        found = results(slot.answers, ticket.plan.thumbnails, self._settings.pictures, capacity.onet)
+        for number, one in enumerate(inputs):
+            if (over := len(one.known) - MOST_KNOWN) > 0:
+                found[number] = found[number]._replace(clipped=found[number].clipped + over)
+        ticket.results = found
 
     def _run(self, slot: _BatchSlot, planned: PyramidPlan, capacity: CropCapacity) -> None:
         """Put the graph of a described batch, and the copy of its answers, into the stream."""
@@ -175,29 +184,27 @@ class Cascade:
         self._slots = [_BatchSlot(device, self._memory) for _ in range(SLOTS)]
         device.finish()
 
-    def _describe(self, slot: _BatchSlot, ticket: BatchTicket, capacity: CropCapacity) -> None:
-        """Write the batch's structs into the slot's description."""
+    def _describe(self, slot: _BatchSlot, ticket: BatchTicket) -> None:
+        """Write the batch's addresses and known faces into the slot's description, which has its sizes."""
         layout, inputs = self._memory.description, ticket.inputs
-        if slot.plan is not ticket.plan or slot.capacity != capacity:
-            self._describe_sizes(slot, ticket, capacity)
-            slot.plan, slot.capacity = ticket.plan, capacity
         pictures = layout.view(slot.description, "pictures", PICTURE, len(inputs))
-        known = layout.view(slot.description, "known", np.dtype(np.float32), 4 * MOST_KNOWN * len(inputs)).reshape(
-            -1, 4
-        )
-        first = 0
-        for picture, one, source in zip(pictures, inputs, ticket.sources, strict=True):
-            if isinstance(source, int):
-                picture["pixels"][0] = source
-            else:
-                picture["planes"] = source
-            boxes = one.known[:MOST_KNOWN]
-            known[first : first + len(boxes)] = boxes
-            picture["first_known"], picture["known"] = first, len(boxes)
-            first += len(boxes)
-        slot.described_bytes = layout.offsets["known"] + known[:first].nbytes
+        if not _same(slot.sources, ticket.sources):
+            for picture, source in zip(pictures, ticket.sources, strict=True):
+                if isinstance(source, int):
+                    picture["pixels"][0] = source
+                else:
+                    picture["planes"] = source
+            slot.sources = ticket.sources
+        boxes = [one.known[:MOST_KNOWN] for one in inputs]
+        counts = [len(some) for some in boxes]
+        *firsts, count = accumulate(counts, initial=0)
+        pictures["first_known"], pictures["known"] = firsts, counts
+        known = layout.view(slot.description, "known", np.dtype(np.float32), 4 * count)
+        np.concatenate(boxes, out=known.reshape(-1, 4))
+        slot.described_bytes = layout.offsets["known"] + known.nbytes
 
     def _describe_sizes(self, slot: _BatchSlot, ticket: BatchTicket, capacity: CropCapacity) -> None:
+        """Write what a batch of this plan has in common with every other one, and say where its pictures go."""
         memory, settings, planned = self._memory, self._settings, ticket.plan
         layout = memory.description
         layout.view(slot.description, "batch", BATCH, 1)[0] = (
@@ -213,13 +220,10 @@ class Cascade:
         pictures["pixels"] += np.uint64(memory.halvings)  # that of a BGR picture is replaced by its source
         pictures["thumbnail"] += np.uint64(memory.answers + thumbnails_at(settings.pictures, capacity.onet))
         layout.view(slot.description, "levels", LEVEL, len(planned.levels))[:] = planned.levels
-
-    def _places(self, ticket: BatchTicket) -> list[int]:
-        """Addresses of the slot's memory for each picture."""
-        first = self._memory.pixels[ticket.slot]
-        return [
-            first + int(picture["planes"]["luma"] if is_nv12(one.image) else picture["pixels"][0])
-            for picture, one in zip(ticket.plan.pictures, ticket.inputs, strict=True)
+        slot.plan, slot.capacity, slot.sources = planned, capacity, []
+        slot.places = [
+            memory.pixels[ticket.slot] + int(one["planes"]["luma"] if nv12 else one["pixels"][0])
+            for one, nv12 in zip(planned.pictures, (is_nv12(one.image) for one in ticket.inputs), strict=True)
         ]
 
     def _copy_up(self, one: DetectorInput, place: int) -> int | NDArray[Any]:
@@ -237,6 +241,13 @@ class Cascade:
 def _planned(one: DetectorInput) -> PlannedPicture:
     rows, columns = one.image.shape[:2]
     return PlannedPicture(rows, columns, one.search, is_nv12(one.image))
+
+
+def _same(before: Sequence[int | NDArray[Any]], now: Sequence[int | NDArray[Any]]) -> bool:
+    """Whether they are the same sources; structs of the same NV12 planes are one object."""
+    return len(before) == len(now) and all(
+        a is b or (isinstance(a, int) and a == b) for a, b in zip(before, now, strict=True)
+    )
 
 
 def logit(probability: float) -> float:

@@ -6,8 +6,6 @@ Knows no frame and no ring: pictures are copied from where they are, while the b
 import logging
 from collections.abc import Sequence
 
-import numpy as np
-
 from jetstream.gpu.cascade import BatchTicket, Cascade
 from jetstream.gpu.device import Device, in_use
 from jetstream.gpu.plane_sampler import PlaneSampler
@@ -51,20 +49,22 @@ class GpuDetector:
 
     def _tried_again(self, inputs: Sequence[DetectorInput], found: list[Detections]) -> list[Detections]:
         """As `Mtcnn.verify`: a face that is not where it was is searched for a step to each side."""
-        lost = [
-            not_found(one.known, now) if not one.search else one.known[:0]
-            for one, now in zip(inputs, found, strict=True)
-        ]
-        again = [number for number, some in enumerate(lost) if len(some)]
-        if not again:
+        lost = {
+            number: some
+            for number, one in enumerate(inputs)
+            if not one.search and len(some := not_found(one.known, found[number]))
+        }
+        if not lost:
             return found
-        steps = [DetectorInput(inputs[number].image, beside(square(lost[number])), search=False) for number in again]
-        for number, result in zip(again, self._cascade.collect(self._cascade.submit(steps)), strict=True):
+        steps = [
+            DetectorInput(inputs[number].image, beside(square(some)), search=False) for number, some in lost.items()
+        ]
+        for number, result in zip(lost, self._cascade.collect(self._cascade.submit(steps)), strict=True):
             found[number] = joined(found[number], result.faces)
         return found
 
     def _count(self, results: Sequence[CascadeResult]) -> None:
-        clipped = int(np.sum([result.clipped for result in results]))
+        clipped = sum(result.clipped for result in results)
         if clipped and not self.clipped:
             log.warning(
                 "detect: a picture has %d candidates too many; those with the lowest scores are left out", clipped

@@ -28,7 +28,14 @@ class Capacity(NamedTuple):
     thumbnail_bytes: int
 
     def holds(self, plan: PyramidPlan) -> bool:
-        return all(have >= need for have, need in zip(self[1:], _needs(plan)[1:], strict=True))
+        """Whether a plan of no more pictures than `pictures` fits."""
+        return (
+            self.levels >= len(plan.levels)
+            and self.cells >= plan.cells
+            and self.picture_bytes >= plan.picture_bytes
+            and self.halving_bytes >= plan.halving_bytes
+            and self.thumbnail_bytes >= plan.thumbnail_bytes
+        )
 
     def grown(self, plan: PyramidPlan) -> "Capacity":
         return Capacity(*(max(have, need) for have, need in zip(self, _needs(plan), strict=True)))

@@ -3,6 +3,7 @@
 Knows no network. `picture_format` defines the conversion that the kernels do.
 """
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ def planes_on_gpu(device: Device, picture: Nv12Picture | GpuPicture, place: int,
     if isinstance(picture, GpuPicture):
         first = 0 if picture.memory is None else device.address_of(picture.memory)
         addresses = first + picture.luma, first + picture.chroma
-        return _struct(addresses, (picture.luma_pitch, picture.chroma_pitch), picture.format)
+        return _struct(*addresses, picture.luma_pitch, picture.chroma_pitch, picture.format)
     luma, chroma = picture.luma, picture.chroma
     device.pin(luma)
     there = _addresses(device, picture)
@@ -28,14 +29,17 @@ def planes_on_gpu(device: Device, picture: Nv12Picture | GpuPicture, place: int,
         there = place, place + luma.nbytes
         device.upload(there[0], luma, stream)
         device.upload(there[1], chroma, stream)
-    return _struct(there, (luma.strides[0], chroma.strides[0]), picture.format)
+    return _struct(*there, luma.strides[0], chroma.strides[0], picture.format)
 
 
-def _struct(addresses: tuple[int, int], pitches: tuple[int, int], form: PictureFormat) -> NDArray[Any]:
+@functools.lru_cache(maxsize=4096)  # a camera's pictures go to the same few places
+def _struct(luma: int, chroma: int, luma_pitch: int, chroma_pitch: int, form: PictureFormat) -> NDArray[Any]:
+    """Read-only."""
     made = np.zeros((), NV12)
-    made["luma"], made["chroma"] = addresses
-    made["luma_pitch"], made["chroma_pitch"] = pitches
+    made["luma"], made["chroma"] = luma, chroma
+    made["luma_pitch"], made["chroma_pitch"] = luma_pitch, chroma_pitch
     made["to_bgr"] = to_bgr(form)
+    made.flags.writeable = False
     return made
 
 

@@ -3,12 +3,13 @@
 Knows no GPU; kernels/cascade.cu writes it.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.gpu.structs import FACE_FLOATS, THUMBNAIL_STRIDE
+from jetstream.gpu.structs import FACE_FLOATS, PlannedThumbnail
 from jetstream.vision.detection.detections import Detections
 
 TOTALS_BYTES = 16  # a picture
@@ -33,27 +34,29 @@ def totals_of(block: NDArray[np.uint8], pictures: int) -> NDArray[np.int32]:
 
 
 def results(
-    block: NDArray[np.uint8], pictures: NDArray[Any], most_pictures: int, face_rows: int
+    block: NDArray[np.uint8], planned: Sequence[PlannedThumbnail], most_pictures: int, face_rows: int
 ) -> list[CascadeResult]:
-    """One result for each of the batch's `pictures` (structs.PICTURE, as planned), copied out of the block."""
+    """One result for each of the batch's pictures, copied out of the block."""
     first = TOTALS_BYTES * most_pictures
-    faces = block[first : first + 4 * FACE_FLOATS * face_rows].view(np.float32).reshape(-1, FACE_FLOATS)
+    rows = block[first : first + 4 * FACE_FLOATS * face_rows].view(np.float32).reshape(-1, FACE_FLOATS)
     thumbnails = block[thumbnails_at(most_pictures, face_rows) :]
-    totals = totals_of(block, len(pictures)).tolist()
-    found = []
+    totals = totals_of(block, len(planned)).tolist()
+    kept: list[int] = []
     row = 0  # of O-Net: a picture's faces begin at its first row
-    for (count, _, asked, clipped), picture in zip(totals, pictures, strict=True):
-        found.append(CascadeResult(_detections(faces[row : row + count]), _thumbnail(thumbnails, picture), clipped))
+    for count, _, asked, _ in totals:
+        kept.extend(range(row, row + count))
         row += asked
+    faces = _detections(rows[np.array(kept, np.intp)])  # of all pictures: a call takes as long for one
+    found = []
+    end = 0
+    for (count, _, _, clipped), (first, height, width) in zip(totals, planned, strict=True):
+        begin, end = end, end + count
+        one = Detections(faces.boxes[begin:end], faces.scores[begin:end], faces.landmarks[begin:end])
+        thumbnail = thumbnails[first : first + height * width].reshape(height, width).copy()
+        found.append(CascadeResult(one, thumbnail, clipped))
     return found
 
 
 def _detections(faces: NDArray[np.float32]) -> Detections:
     scores = 1 / (1 + np.exp(-faces[:, 4]))
     return Detections(faces[:, :4].copy(), np.asarray(scores, np.float32), faces[:, 5:].reshape(-1, 5, 2).copy())
-
-
-def _thumbnail(thumbnails: NDArray[np.uint8], picture: NDArray[Any]) -> NDArray[np.uint8]:
-    rows, columns = (-(-int(picture[side][0]) // THUMBNAIL_STRIDE) for side in ("rows", "columns"))
-    first = int(picture["thumbnail"])
-    return np.array(thumbnails[first : first + rows * columns].reshape(rows, columns))

@@ -109,11 +109,20 @@ class PlannedPicture(NamedTuple):
     nv12: bool  # it comes as NV12, not BGR
 
 
+class PlannedThumbnail(NamedTuple):
+    """Where a picture's thumbnail is among those of its batch."""
+
+    first: int  # byte
+    rows: int
+    columns: int
+
+
 class PyramidPlan(NamedTuple):
     """Pictures of given sizes as structs, all but addresses and known faces."""
 
     pictures: NDArray[Any]  # PICTURE; `pixels`, `thumbnail` and, of NV12, `planes.luma` hold offsets in their arenas
     levels: NDArray[Any]  # LEVEL
+    thumbnails: tuple[PlannedThumbnail, ...]
     picture_tiles: int
     level_tiles: int
     cells: int
@@ -126,6 +135,7 @@ def plan(planned: Sequence[PlannedPicture], search: SearchSettings) -> PyramidPl
     """The plan of a batch. A picture that comes as NV12 has its halving 0 where the others are."""
     pictures = np.zeros(len(planned), PICTURE)
     levels: list[NDArray[Any]] = []
+    thumbnails: list[PlannedThumbnail] = []
     picture_bytes = halving_bytes = thumbnail_bytes = picture_tiles = level_tiles = cells = 0
     for index, (rows, columns, whole, nv12) in enumerate(planned):
         one = pictures[index]
@@ -135,7 +145,9 @@ def plan(planned: Sequence[PlannedPicture], search: SearchSettings) -> PyramidPl
             one["pixels"][0] = picture_bytes
         picture_bytes += _aligned(nv12_bytes(rows, columns) if nv12 else rows * columns * 3)
         one["thumbnail"] = thumbnail_bytes
-        thumbnail_bytes += _aligned(-(-rows // THUMBNAIL_STRIDE) * -(-columns // THUMBNAIL_STRIDE))
+        few = PlannedThumbnail(thumbnail_bytes, -(-rows // THUMBNAIL_STRIDE), -(-columns // THUMBNAIL_STRIDE))
+        thumbnails.append(few)
+        thumbnail_bytes += _aligned(few.rows * few.columns)
         for k in range(MAX_HALVINGS):
             one["rows"][k], one["columns"][k] = rows >> k, columns >> k
             if k or nv12:
@@ -152,9 +164,8 @@ def plan(planned: Sequence[PlannedPicture], search: SearchSettings) -> PyramidPl
             level_tiles += -(-int(level["cell_rows"]) // search.tile_cells) * int(level["tile_columns"])
             levels.append(level)
     every = np.array(levels, LEVEL) if levels else np.zeros(0, LEVEL)
-    return PyramidPlan(
-        pictures, every, picture_tiles, level_tiles, cells, picture_bytes, halving_bytes, thumbnail_bytes
-    )
+    bytes_of = picture_bytes, halving_bytes, thumbnail_bytes
+    return PyramidPlan(pictures, every, tuple(thumbnails), picture_tiles, level_tiles, cells, *bytes_of)
 
 
 def _levels(rows: int, columns: int, picture: int, search: SearchSettings) -> list[NDArray[Any]]:
