@@ -1,7 +1,9 @@
 """Messages between processes: one ZeroMQ `ipc://` endpoint for each message type and reader, bound by the reader.
 
 Sockets are PUSH and PULL, so every drop is counted where it happens: a full queue at the sender, a late frame at the
-reader. When a reader restarts, it binds again and ZeroMQ reconnects the senders. Knows message types, no stage.
+reader. When a reader restarts, it binds again and ZeroMQ reconnects the senders. Messages that a stage yields in one
+turn may travel as the parts of one ZeroMQ message: each is encoded, decoded and counted alone. Knows message types, no
+stage.
 
 Lossy (live pace): a reader empties its socket at once and keeps the newest few frames of each camera; older ones are
 dropped (`late`). A sender whose high-water mark is reached drops the message (`full`). Lossless (every-frame pace):
@@ -37,6 +39,7 @@ LONGEST_PATH = 107
 Beat: TypeAlias = Callable[[], None]
 # As plain numbers, since arithmetic on enums takes as long as the call. An exception for an empty socket takes 10 us.
 _EVENTS, _READABLE = int(zmq.EVENTS), int(zmq.POLLIN)
+_AT_ONCE, _AT_ONCE_WITH_MORE = int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)
 
 
 def endpoint(run_dir: Path, kind: type[Message], reader: str) -> str:
@@ -75,42 +78,71 @@ class Reader(NamedTuple):
 
 
 class Outbox:
-    """Sends each message to the readers of its type."""
+    """Sends each message to the readers of its type: at once, or, where it `gathers`, all of a type at `flush` as one
+    ZeroMQ message, which wakes their reader and ZeroMQ's threads once."""
 
-    def __init__(self, run_dir: Path, readers: Mapping[type[Message], Sequence[Reader]]) -> None:
+    def __init__(
+        self, run_dir: Path, readers: Mapping[type[Message], Sequence[Reader]], *, gathers: bool = False
+    ) -> None:
         self._encoder = msgspec.msgpack.Encoder()
         self._readers = {
-            kind: [(reader, _push(endpoint(run_dir, kind, reader.name), _high_water(reader))) for reader in group]
-            for kind, group in readers.items()
+            kind: [ReaderSocket(run_dir, kind, reader) for reader in group] for kind, group in readers.items()
         }
+        self._gathers = gathers
         self.full_at: Counter[str] = Counter()  # messages dropped because a queue was full, by endpoint name
 
     def send(self, message: Message) -> None:
         """Send to all readers of the message's type. Never blocks; counts a drop where a queue is full."""
         payload = self._encoder.encode(message)
-        for reader, socket in self._readers[type(message)]:
-            if reader.cameras is not None and _camera_of(message) not in reader.cameras:
-                continue
-            try:
-                socket.send(payload, zmq.NOBLOCK)
-            except zmq.Again:
-                self.full_at[endpoint_name(type(message), reader.name)] += 1
+        for reader in self._readers[type(message)]:
+            if reader.cameras is None or _camera_of(message) in reader.cameras:
+                reader.waiting.append(payload)
+                if not self._gathers:
+                    self._flush(reader)
+
+    def flush(self) -> None:
+        """Send what was gathered."""
+        for reader in self._all():
+            if reader.waiting:
+                self._flush(reader)
+
+    def _flush(self, reader: "ReaderSocket") -> None:
+        payloads, reader.waiting = reader.waiting, []
+        last = payloads.pop()
+        try:  # a message's first part finds out whether there is room for all of them
+            for payload in payloads:
+                reader.socket.send(payload, _AT_ONCE_WITH_MORE)
+            reader.socket.send(last, _AT_ONCE)
+        except zmq.Again:
+            self.full_at[reader.endpoint] += len(payloads) + 1
 
     def end(self, sender: str, timeout_s: float = 1.0) -> None:
         """Send `Ended` to the readers that end with `sender`, waiting up to `timeout_s` for each full queue; close."""
+        self.flush()
         payload = self._encoder.encode(Ended(sender=sender))
-        for reader, socket in self._all():
-            if reader.ends and socket.poll(int(timeout_s * 1000), zmq.POLLOUT):
-                socket.send(payload, zmq.NOBLOCK)
+        for reader in self._all():
+            if reader.ends and reader.socket.poll(int(timeout_s * 1000), zmq.POLLOUT):
+                reader.socket.send(payload, zmq.NOBLOCK)
         self.close(timeout_s)
 
     def close(self, linger_s: float = 1.0) -> None:
         """Close without sending `Ended`, so that readers wait for this process's restart."""
-        for reader, socket in self._all():
-            socket.close(linger=int(linger_s * 1000) if reader.ends else 0)
+        self.flush()
+        for reader in self._all():
+            reader.socket.close(linger=int(linger_s * 1000) if reader.ends else 0)
 
-    def _all(self) -> Iterator[tuple[Reader, "zmq.Socket[bytes]"]]:
-        return (pair for group in self._readers.values() for pair in group)
+    def _all(self) -> Iterator["ReaderSocket"]:
+        return (reader for group in self._readers.values() for reader in group)
+
+
+class ReaderSocket:
+    """The sender's side of one endpoint, and the messages that wait to be sent there."""
+
+    def __init__(self, run_dir: Path, kind: type[Message], reader: Reader) -> None:
+        self.socket = _push(endpoint(run_dir, kind, reader.name), _high_water(reader))
+        self.endpoint = endpoint_name(kind, reader.name)
+        self.ends, self.cameras = reader.ends, reader.cameras
+        self.waiting: list[bytes] = []
 
 
 class Inbox:
@@ -157,6 +189,11 @@ class Inbox:
         for kind, waiting in self._waiting.items():
             yield endpoint_name(kind, self._reader), len(waiting), waiting.late
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether a message is here already."""
+        return any(self._waiting.values())
+
     def __iter__(self) -> Iterator[Message]:
         return self
 
@@ -195,9 +232,11 @@ class Inbox:
         if not isinstance(messages[0], Framed):
             return messages
         until_s = time.monotonic() + wait_s
+        cameras = {_camera_of(messages[0])}
         while len(messages) < most:
-            if message := self._take(but={_camera_of(message) for message in messages}):
+            if message := self._take(but=cameras):
                 messages.append(message)
+                cameras.add(_camera_of(message))
                 continue
             left_s = until_s - time.monotonic()
             if left_s <= 0 or not self._open_senders or self._stop():
@@ -220,18 +259,21 @@ class Inbox:
     def _receive(self, timeout_s: float) -> None:
         ready = dict(self._poller.poll(math.ceil(timeout_s * 1000)))
         for socket, kind in self._sockets.items():
-            is_readable = socket in ready
-            while is_readable:
+            if socket not in ready:
+                continue
+            decode, waiting = self._decoders[kind].decode, self._waiting[kind]
+            while True:
                 try:
-                    message = self._decoders[kind].decode(socket.recv(zmq.NOBLOCK))
+                    message = decode(socket.recv(_AT_ONCE))
                 except GARBLED:  # only this user can write here, so it is counted and the stage continues
                     self.garbled[endpoint_name(kind, self._reader)] += 1
                 else:
                     if isinstance(message, Ended):
                         self._open_senders.discard(message.sender)
                     else:
-                        self._waiting[kind].add(message)
-                is_readable = bool(int(socket.get(_EVENTS)) & _READABLE)
+                        waiting.add(message)
+                if not int(socket.get(_EVENTS)) & _READABLE:  # it is while a message has more parts
+                    break
 
 
 def _camera_of(message: Message) -> str:
@@ -274,6 +316,9 @@ class ReceiveQueue:
 
     def __len__(self) -> int:
         return sum(len(queue) for queue in self._queues.values())
+
+    def __bool__(self) -> bool:
+        return bool(self._queues)  # an empty one is removed
 
     def add(self, message: Message) -> None:
         """Append to the camera's queue; over the limit its oldest message is dropped and counted in `late`."""

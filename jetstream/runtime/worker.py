@@ -42,6 +42,8 @@ END_TO_START_AGAIN = signal.SIGUSR2
 LOG_ANEW = signal.SIGHUP
 """set up logging again, from the config in the run directory"""
 
+GATHERED_NS = 1_000_000
+"""a stage under load sends what it yields so often: waking a reader for each message takes longer than making one"""
 LOOK_EVERY_S = 0.005
 """how often a process looks whether the one that it follows has closed its sockets"""
 
@@ -95,7 +97,7 @@ def _run_stage(
         def receive() -> Iterator[Any]:
             heartbeat.inbox = inbox = _inbox(name, stage, run_dir, heartbeat, stop)
             inboxes.callback(inbox.close)
-            return Received(inbox, stage, heartbeat)
+            return Received(inbox, stage, heartbeat, outbox)
 
         answers = _answer_cache(stage, own, rings, cells)
         messages: Iterator[Any] = Ticks(heartbeat, stop.is_set)
@@ -153,15 +155,18 @@ def _deliver(
 
 
 class Received(Iterator[Any]):
-    """The stage's messages, or lists of them. Reports to the heartbeat when the stage takes one and wants the next."""
+    """The stage's messages, or lists of them. Reports to the heartbeat when the stage takes one and wants the next, and
+    then sends what it yielded meanwhile."""
 
-    def __init__(self, inbox: Inbox, stage: pipeline.ResolvedStage, heartbeat: HeartbeatSender) -> None:
-        self._inbox, self._stage, self._heartbeat = inbox, stage, heartbeat
+    def __init__(self, inbox: Inbox, stage: pipeline.ResolvedStage, heartbeat: HeartbeatSender, outbox: Outbox) -> None:
+        self._inbox, self._stage, self._heartbeat, self._outbox = inbox, stage, heartbeat, outbox
         self._patience = Patience(heartbeat)
         self.opens = self._patience.opens
         self._begun_ns: int | None = None
+        self._sent_ns = 0
 
     def __next__(self) -> Any:
+        self._send()
         self._patience.turned()
         if self._begun_ns is not None:
             self._heartbeat.turned(self._begun_ns)
@@ -171,6 +176,14 @@ class Received(Iterator[Any]):
         self._begun_ns = time.monotonic_ns()
         self._heartbeat.took(message if isinstance(message, list) else [message], self._begun_ns)
         return message
+
+    def _send(self) -> None:
+        """Send what was gathered: of a list at once, else after GATHERED_NS or when nothing more is waiting."""
+        now_ns = time.monotonic_ns()
+        if self._stage.batch_size is None and self._inbox.has_waiting and now_ns - self._sent_ns < GATHERED_NS:
+            return
+        self._sent_ns = now_ns
+        self._outbox.flush()
 
 
 def _answer_cache(
@@ -203,7 +216,8 @@ def _outbox(stage: pipeline.ResolvedStage, config: Config, run_dir: Path) -> Out
         ]
         for kind in stage.row.sends
     }
-    return Outbox(run_dir, readers)
+    # at the every-frame pace a frame is told as done when its answer is sent, so that none is lost with the process
+    return Outbox(run_dir, readers, gathers=bool(stage.row.takes) and config.pipeline.pace == "live")
 
 
 def _names(cameras: Iterable[CameraConfig]) -> frozenset[str]:

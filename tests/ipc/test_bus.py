@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
+import zmq
 
 from jetstream.errors import UserError
 from jetstream.ipc.bus import HIGH_WATER, LONG_ABSENCE, Inbox, Outbox, Reader, endpoint
@@ -116,6 +118,50 @@ def test_full_queue_drops_at_the_sender_and_is_counted(tmp_path: Path) -> None:
 
     assert sender.full_at == {"captured.detect": 10}
     sender.end("capture.a", timeout_s=0.01)
+
+
+def gathering(run_dir: Path, *, lossless: bool = True) -> Outbox:
+    return Outbox(run_dir, {Captured: [Reader("detect", lossless=lossless, ends=True)]}, gathers=True)
+
+
+def test_what_is_gathered_waits_for_the_flush_and_arrives_in_order(tmp_path: Path) -> None:
+    reader, sender = inbox(tmp_path, None), gathering(tmp_path)
+    for i in range(3):
+        sender.send(capture_of(i))
+    time.sleep(0.1)
+    reader._receive(timeout_s=0)
+    assert list(reader.queues()) == [("captured.detect", 0, 0)]
+
+    sender.flush()
+    assert ids([next(reader) for _ in range(3)]) == [0, 1, 2]  # type: ignore[arg-type]
+    sender.send(capture_of(3))
+    sender.end("capture.a")
+    assert ids(list(reader)) == [3], "the end takes along what waits"
+    reader.close()
+
+
+def test_gathered_messages_are_one_of_the_queue_and_fall_together_but_each_is_counted(tmp_path: Path) -> None:
+    sender = gathering(tmp_path, lossless=False)
+    for i in range(HIGH_WATER + 2):
+        for camera in "abc":
+            sender.send(capture_of(i, camera))
+        sender.flush()
+
+    assert sender.full_at == {"captured.detect": 6}
+    sender.end("capture.a", timeout_s=0.01)
+
+
+def test_garbled_part_takes_none_of_the_others_along(tmp_path: Path) -> None:
+    reader, encode = inbox(tmp_path, None), msgspec.msgpack.encode
+    with zmq.Context.instance().socket(zmq.PUSH) as socket:
+        socket.connect(endpoint(tmp_path, Captured, "detect"))
+        socket.send_multipart(
+            [encode(capture_of(0)), b"\xc1", encode(capture_of(1)), encode(Ended(sender="capture.a"))]
+        )
+
+        assert ids(list(reader)) == [0, 1]
+    assert reader.garbled == {"captured.detect": 1}
+    reader.close()
 
 
 def test_inbox_ends_only_when_all_senders_have(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import zmq
 
 from jetstream.config.schema import Config
-from jetstream.ipc.bus import Inbox, endpoint
+from jetstream.ipc.bus import Inbox, Outbox, endpoint
 from jetstream.messages import Demuxed, Heartbeat, PatientTicks
 from jetstream.pipeline import stage_named
 from jetstream.runtime.heartbeat import SUPERVISOR, HeartbeatSender
@@ -20,7 +20,7 @@ def received(heartbeat: HeartbeatSender, folder: Path) -> Received:
     """Messages of `decode` while none come: its ticks."""
     stage = stage_named("decode").under(Config())
     inbox = Inbox(folder, "decode", {Demuxed: None}, senders=frozenset({"capture.a"}), tick_s=0.001)
-    return Received(inbox, stage, heartbeat)
+    return Received(inbox, stage, heartbeat, Outbox(folder, {}))
 
 
 @pytest.mark.parametrize("is_driven", [True, False])
