@@ -72,6 +72,7 @@ class GpuLines:
 
     def __init__(self, words: memoryview, fence: Fence) -> None:
         self._words, self._fence = words, fence
+        self._read: tuple[int, GpuMemory] | None = None  # the generation that was read last, and its memory
 
     @property
     def generation(self) -> int:
@@ -97,11 +98,16 @@ class GpuLines:
     def memory(self, generation: int, owner: str) -> GpuMemory | None:
         """Step G2; None: the memory of this generation is no longer shared."""
         words = self._words
-        before = words[_GENERATION]
-        self._fence()
-        device, handle = words[_DEVICE], bytes(words.cast("B")[_HANDLE])
-        self._fence()
-        return GpuMemory(device, handle, owner) if before == generation == words[_GENERATION] else None
+        if words[_GENERATION] != generation:
+            return None
+        if self._read is None or self._read[0] != generation:
+            self._fence()
+            device, handle = words[_DEVICE], bytes(words.cast("B")[_HANDLE])
+            self._fence()
+            if words[_GENERATION] != generation:
+                return None
+            self._read = generation, GpuMemory(device, handle, owner)  # of one generation it is always the same
+        return self._read[1]
 
     def ask(self) -> None:
         """The second half of step H2."""

@@ -51,7 +51,7 @@ from jetstream.ipc.gpu_slots import GpuLines, GpuSlots, is_true_soon
 from jetstream.ipc.layout import BEGUN, CELLS, CURSOR, GPU, PIXEL_BYTES, SLOTS, Layout, checked_layout
 from jetstream.ipc.local import LocalRing
 from jetstream.ipc.segment import SHARED_MEMORY, Role, Segment, segment_name, sweep
-from jetstream.picture_format import GpuPicture, PictureFormat, PicturePlace, format_of, nv12_bytes
+from jetstream.picture_format import AnyPicture, GpuPicture, PictureFormat, PicturePlace, format_of, nv12_bytes
 
 if TYPE_CHECKING:  # processes that only count frames start without numpy
     import numpy as np
@@ -92,6 +92,8 @@ class Ring:
         self._gpu_slots: GpuSlots | None = None
         self._served_ns = 0
         self._pixel_bytes: NDArray[np.uint8] | None = None  # of the whole segment, once it is needed
+        # by the place of the slot's header: height, width and format of the last picture seen there, and its arrays
+        self._pictures: dict[int, tuple[tuple[int, int, int], AnyPicture]] = {}
 
     @classmethod
     def create(cls, name: str, *, slots: int, max_width: int, max_height: int, directory: Path = SHARED_MEMORY) -> Ring:
@@ -252,7 +254,11 @@ class Ring:
         found = self._found(frame_id)
         if found is None or not self._is_here(frame_id):
             return None
-        return FrameView(frame_id, read_only(picture_in(self._slot(frame_id), *found.size, found.format)), self)
+        slot, shape = self._slot_header(frame_id), (*found.size, found.format)
+        kept = self._pictures.get(slot)
+        if kept is None or kept[0] != shape:
+            kept = self._pictures[slot] = shape, read_only(picture_in(self._slot(frame_id), *found.size, found.format))
+        return FrameView(frame_id, kept[1], self)
 
     def view_on(self, frame_id: int, gpu: int | None) -> FrameView | GpuFrameView | None:
         """As `view`, but a frame that is on the GPU with this number is left there."""
@@ -289,6 +295,7 @@ class Ring:
         self._gpu_slots = None
         self._words.release()
         self._pixel_bytes = None
+        self._pictures.clear()
         self._segment.close()
 
     def unlink(self) -> None:

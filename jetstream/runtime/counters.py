@@ -31,6 +31,7 @@ class Counts:
         self._levels: dict[tuple[str, ...], int] = {}
         self._counts: defaultdict[tuple[str, ...], int] = defaultdict(int)
         self._newest: dict[tuple[str, ...], int] = {}
+        self._histograms: dict[str, list[int]] = {}  # a count for each of _WORDS, and the sum in us
 
     def add(self, *name: str, by: int = 1) -> None:
         """Raise a count."""
@@ -55,12 +56,21 @@ class Counts:
 
     def observe(self, name: str, value_s: float) -> None:
         """Add one value to a histogram; its sum is kept in whole microseconds."""
-        self._counts[name, _WORDS[bisect_left(BOUNDS_S, value_s)]] += 1
-        self._counts[name, "us"] += round(max(value_s, 0.0) * 1e6)
+        found = self._histograms.get(name)
+        if found is None:
+            found = self._histograms[name] = [0] * (len(_WORDS) + 1)
+        found[bisect_left(BOUNDS_S, value_s)] += 1
+        if value_s > 0:
+            found[-1] += round(value_s * 1e6)
 
     def as_dict(self) -> dict[str, int]:
         """The counts that aren't 0."""
-        return {" ".join(name): count for name, count in self._counts.items() if count}
+        counts = {" ".join(name): count for name, count in self._counts.items() if count}
+        for name, values in self._histograms.items():
+            for word, count in zip((*_WORDS, "us"), values, strict=True):
+                if count:
+                    counts[f"{name} {word}"] = count
+        return counts
 
     def levels(self) -> dict[str, int]:
         """The levels."""

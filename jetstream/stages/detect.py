@@ -9,6 +9,7 @@ answers to the last one are collected.
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +24,9 @@ from jetstream.messages import (
     Dropped,
     Face,
     FrameRef,
+    Landmarks,
     Searching,
     Tick,
-    box_of,
-    landmarks_of,
 )
 from jetstream.networks.open import open_detector
 from jetstream.picture_format import GpuPicture
@@ -92,8 +92,7 @@ class CameraMemory:
         self.boxes = found
 
 
-@dataclass(frozen=True)
-class FrameTask:
+class FrameTask(NamedTuple):
     """A frame, and the detector's request for it."""
 
     captured: Captured
@@ -224,15 +223,13 @@ def _answer(plan: FrameTask, seen: DetectorOutput, settings: DetectConfig) -> De
     cut, memory.unreported_cut = cut or memory.unreported_cut, False
     shift, memory.unreported_shift = shift.plus(memory.unreported_shift), STILL
     memory.remember(seen.faces.boxes, plan.request, plan.scene, plan.moved)
-    faces = faces_of(seen.faces)
-    ignored = [_is_ignored(face.box, settings, frame.camera) for face in faces]
-    return Detected(
-        frame=frame,
-        faces=tuple(face for face, out in zip(faces, ignored, strict=True) if not out),
-        cut=cut,
-        ignored=tuple(face.box for face, out in zip(faces, ignored, strict=True) if out),
-        shift=(shift.right_px, shift.down_px),
-    )
+    faces = tuple(faces_of(seen.faces))
+    ignored: tuple[Box, ...] = ()
+    if faces and (settings.ignore or settings.max_face_px):
+        out = [_is_ignored(face.box, settings, frame.camera) for face in faces]
+        ignored = tuple(face.box for face, is_out in zip(faces, out, strict=True) if is_out)
+        faces = tuple(face for face, is_out in zip(faces, out, strict=True) if not is_out)
+    return Detected(frame=frame, faces=faces, cut=cut, ignored=ignored, shift=(shift.right_px, shift.down_px))
 
 
 def _moved(boxes: Boxes, shift: Shift) -> Boxes:
@@ -241,11 +238,12 @@ def _moved(boxes: Boxes, shift: Shift) -> Boxes:
 
 def faces_of(found: Detections) -> list[Face]:
     """Detections as the Face structs of a message."""
+    if not len(found.boxes):
+        return []
+    boxes, points = found.boxes.tolist(), found.landmarks.reshape(-1, 10).tolist()
     return [
-        Face(box=box_of(box), score=score, landmarks=landmarks_of(points))
-        for box, score, points in zip(
-            found.boxes.tolist(), found.scores.tolist(), found.landmarks.reshape(-1, 10).tolist(), strict=True
-        )
+        Face(cast("Box", tuple(box)), score, cast("Landmarks", tuple(marks)))
+        for box, score, marks in zip(boxes, found.scores.tolist(), points, strict=True)
     ]
 
 
