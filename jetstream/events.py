@@ -3,10 +3,11 @@
 Knows no socket and no file.
 """
 
+import math
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from functools import lru_cache
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 
@@ -120,14 +121,28 @@ def _hops_ms(frame: FrameRef, hop: str, at_ns: int) -> dict[str, float]:
 
 def iso_time(wall_ns: int) -> str:
     """A time of CLOCK_REALTIME as ISO 8601 in UTC, to the millisecond."""
-    return (
-        datetime.fromtimestamp(wall_ns * 1e-9, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )
+    fraction, seconds = math.modf(wall_ns * 1e-9)
+    microseconds = round(fraction * 1e6)  # as datetime.fromtimestamp rounds; milliseconds are cut off
+    carry, microseconds = divmod(microseconds, 1_000_000)
+    return f"{_iso_second(int(seconds) + carry)}.{microseconds // 1000:03}Z"
 
 
-def topic_of(event: Event, *, epoch: int, seq: int) -> dict[str, Any]:
-    """The map of a detections message: an event line, with `epoch` and `seq`, which show a subscriber lost messages."""
-    return {**msgspec.to_builtins(MessageNumber(epoch, seq)), **msgspec.to_builtins(event)}
+@lru_cache(maxsize=64)  # all frames of a second share it
+def _iso_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+DetectionsMessage = msgspec.defstruct(
+    "DetectionsMessage",
+    [(name, kind) for struct in (MessageNumber, Event) for name, kind in get_type_hints(struct).items()],
+    frozen=True,
+)
+"""The map of a `detections.<camera>` message: an event line, with `epoch` and `seq` before it."""
+
+
+def topic_of(event: Event, *, epoch: int, seq: int) -> Any:
+    """The DetectionsMessage of an event; its number shows a subscriber lost messages."""
+    return DetectionsMessage(epoch, seq, *[getattr(event, name) for name in Event.__struct_fields__])
 
 
 def gallery_topic_of(in_use: InUse, *, epoch: int, seq: int, wall_ns: int) -> dict[str, Any]:

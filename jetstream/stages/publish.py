@@ -40,16 +40,17 @@ def publish(messages: Iterator[Tracked | InUse | Tick], _: FrameReader, config: 
         seqs: Counter[str] = Counter()
         in_use, gallery_seq = None, -1
         newest: dict[str, int] = {}
+        tell, encode = partial(_tell, topic), msgspec.msgpack.Encoder().encode
         for message in messages:
             if teller is not None:
-                teller.tell(partial(_tell, topic), time.monotonic())
+                teller.tell(tell, time.monotonic())
             if isinstance(message, Tick):
                 continue
             if isinstance(message, InUse):
                 if message != in_use:
                     in_use, gallery_seq = message, gallery_seq + 1
                 body = gallery_topic_of(message, epoch=epoch, seq=gallery_seq, wall_ns=time.time_ns())
-                topic.send(GALLERY_TOPIC, msgspec.msgpack.encode(body))
+                topic.send(GALLERY_TOPIC, encode(body))
                 continue
             event = event_of(message, "published", time.monotonic_ns())
             if event.frame_id <= newest.get(event.camera, -1):
@@ -57,7 +58,7 @@ def publish(messages: Iterator[Tracked | InUse | Tick], _: FrameReader, config: 
             newest[event.camera] = event.frame_id
             body = topic_of(event, epoch=epoch, seq=seqs[event.camera])
             seqs[event.camera] += 1
-            topic.send(f"detections.{event.camera}".encode(), msgspec.msgpack.encode(body))
+            topic.send(f"detections.{event.camera}".encode(), encode(body))
             yield Finished(frame=message.frame)
 
 
