@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
+from jetstream.config import parts
 from jetstream.config.schema import CameraConfig, Config, StageName, decodes_apart
 from jetstream.errors import UserError
 from jetstream.messages import Captured, Demuxed, Detected, InUse, Message, Named, Tick, Tracked, Wanted
@@ -143,7 +144,7 @@ class Stage(NamedTuple):
             queue_limit=None if lossless else limits[self.queue],
             # sums of a batch may differ in their last bit with what else is in it, and in the every-frame pace the
             # same input must give the same output
-            batch_size=most and (1 if every_frame else min(most, len(config.cameras))),
+            batch_size=most and (1 if every_frame else most),
             batch_wait_s=config.gpu.max_wait_ms * 1e-3,
         )
 
@@ -184,14 +185,16 @@ STAGES: tuple[Stage, ...] = (
     Stage("capture", (), (Captured, Demuxed), per_camera=True, niceness=10, progress=True),
     Stage("decode", (Demuxed,), (Captured,), after=("capture",), queue="all", lossless=False, asks=True,
           tick_s=0.002,  # its threads write the frames: so late at most is one sent
-          niceness=10, progress=True, wanted=_decodes),
+          parts=parts.gpu_parts, niceness=10, progress=True, wanted=_decodes),
     Stage("detect", (Captured,), (Detected,), after=("capture", "decode"), ordered=True,
-          batch=lambda config: config.detect.batch, idle_ticks=True, infers=True, progress=True),
+          batch=lambda config: config.detect.batch, idle_ticks=True, infers=True, parts=parts.detect_parts,
+          progress=True),
     Stage("track", (Detected, Named), (Wanted, Tracked), after=("detect",), queue="long", frees=True, ordered=True,
           asks=True, tick_s=2.0, parts=_track_parts,
           admits=True, progress=True),
     Stage("recognize", (Wanted,), (Named, InUse), after=("track",), batch=lambda config: config.recognize.batch,
-          tick_s=0.1, infers=True, niceness=5),  # a name may come later than a frame
+          tick_s=0.1, infers=True, parts=parts.gpu_parts,
+          niceness=5),  # a name may come later than a frame
     Stage("render", (Tracked,), (), after=("track",), lossless=False, tick_s=0.2, ends_run=True, wanted=_shows),
     Stage("record", (Tracked,), (), after=("track",), queue="ring", frees=True, ordered=True, tick_s=10.0,
           wanted=_records),
@@ -237,10 +240,18 @@ def is_of(process: str, row: Row) -> bool:
 
 def cameras_of(process: str, config: Config) -> tuple[CameraConfig, ...]:
     """The cameras that a process serves: its own, its part of them, or all."""
-    if camera := camera_of(process):
-        return tuple(one for one in config.cameras if one.name == camera)
+    return config_of(process, config).cameras
+
+
+def config_of(process: str, config: Config) -> Config:
+    """The config of a process: with its cameras and its GPU alone."""
     names = processes(row_of(process), config)
-    return config.cameras[names.index(process) :: len(names)]
+    return parts.part(config, names.index(process), len(names))
+
+
+def speaks_for_all(process: str, config: Config) -> bool:
+    """Whether a process sends what its stage has to say that is about no camera: of several, the first does."""
+    return process == processes(row_of(process), config)[0]
 
 
 def stage_named(name: StageName) -> Stage:
@@ -272,8 +283,8 @@ def processes(row: Row, config: Config) -> tuple[str, ...]:
     """Names of a row's processes."""
     if isinstance(row, Stage) and row.per_camera:
         return tuple(f"{row.name}.{camera.name}" for camera in config.cameras)
-    if isinstance(row, Stage) and (parts := row.parts(config)) > 1:
-        return tuple(f"{row.name}.{number}" for number in range(1, parts + 1))
+    if isinstance(row, Stage) and (count := row.parts(config)) > 1:
+        return tuple(f"{row.name}.{number}" for number in range(1, count + 1))
     return (row.name,)
 
 

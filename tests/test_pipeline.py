@@ -19,8 +19,10 @@ from jetstream.pipeline import (
     Stage,
     camera_of,
     cameras_of,
+    config_of,
     processes,
     row_of,
+    speaks_for_all,
     stage_named,
     stages_of,
     starts,
@@ -108,6 +110,37 @@ def test_stage_whose_cameras_are_shared_has_a_process_for_each_part() -> None:
     assert following["recognize"] == following["publish"] == {"track.1", "track.2"}
 
 
+def test_stage_that_uses_a_gpu_has_a_process_for_each() -> None:
+    cameras = [{"name": f"c{n}", "source": "rtsp://c/", "decoder": "shared-cuda"} for n in range(5)]
+    two = load.build({"cameras": cameras, "gpu": {"devices": [0, 3]}, "detect": {"processes": 2}}, where="test")
+    names = {stage.row.name: processes(stage.row, two) for stage in stages_of(two)}
+    senders = {stage.row.name: stage.senders for stage in stages_of(two)}
+
+    assert names["detect"] == ("detect.1", "detect.2", "detect.3", "detect.4")
+    assert names["recognize"] == ("recognize.1", "recognize.2")
+    assert names["decode"] == ("decode.1", "decode.2")
+    assert senders["detect"] == {*(f"capture.c{n}" for n in range(5)), "decode.1", "decode.2"}
+    assert senders["track"] == set(names["detect"])
+    served = {
+        name: (config_of(name, two).gpu.device, [camera.name for camera in cameras_of(name, two)])
+        for stage in ("detect", "recognize", "decode")
+        for name in names[stage]
+    }
+    assert served == {
+        "detect.1": (0, ["c0", "c4"]),
+        "detect.2": (3, ["c1"]),
+        "detect.3": (0, ["c2"]),
+        "detect.4": (3, ["c3"]),
+        "recognize.1": (0, ["c0", "c2", "c4"]),
+        "recognize.2": (3, ["c1", "c3"]),
+        "decode.1": (0, ["c0", "c2", "c4"]),
+        "decode.2": (3, ["c1", "c3"]),
+    }
+    assert [config_of(f"capture.c{n}", two).gpu.device for n in range(5)] == [0, 3, 0, 3, 0]
+    assert [name for name in names["recognize"] if speaks_for_all(name, two)] == ["recognize.1"]
+    assert speaks_for_all("publish", two)
+
+
 def test_detect_ends_after_those_that_write_frames() -> None:
     cameras = [{"name": "door", "source": "demo"}, {"name": "yard", "source": "rtsp://yard/", "decoder": "shared-cuda"}]
     apart = load.build({"cameras": cameras}, where="test")
@@ -145,9 +178,7 @@ def test_row_under_the_live_pace() -> None:
         "capture": 3, "detect": 3, "track": 64, "recognize": 3, "record": 20, "publish": 64, "sightings": 64,
         "web": 3,
     }  # fmt: skip
-    assert [stage.batch_size for stage in resolved.values()] == [None, 2, None, 1, None, None, None, None], (
-        "one a camera"
-    )
+    assert [stage.batch_size for stage in resolved.values()] == [None, 8, None, 1, None, None, None, None]
     assert not any(stage.lossless or stage.frees or stage.ordered for stage in resolved.values())
 
 

@@ -84,6 +84,7 @@ def build(
         raise UserError(f"{where}: a value of --set isn't UTF-8; encode it as UTF-8") from None
     config = with_paths(config, where)
     _check_cameras(config, where)
+    config = _with_device(config, is_set="device" in tree.get("gpu", {}), where=where)
     _check_topic(config.publish, where)
     _check_metrics(config.metrics, where)
     _check_web(config.web, where)
@@ -184,6 +185,24 @@ def _check_port(endpoint: str, where: str) -> None:
     port = int(endpoint.rpartition(":")[2])
     if not 0 < port < 65536:
         raise UserError(f"{where}: {endpoint}: expected a port from 1 to 65535")
+
+
+def _with_device(config: Config, *, is_set: bool, where: str) -> Config:
+    """`gpu.device` is one of `gpu.devices`, and the first unless it `is_set`. Raises UserError."""
+    gpu = config.gpu
+    for number in gpu.devices:
+        if gpu.devices.count(number) > 1:
+            raise UserError(
+                f"{where}: gpu.devices: GPU {number} is named twice; name it once; for more processes "
+                "on it set detect.processes"
+            )
+    if is_set and gpu.devices and gpu.device not in gpu.devices:
+        raise UserError(
+            f"{where}: gpu.device: {gpu.device} is not one of gpu.devices = {list(gpu.devices)}; leave out one of the "
+            "two keys"
+        )
+    device = gpu.device if is_set or not gpu.devices else gpu.devices[0]
+    return msgspec.structs.replace(config, gpu=msgspec.structs.replace(gpu, device=device))
 
 
 def _check_cameras(config: Config, where: str) -> None:

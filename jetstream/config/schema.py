@@ -98,8 +98,9 @@ class CameraConfig(ConfigTable, frozen=True):
     """file of mode 0600 that holds the password for the user in the URL. Empty: no password file"""
     decoder: Literal["cpu", "cuda", "shared", "shared-cuda"] = "cpu"
     """what decodes cameras, streams and videos. cpu: the process that reads the camera. cuda: that process, by NVDEC on
-    the GPU of gpu.device; a source that it can't decode is refused. shared, shared-cuda: the same, but live one process
-    decodes the network streams and videos of all these cameras, so that a connection outlives its decoder"""
+    the camera's GPU (gpu.device, gpu.devices); a source that it can't decode is refused. shared, shared-cuda: the same,
+    but live one process (one a GPU) decodes the network streams and videos of all these cameras, so that a connection
+    outlives its decoder"""
     fps: NotNegative = 0.0
     """largest number of frames a second to process. 0: all frames"""
     max_width: Annotated[int, Meta(ge=16, le=16384)] = 1920
@@ -163,6 +164,8 @@ class DetectConfig(ConfigTable, frozen=True):
     """live: largest number of frames, of different cameras, in one batch"""
     threads: Annotated[int, Meta(ge=1, le=64)] = 1
     """inference threads"""
+    processes: Annotated[int, Meta(ge=1, le=16)] = 1
+    """processes of detect that share the cameras; with gpu.devices, so many for each of these GPUs"""
 
 
 class TrackConfig(ConfigTable, frozen=True):
@@ -228,7 +231,11 @@ class GpuConfig(ConfigTable, frozen=True):
     """what runs the networks. auto: the fastest that works on this machine; the log names it. onnxruntime: its CUDA
     provider"""
     device: Annotated[int, Meta(ge=0, le=63)] = 0
-    """number of the GPU, as in `jetstream doctor`"""
+    """number of the GPU, as in `jetstream doctor`. With devices: the one of them for what runs in one process, such as
+    commands and training; unset, the first"""
+    devices: tuple[Annotated[int, Meta(ge=0, le=63)], ...] = ()
+    """numbers of several GPUs that share the cameras, as `[0, 1]`: detect, recognize and decode have a process for
+    each. Empty: device alone"""
     bindings: Literal["auto", "pycuda", "cuda-core"] = "auto"
     """Python package that calls CUDA for TensorRT and the kernels. auto: PyCUDA where it can be imported, else
     cuda-core"""

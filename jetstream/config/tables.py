@@ -53,7 +53,7 @@ _RULES: tuple[tuple[str, str], ...] = (
     (r"Expected `object`, got `(\w+)`", r"expected a table, got a \1"),
     (r"Object missing required field `(\w+)`", r"needs the key \1"),
     (r"Expected `str` matching regex .*", r"has characters or a form that is not allowed"),
-    (r"Expected `array`, got `(\w+)`", r"expected a list, such as [[cameras]] before each camera"),
+    (r"Expected `array`, got `(\w+)`", "expected a list"),
     (r"Expected `str` of length >= 1", r"must not be empty"),
     (r"Invalid enum value .*", r"is not one of the allowed values"),
 )
@@ -72,6 +72,8 @@ def readable(error: msgspec.ValidationError, tree: Any, table: type[msgspec.Stru
         wanted = f"; write {form}" if form else ""
     for pattern, better in _RULES:
         text = re.sub(pattern, better, text)
+    if text == "expected a list":
+        text += ", such as [[cameras]] before each camera" if path == "cameras" else " in square brackets"
     if isinstance(value, str | int | float) and "got" not in text:
         text += f", got {value!r}"
     allowed = _allowed(path, table)

@@ -23,7 +23,7 @@ import msgspec
 import zmq
 
 from jetstream.errors import GARBLED, UserError
-from jetstream.messages import Ended, Framed, Message, Tick
+from jetstream.messages import Demuxed, Ended, Framed, Message, Tick
 
 HIGH_WATER = 1024
 """Messages in a lossy socket's queue: enough for the newest few of many cameras, and at most a few megabytes."""
@@ -79,12 +79,18 @@ class Reader(NamedTuple):
 
 class Outbox:
     """Sends each message to the readers of its type: at once, or, where it `gathers`, all of a type at `flush` as one
-    ZeroMQ message, which wakes their reader and ZeroMQ's threads once."""
+    ZeroMQ message, which wakes their reader and ZeroMQ's threads once. `speaks_for_all` false: messages about no camera
+    are left to another sender of the same stage, so that nothing is told twice."""
 
     def __init__(
-        self, run_dir: Path, readers: Mapping[type[Message], Sequence[Reader]], *, gathers: bool = False
+        self,
+        run_dir: Path,
+        readers: Mapping[type[Message], Sequence[Reader]],
+        *,
+        gathers: bool = False,
+        speaks_for_all: bool = True,
     ) -> None:
-        self._encoder = msgspec.msgpack.Encoder()
+        self._encoder, self._speaks_for_all = msgspec.msgpack.Encoder(), speaks_for_all
         self._readers = {
             kind: [ReaderSocket(run_dir, kind, reader) for reader in group] for kind, group in readers.items()
         }
@@ -93,9 +99,11 @@ class Outbox:
 
     def send(self, message: Message) -> None:
         """Send to all readers of the message's type. Never blocks; counts a drop where a queue is full."""
-        payload = self._encoder.encode(message)
+        payload, camera = self._encoder.encode(message), _camera_of(message)
+        if not camera and not self._speaks_for_all:
+            return
         for reader in self._readers[type(message)]:
-            if reader.cameras is None or _camera_of(message) in reader.cameras:
+            if reader.cameras is None or camera in reader.cameras:
                 reader.waiting.append(payload)
                 if not self._gathers:
                     self._flush(reader)
@@ -277,7 +285,9 @@ class Inbox:
 
 
 def _camera_of(message: Message) -> str:
-    return message.frame.camera if isinstance(message, Framed) else ""
+    if isinstance(message, Framed):
+        return message.frame.camera
+    return message.camera if isinstance(message, Demuxed) else ""
 
 
 def _high_water(reader: Reader) -> int:

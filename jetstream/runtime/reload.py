@@ -58,7 +58,7 @@ OF_CAMERA: Mapping[str, tuple[StageName, ...]] = {
     "zones": ("sightings",),
 }
 """keys of a camera that may change, and the stage that reads them: of `capture`, that camera's process alone"""
-FIXED = ("recognize.faces", "detect.detector", "track.processes")
+FIXED = ("recognize.faces", "detect.detector", "detect.processes", "track.processes")
 """the exceptions: the gallery of another folder has to be trained first, and processes are not added to a run"""
 RELOADED = "file, reloaded"
 """the origin of a key that a reload took"""

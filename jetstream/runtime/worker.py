@@ -84,20 +84,20 @@ def _run_stage(
     opens_ahead: bool,
 ) -> None:
     function = stage.row.load()
-    own = msgspec.structs.replace(config, cameras=pipeline.cameras_of(name, config))
+    own = pipeline.config_of(name, config)
     folder = RunDir(run_dir)
     with Rings.attach_all(folder.read_rings(), folder.read_packets()) as rings, ExitStack() as inboxes:
         cells = {camera.name: rings[camera.name].register(stage.row.name) for camera in own.cameras if stage.tells_done}
         if not stage.frees:  # live: frames that died with the process before are not waited for
             for camera, cell in cells.items():
                 cell.done(rings[camera].cursor - 1)
-        outbox = _outbox(stage, config, run_dir)
+        outbox = _outbox(name, stage, config, run_dir)
         heartbeat.outbox = outbox
 
         def receive() -> Iterator[Any]:
             heartbeat.inbox = inbox = _inbox(name, stage, run_dir, heartbeat, stop)
             inboxes.callback(inbox.close)
-            return Received(inbox, stage, heartbeat, outbox)
+            return Received(inbox, stage, heartbeat, outbox, cameras=len(own.cameras))
 
         answers = _answer_cache(stage, own, rings, cells)
         messages: Iterator[Any] = Ticks(heartbeat, stop.is_set)
@@ -156,10 +156,21 @@ def _deliver(
 
 class Received(Iterator[Any]):
     """The stage's messages, or lists of them. Reports to the heartbeat when the stage takes one and wants the next, and
-    then sends what it yielded meanwhile."""
+    then sends what it yielded meanwhile. `cameras`: how many send to this process."""
 
-    def __init__(self, inbox: Inbox, stage: pipeline.ResolvedStage, heartbeat: HeartbeatSender, outbox: Outbox) -> None:
-        self._inbox, self._stage, self._heartbeat, self._outbox = inbox, stage, heartbeat, outbox
+    def __init__(
+        self,
+        inbox: Inbox,
+        stage: pipeline.ResolvedStage,
+        heartbeat: HeartbeatSender,
+        outbox: Outbox,
+        *,
+        cameras: int,
+    ) -> None:
+        self._inbox, self._heartbeat, self._outbox = inbox, heartbeat, outbox
+        # a list has at most one message a camera: more would be waited for in vain
+        self._most = None if stage.batch_size is None else min(stage.batch_size, cameras)
+        self._wait_s = stage.batch_wait_s
         self._patience = Patience(heartbeat)
         self.opens = self._patience.opens
         self._begun_ns: int | None = None
@@ -171,8 +182,7 @@ class Received(Iterator[Any]):
         if self._begun_ns is not None:
             self._heartbeat.turned(self._begun_ns)
             self._begun_ns = None
-        most, wait_s = self._stage.batch_size, self._stage.batch_wait_s
-        message = next(self._inbox) if most is None else self._inbox.batch(most, wait_s)
+        message = next(self._inbox) if self._most is None else self._inbox.batch(self._most, self._wait_s)
         self._begun_ns = time.monotonic_ns()
         self._heartbeat.took(message if isinstance(message, list) else [message], self._begun_ns)
         return message
@@ -180,7 +190,7 @@ class Received(Iterator[Any]):
     def _send(self) -> None:
         """Send what was gathered: of a list at once, else after GATHERED_NS or when nothing more is waiting."""
         now_ns = time.monotonic_ns()
-        if self._stage.batch_size is None and self._inbox.has_waiting and now_ns - self._sent_ns < GATHERED_NS:
+        if self._most is None and self._inbox.has_waiting and now_ns - self._sent_ns < GATHERED_NS:
             return
         self._sent_ns = now_ns
         self._outbox.flush()
@@ -200,7 +210,7 @@ def _answer_cache(
     return AnswerCache(takes, first, config.pipeline.slots, lambda camera: rings[camera].slowest or 0)
 
 
-def _outbox(stage: pipeline.ResolvedStage, config: Config, run_dir: Path) -> Outbox:
+def _outbox(name: str, stage: pipeline.ResolvedStage, config: Config, run_dir: Path) -> Outbox:
     readers = {
         kind: [
             Reader(
@@ -217,7 +227,8 @@ def _outbox(stage: pipeline.ResolvedStage, config: Config, run_dir: Path) -> Out
         for kind in stage.row.sends
     }
     # at the every-frame pace a frame is told as done when its answer is sent, so that none is lost with the process
-    return Outbox(run_dir, readers, gathers=bool(stage.row.takes) and config.pipeline.pace == "live")
+    gathers = bool(stage.row.takes) and config.pipeline.pace == "live"
+    return Outbox(run_dir, readers, gathers=gathers, speaks_for_all=pipeline.speaks_for_all(name, config))
 
 
 def _names(cameras: Iterable[CameraConfig]) -> frozenset[str]:

@@ -45,6 +45,16 @@ def written(tmp_path: Path, text: str) -> Path:
         ),
         ("[pipeline]\nheartbeat_timeout_s = inf", "pipeline.heartbeat_timeout_s: expected a finite number"),
         ('[pipeline]\nwithout = ["trak"]', "(allowed: capture, decode, detect, track"),
+        ("[gpu]\ndevices = 1", "gpu.devices: expected a list in square brackets, got 1"),
+        ("[gpu]\ndevices = [0, -1]", "gpu.devices[1]: expected a number >= 0, got -1"),
+        (
+            "[gpu]\ndevices = [0, 2, 0]",
+            "gpu.devices: GPU 0 is named twice; name it once; for more processes on it set detect.processes",
+        ),
+        (
+            "[gpu]\ndevice = 0\ndevices = [1, 2]",
+            "gpu.device: 0 is not one of gpu.devices = [1, 2]; leave out one of the two keys",
+        ),
         ("[detect]\nmax_face_px = 20", "detect.max_face_px: 20.0 is under min_face_px"),
         ("x =", "not TOML"),
     ],
@@ -95,6 +105,16 @@ def test_preset_fills_what_the_file_leaves_open(tmp_path: Path) -> None:
     assert config.detect.thresholds == (0.6, 0.7, 0.5)
     assert config.detect.search == "always"
     assert config.detect.factor == 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "device", "devices"),
+    [("device = 3", 3, ()), ("devices = [1, 0]", 1, (1, 0)), ("device = 1\ndevices = [2, 1]", 1, (2, 1)), ("", 0, ())],
+)
+def test_one_gpu_or_several_are_named(tmp_path: Path, text: str, device: int, devices: tuple[int, ...]) -> None:
+    gpu = load.load(written(tmp_path, f"[gpu]\n{text}")).gpu
+
+    assert (gpu.device, gpu.devices) == (device, devices)
 
 
 def test_shipped_configs_are_valid() -> None:

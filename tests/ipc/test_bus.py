@@ -12,7 +12,7 @@ import zmq
 
 from jetstream.errors import UserError
 from jetstream.ipc.bus import HIGH_WATER, LONG_ABSENCE, Inbox, Outbox, Reader, endpoint
-from jetstream.messages import Captured, Ended, InUse, Named, Tick, Wanted
+from jetstream.messages import Captured, Demuxed, Ended, InUse, Named, Tick, Wanted
 from tests.support.stage_messages import capture_of
 from tests.support.waiting import wait_until
 
@@ -79,6 +79,39 @@ def test_reader_of_some_cameras_gets_their_frames_alone(tmp_path: Path) -> None:
     assert {name: ids(list(reader)) for name, reader in readers.items()} == {"track.1": [0, 2, 4], "track.2": [1, 3]}
     for reader in readers.values():
         reader.close()
+
+
+def test_packets_wake_the_decoder_that_has_their_camera(tmp_path: Path) -> None:
+    parts = {"decode.1": frozenset("a"), "decode.2": frozenset("b")}
+    readers = {name: Inbox(tmp_path, name, {Demuxed: None}, senders=frozenset({"capture.b"})) for name in parts}
+    sender = Outbox(tmp_path, {Demuxed: [Reader(name, False, True, cameras=own) for name, own in parts.items()]})
+    packets = Demuxed(camera="b", count=7, arrived_ns=0)
+    sender.send(packets)
+    sender.end("capture.b")
+
+    assert {name: list(reader) for name, reader in readers.items()} == {"decode.1": [], "decode.2": [packets]}
+    for reader in readers.values():
+        reader.close()
+
+
+def test_of_several_senders_one_speaks_about_what_belongs_to_no_camera(tmp_path: Path) -> None:
+    names = ("recognize.1", "recognize.2")
+    reader = Inbox(tmp_path, "web", {InUse: None, Named: None}, senders=frozenset(names))
+    readers = {kind: [Reader("web", lossless=True, ends=True)] for kind in (InUse, Named)}
+    gallery = InUse(sha256="ab", people=1, photos=2)
+    answers = [Named(frame=capture_of(0, camera).frame, faces=()) for camera in "ab"]
+    for name, answer in zip(names, answers, strict=True):
+        sender = Outbox(tmp_path, readers, speaks_for_all=name == names[0])
+        sender.send(gallery)
+        sender.send(answer)
+        sender.end(name)
+    take_in(reader, 3)  # of two sockets
+
+    got = list(reader)
+
+    assert got.count(gallery) == 1
+    assert [one for one in got if one != gallery] == answers
+    reader.close()
 
 
 def test_message_of_no_frame_passes_beside_the_frames(tmp_path: Path) -> None:

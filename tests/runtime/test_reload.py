@@ -57,6 +57,13 @@ def test_what_is_read_once_is_kept_and_said() -> None:
     assert found.sentence().endswith("; restart to change pipeline.slots, recognize.faces")
 
 
+def test_neither_gpus_nor_processes_are_added_to_a_run() -> None:
+    found = plan(config(), config(gpu={"devices": [1, 2]}, detect={"processes": 2, "search_every": 2}))
+
+    assert found.taken == ("detect.search_every",)
+    assert found.kept == ("detect.processes", "gpu.device", "gpu.devices")
+
+
 @pytest.mark.parametrize("after", [{"record": {"dir": "rec"}}, {"publish": {"enabled": False}}])
 def test_stages_are_neither_added_nor_taken_away(after: dict) -> None:
     found = plan(config(), config(**after))

@@ -1,0 +1,44 @@
+"""How the cameras are shared out among the processes of a stage and among the GPUs of `gpu.devices`.
+
+They go to the GPUs in turn: with two GPUs the first, third and fifth camera to the first one. This is so for every
+stage, so a camera is decoded, searched and named on one GPU. A process gets the config of its part, in which
+`gpu.device` is its GPU and `gpu.devices` is empty: nothing that runs in a process knows of several.
+"""
+
+import msgspec
+
+from jetstream.config.schema import CameraConfig, Config
+
+
+def devices(config: Config) -> tuple[int, ...]:
+    """The numbers of the GPUs, at least one."""
+    return config.gpu.devices or (config.gpu.device,)
+
+
+def gpu_parts(config: Config) -> int:
+    """How many processes a stage has that has one for each GPU."""
+    return min(len(devices(config)), len(config.cameras))
+
+
+def detect_parts(config: Config) -> int:
+    """How many processes `detect` has."""
+    return min(len(devices(config)) * config.detect.processes, len(config.cameras))
+
+
+def part(config: Config, index: int, count: int) -> Config:
+    """The config of process `index` (from 0) of the `count` that share the cameras."""
+    numbers = devices(config)
+    gpu = msgspec.structs.replace(config.gpu, device=numbers[index % len(numbers)], devices=())
+    return msgspec.structs.replace(config, cameras=config.cameras[index::count], gpu=gpu)
+
+
+def of_camera(config: Config, camera: CameraConfig) -> Config:
+    """The config of a process that has this camera alone."""
+    return part(config, config.cameras.index(camera), len(config.cameras))
+
+
+def of_networks(config: Config) -> tuple[Config, ...]:
+    """The configs under which networks are opened: that of commands, and those of the processes of the pipeline."""
+    whole = msgspec.structs.replace(config, gpu=msgspec.structs.replace(config.gpu, devices=()))
+    count = detect_parts(config)
+    return (whole, *(part(config, index, count) for index in range(count) if count > 1))
