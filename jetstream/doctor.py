@@ -14,10 +14,11 @@ from typing import Any
 import msgspec
 
 from jetstream import __version__
+from jetstream.config import parts
 from jetstream.config.schema import Config, engines_dir
 from jetstream.errors import JetstreamError
 from jetstream.gpu import compilers, cubin_cache
-from jetstream.networks import backends, build
+from jetstream.networks import backends, build, devices
 from jetstream.networks.embedders import embedder_of
 from jetstream.networks.runner import NAMES
 from jetstream.runners import cuda_bindings, cuda_driver, jetson, onnxrt
@@ -115,11 +116,18 @@ def _machine() -> Iterator[MachineFact]:
 def _gpu(config: Config) -> Iterator[MachineFact]:
     yield _driver()
     try:
-        for number, gpu in enumerate(cuda_driver.gpus()):
-            used = ", the one used" if number == config.gpu.device else ""
-            yield MachineFact(f"GPU {number}", f"{gpu}, {gpu.memory_bytes / 2**30:.0f} GiB{used}")
+        found = cuda_driver.gpus()
     except UnavailableError as reason:
         yield MachineFact("GPU", str(reason), ok=False)
+        return
+    wanted = parts.devices(config)
+    for number, gpu in enumerate(found):
+        used = "" if number not in wanted else ", the one used" if len(wanted) == 1 else ", used"
+        yield MachineFact(f"GPU {number}", f"{gpu}, {gpu.memory_bytes / 2**30:.0f} GiB{used}")
+    key = "gpu.devices" if config.gpu.devices else "gpu.device"
+    for number in wanted:
+        if number >= len(found):
+            yield MachineFact(f"GPU {number}", f"isn't there, and {key} names it", ok=False)
 
 
 def _driver() -> MachineFact:
@@ -245,8 +253,8 @@ def _engines(config: Config, probe: BindingsProbe) -> list[EngineFile]:
 
 
 def _kernels(config: Config, probe: BindingsProbe) -> Iterator[EngineFile]:
-    """The kernel files in the engines folder, and the one that TensorRT could use but that is missing."""
-    capability = ""
+    """The kernel files in the engines folder, and those that TensorRT could use but that are missing."""
+    wanted: tuple[str, ...] = ()
     with contextlib.suppress(UnavailableError):
-        capability = cuda_driver.gpu(config.gpu.device).capability if probe.tensorrt else ""
-    return cubin_cache.scan(engines_dir(config), capability)
+        wanted = devices.capabilities(config) if probe.tensorrt else ()
+    return cubin_cache.scan(engines_dir(config), wanted)

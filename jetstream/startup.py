@@ -19,8 +19,8 @@ from typing import TypeVar
 import msgspec
 
 from jetstream import pipeline, weights
+from jetstream.config import parts, secrets
 from jetstream.config import schema as configuration
-from jetstream.config import secrets
 from jetstream.config.schema import CameraConfig, Config, MetricsConfig, PublishConfig, WebConfig
 from jetstream.errors import BusyError, SourceError, UserError
 from jetstream.gallery import layout, photos
@@ -31,6 +31,7 @@ from jetstream.logs import kept_in
 from jetstream.monitoring.address import check_endpoint
 from jetstream.networks import build
 from jetstream.networks.build import prepare_models
+from jetstream.networks.devices import check_devices
 from jetstream.runtime import run_dir
 from jetstream.runtime.prestart import HeldProcesses
 from jetstream.runtime.reload import Reloader, ReloadPlan
@@ -195,10 +196,11 @@ def serve(config: Config) -> Iterator[run_dir.RunDir]:
 
 
 def prepare(config: Config, progress: Progress | None = None, *, for_supervisor: bool = False) -> Config:
-    """Check the sources, build missing models, train the gallery if photos changed; the config to run.
+    """Check GPUs and sources, build missing models, train the gallery if photos changed; the config to run.
 
     `for_supervisor`: all of the pipeline is started, so in the live pace its sidecar `build` may make the engines.
     """
+    check_devices(config)
     for _ in check_sources(config, settle_s=SETTLE_S):
         pass
     check_record(config)
@@ -264,7 +266,8 @@ def _look_of(camera: CameraConfig, config: Config) -> Look:
     limit_s = math.inf if is_file else camera.open_timeout_s + camera.read_timeout_s
     # a context of the GPU for each of a hundred cameras at once would take half a minute: `decode` makes one for all
     apart = configuration.decodes_apart(camera, config)
-    return Look(partial(probe, camera, None if apart else configuration.cuda_device(camera, config)), limit_s)
+    device = None if apart else configuration.cuda_device(camera, parts.of_camera(config, camera))
+    return Look(partial(probe, camera, device), limit_s)
 
 
 def _trouble(camera: CameraConfig, result: source.SourceProbe | BaseException, config: Config) -> SourceError | None:
@@ -324,6 +327,7 @@ def probe(camera: CameraConfig, cuda_device: int | None = None) -> source.Source
 
 def check(config: Config) -> Iterator[str]:
     """A line for each thing that a run of `config` needs. Raises at the first that is missing, as the run would."""
+    check_devices(config)
     yield from check_sources(config)
     folder = Path(config.models.dir)
     yield f"models: {folder}: {'built' if weights.is_built(folder) else 'not built yet; the first run builds them'}"

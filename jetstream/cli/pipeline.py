@@ -29,7 +29,7 @@ from jetstream.cli.shared import (
     say,
     settings_of,
 )
-from jetstream.config import merging
+from jetstream.config import merging, parts
 from jetstream.config import schema as configuration
 from jetstream.config.schema import Config
 from jetstream.errors import UserError
@@ -139,7 +139,7 @@ def replay(
     log_as_command(settings)
     replays.check_outputs(settings.cameras[0].source, events, annotated, sightings)  # before training
     with progress_bars() as progress:
-        settings = startup.prepare(settings, progress)
+        settings = startup.prepare(parts.alone(settings), progress)
         replays.to_files(settings, events, annotated, progress, explain=explain, sightings_file=sightings)
 
 

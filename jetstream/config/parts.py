@@ -37,8 +37,12 @@ def of_camera(config: Config, camera: CameraConfig) -> Config:
     return part(config, config.cameras.index(camera), len(config.cameras))
 
 
+def alone(config: Config) -> Config:
+    """The config of what runs in one process, such as a command: on `gpu.device`, with all cameras."""
+    return msgspec.structs.replace(config, gpu=msgspec.structs.replace(config.gpu, devices=()))
+
+
 def of_networks(config: Config) -> tuple[Config, ...]:
     """The configs under which networks are opened: that of commands, and those of the processes of the pipeline."""
-    whole = msgspec.structs.replace(config, gpu=msgspec.structs.replace(config.gpu, devices=()))
     count = detect_parts(config)
-    return (whole, *(part(config, index, count) for index in range(count) if count > 1))
+    return (alone(config), *(part(config, index, count) for index in range(count) if count > 1))

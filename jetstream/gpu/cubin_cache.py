@@ -7,7 +7,7 @@ only `load`.
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -94,26 +94,27 @@ def is_there(folder: Path, capability: str, source: str | None = None) -> bool:
     return _is_whole(folder / file_name(source or sources(), capability))
 
 
-def scan(folder: Path, capability: str = "") -> Iterator[EngineFile]:
-    """Every file of kernels in the folder, by name, and the one for `capability` where it is missing: for `doctor`."""
-    wanted = ""
-    if capability:
+def scan(folder: Path, capabilities: Sequence[str] = ()) -> Iterator[EngineFile]:
+    """Every file of kernels in the folder, by name, and those for `capabilities` that are missing: for `doctor`."""
+    wanted = []
+    for capability in capabilities:
         with contextlib.suppress(UnavailableError):
-            wanted = file_name(sources(), capability)
+            wanted.append(file_name(sources(), capability))
     there = sorted(folder.glob(f"kernels-*{SUFFIX}"))
     for path in there:
         yield _found(path, wanted)
-    if wanted and wanted not in (path.name for path in there):
-        yield EngineFile(wanted, "missing", "`jetstream build` makes it", 0.0)
+    for name in wanted:
+        if name not in (path.name for path in there):
+            yield EngineFile(name, "missing", "`jetstream build` makes it", 0.0)
 
 
-def _found(path: Path, wanted: str) -> EngineFile:
+def _found(path: Path, wanted: Sequence[str]) -> EngineFile:
     megabytes = path.stat().st_size / 1e6
     try:
         _read(path)
     except UnavailableError as reason:
         return EngineFile(path.name, "bad", str(reason).removeprefix(f"{path}: "), megabytes)
-    if path.name == wanted:
+    if path.name in wanted:
         return EngineFile(path.name, "ready", f"{megabytes:.2f} MB", megabytes)
     return EngineFile(path.name, "stale", "for another jetstream or GPU", megabytes)
 

@@ -14,11 +14,13 @@ from typing import NamedTuple
 import msgspec
 
 from jetstream import weights
+from jetstream.config import parts
 from jetstream.config.schema import Config, PipelineConfig, engines_dir
 from jetstream.errors import ModelError, UserError
 from jetstream.gpu import cubin_cache
-from jetstream.networks import backends
+from jetstream.networks import backends, devices
 from jetstream.networks.embedders import embedder_of
+from jetstream.networks.profiles import profiles_of
 from jetstream.networks.runner import NAMES, recipe_for, said
 from jetstream.runners import cuda_bindings, cuda_driver
 from jetstream.runners.base import UnavailableError
@@ -47,11 +49,11 @@ class BuildReport(NamedTuple):
 
     folder: Path
     engines: list[PreparedEngine]
-    kernels: KernelBuild
+    kernels: tuple[KernelBuild, ...]  # one for each compute capability of the GPUs
 
     @property
     def is_whole(self) -> bool:
-        return all(one.path for one in self.engines) and not self.kernels.reason
+        return all(one.path for one in self.engines) and not any(one.reason for one in self.kernels)
 
 
 def prepare(config: Config, progress: Progress | None = None, *, later: bool = False) -> Config:
@@ -76,12 +78,12 @@ def prepare(config: Config, progress: Progress | None = None, *, later: bool = F
         log.warning("gpu.backend auto: %s (%s)", NAMES[following], reason)
         return _with_gpu(config, backend=following)
     _warn(built, following)
-    missing = [one.recipe.network for one in built.engines if one.is_missing]
+    missing = list(dict.fromkeys(one.recipe.network for one in built.engines if one.is_missing))
     if not missing:
         config = _without_build(config)
     if not missing and not any(one.path for one in built.engines):
         return _with_gpu(config, backend=following)
-    log.info("networks: %s, %s, on %s", *_what(built.engines))
+    log.info("networks: %s, %s, on %s", *_what(built.engines), _gpus(config))
     if missing:
         log.info(
             "%s: the engines are built during the run; until then %s runs these networks",
@@ -103,16 +105,19 @@ def build_missing(config: Config, progress: Progress) -> int:
     except UnavailableError as reason:
         log.warning("no engines can be built (%s); %s goes on", reason, NAMES[following])
         return 0
-    folder, device = engines_dir(config), config.gpu.device
-    lacked = [one for one in wanted if not (folder / one.file).exists()]
-    made = engine_preparation.ensure(
-        lacked,
-        folder,
-        device=device,
-        bindings=bindings,
-        progress=progress,
-        command=engine_preparation.BACKGROUND,
-    )
+    folder = engines_dir(config)
+    made = [
+        one
+        for device, of_model in _by_device(config, wanted)
+        for one in engine_preparation.ensure(
+            [recipe for recipe in of_model if not (folder / recipe.file).exists()],
+            folder,
+            device=device,
+            bindings=bindings,
+            progress=progress,
+            command=engine_preparation.BACKGROUND,
+        )
+    ]
     _warn_of_engines(made, following)
     return sum(one.path is not None for one in made)
 
@@ -138,9 +143,15 @@ def rows(built: BuildReport) -> Iterator[tuple[str, ...]]:
     for one in built.engines:
         sizes = ", ".join(map(str, one.recipe.profiles))
         error = f"{one.error:.1e}" if one.path else ""
-        yield one.recipe.network, one.recipe.precision, sizes, *_state(one.path is None, one.seconds), error
-    kernels = built.kernels
-    yield "kernels", "", f"for {kernels.capability}", *_state(bool(kernels.reason), kernels.seconds), ""
+        yield _name(one, built.engines), one.recipe.precision, sizes, *_state(one.path is None, one.seconds), error
+    for kernels in built.kernels:
+        yield "kernels", "", f"for {kernels.capability}", *_state(bool(kernels.reason), kernels.seconds), ""
+
+
+def _name(one: PreparedEngine, engines: Sequence[PreparedEngine]) -> str:
+    """The network, and the GPU where the engines are for several models."""
+    several = len({other.recipe.gpu for other in engines}) > 1
+    return f"{one.recipe.network} on {one.recipe.gpu.partition(',')[0]}" if several else one.recipe.network
 
 
 def _state(has_failed: bool, seconds: float) -> tuple[str, str]:
@@ -150,29 +161,43 @@ def _state(has_failed: bool, seconds: float) -> tuple[str, str]:
 
 
 def recipes(config: Config, tensorrt: str) -> tuple[EngineRecipe, ...]:
-    """The recipe of each network's engine. Raises ModelError without models, UnavailableError without a GPU."""
+    """The recipe of each network's engine, for each model of GPU and each part of the cameras: P-Net's sizes are those
+    of the largest of them. Raises ModelError without models, UnavailableError without a GPU."""
     files = weights.paths(Path(config.models.dir))
     networks = files.pnet, files.rnet, files.onet, embedder_of(config).path
-    return tuple(recipe_for(path, config, tensorrt) for path in networks)
+    # a recipe takes the hash of a file, so those that can't differ are not made
+    apart = {(str(cuda_driver.gpu(own.gpu.device)), profiles_of("pnet", own)): own for own in parts.of_networks(config)}
+    found = [recipe_for(path, own, tensorrt) for own in apart.values() for path in networks]
+    return tuple({recipe.file: recipe for recipe in found}.values())
+
+
+def _by_device(config: Config, wanted: Sequence[EngineRecipe]) -> Iterator[tuple[int, list[EngineRecipe]]]:
+    """The recipes for each model of GPU, and the number of the first GPU of that model, which builds and tests them."""
+    for model, (first, *_) in devices.models(config).items():
+        yield first, [recipe for recipe in wanted if recipe.gpu == model]
 
 
 def _prepare_all(config: Config, progress: Progress | None, *, build: bool = True) -> BuildReport:
-    gpu = cuda_driver.gpu(config.gpu.device)
+    capabilities = devices.capabilities(config)
     tensorrt, bindings = _found(config)
     wanted = recipes(config, tensorrt)
     folder, trouble = engine_preparation.writable(engines_dir(config))
     if trouble:
-        folder = _without_writing(engines_dir(config), wanted, gpu.capability, folder, trouble)
-    supplied = engine_preparation.ensure(
-        wanted,
-        folder,
-        device=config.gpu.device,
-        bindings=bindings,
-        build=build,
-        progress=progress,
-        level=_level_of_lines(),
-    )
-    return BuildReport(folder, supplied, _kernels(folder, gpu.capability))
+        folder = _without_writing(engines_dir(config), wanted, capabilities, folder, trouble)
+    supplied = [
+        one
+        for device, of_model in _by_device(config, wanted)
+        for one in engine_preparation.ensure(
+            of_model,
+            folder,
+            device=device,
+            bindings=bindings,
+            build=build,
+            progress=progress,
+            level=_level_of_lines(),
+        )
+    ]
+    return BuildReport(folder, supplied, tuple(_kernels(folder, capability) for capability in capabilities))
 
 
 def _found(config: Config) -> tuple[str, cuda_bindings.Bindings]:
@@ -208,14 +233,14 @@ def _has_kernels(folder: Path, capability: str) -> bool:
 
 
 def _without_writing(
-    folder: Path, wanted: Sequence[EngineRecipe], capability: str, temporary: Path, trouble: str
+    folder: Path, wanted: Sequence[EngineRecipe], capabilities: Sequence[str], temporary: Path, trouble: str
 ) -> Path:
     """The folder to use where `folder` can't be written: `folder` itself if it holds all engines and the kernels.
 
     Else `temporary`, with a copy of the engines if all are there.
     """
     has_engines = all((folder / one.file).exists() for one in wanted)
-    if has_engines and _has_kernels(folder, capability):
+    if has_engines and all(_has_kernels(folder, capability) for capability in capabilities):
         return folder
     if has_engines:  # they took minutes to build
         for one in wanted:
@@ -226,7 +251,7 @@ def _without_writing(
 
 def _warn(built: BuildReport, following: backends.Backend) -> None:
     _warn_of_engines(built.engines, following)
-    if reason := built.kernels.reason:
+    for reason in dict.fromkeys(one.reason for one in built.kernels if one.reason):
         lost = "only the networks run on the GPU, with TensorRT"
         log.warning("the GPU's kernels can't be compiled (%s); %s", reason, lost)
 
@@ -235,15 +260,24 @@ def _warn_of_engines(engines: Sequence[PreparedEngine], following: backends.Back
     for one in engines:
         for note in one.notes:
             again = "is built again" if one.is_missing else "built again"
-            log.warning("%s: an engine was set aside and %s: %s", one.recipe.network, again, note)
+            log.warning("%s: an engine was set aside and %s: %s", _name(one, engines), again, note)
         if one.reason:
-            log.warning("%s: no TensorRT engine (%s); %s runs it", one.recipe.network, one.reason, NAMES[following])
+            log.warning("%s: no TensorRT engine (%s); %s runs it", _name(one, engines), one.reason, NAMES[following])
 
 
-def _what(supplied: Sequence[PreparedEngine]) -> tuple[str, str, str]:
+def _what(supplied: Sequence[PreparedEngine]) -> tuple[str, str]:
     recipe = supplied[0].recipe
     precisions = sorted({one.recipe.precision for one in supplied})
-    return recipe.tensorrt, " and ".join(precisions), recipe.gpu
+    return recipe.tensorrt, " and ".join(precisions)
+
+
+def _gpus(config: Config) -> str:
+    """The config's GPUs, with their numbers where several are named."""
+    if not config.gpu.devices:
+        return str(cuda_driver.gpu(config.gpu.device))
+    return " and ".join(
+        f"{model} (GPU {', '.join(map(str, numbers))})" for model, numbers in devices.models(config).items()
+    )
 
 
 def _with_gpu(config: Config, **changes: str) -> Config:

@@ -29,7 +29,7 @@ def gpu(device: int) -> GpuInfo:
     """The GPU with this index. Raises UnavailableError, which says what is missing."""
     found = gpus()
     if device >= len(found):
-        raise UnavailableError(f"this machine has {len(found)} GPUs, so there is no gpu.device {device}")
+        raise UnavailableError(f"there is no GPU {device}: this machine has {len(found)}, numbered from 0")
     return found[device]
 
 

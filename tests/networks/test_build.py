@@ -5,9 +5,11 @@ import os
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from jetstream.config.schema import Config, GpuConfig, ModelsConfig
+from jetstream.config import parts
+from jetstream.config.schema import CameraConfig, Config, GpuConfig, ModelsConfig
 from jetstream.errors import ModelError, UserError
 from jetstream.gpu import cubin_cache
 from jetstream.networks import backends, build
@@ -141,7 +143,7 @@ def test_a_gpu_without_tensorrt_says_what_is_missing(machine, config, monkeypatc
 def test_a_gpu_that_is_not_there_is_said(machine, config):
     choice = backends.choose(GpuConfig(device=3))
     assert choice.best == "cpu"
-    assert "there is no gpu.device 3" in choice.why
+    assert "there is no GPU 3: this machine has 1, numbered from 0" in choice.why
     assert choice.has_gpu
 
 
@@ -156,6 +158,83 @@ def test_build_makes_a_row_for_each_network_and_one_for_the_kernels(machine, con
     again = build.build(config)
     assert [row[3] for row in build.rows(again)] == ["already built"] * 5
     assert again.is_whole
+
+
+@pytest.fixture
+def two_models(machine, monkeypatch) -> None:
+    """Three GPUs of two models."""
+    big, small = (cuda_driver.GpuInfo(name, number, 2**33) for name, number in (("Big", "9.0"), ("Small", "8.6")))
+    monkeypatch.setattr(cuda_driver, "gpus", lambda: (big, small, big))
+
+
+def shared_out(config: Config, *sizes: int) -> Config:
+    """A camera for each size, px, over all three GPUs."""
+    cameras = tuple(
+        CameraConfig(name=f"c{number}", source="0", max_width=size, max_height=size)
+        for number, size in enumerate(sizes)
+    )
+    gpu = msgspec.structs.replace(config.gpu, devices=(0, 1, 2))
+    return msgspec.structs.replace(config, cameras=cameras, gpu=gpu)
+
+
+def test_each_model_of_gpu_gets_its_engines_from_one_of_its_gpus(two_models, config, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    asked, ensure = [], prepare.ensure
+
+    def seen(recipes, folder, *, device, **options):
+        asked.append((device, [recipe.gpu.partition(",")[0] for recipe in recipes]))
+        return ensure(recipes, folder, device=device, **options)
+
+    monkeypatch.setattr(prepare, "ensure", seen)
+    prepared = build.prepare(shared_out(config, 640, 640, 640))
+
+    assert prepared.gpu.backend == "tensorrt"
+    assert prepared.gpu.devices == (0, 1, 2)
+    assert asked == [(0, ["Big"] * 4), (1, ["Small"] * 4)]
+    assert len(list((tmp_path / "engines").glob("*.engine"))) == 8
+    assert len(list((tmp_path / "engines").glob("kernels-*"))) == 2
+    line = messages(caplog, "INFO")[-1]
+    assert line == (
+        "networks: tensorrt 8.5.3.1, fp16, on Big, compute capability 9.0 (GPU 0, 2) and "
+        "Small, compute capability 8.6 (GPU 1)"
+    )
+
+
+def test_every_process_finds_the_engines_for_its_gpu_and_its_cameras(two_models, config, tmp_path):
+    """P-Net's sizes are those of the largest camera of a process."""
+    prepared = build.prepare(shared_out(config, 640, 320, 480, 200))
+    there = {path.name for path in (tmp_path / "engines").glob("*.engine")}
+
+    of_parts = [recipe_for_all(own) for own in parts.of_networks(prepared)]
+
+    assert len(of_parts) == 4
+    assert set().union(*of_parts) == there
+    assert len({name for name in there if name.startswith("pnet")}) == 3  # 640 twice, with and without the others
+    assert len({name for name in there if name.startswith("rnet")}) == 2
+
+
+def recipe_for_all(own: Config) -> set[str]:
+    return {recipe.file for recipe in build.recipes(own, "tensorrt 8.5.3.1")}
+
+
+def test_engines_of_all_models_are_built_during_a_run_and_named_with_their_gpu(
+    two_models, machine, config, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(prepare, "BACKGROUND", [sys.executable, fake_build_process.__file__, "rnet=build-exit"])
+    machine("rnet=build-exit")
+    prepared = build.prepare(shared_out(config, 640, 640, 640), later=True)
+    assert not list((tmp_path / "engines").glob("*.engine"))
+
+    assert build.build_missing(prepared, lambda what, share: None) == 6
+    assert [line.partition(":")[0] for line in messages(caplog, "WARNING")] == ["rnet on Big", "rnet on Small"]
+
+
+def test_table_names_the_gpu_where_there_are_several_models(two_models, config):
+    names = [row[0] for row in build.rows(build.build(shared_out(config, 640, 640, 640)))]
+
+    assert names[:2] == ["pnet on Big", "rnet on Big"]
+    assert names[4] == "pnet on Small"
+    assert names[-2:] == ["kernels", "kernels"]
 
 
 def test_without_a_compiler_the_run_goes_on_with_one_warning(machine, config, monkeypatch, caplog):

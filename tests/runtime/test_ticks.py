@@ -60,7 +60,7 @@ def test_batch_waits_for_the_cameras_of_its_own_process_alone(tmp_path: Path) ->
         sender.send(capture_of(0, camera))
     begun_s = time.monotonic()
 
-    batch = next(Received(inbox, stage, heartbeat, Outbox(folder, {}), cameras=2))
+    batch = next(Received(inbox, stage, heartbeat, Outbox(tmp_path, {}), cameras=2))
 
     assert [message.frame.camera for message in batch] == ["a", "b"]
     assert time.monotonic() - begun_s < PATIENCE_S
