@@ -96,11 +96,12 @@ def flow(beats: list[tuple[str, Heartbeat]]) -> Iterator[Metric]:
 def faces(beats: list[tuple[str, Heartbeat]]) -> Iterator[Metric]:
     """Faces, tracks and answers, without names."""
     yield counter("faces", "Faces detected, a face in each frame.", _sum(beats, "faces"), "camera")
-    every = _sum(beats, "search_every", of_levels=True)
+    every = [value for _, value in _sum(beats, "search_every", of_levels=True)]
     yield gauge(
         "detect_search_every",
-        "One picture in this many is searched whole now; in the others known faces are verified.",
-        every,
+        "One picture in this many is searched whole now; in the others known faces are verified. Of several processes "
+        "that detect, the one that searches least.",
+        [((), max(every))] if every else [],
     )
     yield counter("tracks_started", "Tracks begun.", _sum(beats, "tracks"), "camera")
     now = _sum(beats, "tracks", of_levels=True)

@@ -46,7 +46,8 @@ def _notes(status: Status) -> Iterator[str]:
     """How often `detect` searches, and which engines `build` builds, where they say so."""
     for process in status.processes:
         for _, every in counted(process.beat.levels if process.beat else {}, "search_every"):
-            yield f"searched whole: 1 picture in {every}"
+            who = f", by {process.process}" if "." in process.process else ""
+            yield f"searched whole: 1 picture in {every}{who}"
         if building := being_built(process.beat):
             yield building
 

@@ -74,7 +74,7 @@ class NetworksView(msgspec.Struct, frozen=True):
 
     detector: str
     search_every: int | None
-    """one picture in so many is searched whole now; null: not known yet"""
+    """one picture in so many is searched whole now, by the process that searches least; null: not known yet"""
     embedder: str
     """network that compares faces"""
     backend: str
@@ -187,13 +187,13 @@ def _processes(status: Status) -> Iterator[ProcessView]:
 
 def _networks(config: Config, status: Status | None) -> NetworksView:
     told: dict[tuple[str, ...], int] = {}
-    search_every = None
+    search_every: list[int] = []
     for beat in _beats(status):
         told |= dict(counted(beat.levels, "gallery"))
-        search_every = beat.levels.get("search_every", search_every)
+        search_every += [every for _, every in counted(beat.levels, "search_every")]
     return NetworksView(
         detector=config.detect.detector,
-        search_every=search_every,
+        search_every=max(search_every, default=None),
         embedder=config.recognize.model,
         backend=config.gpu.backend,
         people=told.get(("people",)),

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from jetstream.messages import Status
+from jetstream.monitoring import top
 from jetstream.monitoring.meters import DiskUse, Readings
 from jetstream.monitoring.nvml import GpuUse
 from jetstream.monitoring.prometheus import MetricsPage
@@ -72,6 +73,23 @@ def test_counts_and_levels_become_samples_with_labels() -> None:
     assert abs(page["jetstream_latency_seconds_sum", "detect"] - 99.031) < 1e-6
     assert page["jetstream_gpu_utilization_ratio", "0", "H"] == 0.5
     assert ("jetstream_gpu_utilization_ratio", "1", "old") not in page, "a driver that doesn't say is no 0"
+
+
+def test_of_several_processes_that_detect_the_one_that_searches_least_is_told() -> None:
+    """Prometheus refuses a page on which a sample is twice."""
+    beats = [beat(f"detect.{number}", levels={"search_every": every}) for number, every in ((1, 4), (2, 12), (3, 8))]
+    said = status(*beats)
+
+    page = MetricsPage(lambda: (said, Readings(), 0))
+    told = [sample for metric in page.collect() for sample in metric.samples if "search_every" in sample.name]
+
+    assert [(sample.labels, sample.value) for sample in told] == [({}, 12)]
+    lines = top.text(said, 0).splitlines()
+    assert [line for line in lines if "searched whole" in line] == [
+        "searched whole: 1 picture in 4, by detect.1",
+        "searched whole: 1 picture in 12, by detect.2",
+        "searched whole: 1 picture in 8, by detect.3",
+    ]
 
 
 def test_names_end_in_base_units_or_say_what_they_count() -> None:

@@ -91,7 +91,8 @@ def running(page: PageSite, **gallery: int) -> None:
     )
     levels = {f"gallery {what}": count for what, count in gallery.items()} | {"search_every": 8}
     track = statuses.beat("track", frames=12, counts={"drops late detected.track": 3}, levels=levels)
-    status = statuses.status(statuses.beat("capture.a"), msgspec.structs.replace(track, pid=os.getpid()))
+    other = statuses.beat("detect.2", levels={"search_every": 4})
+    status = statuses.status(statuses.beat("capture.a"), msgspec.structs.replace(track, pid=os.getpid()), other)
     page.site.hear(msgspec.structs.replace(status, pid=os.getpid(), turn_ns=now_ns))
 
 
