@@ -23,15 +23,20 @@ FRAMES = 60
 KILLS = 3
 
 
-@pytest.mark.parametrize("tracks", [1, 2])
+@pytest.mark.parametrize(
+    "shares",
+    [[], ["track.processes=2"], ["track.processes=2", "gpu.devices=[0,1]", "gpu.backend=cpu"]],
+    ids=["one", "tracks", "all"],
+)
 @pytest.mark.parametrize("seed", [int(word) for word in os.environ.get("RESTART_SEEDS", "5").split()])
 def test_each_frame_is_told_once_whoever_dies_and_when(
-    tmp_path: Path, jetstream: Inside, seed: int, tracks: int
+    tmp_path: Path, jetstream: Inside, seed: int, shares: list[str]
 ) -> None:
     dice = random.Random(seed)
     clips = [demo_clip(tmp_path / f"{name}.mp4", frames=FRAMES) for name in ("one", "two")]
     killed: list[str] = []
-    with jetstream.running(*words(*clips), "--set", f"track.processes={tracks}") as process:
+    settings = [word for share in shares for word in ("--set", share)]
+    with jetstream.running(*words(*clips), *settings) as process:
         while len(killed) < KILLS and process.poll() is None:
             time.sleep(dice.uniform(0, 1))
             try:
