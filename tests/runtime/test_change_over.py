@@ -269,6 +269,40 @@ def test_run_that_ends_while_engines_are_built_leaves_no_process(
     assert [line for line in caplog.messages if "kernels" not in line] == []
 
 
+def test_each_process_changes_over_to_the_engines_of_its_own_gpu_and_comes_back_to_them(
+    builds: Callable[..., None], config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(pretended_gpu.GPUS, "Big,Small")
+    builds(*(f"{network}=build-wait" for network in NETWORKS))
+    cameras = tuple(msgspec.structs.replace(config.cameras[0], name=name) for name in "abc")
+    gpu = msgspec.structs.replace(config.gpu, devices=(0, 1))
+    names = [f"{stage}.{number}" for stage in ("detect", "recognize") for number in (1, 2)]
+
+    def gpus_of(status: Status) -> dict[str, str]:
+        opened = {path.name: path.read_text() for path in (tmp_path / "opened").iterdir()}
+        return {name: opened.get(str(pids_in(status)[name]), "none") for name in names}
+
+    def watch(run: Watched) -> None:
+        before = run.until(lambda now: "engines being built: pnet" in top.text(now, now.turn_ns))
+        before = run.more_frames(before)
+        assert set(gpus_of(before).values()) == {"none"}
+        (tmp_path / "engines" / "go").touch()
+        changed = run.until(
+            lambda now: all(
+                pids_in(now)[name] != pids_in(before)[name] and state(now, name) == ("running", 0) for name in names
+            )
+        )
+        after = run.more_frames(changed, 30)
+        assert gpus_of(after) == {"detect.1": "0", "detect.2": "1", "recognize.1": "0", "recognize.2": "1"}
+        psutil.Process(pids_in(after)["detect.2"]).kill()
+        again = run.more_frames(run.until(lambda now: state(now, "detect.2") == ("running", 1)), 30)
+        assert gpus_of(again) == gpus_of(after)
+
+    watched_by(watch, startup.prepare(msgspec.structs.replace(config, cameras=cameras, gpu=gpu), for_supervisor=True))
+    engines = [path.name.partition("-")[0] for path in (tmp_path / "engines").glob("*.engine")]
+    assert sorted(engines) == sorted(NETWORKS * 2)
+
+
 @pytest.mark.gpu
 def test_real_engines_are_built_during_a_run_and_taken_over(
     config: Config, tmp_path: Path, caplog: pytest.LogCaptureFixture

@@ -20,9 +20,9 @@ from jetstream.runners.tensorrt import bindings, prepare
 from jetstream.runners.tensorrt.build_protocol import BindingsProbe
 from tests.support import fake_build_process, tensorrt_standin
 
-HOW, OPENED = "PRETENDED_BUILDS", "PRETENDED_ENGINES_OPENED"
-"""environment variables: words for `fake_build_process`, and a folder that gets a file for each engine that a process
-opens"""
+HOW, OPENED, GPUS = "PRETENDED_BUILDS", "PRETENDED_ENGINES_OPENED", "PRETENDED_GPUS"
+"""environment variables: words for `fake_build_process`; a folder that gets a file for each process that opens engines,
+named by its pid, with the number of its GPU in it; names of the GPUs, with commas, if it isn't one"""
 SITECUSTOMIZE = "from tests.support import pretended_gpu\npretended_gpu.install(setattr)\n"
 VERSION = "8.5.3.1"
 
@@ -30,9 +30,10 @@ VERSION = "8.5.3.1"
 def install(put: Callable[[Any, str, Any], None]) -> None:
     """Pretend in this process; `put` is `setattr`, or that of a MonkeyPatch."""
     device = tensorrt_standin.Device()
-    gpu = cuda_driver.GpuInfo("Pretended GPU", "9.0", 2**33)
+    names = os.environ.get(GPUS, "Pretended GPU").split(",")
+    gpus = tuple(cuda_driver.GpuInfo(name, "9.0", 2**33) for name in names)
     command = [sys.executable, fake_build_process.__file__, *os.environ[HOW].split()]
-    put(cuda_driver, "gpus", lambda: (gpu,))
+    put(cuda_driver, "gpus", lambda: gpus)
     put(onnxrt, "providers", lambda: ("CPUExecutionProvider",))
     put(backends.bindings, "is_installed", lambda: True)
     put(cuda_bindings, "is_installed", lambda _: True)
@@ -43,7 +44,16 @@ def install(put: Callable[[Any, str, Any], None]) -> None:
     put(prepare, "BACKGROUND", command)
     put(prepare, "ensure", functools.partial(prepare.ensure, command=command))
     put(bindings, "load", lambda: tensorrt(device))
-    put(cuda_context, "_opened", lambda number, bindings: device.opened())
+    put(cuda_context, "_opened", functools.partial(opened, device))
+
+
+def opened(device: tensorrt_standin.Device, number: int, _: object) -> tensorrt_standin.Device:
+    """The context of GPU `number`, the only one that this process may open."""
+    path = Path(os.environ[OPENED], str(os.getpid()))
+    assert not path.exists() or path.read_text() in ("", str(number)), "a process uses one GPU"
+    path.write_text(str(number))
+    device.device = number
+    return device.opened()
 
 
 def no_kernels(*_: object) -> None:
