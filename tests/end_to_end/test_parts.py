@@ -128,6 +128,21 @@ def test_each_process_has_its_cameras_and_dies_for_them_alone(tmp_path: Path, je
             assert {one.process: one.restarts for one in status.processes if one.restarts} == killed
             assert {who for who, pid in pids_in(status).items() if pid != before[who]} == {name}
 
+        before, path = pids_in(status), tmp_path / "parts.toml"
+        path.write_text(path.read_text().replace("[detect]", "[detect]\nsearch_every = 2"))
+        process.send_signal(signal.SIGHUP)
+        taken = jetstream.wait(
+            lambda s: (
+                all(pids_in(s)[name] != before[name] for name in ("detect.1", "detect.2"))
+                and all(one.state == "running" for one in s.processes)
+            ),
+            process,
+        )
+        status = jetstream.wait(more_of(CAMERAS, taken), process)
+        assert {who for who, pid in pids_in(status).items() if pid != before[who]} == {"detect.1", "detect.2"}
+        assert {one.process: one.restarts for one in status.processes if one.restarts} == killed
+        assert "config reloaded: took detect.search_every (detect started again)" in jetstream.log()
+
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE_S) == 0, jetstream.log()
     assert segments_of(process.pid) == []

@@ -109,6 +109,33 @@ def test_part_of_the_cameras_goes_on_when_the_track_of_the_others_dies(
     tell("kill -9 of track.2, one of two that share the cameras", sees, took_s, "live frames of its cameras meanwhile")
 
 
+@pytest.mark.parametrize("stage", ["detect", "recognize"])
+def test_cameras_of_one_gpu_go_on_when_the_process_of_the_other_dies(
+    jetstream: Faulty, words: list[str], tell: Tell, stage: str
+) -> None:
+    """Both run the networks on the CPU here."""
+    shared = ("--set", "gpu.devices=[0,1]", "--set", "gpu.backend=cpu")
+    with jetstream.running(*words, *shared) as process, Ear(jetstream) as ear:
+        jetstream.wait(frames_flow, process)
+        before, killed = pids_in(jetstream.status()), f"{stage}.2"
+        time.sleep(1)
+        subprocess.run(["kill", "-9", str(before[killed])], check=True)
+        hurt_s = time.monotonic()
+        jetstream.wait(lambda s: pids_in(s).get(killed, before[killed]) != before[killed], process)
+        took_s = time.monotonic() - hurt_s
+        ear.wait_for_frames(20, time.monotonic())
+        silence_s = {camera: ear.longest_silence_s(hurt_s, camera) for camera in ("demo", "second")}
+        after = pids_in(jetstream.status())
+        assert {name for name in after if after[name] != before[name]} == {killed}
+        assert silence_s["demo"] < 1.0
+        stop(process)
+    sees = (
+        f"a warning; its camera silent for {silence_s['second']:.1f} s, the other one's for {silence_s['demo']:.1f} s"
+    )
+    lost = "live frames of its cameras meanwhile" if stage == "detect" else "nothing; names of its cameras come later"
+    tell(f"kill -9 of {killed}, one of two that share the cameras", sees, took_s, lost)
+
+
 def test_killed_supervisor_takes_all_with_it_and_the_next_run_sweeps(
     jetstream: Faulty, words: list[str], tell: Tell
 ) -> None:
