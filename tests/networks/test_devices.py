@@ -2,16 +2,19 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from jetstream import doctor, startup
 from jetstream.config import load
-from jetstream.config.schema import Config
-from jetstream.errors import UserError
+from jetstream.config.schema import CameraConfig, Config
+from jetstream.errors import SourceError, UserError
 from jetstream.networks import devices
 from jetstream.runners import cuda_driver
 from jetstream.runners.base import UnavailableError
+from jetstream.video import source
 
+DECODERS = ("cpu", "shared-cuda", "cuda")
 BIG, SMALL = cuda_driver.GpuInfo("Big", "9.0", 2**36), cuda_driver.GpuInfo("Small", "8.6", 2**33)
 
 
@@ -62,6 +65,26 @@ def test_machine_without_a_gpu_is_said(no_gpu: None, caplog: pytest.LogCaptureFi
     (warning,) = warnings(caplog)
     assert warning.startswith("gpu.devices: ")
     assert warning.endswith(", so the networks run on the CPU; 2 processes share the cameras all the same")
+
+
+def test_camera_is_looked_at_with_the_gpu_that_will_decode_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {}
+
+    def look(address: str, camera: CameraConfig, *, cuda_device: int | None) -> source.SourceProbe:
+        asked[camera.name] = cuda_device
+        raise SourceError(f"{camera.name}: no GPU decodes it here")
+
+    monkeypatch.setattr(source, "probe", look)
+    two = config([3, 1], cameras=3)
+    cameras = [
+        msgspec.structs.replace(camera, source="rtsp://192.0.2.1/", decoder=how)
+        for camera, how in zip(two.cameras, DECODERS, strict=True)
+    ]
+
+    with pytest.raises(UserError, match="no GPU decodes it here"):
+        list(startup.check_sources(msgspec.structs.replace(two, cameras=tuple(cameras))))
+
+    assert asked == {"c0": None, "c1": 1, "c2": 3}
 
 
 def test_gpu_without_a_camera_is_said(machine: None, caplog: pytest.LogCaptureFixture) -> None:
