@@ -70,6 +70,9 @@ def arguments() -> tuple[Options, list[int]]:
     parser.add_argument("--only", default=",".join(map(str, SECTIONS)), help="sections, such as 1,3,5")
     parser.add_argument("--seconds", type=float, default=4, help="of each run of the pipeline")
     parser.add_argument("--embed-batch", type=int, default=256, help="recognize.batch of the embedder's engine")
+    parser.add_argument(
+        "--fed", nargs="+", type=_fed, default=[], metavar="CAMERAS:RATE", help="of section 6, these rows"
+    )
     parser.add_argument("--peer-python", default="", help="a Python with torch and facenet-pytorch")
     parser.add_argument("--peer-path", type=Path, help="a folder for its PYTHONPATH")
     given = parser.parse_args()
@@ -77,7 +80,12 @@ def arguments() -> tuple[Options, list[int]]:
     if unknown := sorted(set(only) - set(SECTIONS)):
         parser.error(f"--only: no section {unknown[0]}; there are {', '.join(map(str, SECTIONS))}")
     options = (given.data.resolve(), given.engines.resolve(), given.seconds, given.embed_batch, given.peer_python)
-    return Options(*options, given.peer_path), only
+    return Options(*options, given.peer_path, tuple(given.fed)), only
+
+
+def _fed(text: str) -> tuple[int, float]:
+    cameras, _, rate = text.partition(":")
+    return int(cameras), float(rate)
 
 
 def compile_kernels(options: Options) -> None:

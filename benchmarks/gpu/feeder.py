@@ -21,6 +21,7 @@ from jetstream.ipc.bus import Outbox, Reader
 from jetstream.ipc.rings import Rings
 from jetstream.ipc.window import FrameWindow
 from jetstream.messages import Captured, FrameRef
+from jetstream.picture_format import Nv12Picture, PictureFormat
 from jetstream.runtime.run_dir import RunDir
 
 HELD = 15  # times that a picture comes in a row: a scene is half a second long at 30 frames a second
@@ -28,7 +29,7 @@ HELD = 15  # times that a picture comes in a row: a scene is half a second long 
 
 class Task(msgspec.Struct):
     run_dir: str
-    frames: str  # .npy, (N, H, W, 3) uint8 BGR
+    frames: str  # .npy, (N, 3 H / 2, W) uint8: Y of each, then Cb and Cr
     cameras: tuple[str, ...]
     rate: float  # frames a second and camera; 0: as fast as they go
     begin_s: float  # of CLOCK_MONOTONIC
@@ -47,8 +48,12 @@ def main() -> None:
 
 
 def feed(task: Task) -> Fed:
-    images = np.load(task.frames, mmap_mode="r")
-    images.max()  # all of it into memory, which the feeders share
+    loaded = np.load(task.frames, mmap_mode="r")
+    loaded.max()  # all of it into memory, which the feeders share
+    height = loaded.shape[1] * 2 // 3
+    images = [
+        Nv12Picture(one[:height], one[height:].reshape(height // 2, -1, 2), PictureFormat.NV12_709) for one in loaded
+    ]
     names = RunDir(Path(task.run_dir)).read_rings()
     outbox = Outbox(Path(task.run_dir), {Captured: [Reader("detect", lossless=False, ends=True)]})
     windows = {camera: FrameWindow(PipelineConfig().queue_frames) for camera in task.cameras}

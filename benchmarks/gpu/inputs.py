@@ -41,6 +41,7 @@ class Options(NamedTuple):
     embed_batch: int  # recognize.batch that the embedder's engine was built for
     peer_python: str  # empty: no peers
     peer_path: Path | None
+    fed: tuple[tuple[int, float], ...] = ()  # cameras, and frames a second of each; none: the usual ones
 
 
 def pictures(folder: Path) -> list[Picture]:

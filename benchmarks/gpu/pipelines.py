@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.gpu import walk
 from benchmarks.gpu.feeder import HELD
-from benchmarks.gpu.inputs import MODELS, SIZES, Options, config_of, frames, free_shared_memory
+from benchmarks.gpu.inputs import MODELS, SIZES, Options, as_nv12, config_of, frames, free_shared_memory
 from jetstream import pipeline
 from jetstream.config.schema import Config, GpuConfig, ModelsConfig, PublishConfig, RecognizeConfig, RenderConfig
 from jetstream.gallery.prepare import prepare_gallery
@@ -21,6 +21,7 @@ from jetstream.ipc.ring import Ring, segment_name
 from jetstream.ipc.rings import Rings
 from jetstream.messages import Captured, Detected, Ended, FrameRef, Message, Named, Tick, Tracked, Wanted
 from jetstream.networks.runner import load_engine_of
+from jetstream.picture_format import Nv12Picture
 from jetstream.runners.base import UnavailableError
 
 FPS = 30.0
@@ -47,25 +48,33 @@ def run(options: Options) -> None:
     with tempfile.TemporaryDirectory(prefix="js") as name:
         folder = Path(name)
         frames_file = folder / "frames.npy"
-        np.save(frames_file, np.stack(images))
+        np.save(frames_file, np.stack([_rows_of(picture) for picture in as_nv12(images)]))
         people = make_people(options.data, folder)
-        print(f"{len(images)} real 1080p frames from memory, each {HELD} times in a row; {people} people known; every")
+        print(
+            f"{len(images)} real 1080p NV12 frames from memory, each {HELD} times in a row; {people} people known; every"
+        )
         print(f"frame searched; {options.seconds:g} s each after {walk.WARM_S:g} s to warm up\n")
         for network in ("rnet", "onet", "embedder"):
             _say_if_missing(network, _config(options, folder, 1))
         print(f"| {' | '.join(HEAD)} | {' | '.join(f'{one}, CPU ms a frame' for one in CPU_HEAD)} |")
         print("| --- " * (len(HEAD) + len(CPU_HEAD)) + "|", flush=True)
-        for cameras, rate in GPU_RUNS:
+        for cameras, rate in options.fed or GPU_RUNS:
             _row(f"{cameras}, {_speed(rate)}", _config(options, folder, cameras), frames_file, rate, options.seconds)
-        for search in ("always", "nth"):
+        for search in () if options.fed else ("always", "nth"):
             config = _config(options, folder, 8, backend="cpu", search=search)
             _row(f'8, {_speed(FPS)}, CPU, search "{search}"', config, frames_file, FPS, options.seconds)
-        for cameras in (1, 8):
+        for cameras in () if options.fed else (1, 8):
             try:
                 print(f"| {together(_config(options, folder, cameras), images, options.seconds)} |", flush=True)
             except Exception as error:  # what is measured already stays
                 print(f"| {cameras}, one process | failed: {error} |", flush=True)
     print("\nDropped: of the whole run. GPU %: nvidia-smi's utilization, median of samples 0.2 s apart.", flush=True)
+
+
+def _rows_of(picture: Nv12Picture) -> np.ndarray:
+    """(3 H / 2, W) uint8: Y, then Cb and Cr."""
+    height, width = picture.shape
+    return np.concatenate([picture.luma, picture.chroma.reshape(height // 2, width)])
 
 
 def _say_if_missing(network: str, config: Config) -> None:
