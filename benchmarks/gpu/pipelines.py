@@ -50,10 +50,8 @@ def run(options: Options) -> None:
         frames_file = folder / "frames.npy"
         np.save(frames_file, np.stack([_rows_of(picture) for picture in as_nv12(images)]))
         people = make_people(options.data, folder)
-        print(
-            f"{len(images)} real 1080p NV12 frames from memory, each {HELD} times in a row; {people} people known; every"
-        )
-        print(f"frame searched; {options.seconds:g} s each after {walk.WARM_S:g} s to warm up\n")
+        print(f"{len(images)} real 1080p frames, NV12, from memory, each {HELD} times in a row; {people} people known;")
+        print(f"every frame searched; {options.seconds:g} s each after {walk.WARM_S:g} s to warm up\n")
         for network in ("rnet", "onet", "embedder"):
             _say_if_missing(network, _config(options, folder, 1))
         print(f"| {' | '.join(HEAD)} | {' | '.join(f'{one}, CPU ms a frame' for one in CPU_HEAD)} |")
