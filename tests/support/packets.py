@@ -29,12 +29,17 @@ class DecodedApart(NamedTuple):
 
 
 def decoded_apart(
-    source: Path | str, *, packets_mb: int = 1, slots: int = 400, most: int | None = None, **camera: Any
+    source: Path | str,
+    *,
+    packets_mb: int = 1,
+    slots: int = 400,
+    most: int | None = None,
+    backend: str = "auto",
+    **camera: Any,
 ) -> DecodedApart:
     """The frames of a source, captured and decoded by the two stages at its own rate, until it ends or `most` came."""
-    config = load.build(
-        {"cameras": [{"name": CAMERA, "source": str(source), "decoder": "shared", **camera}]}, where="test"
-    )
+    cameras = [{"name": CAMERA, "source": str(source), "decoder": "shared", **camera}]
+    config = load.build({"cameras": cameras, "gpu": {"backend": backend}}, where="test")
     name = f"{segment_name(CAMERA)}.packets"
     with PacketRing.create(name, data_bytes=packets_mb * 10**6):
         rings = Rings({CAMERA: LocalRing(slots=slots)}, {CAMERA: name})
