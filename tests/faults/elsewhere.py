@@ -108,6 +108,12 @@ ROWS = (
         "live frames meanwhile",
     ),
     Row(
+        "tests/runtime/test_change_over.py::test_gpu_that_fails_leaves_its_cameras_to_the_cpu_and_the_others_on_their_gpu",
+        'one of two GPUs is lost, `gpu.when_lost = "cpu"`',
+        "one warning; its cameras continue on the CPU, the others on their GPU",
+        "live frames of its cameras meanwhile",
+    ),
+    Row(
         "tests/runtime/test_change_over.py::test_killed_build_starts_again_and_the_pipeline_goes_on",
         "kill -9 of build while it builds engines",
         "a warning; it starts again, and ONNX Runtime runs the networks until then",

@@ -303,6 +303,34 @@ def test_each_process_changes_over_to_the_engines_of_its_own_gpu_and_comes_back_
     assert sorted(engines) == sorted(NETWORKS * 2)
 
 
+def test_gpu_that_fails_leaves_its_cameras_to_the_cpu_and_the_others_on_their_gpu(
+    builds: Callable[..., None],
+    config: Config,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv(pretended_gpu.GPUS, "Big,Big")
+    crash = CRASH.replace('== "detect"', '== "detect.2"')
+    (tmp_path / "sitecustomize.py").write_text(pretended_gpu.SITECUSTOMIZE + crash)
+    builds()
+    cameras = tuple(msgspec.structs.replace(config.cameras[0], name=name) for name in "ab")
+    gpu = msgspec.structs.replace(config.gpu, devices=(0, 1), when_lost="cpu")
+    prepared = startup.prepare(msgspec.structs.replace(config, cameras=cameras, gpu=gpu))
+
+    def watch(run: Watched) -> None:
+        both = {"frames a", "frames b"}
+        status = run.until(lambda now: any(both <= set(one.beat.counts) for one in now.processes if one.beat))
+        opened = {path.name: path.read_text() for path in (tmp_path / "opened").iterdir()}
+        found = {name: opened.get(str(pid)) for name, pid in pids_in(status).items() if str(pid) in opened}
+        assert found == {"detect.1": "0", "recognize.1": "0", "recognize.2": "1"}
+        assert {one.process: one.restarts for one in status.processes if one.restarts} == {"detect.2": 2}
+
+    watched_by(watch, prepared)
+    said = "detect.2: ended by SIGSEGV, the second failure; it continues without the GPU (gpu.when_lost)"
+    assert [line for line in caplog.messages if "without the GPU" in line] == [said]
+
+
 @pytest.mark.gpu
 def test_real_engines_are_built_during_a_run_and_taken_over(
     config: Config, tmp_path: Path, caplog: pytest.LogCaptureFixture
