@@ -47,6 +47,7 @@ class Carried(NamedTuple):
     latencies_ms: list[float]
     least_share: float  # events of the camera with the fewest, as a share of an equal part
     cores: dict[str, float]  # by stage: seconds of CPU a second
+    first_s: float  # from the start until the first event
     opened_s: float  # from the start until every camera had told a frame
     kills: tuple[str, ...] = ()  # a line for each
 
@@ -125,7 +126,8 @@ def _heard(port: int, cameras: int, seconds: float, process: "subprocess.Popen[b
         socket.subscribe(b"detections.")
         socket.connect(f"tcp://127.0.0.1:{port}")
         started_s = time.monotonic()
-        deadline_s, from_s, opened_s = started_s + START_S, float("inf"), float("inf")
+        deadline_s = started_s + START_S
+        from_s = first_s = opened_s = float("inf")
         before: dict[str, float] = {}
         while time.monotonic() < deadline_s and process.poll() is None:
             if not socket.poll(200):
@@ -133,6 +135,7 @@ def _heard(port: int, cameras: int, seconds: float, process: "subprocess.Popen[b
             body = msgpack.unpackb(socket.recv_multipart()[1])
             now_s = time.monotonic()
             camera = body["camera"]
+            first_s = min(first_s, now_s - started_s)
             begun.add(camera)
             if len(begun) == cameras and from_s == float("inf"):
                 from_s = now_s + WARM_UP_S
@@ -149,7 +152,7 @@ def _heard(port: int, cameras: int, seconds: float, process: "subprocess.Popen[b
     offered = sum(last[camera] - first[camera] + 1 for camera in first)
     total = sum(events.values())
     fewest = min((events[camera] for camera in begun), default=0) if len(begun) == cameras else 0
-    return Carried(offered, total, seconds, latencies_ms, fewest * cameras / max(total, 1), cores, opened_s)
+    return Carried(offered, total, seconds, latencies_ms, fewest * cameras / max(total, 1), cores, first_s, opened_s)
 
 
 def _killed(port: int, name: str, cameras: int, pipeline: "subprocess.Popen[bytes]") -> str:
@@ -214,7 +217,7 @@ def main() -> None:
     print(f"{options.video.name}, {os.cpu_count()} cores, {options.seconds:g} s, {options.rounds} rounds, medians\n")
     print(
         "| cameras | jetstream | events/s | of the frames written | p50 ms | p99 ms | fewest of a camera | cores | "
-        "opened s |"
+        "first event, all cameras, s |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
     for cameras in options.cameras:
@@ -230,13 +233,15 @@ def main() -> None:
                     "p99": [run.percentile_ms(99) for run in runs],
                     "least": [run.least_share for run in runs],
                     "cores": [sum(run.cores.values()) for run in runs],
+                    "first": [run.first_s for run in runs],
                     "opened": [run.opened_s for run in runs],
                 }.items()
             }
             name = "this" if tree == REPOSITORY else str(tree)
             print(
                 f"| {cameras} | {name} | {median['rate']:.0f} | {median['share']:.1%} | {median['p50']:.0f} | "
-                f"{median['p99']:.0f} | {median['least']:.2f} | {median['cores']:.2f} | {median['opened']:.1f} |",
+                f"{median['p99']:.0f} | {median['least']:.2f} | {median['cores']:.2f} | {median['first']:.1f}, "
+                f"{median['opened']:.1f} |",
                 flush=True,
             )
             for run in runs:

@@ -13,7 +13,10 @@ from jetstream.picture_format import GpuMemory, GpuPicture
 from jetstream.runners import cuda_context
 from jetstream.runners.base import UnavailableError
 from jetstream.runners.cuda_bindings import WantedBindings
-from jetstream.runners.cuda_context import Bytes, CudaContext
+from jetstream.runners.cuda_context import Bytes, CudaContext, DefaultStream
+
+STREAM = DefaultStream()
+"""the one that FFmpeg copies in: with a stream for each of 100 cameras, each of its steps waited for them all"""
 
 
 class RingSlots:
@@ -25,7 +28,6 @@ class RingSlots:
         self._here: Bytes | None = None  # page-locked: a copy from the GPU to other memory takes five times as long
         with context.current():
             self._memory = context.allocate(slots * slot_bytes)
-            self._stream = context.stream()
             try:
                 self.memory = GpuMemory(context.device, context.export(self._memory), "")
             except UnavailableError:
@@ -38,10 +40,10 @@ class RingSlots:
         luma = int(self._memory) + slot * self._slot_bytes
         chroma_bytes, chroma_rows = columns + columns % 2, -(-rows // 2)
         with self._context.current():
-            self._context.copy_2d(luma, columns, picture.luma, picture.luma_pitch, (columns, rows), self._stream)
+            self._context.copy_2d(luma, columns, picture.luma, picture.luma_pitch, (columns, rows), STREAM)
             chroma, size = luma + rows * columns, (chroma_bytes, chroma_rows)
-            self._context.copy_2d(chroma, chroma_bytes, picture.chroma, picture.chroma_pitch, size, self._stream)
-            self._stream.synchronize()
+            self._context.copy_2d(chroma, chroma_bytes, picture.chroma, picture.chroma_pitch, size, STREAM)
+            self._context.wait_for_default_stream()
 
     def fetch(self, slot: int, target: NDArray[np.uint8]) -> None:
         """As `GpuSlots.fetch`. Raises RuntimeError where the GPU fails."""
@@ -49,8 +51,8 @@ class RingSlots:
             if self._here is None:
                 self._here = self._context.pinned(self._slot_bytes)
             here = self._here[: target.size]
-            self._context.download(here, int(self._memory) + slot * self._slot_bytes, self._stream)
-            self._stream.synchronize()
+            self._context.download(here, int(self._memory) + slot * self._slot_bytes, STREAM)
+            self._context.wait_for_default_stream()
         np.copyto(target, here)
 
     def close(self) -> None:

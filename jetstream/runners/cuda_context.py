@@ -35,6 +35,17 @@ class CudaStream(Protocol):
         ...
 
 
+class DefaultStream:
+    """CUDA's default stream, the one of code that names none, such as FFmpeg. It takes copies alone here.
+
+    Work in it begins when all work that was put into other streams before has ended, and theirs waits for it. So what
+    shares a process with code that uses it is best put there as well: with a stream for each of 100 cameras, every step
+    waits for all of them.
+    """
+
+    handle = 0
+
+
 class Memory(Protocol):
     """Memory on the GPU, freed with its last reference."""
 
@@ -116,6 +127,10 @@ class CudaContext(ABC):
 
     @abstractmethod
     def stream(self) -> CudaStream: ...
+
+    @abstractmethod
+    def wait_for_default_stream(self) -> None:
+        """Block the calling thread until all work in the default stream has completed."""
 
     @abstractmethod
     def event(self, *, timing: bool = False) -> Any:

@@ -85,6 +85,9 @@ class CudaCoreContext(CudaContext):
     def stream(self) -> CudaStream:
         return _CoreStream(self._core().create_stream(options=StreamOptions(nonblocking=False)))
 
+    def wait_for_default_stream(self) -> None:
+        _ask(driver.cuStreamSynchronize(0))
+
     def event(self, *, timing: bool = False) -> Any:
         return self._core().create_event(EventOptions(timing_enabled=timing))
 

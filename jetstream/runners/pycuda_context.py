@@ -17,6 +17,7 @@ from jetstream.runners.cuda_context import (
     Bytes,
     CudaContext,
     CudaStream,
+    DefaultStream,
     Graph,
     Grid,
     Memory,
@@ -59,6 +60,9 @@ class PyCudaContext(CudaContext):
         stream: CudaStream = cuda.Stream()
         return stream
 
+    def wait_for_default_stream(self) -> None:
+        driver_calls.wait_for_default_stream()
+
     def event(self, *, timing: bool = False) -> Any:
         return cuda.Event(cuda.event_flags.DEFAULT if timing else cuda.event_flags.DISABLE_TIMING)
 
@@ -87,6 +91,11 @@ class PyCudaContext(CudaContext):
         cuda.memcpy_htod_async(address, source, stream)
 
     def download(self, target: NDArray[Any], address: int, stream: Any) -> None:
+        if isinstance(stream, DefaultStream):
+            if not target.flags.c_contiguous:
+                raise ValueError("only contiguous arrays can be copied to and from the GPU")
+            driver_calls.download(target.ctypes.data, address, target.nbytes)
+            return
         cuda.memcpy_dtoh_async(target, address, stream)
 
     def download_2d(self, target: Bytes, address: int, pitch: int, stream: Any) -> None:
@@ -101,6 +110,9 @@ class PyCudaContext(CudaContext):
         cuda.memcpy_dtod_async(target, source, n_bytes, stream)
 
     def copy_2d(self, target: int, target_pitch: int, source: int, source_pitch: int, size: Grid, stream: Any) -> None:
+        if isinstance(stream, DefaultStream):
+            driver_calls.copy_2d(target, target_pitch, source, source_pitch, size)
+            return
         work = cuda.Memcpy2D()
         work.set_src_device(source)
         work.set_dst_device(target)

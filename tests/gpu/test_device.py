@@ -20,6 +20,7 @@ from jetstream.ipc.ring import Ring, segment_name
 from jetstream.picture_format import GpuMemory
 from jetstream.runners import cuda_bindings, cuda_context, cuda_driver
 from jetstream.runners.base import UnavailableError
+from jetstream.runners.cuda_context import DefaultStream
 from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.gpu
@@ -309,6 +310,16 @@ def test_another_process_reads_and_writes_exported_memory(device, cubin, guest):
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) == pytest.approx(float(numbers().sum()), rel=1e-4)
     assert np.array_equal(downloaded(device, address, stream), numbers() * 2)
+
+
+def test_the_default_stream_copies_and_is_waited_for(device):
+    stream, rows = device.stream(), np.arange(60, dtype=np.uint8).reshape(5, 12)
+    context, address, other = device._context, uploaded(device, rows, stream), device.allocate(64)
+    context.copy_2d(other, 7, address + 2, 24, (7, 3), DefaultStream())
+    here = np.zeros(21, np.uint8)
+    context.download(here, other, DefaultStream())
+    context.wait_for_default_stream()
+    assert np.array_equal(here.reshape(3, 7), rows[::2, 2:9])
 
 
 def test_rows_are_copied_down_from_where_they_lie_apart(device):

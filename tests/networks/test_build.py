@@ -195,7 +195,7 @@ def test_each_model_of_gpu_gets_its_engines_from_one_of_its_gpus(two_models, con
     assert len(list((tmp_path / "engines").glob("kernels-*"))) == 2
     line = messages(caplog, "INFO")[-1]
     assert line == (
-        "networks: tensorrt 8.5.3.1, fp16, on Big, compute capability 9.0 (GPU 0, 2) and "
+        "networks: tensorrt 8.5.3.1, fp16 and fp32, on Big, compute capability 9.0 (GPU 0, 2) and "
         "Small, compute capability 8.6 (GPU 1)"
     )
 

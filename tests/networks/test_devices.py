@@ -84,7 +84,7 @@ def test_camera_is_looked_at_with_the_gpu_that_will_decode_it(monkeypatch: pytes
     with pytest.raises(UserError, match="no GPU decodes it here"):
         list(startup.check_sources(msgspec.structs.replace(two, cameras=tuple(cameras))))
 
-    assert asked == {"c0": None, "c1": 1, "c2": 3}
+    assert asked == {"c0": None, "c1": None, "c2": 3}, "`decode` opens the GPU for all of its cameras at once"
 
 
 def test_gpu_without_a_camera_is_said(machine: None, caplog: pytest.LogCaptureFixture) -> None:

@@ -26,7 +26,7 @@ class Desk:
         self._reader = Inbox(folder, "reader", {Wanted: None}, senders=frozenset({"stage"}))
         self._outbox = Outbox(folder, {Wanted: [Reader("reader", lossless=True, ends=True)]}, gathers=True)
         stage = stage_named(name).under(Config())  # type: ignore[arg-type]
-        self.received = Received(self._inbox, stage, HeartbeatSender(name, folder), self._outbox)
+        self.received = Received(self._inbox, stage, HeartbeatSender(name, folder), self._outbox, cameras=8)
 
     def give(self, count: int) -> None:
         for i in range(count):

@@ -79,7 +79,9 @@ class Device(CudaContext):
         pytest.fail("TensorRTRunner doesn't call this")
 
     event = is_done = record = wait_on_gpu = wait = elapsed_ms = finish = graph = _not_called
-    free_bytes = register = unregister = address_on_gpu = copy = copy_2d = download_2d = _not_called
+    free_bytes = register = unregister = address_on_gpu = copy = copy_2d = download_2d = wait_for_default_stream = (
+        _not_called
+    )
     module = kernel = launch = export = open_memory = _not_called
 
 
