@@ -185,7 +185,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("capture", (), (Captured, Demuxed), per_camera=True, niceness=10, progress=True),
     Stage("decode", (Demuxed,), (Captured,), after=("capture",), queue="all", lossless=False, asks=True,
           tick_s=0.002,  # its threads write the frames: so late at most is one sent
-          parts=parts.gpu_parts, niceness=10, progress=True, wanted=_decodes),
+          parts=parts.decode_parts, niceness=10, progress=True, wanted=_decodes),
     Stage("detect", (Captured,), (Detected,), after=("capture", "decode"), ordered=True,
           batch=lambda config: config.detect.batch, idle_ticks=True, infers=True, parts=parts.detect_parts,
           progress=True),

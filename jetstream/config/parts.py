@@ -5,9 +5,15 @@ stage, so a camera is decoded, searched and named on one GPU. A process gets the
 `gpu.device` is its GPU and `gpu.devices` is empty: nothing that runs in a process knows of several.
 """
 
+import math
+
 import msgspec
 
-from jetstream.config.schema import CameraConfig, Config
+from jetstream.config.schema import CameraConfig, Config, decodes_apart
+
+CAMERAS_A_DECODE = 25
+"""A process of `decode` has so many on a GPU: the interpreter's lock is held for about 0.6 ms a frame there, so that it
+carries 1,400 frames a second"""
 
 
 def devices(config: Config) -> tuple[int, ...]:
@@ -18,6 +24,13 @@ def devices(config: Config) -> tuple[int, ...]:
 def gpu_parts(config: Config) -> int:
     """How many processes a stage has that has one for each GPU."""
     return min(len(devices(config)), len(config.cameras))
+
+
+def decode_parts(config: Config) -> int:
+    """How many processes `decode` has."""
+    apart = sum(decodes_apart(camera, config) for camera in config.cameras)
+    numbers = len(devices(config))
+    return min(numbers * max(math.ceil(apart / (numbers * CAMERAS_A_DECODE)), 1), len(config.cameras))
 
 
 def detect_parts(config: Config) -> int:

@@ -65,3 +65,29 @@ def test_networks_are_opened_by_commands_and_by_each_part() -> None:
 
     found = [(one.gpu.device, len(one.cameras), one.gpu.devices) for one in parts.of_networks(two)]
     assert found == [(1, 3, ()), (0, 2, ()), (1, 1, ())]
+
+
+@pytest.mark.parametrize(
+    ("cameras", "apart", "numbers", "processes"),
+    [
+        *((1, 1, [], 1), (25, 25, [], 1), (26, 26, [], 2), (100, 100, [], 4), (100, 20, [], 1), (8, 0, [], 1)),
+        *((100, 100, [0, 1], 4), (60, 60, [0, 1], 4), (2, 2, [0, 1, 2], 2)),
+    ],
+)
+def test_decoders_of_many_cameras_are_in_several_processes_each_of_one_gpu(
+    cameras: int, apart: int, numbers: list[int], processes: int
+) -> None:
+    """Whose number is a multiple of that of the GPUs, so that a camera is decoded where it is searched."""
+    named = [
+        {"name": f"c{i}", "source": "rtsp://192.0.2.1/", "decoder": "shared-cuda" if i < apart else "cpu"}
+        for i in range(cameras)
+    ]
+    gpu = {"devices": numbers} if numbers else {}
+    many = load.build({"cameras": named, "gpu": gpu}, where="test")
+
+    count = parts.decode_parts(many)
+
+    assert count == processes
+    for index in range(count):
+        own = parts.part(many, index, count)
+        assert all(parts.of_camera(many, camera).gpu.device == own.gpu.device for camera in own.cameras)
