@@ -99,7 +99,7 @@ class CameraConfig(ConfigTable, frozen=True):
     decoder: Literal["cpu", "cuda", "shared", "shared-cuda"] = "cpu"
     """what decodes cameras, streams and videos. cpu: the process that reads the camera. cuda: that process, by NVDEC on
     the camera's GPU (gpu.device, gpu.devices); a source that it can't decode is refused. shared, shared-cuda: the same,
-    but live one process (one a GPU) decodes the network streams and videos of all these cameras, so that a connection
+    but live a process for 25 of them decodes the network streams and videos of these cameras, so that a connection
     outlives its decoder"""
     fps: NotNegative = 0.0
     """largest number of frames a second to process. 0: all frames"""
