@@ -6,13 +6,20 @@ Knows nothing of a ring's memory.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from jetstream.picture_format import AnyPicture, GpuPicture, Nv12Picture, PictureFormat, PicturePlace, bgr_of
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+class FrameShape(NamedTuple):
+    """What a slot's header says of its frame's picture."""
+
+    size: tuple[int, int]  # height and width, px
+    format: PictureFormat
 
 
 class FrameHolder(Protocol):

@@ -42,12 +42,21 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from jetstream.errors import RingError
 from jetstream.ipc.cells import LINE_WORDS, Cell, Cells, Fence
-from jetstream.ipc.frames import FrameView, GpuFrameView, check_picture, copy_bgr, picture_in, put_picture, read_only
-from jetstream.ipc.gpu_slots import GpuLines, GpuSlots, is_true_soon
+from jetstream.ipc.frames import (
+    FrameShape,
+    FrameView,
+    GpuFrameView,
+    check_picture,
+    copy_bgr,
+    picture_in,
+    put_picture,
+    read_only,
+)
+from jetstream.ipc.gpu_slots import GpuSlots, GpuTwin
 from jetstream.ipc.layout import BEGUN, CELLS, CURSOR, GPU, PIXEL_BYTES, SLOTS, Layout, checked_layout
 from jetstream.ipc.local import LocalRing
 from jetstream.ipc.segment import SHARED_MEMORY, Role, Segment, segment_name, sweep
@@ -62,16 +71,9 @@ __all__ = ["Cell", "FrameView", "LocalRing", "Ring", "segment_name", "sweep"]
 # Short beside detecting a frame (7 ms or more), long beside reading the cells (2 us): a wait takes 2 % of a core.
 _POLL_S = 0.001
 _FORMATS = frozenset(PictureFormat)
-# Words of a slot's header: the frame's number, height and width, when it was captured, and what `gpu_slots` says of it.
-_NUMBER, _HEIGHT, _WIDTH, _CAPTURED, _FORMAT, _ON_GPU, _HERE, _WANTED = range(LINE_WORDS)
-
-
-class _SlotHeader(NamedTuple):
-    """What a slot's header says of its frame."""
-
-    size: tuple[int, int]  # height and width, px
-    format: PictureFormat
-    generation: int  # of the memory on a GPU that has the frame; 0: none
+# Words of a slot's header: the frame's number, height and width, when it was captured, picture format. The other three
+# are those of `gpu_slots`.
+_NUMBER, _HEIGHT, _WIDTH, _CAPTURED, _FORMAT = range(5)
 
 
 class Ring:
@@ -88,9 +90,8 @@ class Ring:
         self._fence = Fence()
         self._words = segment.memory[: layout.header_bytes].cast("Q")
         self._cells = Cells(self._words[CELLS:GPU], self._fence)
-        self._gpu = GpuLines(self._words[GPU:SLOTS], self._fence)
-        self._gpu_slots: GpuSlots | None = None
-        self._served_ns = 0
+        slot_lines = [self._words[SLOTS + slot * LINE_WORDS :][:LINE_WORDS] for slot in range(layout.slots)]
+        self._gpu = GpuTwin(self._words[GPU:SLOTS], slot_lines, self._fence)
         self._pixel_bytes: NDArray[np.uint8] | None = None  # of the whole segment, once it is needed
         # by the place of the slot's header: height, width and format of the last picture seen there, and its arrays
         self._pictures: dict[int, tuple[tuple[int, int, int], AnyPicture]] = {}
@@ -155,8 +156,7 @@ class Ring:
         Raises RingError when another process (or another Ring in this one) is the writer.
         """
         self._segment.become_writer("frame ring")
-        self._gpu.share(slots.memory)
-        self._gpu_slots = slots
+        self._gpu.share(slots)
 
     def write(self, picture: PicturePlace, *, captured_ns: int = 0, left_out: int = 0) -> int:
         """Copy a picture, (H, W, 3) uint8 BGR or NV12, of any strides, into the next slot without waiting for readers;
@@ -185,10 +185,10 @@ class Ring:
         words[slot + _NUMBER], words[slot + _HEIGHT], words[slot + _WIDTH] = frame_id, height, width
         words[slot + _CAPTURED], words[slot + _FORMAT] = captured_ns, format_of(picture)
         if isinstance(picture, GpuPicture):
-            self._put_on_gpu(frame_id, picture)
+            self._gpu.put(frame_id, picture, self._slot(frame_id))
         else:
             put_picture(picture, picture_in(self._slot(frame_id), height, width, format_of(picture)))
-            words[slot + _ON_GPU], words[slot + _HERE] = 0, frame_id + 1
+            self._gpu.wrote_here(frame_id)
         self._fence()
         words[CURSOR] = frame_id + 1
         return frame_id
@@ -203,19 +203,15 @@ class Ring:
     @property
     def is_asked(self) -> bool:
         """Whether readers have asked for frames in shared memory since the last `bring`. For the writer."""
-        return self._gpu.asked_ns != self._served_ns
+        return self._gpu.is_asked
 
     def bring(self) -> None:
         """Copy the frames that readers asked for from the GPU to shared memory (step H4). For the writer, between two
         `write`. Raises RuntimeError where the GPU fails."""
-        if self._gpu_slots is None or not self.is_asked:
-            return
-        self._served_ns = self._gpu.asked_ns
-        self._fence()
-        for slot in range(SLOTS, SLOTS + self.slots * LINE_WORDS, LINE_WORDS):
-            number = self._words[slot + _NUMBER]
-            if self._words[slot + _WANTED] == number + 1 != self._words[slot + _HERE]:
-                self._copy_here(number)
+        if self._gpu.is_asked:
+            for frame_id in self._gpu.wanted():
+                size = (self._words[self._slot_header(frame_id) + one] for one in (_HEIGHT, _WIDTH))
+                self._gpu.copy_here(frame_id, self._slot(frame_id)[: nv12_bytes(*size)])
 
     def wait_for_room(self, timeout_s: float) -> bool:
         """Block until no registered reader needs the frame that `write` would overwrite (every-frame pace).
@@ -252,7 +248,7 @@ class Ring:
         come. Raises RingError when the slot's header is damaged.
         """
         found = self._found(frame_id)
-        if found is None or not self._is_here(frame_id):
+        if found is None or not self._gpu.is_here(frame_id, self.holds):
             return None
         slot, shape = self._slot_header(frame_id), (*found.size, found.format)
         kept = self._pictures.get(slot)
@@ -263,10 +259,10 @@ class Ring:
     def view_on(self, frame_id: int, gpu: int | None) -> FrameView | GpuFrameView | None:
         """As `view`, but a frame that is on the GPU with this number is left there."""
         found = self._found(frame_id)
-        if found is None or gpu is None or found.generation == 0:
-            return self.view(frame_id)
-        memory = self._gpu.memory(found.generation, str(self._segment.path))
-        if memory is None or memory.device != gpu:
+        memory = None
+        if found is not None and gpu is not None:
+            memory = self._gpu.memory_of(frame_id, str(self._segment.path))
+        if found is None or memory is None or memory.device != gpu:
             return self.view(frame_id)
         height, width = found.size
         luma = frame_id % self.slots * self.layout.gpu_slot_bytes
@@ -292,7 +288,6 @@ class Ring:
         """Release the memory. Views and cells handed out stay valid: the last of them unmaps it."""
         self._cells.close()
         self._gpu.close()
-        self._gpu_slots = None
         self._words.release()
         self._pixel_bytes = None
         self._pictures.clear()
@@ -316,7 +311,7 @@ class Ring:
         slowest = self.slowest
         return slowest is None or slowest + self.slots > self.cursor
 
-    def _found(self, frame_id: int) -> _SlotHeader | None:
+    def _found(self, frame_id: int) -> FrameShape | None:
         """Steps 7 to 9; None: the frame is overwritten, or not written yet. Raises RingError: it is damaged."""
         words = self._words
         if not 0 <= frame_id < words[CURSOR]:
@@ -324,7 +319,6 @@ class Ring:
         self._fence()
         slot = self._slot_header(frame_id)
         number, height, width, form = (words[slot + one] for one in (_NUMBER, _HEIGHT, _WIDTH, _FORMAT))
-        generation = words[slot + _ON_GPU]
         if number != frame_id or not self.holds(frame_id):
             return None
         # not a torn read: `holds` was true after it
@@ -332,42 +326,7 @@ class Ring:
             raise RingError(
                 f"{self._segment.path}: damaged: a frame of {width} x {height} px in format {form}; start the run again"
             )
-        return _SlotHeader((height, width), PictureFormat(form), generation)
-
-    def _is_here(self, frame_id: int) -> bool:
-        """Whether a frame is in shared memory, if need be after steps H1 to H3."""
-        words, slot = self._words, self._slot_header(frame_id)
-        if words[slot + _HERE] == frame_id + 1:
-            self._fence()
-            return True
-        words[slot + _WANTED] = frame_id + 1
-        self._fence()
-        self._gpu.ask()
-        is_here = is_true_soon(
-            lambda: words[slot + _HERE] == frame_id + 1,
-            unless=lambda: words[slot + _ON_GPU] != self._gpu.generation or not self.holds(frame_id),
-        )
-        self._fence()
-        return is_here
-
-    def _put_on_gpu(self, frame_id: int, picture: GpuPicture) -> None:
-        """Copy a picture to its slot on the GPU, and to shared memory if frames are asked for (step H5)."""
-        if self._gpu_slots is None:
-            raise ValueError("frame on a GPU: this ring has no memory there")
-        self._gpu_slots.put(frame_id % self.slots, picture)
-        self._words[self._slot_header(frame_id) + _ON_GPU] = self._gpu.generation
-        if self._gpu.is_asked():
-            self._copy_here(frame_id)
-
-    def _copy_here(self, frame_id: int) -> None:
-        """Copy a frame that is on the GPU to its slot in shared memory."""
-        words, slot = self._words, self._slot_header(frame_id)
-        if self._gpu_slots is None or words[slot + _ON_GPU] != self._gpu.generation:
-            return
-        n_bytes = nv12_bytes(words[slot + _HEIGHT], words[slot + _WIDTH])
-        self._gpu_slots.fetch(frame_id % self.slots, self._slot(frame_id)[:n_bytes])
-        self._fence()
-        words[slot + _HERE] = frame_id + 1
+        return FrameShape((height, width), PictureFormat(form))
 
     def _slot_header(self, frame_id: int) -> int:
         return SLOTS + frame_id % self.slots * LINE_WORDS

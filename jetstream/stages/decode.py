@@ -103,35 +103,36 @@ def _open_decoder(
 ) -> GopDecoder:
     """In the camera's thread."""
     device = cuda_device(camera, config)
-    on_gpu = device is not None and isinstance(ring, Ring) and memory.shared(camera.name, ring, device)
+    on_gpu = device is not None and isinstance(ring, Ring) and memory.shared(camera.name, ring)
     return LibavDecoder(description, camera, device, nv12=on_gpu or takes_nv12(config), on_gpu=on_gpu)
 
 
 class GpuRings:
-    """Memory on GPUs for the frames of cameras. A context manager that frees it; threads of cameras share it."""
+    """Memory on this process's GPU for the frames of its cameras, whose threads share it. A context manager that frees
+    it."""
 
     def __init__(self, config: Config) -> None:
         self._config, self._lock = config, threading.Lock()
         self._stack = ExitStack()
-        self._contexts: dict[int, CudaContext] = {}
+        self._context: CudaContext | None = None
         self._cameras: dict[str, bool] = {}
 
-    def shared(self, camera: str, ring: Ring, device: int) -> bool:
+    def shared(self, camera: str, ring: Ring) -> bool:
         """Whether the ring takes pictures on the GPU; where it doesn't, the first call says why."""
         if not (keeps_on_gpu(self._config) and nvdec.keeps_frames()):
             return False
         with self._lock:
             if camera not in self._cameras:
-                self._cameras[camera] = self._share(camera, ring, device)
+                self._cameras[camera] = self._share(camera, ring)
             return self._cameras[camera]
 
-    def _share(self, camera: str, ring: Ring, device: int) -> bool:
+    def _share(self, camera: str, ring: Ring) -> bool:
+        gpu = self._config.gpu
         try:
-            if device not in self._contexts:
-                nvdec.hold_context(device)
-                context = self._stack.enter_context(open_context(device, self._config.gpu.bindings))
-                self._contexts[device] = context
-            slots = RingSlots(self._contexts[device], ring.slots, ring.layout.gpu_slot_bytes)
+            if self._context is None:
+                nvdec.hold_context(gpu.device)
+                self._context = self._stack.enter_context(open_context(gpu.device, gpu.bindings))
+            slots = RingSlots(self._context, ring.slots, ring.layout.gpu_slot_bytes)
         except (SourceError, UnavailableError, RuntimeError) as reason:
             log.warning("%s: its frames don't stay on the GPU: %s", camera, reason)
             return False

@@ -166,7 +166,7 @@ def test_frames_of_a_writer_that_died_are_gone_with_its_memory(ring: Ring, tmp_p
 def test_memory_that_is_being_changed_is_no_memory(ring: Ring, shared) -> None:
     shared(ring)
     frame_id = ring.write(on_gpu(nv12(0)))
-    ring._gpu._words[0] |= 1  # a writer was killed in step G1
+    ring._gpu._lines[0] |= 1  # a writer was killed in step G1
     assert ring.view_on(frame_id, DEVICE) is None
     shared(ring)
     assert ring.view_on(frame_id, DEVICE) is None, "the number of the memory is a new one"
