@@ -200,7 +200,8 @@ class Cascade:
         *firsts, count = accumulate(counts, initial=0)
         pictures["first_known"], pictures["known"] = firsts, counts
         known = layout.view(slot.description, "known", np.dtype(np.float32), 4 * count)
-        np.concatenate(boxes, out=known.reshape(-1, 4))
+        if boxes:  # a batch may have no picture
+            np.concatenate(boxes, out=known.reshape(-1, 4))
         slot.described_bytes = layout.offsets["known"] + known.nbytes
 
     def _describe_sizes(self, slot: _BatchSlot, ticket: BatchTicket, capacity: CropCapacity) -> None:
