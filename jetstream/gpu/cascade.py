@@ -124,7 +124,8 @@ class Cascade:
         slot, capacity, inputs = self._slots[ticket.slot], ticket.capacity, ticket.inputs
         while True:
             self._device.wait(slot.done)
-            _, rnet, onet, _ = zip(*totals_of(slot.answers, len(inputs)).tolist(), strict=True)
+            totals = totals_of(slot.answers, len(inputs)).tolist()
+            rnet, onet = ([row[column] for row in totals] for column in (1, 2))
             needed = CropCapacity(sum(rnet), sum(onet))
             if needed.rnet <= capacity.rnet and needed.onet <= capacity.onet:
                 break
