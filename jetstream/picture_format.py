@@ -151,6 +151,12 @@ PicturePlace: TypeAlias = Union["NDArray[np.uint8]", Nv12Picture, GpuPicture]
 """A picture, or where it lies on a GPU."""
 
 
+def packed(size: tuple[int, int], first: int, form: PictureFormat, memory: GpuMemory | None = None) -> GpuPicture:
+    """A picture on a GPU without gaps, luma and then chroma, as a ring has it. `first`: as `GpuPicture.luma`."""
+    height, width = size
+    return GpuPicture(size, first, first + height * width, width, width + width % 2, form, memory)
+
+
 def sampled_bgr(luma: NDArray[np.uint8], chroma: NDArray[np.uint8], form: PictureFormat) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 BGR of samples that lie so far apart that each, (H, W), has Cb and Cr of its own, (H, W, 2)."""
     import numpy as np

@@ -17,7 +17,7 @@ from jetstream.errors import RingError
 from jetstream.gpu.device import Device
 from jetstream.ipc.ring import Ring, segment_name
 from jetstream.ipc.segment import SHARED_MEMORY
-from jetstream.picture_format import AnyPicture, GpuPicture, Nv12Picture, PictureFormat, PicturePlace
+from jetstream.picture_format import AnyPicture, GpuPicture, Nv12Picture, PictureFormat, PicturePlace, packed
 from jetstream.runners.onnxrt import OnnxRunner
 from jetstream.vision.detection.detections import Detections, Picture
 from jetstream.vision.detection.detector import DetectorInput
@@ -114,13 +114,11 @@ def on_card(pictures: Sequence[Nv12Picture], device: Device) -> Iterator[list[Gp
     with device.current():
         stream, found = device.stream(), []
         for picture in pictures:
-            (height, width), chroma = picture.shape, np.ascontiguousarray(picture.chroma)
-            address = device.allocate(picture.nbytes)
-            device.upload(address, np.ascontiguousarray(picture.luma), stream)
-            device.upload(address + height * width, chroma, stream)
+            there = packed(picture.shape, device.allocate(picture.nbytes), picture.format)
+            device.upload(there.luma, np.ascontiguousarray(picture.luma), stream)
+            device.upload(there.chroma, np.ascontiguousarray(picture.chroma), stream)
             stream.synchronize()
-            pitches = width, chroma.shape[1] * 2
-            found.append(GpuPicture((height, width), address, address + height * width, *pitches, picture.format))
+            found.append(there)
     yield found
     with device.current():
         for one in found:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.gpu.device import Device, in_use
+from jetstream.gpu.planes import addresses_of
 from jetstream.picture_format import GpuPicture, sampled_bgr
 from jetstream.vision.detection.motion import STRIDE, green
 
@@ -28,14 +29,14 @@ class PlaneSampler:
         with in_use(self._device, "detect"):
             if self._here.size < rows * (columns + chroma_bytes):
                 self._here = self._device.pinned(rows * (columns + chroma_bytes))
-            first = 0 if picture.memory is None else self._device.address_of(picture.memory)
+            addresses = addresses_of(self._device, picture)
             luma = self._here[: rows * columns].reshape(rows, columns)
             chroma = self._here[luma.size : luma.size + rows * chroma_bytes].reshape(rows, chroma_bytes)
             for here, address, pitch in (
-                (luma, picture.luma, picture.luma_pitch * STRIDE),
-                (chroma, picture.chroma, picture.chroma_pitch * (STRIDE // 2)),
+                (luma, addresses[0], picture.luma_pitch * STRIDE),
+                (chroma, addresses[1], picture.chroma_pitch * (STRIDE // 2)),
             ):
-                self._device.download_2d(here, first + address, pitch, self._stream)
+                self._device.download_2d(here, address, pitch, self._stream)
             self._stream.synchronize()
         few = luma[:, ::STRIDE], chroma.reshape(rows, -1, 2)[:, :: STRIDE // 2]
         return green(sampled_bgr(*few, picture.format))

@@ -18,9 +18,7 @@ def planes_on_gpu(device: Device, picture: Nv12Picture | GpuPicture, place: int,
     """The NV12 struct of a picture: copied to `place`, or read where it lies if it is on the GPU or the GPU shares the
     CPU's memory."""
     if isinstance(picture, GpuPicture):
-        first = 0 if picture.memory is None else device.address_of(picture.memory)
-        addresses = first + picture.luma, first + picture.chroma
-        return _struct(*addresses, picture.luma_pitch, picture.chroma_pitch, picture.format)
+        return _struct(*addresses_of(device, picture), picture.luma_pitch, picture.chroma_pitch, picture.format)
     luma, chroma = picture.luma, picture.chroma
     device.pin(luma)
     there = _addresses(device, picture)
@@ -41,6 +39,12 @@ def _struct(luma: int, chroma: int, luma_pitch: int, chroma_pitch: int, form: Pi
     made["to_bgr"] = to_bgr(form)
     made.flags.writeable = False
     return made
+
+
+def addresses_of(device: Device, picture: GpuPicture) -> tuple[int, int]:
+    """Of luma and chroma of a picture on the GPU, in this process."""
+    first = 0 if picture.memory is None else device.address_of(picture.memory)
+    return first + picture.luma, first + picture.chroma
 
 
 def _addresses(device: Device, picture: Nv12Picture) -> tuple[int, int] | None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from jetstream.picture_format import GpuMemory, GpuPicture
+from jetstream.picture_format import GpuMemory, GpuPicture, packed
 from jetstream.runners import cuda_context
 from jetstream.runners.base import UnavailableError
 from jetstream.runners.cuda_bindings import WantedBindings
@@ -36,13 +36,14 @@ class RingSlots:
 
     def put(self, slot: int, picture: GpuPicture) -> None:
         """As `GpuSlots.put`. Raises RuntimeError where the GPU fails."""
-        rows, columns = picture.size
-        luma = int(self._memory) + slot * self._slot_bytes
-        chroma_bytes, chroma_rows = columns + columns % 2, -(-rows // 2)
+        to, (rows, columns) = (
+            packed(picture.size, int(self._memory) + slot * self._slot_bytes, picture.format),
+            picture.size,
+        )
+        chroma_size = to.chroma_pitch, -(-rows // 2)
         with self._context.current():
-            self._context.copy_2d(luma, columns, picture.luma, picture.luma_pitch, (columns, rows), STREAM)
-            chroma, size = luma + rows * columns, (chroma_bytes, chroma_rows)
-            self._context.copy_2d(chroma, chroma_bytes, picture.chroma, picture.chroma_pitch, size, STREAM)
+            self._context.copy_2d(to.luma, to.luma_pitch, picture.luma, picture.luma_pitch, (columns, rows), STREAM)
+            self._context.copy_2d(to.chroma, to.chroma_pitch, picture.chroma, picture.chroma_pitch, chroma_size, STREAM)
             self._context.wait_for_default_stream()
 
     def fetch(self, slot: int, target: NDArray[np.uint8]) -> None:

@@ -60,7 +60,7 @@ from jetstream.ipc.gpu_slots import GpuSlots, GpuTwin
 from jetstream.ipc.layout import BEGUN, CELLS, CURSOR, GPU, PIXEL_BYTES, SLOTS, Layout, checked_layout
 from jetstream.ipc.local import LocalRing
 from jetstream.ipc.segment import SHARED_MEMORY, Role, Segment, segment_name, sweep
-from jetstream.picture_format import AnyPicture, GpuPicture, PictureFormat, PicturePlace, format_of, nv12_bytes
+from jetstream.picture_format import AnyPicture, GpuPicture, PictureFormat, PicturePlace, format_of, nv12_bytes, packed
 
 if TYPE_CHECKING:  # processes that only count frames start without numpy
     import numpy as np
@@ -248,27 +248,18 @@ class Ring:
         come. Raises RingError when the slot's header is damaged.
         """
         found = self._found(frame_id)
-        if found is None or not self._gpu.is_here(frame_id, self.holds):
-            return None
-        slot, shape = self._slot_header(frame_id), (*found.size, found.format)
-        kept = self._pictures.get(slot)
-        if kept is None or kept[0] != shape:
-            kept = self._pictures[slot] = shape, read_only(picture_in(self._slot(frame_id), *found.size, found.format))
-        return FrameView(frame_id, kept[1], self)
+        return None if found is None else self._view_here(frame_id, found)
 
     def view_on(self, frame_id: int, gpu: int | None) -> FrameView | GpuFrameView | None:
         """As `view`, but a frame that is on the GPU with this number is left there."""
         found = self._found(frame_id)
-        memory = None
-        if found is not None and gpu is not None:
-            memory = self._gpu.memory_of(frame_id, str(self._segment.path))
-        if found is None or memory is None or memory.device != gpu:
-            return self.view(frame_id)
-        height, width = found.size
-        luma = frame_id % self.slots * self.layout.gpu_slot_bytes
-        chroma = luma + height * width
-        picture = GpuPicture(found.size, luma, chroma, width, width + width % 2, found.format, memory)
-        return GpuFrameView(frame_id, picture, self)
+        if found is None:
+            return None
+        memory = None if gpu is None else self._gpu.memory_of(frame_id, str(self._segment.path))
+        if memory is None or memory.device != gpu:
+            return self._view_here(frame_id, found)
+        first = frame_id % self.slots * self.layout.gpu_slot_bytes
+        return GpuFrameView(frame_id, packed(found.size, first, found.format, memory), self)
 
     def holds(self, frame_id: int) -> bool:
         """Whether all reads of this finished frame so far were valid (steps 11 and 12)."""
@@ -327,6 +318,15 @@ class Ring:
                 f"{self._segment.path}: damaged: a frame of {width} x {height} px in format {form}; start the run again"
             )
         return FrameShape((height, width), PictureFormat(form))
+
+    def _view_here(self, frame_id: int, found: FrameShape) -> FrameView | None:
+        if not self._gpu.is_here(frame_id, self.holds):
+            return None
+        slot, shape = self._slot_header(frame_id), (*found.size, found.format)
+        kept = self._pictures.get(slot)
+        if kept is None or kept[0] != shape:
+            kept = self._pictures[slot] = shape, read_only(picture_in(self._slot(frame_id), *found.size, found.format))
+        return FrameView(frame_id, kept[1], self)
 
     def _slot_header(self, frame_id: int) -> int:
         return SLOTS + frame_id % self.slots * LINE_WORDS

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
-from types import TracebackType
 
 from jetstream.capturing.decoding import MOST_HUNG, DecodedCamera
 from jetstream.capturing.retrying import opens
@@ -48,7 +47,8 @@ def decode(messages: Iterator[Demuxed | Tick | Ended], rings: Rings, config: Con
     """
     told: deque[Captured | Dropped] = deque()
     with ExitStack() as stack:
-        memory = stack.enter_context(GpuRings(config))
+        memory = GpuRings(config)
+        stack.callback(memory.close)
         cameras = {
             camera.name: _opened(camera, rings, config, memory, told, stack)
             for camera in config.cameras
@@ -108,8 +108,7 @@ def _open_decoder(
 
 
 class GpuRings:
-    """Memory on this process's GPU for the frames of its cameras, whose threads share it. A context manager that frees
-    it."""
+    """Memory on this process's GPU for the frames of its cameras, whose threads share it."""
 
     def __init__(self, config: Config) -> None:
         self._config, self._lock = config, threading.Lock()
@@ -140,12 +139,8 @@ class GpuRings:
         ring.share(slots)
         return True
 
-    def __enter__(self) -> "GpuRings":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Free it; no thread uses it any more."""
         self._stack.close()
 
 

@@ -7,7 +7,7 @@ embeddings are known: that is what is named, and it shows identity switches.
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -27,7 +27,7 @@ from jetstream.vision.recognition import align
 from jetstream.vision.recognition.align import FaceTemplate
 from jetstream.vision.recognition.classifier import NOBODY, Answer, Classifier
 from jetstream.vision.recognition.embedder import Embedder, EmbedderOutput
-from jetstream.vision.recognition.quality import measure
+from jetstream.vision.recognition.quality import measure, usable_chip
 from jetstream.vision.tracking.frame_rate import FrameRate
 from jetstream.vision.tracking.returned_tracks import FORGET_S
 from jetstream.vision.tracking.returns import ReturnFinder
@@ -150,8 +150,8 @@ def _cut(wanted: Wanted, rings: FrameReader, template: FaceTemplate) -> list[tup
         return []
     landmarks = _landmarks(wanted)
     chips = align.chips(image, landmarks, template)
-    dlib_chips = chips if template is align.DLIB else align.chips(image, landmarks, align.DLIB)
-    return list(zip(_qualities(image, landmarks, dlib_chips), chips, strict=True))
+    usable = [usable_chip(chip, template) for chip in chips]
+    return list(zip(_qualities(image, landmarks, usable), chips, strict=True))
 
 
 def _samples_in_place(
@@ -183,8 +183,10 @@ def _measured(
     ]
 
 
-def _qualities(image: PicturePlace, landmarks: NDArray[np.float64], chips: NDArray[np.uint8]) -> list[float]:
-    """`chips`: (N, 150, 150, 3), as `measure` takes them."""
+def _qualities(
+    image: PicturePlace, landmarks: NDArray[np.float64], chips: Iterable[NDArray[np.uint8] | None]
+) -> list[float]:
+    """`chips`: of each face, as `measure` takes it."""
     return [measure(image, points, chip).overall for points, chip in zip(landmarks, chips, strict=True)]
 
 

@@ -104,7 +104,9 @@ class CpuEmbedder:
         outputs = []
         for picture, landmarks in views:
             image = bgr_of(picture)
-            chips, dlib_chips = (align.chips(image, landmarks, one) for one in (self.spec.template, align.DLIB))
+            chips = align.chips(image, landmarks, self.spec.template)
+            is_dlib = self.spec.template is align.DLIB
+            dlib_chips = chips if is_dlib else align.chips(image, landmarks, align.DLIB)
             outputs.append(EmbedderOutput(chips, self.embed(chips, mirror=mirror), dlib_chips))
         return outputs
 
