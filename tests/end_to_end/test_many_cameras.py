@@ -20,7 +20,7 @@ from tests.support.inside import Inside
 pytestmark = pytest.mark.pipeline
 
 CAMERAS = [f"c{number}" for number in range(8)]
-FPS, FRAMES = 15, 75
+FPS, FRAMES = 15, 120
 QUEUE_FRAMES = 4
 LOST = ("late captured.detect", "full captured.detect", "late detected.track", "full detected.track")
 """drops on a frame's way to its tracks, but for those that its ring lost"""
@@ -85,9 +85,12 @@ def test_eight_cameras_get_a_fair_share_of_too_little(tmp_path: Path, jetstream:
     }
 
     assert max(seen) > 4, "the load is too small to show anything"
-    shares = [len(found) for found in events.values()]
+    assert sum(map(len, events.values())) < FRAMES * len(CAMERAS), "nothing fell"
+    # a camera that opens before the others has the processors to itself until they come, and after they have ended
+    begin = max(found[0]["captured_ns"] for found in events.values())
+    end = min(found[-1]["captured_ns"] for found in events.values())
+    shares = [sum(begin <= event["captured_ns"] <= end for event in found) for found in events.values()]
     assert min(shares) / max(shares) >= 0.5, shares
-    assert sum(shares) < FRAMES * len(CAMERAS), "nothing fell"
     for found in events.values():
         ids = [event["frame_id"] for event in found]
         assert ids == sorted(set(ids))
