@@ -34,7 +34,8 @@ from jetstream.web import access, access_copy
 
 CLOCK = "clock.json"
 """what the retention of sightings knows of the wall clock"""
-# `told.json` isn't in a backup: a restored database begins a new epoch, in which nothing of before is told again.
+# The notes of `change_queue` aren't in a backup: a restored database begins a new epoch, in which nothing of before is
+# told again.
 
 
 class BackupItem(NamedTuple):

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from jetstream.errors import UserError
-from jetstream.sightings import database
-from jetstream.sightings.teller import TOLD
+from jetstream.sightings import database, lock
+from jetstream.sightings.change_queue import note_path
 
 _LOOK: Final = re.compile(rf"{re.escape(database.LOOKS)}/[^\0]+")
 """what may be a picture's file. It is erased with its sighting one day, so it must lie in the folder of pictures"""
@@ -78,7 +78,8 @@ def begin_epoch(path: Path) -> None:
     """Number the changes of a restored database anew: those told since the backup had the same numbers."""
     with contextlib.closing(_opened(path)) as connection, connection:
         connection.execute("UPDATE meta SET value = ? WHERE key = 'epoch'", (time.time_ns(),))
-    (path.parent / TOLD).unlink(missing_ok=True)
+    for name in lock.READERS:
+        note_path(path.parent, name).unlink(missing_ok=True)
 
 
 def people(path: Path) -> list[str]:

@@ -1,6 +1,6 @@
 """The changes of sightings that happen from now on, in the database that is in the folder then.
 
-Notes nothing on the disk: what is told once over restarts is the teller's.
+Notes nothing on the disk: what is handled once over restarts is in `change_queue`.
 """
 
 import time
@@ -10,8 +10,8 @@ from typing import Final
 from jetstream.errors import JetstreamError
 from jetstream.sighting import SightingMessage
 from jetstream.sightings import database, reader
+from jetstream.sightings.change_queue import message_of
 from jetstream.sightings.reader import SightingFilter
-from jetstream.sightings.teller import message_of
 
 UNREADABLE_S: Final = 5.0
 """How long the database may be unreadable: while it is replaced, its log may be of another file, and its tables may

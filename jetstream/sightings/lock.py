@@ -3,16 +3,24 @@
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from jetstream.errors import BusyError
 
+Reader = Literal["told", "mqtt", "alerts", "clips"]
+"""who handles the changes of sightings one after another: `publish` tells them, the others bear the names of stages"""
+READERS: Final[Mapping[Reader, str]] = {
+    "told": "tells of the sightings there",
+    "mqtt": "tells an MQTT broker of the sightings there",
+    "alerts": "sends the alerts of the sightings there",
+    "clips": "makes the clips of the sightings there",
+}
 _HOLDERS: Final = {
     "writer.lock": "writes sightings there; give each pipeline its own sightings.dir",
     "grouper.lock": "groups strangers there; try again when it has ended",
-    "teller.lock": "tells of the sightings there; give each pipeline its own sightings.dir",
+    **{f"{name}.lock": f"{does}; give each pipeline its own sightings.dir" for name, does in READERS.items()},
 }
 """what the process that holds a lock does, and what to do"""
 

@@ -351,7 +351,7 @@ def test_running_pipeline_is_a_reason_to_refuse(archive: Path, site: Config) -> 
         refused(archive, site, "a jetstream runs here; nothing was changed", BusyError)
 
 
-@pytest.mark.parametrize("name", ["writer.lock", "teller.lock"])
+@pytest.mark.parametrize("name", ["writer.lock", "told.lock", "mqtt.lock", "alerts.lock", "clips.lock"])
 def test_pipeline_of_another_config_that_records_there_is_a_reason_to_refuse(
     name: str, archive: Path, site: Config
 ) -> None:

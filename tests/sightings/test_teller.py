@@ -8,7 +8,7 @@ import pytest
 from jetstream.config.schema import Config
 from jetstream.sighting import SightingMessage
 from jetstream.sightings import database, tables
-from jetstream.sightings.teller import TOLD, SightingTeller
+from jetstream.sightings.teller import SightingTeller
 from tests.support.fulldisk import files_of_at_most
 from tests.support.sightings import IDS, at, config_with, face, record
 
@@ -79,7 +79,7 @@ def test_crash_before_the_note_repeats_with_the_same_numbers(config: Config) -> 
     record(config, [at(0)])
     first = TellerRun(config)
     first.look()
-    note = Path(config.sightings.dir, TOLD)
+    note = Path(config.sightings.dir, "told.json")
     before = note.read_bytes()
     record(config, [at(0, face(IDS[0]))])
     told = first.look()
@@ -96,7 +96,7 @@ def test_crash_before_the_note_repeats_with_the_same_numbers(config: Config) -> 
 @pytest.mark.parametrize("note", [b"", b"{", b'{"epoch": 1, "seq": 99}', b"\xff"])
 def test_damaged_note_tells_all_again_rather_than_nothing(config: Config, note: bytes) -> None:
     record(config, [at(0, face(IDS[0]))])
-    Path(config.sightings.dir, TOLD).write_bytes(note)
+    Path(config.sightings.dir, "told.json").write_bytes(note)
     teller = TellerRun(config)
 
     assert [seq for seq, _ in teller.look()] == [1, 2]
@@ -163,7 +163,7 @@ def test_changes_are_told_once_where_the_disk_is_full(config: Config) -> None:
     record(config, [at(0)])
     teller = TellerRun(config)
     assert teller.look() == []
-    told = Path(config.sightings.dir) / TOLD
+    told = Path(config.sightings.dir) / "told.json"
     record(config, [at(0, face(IDS[0]))])
 
     with files_of_at_most(0):
