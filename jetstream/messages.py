@@ -228,6 +228,7 @@ class Dropped(Message, frozen=True):
         "damaged": "camera",
         "too_large": "camera",
         "disk": "disk",
+        "clips": "shared memory",
     }
     """where a frame was lost, by reason; else in the process itself"""
 

@@ -19,6 +19,7 @@ from typing import TypeVar
 import msgspec
 
 from jetstream import pipeline, weights
+from jetstream.capturing import fragment_places
 from jetstream.config import parts, secrets
 from jetstream.config import schema as configuration
 from jetstream.config.schema import CameraConfig, Config, MetricsConfig, PublishConfig, WebConfig
@@ -191,6 +192,7 @@ def serve(config: Config) -> Iterator[run_dir.RunDir]:
             stack.enter_context(make_ring(camera, config, names[camera.name]))
         for name in packets.values():
             stack.enter_context(PacketRing.create(name, data_bytes=config.pipeline.packets_mb * 10**6))
+        stack.enter_context(fragment_places.kept(config))
         folder.write(config, names, packets)
         yield folder
 

@@ -29,9 +29,11 @@ StageName = Literal[
     "publish",
     "sightings",
     "web",
+    "encode",
     "learn",
     "regroup",
     "build",
+    "clips",
     "metrics",
 ]
 
@@ -60,7 +62,7 @@ class PipelineConfig(ConfigTable, frozen=True):
     """time to finish after Ctrl-C or SIGTERM. After it, processes are killed"""
     restarts: Annotated[int, Meta(ge=0)] = 5
     """restarts of one process within restart_window_s that are allowed. One more ends the pipeline with exit code 1;
-    publish, sightings, web, learn, regroup, build and metrics are retried instead"""
+    publish, sightings, web, encode, learn, regroup, build, clips and metrics are retried instead"""
     restart_window_s: Positive = 60.0
     """time in which restarts are counted"""
     memory_mb: NotNegative = 0.0
@@ -280,6 +282,25 @@ class RecordConfig(ConfigTable, frozen=True):
     """the oldest recordings in dir are deleted while all take more than this many GB (1e9 bytes). 0: no limit"""
 
 
+class ClipsConfig(ConfigTable, frozen=True):
+    dir: str = ""
+    """folder of clips: one for each sighting, or for several that overlap. Only this user can read it. Empty: none"""
+    pre_s: Annotated[float, Meta(ge=0, le=120)] = 5.0
+    """a clip begins at least this long before its sighting"""
+    post_s: Annotated[float, Meta(ge=0, le=120)] = 5.0
+    """a clip goes on for this long after its sighting"""
+    longest_s: Annotated[float, Meta(ge=10, le=3600)] = 300.0
+    """a longer sighting has several clips, one after another"""
+    ring_mb: Annotated[int, Meta(ge=4, le=4096)] = 32
+    """MB of shared memory that the newest seconds of a camera may take. Where they need more, clips begin later"""
+    audio: bool = False
+    """clips have the camera's sound, where MP4 can have it (AAC, Opus, MP3, FLAC)"""
+    keep_days: NotNegative = 14.0
+    """clips that ended more than this many days ago are deleted. 0: never"""
+    keep_gb: NotNegative = 10.0
+    """the oldest clips are deleted while all take more than this many GB (1e9 bytes). 0: no limit"""
+
+
 class PublishConfig(ConfigTable, frozen=True):
     enabled: bool = True
     """publish the detections topic"""
@@ -362,6 +383,7 @@ class Config(ConfigTable, frozen=True):
     publish: PublishConfig = PublishConfig()
     sightings: SightingsConfig = SightingsConfig()
     presence: PresenceConfig = PresenceConfig()
+    clips: ClipsConfig = ClipsConfig()
     metrics: MetricsConfig = MetricsConfig()
     web: WebConfig = WebConfig()
 

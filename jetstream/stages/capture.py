@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from jetstream.capturing.fragment_tap import FragmentTap, tap_of
 from jetstream.capturing.frame_writer import POLL_S, FrameWriter
 from jetstream.capturing.pacing import FileClock
 from jetstream.capturing.packets import demuxed
@@ -25,6 +26,7 @@ from jetstream.video.frames import USUAL_FPS, UnconvertedFrame
 from jetstream.video.gop.ring import PacketRing
 from jetstream.video.live import NewestFrame
 from jetstream.video.source import Source, open_source
+from jetstream.video.stream import StreamSource
 
 TELL_AGAIN_S = 2.0
 """every-frame pace: time without progress of the slowest reader after which frames are announced again"""
@@ -38,11 +40,23 @@ def capture(ticks: Iterator[Tick], rings: Rings, config: Config) -> Iterator[Cap
 
     Raises SourceError: a file can't be read; StuckError: a camera's driver hangs.
     """
+    tap = tap_of(config)
+    lost = 0
+    for message in _captured(ticks, rings, config, tap):
+        yield message
+        if tap is not None and tap.lost > lost:
+            yield Dropped(camera=config.cameras[0].name, reason="clips", count=tap.lost - lost)
+            lost = tap.lost
+
+
+def _captured(
+    ticks: Iterator[Tick], rings: Rings, config: Config, tap: FragmentTap | None
+) -> Iterator[Captured | Demuxed | Dropped]:
     (camera,) = config.cameras
     patience_s = config.pipeline.start_timeout_s
     every_frame = config.pipeline.pace == "every-frame"
     if camera.name in rings.packets:
-        opener = partial(_open, camera, loop=False, every_frame=False, cuda_device=None, nv12=False)
+        opener = partial(_open, camera, loop=False, every_frame=False, cuda_device=None, nv12=False, tap=tap)
         with PacketRing.attach(rings.packets[camera.name]) as packets:
             if not (yield from demuxed(ticks, packets, camera, opener, patience_s)):
                 return
@@ -54,6 +68,7 @@ def capture(ticks: Iterator[Tick], rings: Rings, config: Config) -> Iterator[Cap
         every_frame=every_frame,
         cuda_device=cuda_device(camera, config),
         nv12=takes_nv12(config),
+        tap=tap,
     )
     if every_frame and (not is_live(camera.source, every_frame=True) or may_be_film(camera.source)):
         yield from _every_frame(ticks, writer, opener, patience_s)
@@ -246,7 +261,15 @@ def _same(source: Source) -> Source:
     return source
 
 
-def _open(camera: CameraConfig, *, every_frame: bool, cuda_device: int | None, loop: bool, nv12: bool) -> Source:
+def _open(
+    camera: CameraConfig,
+    *,
+    every_frame: bool,
+    cuda_device: int | None,
+    loop: bool,
+    nv12: bool,
+    tap: FragmentTap | None,
+) -> Source:
     """The opened source. Raises SourceError, also for a password that can't be read: opening is then retried."""
     try:
         address = secrets.address(camera)
@@ -256,4 +279,6 @@ def _open(camera: CameraConfig, *, every_frame: bool, cuda_device: int | None, l
         address, camera, loop=loop, fps_limit=camera.fps, cuda_device=cuda_device, every_frame=every_frame
     )
     source.may_give_nv12 = nv12
+    if isinstance(source, StreamSource):
+        source.tap = tap
     return source

@@ -7,7 +7,7 @@ live source that fails, or whose data becomes no picture, raises SourceError, an
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 import av
 from av.packet import Packet
@@ -29,8 +29,19 @@ MOST_FAILED_READS = 64
 """largest number of failed reads in a row; after more, the rest of a file is left out"""
 
 
+class PacketTap(Protocol):
+    """Sees a source's packets while it reads them, and keeps what it wants. Raises nothing."""
+
+    with_sound: bool
+    """whether it wants the packets of a file's sound, too; a live source's come anyway"""
+
+    def see(self, opened: OpenVideo, packet: "Packet[Any]") -> None:
+        """One packet, which is not changed, of what was opened."""
+
+
 class StreamSource(Source):
-    """`opener` opens the container for each pass and raises SourceError if it can't; `shown` names it in messages."""
+    """`opener` opens the container for each pass and raises SourceError if it can't; `shown` names it in messages.
+    `tap`: who sees the packets, too."""
 
     def __init__(
         self,
@@ -47,6 +58,7 @@ class StreamSource(Source):
         self._opener, self._shown, self.live = opener, shown, live
         self._read_timeout_s, self._decode_threads = settings.read_timeout_s, decode_threads
         self._convert = FrameConverter(settings)
+        self.tap: PacketTap | None = None
         self._opened: OpenVideo | None = opener()
         stream = self._opened.stream
         self.fps = float(stream.average_rate or 0) or None
@@ -154,7 +166,7 @@ class StreamSource(Source):
 
     def _read(self, opened: OpenVideo) -> "Iterator[Packet[VideoStream] | None]":
         # Sound that goes on without a picture must not escape the time limit, so packets of all streams are seen.
-        streams = () if self.live else (opened.stream,)
+        streams = () if self.live or (self.tap is not None and self.tap.with_sound) else (opened.stream,)
         packets = opened.container.demux(*streams)
         failed = 0
         while True:
@@ -182,6 +194,8 @@ class StreamSource(Source):
             late = self.live and self._late(asked_s)
             self._arrived_s = time.monotonic()
             self.heard()
+            if self.tap is not None and packet.size:
+                self.tap.see(opened, packet)
             if packet.stream_index == opened.stream.index:
                 self._packets += packet.size > 0
                 yield cast("Packet[VideoStream]", packet)
