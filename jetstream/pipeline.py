@@ -69,6 +69,10 @@ def _builds(config: Config) -> bool:
     return config.gpu.backend == "tensorrt" and config.pipeline.pace == "live"
 
 
+def _makes_clips(config: Config) -> bool:
+    return bool(config.clips.dir) and config.pipeline.pace == "live"
+
+
 def _serves_metrics(config: Config) -> bool:
     return config.metrics.enabled
 
@@ -208,6 +212,7 @@ SIDECARS: tuple[Sidecar, ...] = (
     Sidecar("learn", wanted=_learns),
     Sidecar("regroup", wanted=_regroups),
     Sidecar("build", wanted=_builds),
+    Sidecar("clips", wanted=_makes_clips),
     Sidecar("metrics", wanted=_serves_metrics, early=True),
 )
 # fmt: on

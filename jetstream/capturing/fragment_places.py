@@ -36,6 +36,13 @@ def encoded_of(camera: str, config: Config) -> Path:
     return root_of(config) / f"{camera}.encoded"
 
 
+def folders_of(camera: str, config: Config) -> tuple[Path, ...]:
+    """Where clips of a camera come from, the best first. What a camera sends is never blurred."""
+    if config.render.blur != "none":
+        return (encoded_of(camera, config),)
+    return copied_of(camera, config), encoded_of(camera, config)
+
+
 def opened(folder: Path, config: Config) -> FragmentFolder:
     """The folder, to write to. Raises OSError."""
     keep_s = config.clips.pre_s + config.sightings.confirm_s + LATE_S
@@ -55,6 +62,9 @@ def kept(config: Config) -> Iterator[None]:
         root.mkdir(mode=0o700, exist_ok=True)
         if root.stat().st_uid != os.getuid():
             raise UserError(f"{root}: belongs to another user; remove it, or set another pipeline.run_dir")
+        if config.render.blur != "none":
+            for camera in config.cameras:  # what an earlier run left there isn't blurred
+                shutil.rmtree(copied_of(camera.name, config), ignore_errors=True)
     except OSError as error:
         raise UserError(f"{root}: {error.strerror}; clips keep the newest seconds of each camera there") from None
     try:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from jetstream.stages import (
         build,
         capture,
+        clips,
         decode,
         detect,
         learn,
@@ -37,4 +38,4 @@ if TYPE_CHECKING:
         sightings.sightings,
         web.web,
     )
-    SIDECARS: tuple[SidecarFunction, ...] = (learn.learn, regroup.regroup, build.build, metrics.metrics)
+    SIDECARS: tuple[SidecarFunction, ...] = (learn.learn, regroup.regroup, build.build, clips.clips, metrics.metrics)

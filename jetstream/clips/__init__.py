@@ -1,0 +1,1 @@
+"""Clips of sightings, copied from what the cameras send."""
