@@ -4,7 +4,6 @@ Never raises and never waits: what can't be stored is left out, counted and logg
 """
 
 import logging
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 import av
@@ -57,9 +56,8 @@ class FragmentTap:
         self.lost = 0
         self._is_failing = False
 
-    def see(self, opened: OpenVideo, packet: "Packet[Any]") -> None:
+    def see(self, opened: OpenVideo, packet: "Packet[Any]", arrived_ns: int) -> None:
         """One packet of the source, as it was read."""
-        arrived_ns = time.monotonic_ns()
         try:
             if opened is not self._opened:
                 self.end()

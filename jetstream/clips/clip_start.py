@@ -46,8 +46,10 @@ def _has(fragments: Sequence[StoredFragment], place: int, wanted_ns: int) -> boo
     """Whether the camera sent without a break from this fragment to that moment."""
     newest = max(at for at, one in enumerate(fragments) if at >= place and one.first_ns <= wanted_ns)
     after = fragments[newest + 1 : newest + 2]
-    goes_on = bool(after) and after[0].first_ns - fragments[newest].last_ns < LONGEST_GAP_NS
-    return goes_on or fragments[newest].last_ns + LONGEST_GAP_NS > wanted_ns
+    last_ns = fragments[newest].last_ns
+    if not after:
+        return wanted_ns < last_ns + LONGEST_GAP_NS
+    return wanted_ns <= last_ns or after[0].first_ns - last_ns < LONGEST_GAP_NS
 
 
 def _why(fragments: Sequence[StoredFragment], place: int, begin_ns: int) -> str:

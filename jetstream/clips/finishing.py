@@ -43,8 +43,9 @@ def _copy(video: Path, partial: Path, start_s: float, end_s: float | None) -> It
         )
         output = stack.enter_context(av.open(file, "w", format="mp4", options=OPTIONS))
         streams = {stream.index: output.add_stream_from_template(stream, opaque=False) for stream in source.streams}
+        cuts = {index: _EndCut(end_s) for index in streams}
         for count, packet in enumerate(source.demux()):
-            if packet.size and _is_within(packet, end_s):
+            if packet.size and cuts[packet.stream_index].keeps(packet):
                 _move(packet, start_s)
                 packet.stream = streams[packet.stream_index]
                 output.mux(packet)
@@ -55,10 +56,21 @@ def _copy(video: Path, partial: Path, start_s: float, end_s: float | None) -> It
         os.fsync(file.fileno())
 
 
-def _is_within(packet: "Packet[Any]", end_s: float | None) -> bool:
-    if end_s is None or packet.pts is None or packet.time_base is None:
+class _EndCut:
+    """Which packets of a stream come before its end: those decoded until then, and the ones that are shown between
+    them."""
+
+    def __init__(self, end_s: float | None) -> None:
+        self._end_s, self._newest, self._is_over = end_s, -1, False
+
+    def keeps(self, packet: "Packet[Any]") -> bool:
+        if self._end_s is None or packet.pts is None or packet.dts is None or packet.time_base is None:
+            return True
+        if float(packet.dts * packet.time_base) > self._end_s:
+            self._is_over = self._is_over or packet.pts > self._newest
+            return not self._is_over
+        self._newest = max(self._newest, packet.pts)
         return True
-    return float(packet.pts * packet.time_base) <= end_s
 
 
 def _move(packet: "Packet[Any]", start_s: float) -> None:

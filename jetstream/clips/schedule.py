@@ -5,8 +5,9 @@ Knows no file and no clock. Times are CLOCK_MONOTONIC in ns.
 
 from typing import Final
 
-EARLIER_NS: Final = 500_000_000
-"""A clip is asked for so much earlier: a frame is captured after its packets arrived, by what decoding takes."""
+MARGIN_NS: Final = 500_000_000
+"""A clip is asked for so much earlier, and longer: packets arrive before their frame is captured, by what decoding
+takes, and not in the order of the frames."""
 
 
 class ClipSchedule:
@@ -36,12 +37,12 @@ class ClipSchedule:
     @property
     def from_ns(self) -> int:
         """From when on the clip is wanted."""
-        return self.begin_ns - self._pre_ns - EARLIER_NS
+        return self.begin_ns - self._pre_ns - MARGIN_NS
 
     @property
     def until_ns(self) -> int | None:
         """Until when; None: a sighting is still open."""
-        return None if self._open else self._end_ns + self._post_ns
+        return None if self._open else self._end_ns + self._post_ns + MARGIN_NS
 
     def enter(self, sighting_id: str, begin_ns: int) -> None:
         """A sighting began."""

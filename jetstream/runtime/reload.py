@@ -46,6 +46,10 @@ STAGES: Mapping[str, tuple[StageName, ...]] = {
     "sightings.confirm_s": ("track",),
     "sightings.absence_s": ("track", "recognize", "sightings"),
     "presence": ("web",),
+    "clips.post_s": ("clips",),
+    "clips.longest_s": ("clips",),
+    "clips.keep_days": ("clips",),
+    "clips.keep_gb": ("clips",),
     "metrics": ("metrics",),
     "web": ("web",),
     "web.memory_mb": SUPERVISOR,
@@ -133,6 +137,8 @@ def readers(key: str, config: Config) -> tuple[StageName, ...] | None:
         return OF_CAMERA.get(key.rpartition(".")[2])
     if key in OF_ENGINES and config.gpu.backend == "tensorrt":
         return None
+    if key == "render.blur" and config.clips.dir:
+        return None  # what is in memory isn't blurred
     return STAGES.get(key, STAGES.get(key.partition(".")[0]))
 
 

@@ -35,8 +35,8 @@ class PacketTap(Protocol):
     with_sound: bool
     """whether it wants the packets of a file's sound, too; a live source's come anyway"""
 
-    def see(self, opened: OpenVideo, packet: "Packet[Any]") -> None:
-        """One packet, which is not changed, of what was opened."""
+    def see(self, opened: OpenVideo, packet: "Packet[Any]", arrived_ns: int) -> None:
+        """One packet, which is not changed, of what was opened; when it was read (CLOCK_MONOTONIC)."""
 
 
 class StreamSource(Source):
@@ -195,7 +195,7 @@ class StreamSource(Source):
             self._arrived_s = time.monotonic()
             self.heard()
             if self.tap is not None and packet.size:
-                self.tap.see(opened, packet)
+                self.tap.see(opened, packet, round(self._arrived_s * 1e9))
             if packet.stream_index == opened.stream.index:
                 self._packets += packet.size > 0
                 yield cast("Packet[VideoStream]", packet)

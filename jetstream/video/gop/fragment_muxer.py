@@ -49,7 +49,7 @@ class MuxedFragment(NamedTuple):
     end_ns: int
     first_ns: int  # when its first packet arrived, CLOCK_MONOTONIC
     last_ns: int
-    is_key: bool  # it begins with a key frame
+    is_key: bool  # its first picture is a key frame
 
 
 class FragmentMuxer:
@@ -69,6 +69,7 @@ class FragmentMuxer:
         self._zero_ns: int | None = None  # decode time of the first packet
         self._end_ns = 0
         self._newest: dict[int, int] = {}  # decode time of each stream's newest packet, in its ticks
+        self._video, self._has_video = video.index, False  # whether the open one has a picture
         self._open: MuxedFragment | None = None  # what is known of the one that is being filled
 
     def takes(self, packet: "Packet[Any]") -> bool:
@@ -90,7 +91,8 @@ class FragmentMuxer:
         begin_ns, duration_ns = ns_of(copy, copy.dts), max(ns_of(copy, copy.duration), 0)
         self._output.mux(copy)
         whole = self._taken()
-        self._see(begin_ns, duration_ns, arrived_ns, is_key=packet.is_keyframe)
+        is_video = packet.stream_index == self._video
+        self._see(begin_ns, duration_ns, arrived_ns, is_key=packet.is_keyframe if is_video else None)
         return whole
 
     def end(self) -> MuxedFragment | None:
@@ -107,13 +109,15 @@ class FragmentMuxer:
         packet.dts = self._newest[stream] = dts or 0
         packet.pts = packet.dts if packet.pts is None else max(packet.pts, packet.dts)
 
-    def _see(self, time_ns: int, duration_ns: int, arrived_ns: int, *, is_key: bool) -> None:
-        """Note what the open fragment has from now on."""
+    def _see(self, time_ns: int, duration_ns: int, arrived_ns: int, *, is_key: bool | None) -> None:
+        """Note what the open fragment has from now on; `is_key` is None for sound."""
         self._zero_ns = time_ns if self._zero_ns is None else self._zero_ns
         begin_ns = time_ns - self._zero_ns
         self._end_ns = max(self._end_ns, begin_ns + duration_ns)
-        fragment = self._open or MuxedFragment(b"", begin_ns, begin_ns, arrived_ns, arrived_ns, is_key)
+        fragment = self._open or MuxedFragment(b"", begin_ns, begin_ns, arrived_ns, arrived_ns, is_key=False)
         self._open = fragment._replace(end_ns=self._end_ns, last_ns=arrived_ns)
+        if is_key is not None and not self._has_video:
+            self._has_video, self._open = True, self._open._replace(is_key=is_key)
 
     def _taken(self) -> MuxedFragment | None:
         """The fragment that was written since the last call."""
@@ -124,7 +128,7 @@ class FragmentMuxer:
         fragment = self._open
         if not data or fragment is None:
             return None
-        self._open = None
+        self._open, self._has_video = None, False
         return fragment._replace(data=data)
 
 
