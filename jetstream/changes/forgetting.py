@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jetstream.changes.naming import sighting_folders
+from jetstream.clips import erasure as clip_erasure
+from jetstream.clips.library import StoredClip
 from jetstream.config.schema import Config
 from jetstream.errors import JetstreamError, PipelineError
 from jetstream.gallery import audit, erasure, photos
 from jetstream.gallery.erasure import SearchedFolders
-from jetstream.gallery.person_traces import PersonTraces
+from jetstream.gallery.person_traces import PersonTraces, counted
 from jetstream.sightings import erasure as sightings
 from jetstream.sightings.erasure import SearchedSightings
 from jetstream.web.tasks import EVALUATION
@@ -25,6 +27,8 @@ class ErasurePlan(NamedTuple):
     found: PersonTraces
     sightings: Sequence[SearchedSightings]
     """of each folder of sightings"""
+    clips: Path | None
+    """folder of clips"""
     report: Path
     """of how well people are told apart, which the page made, with pictures of them"""
 
@@ -33,8 +37,19 @@ class ErasurePlan(NamedTuple):
         return self.with_sightings(self.found)
 
     def with_sightings(self, found: PersonTraces) -> str:
-        """What was found, and the sightings."""
-        return ", ".join(map(str, (found, *(one.traces for one in self.sightings if one.traces))))
+        """What was found, the sightings and their clips."""
+        clips = len(self.clips_of(self.ids))
+        traces = (one.traces for one in self.sightings if one.traces)
+        return ", ".join(map(str, (found, *traces, *([counted(clips, "clip")] if clips else []))))
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Of the sightings."""
+        return frozenset(id_ for one in self.sightings for id_ in one.traces.ids)
+
+    def clips_of(self, ids: frozenset[str]) -> list[StoredClip]:
+        """The clips of some sightings."""
+        return clip_erasure.find(ids, self.clips) if self.clips is not None and ids else []
 
     @property
     def who(self) -> str:
@@ -61,7 +76,8 @@ def plan(names: Sequence[str], config: Config, recordings: Path | None = None) -
     searched = [sightings.search(checked, folder) for folder in sighting_folders(config)]
     seen = frozenset(name for one in searched for name in one.known)
     where = erasure.folders_in_use(config, recordings)._replace(seen=seen)
-    return ErasurePlan(checked, where, erasure.find(checked, where), searched, Path(config.web.dir) / EVALUATION)
+    clips = Path(config.clips.dir) if config.clips.dir else None
+    return ErasurePlan(checked, where, erasure.find(checked, where), searched, clips, Path(config.web.dir) / EVALUATION)
 
 
 def forget(planned: ErasurePlan, train: Callable[[], object], *, by: str = "") -> ErasureReport:
@@ -73,10 +89,14 @@ def forget(planned: ErasurePlan, train: Callable[[], object], *, by: str = "") -
     names, where = planned.names, planned.where
     folders = [one.traces.folder for one in planned.sightings]
     erased = erasure.forget(names, where)
-    logs = [sightings.erase(names, one.traces.folder, one).log for one in planned.sightings]
+    gone = planned.with_sightings(erased)
+    ids = planned.ids
+    _erase_clips(planned, ids)  # before the sightings, by which they are found
+    traces = [sightings.erase(names, one.traces.folder, one) for one in planned.sightings]
+    ids |= {id_ for one in traces for id_ in one.ids}
+    _erase_clips(planned, ids)  # those that were begun meanwhile
     with contextlib.suppress(OSError):  # said below
         planned.report.unlink()
-    gone = planned.with_sightings(erased)
     for name in names:
         audit.add(where.models, "forget", name, erased.photos, by=by)
     try:
@@ -88,15 +108,24 @@ def forget(planned: ErasurePlan, train: Callable[[], object], *, by: str = "") -
             "then run `jetstream forget` again with the same names"
         ) from None
     left: list[object] = [*erasure.remains(names, where)]
-    left += [f"{folder} ({traces})" for folder in folders if (traces := sightings.find(names, folder))]
+    left += [f"{folder} ({found})" for folder in folders if (found := sightings.find(names, folder))]
     left += [
-        f"{log} (another program reads the database; end it and run `jetstream forget` again)" for log in logs if log
+        f"{one.log} (another program reads the database; end it and run `jetstream forget` again)"
+        for one in traces
+        if one.log
     ]
+    left += [clip.video for clip in planned.clips_of(ids)]
     left += [planned.report] if os.path.lexists(planned.report) else []
     if left:
         raise PipelineError(f"{planned.who}: erased: {gone}; still in {'; '.join(map(str, left))}")
     verified = [*erasure.verified(erased, where), *(one.traces.folder for one in planned.sightings if one.traces)]
+    verified += [planned.clips] if planned.clips is not None and ids else []
     return ErasureReport(gone, verified, tuple(_notes(planned, erased)))
+
+
+def _erase_clips(planned: ErasurePlan, ids: frozenset[str]) -> None:
+    if planned.clips is not None and ids:
+        clip_erasure.erase(ids, planned.clips)
 
 
 def _notes(planned: ErasurePlan, erased: PersonTraces) -> Iterator[str]:

@@ -17,6 +17,7 @@ import typer
 from jetstream import __version__
 from jetstream.cli import (
     backup,
+    clips,
     corrections,
     keys,
     machine,
@@ -37,6 +38,7 @@ from jetstream.runtime import signals
 __all__ = [
     "app",
     "backup",
+    "clips",
     "corrections",
     "keys",
     "machine",
@@ -51,7 +53,21 @@ __all__ = [
     "web",
 ]
 
-_IN_HELP = (pipeline, people, sightings, strangers, corrections, pictures, models, backup, web, keys, machine, service)
+_IN_HELP = (
+    pipeline,
+    people,
+    sightings,
+    clips,
+    strangers,
+    corrections,
+    pictures,
+    models,
+    backup,
+    web,
+    keys,
+    machine,
+    service,
+)
 """the order in which `jetstream --help` lists the commands of each module: what runs comes first"""
 app.registered_commands.sort(
     key=lambda info: [module.__name__ for module in _IN_HELP].index(getattr(info.callback, "__module__", ""))

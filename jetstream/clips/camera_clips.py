@@ -100,7 +100,7 @@ class CameraClips:
         if self._open is not None and not self._open.is_there:
             self._open.close()
             self._open = None
-            self.schedule.part_done(now.ns)
+            self.schedule.clear()
             return
         if self._open is None and not self._begin(folder, fragments, now):
             return

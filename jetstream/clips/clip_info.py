@@ -30,7 +30,7 @@ class UnfinishedClip(msgspec.Struct, frozen=True):
 
 
 class ClipInfo(msgspec.Struct, frozen=True):
-    """A clip: a line of `jetstream clips --json`."""
+    """A clip: a line of `jetstream clip --json`."""
 
     schema: int
     """version of this format"""

@@ -55,7 +55,7 @@ def _has(fragments: Sequence[StoredFragment], place: int, wanted_ns: int) -> boo
 def _why(fragments: Sequence[StoredFragment], place: int, begin_ns: int) -> str:
     ahead = f"{max(begin_ns - fragments[place].first_ns, 0) * 1e-9:.1f} s"
     if place > 0:
-        return f"the camera's picture came back {ahead} before"
+        return f"the camera's picture came back {ahead} before the sighting"
     if fragments[0].number == 0:
-        return f"the camera's first picture came {ahead} before"
-    return f"clips.ring_mb holds the last {ahead} before it; raise it"
+        return f"the camera's first picture came {ahead} before the sighting"
+    return f"clips.ring_mb holds the last {ahead} before the sighting; raise it"

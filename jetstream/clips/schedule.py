@@ -55,6 +55,11 @@ class ClipSchedule:
             self._open.remove(sighting_id)
             self._end_ns = max(self._end_ns, end_ns)
 
+    def clear(self) -> None:
+        """Its clip was erased: no clip of these sightings is made any more."""
+        self._open.clear()
+        self._begins_ns.clear()
+
     def part_done(self, now_ns: int) -> None:
         """A clip is finished. The next one is for those that go on, from now on."""
         self._begins_ns = {one: now_ns for one in self._begins_ns if one in self._open}

@@ -38,6 +38,7 @@ class SightingTraces(NamedTuple):
     mentions: int = 0  # other sightings and messages in which one of them was a candidate
     copies: int = 0  # earlier versions of the database, which hold everybody
     log: Path | None = None  # the database's log, where `erase` couldn't empty it
+    ids: frozenset[str] = frozenset()  # of their sightings
 
     def __bool__(self) -> bool:
         return any((self.sightings, self.looks, self.mentions))
@@ -80,7 +81,7 @@ def search(names: Collection[str], folder: Path) -> SearchedSightings:
     for _, _, text in (row for found in mentions.values() for row in found):
         known |= {name for name in names if name not in known and any(_naming(name, msgspec.json.decode(text)))}
     others = sum(id_ not in own.values() for found in mentions.values() for _, id_, _ in found)
-    traces = SightingTraces(folder, len(own), pictures, others, copies)
+    traces = SightingTraces(folder, len(own), pictures, others, copies, ids=frozenset(own.values()))
     return SearchedSightings(traces, frozenset(known), mentions, newest, unfinished, at_ns)
 
 
@@ -107,6 +108,7 @@ def erase(names: Collection[str], folder: Path, searched: SearchedSightings | No
     with database.opened(folder, write=True, wait_s=database.COMMAND_WAIT_S) as connection:
         with transaction(connection):
             own = _own(connection, names)
+            found = found._replace(ids=found.ids | {id_ for _, id_ in own})
             _keep_away(connection, names, own)
         for some_own in _parts(own):
             retention.delete(connection, folder, some_own)

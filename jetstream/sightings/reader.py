@@ -192,6 +192,16 @@ def one(connection: sqlite3.Connection, text: str) -> Sighting:
     return sighting if sighting.into is None else one(connection, sighting.into)
 
 
+def parts_of(connection: sqlite3.Connection, id_: str) -> list[str]:
+    """The sightings that turned out to be parts of this one."""
+    found = connection.execute(
+        "WITH RECURSIVE part(id) AS (SELECT id FROM sightings WHERE merged_into = ? UNION "
+        "SELECT sightings.id FROM part JOIN sightings ON merged_into = part.id) SELECT id FROM part",
+        (id_,),
+    )
+    return [part for (part,) in found]
+
+
 def with_looks(connection: sqlite3.Connection, ids_: Sequence[str]) -> set[str]:
     """Those of the sightings that have a picture."""
     has_look = "SELECT 1 FROM sightings CROSS JOIN looks ON sighting = sightings.n WHERE id = ? LIMIT 1"

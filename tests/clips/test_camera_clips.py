@@ -101,7 +101,7 @@ def test_clip_goes_on_over_a_new_connection(steady: Path, tmp_path: Path, pause_
         assert clip.info.short == ""
     else:
         assert shown[0] == 0
-        assert "the camera's picture came back 0.5 s before" in clip.info.short
+        assert "the camera's picture came back 0.5 s before the sighting" in clip.info.short
         assert clip.info.pre_s == pytest.approx(0.5, abs=0.2)
 
 
@@ -132,7 +132,7 @@ def test_a_camera_that_was_opened_just_now_says_why_the_clip_begins_late(steady:
 
     (clip,) = camera.stored()
     assert shown_numbers(clip.video)[0] == 0
-    assert clip.info.short == "the camera's first picture came 1.5 s before"
+    assert clip.info.short == "the camera's first picture came 1.5 s before the sighting"
     assert clip.info.pre_s == pytest.approx(1.5, abs=0.01)
 
 

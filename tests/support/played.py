@@ -92,3 +92,16 @@ class PlayedCamera:
 def begin_s(clip: StoredClip) -> float:
     """When a clip begins, by its description."""
     return (ns_of(clip.info.begin) - WALL_NS) * 1e-9
+
+
+def sent(film: Path, folder: FragmentFolder, *, until_ns: int) -> None:
+    """A film that a camera has sent, in its own time, until that moment (CLOCK_MONOTONIC)."""
+    tap, opened = FragmentTap("a", folder, with_sound=False), open_file(film)
+    times = [
+        (packet, float(packet.dts * packet.time_base))
+        for packet in opened.container.demux(opened.stream)
+        if packet.size
+    ]
+    for packet, time_s in times:
+        tap.see(opened, packet, until_ns + round((time_s - times[-1][1]) * 1e9))
+    tap.end()
