@@ -41,7 +41,7 @@ STAGES: Mapping[str, tuple[StageName, ...]] = {
     "publish": ("publish",),
     "sightings": ("sightings",),
     "sightings.enabled": ("track", "recognize", "publish", "sightings", "regroup"),
-    "sightings.dir": ("sightings", "publish", "regroup", "web"),
+    "sightings.dir": ("sightings", "publish", "regroup", "web", "clips"),
     "sightings.looks": ("sightings", "regroup"),
     "sightings.confirm_s": ("track",),
     "sightings.absence_s": ("track", "recognize", "sightings"),

@@ -24,6 +24,24 @@ ROWS = (
         "live frames meanwhile",
     ),
     Row(
+        "tests/end_to_end/test_clips.py::test_killed_processes_cost_a_second_at_most",
+        "kill -9 of clips and of a capture while a clip is written",
+        "a warning each; the clip goes on",
+        "at most 1.3 s of the clip with the capture, nothing with clips",
+    ),
+    Row(
+        "tests/clips/test_camera_clips.py::test_full_disk_is_said_once_and_the_next_clip_is_made",
+        "the disk of clips is full",
+        "a warning; the clip goes on when there is room again",
+        "of the clip, what is no longer in shared memory; it says how much",
+    ),
+    Row(
+        "tests/video/gop/test_fragment_folder.py::test_no_reader_sees_a_torn_fragment_over_kills",
+        "kill -9 of a capture while it writes fragments for clips",
+        "a warning; no clip has a torn piece",
+        "the second that was being written",
+    ),
+    Row(
         "tests/capturing/test_decoding.py::test_hung_decoder_is_replaced_and_the_other_camera_goes_on",
         "the decoder of one camera hangs in decode",
         "a warning; it is opened again, and the other cameras go on",

@@ -59,12 +59,12 @@ class FragmentMuxer:
     The first packet must be a key frame. Times within count from the first packet, on the stream's own time.
     """
 
-    def __init__(self, video: VideoStream, template: VideoStream, audio: AudioStream | None = None) -> None:
+    def __init__(self, video: VideoStream, template: VideoStream, sound: AudioStream | None) -> None:
         self._sink = _Sink()
         self._output: OutputContainer = av.open(self._sink, "w", format="mp4", options=OPTIONS)
         self._streams: dict[int, Stream] = {video.index: self._output.add_stream_from_template(template, opaque=False)}
-        if audio is not None:
-            self._streams[audio.index] = self._output.add_stream_from_template(audio, opaque=False)
+        if sound is not None:
+            self._streams[sound.index] = self._output.add_stream_from_template(sound, opaque=False)
         self.init = b""
         self._zero_ns: int | None = None  # decode time of the first packet
         self._end_ns = 0
