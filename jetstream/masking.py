@@ -20,8 +20,13 @@ def _words(text: str) -> frozenset[str]:
 
 HIDDEN = "***"
 PIPELINE = "gst:"
-NETWORK = ("rtsp", "rtsps", "rtspt", "rtspu", "http", "https", "rtmp", "rtmps", "rtp", "srt", "udp", "mms", "ws", "wss")
-PORTS = _words("80 81 88 443 554 555 1935 1984 5000 5554 7447 8000 8080 8081 8090 8443 8554 8555 8889 9000 PORT")
+NETWORK = (
+    *("rtsp", "rtsps", "rtspt", "rtspu", "http", "https", "rtmp", "rtmps", "rtp", "srt", "udp", "mms", "ws", "wss"),
+    *("mqtt", "mqtts"),
+)
+PORTS = _words(
+    "80 81 88 443 554 555 1883 1935 1984 5000 5554 7447 8000 8080 8081 8090 8443 8554 8555 8883 8889 9000 PORT"
+)
 """Ports that are shown beside a name without a dot. There another number may be a password, as in `rtsp://admin:1234`."""
 WORDS = _words(
     "action am api archive audio avc av axis bin cam camera cameras cams cfg cgi ch channel channels clip clips "

@@ -293,6 +293,17 @@ class InUse(Message, frozen=True):
         tally.set_level(self.photos, "gallery", "photos")
 
 
+class Untold(Message, frozen=True):
+    """Changes of sightings that a broker will never be told, as it was away for too long or doesn't take them."""
+
+    is_sent: ClassVar[bool] = False
+
+    count: int = 1
+
+    def add_to(self, tally: Tally) -> None:
+        tally.add("untold", by=self.count)
+
+
 class Tick(Message, frozen=True):
     """No message came for some time, or an interval has passed. The inbox makes it, so that a stage can look at its
     clock."""

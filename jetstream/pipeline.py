@@ -77,6 +77,10 @@ def _serves_metrics(config: Config) -> bool:
     return config.metrics.enabled
 
 
+def _tells_broker(config: Config) -> bool:
+    return config.mqtt.enabled
+
+
 def _track_parts(config: Config) -> int:
     cameras = len(config.cameras)
     return min(config.track.processes or math.ceil(cameras / CAMERAS_A_TRACK), cameras)
@@ -214,6 +218,7 @@ SIDECARS: tuple[Sidecar, ...] = (
     Sidecar("build", wanted=_builds),
     Sidecar("clips", wanted=_makes_clips),
     Sidecar("metrics", wanted=_serves_metrics, early=True),
+    Sidecar("mqtt", wanted=_tells_broker),
 )
 # fmt: on
 ROWS: tuple[Row, ...] = (*STAGES, *SIDECARS)

@@ -29,7 +29,9 @@ from jetstream.gallery.prepare import check_learnt, prepare_gallery, with_galler
 from jetstream.ipc.ring import Ring
 from jetstream.ipc.segment import segment_name, sweep
 from jetstream.logs import kept_in
+from jetstream.masking import masked_source
 from jetstream.monitoring.address import check_endpoint
+from jetstream.mqtt.broker_address import address_of
 from jetstream.networks import build
 from jetstream.networks.build import prepare_models
 from jetstream.networks.devices import check_devices
@@ -93,6 +95,8 @@ def check_alone(config: Config) -> None:
     if pipeline.starts("web", config):
         check_page(config.web)
         check_endpoint(config.web)
+    if pipeline.starts("mqtt", config):
+        address_of(config.mqtt)
 
 
 def options_beside(config: Config) -> str:
@@ -138,6 +142,8 @@ def check_reload(plan: ReloadPlan) -> None:
         check_page(config.web)
         if "web.endpoint" in plan.taken:
             check_endpoint(_beside(plan.before.web, config.web))
+    if plan.restarts("mqtt"):
+        address_of(config.mqtt)
 
 
 def _beside(before: E, new: E) -> E:
@@ -354,6 +360,11 @@ def check(config: Config) -> Iterator[str]:
         yield f"page: {config.web.endpoint}: free"
         if fault := date_fault(config.web):
             yield fault
+    if config.mqtt.enabled:
+        from jetstream.mqtt.clearing import reach  # paho's import takes long, and no run needs it here
+
+        why = reach(config)
+        yield f"broker: {address_of(config.mqtt)}: {why or 'it answers'}"
     if config.sightings.enabled:
         folder = Path(config.sightings.dir)
         if database.is_there(folder):
@@ -370,9 +381,10 @@ def who_may_listen(settings: PublishConfig) -> str:
 
 
 def masked_sources(config: Config) -> Config:
-    """`config` as it may be shown: without the passwords in its cameras' URLs."""
+    """`config` as it may be shown: without the passwords in its cameras' URLs and in the broker's."""
     cameras = tuple(msgspec.structs.replace(camera, source=address.shown(camera.source)) for camera in config.cameras)
-    return msgspec.structs.replace(config, cameras=cameras)
+    mqtt = msgspec.structs.replace(config.mqtt, broker=masked_source(config.mqtt.broker))
+    return msgspec.structs.replace(config, cameras=cameras, mqtt=mqtt)
 
 
 def sends_packets(camera: CameraConfig, config: Config) -> bool:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from jetstream import startup
 from jetstream.config import load, secrets
-from jetstream.config.schema import CameraConfig
+from jetstream.config.schema import CameraConfig, Config
 from jetstream.errors import JetstreamError, SourceError
 from jetstream.known_secrets import KnownSecrets
 from jetstream.masking import holds_password, host_of, masked, masked_source
@@ -167,7 +167,7 @@ def test_secrets_from_file_and_environment_are_hidden_wherever_they_appear(tmp_p
     file.touch(mode=0o600)
     file.write_text("tr4de/wind\n")
     secrets.address(CameraConfig(name="a", source="rtsp://ada@192.0.2.1/a", password_file=str(file)))
-    secrets.know([CameraConfig(name="a", source="rtsp://ada:${P}@192.0.2.1/a")], {"P": "mön soon"})
+    secrets.know(Config(cameras=(CameraConfig(name="a", source="rtsp://ada:${P}@192.0.2.1/a"),)), {"P": "mön soon"})
     told = masked("tr4de/wind tr4de%2Fwind tr4de%2fwind YWRhOnRyNGRlL3dpbmQ= mön soon m%C3%B6n%20soon m%C3%B6n+soon")
     assert told == " ".join(["***"] * 7)
 
@@ -232,7 +232,7 @@ def _indented(text: str) -> str:
 
 def test_pipelines_password_in_ps_is_warned_of(tmp_path: Path) -> None:
     camera = CameraConfig(name="door", source="gst: rtspsrc location=rtsp://a:b@192.0.2.1/ user-pw=c")
-    (warning,) = secrets.seen_by_others(tmp_path / "none.toml", (), [camera])
+    (warning,) = secrets.seen_by_others(tmp_path / "none.toml", (), Config(cameras=(camera,)))
     assert warning.startswith("door: every user of this machine can see the pipeline's password in `ps`; use the")
 
 

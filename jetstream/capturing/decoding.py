@@ -6,6 +6,7 @@ Knows no socket and no packet.
 import logging
 from collections import deque
 
+from jetstream.backoff import Backoff
 from jetstream.capturing.decoder_thread import DecodeOutcome, DecoderThread, OpenDecoder
 from jetstream.capturing.frame_writer import FrameWriter
 from jetstream.config.schema import CameraConfig
@@ -14,7 +15,6 @@ from jetstream.ipc.ring import LocalRing, Ring
 from jetstream.messages import Captured, Dropped
 from jetstream.video.gop.reader import GopReader
 from jetstream.video.gop.ring import PacketRing
-from jetstream.video.live import Backoff
 
 HUNG_S = 10.0
 """a call of the decoder that takes longer hangs"""

@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from typing import TypeVar
 
+from jetstream.backoff import Backoff
 from jetstream.capturing.pacing import is_due
 from jetstream.errors import SourceError, StuckError
 from jetstream.messages import Dropped, Message, PatientTicks, Tick
 from jetstream.video.frames import Source
-from jetstream.video.live import Backoff, SourceThread
+from jetstream.video.live import SourceThread
 
 TURN_S = 0.1
 """longest time between two ticks"""

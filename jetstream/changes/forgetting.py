@@ -1,4 +1,5 @@
-"""Erases people everywhere: photos, embeddings, sightings, recordings; then searches all of it for what is left."""
+"""Erases people everywhere: photos, embeddings, sightings, recordings, what an MQTT broker holds; then searches all of
+it for what is left."""
 
 import contextlib
 import os
@@ -9,11 +10,13 @@ from typing import NamedTuple
 from jetstream.changes.naming import sighting_folders
 from jetstream.clips import erasure as clip_erasure
 from jetstream.clips.library import StoredClip
-from jetstream.config.schema import Config
+from jetstream.config.schema import Config, run_dir
 from jetstream.errors import JetstreamError, PipelineError
 from jetstream.gallery import audit, erasure, photos
 from jetstream.gallery.erasure import SearchedFolders
 from jetstream.gallery.person_traces import PersonTraces, counted
+from jetstream.mqtt.clearing import ClearedBroker, clear
+from jetstream.runtime.run_dir import RunDir
 from jetstream.sightings import erasure as sightings
 from jetstream.sightings.erasure import SearchedSightings
 from jetstream.web.tasks import EVALUATION
@@ -31,6 +34,8 @@ class ErasurePlan(NamedTuple):
     """folder of clips"""
     report: Path
     """of how well people are told apart, which the page made, with pictures of them"""
+    configs: Sequence[Config] = ()
+    """that may have told a broker: this one, and the one of a pipeline that runs with other sightings"""
 
     def __str__(self) -> str:
         """Such as `4 photos, 2 recordings, 3 sightings with 9 pictures`."""
@@ -61,8 +66,8 @@ class ErasureReport(NamedTuple):
 
     gone: str
     """the counts"""
-    verified: Sequence[Path]
-    """folders that were searched afterwards and hold nothing of these people"""
+    verified: Sequence[Path | str]
+    """folders, and brokers, that were searched afterwards and hold nothing of these people"""
     notes: Sequence[str]
     """sentences: what stays, and what wasn't searched"""
 
@@ -77,7 +82,10 @@ def plan(names: Sequence[str], config: Config, recordings: Path | None = None) -
     seen = frozenset(name for one in searched for name in one.known)
     where = erasure.folders_in_use(config, recordings)._replace(seen=seen)
     clips = Path(config.clips.dir) if config.clips.dir else None
-    return ErasurePlan(checked, where, erasure.find(checked, where), searched, clips, Path(config.web.dir) / EVALUATION)
+    found, report = erasure.find(checked, where), Path(config.web.dir) / EVALUATION
+    running = RunDir(run_dir(config))
+    theirs = [running.running_config()] if len(searched) > 1 else []
+    return ErasurePlan(checked, where, found, searched, clips, report, (config, *theirs))
 
 
 def forget(planned: ErasurePlan, train: Callable[[], object], *, by: str = "") -> ErasureReport:
@@ -107,7 +115,9 @@ def forget(planned: ErasurePlan, train: Callable[[], object], *, by: str = "") -
             f"{planned.who}: erased: {gone}, but the embeddings are still there, because of this: {error}; "
             "then run `jetstream forget` again with the same names"
         ) from None
+    brokers = [clear(names, config) for config in planned.configs]
     left: list[object] = [*erasure.remains(names, where)]
+    left += [f"{broker.address} ({', '.join(broker.left)})" for broker in brokers if broker.left]
     left += [f"{folder} ({found})" for folder in folders if (found := sightings.find(names, folder))]
     left += [
         f"{one.log} (another program reads the database; end it and run `jetstream forget` again)"
@@ -118,9 +128,11 @@ def forget(planned: ErasurePlan, train: Callable[[], object], *, by: str = "") -
     left += [planned.report] if os.path.lexists(planned.report) else []
     if left:
         raise PipelineError(f"{planned.who}: erased: {gone}; still in {'; '.join(map(str, left))}")
-    verified = [*erasure.verified(erased, where), *(one.traces.folder for one in planned.sightings if one.traces)]
+    verified: list[Path | str] = [*erasure.verified(erased, where)]
+    verified += [one.traces.folder for one in planned.sightings if one.traces]
+    verified += [broker.address for broker in brokers if broker.address and not broker.note]
     verified += [planned.clips] if planned.clips is not None and ids else []
-    return ErasureReport(gone, verified, tuple(_notes(planned, erased)))
+    return ErasureReport(gone, verified, tuple(_notes(planned, erased, brokers)))
 
 
 def _erase_clips(planned: ErasurePlan, ids: frozenset[str]) -> None:
@@ -128,7 +140,8 @@ def _erase_clips(planned: ErasurePlan, ids: frozenset[str]) -> None:
         clip_erasure.erase(ids, planned.clips)
 
 
-def _notes(planned: ErasurePlan, erased: PersonTraces) -> Iterator[str]:
+def _notes(planned: ErasurePlan, erased: PersonTraces, brokers: Sequence[ClearedBroker]) -> Iterator[str]:
+    yield from (broker.note for broker in brokers if broker.note)
     yield from erased.what_stays()
     yield from erasure.not_searched(planned.where)
     for one in planned.sightings:

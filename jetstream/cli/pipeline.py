@@ -75,7 +75,7 @@ def run(
         signal.signal(signal.SIGHUP, signals.pass_over)  # until the pipeline runs there is nothing to reload
     written = read()
     log_as_command(written)
-    for warning in secrets.seen_by_others(config, source or (), written.cameras):
+    for warning in secrets.seen_by_others(config, source or (), written):
         logging.getLogger("jetstream").warning("%s", warning)
     if stage is not None:
         from jetstream import startup

@@ -169,7 +169,7 @@ def settings_of(
     settings = load.build(data, where=where, sets=sets or (), overrides=overrides)
     if sources:
         settings = msgspec.structs.replace(settings, cameras=load.cameras_for(sources, settings))
-    secrets.know(settings.cameras)
+    secrets.know(settings)
     if not is_restore:
         _check_no_restore(None, Path(settings.models.dir))
     return settings

@@ -162,7 +162,7 @@ class CameraClips:
         self._open.append(first, content[1])
 
     def _is_long(self, clip: OpenClip, one: StoredFragment) -> bool:
-        return one.is_key and one.begin_ns - clip.work.start_ns > self._settings.longest_s * 1e9
+        return one.is_key and one.begin_ns - clip.work.start_ns > self._settings.part_s * 1e9
 
     def _next_part(self, clip: OpenClip, folder: Path, first: StoredFragment, now: Now) -> None:
         """Another clip goes on where this one ends: at a key frame."""

@@ -14,7 +14,15 @@ import msgspec
 
 from jetstream.config.merging import merged, tables
 from jetstream.config.paths import source_path, with_paths
-from jetstream.config.schema import CameraConfig, Config, MetricsConfig, PublishConfig, WebConfig, with_preset
+from jetstream.config.schema import (
+    CameraConfig,
+    Config,
+    MetricsConfig,
+    MqttConfig,
+    PublishConfig,
+    WebConfig,
+    with_preset,
+)
 from jetstream.config.tables import check_finite, check_keys, readable
 from jetstream.errors import UserError
 from jetstream.masking import host_of, masked_source
@@ -88,6 +96,7 @@ def build(
     _check_topic(config.publish, where)
     _check_metrics(config.metrics, where)
     _check_web(config.web, where)
+    _check_mqtt(config.mqtt, where, sightings=config.sightings.enabled)
     if 0 < config.detect.max_face_px < config.detect.min_face_px:
         raise UserError(f"{where}: detect.max_face_px: {config.detect.max_face_px} is under min_face_px; 0 is no limit")
     return with_preset(config)
@@ -179,6 +188,23 @@ def _check_web(settings: WebConfig, where: str) -> None:
                 f"{where}: web.proxies[{index}]: {proxy}: expected an address, such as 192.168.1.2"
             ) from None
     _check_port(settings.endpoint, f"{where}: web.endpoint")
+
+
+def _check_mqtt(settings: MqttConfig, where: str, *, sightings: bool) -> None:
+    if settings.enabled and not settings.broker:
+        raise UserError(f"{where}: mqtt.broker: is empty; name the broker, such as mqtt://USER@192.168.1.2:1883")
+    if settings.enabled and not sightings:
+        raise UserError(
+            f"{where}: mqtt.enabled: the broker is told of sightings, and sightings.enabled is false; set it to true, "
+            "or mqtt.enabled to false"
+        )
+    if bool(settings.cert) != bool(settings.key):
+        missing = "key" if settings.cert else "cert"
+        raise UserError(f"{where}: mqtt.{missing}: is empty; a client's certificate needs both mqtt.cert and mqtt.key")
+    if (settings.ca or settings.cert) and settings.broker.startswith("mqtt://"):
+        raise UserError(f"{where}: mqtt.broker: has certificates (mqtt.ca, mqtt.cert), so write mqtts://")
+    if re.search(r":[0-9]+/?\Z", address := settings.broker.rpartition("@")[2]):
+        _check_port(address.rstrip("/"), f"{where}: mqtt.broker")
 
 
 def _check_port(endpoint: str, where: str) -> None:

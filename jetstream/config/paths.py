@@ -17,6 +17,7 @@ from jetstream.visible import trimmed, visible
 KEYS = (
     *(("pipeline", "run_dir"), ("models", "dir"), ("recognize", "faces"), ("record", "dir"), ("publish", "keys")),
     *(("gpu", "engines_dir"), ("sightings", "dir"), ("web", "dir"), ("web", "cert"), ("web", "key")),
+    *(("mqtt", "password_file"), ("mqtt", "ca"), ("mqtt", "cert"), ("mqtt", "key")),
 )
 """Tables and keys whose value is a path; so are a camera's source and its password_file."""
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")

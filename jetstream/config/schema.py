@@ -17,6 +17,7 @@ NotNegative = Annotated[float, Meta(ge=0)]
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
+BROKER = r"^(mqtts?://([^@/\s]+@)?(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?/?)?$"
 Pace = Literal["live", "every-frame"]
 StageName = Literal[
     "capture",
@@ -35,6 +36,7 @@ StageName = Literal[
     "build",
     "clips",
     "metrics",
+    "mqtt",
 ]
 
 
@@ -62,7 +64,7 @@ class PipelineConfig(ConfigTable, frozen=True):
     """time to finish after Ctrl-C or SIGTERM. After it, processes are killed"""
     restarts: Annotated[int, Meta(ge=0)] = 5
     """restarts of one process within restart_window_s that are allowed. One more ends the pipeline with exit code 1;
-    publish, sightings, web, encode, learn, regroup, build, clips and metrics are retried instead"""
+    publish, sightings, web, encode, learn, regroup, build, clips, metrics and mqtt are retried instead"""
     restart_window_s: Positive = 60.0
     """time in which restarts are counted"""
     memory_mb: NotNegative = 0.0
@@ -289,7 +291,7 @@ class ClipsConfig(ConfigTable, frozen=True):
     """a clip begins at least this long before its sighting"""
     post_s: Annotated[float, Meta(ge=0, le=120)] = 5.0
     """a clip goes on for this long after its sighting"""
-    longest_s: Annotated[float, Meta(ge=10, le=3600)] = 300.0
+    part_s: Annotated[float, Meta(ge=10, le=3600)] = 300.0
     """a longer sighting has several clips, one after another"""
     ring_mb: Annotated[int, Meta(ge=4, le=4096)] = 32
     """MB of shared memory that the newest seconds of a camera may take. Where they need more, clips begin later"""
@@ -370,6 +372,32 @@ class WebConfig(ConfigTable, frozen=True):
     """MB of private memory that the page's process may use. Above it, the process is killed and restarted"""
 
 
+class MqttConfig(ConfigTable, frozen=True):
+    enabled: bool = False
+    """tell an MQTT broker, and so Home Assistant, of sightings. Needs sightings.enabled"""
+    broker: Annotated[str, Meta(pattern=BROKER)] = ""
+    """address of the broker, `mqtt://USER@HOST:1883`, or `mqtts://USER@HOST:8883` for TLS. `${NAME}` is replaced by the
+    environment variable"""
+    password_file: str = ""
+    """file of mode 0600 that holds the password for the user in the address. Empty: no password file"""
+    ca: str = ""
+    """file of the certificate that the broker's one is signed with. Empty: those of the system"""
+    cert: str = ""
+    """file of this client's own TLS certificate, for a broker that asks for one"""
+    key: str = ""
+    """file of the private key of cert"""
+    client_id: str = ""
+    """name of this client at the broker, which no other may have. Empty: made of prefix and the machine's name"""
+    prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,40}(/[A-Za-z0-9_-]{1,40}){0,3}$")] = "jetstream"
+    """what the topics begin with. Two instances at one broker need different ones"""
+    discovery: Annotated[str, Meta(pattern=r"^([A-Za-z0-9_-]{1,40}(/[A-Za-z0-9_-]{1,40}){0,3})?$")] = "homeassistant"
+    """what Home Assistant's discovery topics begin with. Empty: no discovery"""
+    faces: bool = False
+    """send the face of each camera's last sighting, as a picture that Home Assistant shows"""
+    also: Literal["", "frigate"] = ""
+    """a second form of the events. frigate: `frigate/tracked_object_update`, as automations for Frigate take it"""
+
+
 class Config(ConfigTable, frozen=True):
     pipeline: PipelineConfig = PipelineConfig()
     models: ModelsConfig = ModelsConfig()
@@ -386,6 +414,7 @@ class Config(ConfigTable, frozen=True):
     clips: ClipsConfig = ClipsConfig()
     metrics: MetricsConfig = MetricsConfig()
     web: WebConfig = WebConfig()
+    mqtt: MqttConfig = MqttConfig()
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {

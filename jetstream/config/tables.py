@@ -42,6 +42,8 @@ FORMS = {
     "cameras": "up to 40 letters from a to z, digits, _ and -, the first a letter or a digit",
     "publish": "tcp://HOST:PORT, such as tcp://127.0.0.1:5570, or ipc:///PATH",
     "metrics": "http://HOST:PORT, such as http://127.0.0.1:5571",
+    "mqtt.broker": "mqtt://HOST:PORT, or mqtts://HOST:PORT for TLS, with USER@ before HOST if it has users",
+    "mqtt": "words of letters from a to z, digits, _ and -, with / between them",
     "web": "http://HOST:PORT or https://HOST:PORT, such as http://127.0.0.1:5572",
 }
 """What a text must look like, by the table of its key."""
@@ -68,7 +70,7 @@ def readable(error: msgspec.ValidationError, tree: Any, table: type[msgspec.Stru
         value = value[int(part)] if isinstance(value, list) else value.get(part) if isinstance(value, dict) else None
     wanted = ""
     if text.startswith("Expected `str` matching regex"):
-        form = FORMS.get(path.rpartition(".")[0].partition("[")[0])
+        form = FORMS.get(path) or FORMS.get(path.rpartition(".")[0].partition("[")[0])
         wanted = f"; write {form}" if form else ""
     for pattern, better in _RULES:
         text = re.sub(pattern, better, text)

@@ -41,16 +41,18 @@ STAGES: Mapping[str, tuple[StageName, ...]] = {
     "publish": ("publish",),
     "sightings": ("sightings",),
     "sightings.enabled": ("track", "recognize", "publish", "sightings", "regroup"),
-    "sightings.dir": ("sightings", "publish", "regroup", "web", "clips"),
+    "sightings.dir": ("sightings", "publish", "regroup", "web", "clips", "mqtt"),
     "sightings.looks": ("sightings", "regroup"),
     "sightings.confirm_s": ("track",),
-    "sightings.absence_s": ("track", "recognize", "sightings"),
-    "presence": ("web",),
+    "sightings.absence_s": ("track", "recognize", "sightings", "mqtt"),
+    "presence": ("web", "mqtt"),
     "clips.post_s": ("clips",),
-    "clips.longest_s": ("clips",),
+    "clips.part_s": ("clips",),
     "clips.keep_days": ("clips",),
     "clips.keep_gb": ("clips",),
     "metrics": ("metrics",),
+    "metrics.fresh_s": ("metrics", "mqtt"),
+    "mqtt": ("mqtt",),
     "web": ("web",),
     "web.memory_mb": SUPERVISOR,
 }
@@ -58,10 +60,11 @@ STAGES: Mapping[str, tuple[StageName, ...]] = {
 OF_CAMERA: Mapping[str, tuple[StageName, ...]] = {
     "rotate": ("capture", "decode"),
     "flip": ("capture", "decode"),
-    "area": ("sightings",),
+    "area": ("sightings", "mqtt"),
     "zones": ("sightings",),
 }
 """keys of a camera that may change, and the stage that reads them: of `capture`, that camera's process alone"""
+PER_CAMERA = frozenset(stage.name for stage in pipeline.STAGES if stage.per_camera)
 FIXED = ("recognize.faces", "detect.detector", "detect.processes", "track.processes")
 """the exceptions: the gallery of another folder has to be trained first, and processes are not added to a run"""
 RELOADED = "file, reloaded"
@@ -118,7 +121,7 @@ class Reloader:
             config, written = changed, with_key(written, key, value)
             of_key = readers(key, in_use) or ()
             stages |= frozenset(of_key)
-            if key.startswith("cameras.") and any(pipeline.stage_named(name).per_camera for name in of_key):
+            if key.startswith("cameras.") and any(name in PER_CAMERA for name in of_key):
                 cameras |= {key.split(".")[1]}
             taken.append(key)
         running = {row.name for row in pipeline.started(config)}

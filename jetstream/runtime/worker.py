@@ -319,7 +319,7 @@ def main(arguments: list[str]) -> int:
         if os.getppid() != parent:
             return 1
         config = RunDir(run_dir).read_config()
-        secrets.know(config.cameras)
+        secrets.know(config)
         set_up_logging(name, config.pipeline.log_level, config.pipeline.log_format, RunDir(run_dir).lines)
         _log_anew_at_signal(name, RunDir(run_dir))
         if arguments[3:]:

@@ -56,7 +56,8 @@ def place_for(path: Path, config: Config, *, user: str, state: Path, memory_max:
 
 def _files(config: Config) -> tuple[str, ...]:
     """The files and folders that `config` names by absolute paths, to be read; no devices."""
-    named = [config.recognize.faces, config.publish.keys]
+    mqtt = config.mqtt
+    named = [config.recognize.faces, config.publish.keys, mqtt.password_file, mqtt.ca, mqtt.cert, mqtt.key]
     for camera in config.cameras:
         is_pipeline = camera.source.startswith("gst:")
         named += [camera.password_file, *(re.split(r"[\s=\"']+", camera.source) if is_pipeline else [camera.source])]

@@ -81,6 +81,16 @@ class ChangeQueue:
         """Give again what was given and isn't done."""
         self._given, self._version, self._next_s = self._handled.seq, -1, 0.0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be read, and no other process reads it for this reader."""
+        return self._connection is not None
+
+    @property
+    def handled(self) -> int:
+        """Number of the newest change that is done."""
+        return self._handled.seq
+
     def close(self) -> None:
         """Close the database; `look` opens it again."""
         self._connection = None

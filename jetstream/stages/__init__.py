@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         detect,
         learn,
         metrics,
+        mqtt,
         publish,
         recognize,
         record,
@@ -38,4 +39,11 @@ if TYPE_CHECKING:
         sightings.sightings,
         web.web,
     )
-    SIDECARS: tuple[SidecarFunction, ...] = (learn.learn, regroup.regroup, build.build, clips.clips, metrics.metrics)
+    SIDECARS: tuple[SidecarFunction, ...] = (
+        learn.learn,
+        regroup.regroup,
+        build.build,
+        clips.clips,
+        metrics.metrics,
+        mqtt.mqtt,
+    )

@@ -69,7 +69,7 @@ def _keys_of(table: str, values: msgspec.Struct, origins: Mapping[str, str]) -> 
     told = meanings(type(values))
     for field in msgspec.structs.fields(values):
         value = getattr(values, field.name)
-        shown = masked_source(value) if field.name == "source" else value
+        shown = masked_source(value) if field.name in ("source", "broker") else value
         is_default = value == field.default
         yield ConfigKey(
             table,

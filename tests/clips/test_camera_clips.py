@@ -151,7 +151,7 @@ def test_too_little_memory_says_why_the_clip_begins_late(steady: Path, tmp_path:
 
 
 def test_long_sighting_has_several_clips_without_a_gap(steady: Path, tmp_path: Path) -> None:
-    camera = PlayedCamera(tmp_path, pre_s=2, post_s=2, longest_s=10)
+    camera = PlayedCamera(tmp_path, pre_s=2, post_s=2, part_s=10)
     camera.play(steady, 5.0)
     camera.enter("one", 4.5)
     camera.play_on(27.0)

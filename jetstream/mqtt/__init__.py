@@ -1,0 +1,1 @@
+"""Sightings for an MQTT broker and for Home Assistant: events, retained states, discovery."""
