@@ -145,8 +145,9 @@ class BrokerConnection:
         self.heard.append(Heard(message.topic, bytes(message.payload), bool(message.retain)))
 
     def _on_disconnect(self, _: object, __: object, ___: object, code: ReasonCode, ____: object) -> None:
-        if code.value >= REFUSED and not self._said:
-            self._said = _REFUSALS.get(code.getName(), f"it ended the connection: {code.getName()}")
+        name = code.getName()
+        if code.value >= REFUSED and name != LOST and not self._said:
+            self._said = _REFUSALS.get(name, f"it ended the connection: {name}")
 
     def _lost(self, now_s: float, why: str) -> None:
         self.failures, self.why, self.wait_s = self.failures + 1, why, self._backoff.next_s()
@@ -155,6 +156,8 @@ class BrokerConnection:
         self.deliveries.clear()
 
 
+LOST: Final = "Unspecified error"
+"""paho's word for a connection that nobody ended"""
 NO_GREETING: Final = "it closed the connection without a word; see that it is an MQTT 5 broker"
 _REFUSALS: Final = {
     "Not authorized": "it refuses the user or the password; see mqtt.broker and mqtt.password_file",
@@ -177,6 +180,8 @@ def _why(error: OSError | ValueError) -> str:
         return f"its certificate isn't trusted ({error.verify_message}); name the file of its CA in mqtt.ca"
     if isinstance(error, ssl.SSLError):
         return f"no TLS ({(error.reason or 'unknown').lower().replace('_', ' ')}); see that its port is the one for TLS"
+    if isinstance(error, ConnectionResetError):
+        return "it closes the connection; see that mqtts:// has the port for TLS, and mqtt:// the other one"
     if isinstance(error, socket.gaierror):
         return f"its name isn't known ({error.strerror})"
     if isinstance(error, TimeoutError):
