@@ -192,7 +192,7 @@ def _check_web(settings: WebConfig, where: str) -> None:
 
 def _check_mqtt(settings: MqttConfig, where: str, *, sightings: bool) -> None:
     if settings.enabled and not settings.broker:
-        raise UserError(f"{where}: mqtt.broker: is empty; name the broker, such as mqtt://USER@192.168.1.2:1883")
+        raise UserError(f"{where}: mqtt.broker: is empty; name the broker, such as mqtt://user@192.168.1.2:1883")
     if settings.enabled and not sightings:
         raise UserError(
             f"{where}: mqtt.enabled: the broker is told of sightings, and sightings.enabled is false; set it to true, "
@@ -203,8 +203,8 @@ def _check_mqtt(settings: MqttConfig, where: str, *, sightings: bool) -> None:
         raise UserError(f"{where}: mqtt.{missing}: is empty; a client's certificate needs both mqtt.cert and mqtt.key")
     if (settings.ca or settings.cert) and settings.broker.startswith("mqtt://"):
         raise UserError(f"{where}: mqtt.broker: has certificates (mqtt.ca, mqtt.cert), so write mqtts://")
-    if re.search(r":[0-9]+/?\Z", address := settings.broker.rpartition("@")[2]):
-        _check_port(address.rstrip("/"), f"{where}: mqtt.broker")
+    if re.search(r":[0-9]+/?\Z", settings.broker):
+        _check_port(settings.broker.rstrip("/"), f"{where}: mqtt.broker")
 
 
 def _check_port(endpoint: str, where: str) -> None:

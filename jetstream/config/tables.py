@@ -42,7 +42,7 @@ FORMS = {
     "cameras": "up to 40 letters from a to z, digits, _ and -, the first a letter or a digit",
     "publish": "tcp://HOST:PORT, such as tcp://127.0.0.1:5570, or ipc:///PATH",
     "metrics": "http://HOST:PORT, such as http://127.0.0.1:5571",
-    "mqtt.broker": "mqtt://HOST:PORT, or mqtts://HOST:PORT for TLS, with USER@ before HOST if it has users",
+    "mqtt.broker": "mqtt://HOST:PORT or mqtt://user@HOST:PORT, with mqtts for TLS",
     "mqtt": "words of letters from a to z, digits, _ and -, with / between them",
     "web": "http://HOST:PORT or https://HOST:PORT, such as http://127.0.0.1:5572",
 }
