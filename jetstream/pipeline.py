@@ -73,6 +73,10 @@ def _makes_clips(config: Config) -> bool:
     return bool(config.clips.dir) and config.pipeline.pace == "live"
 
 
+def _alerts(config: Config) -> bool:
+    return bool(config.alerts)
+
+
 def _serves_metrics(config: Config) -> bool:
     return config.metrics.enabled
 
@@ -217,6 +221,7 @@ SIDECARS: tuple[Sidecar, ...] = (
     Sidecar("regroup", wanted=_regroups),
     Sidecar("build", wanted=_builds),
     Sidecar("clips", wanted=_makes_clips),
+    Sidecar("alerts", wanted=_alerts),
     Sidecar("metrics", wanted=_serves_metrics, early=True),
     Sidecar("mqtt", wanted=_tells_broker),
 )

@@ -19,9 +19,11 @@ from typing import TypeVar
 import msgspec
 
 from jetstream import pipeline, weights
+from jetstream.alerts import destinations
 from jetstream.capturing import fragment_places
 from jetstream.config import parts, secrets
 from jetstream.config import schema as configuration
+from jetstream.config.alert_checks import masked_alert
 from jetstream.config.schema import CameraConfig, Config, MetricsConfig, PublishConfig, WebConfig
 from jetstream.errors import BusyError, SourceError, UserError
 from jetstream.gallery import layout, photos
@@ -138,6 +140,8 @@ def check_reload(plan: ReloadPlan) -> None:
         keys.publisher(Path(config.publish.keys))
     if plan.restarts("metrics") and "metrics.endpoint" in plan.taken:
         check_endpoint(_beside(plan.before.metrics, config.metrics))
+    if plan.restarts("alerts"):
+        check_alerts(config)
     if plan.restarts("web"):
         check_page(config.web)
         if "web.endpoint" in plan.taken:
@@ -320,6 +324,12 @@ def check_sightings(config: Config) -> None:
         pass
 
 
+def check_alerts(config: Config) -> None:
+    """Raises UserError when what an alert names can't be used: a variable, a secret, certificates, a program."""
+    for alert in config.alerts:
+        destinations.destination_of(alert).check()
+
+
 def camera_or_stream(spec: str, *, every_frame: bool = False) -> bool:
     """Whether `spec` is a camera or a stream; false also for an invalid source."""
     try:
@@ -371,6 +381,9 @@ def check(config: Config) -> Iterator[str]:
             with database.opened(folder):
                 pass
         yield f"sightings: {folder}"
+    check_alerts(config)
+    for alert in config.alerts:
+        yield f"alert {alert.name}: {', '.join(alert.when)}: {destinations.shown(alert)}"
     yield f"run directory: {configuration.run_dir(config)}"
 
 
@@ -381,10 +394,10 @@ def who_may_listen(settings: PublishConfig) -> str:
 
 
 def masked_sources(config: Config) -> Config:
-    """`config` as it may be shown: without the passwords in its cameras' URLs and in the broker's."""
+    """`config` as it may be shown: without the passwords in its cameras' URLs, in the broker's and in its alerts."""
     cameras = tuple(msgspec.structs.replace(camera, source=address.shown(camera.source)) for camera in config.cameras)
     mqtt = msgspec.structs.replace(config.mqtt, broker=masked_source(config.mqtt.broker))
-    return msgspec.structs.replace(config, cameras=cameras, mqtt=mqtt)
+    return msgspec.structs.replace(config, cameras=cameras, mqtt=mqtt, alerts=tuple(map(masked_alert, config.alerts)))
 
 
 def sends_packets(camera: CameraConfig, config: Config) -> bool:

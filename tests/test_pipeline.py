@@ -82,7 +82,7 @@ def test_config_knows_the_rows_by_their_names() -> None:
 def test_unknown_stage_is_refused_with_the_names_of_all() -> None:
     names = (
         "capture, decode, detect, track, recognize, render, record, publish, sightings, web, learn, regroup, build, "
-        "metrics, mqtt"
+        "clips, alerts, metrics, mqtt"
     )
     with pytest.raises(UserError, match=f"^stage detcet: there is none; stages are {names}$"):
         row_of("detcet.door")

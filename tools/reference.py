@@ -95,6 +95,8 @@ def config_table(kind: type[msgspec.Struct]) -> str:
 
 
 def default_of(field: msgspec.structs.FieldInfo) -> str:
+    if field.default_factory is not msgspec.NODEFAULT:
+        return f"`{json.dumps(field.default_factory())}`"
     if field.default is msgspec.NODEFAULT:
         return "*required*"
     if field.default is None:

@@ -34,8 +34,8 @@ from jetstream.web import access, access_copy
 
 CLOCK = "clock.json"
 """what the retention of sightings knows of the wall clock"""
-# The notes of `change_queue` aren't in a backup: a restored database begins a new epoch, in which nothing of before is
-# told again.
+# The notes of `change_queue`, and what alerts are due, aren't in a backup: a restored database begins a new epoch, in
+# which nothing of before is told again.
 
 
 class BackupItem(NamedTuple):
@@ -101,6 +101,9 @@ def content_of(config: Config, config_file: Path | None, looks: Iterable[str]) -
             found.add_file(f"{PASSWORDS}/{camera.name}", file)
             if not os.path.lexists(file):
                 found.left_out.append(f"{camera.password_file}: is not in the backup: there is no such file")
+    for alert in config.alerts:
+        if alert.secret_file:
+            found.left_out.append(f"{alert.secret_file}: is not in the backup: keep alerts' secrets elsewhere, too")
     if (users := access_copy.users_and_tokens(Path(config.web.dir))) is not None:
         found.items.append(BackupItem(f"{WEB}/{access.FILE}", Path(config.web.dir) / access.FILE, len(users), users))
     found.add_file(AUDIT, models / audit.FILE)

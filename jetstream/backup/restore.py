@@ -26,7 +26,7 @@ from jetstream.web import access, access_copy
 
 _FORGETTING = ("forget", "learn", "enroll")
 LARGEST_CONFIG_BYTES = 1 << 20
-_LOCKS = ("writer.lock", *(f"{name}.lock" for name in lock.READERS))
+_LOCKS = ("writer.lock", "outbox.lock", *(f"{name}.lock" for name in lock.READERS))
 
 
 class RestoreRequest(NamedTuple):

@@ -1,5 +1,5 @@
-"""Erases people everywhere: photos, embeddings, sightings, recordings, what an MQTT broker holds; then searches all of
-it for what is left."""
+"""Erases people everywhere: photos, embeddings, sightings, clips, alerts, recordings, what an MQTT broker holds; then
+searches all of it for what is left."""
 
 import contextlib
 import os
@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from jetstream.alerts import alert_file
+from jetstream.alerts import erasure as alerts
 from jetstream.changes.naming import sighting_folders
 from jetstream.clips import erasure as clip_erasure
 from jetstream.clips.library import StoredClip
@@ -103,6 +105,7 @@ def forget(planned: ErasurePlan, train: Callable[[], object], *, by: str = "") -
     traces = [sightings.erase(names, one.traces.folder, one) for one in planned.sightings]
     ids |= {id_ for one in traces for id_ in one.ids}
     _erase_clips(planned, ids)  # those that were begun meanwhile
+    logs = [*(one.log for one in traces), *(alerts.erase(names, folder) for folder in folders)]
     with contextlib.suppress(OSError):  # said below
         planned.report.unlink()
     for name in names:
@@ -119,10 +122,9 @@ def forget(planned: ErasurePlan, train: Callable[[], object], *, by: str = "") -
     left: list[object] = [*erasure.remains(names, where)]
     left += [f"{broker.address} ({', '.join(broker.left)})" for broker in brokers if broker.left]
     left += [f"{folder} ({found})" for folder in folders if (found := sightings.find(names, folder))]
+    left += [alert_file.path_in(folder) for folder in folders if alerts.is_left(names, folder)]
     left += [
-        f"{one.log} (another program reads the database; end it and run `jetstream forget` again)"
-        for one in traces
-        if one.log
+        f"{log} (another program reads the database; end it and run `jetstream forget` again)" for log in logs if log
     ]
     left += [clip.video for clip in planned.clips_of(ids)]
     left += [planned.report] if os.path.lexists(planned.report) else []

@@ -16,6 +16,7 @@ import typer
 
 from jetstream import __version__
 from jetstream.cli import (
+    alerts,
     backup,
     clips,
     corrections,
@@ -36,6 +37,7 @@ from jetstream.logs import log_end, mask_tracebacks
 from jetstream.runtime import signals
 
 __all__ = [
+    "alerts",
     "app",
     "backup",
     "clips",

@@ -100,6 +100,7 @@ def _run(written: Config, read: Callable[[], Config] | None, duration_s: float |
         from jetstream.runtime.systemd import patient
 
         startup.check_sightings(written)
+        startup.check_alerts(written)
         with progress_bars() as progress:
             settings = startup.prepare(written, patient(progress), for_supervisor=True)
         reloader = None if read is None else Reloader(read, written, startup.check_reload)

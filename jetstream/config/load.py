@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from jetstream.config.alert_checks import check_alerts
 from jetstream.config.merging import merged, tables
 from jetstream.config.paths import source_path, with_paths
 from jetstream.config.schema import (
@@ -97,6 +98,7 @@ def build(
     _check_metrics(config.metrics, where)
     _check_web(config.web, where)
     _check_mqtt(config.mqtt, where, sightings=config.sightings.enabled)
+    check_alerts(config, where)
     if 0 < config.detect.max_face_px < config.detect.min_face_px:
         raise UserError(f"{where}: detect.max_face_px: {config.detect.max_face_px} is under min_face_px; 0 is no limit")
     return with_preset(config)

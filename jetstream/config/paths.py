@@ -19,7 +19,8 @@ KEYS = (
     *(("gpu", "engines_dir"), ("sightings", "dir"), ("web", "dir"), ("web", "cert"), ("web", "key")),
     *(("mqtt", "password_file"), ("mqtt", "ca"), ("mqtt", "cert"), ("mqtt", "key")),
 )
-"""Tables and keys whose value is a path; so are a camera's source and its password_file."""
+"""Tables and keys whose value is a path; so are a camera's source and its password_file, and an
+alert's secret_file and ca_file."""
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _BARE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)(?=/|\Z)")
 
@@ -68,7 +69,15 @@ def with_paths(config: Config, where: str) -> Config:
         )
         for camera in config.cameras
     )
-    return msgspec.structs.replace(config, cameras=cameras)
+    alerts = tuple(
+        msgspec.structs.replace(
+            alert,
+            secret_file=expanded(alert.secret_file, f"{where}: alerts.{alert.name}.secret_file"),
+            ca_file=expanded(alert.ca_file, f"{where}: alerts.{alert.name}.ca_file"),
+        )
+        for alert in config.alerts
+    )
+    return msgspec.structs.replace(config, cameras=cameras, alerts=alerts)
 
 
 def source_path(spec: str, where: str) -> str:

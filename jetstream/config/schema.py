@@ -35,9 +35,12 @@ StageName = Literal[
     "regroup",
     "build",
     "clips",
+    "alerts",
     "metrics",
     "mqtt",
 ]
+AlertKind = Literal["enter", "exit", "named", "unknown", "zone", "stranger_again", "camera_down"]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
 class ConfigTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -64,7 +67,7 @@ class PipelineConfig(ConfigTable, frozen=True):
     """time to finish after Ctrl-C or SIGTERM. After it, processes are killed"""
     restarts: Annotated[int, Meta(ge=0)] = 5
     """restarts of one process within restart_window_s that are allowed. One more ends the pipeline with exit code 1;
-    publish, sightings, web, encode, learn, regroup, build, clips, metrics and mqtt are retried instead"""
+    publish, sightings, web, encode, learn, regroup, build, clips, alerts, metrics and mqtt are retried instead"""
     restart_window_s: Positive = 60.0
     """time in which restarts are counted"""
     memory_mb: NotNegative = 0.0
@@ -398,6 +401,54 @@ class MqttConfig(ConfigTable, frozen=True):
     """a second form of the events. frigate: `frigate/tracked_object_update`, as automations for Frigate take it"""
 
 
+class AlertConfig(ConfigTable, frozen=True):
+    name: Name
+    """name in messages and commands: letters, digits, `_` and `-`"""
+    when: tuple[AlertKind, ...]
+    """what is told. enter, exit: a sighting began, ended. named: it got a name. unknown: it has no name after
+    unknown_after_s. zone: a face was in one of zones. stranger_again: a stranger who was seen before. camera_down: a
+    camera gives no frames for down_s, and told again when it does"""
+    who: tuple[str, ...] = ()
+    """names of people; enter, exit, named and zone are told of them only. Empty: of everybody"""
+    cameras: tuple[str, ...] = ()
+    """only at these cameras. Empty: at all"""
+    areas: tuple[str, ...] = ()
+    """only in these areas. Empty: in all"""
+    zones: tuple[str, ...] = ()
+    """zones of which `zone` tells"""
+    hours: str = ""
+    """only at this time of day, local time, such as `22:00-06:00`, over midnight. Empty: at any time"""
+    days: tuple[Weekday, ...] = ()
+    """only on these days; hours over midnight belong to the day on which they begin. Empty: on every day"""
+    cooldown_s: NotNegative = 60.0
+    """time in which the same person, stranger or camera isn't told again. Strangers without a number count as one at
+    each camera"""
+    unknown_after_s: NotNegative = 5.0
+    """time after the begin of a sighting at which it is told as unknown. Recognition needs some moments for a name"""
+    down_s: Annotated[float, Meta(ge=5)] = 60.0
+    """time without frames after which a camera is down"""
+    webhook: str = ""
+    """address to which each alert is sent by POST, https:// or, with private, http://. `${NAME}` is replaced by the
+    environment variable"""
+    command: tuple[str, ...] = ()
+    """program and its arguments, run for each alert without a shell, with the alert as JSON on its standard input"""
+    secret_file: str = ""
+    """webhook: file of mode 0600 with the secret of the signature (HMAC-SHA256). Empty: not signed"""
+    headers: dict[str, str] = {}
+    """webhook: further headers. `${NAME}` is replaced by the environment variable"""
+    body: dict[str, str | int | bool] = {}
+    """webhook: the JSON that another service asks for, in which `{text}`, `{alert}`, `{type}`, `{who}`, `{camera}`,
+    `{area}`, `{zone}` and `{time}` are replaced, and `${NAME}` as in headers. Empty: jetstream's own"""
+    looks: bool = False
+    """webhook: send the best picture of the face, too"""
+    private: bool = False
+    """webhook: its host may be in a private network or on this machine"""
+    ca_file: str = ""
+    """webhook: file of the certificates by which the host's is verified. Empty: those of the system"""
+    send_timeout_s: Annotated[float, Meta(gt=0, le=60)] = 10.0
+    """time limit of one delivery. Beyond it, it is tried again later"""
+
+
 class Config(ConfigTable, frozen=True):
     pipeline: PipelineConfig = PipelineConfig()
     models: ModelsConfig = ModelsConfig()
@@ -415,6 +466,7 @@ class Config(ConfigTable, frozen=True):
     metrics: MetricsConfig = MetricsConfig()
     web: WebConfig = WebConfig()
     mqtt: MqttConfig = MqttConfig()
+    alerts: tuple[AlertConfig, ...] = ()
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {

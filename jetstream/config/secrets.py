@@ -87,23 +87,24 @@ def with_password(spec: str, file: str, who: str, example: str) -> str:
     return f"{scheme}{mark}{user}:{password}@{host}"
 
 
-def read(path: Path, who: str) -> str:
-    """The first line of a password file. Raises UserError, whose text has nothing of the file's content."""
+def read(path: Path, who: str, key: str = "password_file") -> str:
+    """The first line of a file with a secret, which the config names as `key`.
+
+    Raises UserError, whose text has nothing of the file's content.
+    """
     try:
         with path.open("rb") as file:
             check_private(path, os.fstat(file.fileno()))
             content = file.read(LARGEST_BYTES)
     except OSError as error:
-        raise UserError(
-            f"{who}: password_file: {path}: {error.strerror}; name a file with the password in it"
-        ) from None
+        raise UserError(f"{who}: {key}: {path}: {error.strerror}; name a file with the secret in it") from None
     if content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content:
-        raise UserError(f"{who}: password_file: {path}: is UTF-16 or no text; save it as UTF-8")
+        raise UserError(f"{who}: {key}: {path}: is UTF-16 or no text; save it as UTF-8")
     with contextlib.suppress(UnicodeDecodeError):
         if password := re.split(b"[\r\n]", content, maxsplit=1)[0].decode("utf-8-sig"):
             KNOWN.add(password)
             return password
-    raise UserError(f"{who}: password_file: {path}: its first line is empty or isn't UTF-8; write the password there")
+    raise UserError(f"{who}: {key}: {path}: its first line is empty or isn't UTF-8; write the secret there")
 
 
 def is_address(spec: str) -> bool:

@@ -39,6 +39,7 @@ def check_keys(tree: Any, kind: Any, path: str, where: str) -> None:
 
 
 FORMS = {
+    "alerts": "up to 40 letters from a to z, digits, _ and -, the first a letter or a digit",
     "cameras": "up to 40 letters from a to z, digits, _ and -, the first a letter or a digit",
     "publish": "tcp://HOST:PORT, such as tcp://127.0.0.1:5570, or ipc:///PATH",
     "metrics": "http://HOST:PORT, such as http://127.0.0.1:5571",

@@ -61,6 +61,8 @@ def _files(config: Config) -> tuple[str, ...]:
     for camera in config.cameras:
         is_pipeline = camera.source.startswith("gst:")
         named += [camera.password_file, *(re.split(r"[\s=\"']+", camera.source) if is_pipeline else [camera.source])]
+    for alert in config.alerts:
+        named += [alert.secret_file, alert.ca_file, *alert.command[:1]]
     return tuple(path for path in named if path.startswith("/") and not path.startswith("/dev/"))
 
 

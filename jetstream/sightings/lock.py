@@ -19,6 +19,7 @@ READERS: Final[Mapping[Reader, str]] = {
 }
 _HOLDERS: Final = {
     "writer.lock": "writes sightings there; give each pipeline its own sightings.dir",
+    "outbox.lock": "sends alerts there; give each pipeline its own sightings.dir",
     "grouper.lock": "groups strangers there; try again when it has ended",
     **{f"{name}.lock": f"{does}; give each pipeline its own sightings.dir" for name, does in READERS.items()},
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from jetstream.pipeline import SidecarFunction, StageFunction
     from jetstream.stages import (
+        alerts,
         build,
         capture,
         clips,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         regroup.regroup,
         build.build,
         clips.clips,
+        alerts.alerts,
         metrics.metrics,
         mqtt.mqtt,
     )

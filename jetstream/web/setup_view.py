@@ -7,7 +7,8 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from jetstream.config.schema import PRESETS, Config
+from jetstream.config.alert_checks import masked_alert
+from jetstream.config.schema import PRESETS, AlertConfig, Config
 from jetstream.masking import masked, masked_source
 from jetstream.meanings import meanings
 from jetstream.newest_lines import Level, LogLine
@@ -35,7 +36,7 @@ class ConfigKey(msgspec.Struct, frozen=True):
     """A key of the config in effect."""
 
     table: str
-    """`detect`, or `cameras.NAME`"""
+    """`detect`, or `cameras.NAME`, `alerts.NAME`"""
     key: str
     value: str
     """as JSON; a camera's source without its password"""
@@ -61,8 +62,9 @@ def _keys(config: Config, origins: Mapping[str, str]) -> Iterator[ConfigKey]:
         if isinstance(values, msgspec.Struct):
             yield from _keys_of(table, values, origins)
         else:
-            for camera in values:
-                yield from _keys_of(f"{table}.{camera.name}", camera, origins)
+            for one in values:
+                shown = masked_alert(one) if isinstance(one, AlertConfig) else one
+                yield from _keys_of(f"{table}.{one.name}", shown, origins)
 
 
 def _keys_of(table: str, values: msgspec.Struct, origins: Mapping[str, str]) -> Iterator[ConfigKey]:
@@ -70,7 +72,7 @@ def _keys_of(table: str, values: msgspec.Struct, origins: Mapping[str, str]) -> 
     for field in msgspec.structs.fields(values):
         value = getattr(values, field.name)
         shown = masked_source(value) if field.name in ("source", "broker") else value
-        is_default = value == field.default
+        is_default = value == (field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory())
         yield ConfigKey(
             table,
             field.name,

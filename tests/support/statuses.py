@@ -28,7 +28,7 @@ def status(*beats: Heartbeat, turn_ns: int = 0, done: tuple[str, ...] = ()) -> S
 
 def frames_flow(status: Status, since: Mapping[str, int] = MappingProxyType({})) -> bool:
     """Whether every process has handled frames, more than it had; sidecars see none."""
-    at_work = [p for p in status.processes if p.process not in ("learn", "regroup", "metrics")]
+    at_work = [p for p in status.processes if p.process not in ("learn", "regroup", "alerts", "metrics")]
     return all(p.beat and p.beat.frames > since.get(p.process, 0) for p in at_work)
 
 

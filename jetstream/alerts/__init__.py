@@ -1,0 +1,1 @@
+"""Alerts: which changes of sightings and cameras are told to a webhook or a program, and that each arrives."""
