@@ -221,7 +221,7 @@ SIDECARS: tuple[Sidecar, ...] = (
     Sidecar("regroup", wanted=_regroups),
     Sidecar("build", wanted=_builds),
     Sidecar("clips", wanted=_makes_clips),
-    Sidecar("alerts", wanted=_alerts),
+    Sidecar("alerts", wanted=_alerts, early=True),
     Sidecar("metrics", wanted=_serves_metrics, early=True),
     Sidecar("mqtt", wanted=_tells_broker),
 )

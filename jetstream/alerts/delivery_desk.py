@@ -32,54 +32,59 @@ class DoneTry(NamedTuple):
 
 
 class DeliveryDesk:
-    """The deliveries under way. Raises sqlite3.Error.
+    """The deliveries under way. Its calls take the open file of alerts, and raise sqlite3.Error.
 
     compose  the message of a delivery; None: there is nothing to tell any more
     """
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
         destinations: Mapping[str, AlertDestination],
         compose: Callable[[Delivery], AlertMessage | None],
         rng: random.Random | None = None,
     ) -> None:
-        self._connection, self._outbox = connection, AlertOutbox(connection)
         self._destinations, self._compose = destinations, compose
         self._rng = rng or random.Random()
         self._under_way: set[str] = set()
         self._done: queue.SimpleQueue[DoneTry] = queue.SimpleQueue()
+        self._woken = threading.Event()
         self._failing: dict[str, int] = {}  # alerts whose newest try failed: how many were dropped meanwhile
 
-    def turn(self, now_ns: int) -> None:
+    def turn(self, connection: sqlite3.Connection, now_ns: int) -> None:
         """Note what became of the tries, and begin those that are due."""
-        self._note_done(now_ns)
+        self._note_done(connection, now_ns)
         for alert, destination in self._destinations.items():
-            if alert not in self._under_way and (delivery := self._next(alert, now_ns)) is not None:
-                self._begin(delivery, destination)
+            if alert not in self._under_way and (delivery := self._next(connection, alert, now_ns)) is not None:
+                self._begin(connection, delivery, destination)
 
-    def close(self, wait_s: float) -> None:
+    def wait(self, longest_s: float) -> None:
+        """Wait until a try has ended."""
+        self._woken.wait(longest_s)
+        self._woken.clear()
+
+    def close(self, connection: sqlite3.Connection, wait_s: float) -> None:
         """Wait for tries under way, and note them: what isn't noted is sent again at the next start."""
         end_s = time.monotonic() + wait_s
         while self._under_way and time.monotonic() < end_s:
-            time.sleep(0.01)
-            self._note_done(time.time_ns())
+            self.wait(0.1)
+            self._note_done(connection, time.time_ns())
 
-    def _next(self, alert: str, now_ns: int) -> Delivery | None:
+    def _next(self, connection: sqlite3.Connection, alert: str, now_ns: int) -> Delivery | None:
         """The oldest delivery of an alert, if it is to be tried now. Drops those that are too old."""
-        while (delivery := self._outbox.first(alert)) is not None and now_ns - delivery.at_ns > OLDEST_NS:
-            with transaction(self._connection):
-                self._outbox.drop(delivery)
-            if alert not in self._failing or not self._failing[alert]:
+        outbox = AlertOutbox(connection)
+        while (delivery := outbox.first(alert)) is not None and now_ns - delivery.at_ns > OLDEST_NS:
+            with transaction(connection):
+                outbox.drop(delivery)
+            if not self._failing.get(alert):
                 log.warning("alert %s: what couldn't be sent for 24 h is dropped", alert)
             self._failing[alert] = self._failing.get(alert, 0) + 1
         return delivery if delivery is not None and delivery.next_ns <= now_ns else None
 
-    def _begin(self, delivery: Delivery, destination: AlertDestination) -> None:
+    def _begin(self, connection: sqlite3.Connection, delivery: Delivery, destination: AlertDestination) -> None:
         message = self._compose(delivery)
         if message is None:
-            with transaction(self._connection):
-                self._outbox.withdraw(delivery)
+            with transaction(connection):
+                AlertOutbox(connection).withdraw(delivery)
             return
         self._under_way.add(delivery.alert)
         arguments = (delivery, destination, message)
@@ -92,18 +97,19 @@ class DeliveryDesk:
             outcome = destination.send(message, int(time.time()))
         finally:
             self._done.put(DoneTry(delivery, outcome))
+            self._woken.set()
 
-    def _note_done(self, now_ns: int) -> None:
+    def _note_done(self, connection: sqlite3.Connection, now_ns: int) -> None:
         while not self._done.empty():
             done = self._done.get()
             self._under_way.discard(done.delivery.alert)
-            with transaction(self._connection):
-                self._note(done, now_ns)
+            with transaction(connection):
+                self._note(AlertOutbox(connection), done, now_ns)
 
-    def _note(self, done: DoneTry, now_ns: int) -> None:
+    def _note(self, outbox: AlertOutbox, done: DoneTry, now_ns: int) -> None:
         delivery, outcome = done
         if outcome.is_sent:
-            self._outbox.sent(delivery, now_ns)
+            outbox.sent(delivery, now_ns)
             if delivery.alert in self._failing:
                 log.info("alert %s: is sent again; %d were dropped", delivery.alert, self._failing.pop(delivery.alert))
             return
@@ -114,7 +120,7 @@ class DeliveryDesk:
                 "alert %s: can't be sent: %s%s; it is tried again for 24 h", delivery.alert, outcome.said, printed
             )
         asked_s = min(outcome.retry_after_s or 0.0, LONGEST_RETRY_S)
-        self._outbox.failed(delivery, outcome.said, now_ns, max(asked_s, retry_s(delivery.tries, self._rng)))
+        outbox.failed(delivery, outcome.said, now_ns, max(asked_s, retry_s(delivery.tries, self._rng)))
         if outcome.is_refused and delivery.tries + 1 >= MOST_REFUSALS:
-            self._outbox.drop(delivery)
+            outbox.drop(delivery)
             self._failing[delivery.alert] += 1

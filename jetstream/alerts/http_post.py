@@ -69,8 +69,8 @@ def post(target: HttpTarget, headers: Mapping[str, str], body: bytes) -> HttpAns
         raise PostError(f"TLS failed ({error.reason or 'the connection was cut off'})") from None
     except http.client.HTTPException as error:
         raise PostError(f"its answer is no HTTP ({type(error).__name__})") from None
-    except UnicodeError:
-        raise PostError("its host's name or a header can't be encoded") from None
+    except ValueError:
+        raise PostError("its host's name, its path or a header holds a character that can't be sent") from None
     except OSError as error:
         raise PostError(f"the connection failed ({error.strerror or type(error).__name__})") from None
 

@@ -1,6 +1,7 @@
 """The alerts of a running pipeline: changes in, deliveries out. What goes wrong with its files is said once and tried
 again; nothing here ends."""
 
+import contextlib
 import logging
 import sqlite3
 import time
@@ -31,6 +32,8 @@ RETRY_S: Final = 2.0
 """time between two attempts to open or write the file"""
 SETTLED_NS: Final = 1_000_000_000
 """how long after a moment all changes until then are there to be read"""
+MOST_LISTS: Final = 5
+"""of changes that one turn evaluates"""
 ZONES_EVERY_S: Final = 0.5
 SWEEP_EVERY_S: Final = 600.0
 LAST_TRIES_S: Final = 2.0
@@ -43,7 +46,7 @@ class AlertService:
     """The alerts of `config`. Times are of time.monotonic(), dates of time.time_ns()."""
 
     def __init__(self, config: Config) -> None:
-        self._config, self._folder = config, Path(config.sightings.dir)
+        self._folder = Path(config.sightings.dir)
         self._rules = [AlertRule(alert) for alert in config.alerts]
         self._looks = {alert.name: alert.looks for alert in config.alerts}
         self._areas = {camera.name: area_of(camera) for camera in config.cameras}
@@ -52,7 +55,8 @@ class AlertService:
         self._changes = ChangeQueue(self._folder, "alerts")
         self._watch = CameraWatch(self._areas, time.monotonic_ns())
         self._opened = ExitStack()
-        self._parts: tuple[AlertJudge, DeliveryDesk, sqlite3.Connection] | None = None
+        self._desk = DeliveryDesk({alert.name: destination_of(alert) for alert in config.alerts}, self._composed)
+        self._parts: tuple[AlertJudge, sqlite3.Connection] | None = None
         self._next_s = self._zones_s = self._sweep_s = 0.0
         self._is_failing = False
         self._dropped = 0
@@ -62,46 +66,66 @@ class AlertService:
         if now_s < self._next_s:
             return
         try:
-            judge, desk, connection = self._parts or self._open()
-            self._judge(judge, connection, now_s, now_ns, status)
-            desk.turn(now_ns)
+            judge, connection = self._parts or self._open()
+            if self._take(judge, connection, now_s):
+                self._look(judge, connection, now_s, now_ns)
+            if status is not None:
+                with transaction(connection):
+                    judge.saw_cameras(self._watch.saw(status), self._areas, now_ns)
+            self._say_dropped(judge)
+            self._sweep(connection, now_s, now_ns)
+            self._desk.turn(connection, now_ns)
         except (JetstreamError, OSError, sqlite3.Error) as error:
             self._fail(error, now_s)
         else:
+            if self._is_failing:
+                log.info("%s: alerts go on; nothing is missing", self._folder)
             self._is_failing = False
+
+    def wait(self, longest_s: float) -> None:
+        """Wait until there may be something to do."""
+        self._desk.wait(longest_s)
 
     def close(self) -> None:
         """Note what was sent, and close the files."""
         if self._parts is not None:
-            self._parts[1].close(LAST_TRIES_S)
+            with contextlib.suppress(sqlite3.Error):  # it is sent again then
+                self._desk.close(self._parts[1], LAST_TRIES_S)
         self._leave()
         self._changes.close()
 
-    def _judge(
-        self, judge: AlertJudge, connection: sqlite3.Connection, now_s: float, now_ns: int, status: Status | None
-    ) -> None:
-        while found := self._changes.look(now_s):
+    def _take(self, judge: AlertJudge, connection: sqlite3.Connection, now_s: float) -> bool:
+        """Evaluate the next changes; whether there are no more. After a long stop there may be very many, and the work
+        loop has to beat in between."""
+        for _ in range(MOST_LISTS):
+            if not (found := self._changes.look(now_s)):
+                return True
             with transaction(connection):
                 for change in found:
                     judge.take(change)
             self._changes.done(found[-1])
-        is_to_look = bool(self._zones) and now_s >= self._zones_s and database.is_there(self._folder)
-        self._zones_s = now_s + ZONES_EVERY_S if is_to_look else self._zones_s
-        sightings = self._in_zones() if is_to_look else []
+        return False
+
+    def _look(self, judge: AlertJudge, connection: sqlite3.Connection, now_s: float, now_ns: int) -> None:
+        """Evaluate what is no change: zones, and the time that has passed."""
+        sightings: list[Sighting] = []
+        if self._zones and now_s >= self._zones_s and database.is_there(self._folder):
+            self._zones_s = now_s + ZONES_EVERY_S
+            with database.opened(self._folder) as connected:
+                sightings = open_in_zones(connected, self._zones)
         with transaction(connection):
             for sighting in sightings:
                 judge.saw_zones(sighting)
             judge.passed(now_ns - SETTLED_NS)
-            if status is not None:
-                judge.saw_cameras(self._watch.saw(status), self._areas, now_ns)
-        self._say_dropped(judge)
-        if now_s >= self._sweep_s:
+
+    def _sweep(self, connection: sqlite3.Connection, now_s: float, now_ns: int) -> None:
+        if now_s >= self._sweep_s and database.is_there(self._folder):
             self._sweep_s = now_s + SWEEP_EVERY_S
             drop_gone(connection, self._folder)
             with transaction(connection):
                 AlertBook(connection).drop_old(now_ns, self._longest_s)
 
-    def _open(self) -> tuple[AlertJudge, DeliveryDesk, sqlite3.Connection]:
+    def _open(self) -> tuple[AlertJudge, sqlite3.Connection]:
         """Raises JetstreamError, OSError, sqlite3.Error."""
         with ExitStack() as opened:
             opened.enter_context(lock.held(self._folder / "outbox.lock"))
@@ -110,10 +134,8 @@ class AlertService:
             with transaction(connection):
                 outbox.keep_only([rule.name for rule in self._rules])
             judge = AlertJudge(self._rules, AlertBook(connection), outbox, self._was_seen)
-            destinations = {alert.name: destination_of(alert) for alert in self._config.alerts}
-            desk = DeliveryDesk(connection, destinations, self._composed)
             self._opened = opened.pop_all()
-        self._parts = judge, desk, connection
+        self._parts = judge, connection
         self._dropped = 0
         return self._parts
 
@@ -125,10 +147,6 @@ class AlertService:
             return None
         with database.opened(self._folder) as connection:
             return message.composed(delivery, connection, self._folder, self._areas, looks=looks)
-
-    def _in_zones(self) -> list[Sighting]:
-        with database.opened(self._folder) as connection:
-            return open_in_zones(connection, self._zones)
 
     def _was_seen(self, sighting: Sighting) -> bool:
         with database.opened(self._folder) as connection:

@@ -9,6 +9,7 @@ numbers.
 import contextlib
 import os
 import sqlite3
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -41,6 +42,7 @@ class ChangeQueue:
     def __init__(self, folder: Path, reader_name: lock.Reader) -> None:
         self._folder = folder
         self._note_path, self._lock_path = note_path(folder, reader_name), folder / f"{reader_name}.lock"
+        self._begun_ns = time.time_ns()
         self._opened = ExitStack()
         self._connection: sqlite3.Connection | None = None
         self._handled = _Handled(0, 0)
@@ -116,8 +118,8 @@ class ChangeQueue:
                 with contextlib.suppress(*GARBLED):
                     handled = msgspec.json.decode(self._note_path.read_bytes(), type=_Handled)
                     self._handled = handled if handled.epoch == epoch else self._handled
-            else:  # nobody listened before, so history isn't given
-                self._note(_Handled(epoch, reader.newest_change(connection)))
+            else:  # nobody listened before, so what happened before this was made isn't given
+                self._note(_Handled(epoch, reader.newest_change(connection, self._begun_ns)))
             self._opened = opened.pop_all()
         self._connection, self._file, self._version = connection, database.file_in(self._folder), -1
         self._given = self._given if is_same else self._handled.seq

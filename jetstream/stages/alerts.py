@@ -11,7 +11,7 @@ from jetstream.config.schema import Config, run_dir
 from jetstream.messages import Tick
 from jetstream.monitoring.status import heard, subscribed
 
-TURN_MS = 100
+TURN_S = 0.1
 """longest wait between two ticks"""
 
 
@@ -21,7 +21,7 @@ def alerts(ticks: Iterator[Tick], config: Config) -> None:
     try:
         with subscribed(run_dir(config)) as socket:
             for _tick in ticks:
-                status = heard(socket, TURN_MS)
-                service.turn(time.monotonic(), time.time_ns(), status)
+                service.turn(time.monotonic(), time.time_ns(), heard(socket, 0))
+                service.wait(TURN_S)
     finally:
         service.close()

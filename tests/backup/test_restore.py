@@ -16,6 +16,7 @@ from jetstream.backup.manifest import BackupManifest
 from jetstream.backup.restore import RestoreRequest, config_in, restore
 from jetstream.backup.targets import RestoreTarget
 from jetstream.backup.write import ArchiveWriter
+from jetstream.config import load
 from jetstream.config.galleries import gallery_dir
 from jetstream.config.schema import Config
 from jetstream.errors import BusyError, UserError
@@ -24,9 +25,11 @@ from jetstream.runtime import run_dir
 from jetstream.sightings import database, lock, reader
 from jetstream.sightings.teller import SightingTeller
 from tests.support import sites
+from tests.support.alerts import alert, running, waiting
 from tests.support.backups import bring_back, files_of, save
 from tests.support.fulldisk import files_of_at_most
 from tests.support.other_user import NOBODY, give_away
+from tests.support.receivers import receiver, says
 
 
 def test_site_comes_back_on_another_machine(archive: Path, site: Config, tmp_path: Path) -> None:
@@ -168,6 +171,21 @@ def test_changes_of_a_restored_database_are_numbered_anew_and_old_ones_not_told(
     with database.opened(folder) as connection:
         assert reader.epoch(connection) != before
     assert len(told) == 1
+
+
+def test_alerts_that_were_due_are_not_sent_after_a_restore(archive: Path, site: Config) -> None:
+    with receiver(says(500)) as server:
+        tables = {"alerts": [alert("a", "exit", webhook=server.url)]}
+        alerting = msgspec.structs.replace(site, alerts=load.build(tables, where="test").alerts)
+        with running(alerting) as run:
+            sites.record(site, "Ada")
+            run.until(lambda: server.posted)
+        assert waiting(site)
+
+        bring_back(archive, site)
+
+        with running(alerting):
+            assert waiting(site) == []
 
 
 def test_part_without_a_place_here_is_skipped_and_said(archive: Path, tmp_path: Path) -> None:
@@ -351,7 +369,7 @@ def test_running_pipeline_is_a_reason_to_refuse(archive: Path, site: Config) -> 
         refused(archive, site, "a jetstream runs here; nothing was changed", BusyError)
 
 
-@pytest.mark.parametrize("name", ["writer.lock", "told.lock", "mqtt.lock", "alerts.lock", "clips.lock"])
+@pytest.mark.parametrize("name", ["writer.lock", "outbox.lock", "told.lock", "mqtt.lock", "alerts.lock", "clips.lock"])
 def test_pipeline_of_another_config_that_records_there_is_a_reason_to_refuse(
     name: str, archive: Path, site: Config
 ) -> None:

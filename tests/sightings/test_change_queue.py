@@ -48,6 +48,16 @@ def test_what_is_not_done_is_given_after_a_restart(config: Config) -> None:
     again.close()
 
 
+def test_what_happened_since_the_first_reader_was_made_is_given(config: Config) -> None:
+    """A stage may begin to write before a process that starts with it has opened the database."""
+    record(config, [at(0, face(IDS[0]))])
+    queue = ChangeQueue(Path(config.sightings.dir), "alerts")
+    record(config, [at(100, face(IDS[1]))])
+
+    assert numbers(queue, 0.0) == [3, 4]
+    queue.close()
+
+
 def test_readers_go_on_independently(config: Config) -> None:
     mqtt, alerts = (ChangeQueue(Path(config.sightings.dir), name) for name in ("mqtt", "alerts"))
     mqtt.look(0.0)
