@@ -2,7 +2,7 @@
 
 - docs/reference/config.md: every key of `jetstream/config/schema.py`
 - docs/reference/commands.md: every command and option of `jetstream/cli`
-- docs/reference/events.md: every field of an event line, and of the messages of the topic
+- docs/reference/events.md: every field of an event line, and of the messages of the topic and of MQTT
 - docs/reference/page.md: every address of the page
 
 A meaning is the string below its field; a command's is its docstring. Nothing passes through a terminal, so no width
@@ -25,6 +25,9 @@ from jetstream import events, messages, sighting
 from jetstream.cli import app
 from jetstream.config import schema
 from jetstream.meanings import meanings
+from jetstream.mqtt.happenings import CameraEvent, SightingUpdate
+from jetstream.mqtt.states import PersonState
+from jetstream.sightings.camera_presence import CameraPresence
 from tools import page_reference
 from tools.types_in_words import plural, words
 
@@ -221,6 +224,10 @@ def events_page() -> str:
         *("## The sighting message", sentence(sighting.SightingMessage), fields(sighting.SightingMessage)),
         *("## A sighting", sentence(sighting.Sighting), fields(sighting.Sighting)),
         *("## A zone that was visited", sentence(sighting.ZoneVisit), fields(sighting.ZoneVisit)),
+        *("## MQTT: an event of a camera", sentence(CameraEvent), fields(CameraEvent)),
+        *("## MQTT: a sighting", sentence(SightingUpdate), fields(SightingUpdate)),
+        *("## MQTT: a person", sentence(PersonState), fields(PersonState)),
+        *("## MQTT: the people at a camera", sentence(CameraPresence), fields(CameraPresence)),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -232,7 +239,8 @@ head -n 1 events.jsonl
 
 The schema is version {events.SCHEMA}. `schema` rises when the meaning of a field changes. New fields may come at any
 time, so a reader ignores what it doesn't know.
-[Events and the detections topic](../events.md) shows how to read them."""
+[Events and the detections topic](../events.md) and [Home Assistant and MQTT](../home-assistant.md) show how to read
+them."""
 
 
 def sentence(kind: type[msgspec.Struct]) -> str:

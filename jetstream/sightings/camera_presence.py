@@ -9,7 +9,7 @@ from jetstream.events import iso_time
 
 
 class CameraPresence(msgspec.Struct, frozen=True):
-    """Who is at a camera."""
+    """Who is at a camera: the payload of `camera/<name>/people`."""
 
     names: tuple[str, ...] = ()
     """people with a name, in the order of the alphabet"""

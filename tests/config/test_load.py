@@ -46,10 +46,7 @@ def written(tmp_path: Path, text: str) -> Path:
             '[mqtt]\nbroker = "mqtt://u:s3cret/x@h"',
             "mqtt.broker: has characters or a form that is not allowed, got 'mqtt://***",
         ),
-        (
-            '[mqtt]\nbroker = "mqtt://192.0.2.1:70000"',
-            "mqtt.broker: mqtt://192.0.2.1:70000: expected a port from 1 to 65535",
-        ),
+        ('[mqtt]\nbroker = "mqtt://192.0.2.1:70000"', "mqtt://192.0.2.1:70000: expected a port from 1 to 65535"),
         ('[mqtt]\nbroker = "mqtt://h"\nca = "ca.pem"', "mqtt.broker: has certificates (mqtt.ca, mqtt.cert), so write"),
         ('[mqtt]\nbroker = "mqtts://h"\ncert = "c.pem"', "mqtt.key: is empty; a client's certificate needs both"),
         (

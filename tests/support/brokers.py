@@ -94,6 +94,8 @@ class Ears:
         self._client.on_message = lambda _, __, message: self._take(message)
         self.is_there = threading.Event()
         self.messages: list[tuple[str, bytes]] = []
+        self.repeated = 0
+        """messages that the broker says it may have given before"""
         self.retained: dict[str, bytes] = {}
         """the newest payload of each topic that isn't empty"""
         self._client.connect("127.0.0.1", broker.port)
@@ -102,6 +104,7 @@ class Ears:
 
     def _take(self, message: paho.MQTTMessage) -> None:
         self.messages.append((message.topic, bytes(message.payload)))
+        self.repeated += message.dup
         if message.payload:
             self.retained[message.topic] = bytes(message.payload)
         else:
