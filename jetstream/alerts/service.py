@@ -166,7 +166,8 @@ class AlertService:
         self._leave()
         if not self._is_failing:
             self._is_failing = True
-            log.warning("%s; alerts wait, and everything else goes on", error)
+            why = error if isinstance(error, JetstreamError) else f"{self._folder}: {error}"
+            log.warning("%s; alerts wait, and everything else goes on", why)
 
     def _leave(self) -> None:
         self._parts = None

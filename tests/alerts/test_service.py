@@ -18,6 +18,7 @@ from jetstream.messages import Status, Tracked
 from jetstream.sightings import database, erasure
 from jetstream.sightings.recorder import SightingRecorder
 from tests.support.alerts import alert, alerting, counts, running, waiting
+from tests.support.fulldisk import files_of_at_most
 from tests.support.receivers import Receiver, hangs, receiver, says
 from tests.support.sightings import IDS, WALL_NS, at, face, pictures, record
 from tests.support.stage_messages import rings_for
@@ -335,6 +336,21 @@ def test_locked_file_is_waited_for_and_said_once(
             assert server.posted == []
         run.until(lambda: server.posted)
 
+    assert caplog.text.count("alerts wait, and everything else goes on") == 1
+
+
+def test_full_disk_loses_no_alert(server: Receiver, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = of(server, tmp_path, "enter")
+    record(config, [at(0)])
+    with running(config) as run:
+        record(config, [at(0, face(IDS[0], "Ada"))])
+        with files_of_at_most(0):
+            for _ in range(3):
+                run.turn(passed_s=3.0)
+        assert server.posted == []
+        run.until(lambda: server.posted)
+
+    assert told(server) == [("enter", "Ada")]
     assert caplog.text.count("alerts wait, and everything else goes on") == 1
 
 

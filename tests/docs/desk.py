@@ -17,6 +17,15 @@ from tests.support.sightings import IDS, Portraits, config_with
 
 FRAMES = 20
 FPS = 20.0
+ALERTS = """
+[[cameras]]
+name = "door"
+source = "demo"
+[[alerts]]
+name = "front"
+when = ["named", "unknown"]
+command = ["/bin/true"]
+"""
 FACE = (223, 141)  # px: where the face is in the portrait of Grace Hopper, 512 px high
 
 
@@ -50,6 +59,7 @@ def make(folder: Path, models: Path, portraits: Mapping[str, np.ndarray]) -> Non
     (folder / "recordings").mkdir()
     (folder / "recordings" / "door-20260131T120000Z.jsonl").write_text('{"tracks": [{"name": "Ada Lovelace"}]}\n')
     sightings(folder, ada, other)
+    (folder / "alerts.toml").write_text(ALERTS)
     command = folder / "bin" / "jetstream"
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m jetstream.cli "$@"\n')

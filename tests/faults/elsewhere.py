@@ -407,4 +407,58 @@ ROWS = (
         "`offline` and soon `online` at the broker",
         "nothing",
     ),
+    Row(
+        "tests/end_to_end/test_alerts.py::test_people_are_told_while_one_receiver_hangs_and_the_sidecar_is_killed",
+        "kill -9 of alerts, while one receiver hangs and another answers 500",
+        "a warning; what is due is sent with the same id, other alerts don't wait",
+        "nothing",
+    ),
+    Row(
+        "tests/alerts/test_killed.py::test_delivery_whose_answer_was_not_noted_is_sent_again_with_its_id",
+        "kill -9 of alerts between a delivery and the note of it",
+        "it is sent again with the same `webhook-id`",
+        "nothing; a receiver that knows ids leaves it out",
+    ),
+    Row(
+        "tests/alerts/test_service.py::test_outbox_is_bounded_in_count_and_age",
+        "a receiver of alerts answers 500 for a day",
+        "`can't be sent`, `the oldest are dropped` and `for 24 h is dropped`, once each",
+        "alerts beyond 1,000 or 24 h, counted",
+    ),
+    Row(
+        "tests/alerts/test_http_post.py::test_what_is_no_answer_is_a_sentence_within_the_limit",
+        "a receiver hangs, sends byte by byte, closes, cuts off, sends garbage or headers without end",
+        "a sentence within `send_timeout_s`; it is tried again",
+        "nothing",
+    ),
+    Row(
+        "tests/alerts/test_http_post.py::test_this_machine_is_refused_by_whatever_name",
+        "an alert leads to this machine or a private network, by any name",
+        "a sentence; nothing is sent",
+        "those alerts, until `private = true`",
+    ),
+    Row(
+        "tests/alerts/test_program.py::test_program_beyond_its_limit_is_killed_with_what_it_started",
+        "the program of an alert hangs",
+        "it is killed with its children after `send_timeout_s`, and run again later",
+        "nothing",
+    ),
+    Row(
+        "tests/alerts/test_service.py::test_damaged_file_is_kept_beside_a_new_one",
+        "the file of alerts is damaged",
+        "a warning; it is kept under another name, and a new one begins",
+        "alerts that were due",
+    ),
+    Row(
+        "tests/alerts/test_service.py::test_locked_file_is_waited_for_and_said_once",
+        "another program holds the file of alerts locked",
+        "`alerts wait, and everything else goes on`, once",
+        "nothing",
+    ),
+    Row(
+        "tests/alerts/test_service.py::test_full_disk_loses_no_alert",
+        "disk full under the file of alerts",
+        "`alerts wait, and everything else goes on`, once",
+        "nothing",
+    ),
 )
