@@ -6,11 +6,12 @@ All of it changes in one transaction with the deliveries that are due, so that a
 import hashlib
 import sqlite3
 from collections.abc import Collection
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, get_args
 
 from jetstream.alerts import alert_file
-from jetstream.alerts.occasions import Occasion, person
+from jetstream.alerts.occasions import Occasion, OccasionKind, person
 from jetstream.alerts.rules import AlertRule, MarkedOccasion
+from jetstream.config.schema import AlertKind
 
 KEPT_NS: Final = 30 * 86_400_000_000_000
 """how long it is remembered what was told of a sighting"""
@@ -104,16 +105,16 @@ class AlertBook:
 
     def forget(self, names: Collection[str]) -> int:
         """Delete the cooldowns of these people; how many there were."""
-        subjects = [(self._hash(person(name)),) for name in names]
-        return sum(self._connection.execute("DELETE FROM quiet WHERE subject = ?", one).rowcount for one in subjects)
+        delete = "DELETE FROM quiet WHERE subject = ?"
+        return sum(self._connection.execute(delete, (key,)).rowcount for key in self._cooldowns_of(names))
 
     def knows(self, names: Collection[str]) -> bool:
         """Whether one of these people is in a cooldown."""
-        found = (
-            self._connection.execute("SELECT 1 FROM quiet WHERE subject = ?", (self._hash(person(name)),)).fetchone()
-            for name in names
-        )
-        return any(found)
+        find = "SELECT 1 FROM quiet WHERE subject = ?"
+        return any(self._connection.execute(find, (key,)).fetchone() for key in self._cooldowns_of(names))
+
+    def _cooldowns_of(self, names: Collection[str]) -> list[bytes]:
+        return [self._hash(cooldown(kind, person(name))) for name in names for kind in get_args(AlertKind)]
 
     def _is_told(self, alert: str, marked: MarkedOccasion) -> bool:
         found = self._connection.execute(
@@ -123,8 +124,8 @@ class AlertBook:
         return found.fetchone() is not None
 
     def _ends_quiet(self, rule: AlertRule, occasion: Occasion) -> bool:
-        """Whether the subject's cooldown is over; a new one begins then."""
-        key = (rule.name, self._hash(occasion.subject))
+        """Whether the subject's cooldown for this kind is over; a new one begins then."""
+        key = (rule.name, self._hash(cooldown(occasion.kind, occasion.subject)))
         last = self._connection.execute("SELECT at_ns FROM quiet WHERE (alert, subject) = (?, ?)", key).fetchone()
         # also of what happened just before, as a zone's visit is seen late
         if last is not None and abs(occasion.at_ns - last[0]) < rule.config.cooldown_s * 1e9:
@@ -134,3 +135,8 @@ class AlertBook:
 
     def _hash(self, text: str) -> bytes:
         return hashlib.blake2b(text.encode(), key=self._secret, digest_size=16).digest()
+
+
+def cooldown(kind: OccasionKind, subject: str) -> str:
+    """What a cooldown is about: an exit soon after an enter is told."""
+    return f"{kind} {subject}"

@@ -19,10 +19,13 @@ from jetstream.alerts.message import AlertMessage, body_of
 from jetstream.alerts.signature import signed_headers, signing_key
 from jetstream.config.schema import AlertConfig
 from jetstream.errors import UserError
+from jetstream.known_secrets import KNOWN
 from jetstream.masking import learn, masked_source
 
 MENDABLE: Final = frozenset((401, 403, 404, 407, 408, 409, 410, 421, 425, 426, 429))
 """4xx that say nothing of the message itself; after any other, the same message is refused again"""
+SECRET_LETTERS: Final = 8
+"""from which on a word in a header is taken for a secret, in logs and errors"""
 SHOWN: Final = 200
 """characters of an answer or an output"""
 
@@ -55,6 +58,9 @@ class WebhookDestination:
         self._config, self._environment = config, environment
         self._who = f"alerts.{config.name}"
         learn(config.webhook)
+        for word in (word for value in config.headers.values() for word in value.split()):
+            if len(word) >= SECRET_LETTERS and "${" not in word:
+                KNOWN.add(word)
 
     def check(self) -> None:
         """Raises UserError: a variable isn't set, or a file can't be used."""

@@ -82,11 +82,11 @@ def _connected(host: str, port: int, target: HttpTarget, deadline_s: float) -> s
     except socket.gaierror as error:
         raise PostError(f"{host}: its address wasn't found ({error.strerror})") from None
     failure: OSError = OSError(f"{host}: has no address")
-    for family, kind, protocol, _, place in found:
+    for number, (family, kind, protocol, _, place) in enumerate(found):
         _check(host, str(place[0]), target)
         stream = socket.socket(family, kind, protocol)
-        try:
-            stream.settimeout(_left_s(deadline_s))
+        try:  # one that doesn't answer, as where IPv6 is broken, leaves time for the others
+            stream.settimeout(_left_s(deadline_s) / (len(found) - number))
             stream.connect(place)
             return stream
         except OSError as error:

@@ -421,8 +421,8 @@ class AlertConfig(ConfigTable, frozen=True):
     days: tuple[Weekday, ...] = ()
     """only on these days; hours over midnight belong to the day on which they begin. Empty: on every day"""
     cooldown_s: NotNegative = 60.0
-    """time in which the same person, stranger or camera isn't told again. Strangers without a number count as one at
-    each camera"""
+    """time in which the same isn't told again of the same person, stranger or camera. Strangers without a number count
+    as one at each camera"""
     unknown_after_s: NotNegative = 5.0
     """time after the begin of a sighting at which it is told as unknown. Recognition needs some moments for a name"""
     down_s: Annotated[float, Meta(ge=5)] = 60.0

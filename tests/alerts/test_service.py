@@ -115,10 +115,10 @@ def test_zone_is_told_while_the_sighting_is_open(server: Receiver, tmp_path: Pat
 
 
 def test_same_person_is_not_told_again_before_the_cooldown_ends(server: Receiver, tmp_path: Path) -> None:
-    config = of(server, tmp_path, "enter", cooldown_s=3600)
+    config = of(server, tmp_path, "enter", "exit", cooldown_s=3600)
     frames = [at(0, face(IDS[0], "Ada")), at(50, ended=(IDS[0],)), at(60, face(IDS[1], "Ada"), face(IDS[2], "Bob"))]
 
-    assert sent_of(config, server, frames) == [("enter", "Ada"), ("enter", "Bob")]
+    assert sent_of(config, server, frames) == [("enter", "Ada"), ("exit", "Ada"), ("enter", "Bob"), ("exit", "Bob")]
 
 
 def test_stranger_with_earlier_sightings_is_told_again(server: Receiver, tmp_path: Path) -> None:

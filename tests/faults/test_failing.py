@@ -19,7 +19,11 @@ pytestmark = pytest.mark.pipeline
 
 INJECT = str(Path(__file__).parent / "inject")
 LIMIT_MB = 600
-STAGES = ("capture.demo", "detect", "track", "recognize", "record", "publish", "sightings", "web", "learn", "regroup")
+STAGES = (
+    *("capture.demo", "detect", "track", "recognize", "record", "publish", "sightings", "web", "learn", "regroup"),
+    "alerts",
+)
+ALERT = '[[alerts]]\nname = "front"\nwhen = ["named"]\ncommand = ["/bin/true"]\n'
 
 
 def faulty(folder: Path, models: Path, fault: str, stage: str) -> Faulty:
@@ -33,7 +37,9 @@ def test_stage_that_hangs_in_a_native_call_is_replaced(
     tmp_path: Path, models_dir: Path, tell: Tell, fault: str, stage: str
 ) -> None:
     jetstream = faulty(tmp_path, models_dir, fault, stage)
-    words = (DEMO, "--headless", "--record", "rec", "--set", "pipeline.heartbeat_timeout_s=2")
+    (tmp_path / "site.toml").write_text(Path(DEMO).read_text() + ALERT)
+    limits = ("pipeline.heartbeat_timeout_s=2", "cameras.demo.fps=10")
+    words = ("site.toml", "--headless", "--record", "rec", *(word for limit in limits for word in ("--set", limit)))
     with jetstream.running(*words) as process, Ear(jetstream) as ear:
         jetstream.wait(frames_flow, process)
         begun_s = time.monotonic()

@@ -17,13 +17,14 @@ from tests.support.waiting import wait_until
 pytestmark = [pytest.mark.faults, pytest.mark.pipeline]
 
 TWO = Path(DEMO).read_text() + '[[cameras]]\nname = "second"\nsource = "demo"\nloop = true\n'
+TWO += '[[alerts]]\nname = "front"\nwhen = ["named"]\ncommand = ["/bin/true"]\n'
 STAGES = [
     *("capture.demo", "detect", "track", "recognize", "record", "publish", "sightings", "web"),
-    *("learn", "regroup", "metrics"),
+    *("learn", "regroup", "alerts", "metrics"),
 ]
 IN_THE_WAY = ("detect", "track", "publish")
 """whose death the topic's readers notice"""
-LOSE_NOTHING = ("learn", "regroup", "metrics")
+LOSE_NOTHING = ("learn", "regroup", "alerts", "metrics")
 
 
 @pytest.fixture(scope="module")

@@ -47,6 +47,16 @@ def test_faces_that_shall_be_blurred_are_kept_by_sightings_no_longer() -> None:
     assert "sightings" in plan(config(), config(render={"blur": "unknown"})).stages
 
 
+def test_alert_that_changes_starts_alerts_again_and_a_first_one_needs_a_restart() -> None:
+    front = {"name": "front", "when": ["enter"], "command": ["/bin/true"]}
+    found = plan(config(alerts=[front]), config(alerts=[front | {"cooldown_s": 9}]))
+
+    assert (found.taken, found.stages) == (("alerts",), {"alerts"})
+    assert plan(config(), config(alerts=[front])).kept == ("alerts",)
+    with pytest.raises(UserError, match="is no program that this user may execute"):
+        check_reload(plan(config(alerts=[front]), config(alerts=[front | {"command": ["/none"]}])))
+
+
 def test_what_is_read_once_is_kept_and_said() -> None:
     found = plan(config(), config(pipeline={"slots": 32}, recognize={"faces": "others"}, track={"hold_s": 1}))
 
