@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
+import msgspec
+
 from jetstream.config import parts
 from jetstream.config.schema import CameraConfig, Config, StageName, decodes_apart
 from jetstream.errors import UserError
@@ -77,6 +79,10 @@ def _alerts(config: Config) -> bool:
     return bool(config.alerts)
 
 
+def _encodes(config: Config) -> bool:
+    return bool(parts.encoded(config))
+
+
 def _serves_metrics(config: Config) -> bool:
     return config.metrics.enabled
 
@@ -111,6 +117,7 @@ class Stage(NamedTuple):
     per_camera: bool = False  # has a process for each camera, `NAME.CAMERA`
     # how many processes share the cameras, `NAME.1`, `NAME.2`; one is `NAME`
     parts: Callable[[Config], int] = lambda _: 1
+    serves: Callable[[Config], tuple[CameraConfig, ...]] = lambda config: config.cameras  # whose messages it takes
     niceness: int = 0  # 0..19, of its process: under load the processors go to others first
     admits: bool = False  # in the live pace capture writes a frame only while few others are on their way to this stage
     progress: bool = False  # frames have to come through here, or the pipeline is stuck
@@ -215,6 +222,10 @@ STAGES: tuple[Stage, ...] = (
           tick_s=0.2, vital=False, wanted=_remembers),
     Stage("web", (Tracked, InUse), (), after=("track",), lossless=False, tick_s=0.2, vital=False, wanted=_serves_page,
           memory_mb=lambda config: config.web.memory_mb),
+    Stage("encode", (Tracked,), (), after=("track",), queue="ring", lossless=False, tick_s=1.0, vital=False,
+          serves=parts.encoded, parts=parts.encode_parts,
+          niceness=10,  # clips may lack a frame, names may not come later
+          wanted=_encodes),
 )
 SIDECARS: tuple[Sidecar, ...] = (
     Sidecar("learn", wanted=_learns),
@@ -254,14 +265,16 @@ def is_of(process: str, row: Row) -> bool:
 
 
 def cameras_of(process: str, config: Config) -> tuple[CameraConfig, ...]:
-    """The cameras that a process serves: its own, its part of them, or all."""
+    """The cameras that a process serves: its own, its part of those of its stage, or all."""
     return config_of(process, config).cameras
 
 
 def config_of(process: str, config: Config) -> Config:
     """The config of a process: with its cameras and its GPU alone."""
-    names = processes(row_of(process), config)
-    return parts.part(config, names.index(process), len(names))
+    row = row_of(process)
+    names = processes(row, config)
+    served = msgspec.structs.replace(config, cameras=row.serves(config)) if isinstance(row, Stage) else config
+    return parts.part(served, names.index(process), len(names))
 
 
 def speaks_for_all(process: str, config: Config) -> bool:

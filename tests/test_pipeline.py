@@ -81,8 +81,8 @@ def test_config_knows_the_rows_by_their_names() -> None:
 
 def test_unknown_stage_is_refused_with_the_names_of_all() -> None:
     names = (
-        "capture, decode, detect, track, recognize, render, record, publish, sightings, web, learn, regroup, build, "
-        "clips, alerts, metrics, mqtt"
+        "capture, decode, detect, track, recognize, render, record, publish, sightings, web, encode, learn, regroup, "
+        "build, clips, alerts, metrics, mqtt"
     )
     with pytest.raises(UserError, match=f"^stage detcet: there is none; stages are {names}$"):
         row_of("detcet.door")
@@ -139,6 +139,30 @@ def test_stage_that_uses_a_gpu_has_a_process_for_each() -> None:
     assert [config_of(f"capture.c{n}", two).gpu.device for n in range(5)] == [0, 3, 0, 3, 0]
     assert [name for name in names["recognize"] if speaks_for_all(name, two)] == ["recognize.1"]
     assert speaks_for_all("publish", two)
+
+
+def test_encode_serves_the_cameras_that_may_need_it() -> None:
+    cameras = [{"name": f"c{n}", "source": "rtsp://c/"} for n in range(9)]
+    cameras += [{"name": "web", "source": "http://c/"}, {"name": "desk", "source": "/dev/video0"}]
+
+    def served(**tables: Any) -> dict[str, list[str]]:
+        whole = load.build({"cameras": cameras, "clips": {"dir": "clips"}, **tables}, where="test")
+        stages = [stage.row for stage in stages_of(whole) if stage.row.name == "encode"]
+        return {
+            name: [camera.name for camera in cameras_of(name, whole)]
+            for stage in stages
+            for name in processes(stage, whole)
+        }
+
+    assert served() == {"encode": ["web", "desk"]}
+    assert served(render={"blur": "unknown"}) == {
+        "encode.1": ["c0", "c3", "c6", "web"],
+        "encode.2": ["c1", "c4", "c7", "desk"],
+        "encode.3": ["c2", "c5", "c8"],
+    }
+    assert served(clips={"dir": ""}) == served(pipeline={"pace": "every-frame"}) == {}
+    cameras = cameras[:9]
+    assert served() == {}
 
 
 def test_detect_ends_after_those_that_write_frames() -> None:

@@ -5,19 +5,23 @@ That folder outlives a process that is killed, and the run: another one on the s
 
 import contextlib
 import hashlib
+import logging
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from jetstream.capturing.fragment_writer import FragmentWriter
 from jetstream.config.schema import CameraConfig, Config, run_dir
 from jetstream.errors import UserError
 from jetstream.ipc.segment import SHARED_MEMORY
-from jetstream.video.gop.fragment_folder import FragmentFolder
+from jetstream.video.gop.fragment_folder import FragmentFolder, is_claimed
 
 LATE_S: Final = 20.0
 """how much longer the newest seconds are kept than clips need them: `clips` may be started again meanwhile"""
+
+log = logging.getLogger(__name__)
 
 
 def root_of(config: Config) -> Path:
@@ -32,8 +36,10 @@ def copied_of(camera: str, config: Config) -> Path:
 
 
 def encoded_of(camera: str, config: Config) -> Path:
-    """The folder of what is encoded of a camera's pictures."""
-    return root_of(config) / f"{camera}.encoded"
+    """The folder of what is encoded of a camera's pictures: another one for each `render.blur`, so that no clip begins
+    with what another run blurred less."""
+    blur = config.render.blur
+    return root_of(config) / f"{camera}.{'encoded' if blur == 'none' else f'blurred-{blur}'}"
 
 
 def folders_of(camera: str, config: Config) -> tuple[Path, ...]:
@@ -43,10 +49,21 @@ def folders_of(camera: str, config: Config) -> tuple[Path, ...]:
     return copied_of(camera, config), encoded_of(camera, config)
 
 
-def opened(folder: Path, config: Config) -> FragmentFolder:
-    """The folder, to write to. Raises OSError."""
+def is_copied(camera: str, config: Config) -> bool:
+    """Whether `capture` copies what the camera sends, so that it needn't be encoded. It says so before the first frame
+    of a connection."""
+    return config.render.blur == "none" and is_claimed(copied_of(camera, config))
+
+
+def writer_to(folder: Path, camera: str, config: Config) -> FragmentWriter | None:
+    """What stores a camera's fragments in a folder; None, which is logged: the folder can't be made."""
     keep_s = config.clips.pre_s + config.sightings.confirm_s + LATE_S
-    return FragmentFolder(folder, keep_ns=round(keep_s * 1e9), most_bytes=config.clips.ring_mb * 10**6)
+    try:
+        opened = FragmentFolder(folder, keep_ns=round(keep_s * 1e9), most_bytes=config.clips.ring_mb * 10**6)
+    except OSError as error:
+        log.warning("%s: its newest seconds can't be kept for clips (%s)", camera, error.strerror)
+        return None
+    return FragmentWriter(camera, opened)
 
 
 @contextlib.contextmanager
@@ -62,15 +79,21 @@ def kept(config: Config) -> Iterator[None]:
         root.mkdir(mode=0o700, exist_ok=True)
         if root.stat().st_uid != os.getuid():
             raise UserError(f"{root}: belongs to another user; remove it, or set another pipeline.run_dir")
-        if config.render.blur != "none":
-            for camera in config.cameras:  # what an earlier run left there isn't blurred
-                shutil.rmtree(copied_of(camera.name, config), ignore_errors=True)
+        _remove_others(root, config)
     except OSError as error:
         raise UserError(f"{root}: {error.strerror}; clips keep the newest seconds of each camera there") from None
     try:
         yield
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+def _remove_others(root: Path, config: Config) -> None:
+    """Remove what an earlier run left and this one doesn't use: of other cameras, or blurred less. Raises OSError."""
+    used = {folder for camera in config.cameras for folder in folders_of(camera.name, config)}
+    for folder in root.iterdir():
+        if folder not in used:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_room(cameras: tuple[CameraConfig, ...], config: Config) -> None:

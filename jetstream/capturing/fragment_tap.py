@@ -4,27 +4,17 @@ Never raises and never waits: what can't be stored is left out, counted and logg
 """
 
 import logging
-from typing import TYPE_CHECKING, Any, Final
-
-import av
+from typing import TYPE_CHECKING, Any
 
 from jetstream.capturing import fragment_places
-from jetstream.config.schema import Config
+from jetstream.capturing.fragment_writer import FAILURES, FragmentWriter
+from jetstream.config.schema import Config, may_be_encoded
 from jetstream.video.ffmpeg import OpenVideo
-from jetstream.video.gop.fragment_folder import FragmentFolder
-from jetstream.video.gop.fragment_muxer import (
-    AUDIO_CODECS,
-    VIDEO_CODECS,
-    FragmentMuxer,
-    HeaderWatch,
-    MuxedFragment,
-)
+from jetstream.video.gop.fragment_muxer import AUDIO_CODECS, VIDEO_CODECS, FragmentMuxer, HeaderWatch
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.packet import Packet
-
-FAILURES: Final = (av.FFmpegError, OSError, ValueError)
 
 log = logging.getLogger(__name__)
 
@@ -35,39 +25,43 @@ def tap_of(config: Config) -> "FragmentTap | None":
     if not config.clips.dir or config.render.blur != "none" or config.pipeline.pace != "live":
         return None
     (camera,) = config.cameras
-    try:
-        folder = fragment_places.opened(fragment_places.copied_of(camera.name, config), config)
-    except OSError as error:
-        log.warning("%s: its newest seconds can't be kept for clips (%s)", camera.name, error.strerror)
+    writer = fragment_places.writer_to(fragment_places.copied_of(camera.name, config), camera.name, config)
+    if writer is None:
         return None
-    return FragmentTap(camera.name, folder, with_sound=config.clips.audio)
+    return FragmentTap(camera.name, writer, with_sound=config.clips.audio, or_encoded=may_be_encoded(camera, config))
 
 
 class FragmentTap:
-    """The tap of one camera. `lost`: fragments that could not be stored."""
+    """The tap of one camera. `or_encoded`: what can't be copied is encoded, by the stage `encode`, which is told by the
+    folder."""
 
-    def __init__(self, camera: str, folder: FragmentFolder, *, with_sound: bool) -> None:
+    def __init__(self, camera: str, writer: FragmentWriter, *, with_sound: bool, or_encoded: bool) -> None:
         self.with_sound = with_sound
-        self._camera, self._folder = camera, folder
+        self._camera, self._writer, self._or_encoded = camera, writer, or_encoded
         self._opened: OpenVideo | None = None
         self._muxer: FragmentMuxer | None = None
         self._watch: HeaderWatch | None = None
-        self._base_ns = 0
-        self.lost = 0
-        self._is_failing = False
+
+    @property
+    def lost(self) -> int:
+        """How often something could not be stored."""
+        return self._writer.lost
 
     def see(self, opened: OpenVideo, packet: "Packet[Any]", arrived_ns: int) -> None:
         """One packet of the source, as it was read."""
         try:
             if opened is not self._opened:
-                self.end()
-                if self._watch is not None:
-                    self._watch.close()
-                self._opened = opened
-                self._watch = HeaderWatch(opened.stream) if self._can_store(opened) else None
+                self._begin(opened)
             if self._watch is not None:
                 self._add(opened, packet, arrived_ns)
         except FAILURES as error:
+            self._fail(error)
+
+    def see_no_packets(self) -> None:
+        """The source that was opened now has none."""
+        try:
+            self._writer.folder.clear()
+        except OSError as error:
             self._fail(error)
 
     def end(self) -> None:
@@ -76,9 +70,27 @@ class FragmentTap:
         if muxer is None:
             return
         try:
-            self._store(muxer, muxer.end())
+            self._writer.store(muxer, muxer.end())
         except FAILURES as error:
             self._fail(error)
+
+    def _begin(self, opened: OpenVideo) -> None:
+        """A new connection. No frame of it has been written yet, so `encode` sees in time whether it is copied."""
+        self.end()
+        self._opened = opened
+        if self._watch is not None:
+            self._watch.close()
+        self._watch = None
+        codec = opened.stream.codec_context.codec.canonical_name
+        if codec in VIDEO_CODECS:
+            self._writer.folder.claim()
+            self._watch = HeaderWatch(opened.stream)
+            return
+        self._writer.folder.clear()
+        if not self._or_encoded:
+            log.warning(
+                "%s: it has no clips, since MP4 can't have its video (%s); set the camera to H.264", self._camera, codec
+            )
 
     def _add(self, opened: OpenVideo, packet: "Packet[Any]", arrived_ns: int) -> None:
         is_video = packet.stream_index == opened.stream.index
@@ -90,29 +102,13 @@ class FragmentTap:
             if not (is_video and packet.is_keyframe):
                 return
             self._muxer = FragmentMuxer(opened.stream, self._watch.template, self._sound_of(opened))
-            self._base_ns = max(arrived_ns, self._folder.end_ns)
+            self._writer.begin(arrived_ns)
         if self._muxer is not None and self._muxer.takes(packet):
-            self._store(self._muxer, self._muxer.add(packet, arrived_ns))
-
-    def _store(self, muxer: FragmentMuxer, fragment: MuxedFragment | None) -> None:
-        if fragment is None:
-            return
-        self._folder.write(muxer.init, fragment, base_ns=self._base_ns)
-        if self._is_failing:
-            log.info("%s: the newest seconds are kept again for clips", self._camera)
-            self._is_failing = False
+            self._writer.store(self._muxer, self._muxer.add(packet, arrived_ns))
 
     def _fail(self, error: Exception) -> None:
         self._muxer = None  # it begins again at the next key frame
-        self.lost += 1
-        if not self._is_failing:
-            self._is_failing = True
-            why = (isinstance(error, OSError) and error.strerror) or str(error)
-            log.warning("%s: its newest seconds can't be kept for clips (%s)", self._camera, why)
-
-    def _can_store(self, opened: OpenVideo) -> bool:
-        codec = opened.stream.codec_context.codec.canonical_name
-        return codec in VIDEO_CODECS
+        self._writer.fail(error)
 
     def _sound_of(self, opened: OpenVideo) -> "AudioStream | None":
         if not self.with_sound or not opened.container.streams.audio:

@@ -108,10 +108,13 @@ class CameraClips:
         assert clip is not None
         for sighting_id in self.schedule.ids:
             clip.add_sighting(sighting_id)
+        if str(folder) != clip.work.fragments:
+            self._go_over(clip, folder, fragments, now)
+            return
         for one in fragments:
             if one.number <= clip.newest:
                 continue
-            if str(folder) != clip.work.fragments or one.header != clip.work.header or self._is_long(clip, one):
+            if one.header != clip.work.header or self._is_long(clip, one):
                 self._next_part(clip, folder, one, now)
                 return
             if (content := one.read(folder)) is not None:
@@ -163,6 +166,14 @@ class CameraClips:
 
     def _is_long(self, clip: OpenClip, one: StoredFragment) -> bool:
         return one.is_key and one.begin_ns - clip.work.start_ns > self._settings.part_s * 1e9
+
+    def _go_over(self, clip: OpenClip, folder: Path, fragments: list[StoredFragment], now: Now) -> None:
+        """The camera's fragments are in another folder now: go on with the first one that goes on longer."""
+        later = [one for one in fragments if one.is_key and one.end_ns > clip.end_ns]
+        if later:
+            self._next_part(clip, folder, later[0], now)
+        else:
+            self._end_if_due(clip, [], now)
 
     def _next_part(self, clip: OpenClip, folder: Path, first: StoredFragment, now: Now) -> None:
         """Another clip goes on where this one ends: at a key frame."""

@@ -9,11 +9,14 @@ import math
 
 import msgspec
 
-from jetstream.config.schema import CameraConfig, Config, decodes_apart
+from jetstream.config.schema import CameraConfig, Config, decodes_apart, may_be_encoded
 
 CAMERAS_A_DECODE = 25
 """A process of `decode` has so many on a GPU: the interpreter's lock is held for about 0.6 ms a frame there, so that it
 carries 1,400 frames a second"""
+
+CAMERAS_AN_ENCODE = 4
+"""A process of `encode` has so many: x264 takes 5 ms a frame of 720p"""
 
 
 def devices(config: Config) -> tuple[int, ...]:
@@ -36,6 +39,18 @@ def decode_parts(config: Config) -> int:
 def detect_parts(config: Config) -> int:
     """How many processes `detect` has."""
     return min(len(devices(config)) * config.detect.processes, len(config.cameras))
+
+
+def encoded(config: Config) -> tuple[CameraConfig, ...]:
+    """The cameras that `encode` serves."""
+    if not config.clips.dir or config.pipeline.pace != "live":
+        return ()
+    return tuple(camera for camera in config.cameras if may_be_encoded(camera, config))
+
+
+def encode_parts(config: Config) -> int:
+    """How many processes `encode` has."""
+    return max(math.ceil(len(encoded(config)) / CAMERAS_AN_ENCODE), 1)
 
 
 def part(config: Config, index: int, count: int) -> Config:

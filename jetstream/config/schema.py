@@ -500,6 +500,12 @@ def decodes_apart(camera: CameraConfig, config: Config) -> bool:
     return config.pipeline.pace == "live" and camera.decoder in ("shared", "shared-cuda")
 
 
+def may_be_encoded(camera: CameraConfig, config: Config) -> bool:
+    """Whether clips of a camera may need its pictures to be encoded. Not where packets come by RTSP, of which MP4 has
+    all codecs but JPEG, unless faces are blurred; of anything else, that is known once it is open."""
+    return config.render.blur != "none" or not camera.source.startswith(("rtsp://", "rtsps://"))
+
+
 def engines_dir(config: Config) -> Path:
     """The folder of the built TensorRT engines."""
     return Path(config.gpu.engines_dir) if config.gpu.engines_dir else Path(config.models.dir) / "engines"

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
@@ -22,7 +22,7 @@ import zmq
 from jetstream import pipeline
 from jetstream.child_process import die_with_parent, give_way
 from jetstream.config import secrets
-from jetstream.config.schema import CameraConfig, Config
+from jetstream.config.schema import Config
 from jetstream.errors import JetstreamError
 from jetstream.ipc.bus import Inbox, Outbox, Reader, endpoint_name, has_listener
 from jetstream.ipc.memory import AnswerCache
@@ -218,7 +218,7 @@ def _outbox(name: str, stage: pipeline.ResolvedStage, config: Config, run_dir: P
                 other.lossless,
                 stage.row.name in other.row.after,
                 other.row.vital,
-                None if process == other.row.name else _names(pipeline.cameras_of(process, config)),
+                _names(process, config),
             )
             for other in pipeline.stages_of(config)
             if kind in other.row.takes
@@ -231,8 +231,10 @@ def _outbox(name: str, stage: pipeline.ResolvedStage, config: Config, run_dir: P
     return Outbox(run_dir, readers, gathers=gathers, speaks_for_all=pipeline.speaks_for_all(name, config))
 
 
-def _names(cameras: Iterable[CameraConfig]) -> frozenset[str]:
-    return frozenset(camera.name for camera in cameras)
+def _names(process: str, config: Config) -> frozenset[str] | None:
+    """The cameras whose frames a process takes; None: all."""
+    served = frozenset(camera.name for camera in pipeline.cameras_of(process, config))
+    return None if len(served) == len(config.cameras) else served
 
 
 def _inbox(

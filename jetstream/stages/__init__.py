@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         clips,
         decode,
         detect,
+        encode,
         learn,
         metrics,
         mqtt,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         publish.publish,
         sightings.sightings,
         web.web,
+        encode.encode,
     )
     SIDECARS: tuple[SidecarFunction, ...] = (
         learn.learn,

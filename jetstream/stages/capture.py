@@ -281,4 +281,6 @@ def _open(
     source.may_give_nv12 = nv12
     if isinstance(source, StreamSource):
         source.tap = tap
+    elif tap is not None:
+        tap.see_no_packets()
     return source

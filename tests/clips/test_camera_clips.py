@@ -206,6 +206,27 @@ def test_killed_capture_loses_a_second_at_most(steady: Path, tmp_path: Path) -> 
     assert within(STEADY, 0.0, 6.0) <= set(shown[again:])
 
 
+def test_clip_goes_on_in_the_other_folder_where_a_camera_sends_something_else_to_it(
+    steady: Path, tmp_path: Path
+) -> None:
+    camera, encoded = PlayedCamera(tmp_path, pre_s=4, post_s=2), PlayedCamera(tmp_path / "encoded")
+    camera.clips = CameraClips("hall", camera.settings, (camera.fragments, encoded.fragments), "boot")
+    encoded.play(steady, 10.0)
+    encoded.tap.end()
+    camera.wait_until(10.2)
+    camera.enter("one", 9.0)
+    camera.turn()
+    camera.play(steady, 16.0)
+    camera.leave("one", 14.0)
+    camera.play_on()
+
+    first, second = camera.stored()
+    assert first.info.sightings == second.info.sightings == ("one",)
+    assert within(STEADY, 5.0, 10.0) <= set(shown_numbers(first.video))
+    assert within(STEADY, 0.0, 5.8) <= set(shown_numbers(second.video))
+    assert [clip.info.state for clip in (first, second)] == ["ended", "ended"]
+
+
 def test_finished_by_another_boot_as_far_as_it_goes(steady: Path, tmp_path: Path) -> None:
     camera = PlayedCamera(tmp_path, pre_s=4, post_s=2)
     camera.play(steady, 15.6)

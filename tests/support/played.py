@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from jetstream.capturing.fragment_tap import FragmentTap
+from jetstream.capturing.fragment_writer import FragmentWriter
 from jetstream.clips import library
 from jetstream.clips.camera_clips import CameraClips, Now
 from jetstream.clips.clip_info import ns_of
@@ -33,7 +34,7 @@ class PlayedCamera:
     def begin_capture(self) -> None:
         """`capture` starts, perhaps again."""
         folder = FragmentFolder(self.fragments, keep_ns=round(self._keep_s * 1e9), most_bytes=self._most_bytes)
-        self.tap = FragmentTap("hall", folder, with_sound=self._sound)
+        self.tap = FragmentTap("hall", FragmentWriter("hall", folder), with_sound=self._sound, or_encoded=False)
 
     def begin_clips(self) -> None:
         """`clips` starts, perhaps again."""

@@ -14,6 +14,9 @@ To read, a reader
  5. opens a fragment and its header. One that was removed meanwhile is gone: the reader goes on with the next one, and
     sees the gap in the numbers.
 
+A writer whose fragments are the camera's from now on leaves the file CLAIM before the first of them; one that has none
+of it removes that, and all fragments, which are of another source (`claim`, `clear`). A killed writer's claim stays.
+
 The header is always there as long as a fragment of it is, since 1 comes before 2, and 3 removes fragments first.
 """
 
@@ -24,10 +27,11 @@ import re
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from jetstream.video.gop.fragment_muxer import MuxedFragment
+from jetstream.video.gop.fragment_output import MuxedFragment
 
 _NAME: Final = re.compile(r"(\d{12})-(\d+)-(\d+)-(\d+)-(\d+)-(\d+)-([0-9a-f]{16})-([kp])\.m4s")
 _HEADER_SUFFIX: Final = ".init.mp4"
+CLAIM: Final = "claimed"
 
 
 class StoredFragment(NamedTuple):
@@ -60,6 +64,11 @@ def fragments_in(folder: Path) -> list[StoredFragment]:
     with contextlib.suppress(FileNotFoundError):
         return sorted(filter(None, map(_named, os.listdir(folder))))
     return []
+
+
+def is_claimed(folder: Path) -> bool:
+    """Whether what is written there are the camera's fragments now."""
+    return (folder / CLAIM).exists()
 
 
 class FragmentFolder:
@@ -102,6 +111,15 @@ class FragmentFolder:
         self.trim()
         return stored
 
+    def claim(self) -> None:
+        """Say that what comes are the camera's fragments. Raises OSError."""
+        os.close(os.open(self._folder / CLAIM, os.O_WRONLY | os.O_CREAT, 0o600))
+
+    def clear(self) -> None:
+        """Say that there is nothing to come, and remove what is there. Raises OSError."""
+        (self._folder / CLAIM).unlink(missing_ok=True)
+        self._remove(len(self._kept))
+
     def trim(self) -> None:
         """Remove the fragments before the last key frame that is old enough, and beyond the bytes."""
         wanted_ns = self._kept[-1][0].last_ns - self._keep_ns
@@ -111,10 +129,14 @@ class FragmentFolder:
         while total > self._most_bytes and gone < len(self._kept) - 1:
             total -= self._kept[gone][1]
             gone += 1
-        for one, _ in self._kept[:gone]:
+        self._remove(gone)
+
+    def _remove(self, count: int) -> None:
+        """Remove the oldest, and the headers that no other has."""
+        for one, _ in self._kept[:count]:
             (self._folder / one.file_name).unlink(missing_ok=True)
-        headers = {one.header for one, _ in self._kept[:gone]}
-        del self._kept[:gone]
+        headers = {one.header for one, _ in self._kept[:count]}
+        del self._kept[:count]
         for header in headers - {one.header for one, _ in self._kept}:
             (self._folder / f"{header}{_HEADER_SUFFIX}").unlink(missing_ok=True)
 

@@ -1,12 +1,11 @@
-"""Packets of one connection to fragments of MP4, without decoding: the header once, then a piece for each second or key
-frame, whichever comes first.
+"""Packets of one connection to fragments of MP4, without decoding.
 
 Knows no file and no clock.
 """
 
 import io
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final
 
 import av
 from av.audio.stream import AudioStream
@@ -16,11 +15,8 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from jetstream.video.gop.feed import ns_of
-from jetstream.video.gop.mp4_boxes import boxes
+from jetstream.video.gop.fragment_output import FragmentOutput, MuxedFragment
 from jetstream.video.gop.ring import NO_TIME
-
-if TYPE_CHECKING:
-    from av.container import OutputContainer
 
 VIDEO_CODECS: Final = ("h264", "hevc", "av1", "vp9", "mpeg4")
 """FFmpeg's names of what MP4 carries and common players play; the rest has to be encoded"""
@@ -30,47 +26,19 @@ WITH_HEADER: Final = ("h264", "hevc")
 NEW_EXTRADATA: Final = "new_extradata"
 FARTHEST_BACK_NS: Final = 1_000_000_000
 FARTHEST_ON_NS: Final = 60_000_000_000
-FRAGMENT_US: Final = 1_000_000
-"""longest fragment; what a killed writer loses"""
-OPTIONS: Final = {
-    "movflags": "frag_keyframe+empty_moov+default_base_moof",
-    "frag_duration": str(FRAGMENT_US),
-    "use_editlist": "0",
-    "flush_packets": "1",
-    "max_interleave_delta": "1",  # sound never holds the picture back
-}
 
 
-class MuxedFragment(NamedTuple):
-    """One moof box and its samples."""
-
-    data: bytes
-    begin_ns: int  # decode time of its first packet, from the first one of the connection
-    end_ns: int
-    first_ns: int  # when its first packet arrived, CLOCK_MONOTONIC
-    last_ns: int
-    is_key: bool  # its first picture is a key frame
-
-
-class FragmentMuxer:
-    """Fragments of a video stream, and of its sound where there is some. `init`: the header, once there is a fragment.
-    `template`: a stream with the header of the packets to come, such as `video` itself.
-
-    The first packet must be a key frame. Times within count from the first packet, on the stream's own time.
-    """
+class FragmentMuxer(FragmentOutput):
+    """Fragments of the packets of a video stream, and of its sound where there is some. `template`: a stream with the
+    header of the packets to come, such as `video` itself."""
 
     def __init__(self, video: VideoStream, template: VideoStream, sound: AudioStream | None) -> None:
-        self._sink = _Sink()
-        self._output: OutputContainer = av.open(self._sink, "w", format="mp4", options=OPTIONS)
+        super().__init__()
         self._streams: dict[int, Stream] = {video.index: self._output.add_stream_from_template(template, opaque=False)}
         if sound is not None:
             self._streams[sound.index] = self._output.add_stream_from_template(sound, opaque=False)
-        self.init = b""
-        self._zero_ns: int | None = None  # decode time of the first packet
-        self._end_ns = 0
+        self._video = video.index
         self._newest: dict[int, int] = {}  # decode time of each stream's newest packet, in its ticks
-        self._video, self._has_video = video.index, False  # whether the open one has a picture
-        self._open: MuxedFragment | None = None  # what is known of the one that is being filled
 
     def takes(self, packet: "Packet[Any]") -> bool:
         """Whether the packet is of one of the streams."""
@@ -88,17 +56,8 @@ class FragmentMuxer:
         copy = copied(packet)
         copy.stream = self._streams[packet.stream_index]
         self._place(copy, packet.stream_index)
-        begin_ns, duration_ns = ns_of(copy, copy.dts), max(ns_of(copy, copy.duration), 0)
-        self._output.mux(copy)
-        whole = self._taken()
         is_video = packet.stream_index == self._video
-        self._see(begin_ns, duration_ns, arrived_ns, is_key=packet.is_keyframe if is_video else None)
-        return whole
-
-    def end(self) -> MuxedFragment | None:
-        """The last fragment. Nothing can be added afterwards. Raises av.FFmpegError."""
-        self._output.close()
-        return self._taken()
+        return self._put(copy, arrived_ns, is_key=packet.is_keyframe if is_video else None)
 
     def _place(self, packet: "Packet[Any]", stream: int) -> None:
         """Give the packet the times that MP4 needs: each decoded after the one before, and shown no earlier."""
@@ -108,28 +67,6 @@ class FragmentMuxer:
             dts = newest + 1 if dts is None else max(dts, newest + 1)
         packet.dts = self._newest[stream] = dts or 0
         packet.pts = packet.dts if packet.pts is None else max(packet.pts, packet.dts)
-
-    def _see(self, time_ns: int, duration_ns: int, arrived_ns: int, *, is_key: bool | None) -> None:
-        """Note what the open fragment has from now on; `is_key` is None for sound."""
-        self._zero_ns = time_ns if self._zero_ns is None else self._zero_ns
-        begin_ns = time_ns - self._zero_ns
-        self._end_ns = max(self._end_ns, begin_ns + duration_ns)
-        fragment = self._open or MuxedFragment(b"", begin_ns, begin_ns, arrived_ns, arrived_ns, is_key=False)
-        self._open = fragment._replace(end_ns=self._end_ns, last_ns=arrived_ns)
-        if is_key is not None and not self._has_video:
-            self._has_video, self._open = True, self._open._replace(is_key=is_key)
-
-    def _taken(self) -> MuxedFragment | None:
-        """The fragment that was written since the last call."""
-        data = self._sink.taken()
-        if not self.init:
-            self.init, data = _split(data, b"moof")
-        data, _ = _split(data, b"mfra")  # at the end of a file
-        fragment = self._open
-        if not data or fragment is None:
-            return None
-        self._open, self._has_video = None, False
-        return fragment._replace(data=data)
 
 
 class HeaderWatch:
@@ -182,25 +119,3 @@ def _has_header(packet: "Packet[Any]") -> bool:
 def _has_lengths(video: VideoStream) -> bool:
     """Whether its packets are of lengths and units, as in MP4, and not of Annex B: the header says it with a 1."""
     return (video.codec_context.extradata or b"\0")[:1] == b"\x01"
-
-
-def _split(data: bytes, kind: bytes) -> tuple[bytes, bytes]:
-    """What is before the first box of this kind, and the rest."""
-    at = next((box.start for box in boxes(data) if box.kind == kind), len(data))
-    return data[:at], data[at:]
-
-
-class _Sink:
-    """What FFmpeg writes, until it is taken."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-
-    def write(self, data: bytes) -> int:
-        self._parts.append(bytes(data))
-        return len(data)
-
-    def taken(self) -> bytes:
-        """All that was written since the last call."""
-        data, self._parts = b"".join(self._parts), []
-        return data
