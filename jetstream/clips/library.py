@@ -37,6 +37,22 @@ def of_sightings(folder: Path, ids: Collection[str], camera: str | None = None) 
     return sorted(found, key=lambda clip: clip.info.begin)
 
 
+def named(folder: Path, camera: str, name: str) -> StoredClip | None:
+    """The camera's clip whose file has this name; None: there is none. Raises OSError."""
+    if not name.endswith(clip_info.VIDEO) or not _STEM.fullmatch(name.removesuffix(clip_info.VIDEO)):
+        return None
+    for place in _cameras(folder, camera):
+        info = clip_info.read(clip_info.info_of(place / name))
+        if info is not None and info.camera == camera:
+            return StoredClip(place / name, info, size_of(place / name))
+    return None
+
+
+def bytes_in(folder: Path) -> int:
+    """What all clips take. Raises OSError."""
+    return sum(size_of(video) for video in _videos(folder, None))
+
+
 def size_of(path: Path) -> int:
     """Its bytes; 0: it is gone."""
     try:

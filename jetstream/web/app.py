@@ -24,12 +24,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from jetstream.errors import BusyError, JetstreamError
 from jetstream.sightings.database import DamageError, DatabaseError
 from jetstream.sightings.reader import NoSightingError
-from jetstream.web import guard, live
+from jetstream.web import file_parts, guard, live
 from jetstream.web.access import Caller
 from jetstream.web.access_file import AccessFileError
 from jetstream.web.logins import EndedSession, LoginError, NewSession, TooManyError
 from jetstream.web.page_files import PageFiles
-from jetstream.web.routes import FileAnswer, MissingError, Route, table
+from jetstream.web.routes import FileAnswer, MissingError, OpenedFile, Route, table
 from jetstream.web.site import Site
 
 MOST_BODY_BYTES: Final = 64_000
@@ -154,6 +154,8 @@ async def _body(request: Request, most_bytes: int) -> bytes | None:
 def _answered(site: Site, row: Route, request: Request, caller: Caller, body: bytes) -> Response:
     try:
         done = row.does(site, _asked(row, request, body), caller)
+        if isinstance(done, OpenedFile):
+            return file_parts.response(done, request)
         return _file(done, request) if isinstance(done, FileAnswer) else _response(site, done)
     except msgspec.ValidationError as error:
         return _error(400, str(error))

@@ -15,6 +15,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
+from jetstream.web.file_parts import SENDS_FILE
+
 MOST_CONNECTIONS: Final = 300
 """of further ones each takes the place of one that waits for its client, or gets 503"""
 ACCEPTED_AT_ONCE: Final = 100
@@ -193,6 +195,12 @@ class PageHttp(H11Protocol):
         if is_known != known:
             return False
         return self._waits_for_request or (self.cycle.more_body and not known)
+
+    def shutdown(self) -> None:
+        """The server ends. A file is not sent to its end: a player may take minutes, and goes on where it was."""
+        super().shutdown()
+        if not self._waits_for_request and self.scope["state"].get(SENDS_FILE, False):
+            self.transport.abort()
 
     def look(self, now_s: float) -> None:
         """Close it where the client takes too long; the rest of a request has its own limit (`app`)."""

@@ -1,4 +1,4 @@
-"""GPUs, and the room that recordings and sightings take, as the page shows them.
+"""GPUs, and the room that recordings, clips and sightings take, as the page shows them.
 
 A read may hang with a driver or a network folder, so it is done in a thread of its own, only when somebody asks, and
 who asks gets what was read last.
@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from jetstream.clips import library
 from jetstream.config.schema import Config
 from jetstream.errors import JetstreamError
 from jetstream.monitoring.meters import disk_use
@@ -40,7 +41,7 @@ class DiskView(msgspec.Struct, frozen=True):
     """A folder that grows, and its disk."""
 
     what: str
-    """`recordings` or `sightings`"""
+    """`recordings`, `clips` or `sightings`"""
     dir: str
     used_bytes: int
     """that the folder takes"""
@@ -91,6 +92,11 @@ def _disks(config: Config) -> list[DiskView]:
     found = []
     if config.record.dir and (use := disk_use(Path(config.record.dir))) is not None:
         found.append(DiskView("recordings", config.record.dir, use.recordings_bytes, use.free_bytes, use.size_bytes))
+    if config.clips.dir:
+        folder = Path(config.clips.dir)
+        with contextlib.suppress(OSError):  # not there yet, or not to be read
+            disk = shutil.disk_usage(folder)
+            found.append(DiskView("clips", str(folder), library.bytes_in(folder), disk.free, disk.total))
     if config.sightings.enabled:
         folder = Path(config.sightings.dir)
         with contextlib.suppress(OSError, JetstreamError, sqlite3.Error):  # not there yet, or not to be read

@@ -5,7 +5,7 @@ A row's function is called in a thread, with the site, what was asked, and who a
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import msgspec
 
@@ -29,6 +29,19 @@ class FileAnswer(NamedTuple):
     """a Content-Security-Policy of its own"""
 
 
+class OpenedFile(NamedTuple):
+    """A file that is sent a piece at a time, or a range of it, such as a clip. Who sends it closes it."""
+
+    file: BinaryIO
+    n_bytes: int
+    """so many from its beginning"""
+    type: str
+    tag: str
+    """its ETag, in quotes"""
+    name: str
+    """what it is called where it is kept"""
+
+
 class MissingError(UserError):
     """What was asked for isn't there."""
 
@@ -48,7 +61,7 @@ class Route(NamedTuple):
     does: Does
     takes: type[msgspec.Struct] = Nothing
     gives: Any = Nothing
-    """a struct, a list of them, FileAnswer, or any map"""
+    """a struct, a list of them, FileAnswer (also for an OpenedFile), or any map"""
     most_bytes: int = 0
     """the largest body that is no JSON; 0: it is JSON"""
 
@@ -57,6 +70,7 @@ def table() -> tuple[Route, ...]:
     """All rows."""
     from jetstream.web import (
         changes_view,
+        clips_view,
         live_view,
         logins,
         openapi,
@@ -72,6 +86,7 @@ def table() -> tuple[Route, ...]:
         *logins.ROUTES,
         *live_view.ROUTES,
         *sightings_view.ROUTES,
+        *clips_view.ROUTES,
         *people_view.ROUTES,
         *changes_view.ROUTES,
         *system_view.ROUTES,

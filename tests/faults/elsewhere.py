@@ -228,6 +228,12 @@ ROWS = (
         "that photo; no part of it is left",
     ),
     Row(
+        "tests/web/test_clip_player.py::test_clip_that_is_erased_while_it_plays_leaves_the_page",
+        "a clip is deleted while the page plays it",
+        "the player ends; the page says that there is none",
+        "nothing else",
+    ),
+    Row(
         "tests/web/test_access_file.py::test_nobody_is_let_in_and_everybody_gets_a_sentence",
         "the page's file of users is damaged, locked, forbidden or a folder",
         "nobody is let in; a sentence (503), and the log says why",

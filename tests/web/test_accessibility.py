@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jetstream.clips.retention import erase
 from jetstream.web.page_files import FOLDER
 from tests.support import timelines
+from tests.support.page_clips import clip_site, film_of, leave, play
 from tests.support.pages import PageSite, browser, page_site, waited
+from tests.support.sightings import IDS
 
 VIEWS = re.findall(r'path: "(/[^"]+)"', (FOLDER / "app.js").read_text())
 OTHERS = (
@@ -84,6 +87,26 @@ def test_broken_rule_is_found(driver: Any, page: PageSite) -> None:
     )
 
     assert {line.partition(":")[0] for line in violations(driver)} == {"color-contrast", "image-alt"}
+
+
+def test_clips_break_no_rule(driver: Any, tmp_path: Path) -> None:
+    film = film_of(tmp_path)
+    with clip_site(tmp_path, longest_s=10, pre_s=20, post_s=10) as (page, camera):
+        play(camera, film)
+        driver.get(f"http://127.0.0.1:{page.port}/timeline/{IDS[0]}")
+        text = "return document.querySelector('[aria-labelledby=clips]')?.innerText ?? ''"
+        waited(driver, text, lambda said: "still being recorded" in said and "Begins late" in said)
+        assert violations(driver) == []
+        leave(camera)
+        driver.refresh()
+        waited(driver, text, lambda said: "Part 2" in said)
+        assert violations(driver) == []
+        assert driver.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        for clip in camera.stored():
+            erase(clip)
+        driver.refresh()
+        waited(driver, text, lambda said: "There is none" in said)
+        assert violations(driver) == []
 
 
 def test_login_breaks_no_rule(driver: Any, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 // The page of one sighting: its pictures, and why it has its name.
 
 import { get } from "/api.js";
+import { Clips } from "/clips.js";
 import { Decisions } from "/decision_buttons.js";
 import { live } from "/live_socket.js";
 import { goesOn, lookOf, placeOf, probability, saidOf, whoOf } from "/sighting_parts.js";
@@ -105,6 +106,7 @@ export function SightingPage({ id, back, who }) {
         ${!sighting.looks.length && html`<p class="quiet">No picture was kept: the face was hidden, or the picture was deleted to make room.</p>`}
       </div>
       <${Decisions} sighting=${sighting} who=${who} onDone=${again} />
+      <${Clips} key=${sighting.id} id=${sighting.id} isOpen=${goesOn(sighting)} />
       <section class="card" aria-label="What is known"><${Facts} sighting=${sighting} /><${Others} sighting=${sighting} /></section>
       <${Why} sighting=${sighting} />
       <${Corrections} corrections=${found.corrections} />`}

@@ -1,7 +1,7 @@
 // How the run goes: cameras, processes, networks, machine. Its other tabs are files of their own.
 
 import { get } from "/api.js";
-import { Failure, Link, html, percent, useEffect, useEvery, useLoaded, useRef, useState } from "/ui.js";
+import { Failure, Link, html, percent, size, useEffect, useEvery, useLoaded, useRef, useState } from "/ui.js";
 
 export const ago = (seconds) => {
   if (seconds < 1) return "1 s";
@@ -9,10 +9,6 @@ export const ago = (seconds) => {
   if (seconds < 6000) return `${Math.round(seconds / 60)} min`;
   if (seconds < 200000) return `${Math.round(seconds / 3600)} h`;
   return `${Math.round(seconds / 86400)} days`;
-};
-export const size = (bytes) => {
-  if (bytes < 1e6) return `${Math.round(bytes / 1e3)} kB`;
-  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(bytes < 1e11 ? 1 : 0)} GB`;
 };
 const many = (count, one, more = `${one}s`) => `${count} ${count === 1 ? one : more}`;
 const rate = (fps) => (fps ? fps.toFixed(fps < 10 ? 1 : 0) : "0");
@@ -89,7 +85,7 @@ function Machine({ told }) {
     <dt>Gallery</dt><dd>${known}</dd>
     ${machine.gpus.map((gpu) => html`<dt>GPU</dt>
       <dd>${gpu.name}${gpu.busy !== null && `, ${percent(gpu.busy)} busy`}${gpu.used_bytes !== null && `, ${size(gpu.used_bytes)} of ${size(gpu.memory_bytes)} used`}</dd>`)}
-    ${machine.disks.map((disk) => html`<dt>${disk.what === "recordings" ? "Recordings" : "Sightings"}</dt>
+    ${machine.disks.map((disk) => html`<dt>${disk.what[0].toUpperCase() + disk.what.slice(1)}</dt>
       <dd class=${disk.free_bytes < 0.05 * disk.size_bytes ? "bad" : ""}>${size(disk.used_bytes)}, ${size(disk.free_bytes)} of ${size(disk.size_bytes)} free <span class="quiet">in ${disk.dir}</span></dd>`)}
     <dt>Viewers</dt><dd>${told.viewers}</dd>
   </dl>`;

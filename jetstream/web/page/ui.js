@@ -95,5 +95,11 @@ export const Failure = ({ text }) => text && html`<p class="failure" role="alert
 
 export const percent = (share) => `${Math.round(share * 100)} %`;
 
+/** Bytes as "7 MB". */
+export const size = (bytes) => {
+  if (bytes < 1e6) return `${Math.round(bytes / 1e3)} kB`;
+  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(bytes < 1e11 ? 1 : 0)} GB`;
+};
+
 /** Text in which `words` are code. */
 export const Coded = ({ text }) => text.split("`").map((part, i) => (i % 2 ? html`<code>${part}</code>` : part));
