@@ -8,6 +8,7 @@ supervisor. Each clip is decoded with FFmpeg.
 """
 
 import argparse
+import contextlib
 import os
 import random
 import signal
@@ -26,6 +27,7 @@ import numpy as np
 
 from jetstream.clips import library
 from jetstream.clips.library import StoredClip
+from jetstream.errors import PipelineError
 from jetstream.messages import Status
 from jetstream.monitoring.status import statuses
 from jetstream.sighting import Sighting
@@ -85,7 +87,10 @@ class KilledRun:
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
         log = (self.folder / "log").open("ab")
         process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
-        while not (self.folder / "run" / "status.anyone").exists() and process.poll() is None:
+        while process.poll() is None:
+            with contextlib.suppress(PipelineError):
+                self._status()
+                break
             time.sleep(0.1)
         return process
 

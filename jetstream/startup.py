@@ -327,7 +327,7 @@ def check_sightings(config: Config) -> None:
 def check_alerts(config: Config) -> None:
     """Raises UserError when what an alert names can't be used: a variable, a secret, certificates, a program."""
     for alert in config.alerts:
-        destinations.destination_of(alert).check()
+        destinations.destination_of(alert, config).check()
 
 
 def camera_or_stream(spec: str, *, every_frame: bool = False) -> bool:

@@ -1,4 +1,4 @@
-"""Where an alert is sent: a webhook or a program. A failure is an outcome with a sentence, never an exception.
+"""Where an alert is sent: a webhook, a program or an MQTT topic. A failure is a sentence, never an exception.
 
 What the config names (environment, secret, certificates) is read when it is needed first, and again after a failure.
 """
@@ -17,10 +17,12 @@ from jetstream.alerts import program, template
 from jetstream.alerts.http_post import HttpAnswer, HttpTarget, PostError, post
 from jetstream.alerts.message import AlertMessage, body_of
 from jetstream.alerts.signature import signed_headers, signing_key
-from jetstream.config.schema import AlertConfig
+from jetstream.config.schema import AlertConfig, Config
 from jetstream.errors import UserError
 from jetstream.known_secrets import KNOWN
 from jetstream.masking import learn, masked_source
+from jetstream.mqtt.broker_address import address_of
+from jetstream.mqtt.one_message import publish_once
 
 MENDABLE: Final = frozenset((401, 403, 404, 407, 408, 409, 410, 421, 425, 426, 429))
 """4xx that say nothing of the message itself; after any other, the same message is refused again"""
@@ -131,14 +133,36 @@ class ProgramDestination:
         return DeliveryOutcome(False, f"{command[0]} {how}", output=end.output[:SHOWN])
 
 
-def destination_of(config: AlertConfig) -> AlertDestination:
+class TopicDestination:
+    """A topic of the broker in the config's table `mqtt`."""
+
+    def __init__(self, alert: AlertConfig, config: Config) -> None:
+        self._alert, self._config = alert, config
+
+    def check(self) -> None:
+        """Raises UserError: the broker's password or certificates can't be read."""
+        address_of(self._config.mqtt)
+
+    def send(self, message: AlertMessage, now_s: int) -> DeliveryOutcome:
+        body = msgspec.json.encode(message)
+        why = publish_once(self._config, self._alert.mqtt, body, self._alert.send_timeout_s)
+        return DeliveryOutcome(
+            not why, f"{masked_source(self._config.mqtt.broker)}: {why}" if why else "the broker has it"
+        )
+
+
+def destination_of(alert: AlertConfig, config: Config) -> AlertDestination:
     """The destination of an alert. Opens nothing."""
-    return WebhookDestination(config) if config.webhook else ProgramDestination(config)
+    if alert.webhook:
+        return WebhookDestination(alert)
+    return ProgramDestination(alert) if alert.command else TopicDestination(alert, config)
 
 
 def shown(config: AlertConfig) -> str:
     """The destination for people, without secrets."""
-    return masked_source(config.webhook) if config.webhook else config.command[0]
+    if config.webhook:
+        return masked_source(config.webhook)
+    return config.command[0] if config.command else f"MQTT topic {config.mqtt}"
 
 
 @functools.lru_cache(maxsize=64)

@@ -55,7 +55,9 @@ class AlertService:
         self._changes = ChangeQueue(self._folder, "alerts")
         self._watch = CameraWatch(self._areas, time.monotonic_ns())
         self._opened = ExitStack()
-        self._desk = DeliveryDesk({alert.name: destination_of(alert) for alert in config.alerts}, self._composed)
+        self._desk = DeliveryDesk(
+            {alert.name: destination_of(alert, config) for alert in config.alerts}, self._composed
+        )
         self._parts: tuple[AlertJudge, sqlite3.Connection] | None = None
         self._next_s = self._zones_s = self._sweep_s = 0.0
         self._is_failing = False

@@ -59,7 +59,7 @@ def try_alert(
 
     settings = settings_of(config, sets=sets)
     alert = _named(name, settings)
-    destination = destination_of(alert)
+    destination = destination_of(alert, settings)
     destination.check()
     begun_s = time.monotonic()
     outcome = destination.send(made_up.message(alert, settings, time.time_ns()), int(time.time()))

@@ -43,7 +43,7 @@ def check_alerts(config: Config, where: str) -> None:
     for alert in config.alerts:
         if names.count(alert.name) > 1:
             raise UserError(f"{where}: alerts: two alerts are named {alert.name}; give each its own name")
-        for fault in (*_faults_of_rule(alert, config), *_faults_of_destination(alert)):
+        for fault in (*_faults_of_rule(alert, config), *_faults_of_destination(alert, config)):
             raise UserError(f"{where}: alerts.{alert.name}.{fault}")
     if len(names) > MOST:
         raise UserError(f"{where}: alerts: {len(names)} are more than {MOST}; leave some out, or put some together")
@@ -78,17 +78,20 @@ def _unknown(key: str, named: Collection[str], known: Collection[str]) -> Iterat
             yield f"{key}: there is no {key[:-1]} {name}; there are: {', '.join(sorted(known)) or 'none'}"
 
 
-def _faults_of_destination(alert: AlertConfig) -> Iterator[str]:
-    if bool(alert.webhook) == bool(alert.command):
-        yield 'webhook: name one destination: webhook = "https://..." or command = ["/path/to/program"]'
+def _faults_of_destination(alert: AlertConfig, config: Config) -> Iterator[str]:
+    if [bool(alert.webhook), bool(alert.command), bool(alert.mqtt)].count(True) != 1:
+        yield 'webhook: name one destination: webhook = "https://...", command = ["/path/to/program"] or mqtt = "topic"'
+    if alert.mqtt and not config.mqtt.broker:
+        yield "mqtt: needs a broker; name it in mqtt.broker"
     if alert.command:
         if not alert.command[0].startswith("/"):
             yield f"command[0]: {alert.command[0]!r}: write the program's whole path, such as /usr/local/bin/notify"
         if any("\0" in word for word in alert.command):
             yield "command: holds a NUL character; leave it out"
-        yield from (f"{key}: is for a webhook; leave it out" for key in OF_WEBHOOK if getattr(alert, key))
-    else:
+    if alert.webhook:
         yield from _faults_of_webhook(alert)
+    else:
+        yield from (f"{key}: is for a webhook; leave it out" for key in OF_WEBHOOK if getattr(alert, key))
 
 
 def _faults_of_webhook(alert: AlertConfig) -> Iterator[str]:

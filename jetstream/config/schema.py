@@ -17,6 +17,7 @@ NotNegative = Annotated[float, Meta(ge=0)]
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
+TOPIC = r"^([^\s#+/][^\s#+]{0,199})?$"
 BROKER = r"^(mqtts?://([^@/\s]+@)?(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?/?)?$"
 Pace = Literal["live", "every-frame"]
 StageName = Literal[
@@ -432,6 +433,8 @@ class AlertConfig(ConfigTable, frozen=True):
     environment variable"""
     command: tuple[str, ...] = ()
     """program and its arguments, run for each alert without a shell, with the alert as JSON on its standard input"""
+    mqtt: Annotated[str, Meta(pattern=TOPIC)] = ""
+    """topic to which each alert is published, at the broker in `[mqtt]`, whether that is enabled or not"""
     secret_file: str = ""
     """webhook: file of mode 0600 with the secret of the signature (HMAC-SHA256). Empty: not signed"""
     headers: dict[str, str] = {}

@@ -12,7 +12,7 @@ from jetstream.config.schema import Config
 from jetstream.errors import BusyError, JetstreamError
 from jetstream.mqtt import retained, states
 from jetstream.mqtt.broker_address import BrokerAddress, address_of
-from jetstream.mqtt.connection import BrokerConnection
+from jetstream.mqtt.connection import TURN_S
 from jetstream.mqtt.discovery import devices
 from jetstream.mqtt.retained import RetainedTopics
 from jetstream.mqtt.teller import OFFLINE, connection_of
@@ -81,7 +81,7 @@ def _settle(config: Config, address: BrokerAddress, until_s: float) -> str:
         names = states.known_people(opened, config)
         payloads = states.payloads(opened, config, names, time.time_ns())
     topics.want({Topics(config.mqtt.prefix).status: OFFLINE, **payloads}, devices(config, names))
-    if why := _opened(connection, until_s):
+    if why := connection.open(until_s):
         return why
     topics.begin()
     while not topics.is_settled:
@@ -90,7 +90,7 @@ def _settle(config: Config, address: BrokerAddress, until_s: float) -> str:
             return connection.why or "it doesn't answer"
         while (found := topics.next()) is not None:
             topics.sent(connection.send(*found, now_s, retain=True), *found)
-        connection.turn(now_s, 0.05)
+        connection.turn(now_s, TURN_S)
         while connection.deliveries:
             answer = connection.deliveries.popleft()
             topics.answered(answer.number, is_refused=bool(answer.refusal))
@@ -106,12 +106,12 @@ def _held(names: Sequence[str], config: Config, address: BrokerAddress) -> list[
     topics = Topics(config.mqtt.prefix)
     asked = [f"{topics.person(slug)}/#" for name in names for slug in possible_slugs(name)]
     connection = connection_of(config, address, "-search", asked)
-    if _opened(connection, time.monotonic() + WAIT_S):
+    if connection.open(time.monotonic() + WAIT_S):
         return []
     quiet_s = time.monotonic() + QUIET_S
     found = set[str]()
     while time.monotonic() < quiet_s and connection.is_open:
-        connection.turn(time.monotonic(), 0.05)
+        connection.turn(time.monotonic(), TURN_S)
         while connection.heard:
             found.add(connection.heard.popleft().topic)
             quiet_s = time.monotonic() + QUIET_S
@@ -119,19 +119,9 @@ def _held(names: Sequence[str], config: Config, address: BrokerAddress) -> list[
     return sorted(found)
 
 
-def _opened(connection: BrokerConnection, until_s: float) -> str:
-    """Open a connection, or say why not, in a clause."""
-    connection.connect(time.monotonic())
-    while not connection.is_open:
-        if connection.failures or time.monotonic() > until_s:
-            return connection.why or "it doesn't answer"
-        connection.turn(time.monotonic(), 0.05)
-    return ""
-
-
 def reach(config: Config) -> str:
     """Why the broker can't be told anything now, a clause; empty: it answers. Raises UserError as `address_of`."""
     connection = connection_of(config, address_of(config.mqtt), "-check", [])
-    why = _opened(connection, time.monotonic() + WAIT_S)
+    why = connection.open(time.monotonic() + WAIT_S)
     connection.close()
     return why

@@ -6,6 +6,7 @@ that of the will.
 
 import socket
 import ssl
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -29,6 +30,8 @@ KEEP_ALIVE_S: Final = 15
 """in seconds; after one and a half of it without a word the broker tells the will"""
 LARGEST_TAKEN: Final = 65_536
 """bytes of a message from the broker"""
+TURN_S: Final = 0.05
+"""longest wait in one turn of a connection that is waited for"""
 REFUSED: Final = 128
 """reason codes from here on are refusals"""
 
@@ -87,6 +90,15 @@ class BrokerConnection:
             self._lost(now_s, _why(error))
             return
         self._client, self._asked_s = client, now_s
+
+    def open(self, until_s: float) -> str:
+        """Connect and wait until messages can be sent. Returns why they can't be, a clause; empty: they can."""
+        self.connect(time.monotonic())
+        while not self.is_open:
+            if self.failures or time.monotonic() > until_s:
+                return self.why or "it doesn't answer"
+            self.turn(time.monotonic(), TURN_S)
+        return ""
 
     def turn(self, now_s: float, wait_s: float) -> None:
         """Send and receive; wait up to `wait_s` for something to arrive."""

@@ -35,7 +35,7 @@ def sent(folder: Path, kind: str = "enter", **keys: Any) -> DeliveryOutcome:
     config = alerting(folder, alert("front", kind, **keys))
     (one,) = config.alerts
     message = made_up.message(one, config, 1_795_900_000_000_000_000)
-    return destination_of(one).send(message, int(time.time()))
+    return destination_of(one, config).send(message, int(time.time()))
 
 
 def test_signature_is_that_of_the_specification() -> None:
@@ -174,9 +174,9 @@ def test_program_gets_the_message_and_its_failure_is_told(tmp_path: Path) -> Non
 
 def test_what_the_config_names_is_checked_before_a_start(tmp_path: Path) -> None:
     def check(**keys: Any) -> str:
-        (one,) = alerting(tmp_path, alert("front", "enter", **keys)).alerts
+        config = alerting(tmp_path, alert("front", "enter", **keys))
         with pytest.raises(UserError) as caught:
-            destination_of(one).check()
+            destination_of(config.alerts[0], config).check()
         return str(caught.value)
 
     assert check(webhook="https://x/${NO_SUCH}").startswith("alerts.front: ${NO_SUCH} isn't set")

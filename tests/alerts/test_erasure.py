@@ -71,8 +71,9 @@ def test_folder_without_alerts_holds_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("is_stopped", [False, True])
 def test_forget_erases_it_and_searches_for_it(
-    jetstream: Inside, monkeypatch: pytest.MonkeyPatch, *, is_stopped: bool
+    jetstream: Inside, own_models: Path, monkeypatch: pytest.MonkeyPatch, *, is_stopped: bool
 ) -> None:
+    jetstream = Inside(jetstream.folder, own_models)
     config = with_alerts(jetstream.folder)
     (jetstream.folder / "faces").mkdir()
     if is_stopped:

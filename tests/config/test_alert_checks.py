@@ -52,6 +52,9 @@ def text(keys: str, more: str = "") -> bytes:
         ),
         ('when = ["enter"]\ncommand = ["notify"]', "command[0]: 'notify': write the program's whole path"),
         ('when = ["enter"]\ncommand = ["/bin/true"]\nlooks = true', "looks: is for a webhook; leave it out"),
+        ('when = ["enter"]\nmqtt = "a/b"', "alerts.x.mqtt: needs a broker; name it in mqtt.broker"),
+        ('when = ["enter"]\nmqtt = "a/#"', "alerts[0].mqtt: has characters or a form that is not allowed"),
+        (f'when = ["enter"]\nmqtt = "a"\n{HOOK}', "alerts.x.webhook: name one destination"),
         ('when = ["enter"]\nprivate = true\nwebhook = "http://x/"\nca_file = "a"', "ca_file: is for https"),
     ],
 )
