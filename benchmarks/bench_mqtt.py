@@ -39,7 +39,8 @@ def main() -> None:
     asked.add_argument("--signal", choices=("KILL", "TERM"), default="KILL")
     asked.add_argument("--seed", type=int, default=1)
     given = asked.parse_args()
-    rng, lines = random.Random(given.seed), ("allow_anonymous true", "autosave_on_changes true")
+    rng = random.Random(given.seed)
+    lines = ("allow_anonymous true", *(["autosave_on_changes true"] if given.kills else []))
     with tempfile.TemporaryDirectory() as temporary, broker_in(Path(temporary) / "broker", *lines) as broker:
         run = TellingRun(Path(temporary), broker)
         run.tell(0)

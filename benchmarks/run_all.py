@@ -5,10 +5,12 @@ Skips a benchmark whose test data or package is missing, and says so.
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 FOLDER = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("JETSTREAM_DATA", FOLDER.parent.parent / "shared" / "data"))
 WITHOUT_DATA = (
@@ -17,6 +19,7 @@ WITHOUT_DATA = (
     "bench_embedding",
     "bench_engines",
     "bench_gpu",
+    "bench_mqtt",
     "bench_page_flood",
     "bench_people",
     "bench_ring",
@@ -43,6 +46,8 @@ def why_not(name: str) -> str | None:
         return "needs an NVIDIA GPU with TensorRT (`jetstream doctor` says what is missing)"
     if name == "bench_gpu" and "JETSTREAM_GPU_DATA" not in os.environ:
         return "needs JETSTREAM_GPU_DATA, a folder of frames (f*.jpg) and photos (p*.jpg), and built engines"
+    if name == "bench_mqtt" and MOSQUITTO is None:
+        return "needs the program mosquitto"
     if name == "bench_peer_names":
         return "needs --peer-python, an environment that holds face_recognition"
     return None

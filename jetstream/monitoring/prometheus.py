@@ -91,6 +91,7 @@ def flow(beats: list[tuple[str, Heartbeat]]) -> Iterator[Metric]:
     )
     drops = _counts(beats, "drops")
     yield counter("drops", "Frames dropped, by reason and place.", drops, "process", "reason", "edge")
+    yield counter("mqtt_untold", "Changes of sightings that the MQTT broker was never told.", _sum(beats, "untold"))
 
 
 def faces(beats: list[tuple[str, Heartbeat]]) -> Iterator[Metric]:

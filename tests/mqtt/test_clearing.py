@@ -13,10 +13,10 @@ import pytest
 
 from jetstream.config.schema import Config
 from jetstream.sightings import erasure
-from tests.mqtt.conftest import Told, settings
 from tests.support.brokers import Broker, held
 from tests.support.inside import Inside
 from tests.support.sightings import IDS, at, face, record
+from tests.support.telling import Told, settings
 from tests.support.waiting import PATIENCE_S
 
 NOTE = "sightings/mqtt-retained.json"

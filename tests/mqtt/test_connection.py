@@ -10,10 +10,10 @@ from jetstream.config.schema import MqttConfig
 from jetstream.errors import UserError
 from jetstream.mqtt.broker_address import address_of
 from jetstream.mqtt.clearing import reach
-from tests.mqtt.conftest import Told, settings
 from tests.support.brokers import PASSWORD, USER, Broker, authority, broker_in, password_file, signed
 from tests.support.certificates import certificate
 from tests.support.command import free_port
+from tests.support.telling import Told, settings
 
 
 def secret(tmp_path: Path, text: str = PASSWORD) -> str:

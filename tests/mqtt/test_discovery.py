@@ -10,10 +10,11 @@ from jetstream.config import load
 from jetstream.config.schema import Config
 from jetstream.mqtt.discovery import devices
 from jetstream.mqtt.topics import possible_slugs, slugs
-from tests.mqtt.conftest import Told, settings
+from jetstream.sightings import erasure
 from tests.support.brokers import Broker, Ears, held
 from tests.support.home_assistant import faults
 from tests.support.sightings import IDS, at, face, record
+from tests.support.telling import Told, settings
 
 NAMES = ["Ada Lovelace", "Zoë", "李雷", "ada lovelace", "O'Brien", "Ω", "bob", "deadbeef"]
 
@@ -74,19 +75,18 @@ def test_person_who_gets_another_name_loses_the_sensor_of_the_old_one(
     record(config, [at(1, face(IDS[0], "Ada"), camera="door")])
     told = Told(config)
     told.settle()
-    from jetstream.sightings import erasure
 
     erasure.rename("Ada", "Augusta", Path(config.sightings.dir))
     told.teller._has_news = True
     told.until(lambda: "jetstream/person/augusta/area" in ears.retained)
     told.settle()
 
-    removed = [
-        json.loads(payload) for topic, payload in ears.messages if topic == "homeassistant/device/jetstream/config"
-    ]
+    topic = "homeassistant/device/jetstream/config"
+    ears.wait(lambda ears: b"person_ada" not in ears.retained[topic])
+    removed = ears.told(topic)
     assert [one["components"].get("person_ada", {}).keys() for one in removed][-2:] == [{"platform"}, set()]
     kept = held(broker)
-    assert [topic for topic in kept if "/ada" in topic] == []
-    assert b"person_ada" not in kept["homeassistant/device/jetstream/config"]
+    assert [one for one in kept if "/ada" in one] == []
+    assert b"person_ada" not in kept[topic]
     assert b"ada" not in (Path(config.sightings.dir) / "mqtt-retained.json").read_bytes()
     told.close()
