@@ -104,6 +104,8 @@ def content_of(config: Config, config_file: Path | None, looks: Iterable[str]) -
     for alert in config.alerts:
         if alert.secret_file:
             found.left_out.append(f"{alert.secret_file}: is not in the backup: keep alerts' secrets elsewhere, too")
+    if config.mqtt.password_file:
+        found.left_out.append(f"{config.mqtt.password_file}: is not in the backup: write the broker's password anew")
     if (users := access_copy.users_and_tokens(Path(config.web.dir))) is not None:
         found.items.append(BackupItem(f"{WEB}/{access.FILE}", Path(config.web.dir) / access.FILE, len(users), users))
     found.add_file(AUDIT, models / audit.FILE)

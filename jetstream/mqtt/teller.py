@@ -30,6 +30,8 @@ LOOK_EVERY_S: Final = 5.0
 """how often states are read from the database where nothing happened: people leave by time alone"""
 LOOK_AT_ONCE_S: Final = 0.2
 """the same while something happens"""
+SHARE: Final = 0.05
+"""largest share of one core's time for that: thousands of people are looked at less often"""
 REFUSED_WAIT_S: Final = 5.0
 """until a message is sent again that the broker couldn't take"""
 FAREWELL_S: Final = 1.0
@@ -53,7 +55,8 @@ class BrokerTeller:
         self._are_new = True  # the devices are to be made anew
         self._states: Mapping[str, bytes] = {}
         self._ready: Mapping[str, bytes] = {}
-        self._looked_s, self._has_news, self._heard_news = -LOOK_EVERY_S, True, False
+        self._looked_s, self._look_took_s = -LOOK_EVERY_S, 0.0
+        self._has_news, self._heard_news = True, False
         self._event: int | None = None  # number of the event that is under way
         self._not_before_s = 0.0
         self._opened, self._failures, self._why = 0, 0, ""
@@ -137,7 +140,8 @@ class BrokerTeller:
 
     def _look(self, now_s: float) -> None:
         """Read the states anew: soon after something was told, and now and then."""
-        is_due = now_s - self._looked_s >= (LOOK_AT_ONCE_S if self._has_news else LOOK_EVERY_S)
+        wait_s = max(LOOK_AT_ONCE_S if self._has_news else LOOK_EVERY_S, self._look_took_s / SHARE)
+        is_due = now_s - self._looked_s >= wait_s
         if is_due:
             self._looked_s, self._has_news = now_s, False
             with contextlib.suppress(JetstreamError, sqlite3.Error), database.opened(self._folder) as connection:
@@ -149,6 +153,8 @@ class BrokerTeller:
             told = {self._topics.status: ONLINE, **self._states, **self._ready}
             self.retained.want(told, devices(self._config, self._names) if self._are_new else None)
             self._heard_news = self._are_new = False
+        if is_due:
+            self._look_took_s = time.monotonic() - now_s
 
     def _send_states(self, now_s: float) -> None:
         while (found := self.retained.next()) is not None:
