@@ -156,9 +156,10 @@ def test_encode_serves_the_cameras_that_may_need_it() -> None:
 
     assert served() == {"encode": ["web", "desk"]}
     assert served(render={"blur": "unknown"}) == {
-        "encode.1": ["c0", "c3", "c6", "web"],
-        "encode.2": ["c1", "c4", "c7", "desk"],
-        "encode.3": ["c2", "c5", "c8"],
+        "encode.1": ["c0", "c4", "c8"],
+        "encode.2": ["c1", "c5", "web"],
+        "encode.3": ["c2", "c6", "desk"],
+        "encode.4": ["c3", "c7"],
     }
     assert served(clips={"dir": ""}) == served(pipeline={"pace": "every-frame"}) == {}
     cameras = cameras[:9]

@@ -15,8 +15,8 @@ CAMERAS_A_DECODE = 25
 """A process of `decode` has so many on a GPU: the interpreter's lock is held for about 0.6 ms a frame there, so that it
 carries 1,400 frames a second"""
 
-CAMERAS_AN_ENCODE = 4
-"""A process of `encode` has so many: x264 takes 5 ms a frame of 720p"""
+CAMERAS_AN_ENCODE = 3
+"""A process of `encode` has so many: a frame of 1080p takes it 9 ms"""
 
 
 def devices(config: Config) -> tuple[int, ...]:
