@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import anyio
 import anyio.to_thread
+from anyio.lowlevel import RunVar
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -26,9 +27,13 @@ the connection, which would be given up. A player asks again (RFC 9110, 15.3.7);
 PLAYERS: Final = ("video", "audio")
 """what a player's requests have in Sec-Fetch-Dest"""
 PIECE_BYTES: Final = 128 * 1024
+MOST_READERS: Final = 8
+"""threads that read pieces: a disk that hangs with all of them leaves the others, which give all other answers"""
 SENDS_FILE: Final = "sends_file"
 """in the state of a request whose answer is a file: its connection may be cut, since clients go on where they were"""
 _RANGE: Final = re.compile(r"bytes=[ \t]*(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))[ \t]*", re.IGNORECASE)
+
+_readers: Final[RunVar[anyio.CapacityLimiter]] = RunVar("readers")
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +122,8 @@ class FileResponse(Response):
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         at, end = self._part if scope["method"] != "HEAD" else (0, 0)
         while at < end:
-            piece = await anyio.to_thread.run_sync(self._read, at, min(PIECE_BYTES, end - at))
+            size = min(PIECE_BYTES, end - at)
+            piece = await anyio.to_thread.run_sync(self._read, at, size, limiter=_limiter())
             if not piece:  # cut off meanwhile, or a disk that fails: the client gets less than it was told
                 return
             at += len(piece)
@@ -130,6 +136,15 @@ class FileResponse(Response):
         except OSError as error:
             log.warning("page: a file that is being sent can't be read (%s)", error.strerror)
             return b""
+
+
+def _limiter() -> anyio.CapacityLimiter:
+    """The loop's own."""
+    try:
+        return _readers.get()
+    except LookupError:
+        _readers.set(anyio.CapacityLimiter(MOST_READERS))
+        return _readers.get()
 
 
 async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -298,6 +299,25 @@ def test_files_are_closed_whether_read_or_not(ended: tuple[PageSite, StoredClip]
     assert is_open()
     connection.close()
     wait_until(lambda: not is_open())
+
+
+def test_disk_that_hangs_keeps_nobody_else_waiting(
+    ended: tuple[PageSite, StoredClip], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, _ = ended
+    address, hangs = told(page)["address"], threading.Event()
+    monkeypatch.setattr(file_parts.FileResponse, "_read", lambda *_: hangs.wait(60) and b"")
+    connections = [http.client.HTTPConnection("127.0.0.1", page.port, timeout=20) for _ in range(60)]
+    try:
+        for connection in connections:
+            connection.request("GET", address)
+            assert connection.getresponse().status == 200
+        page.server.turn()
+        assert page.ask("GET", LIST).status == 200
+    finally:
+        hangs.set()
+        for connection in connections:
+            connection.close()
 
 
 def test_server_ends_though_a_player_has_paused(
