@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,25 +42,38 @@ def main(pairs: int) -> None:
         four = {f"cam{number}": DATA / "video" / file for number, file in enumerate(FOUR)}
         for title, videos in (("friends_dev, live", one), ("4 cameras of singles, live", four)):
             print(f"\n{title}, {pairs} pairs in turn; load {load():.1f} before\n", flush=True)
-            report(measured(runs.RunSettings(videos, faces, models, "live"), work, pairs))
+            found = measured(runs.RunSettings(videos, faces, models, "live"), work, pairs, _without, str)
+            report(found, "sightings")
 
 
-def measured(settings: runs.RunSettings, work: Path, pairs: int) -> list[tuple[Heard, Heard]]:
-    """With and without, which of the two comes first alternates. A run before warms the disk's cache."""
-    hear(settings, work, enabled=True)
+def _without(text: str) -> str:
+    return text.replace("[sightings]", "[sightings]\nenabled = false")
+
+
+def measured(
+    settings: runs.RunSettings,
+    work: Path,
+    pairs: int,
+    without: Callable[[str], str],
+    with_: Callable[[str], str],
+) -> list[tuple[Heard, Heard]]:
+    """With and without, which of the two comes first alternates. A run before warms the disk's cache. Both make their
+    config of the usual one."""
+    hear(settings, work, with_)
     found = []
     for number in range(pairs):
-        order = (True, False) if number % 2 else (False, True)
-        heard = {enabled: hear(settings, work, enabled=enabled) for enabled in order}
-        found.append((heard[True], heard[False]))
+        if number % 2:
+            one = hear(settings, work, with_)
+            found.append((one, hear(settings, work, without)))
+        else:
+            one = hear(settings, work, without)
+            found.append((hear(settings, work, with_), one))
     return found
 
 
-def report(pairs: Sequence[tuple[Heard, Heard]]) -> None:
-    print(
-        "| median of the pairs | with sightings | without | ratio, median (least to most) |\n| --- | --- | --- | --- |"
-    )
-    for what, field in (
+def report(pairs: Sequence[tuple[Heard, Heard]], what: str) -> None:
+    print(f"| median of the pairs | with {what} | without | ratio, median (least to most) |\n| --- | --- | --- | --- |")
+    for name, field in (
         ("captured to tracked ms", "tracked_ms"),
         ("captured to published ms", "published_ms"),
         ("the same, 95 % of frames ms", "published_95_ms"),
@@ -71,15 +84,14 @@ def report(pairs: Sequence[tuple[Heard, Heard]]) -> None:
         with_, without = ([getattr(one[side], field) for one in pairs] for side in (0, 1))
         ratios = sorted(a / b for a, b in zip(with_, without, strict=True))
         spread = f"{statistics.median(ratios):.3f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        print(f"| {what} | {statistics.median(with_):.2f} | {statistics.median(without):.2f} | {spread} |", flush=True)
+        print(f"| {name} | {statistics.median(with_):.2f} | {statistics.median(without):.2f} | {spread} |", flush=True)
 
 
-def hear(settings: runs.RunSettings, work: Path, *, enabled: bool) -> Heard:
+def hear(settings: runs.RunSettings, work: Path, change: Callable[[str], str]) -> Heard:
     """Run to the end of the videos and listen to the topic."""
     with tempfile.TemporaryDirectory(dir=work) as folder:
         port, config = free_port(), Path(folder) / "run.toml"
-        text = runs.toml(settings, Path(folder), port)
-        config.write_text(text.replace("[sightings]", f"[sightings]\nenabled = {str(enabled).lower()}"))
+        config.write_text(change(runs.toml(settings, Path(folder), port)))
         socket = zmq.Context.instance().socket(zmq.SUB)
         socket.set(zmq.RCVHWM, 0)
         socket.subscribe(b"detections.")
