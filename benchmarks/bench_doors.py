@@ -58,9 +58,8 @@ def main() -> None:
         found = pairs.measured(settings, work, options.pairs, without, lambda text: f"{without(text)}{tables}")
         pairs.report(found, "all of it")
         clips = len(list((work / "clips").glob("*/*.mp4")))
-        print(
-            f"\nclips {clips}, posts taken {len(servers['answers'].posted)}, and {len(servers['hangs'].posted)} that hang"
-        )
+        taken, hanging = (len(servers[name].posted) for name in ("answers", "hangs"))
+        print(f"\nclips {clips}, posts taken {taken}, and {hanging} that hang")
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ INJECT = str(Path(__file__).parent / "inject")
 LIMIT_MB = 600
 STAGES = (
     *("capture.demo", "detect", "track", "recognize", "record", "publish", "sightings", "web", "learn", "regroup"),
-    "alerts",
+    *("encode", "clips", "alerts"),
 )
-ALERT = '[[alerts]]\nname = "front"\nwhen = ["named"]\ncommand = ["/bin/true"]\n'
+MORE = '[clips]\ndir = "clips"\n' + '[[alerts]]\nname = "front"\nwhen = ["named"]\ncommand = ["/bin/true"]\n'
 
 
 def faulty(folder: Path, models: Path, fault: str, stage: str) -> Faulty:
@@ -37,7 +37,7 @@ def test_stage_that_hangs_in_a_native_call_is_replaced(
     tmp_path: Path, models_dir: Path, tell: Tell, fault: str, stage: str
 ) -> None:
     jetstream = faulty(tmp_path, models_dir, fault, stage)
-    (tmp_path / "site.toml").write_text(Path(DEMO).read_text() + ALERT)
+    (tmp_path / "site.toml").write_text(Path(DEMO).read_text() + MORE)
     limits = ("pipeline.heartbeat_timeout_s=2", "cameras.demo.fps=10")
     words = ("site.toml", "--headless", "--record", "rec", *(word for limit in limits for word in ("--set", limit)))
     with jetstream.running(*words) as process, Ear(jetstream) as ear:

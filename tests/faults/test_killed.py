@@ -17,14 +17,15 @@ from tests.support.waiting import wait_until
 pytestmark = [pytest.mark.faults, pytest.mark.pipeline]
 
 TWO = Path(DEMO).read_text() + '[[cameras]]\nname = "second"\nsource = "demo"\nloop = true\n'
+TWO += '[clips]\ndir = "clips"\nring_mb = 4\n'
 TWO += '[[alerts]]\nname = "front"\nwhen = ["named"]\ncommand = ["/bin/true"]\n'
 STAGES = [
     *("capture.demo", "detect", "track", "recognize", "record", "publish", "sightings", "web"),
-    *("learn", "regroup", "alerts", "metrics"),
+    *("encode", "learn", "regroup", "clips", "alerts", "metrics"),
 ]
 IN_THE_WAY = ("detect", "track", "publish")
 """whose death the topic's readers notice"""
-LOSE_NOTHING = ("learn", "regroup", "alerts", "metrics")
+LOSE_NOTHING = ("learn", "regroup", "clips", "alerts", "metrics")
 
 
 @pytest.fixture(scope="module")

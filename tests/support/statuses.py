@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from jetstream.messages import Heartbeat, ProcessStatus, Status
+from jetstream.pipeline import SIDECARS
 
 
 def beat(process: str, *, frames: int = 0, **told: dict[str, int]) -> Heartbeat:
@@ -28,7 +29,8 @@ def status(*beats: Heartbeat, turn_ns: int = 0, done: tuple[str, ...] = ()) -> S
 
 def frames_flow(status: Status, since: Mapping[str, int] = MappingProxyType({})) -> bool:
     """Whether every process has handled frames, more than it had; sidecars see none."""
-    at_work = [p for p in status.processes if p.process not in ("learn", "regroup", "alerts", "metrics")]
+    sidecars = [row.name for row in SIDECARS]
+    at_work = [p for p in status.processes if p.process not in sidecars]
     return all(p.beat and p.beat.frames > since.get(p.process, 0) for p in at_work)
 
 
