@@ -41,6 +41,7 @@ class FragmentTap:
         self._opened: OpenVideo | None = None
         self._muxer: FragmentMuxer | None = None
         self._watch: HeaderWatch | None = None
+        self._said: set[str] = set()
 
     @property
     def lost(self) -> int:
@@ -88,9 +89,7 @@ class FragmentTap:
             return
         self._writer.folder.clear()
         if not self._or_encoded:
-            log.warning(
-                "%s: it has no clips, since MP4 can't have its video (%s); set the camera to H.264", self._camera, codec
-            )
+            self._warn(f"MP4 can't have its video ({codec}), so there are no clips of it; set the camera to H.264")
 
     def _add(self, opened: OpenVideo, packet: "Packet[Any]", arrived_ns: int) -> None:
         is_video = packet.stream_index == opened.stream.index
@@ -116,8 +115,12 @@ class FragmentTap:
         audio = opened.container.streams.audio[0]
         if audio.codec_context.codec.canonical_name in AUDIO_CODECS:
             return audio
-        log.warning(
-            "%s: MP4 can't have its sound (%s), so clips have none; set the camera to AAC",
-            *(self._camera, audio.codec_context.codec.canonical_name),
-        )
+        codec = audio.codec_context.codec.canonical_name
+        self._warn(f"MP4 can't have its sound ({codec}), so clips have none; set the camera to AAC")
         return None
+
+    def _warn(self, what: str) -> None:
+        """Say it once, and not at each connection."""
+        if what not in self._said:
+            self._said.add(what)
+            log.warning("%s: %s", self._camera, what)

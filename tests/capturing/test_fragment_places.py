@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 
 from jetstream.capturing import fragment_places
+from jetstream.capturing.fragment_tap import tap_of
 from jetstream.config import load
 from jetstream.config.schema import Config
 from jetstream.ipc.local import LocalRing
 from jetstream.ipc.rings import Rings
 from jetstream.messages import Captured, Tick
+from jetstream.pipeline import stages_of
 from jetstream.stages.capture import capture
+from jetstream.video.ffmpeg import open_file
 from jetstream.video.gop.fragment_folder import FragmentFolder, fragments_in
 from jetstream.video.gop.fragment_output import MuxedFragment
 from tests.support.http_cameras import Shape, stream_of
@@ -45,6 +48,14 @@ def config_of(folder: Path, source: str, **tables: Any) -> Config:
     return load.build(data, where="test")
 
 
+def motion_jpeg(path: Path) -> Path:
+    film = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (64, 48))
+    for number in range(10):
+        film.write(np.full((48, 64, 3), 10 * number, np.uint8))
+    film.release()
+    return path
+
+
 @pytest.fixture(params=["H.264", "MJPEG in a file", "MJPEG of the web", "demo"])
 def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, bool]]:
     """A source, and whether what it sends can be copied."""
@@ -52,11 +63,7 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str
         if request.param == "H.264":
             yield str(numbered_film(tmp_path / "film.mp4", [number / 100 for number in range(30)])), True
         elif request.param == "MJPEG in a file":
-            film = cv2.VideoWriter(str(tmp_path / "film.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25, (64, 48))
-            for number in range(10):
-                film.write(np.full((48, 64, 3), 10 * number, np.uint8))
-            film.release()
-            yield str(tmp_path / "film.avi"), False
+            yield str(motion_jpeg(tmp_path / "film.avi")), False
         elif request.param == "MJPEG of the web":
             port = stack.enter_context(serving(stream_of(Shape())))
             yield f"http://127.0.0.1:{port}/", False
@@ -86,6 +93,21 @@ def test_before_a_cameras_first_frame_it_is_known_whether_its_packets_are_copied
         assert fragment_places.is_copied("hall", config) is copied
         assert not fragment_places.is_copied("hall", config_of(tmp_path, spec, render={"blur": "all"}))
         assert bool(fragments_in(folder)) is copied
+
+
+def test_camera_by_rtsp_that_sends_jpeg_says_why_it_has_no_clips(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = config_of(tmp_path, "rtsp://hall/")
+    tap = tap_of(config)
+    assert tap is not None
+    for opened in (open_file(motion_jpeg(tmp_path / f"{number}.avi")) for number in range(2)):
+        for packet in opened.container.demux(opened.stream):
+            tap.see(opened, packet, 0)
+
+    assert "encode" not in [stage.row.name for stage in stages_of(config)]
+    (said,) = caplog.messages
+    assert said == "hall: MP4 can't have its video (mjpeg), so there are no clips of it; set the camera to H.264"
 
 
 def test_nothing_is_copied_where_faces_are_blurred(tmp_path: Path) -> None:

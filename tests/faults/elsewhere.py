@@ -467,4 +467,22 @@ ROWS = (
         "`alerts wait, and everything else goes on`, once",
         "nothing",
     ),
+    Row(
+        "tests/stages/test_encode.py::test_full_memory_is_one_sentence_and_it_goes_on",
+        "no room for a camera's encoded fragments in /dev/shm",
+        "one warning; drops `clips`; a line when they are kept again",
+        "clips lack those seconds",
+    ),
+    Row(
+        "tests/stages/test_encode.py::test_no_encoder_is_one_sentence_and_every_frame_is_counted",
+        "FFmpeg has no encoder for cameras without packets",
+        "one warning; drops `clips`; everything else continues",
+        "those cameras' clips",
+    ),
+    Row(
+        "tests/end_to_end/test_encoded_clips.py::test_clip_of_pictures_and_none_of_what_a_killed_run_did_not_blur",
+        "kill -9 of a run with clips, started again with render.blur",
+        "its clips play; the next ones begin with blurred pictures",
+        "nothing, and no clear face gets into a new clip",
+    ),
 )

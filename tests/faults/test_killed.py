@@ -36,7 +36,7 @@ def jetstream(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Fau
 @pytest.fixture(scope="module")
 def words(jetstream: Faulty) -> list[str]:
     (jetstream.folder / "two.toml").write_text(TWO)
-    limits = ("pipeline.restarts=100", "pipeline.heartbeat_timeout_s=2")
+    limits = ("pipeline.restarts=100", "pipeline.heartbeat_timeout_s=2", "clips.dir=clips")
     return ["two.toml", "--headless", "--record", "rec", *(w for limit in limits for w in ("--set", limit))]
 
 
