@@ -52,10 +52,11 @@ def main() -> None:
             flush=True,
         )
 
-        def without(text: str) -> str:
-            return text.replace("[[cameras]]", f"[[cameras]]\nfps = {options.fps}")
+        def changed(text: str, has: bool) -> str:
+            slower = text.replace("[[cameras]]", f"[[cameras]]\nfps = {options.fps}")
+            return f"{slower}{tables}" if has else slower
 
-        found = pairs.measured(settings, work, options.pairs, without, lambda text: f"{without(text)}{tables}")
+        found = pairs.measured(settings, work, options.pairs, changed)
         pairs.report(found, "all of it")
         clips = len(list((work / "clips").glob("*/*.mp4")))
         taken, hanging = (len(servers[name].posted) for name in ("answers", "hangs"))

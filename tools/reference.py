@@ -2,7 +2,7 @@
 
 - docs/reference/config.md: every key of `jetstream/config/schema.py`
 - docs/reference/commands.md: every command and option of `jetstream/cli`
-- docs/reference/events.md: every field of an event line, and of the messages of the topic and of MQTT
+- docs/reference/events.md: every field of an event line, and of the messages of the topic, of MQTT and of alerts
 - docs/reference/page.md: every address of the page
 
 A meaning is the string below its field; a command's is its docstring. Nothing passes through a terminal, so no width
@@ -22,6 +22,7 @@ from rich.text import Text
 from typer.models import ArgumentInfo, OptionInfo
 
 from jetstream import events, messages, sighting
+from jetstream.alerts import message as alert_message
 from jetstream.cli import app
 from jetstream.config import schema
 from jetstream.meanings import meanings
@@ -223,6 +224,8 @@ def events_page() -> str:
         *("## The gallery message", sentence(events.GalleryMessage), fields(events.GalleryMessage)),
         *("## The sighting message", sentence(sighting.SightingMessage), fields(sighting.SightingMessage)),
         *("## A sighting", sentence(sighting.Sighting), fields(sighting.Sighting)),
+        *("## The alert message", sentence(alert_message.AlertMessage), fields(alert_message.AlertMessage)),
+        *("## The data of an alert", sentence(alert_message.AlertData), fields(alert_message.AlertData)),
         *("## A zone that was visited", sentence(sighting.ZoneVisit), fields(sighting.ZoneVisit)),
         *("## MQTT: an event of a camera", sentence(CameraEvent), fields(CameraEvent)),
         *("## MQTT: a sighting", sentence(SightingUpdate), fields(SightingUpdate)),

@@ -1,4 +1,4 @@
-"""Event latency and rate with `sightings.enabled` true and false, in turn: the same live run twice a pair."""
+"""Event latency and rate with something and without it, such as sightings, in turn: the same live run twice a pair."""
 
 import resource
 import statistics
@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,38 +43,39 @@ def main(pairs: int) -> None:
         four = {f"cam{number}": DATA / "video" / file for number, file in enumerate(FOUR)}
         for title, videos in (("friends_dev, live", one), ("4 cameras of singles, live", four)):
             print(f"\n{title}, {pairs} pairs in turn; load {load():.1f} before\n", flush=True)
-            found = measured(runs.RunSettings(videos, faces, models, "live"), work, pairs, _without, str)
-            report(found, "sightings")
+            settings = runs.RunSettings(videos, faces, models, "live")
+            report(measured(settings, work, pairs, _with_sightings), "sightings")
 
 
-def _without(text: str) -> str:
-    return text.replace("[sightings]", "[sightings]\nenabled = false")
+def _with_sightings(text: str, enabled: bool) -> str:
+    return text.replace("[sightings]", f"[sightings]\nenabled = {str(enabled).lower()}")
 
 
 def measured(
-    settings: runs.RunSettings,
-    work: Path,
-    pairs: int,
-    without: Callable[[str], str],
-    with_: Callable[[str], str],
+    settings: runs.RunSettings, work: Path, pairs: int, changed: Callable[[str, bool], str]
 ) -> list[tuple[Heard, Heard]]:
-    """With and without, which of the two comes first alternates. A run before warms the disk's cache. Both make their
-    config of the usual one."""
-    hear(settings, work, with_)
+    """With and without, which of the two comes first alternates. A run before warms the disk's cache.
+
+    changed  the config's text with what is measured (True), and without it
+    """
+    hear(settings, work, lambda text: changed(text, True))
     found = []
     for number in range(pairs):
-        if number % 2:
-            one = hear(settings, work, with_)
-            found.append((one, hear(settings, work, without)))
-        else:
-            one = hear(settings, work, without)
-            found.append((hear(settings, work, with_), one))
+        order = (True, False) if number % 2 else (False, True)
+        heard = {has: hear(settings, work, partial(_changed, changed, has)) for has in order}
+        found.append((heard[True], heard[False]))
     return found
 
 
-def report(pairs: Sequence[tuple[Heard, Heard]], what: str) -> None:
-    print(f"| median of the pairs | with {what} | without | ratio, median (least to most) |\n| --- | --- | --- | --- |")
-    for name, field in (
+def _changed(changed: Callable[[str, bool], str], has: bool, text: str) -> str:
+    return changed(text, has)
+
+
+def report(pairs: Sequence[tuple[Heard, Heard]], subject: str) -> None:
+    print(
+        f"| median of the pairs | with {subject} | without | ratio, median (least to most) |\n| --- | --- | --- | --- |"
+    )
+    for what, field in (
         ("captured to tracked ms", "tracked_ms"),
         ("captured to published ms", "published_ms"),
         ("the same, 95 % of frames ms", "published_95_ms"),
@@ -87,11 +89,11 @@ def report(pairs: Sequence[tuple[Heard, Heard]], what: str) -> None:
         print(f"| {name} | {statistics.median(with_):.2f} | {statistics.median(without):.2f} | {spread} |", flush=True)
 
 
-def hear(settings: runs.RunSettings, work: Path, change: Callable[[str], str]) -> Heard:
+def hear(settings: runs.RunSettings, work: Path, changed: Callable[[str], str]) -> Heard:
     """Run to the end of the videos and listen to the topic."""
     with tempfile.TemporaryDirectory(dir=work) as folder:
         port, config = free_port(), Path(folder) / "run.toml"
-        config.write_text(change(runs.toml(settings, Path(folder), port)))
+        config.write_text(changed(runs.toml(settings, Path(folder), port)))
         socket = zmq.Context.instance().socket(zmq.SUB)
         socket.set(zmq.RCVHWM, 0)
         socket.subscribe(b"detections.")

@@ -24,6 +24,12 @@ MOST_REFUSALS: Final = 3
 log = logging.getLogger(__name__)
 
 
+def is_due(delivery: Delivery, now_ns: int) -> bool:
+    """Whether it is time to try a delivery. One that is further ahead than any retry waits for a clock that was set
+    back since."""
+    return not 0 < delivery.next_ns - now_ns < 2 * LONGEST_RETRY_S * 1e9
+
+
 class DoneTry(NamedTuple):
     """A try that has ended."""
 
@@ -78,7 +84,7 @@ class DeliveryDesk:
             if not self._failing.get(alert):
                 log.warning("alert %s: what couldn't be sent for 24 h is dropped", alert)
             self._failing[alert] = self._failing.get(alert, 0) + 1
-        return delivery if delivery is not None and delivery.next_ns <= now_ns else None
+        return delivery if delivery is not None and is_due(delivery, now_ns) else None
 
     def _begin(self, connection: sqlite3.Connection, delivery: Delivery, destination: AlertDestination) -> None:
         message = self._compose(delivery)

@@ -32,7 +32,7 @@ class ToldOccasion(NamedTuple):
         return Delivery(0, "", self.alert, one.kind, one.sighting, one.camera, one.zone, one.at_ns, 0, 0)
 
 
-class _Collected:
+class _ToldList:
     """Alerts that were put there."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ def told(
 
     connection  to the sightings. `zone`: of local time. Raises sqlite3.Error.
     """
-    memory, collected = alert_file.in_memory(), _Collected()
+    memory, collected = alert_file.in_memory(), _ToldList()
     rules = [AlertRule(alert, zone) for alert in alerts]
     judge = AlertJudge(rules, AlertBook(memory), collected, lambda sighting: was_seen(connection, sighting))
     seq, epoch = reader.newest_change(connection, before_ns=from_ns), reader.epoch(connection)

@@ -26,7 +26,7 @@ LARGEST_LOOK_BYTES: Final = 1_000_000
 
 
 class AlertData(msgspec.Struct, frozen=True):
-    """What an alert tells."""
+    """What an alert tells: its `data`."""
 
     schema: int
     """version of this format"""
@@ -37,22 +37,26 @@ class AlertData(msgspec.Struct, frozen=True):
     text: str
     """a sentence for people, with local time"""
     camera: str
+    """`name` of the camera in the config"""
     area: str
+    """where the camera is"""
     zone: str | None
     """of a visit to a zone"""
     sighting: Sighting | None
-    """as it is when this is sent; null: it is about a camera"""
+    """as it is when this is sent, without `why` and `looks`; null: it is about a camera"""
     look: str | None
     """the best picture of the face, JPEG in base64, if `looks` asks for it"""
 
 
 class AlertMessage(msgspec.Struct, frozen=True):
-    """The JSON of an alert."""
+    """The JSON of an alert, as a webhook and a program get it."""
 
     type: OccasionKind
+    """what happened: as in `when`, or `camera_up`"""
     timestamp: str
     """when it happened, UTC, ISO 8601 to the millisecond"""
     data: AlertData
+    """what is told of it"""
 
     @property
     def who(self) -> str:
@@ -102,7 +106,8 @@ def of_sighting(
         camera=delivery.camera,
         area=area,
         zone=delivery.zone or None,
-        sighting=sighting,
+        # who else it might be is nobody's business elsewhere
+        sighting=None if sighting is None else msgspec.structs.replace(sighting, why=(), looks=()),
         look=None if look is None else base64.b64encode(look).decode(),
     )
     return AlertMessage(delivery.kind, iso_time(delivery.at_ns), data)

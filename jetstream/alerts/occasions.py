@@ -8,7 +8,7 @@ import msgspec
 from jetstream.config.schema import AlertKind
 from jetstream.sighting import Sighting
 
-OccasionKind: TypeAlias = AlertKind | Literal["camera_up"]
+OccasionKind: TypeAlias = Literal[AlertKind, "camera_up"]
 OF_CAMERAS: Final[frozenset[OccasionKind]] = frozenset(("camera_down", "camera_up"))
 
 

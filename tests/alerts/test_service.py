@@ -61,6 +61,7 @@ def test_enter_and_exit_arrive_in_order_with_the_sighting(server: Receiver, tmp_
     assert sent_of(config, server, [at(0, face(IDS[0], "Ada")), at(2)]) == [("enter", "Ada"), ("exit", "Ada")]
     first = server.posted[0].json
     assert first["data"]["sighting"]["id"] == IDS[0]
+    assert first["data"]["sighting"]["why"] == [], "the names of others stay here"
     assert first["data"]["text"].startswith("Ada came: a, ")
     assert server.posted[0].headers["webhook-id"] == first["data"]["id"]
     assert counts(config).sent == 2
@@ -248,6 +249,18 @@ def test_failed_try_is_repeated_with_the_same_id_and_in_order(tmp_path: Path, ca
         "alert a: can't be sent: it answered HTTP 500; it is tried again for 24 h",
         "alert a: is sent again; 0 were dropped",
     ]
+
+
+def test_clock_that_is_set_back_holds_up_nothing(tmp_path: Path) -> None:
+    with receiver(says(500, 200)) as server:
+        config = of(server, tmp_path, "enter")
+        record(config, [at(0)])
+        with running(config) as run:
+            record(config, [at(0, face(IDS[0], "Ada"))])
+            run.until(lambda: counts(config).fault, later_s=80_000)
+            run.until(lambda: not waiting(config))
+
+    assert len(server.posted) == 2
 
 
 def test_message_that_is_refused_does_not_hold_up_the_next(tmp_path: Path) -> None:

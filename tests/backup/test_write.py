@@ -8,6 +8,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -15,6 +16,7 @@ from jetstream.backup import snapshot
 from jetstream.backup.content import BackupContent, BackupItem
 from jetstream.backup.read import opened
 from jetstream.backup.write import ArchiveWriter
+from jetstream.config import load
 from jetstream.config.schema import Config
 from jetstream.errors import BusyError, UserError
 from jetstream.gallery import audit
@@ -104,6 +106,16 @@ def test_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
     assert [line.partition(": ")[0] for line in made.left_out] == [
         str(tmp_path / "none" / name) for name in ("keys", "door.pw", "faces")
     ]
+
+
+def test_secrets_of_alerts_are_left_out_and_said(tmp_path: Path, site: Config) -> None:
+    front = {"name": "front", "when": ["enter"], "webhook": "https://x/", "secret_file": str(tmp_path / "hook")}
+    alerting = msgspec.structs.replace(site, alerts=load.build({"alerts": [front]}, where="test").alerts)
+
+    made = save(alerting, tmp_path / "b.tar")
+
+    assert made.left_out == [f"{tmp_path}/hook: is not in the backup: keep alerts' secrets elsewhere, too"]
+    assert not any("alerts" in name for name in names(tmp_path / "b.tar"))
 
 
 def test_existing_file_stays_unless_it_is_to_be_replaced(archive: Path, site: Config) -> None:

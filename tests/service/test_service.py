@@ -129,6 +129,8 @@ def test_folders_outside_of_the_state_may_be_written() -> None:
         {"cameras": [{"name": "c", "source": "/home/ada/*.jpg"}]},
         {"cameras": [{"name": "c", "source": "gst: filesrc location='/home/ada/x.mkv' ! decodebin"}]},
         {"publish": {"keys": "/home/ada/keys"}},
+        {"alerts": [{"name": "a", "when": ["enter"], "command": ["/home/ada/notify"]}]},
+        {"alerts": [{"name": "a", "when": ["enter"], "webhook": "https://x/", "secret_file": "/home/ada/hook"}]},
         {"models": {"dir": "/home/ada/models"}},
         {"gpu": {"engines_dir": "/home/ada/engines"}},
         {"record": {"dir": "/home/ada/rec"}},

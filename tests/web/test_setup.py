@@ -59,6 +59,16 @@ def test_config_tells_every_key_with_its_origin_and_no_password(tmp_path: Path) 
             "cameras": [{"name": "door", "source": "rtsp://ada:se@cret@192.0.2.1/1", "password_file": ""}],
             "detect": {"min_face_px": 60, "preset": "accurate"},
             "record": {"dir": "films"},
+            "alerts": [
+                {
+                    **{
+                        "name": "front",
+                        "when": ["enter"],
+                        "webhook": "https://hooks.slack.com/services/T0/B0/x7Yz9QpLm",
+                    },
+                    "headers": {"X-Key": "tok-123456", "X-Other": "${KEY}"},
+                }
+            ],
         },
         where="test",
     )
@@ -74,7 +84,10 @@ def test_config_tells_every_key_with_its_origin_and_no_password(tmp_path: Path) 
         answer = page.ask("GET", "/api/config")
         told = {(one["table"], one["key"]): one for one in answer.json}
 
-    assert "cret" not in answer.body.decode()
+    for secret in ("@cret", "x7Yz9QpLm", "tok-123456"):
+        assert secret not in answer.body.decode()
+    assert told["alerts.front", "headers"]["value"] == '{"X-Key": "***", "X-Other": "${KEY}"}'
+    assert told["alerts.front", "body"]["origin"] == "default"
     assert told["cameras.door", "source"]["value"] == '"rtsp://***@192.0.2.1/1"'
     assert told["detect", "min_face_px"]["origin"] == "--set"
     assert told["detect", "thresholds"]["origin"] == "detect.preset"
