@@ -86,7 +86,7 @@ def report(pairs: Sequence[tuple[Heard, Heard]], subject: str) -> None:
         with_, without = ([getattr(one[side], field) for one in pairs] for side in (0, 1))
         ratios = sorted(a / b for a, b in zip(with_, without, strict=True))
         spread = f"{statistics.median(ratios):.3f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        print(f"| {name} | {statistics.median(with_):.2f} | {statistics.median(without):.2f} | {spread} |", flush=True)
+        print(f"| {what} | {statistics.median(with_):.2f} | {statistics.median(without):.2f} | {spread} |", flush=True)
 
 
 def hear(settings: runs.RunSettings, work: Path, changed: Callable[[str], str]) -> Heard:

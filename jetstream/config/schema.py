@@ -398,6 +398,8 @@ class MqttConfig(ConfigTable, frozen=True):
     """what Home Assistant's discovery topics begin with. Empty: no discovery"""
     faces: bool = False
     """send the face of each camera's last sighting, as a picture that Home Assistant shows"""
+    commands: bool = False
+    """let who may write to the broker switch off the recording of a camera, and hide all faces of it"""
     also: Literal["", "frigate"] = ""
     """a second form of the events. frigate: `frigate/tracked_object_update`, as automations for Frigate take it"""
 

@@ -10,10 +10,12 @@ import msgspec
 
 import jetstream
 from jetstream.config.schema import CameraConfig, Config, area_of
+from jetstream.mqtt.commands import places
 from jetstream.mqtt.happenings import EVENT_TYPES
 from jetstream.mqtt.topics import Topics, slugs
 
 ORIGIN: Final = {"name": "jetstream", "sw_version": jetstream.__version__}
+SWITCHES: Final = {"record": "Recording", "blur": "Hide faces"}
 COUNT: Final = "{{ value_json.names | count + value_json.unknown }}"
 
 
@@ -110,6 +112,10 @@ def _camera(config: Config, camera: CameraConfig) -> dict[str, dict[str, Any]]:
     if config.mqtt.faces:
         face = {"platform": "image", "name": "Last face", "content_type": "image/jpeg"}
         components["face"] = {**face, "image_topic": topics.camera(camera.name, "face")}
+    for topic, (name, switch) in places(config):
+        if name == camera.name:
+            told = {"platform": "switch", "name": SWITCHES[switch], "entity_category": "config"}
+            components[switch] = {**told, "command_topic": topic, "state_topic": topics.camera(name, switch)}
     return components
 
 

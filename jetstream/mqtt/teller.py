@@ -17,6 +17,7 @@ from jetstream.errors import JetstreamError
 from jetstream.messages import Status
 from jetstream.mqtt import states
 from jetstream.mqtt.broker_address import BrokerAddress, address_of
+from jetstream.mqtt.commands import BrokerCommands, places
 from jetstream.mqtt.connection import BrokerConnection, Delivery
 from jetstream.mqtt.discovery import devices
 from jetstream.mqtt.outbox import EventOutbox
@@ -51,6 +52,7 @@ class BrokerTeller:
         self._outbox = EventOutbox(ChangeQueue(self._folder, "mqtt"), config.mqtt)
         self.connection = connection_of(config, address_of(config.mqtt))
         self.retained = RetainedTopics(self._folder, str(self.connection.address))
+        self._commands = BrokerCommands(config)
         self._names: Set[str] = frozenset()
         self._are_new = True  # the devices are to be made anew
         self._states: Mapping[str, bytes] = {}
@@ -144,13 +146,14 @@ class BrokerTeller:
         is_due = now_s - self._looked_s >= wait_s
         if is_due:
             self._looked_s, self._has_news = now_s, False
+            self._commands.keep()
             with contextlib.suppress(JetstreamError, sqlite3.Error), database.opened(self._folder) as connection:
                 names = states.known_people(connection, self._config, self._names)
                 self._states = states.payloads(connection, self._config, names, time.time_ns())
                 self._are_new |= names != self._names
                 self._names, self._outbox.slug_of = names, dict(slugs(names))
         if self._states and (is_due or self._heard_news):
-            told = {self._topics.status: ONLINE, **self._states, **self._ready}
+            told = {self._topics.status: ONLINE, **self._states, **self._ready, **dict(self._commands.states())}
             self.retained.want(told, devices(self._config, self._names) if self._are_new else None)
             self._heard_news = self._are_new = False
         if is_due:
@@ -194,6 +197,7 @@ class BrokerTeller:
             heard = self.connection.heard.popleft()
             if heard.topic == self._birth and heard.payload == ONLINE and not heard.retained:
                 self.retained.send_again(self.retained.devices)
+            self._heard_news |= self._commands.take(heard)
 
     def _event_answered(self, answer: Delivery, now_s: float) -> None:
         self._event = None
@@ -227,4 +231,5 @@ def connection_of(
     if suffix:
         return BrokerConnection(address, client_id, None, listened or [])
     births = [birth_topic(config)] if settings.discovery else []
-    return BrokerConnection(address, client_id, (topics.status, OFFLINE), births)
+    commands = [topic for topic, _ in places(config)]
+    return BrokerConnection(address, client_id, (topics.status, OFFLINE), births + commands)

@@ -15,6 +15,7 @@ from jetstream.ipc.rings import FrameReader
 from jetstream.messages import Tracked
 from jetstream.recording.events_file import cut_to_last_line, last_event, open_events, unused, write_event
 from jetstream.recording.outage import Outage
+from jetstream.runtime.switches import CameraSwitches
 from jetstream.video.mp4_repair import cut_to_last_fragment
 from jetstream.video.sink import VideoSink
 from jetstream.vision.drawing.annotate import annotate
@@ -118,6 +119,7 @@ class Recording:
     def __init__(self, stem: Path, config: Config) -> None:
         self._settings = config.record
         self._landmarks, self._blur = config.render.landmarks, config.render.blur
+        self._switches = CameraSwitches(config)
         self._stem, self.events = stem, stem.with_suffix(".jsonl")
         self._events = open_events(self.events)
         self._video: VideoSink | None = None
@@ -146,7 +148,8 @@ class Recording:
 
     def _write(self, image: NDArray[np.uint8], tracked: Tracked) -> None:
         boxes = self._settings.video == "annotated"
-        annotate(image, tracked.faces, tracked.others, blur=self._blur, landmarks=self._landmarks, boxes=boxes)
+        blur = self._switches.blur(tracked.frame.camera, self._blur)
+        annotate(image, tracked.faces, tracked.others, blur=blur, landmarks=self._landmarks, boxes=boxes)
         if self._video is None:
             height, width = image.shape[:2]
             path = self._stem.with_suffix(".mp4")

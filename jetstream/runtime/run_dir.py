@@ -25,7 +25,7 @@ from jetstream.errors import GARBLED, BusyError, PipelineError, UserError
 from jetstream.newest_lines import OLD, NewestLines
 
 LOCK, CONFIG, RINGS, ORIGINS, LINES = "lock", "config.json", "rings.json", "origins.json", "log.jsonl"
-PACKETS = "packets.json"
+PACKETS, SWITCHES = "packets.json", "switches.json"
 NEW_CONFIG = "config.json.new"
 
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
@@ -292,7 +292,7 @@ def _lock(fd: int, kind: int) -> bool:
 def _clear(path: Path) -> None:
     """Remove what an earlier run left, and nothing else. The lock stays, or two instances could hold it."""
     for item in path.iterdir():
-        if item.name in (CONFIG, NEW_CONFIG, RINGS, PACKETS, ORIGINS, LINES, LINES + OLD) or item.is_socket():
+        if item.name in (CONFIG, NEW_CONFIG, RINGS, PACKETS, SWITCHES, ORIGINS, LINES, LINES + OLD) or item.is_socket():
             item.unlink(missing_ok=True)
 
 

@@ -9,6 +9,7 @@ from jetstream.config.schema import Config
 from jetstream.events import iso_time
 from jetstream.ipc.rings import FrameReader
 from jetstream.messages import Tracked, TrackedFace
+from jetstream.runtime.switches import CameraSwitches
 from jetstream.sightings import looks
 from jetstream.sightings.database import LOOKS, transaction
 from jetstream.sightings.looks import KeptLook
@@ -21,7 +22,7 @@ class LookKeeper:
     def __init__(self, config: Config, rings: FrameReader) -> None:
         self._folder = Path(config.sightings.dir)
         self._most = config.sightings.looks
-        self._blur = config.render.blur
+        self._blur, self._switches = config.render.blur, CameraSwitches(config)
         self._rings = rings
         self._kept: dict[str, list[KeptLook]] = {}
         self._taken_s: dict[str, float] = {}
@@ -35,7 +36,7 @@ class LookKeeper:
         """
         for face in tracked.faces:
             sighting = sightings.get(face.sighting or "")
-            if sighting is not None and sighting.n is not None and self._may_show(face):
+            if sighting is not None and sighting.n is not None and self._may_show(face, tracked.frame.camera):
                 self._try(tracked, face, sighting, sighting.n, connection)
 
     def trim(self, grown: Sequence[tuple[int, str]], connection: sqlite3.Connection) -> None:
@@ -56,8 +57,9 @@ class LookKeeper:
             for sighting_id in known.keys() - open_ids.keys():
                 del known[sighting_id]
 
-    def _may_show(self, face: TrackedFace) -> bool:
-        return self._most > 0 and (self._blur == "none" or (self._blur == "unknown" and face.name is not None))
+    def _may_show(self, face: TrackedFace, camera: str) -> bool:
+        blur = self._switches.blur(camera, self._blur)
+        return self._most > 0 and (blur == "none" or (blur == "unknown" and face.name is not None))
 
     def _try(
         self, tracked: Tracked, face: TrackedFace, sighting: OpenSighting, n: int, connection: sqlite3.Connection

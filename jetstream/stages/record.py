@@ -19,6 +19,7 @@ from jetstream.recording import retention
 from jetstream.recording.events_file import is_open
 from jetstream.recording.wall_clock import WallClock
 from jetstream.recording.writer import Recorder
+from jetstream.runtime.switches import CameraSwitches
 
 SWEEP_EVERY_S = 60.0
 """time between two searches for old recordings"""
@@ -35,7 +36,7 @@ def record(messages: Iterator[Tracked | Tick], rings: FrameReader, config: Confi
     """
     folder = Path(config.record.dir)
     recorders: dict[str, Recorder] = {}
-    clock = WallClock(_clock_note(config))
+    clock, switches = WallClock(_clock_note(config)), CameraSwitches(config)
     swept_s = -math.inf
     try:
         for message in messages:
@@ -48,6 +49,11 @@ def record(messages: Iterator[Tracked | Tick], rings: FrameReader, config: Confi
                     recorder.end_if_silent(now_s)
                 continue
             camera = message.frame.camera
+            if not switches.of(camera).record:
+                if camera in recorders:
+                    recorders.pop(camera).close()
+                yield Finished(frame=message.frame)
+                continue
             if camera not in recorders:
                 recorders[camera] = Recorder(camera, folder, config)
             lost = recorders[camera].add(message, rings, now_s)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from jetstream.config.schema import Config
 from jetstream.ipc.rings import FrameReader
 from jetstream.messages import Dropped, Finished, Tick, Tracked
+from jetstream.runtime.switches import CameraSwitches
 from jetstream.video import window
 from jetstream.vision.drawing.annotate import annotate
 
@@ -19,13 +20,13 @@ log = logging.getLogger(__name__)
 
 def render(messages: Iterator[Tracked | Tick], rings: FrameReader, config: Config) -> Iterator[Finished | Dropped]:
     """Finished for each frame; Dropped (`lapped`) if it was overwritten in its ring. Ends when the window is closed."""
-    screen = _open(config)
+    screen, switches = _open(config), CameraSwitches(config)
     times: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=30))
     try:
         for message in messages:
             if isinstance(message, Tracked):
                 if screen is not None:
-                    yield from _show(message, rings, config, screen, times[message.frame.camera])
+                    yield from _show(message, rings, config, switches, screen, times[message.frame.camera])
                 else:
                     yield Finished(frame=message.frame)
             if screen is not None and screen.closed():
@@ -36,7 +37,12 @@ def render(messages: Iterator[Tracked | Tick], rings: FrameReader, config: Confi
 
 
 def _show(
-    tracked: Tracked, rings: FrameReader, config: Config, screen: window.Window, times: deque[float]
+    tracked: Tracked,
+    rings: FrameReader,
+    config: Config,
+    switches: CameraSwitches,
+    screen: window.Window,
+    times: deque[float],
 ) -> Iterator[Finished | Dropped]:
     frame = tracked.frame
     image = rings.read(frame.camera, frame.frame_id)
@@ -44,7 +50,8 @@ def _show(
         yield Dropped(camera=frame.camera, reason="lapped")
         return
     settings, caption = config.render, _caption(tracked, times)
-    annotate(image, tracked.faces, tracked.others, blur=settings.blur, landmarks=settings.landmarks, caption=caption)
+    blur = switches.blur(frame.camera, settings.blur)
+    annotate(image, tracked.faces, tracked.others, blur=blur, landmarks=settings.landmarks, caption=caption)
     screen.show(frame.camera, image)
     yield Finished(frame=frame)
 

@@ -14,6 +14,7 @@ import numpy as np
 from jetstream.config.schema import Config
 from jetstream.ipc.rings import FrameReader
 from jetstream.messages import Tracked
+from jetstream.runtime.switches import CameraSwitches
 from jetstream.vision.drawing.annotate import annotate
 
 JPEG_QUALITY: Final = 75
@@ -34,7 +35,7 @@ class NewestFrames:
     """Shared by threads: one puts frames in, others take pictures."""
 
     def __init__(self, config: Config, rings: FrameReader) -> None:
-        self._blur = config.render.blur
+        self._blur, self._switches = config.render.blur, CameraSwitches(config)
         self.rings = rings
         self._newest: dict[str, Tracked] = {}
         self._made: dict[tuple[str, int], FrameJpeg] = {}  # by camera and width
@@ -79,11 +80,12 @@ class NewestFrames:
             return None
         image = view.image
         full_height, full_width = image.shape[:2]
-        if self._blur != "none":
+        blur = self._switches.blur(frame.camera, self._blur)
+        if blur != "none":
             image = np.array(image)  # blurred at full size, where the boxes are
             if not view.still_valid():
                 return None
-            annotate(image, tracked.faces, tracked.others, blur=self._blur, landmarks=False, boxes=False)
+            annotate(image, tracked.faces, tracked.others, blur=blur, landmarks=False, boxes=False)
         if width < full_width:
             height = max(1, round(full_height * width / full_width))
             image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)

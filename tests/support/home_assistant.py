@@ -33,7 +33,7 @@ REQUIRED = {
     "image": {"image_topic"},
     "switch": {"command_topic"},
 }
-CLASSES = {"connectivity", "occupancy", "measurement", "diagnostic"}
+CLASSES = {"connectivity", "occupancy", "measurement", "diagnostic", "config"}
 """those that are used here, of device, state and category"""
 
 
