@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from jetstream.recording.events_file import is_open
 from jetstream.sightings.change_queue import ChangeQueue
 from tests.support.brokers import Ears, broker_in, held
 from tests.support.home_assistant import faults
 from tests.support.inside import Inside
 from tests.support.repository import DEMO
 from tests.support.sightings import at, config_with, record
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.pipeline
 
@@ -37,7 +39,9 @@ def test_pipeline_tells_the_broker_who_came_and_that_it_was_killed(jetstream: In
     ran_before(jetstream.folder)
     with broker_in(tmp_path / "broker") as broker:
         ears = Ears(broker)
-        words = ("--headless", "--set", "mqtt.enabled=true", "--set", f"mqtt.broker={broker.address}")
+        words = ["--headless", "--record", str(tmp_path / "rec"), "--set", "record.video=none"]
+        for setting in ("enabled=true", "commands=true", f"broker={broker.address}"):
+            words += ["--set", f"mqtt.{setting}"]
         with jetstream.running(DEMO, *words) as process:
             ears.wait(lambda ears: ears.retained.get("jetstream/camera/demo/ready") == b"ON")
             ears.wait(enters)
@@ -47,6 +51,11 @@ def test_pipeline_tells_the_broker_who_came_and_that_it_was_killed(jetstream: In
             found = {topic: payload for topic, payload in held(broker).items() if topic.startswith("homeassistant/")}
             assert len(found) == 2
             assert [fault for topic, payload in found.items() for fault in faults(topic, payload)] == []
+            ears.say("jetstream/camera/demo/record/set", "OFF")
+            ears.wait(lambda ears: ears.retained["jetstream/camera/demo/record"] == b"OFF")
+            wait_until(lambda: not is_open(next((tmp_path / "rec").glob("*.jsonl"))))
+            ears.say("jetstream/camera/demo/record/set", "ON")
+            wait_until(lambda: len(list((tmp_path / "rec").glob("*.jsonl"))) == 2)
             before = len(ears.messages)
             status = jetstream.wait(lambda status: any(one.process == "mqtt" for one in status.processes), process)
             (beat,) = (one.beat for one in status.processes if one.process == "mqtt")
