@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetstream.capturing import fragment_places
-from jetstream.capturing.fragment_writer import FAILURES
+from jetstream.capturing.fragment_writer import FAILURES, FragmentWriter
 from jetstream.config.schema import Config
 from jetstream.ipc.rings import FrameReader
 from jetstream.messages import Tracked
@@ -44,6 +44,8 @@ class CameraEncoder:
         if self._is_copied:
             self.end()
             return None
+        if self._writer is not None and self._is_off(self._writer):
+            return None
         image = rings.read(tracked.frame.camera, tracked.frame.frame_id)
         if image is None:
             return "lapped"
@@ -64,6 +66,15 @@ class CameraEncoder:
             self._writer.store(encoder, encoder.end())
         except FAILURES as error:
             self._writer.fail(error)
+
+    def _is_off(self, writer: FragmentWriter) -> bool:
+        try:
+            is_off = writer.is_off()
+        except OSError as error:
+            writer.fail(error)
+            is_off = True
+        self._encoder = None if is_off else self._encoder
+        return is_off
 
     def _encode(self, image: NDArray[np.uint8], captured_ns: int) -> str | None:
         if self._writer is None:

@@ -16,6 +16,7 @@ from jetstream.capturing.fragment_writer import FragmentWriter
 from jetstream.config.schema import CameraConfig, Config, run_dir
 from jetstream.errors import UserError
 from jetstream.ipc.segment import SHARED_MEMORY
+from jetstream.runtime.switches import CameraSwitches
 from jetstream.video.gop.fragment_folder import FragmentFolder, is_claimed
 
 LATE_S: Final = 20.0
@@ -63,7 +64,7 @@ def writer_to(folder: Path, camera: str, config: Config) -> FragmentWriter | Non
     except OSError as error:
         log.warning("%s: its newest seconds can't be kept for clips (%s)", camera, error.strerror)
         return None
-    return FragmentWriter(camera, opened)
+    return FragmentWriter(camera, opened, CameraSwitches(config))
 
 
 @contextlib.contextmanager

@@ -92,6 +92,9 @@ class FragmentTap:
             self._warn(f"MP4 can't have its video ({codec}), so there are no clips of it; set the camera to H.264")
 
     def _add(self, opened: OpenVideo, packet: "Packet[Any]", arrived_ns: int) -> None:
+        if self._writer.is_off():
+            self._muxer = None
+            return
         is_video = packet.stream_index == opened.stream.index
         if is_video and self._watch is not None and self._watch.changed(packet):
             self.end()

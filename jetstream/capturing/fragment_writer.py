@@ -8,6 +8,7 @@ from typing import Final
 
 import av
 
+from jetstream.runtime.switches import CameraSwitches
 from jetstream.video.gop.fragment_folder import FragmentFolder
 from jetstream.video.gop.fragment_output import FragmentOutput, MuxedFragment
 
@@ -20,12 +21,21 @@ log = logging.getLogger(__name__)
 class FragmentWriter:
     """`lost`: how often something could not be stored."""
 
-    def __init__(self, camera: str, folder: FragmentFolder) -> None:
+    def __init__(self, camera: str, folder: FragmentFolder, switches: CameraSwitches) -> None:
         self.folder = folder
         self.lost = 0
-        self._camera = camera
+        self._camera, self._switches = camera, switches
         self._base_ns = 0
         self._is_failing = False
+
+    def is_off(self) -> bool:
+        """Whether the camera's recording is switched off, or its faces are to be hidden, as those in fragments are not:
+        then nothing is to be stored, and what was is removed. Raises OSError."""
+        switch = self._switches.of(self._camera)
+        is_off = switch.blur or not switch.record
+        if is_off:
+            self.folder.empty()
+        return is_off
 
     def begin(self, at_ns: int) -> None:
         """A connection begins (CLOCK_MONOTONIC). Its times count from now on, or from where the camera's stand."""

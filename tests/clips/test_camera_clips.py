@@ -8,6 +8,8 @@ import pytest
 
 from jetstream.clips.camera_clips import CameraClips
 from jetstream.clips.retention import erase
+from jetstream.runtime import switches
+from jetstream.video.gop.fragment_folder import fragments_in
 from tests.support.fulldisk import files_of_at_most
 from tests.support.numbered_films import numbered_film, shown_numbers
 from tests.support.played import PlayedCamera
@@ -293,3 +295,28 @@ def test_full_disk_is_said_once_and_the_next_clip_is_made(
     (clip,) = camera.stored()
     assert within(STEADY, 3.5, 9.0) <= set(shown_numbers(clip.video))
     assert clip.info.state == "ended"
+
+
+@pytest.mark.parametrize("off", [{"blur": True}, {"record": False}])
+def test_what_is_switched_off_by_hand_is_in_no_clip(
+    steady: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, off: dict[str, bool]
+) -> None:
+    monkeypatch.setattr(switches, "LOOK_EVERY_S", 0.0)
+    camera = PlayedCamera(tmp_path, pre_s=2, post_s=2)
+    camera.play(steady, 8.0)
+    camera.enter("one", 7.5)
+    camera.play_on(10.0)
+    camera.switch(**off)
+    camera.play_on(10.1)
+    assert fragments_in(camera.fragments) == []
+    camera.play_on(14.0)
+    camera.switch()
+    camera.play_on(20.0)
+    camera.leave("one", 18.0)
+    camera.play_on()
+
+    (clip,) = camera.stored()
+    shown = set(shown_numbers(clip.video))
+    assert within(STEADY, 5.5, 8.5) <= shown
+    assert within(STEADY, 16.0, 20.0) <= shown
+    assert not shown & within(STEADY, 10.1, 13.9)

@@ -3,13 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+from jetstream.capturing import fragment_places
 from jetstream.capturing.fragment_tap import FragmentTap
 from jetstream.capturing.fragment_writer import FragmentWriter
 from jetstream.clips import library
 from jetstream.clips.camera_clips import CameraClips, Now
 from jetstream.clips.clip_info import ns_of
 from jetstream.clips.library import StoredClip
-from jetstream.config.schema import ClipsConfig
+from jetstream.config.schema import ClipsConfig, Config, MqttConfig, PipelineConfig, run_dir
+from jetstream.runtime import switches
+from jetstream.runtime.run_dir import SWITCHES
+from jetstream.runtime.switches import CameraSwitch, CameraSwitches
 from jetstream.video.ffmpeg import open_file
 from jetstream.video.gop.fragment_folder import FragmentFolder
 
@@ -27,6 +31,8 @@ class PlayedCamera:
         self.settings = ClipsConfig(dir=str(folder / "clips"), **clips)
         self.fragments = folder / "fragments"
         self._keep_s, self._most_bytes, self._sound = keep_s, most_bytes, sound
+        self._config = Config(pipeline=PipelineConfig(run_dir=str(folder)), mqtt=MqttConfig(commands=True))
+        self._switches = CameraSwitches(self._config)
         self.begin_capture()
         self.begin_clips()
         self.now_s = 0.0
@@ -34,11 +40,17 @@ class PlayedCamera:
     def begin_capture(self) -> None:
         """`capture` starts, perhaps again."""
         folder = FragmentFolder(self.fragments, keep_ns=round(self._keep_s * 1e9), most_bytes=self._most_bytes)
-        self.tap = FragmentTap("hall", FragmentWriter("hall", folder), with_sound=self._sound, or_encoded=False)
+        self.tap = FragmentTap(
+            "hall", FragmentWriter("hall", folder, self._switches), with_sound=self._sound, or_encoded=False
+        )
 
     def begin_clips(self) -> None:
         """`clips` starts, perhaps again."""
         self.clips = CameraClips("hall", self.settings, (self.fragments,), "boot")
+
+    def switch(self, **given: bool) -> None:
+        """Switch the camera by hand, as over MQTT."""
+        switches.write(run_dir(self._config) / SWITCHES, {"hall": CameraSwitch(**given)})
 
     def enter(self, id_: str, begin_s: float) -> None:
         self.clips.schedule.enter(id_, self.ns(begin_s))
@@ -95,14 +107,13 @@ def begin_s(clip: StoredClip) -> float:
     return (ns_of(clip.info.begin) - WALL_NS) * 1e-9
 
 
-def sent(film: Path, folder: FragmentFolder, *, until_ns: int) -> None:
+def sent(film: Path, camera: str, config: Config, *, until_ns: int) -> None:
     """A film that a camera has sent, in its own time, until that moment (CLOCK_MONOTONIC)."""
-    tap, opened = FragmentTap("a", folder, with_sound=False), open_file(film)
-    times = [
-        (packet, float(packet.dts * packet.time_base))
-        for packet in opened.container.demux(opened.stream)
-        if packet.size
-    ]
-    for packet, time_s in times:
-        tap.see(opened, packet, until_ns + round((time_s - times[-1][1]) * 1e9))
+    writer = fragment_places.writer_to(fragment_places.copied_of(camera, config), camera, config)
+    assert writer is not None
+    tap, opened = FragmentTap(camera, writer, with_sound=False, or_encoded=False), open_file(film)
+    packets = [packet for packet in opened.container.demux(opened.stream) if packet.size]
+    times_s = [float(packet.dts * packet.time_base) for packet in packets]
+    for packet, time_s in zip(packets, times_s, strict=True):
+        tap.see(opened, packet, until_ns + round((time_s - times_s[-1]) * 1e9))
     tap.end()

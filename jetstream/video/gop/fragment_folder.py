@@ -118,6 +118,10 @@ class FragmentFolder:
     def clear(self) -> None:
         """Say that there is nothing to come, and remove what is there. Raises OSError."""
         (self._folder / CLAIM).unlink(missing_ok=True)
+        self.empty()
+
+    def empty(self) -> None:
+        """Remove what is there; more may come. Raises OSError."""
         self._remove(len(self._kept))
 
     def trim(self) -> None:
