@@ -12,7 +12,7 @@ import pytest
 from jetstream.clips.retention import erase
 from jetstream.web import file_parts
 from tests.support.numbered_films import number_of, shown_numbers
-from tests.support.page_clips import clip_site, film_of, leave, play
+from tests.support.page_clips import FPS, LATER_S, clip_site, film_of, leave, play
 from tests.support.pages import PageSite, browser, console, waited
 from tests.support.played import PlayedCamera
 from tests.support.sightings import IDS
@@ -48,8 +48,8 @@ def site(tmp_path: Path, film: Path) -> Iterator[tuple[PageSite, PlayedCamera]]:
         yield page, camera
 
 
-def opened(driver: Any, page: PageSite) -> None:
-    driver.get(f"http://127.0.0.1:{page.port}/timeline/{IDS[0]}")
+def opened(driver: Any, page: PageSite, id_: str = IDS[0]) -> None:
+    driver.get(f"http://127.0.0.1:{page.port}/timeline/{id_}")
     console(driver)
     waited(driver, READY)
 
@@ -118,6 +118,23 @@ def test_open_clip_plays_what_is_there_then_what_came_since_then_the_whole(
     waited(driver, READY)
     shows(driver, shown_numbers(camera.stored()[0].video)[0], at="0")
     assert console(driver) == []
+
+
+def test_later_sighting_of_a_clip_is_gone_to(driver: Any, film: Path, tmp_path: Path) -> None:
+    with clip_site(tmp_path, pre_s=20) as (page, camera):
+        play(camera, film)
+        camera.enter(IDS[1], LATER_S)
+        camera.leave(IDS[1], LATER_S + 3.0)
+        leave(camera)
+        opened(driver, page)
+        assert "Begins late: the camera's first picture came 15.0 s before" in driver.execute_script(TEXT)
+        assert driver.execute_script("return document.querySelector('.clip button')") is None
+        opened(driver, page, IDS[1])
+        assert "Begins late" not in driver.execute_script(TEXT), "which is so for the first one"
+        assert driver.execute_script("return document.querySelector('.clip button').innerText") == "Go to 0:18"
+        driver.execute_script("document.querySelector('.clip button').click()")
+        waited(driver, SHOWN, lambda png: png and abs(number_in(png) / FPS - LATER_S) < 0.5)
+        assert console(driver) == []
 
 
 def test_clip_that_is_erased_while_it_plays_leaves_the_page(driver: Any, site: tuple[PageSite, PlayedCamera]) -> None:

@@ -49,7 +49,7 @@ def ended(site: tuple[PageSite, PlayedCamera]) -> tuple[PageSite, StoredClip]:
 @pytest.fixture(scope="module")
 def lasting(tmp_path_factory: pytest.TempPathFactory, film: Path) -> Iterator[tuple[PageSite, StoredClip]]:
     """A clip that no test changes."""
-    with clip_site(tmp_path_factory.mktemp("lasting")) as (page, camera):
+    with clip_site(tmp_path_factory.mktemp("lasting"), "Zoë 李/x") as (page, camera):
         play(camera, film)
         leave(camera)
         (clip,) = camera.stored()
@@ -87,8 +87,8 @@ def test_sighting_has_its_clips_with_what_is_known_of_them(ended: tuple[PageSite
     assert page.ask("GET", "/api/sightings/ZZZZZZ/clips").status == 404
 
 
-def test_clip_is_sent_whole_with_its_name_and_kept_by_no_cache(ended: tuple[PageSite, StoredClip]) -> None:
-    page, clip = ended
+def test_clip_is_sent_whole_with_its_name_and_kept_by_no_cache(lasting: tuple[PageSite, StoredClip]) -> None:
+    page, clip = lasting
     answer = page.ask("GET", told(page)["address"])
 
     assert (answer.status, answer.body) == (200, clip.video.read_bytes())
@@ -235,9 +235,9 @@ def test_address_of_an_open_clip_stays_as_it_is_while_it_grows(site: tuple[PageS
 
 
 @pytest.mark.parametrize("part", ["1-99", "1-99\n", "x", "1", "-", "9" * 20 + "-1", "1-2-3", "../x"])
-def test_part_that_was_never_told_gets_a_sentence(site: tuple[PageSite, PlayedCamera], part: str) -> None:
-    page, camera = site
-    answer = page.ask("GET", f"{LIST}/{camera.stored()[0].video.name}?part={quote(part)}")
+def test_part_that_was_never_told_gets_a_sentence(lasting: tuple[PageSite, StoredClip], part: str) -> None:
+    page, clip = lasting
+    answer = page.ask("GET", f"{LIST}/{clip.video.name}?part={quote(part)}")
 
     assert answer.status in (400, 404)
     assert len(answer.json["error"]) > 5

@@ -36,17 +36,28 @@ function usePlayed(clip, player, onFailed) {
   };
 }
 
-function Said({ clip }) {
+/** "0:21", as players show it. */
+const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
+
+/** Seconds in a clip before the sighting where that isn't the first one of it; else null. */
+function leadOf(clip, begin) {
+  const lead = (new Date(begin) - new Date(clip.begin)) / 1000;
+  const isIn = !clip.end || new Date(begin) < new Date(clip.end);
+  return isIn && lead > clip.pre_s + 1 ? lead : null;
+}
+
+function Said({ clip, lead }) {
   const isOpen = clip.state === "open";
   return html`<span class="grow">
     <b class="times">${time(clip.begin)}${isOpen ? "" : ` – ${until(clip.begin, clip.end)}`}</b>
     ${isOpen ? html` <b class="now">still being recorded</b>` : html`<span class="quiet"> · ${length(clip.begin, clip.end)}</span>`}
-    ${clip.short && html`<span class="said">Begins late: ${clip.short}.</span>`}
+    ${clip.short && lead === null && html`<span class="said">Begins late: ${clip.short}.</span>`}
     ${clip.missing > 0 && html`<span class="said">${clip.missing === 1 ? "A piece of about a second is" : `${clip.missing} pieces of about a second are`} missing.</span>`}
   </span>`;
 }
 
-function Clip({ clip, part, isAhead, onFailed }) {
+function Clip({ clip, begin, part, isAhead, onFailed }) {
+  const lead = leadOf(clip, begin);
   const player = useRef(null);
   const { address, isBroken, more, fail, resume } = usePlayed(clip, player, onFailed);
   return html`<figure class="clip">
@@ -54,7 +65,8 @@ function Clip({ clip, part, isAhead, onFailed }) {
     <video ref=${player} src=${address} controls playsinline preload=${isAhead ? "metadata" : "none"} aria-label=${`${part || "Clip"}, from ${time(clip.begin)}`}
       onError=${fail} onLoadedMetadata=${resume}></video>
     <figcaption>
-      <${Said} clip=${clip} />
+      <${Said} clip=${clip} lead=${lead} />
+      ${lead !== null && html`<button title="This sighting begins there; the clip is of an earlier one, too" onClick=${() => (player.current.currentTime = lead)}>Go to ${clock(lead)}</button>`}
       ${more && html`<button onClick=${more}>${clip.state === "open" ? "Show what came since" : "Show all of it"}</button>`}
       <a class="button" href=${clip.address} download=${clip.file_name}>Download <span class="quiet">${size(clip.n_bytes)}</span></a>
     </figcaption>
@@ -62,8 +74,8 @@ function Clip({ clip, part, isAhead, onFailed }) {
   </figure>`;
 }
 
-/** `isOpen`: the sighting goes on. */
-export function Clips({ id, isOpen }) {
+/** `begin`: when the sighting began; `isOpen`: it goes on. */
+export function Clips({ id, begin, isOpen }) {
   const { value: found, error, again } = useLoaded(() => get(`/api/sightings/${id}/clips`), [id]);
   const clips = found?.clips ?? [];
   useEvery(10, () => (isOpen || clips.some((one) => one.state === "open")) && again());
@@ -74,7 +86,7 @@ export function Clips({ id, isOpen }) {
   return html`<section class="card" aria-labelledby="clips">
     <h2 id="clips">${clips.length > 1 ? "Clips" : "Clip"}</h2>
     <${Failure} text=${error} />
-    ${clips.map((clip, n) => html`<${Clip} key=${clip.begin} clip=${clip} part=${clips.length > 1 && `Part ${n + 1} of ${clips.length}`} isAhead=${n < PLAYERS_AHEAD} onFailed=${again} />`)}
+    ${clips.map((clip, n) => html`<${Clip} key=${clip.begin} clip=${clip} begin=${begin} part=${clips.length > 1 && `Part ${n + 1} of ${clips.length}`} isAhead=${n < PLAYERS_AHEAD} onFailed=${again} />`)}
     ${found && !clips.length && html`<p class="quiet">${isOpen ? "It is begun in a moment." : "There is none: it was deleted to make room or for its age, or jetstream kept none then."}</p>`}
   </section>`;
 }

@@ -106,7 +106,7 @@ export function SightingPage({ id, back, who }) {
         ${!sighting.looks.length && html`<p class="quiet">No picture was kept: the face was hidden, or the picture was deleted to make room.</p>`}
       </div>
       <${Decisions} sighting=${sighting} who=${who} onDone=${again} />
-      <${Clips} key=${sighting.id} id=${sighting.id} isOpen=${goesOn(sighting)} />
+      <${Clips} key=${sighting.id} id=${sighting.id} begin=${sighting.begin} isOpen=${goesOn(sighting)} />
       <section class="card" aria-label="What is known"><${Facts} sighting=${sighting} /><${Others} sighting=${sighting} /></section>
       <${Why} sighting=${sighting} />
       <${Corrections} corrections=${found.corrections} />`}
