@@ -4,6 +4,7 @@ Keeps no message: what wasn't acknowledged when a connection is lost is its owne
 that of the will.
 """
 
+import contextlib
 import socket
 import ssl
 import time
@@ -154,7 +155,8 @@ class BrokerConnection:
         self.deliveries.append(Delivery(number, name, name in _FOR_NOW))
 
     def _on_message(self, _: object, __: object, message: paho.MQTTMessage) -> None:
-        self.heard.append(Heard(message.topic, bytes(message.payload), bool(message.retain)))
+        with contextlib.suppress(UnicodeDecodeError):  # no topic that was asked for
+            self.heard.append(Heard(message.topic, bytes(message.payload), bool(message.retain)))
 
     def _on_disconnect(self, _: object, __: object, ___: object, code: ReasonCode, ____: object) -> None:
         name = code.getName()

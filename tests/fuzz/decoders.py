@@ -47,10 +47,13 @@ from jetstream.messages import (
     Wanted,
     WantedFace,
 )
+from jetstream.mqtt import retained
+from jetstream.mqtt.retained import RetainedTopics
 from jetstream.newest_lines import LogLine
 from jetstream.picture_format import PictureFormat
 from jetstream.recording import library, retention
 from jetstream.recording.events_file import cut_to_last_line, last_event
+from jetstream.runtime import switches
 from jetstream.runtime.run_dir import RINGS, RunDir
 from jetstream.topic import keys, subscriber
 from jetstream.topic.zap import DOMAIN, ZapAuthenticator
@@ -258,6 +261,26 @@ def backup_decoders(folder: Path) -> Iterator[Decoder]:
     yield Decoder("backup", [made.read_bytes()], read, (JetstreamError,))
 
 
+def broker_decoders(folder: Path) -> Iterator[Decoder]:
+    """What the sidecar `mqtt` keeps in files. What a broker sends: `test_broker`."""
+    note, switched = folder / retained.FILE, folder / "switches.json"
+    seed = (
+        b'{"broker":"mqtt://h:1883","topics":["a/person/ada/area"],"components":{"h/config":{"person_ada":"sensor"}}}'
+    )
+
+    def noted(data: bytes) -> None:
+        note.write_bytes(data)
+        assert isinstance(retained.traces(folder, ["Ada"]), list)
+        assert RetainedTopics(folder, "mqtt://h:1883").is_settled
+
+    def read_switches(data: bytes) -> None:
+        switched.write_bytes(data)
+        switches.read(switched)
+
+    yield Decoder("what a broker holds", [seed], noted, ())
+    yield Decoder("switches", [b'{"door":{"record":false,"blur":true}}'], read_switches, ())
+
+
 def recording_decoders(folder: Path) -> Iterator[Decoder]:
     """Of files that a full disk or a kill cut off."""
     boxes = [b"ftypisom", b"moov" + bytes(40), b"moof" + bytes(20), b"mdat" + bytes(60), b"moof" + bytes(20)]
@@ -401,4 +424,4 @@ def all_decoders(folder: Path) -> Iterator[list[Decoder]]:
     with ring_decoders(folder) as rings:
         alone = [*message_decoders(), *outside_decoders(), *file_decoders(), *gallery_decoders()]
         of_files = (*recording_decoders(folder), *picture_decoders(folder), *folder_decoders(folder))
-        yield [*alone, *of_files, *backup_decoders(folder), *rings]
+        yield [*alone, *of_files, *broker_decoders(folder), *backup_decoders(folder), *rings]
