@@ -84,6 +84,7 @@ def _settle(config: Config, address: BrokerAddress, until_s: float) -> str:
     if why := connection.open(until_s):
         return why
     topics.begin()
+    topics.leave(lambda topic: "/person/" not in topic)  # a run may have had other cameras
     while not topics.is_settled:
         now_s = time.monotonic()
         if now_s > until_s or not connection.is_open:

@@ -76,6 +76,7 @@ class BrokerConnection:
         self._backoff = Backoff()
         self._next_s = 0.0
         self._asked_s: float | None = None  # since when an answer is due
+        self._unanswered, self._now_s = 0, 0.0
         self._said = ""  # what the broker says is wrong
 
     def is_due(self, now_s: float) -> bool:
@@ -105,6 +106,7 @@ class BrokerConnection:
         """Send and receive; wait up to `wait_s` for something to arrive."""
         if self._client is None:
             return
+        self._now_s = now_s
         if self._client.loop(wait_s) != paho.MQTT_ERR_SUCCESS:
             self._lost(now_s, self._said or ("it ended the connection" if self.is_open else NO_GREETING))
         elif self._asked_s is not None and now_s - self._asked_s > ANSWER_S:
@@ -113,7 +115,8 @@ class BrokerConnection:
     def send(self, topic: str, payload: bytes, now_s: float, *, retain: bool) -> int:
         """Send a message that the broker has to acknowledge; its number, which `deliveries` will have."""
         assert self._client is not None
-        self._asked_s = self._asked_s or now_s
+        self._asked_s = now_s if self._asked_s is None else self._asked_s
+        self._unanswered += 1
         return self._client.publish(topic, payload, qos=1, retain=retain).mid
 
     def close(self) -> None:
@@ -149,7 +152,8 @@ class BrokerConnection:
             client.subscribe([(topic, 1) for topic in self._topics])
 
     def _on_publish(self, _: object, __: object, number: int, code: ReasonCode, ___: object) -> None:
-        self._asked_s = None
+        self._unanswered -= 1
+        self._asked_s = self._now_s if self._unanswered else None
         is_refused = code.value >= REFUSED
         name = code.getName() if is_refused else ""
         self.deliveries.append(Delivery(number, name, name in _FOR_NOW))
@@ -165,7 +169,7 @@ class BrokerConnection:
 
     def _lost(self, now_s: float, why: str) -> None:
         self.failures, self.why, self.wait_s = self.failures + 1, why, self._backoff.next_s()
-        self._client, self.is_open, self._asked_s = None, False, None
+        self._client, self.is_open, self._asked_s, self._unanswered = None, False, None, 0
         self._said, self._next_s = "", now_s + self.wait_s
         self.deliveries.clear()
 

@@ -7,7 +7,7 @@ leaves the note when the broker has confirmed that it is empty. Knows no connect
 import contextlib
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -47,6 +47,7 @@ class RetainedTopics:
         self._held: dict[str, bytes] = {}  # what the broker has confirmed since the connection began
         self._due: list[str] = []
         self._under_way: dict[int, tuple[str, bytes]] = {}
+        self._left: frozenset[str] = frozenset()
         self._is_changed = False
 
     def begin(self) -> None:
@@ -62,6 +63,11 @@ class RetainedTopics:
             self._told = {topic: device.payload() for topic, device in self._devices.items()}
         self._wanted = {**{topic: payload for topic, payload in payloads.items() if payload}, **self._told}
         self._note_wanted()
+        self._find_due()
+
+    def leave(self, is_left: Callable[[str], bool]) -> None:
+        """Clear none of these topics, though they aren't wanted here: whoever wants them may come again."""
+        self._left = frozenset(topic for topic in self._noted.topics - self._wanted.keys() if is_left(topic))
         self._find_due()
 
     def next(self) -> tuple[str, bytes] | None:
@@ -139,7 +145,7 @@ class RetainedTopics:
     def _is_due(self, topic: str) -> bool:
         if topic in self._wanted:
             return self._held.get(topic) != self._wanted[topic]
-        return topic in self._noted.topics and self._held.get(topic) != b""
+        return topic in self._noted.topics and topic not in self._left and self._held.get(topic) != b""
 
     def _removed(self, topic: str) -> dict[str, str]:
         device, noted = self._devices.get(topic), self._noted.components.get(topic, {})

@@ -63,7 +63,7 @@ def told_in_a_thread(config: Config) -> Iterator[None]:
 def forget(jetstream: Inside, config: Config) -> "subprocess.CompletedProcess[str]":
     (jetstream.folder / "home.toml").write_text(
         f'[mqtt]\nenabled = true\nbroker = "{config.mqtt.broker}"\nclient_id = "jetstream-test"\n'
-        f'[models]\ndir = "models"\n[[cameras]]\nname = "door"\nsource = "demo"\n'
+        f'[models]\ndir = "models"\n[[cameras]]\nname = "yard"\nsource = "demo"\n'
     )
     run_dir = f"pipeline.run_dir={jetstream.run_dir}"
     return jetstream("forget", "Zoë", "--config", "home.toml", "--yes", "--set", run_dir)
@@ -88,6 +88,7 @@ def test_broker_is_cleared_and_searched_while_no_pipeline_runs(
     assert of_zoe(broker) == []
     kept = held(broker)
     assert "jetstream/person/bob/area" in kept
+    assert "jetstream/camera/door/people" in kept, "a camera of the run, which the command doesn't know"
     assert kept["jetstream/status"] == b"offline"
     assert b"zo" not in (jetstream.folder / NOTE).read_bytes()
 
