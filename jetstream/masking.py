@@ -204,7 +204,8 @@ def learn(spec: str) -> None:
     if scheme := _SCHEME.search(spec):
         user = spec[scheme.end() + 3 :].partition("@")[0].partition(":")[0]
     for secret in secrets_in(spec):
-        KNOWN.add(secret, user)
+        if not re.fullmatch(_VARIABLE, secret):  # the name of a variable may be shown
+            KNOWN.add(secret, user)
 
 
 def _pipeline_secrets(spec: str) -> Iterator[str]:

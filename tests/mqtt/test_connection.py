@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jetstream.config import secrets
-from jetstream.config.schema import MqttConfig
+from jetstream.config.schema import Config, MqttConfig
 from jetstream.errors import UserError
 from jetstream.mqtt.broker_address import address_of
 from jetstream.mqtt.clearing import reach
@@ -105,6 +105,7 @@ def test_password_is_shown_nowhere(tmp_path: Path) -> None:
     assert "s3cret" not in str(UserError(f"trouble with mqtt://ada:{address.password}@192.0.2.1"))
     with pytest.raises(UserError, match=r"^mqtt: password_file: the broker must be an address with a user"):
         secrets.broker(MqttConfig(broker="mqtt://192.0.2.1", password_file=path))
+    secrets.know(Config(mqtt=MqttConfig(broker="mqtt://ada:${NO_SUCH}@192.0.2.1")), {})
     with pytest.raises(UserError, match=r"^mqtt\.broker: \$\{NO_SUCH\} isn't set"):
         secrets.broker(MqttConfig(broker="mqtt://ada:${NO_SUCH}@192.0.2.1"), {})
 
