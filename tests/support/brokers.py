@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -51,8 +52,6 @@ class Broker:
         wait_until(self.is_listening, why=lambda: (self.folder / "mosquitto.log").read_text())
 
     def is_listening(self) -> bool:
-        import socket
-
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
