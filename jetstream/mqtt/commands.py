@@ -67,7 +67,7 @@ class BrokerCommands:
         """A retained topic for each switch: as things are, not as they were asked to be."""
         for camera, switch in self._places.values():
             now = self._switches.get(camera, AS_CONFIGURED)
-            is_on = now.record if switch == "record" else now.blur or self._config.render.blur == "all"
+            is_on = now.blur or self._config.render.blur == "all" if switch == "blur" else now.record
             yield self._topics.camera(camera, switch), on_off(is_on)
 
 
