@@ -22,6 +22,7 @@ from jetstream.messages import (
     Tracked,
     TrackedFace,
     TrackState,
+    Untold,
     Wanted,
 )
 from jetstream.runtime.counters import Counts
@@ -92,7 +93,7 @@ def test_gallery_and_search_interval_are_levels() -> None:
 def test_what_never_leaves_its_process_is_not_sent() -> None:
     kept = {kind for kind in _subclasses(Message) if not kind.is_sent}
 
-    assert kept == {Building, Built, Finished, Dropped, Searching, Tick}
+    assert kept == {Building, Built, Finished, Dropped, Searching, Tick, Untold}
 
 
 def test_work_on_a_frame_ends_with_every_answer_but_a_question() -> None:
