@@ -14,7 +14,7 @@ from jetstream.sightings import lock
     [
         ("writer.lock", "writes sightings there; give each pipeline its own sightings.dir"),
         ("grouper.lock", "groups strangers there; try again when it has ended"),
-        ("teller.lock", "tells of the sightings there; give each pipeline its own sightings.dir"),
+        ("told.lock", "tells of the sightings there; give each pipeline its own sightings.dir"),
     ],
 )
 def test_holder_is_named_by_what_it_does(tmp_path: Path, name: str, words: str) -> None:
