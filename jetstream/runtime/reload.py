@@ -74,6 +74,8 @@ RELOADED = "file, reloaded"
 LOGGING = frozenset(("pipeline.log_level", "pipeline.log_format"))
 OF_ENGINES = ("detect.min_face_px", "detect.factor", "detect.batch", "recognize.batch", "recognize.model")
 """TensorRT's engines are built for their values, before the pipeline starts"""
+OF_FRAGMENTS = ("render.blur", "mqtt.commands")
+"""what is kept in memory for clips is blurred and switched as they say, from the start of a run on"""
 
 
 class ReloadPlan(NamedTuple):
@@ -142,8 +144,8 @@ def readers(key: str, config: Config) -> tuple[StageName, ...] | None:
         return OF_CAMERA.get(key.rpartition(".")[2])
     if key in OF_ENGINES and config.gpu.backend == "tensorrt":
         return None
-    if key == "render.blur" and config.clips.dir:
-        return None  # what is in memory isn't blurred
+    if key in OF_FRAGMENTS and config.clips.dir:
+        return None
     return STAGES.get(key, STAGES.get(key.partition(".")[0]))
 
 

@@ -182,6 +182,15 @@ def test_an_address_that_cannot_be_had_is_refused_unless_its_stage_is_run_by_han
         assert Reloader(lambda: after, by_hand, check_reload).plan(by_hand).stages == frozenset()
 
 
+@pytest.mark.parametrize(("key", "value"), [("render.blur", "all"), ("mqtt.commands", True)])
+def test_what_blurs_stays_as_it_is_while_clips_are_made(key: str, value: object) -> None:
+    """Unblurred seconds of each camera are in memory."""
+    broker = {"enabled": True, "broker": "mqtt://192.0.2.1"}
+    for folder, taken in (("", True), ("clips", False)):
+        before = config(clips={"dir": folder}, mqtt=broker)
+        assert bool(plan(before, with_key(before, key, value)).taken) == taken
+
+
 def endpoints(folder: Path, publish: str, metrics: str) -> Config:
     return config(publish={"endpoint": publish, "keys": str(folder)}, metrics={"endpoint": metrics, "remote": True})
 
