@@ -4,13 +4,14 @@ The address that is checked is the one that is connected to: the name is looked 
 proxy, and reads no more of an answer than a sentence for people.
 """
 
+import contextlib
 import http.client
 import io
 import socket
 import ssl
 import time
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from jetstream.alerts.host_check import is_public
@@ -47,22 +48,30 @@ class HttpTarget(NamedTuple):
 
 def post(target: HttpTarget, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
     """Post `body`. Raises PostError."""
-    address = urllib.parse.urlsplit(target.url)
-    host, deadline_s = str(address.hostname), time.monotonic() + target.send_timeout_s
-    is_tls = address.scheme == "https"
-    try:
+    with _told(target.send_timeout_s):
+        address = urllib.parse.urlsplit(target.url)
+        host, deadline_s = str(address.hostname), time.monotonic() + target.send_timeout_s
+        is_tls = address.scheme == "https"
         with _connected(host, address.port or (443 if is_tls else 80), target, deadline_s) as plain:
             plain.settimeout(_left_s(deadline_s))
             stream = target.tls.wrap_socket(plain, server_hostname=host) if is_tls else plain
             with stream:
-                connection = http.client.HTTPConnection(address.netloc)
-                connection.sock = _TimedSocket(stream, deadline_s)
-                path = urllib.parse.quote(address.path or "/", safe=_TARGET_SAFE)
-                query = f"?{urllib.parse.quote(address.query, safe=_TARGET_SAFE)}" if address.query else ""
-                connection.request("POST", path + query, body, dict(headers))
-                return _answer(connection.getresponse())
+                return _exchanged(stream, address, headers, body, deadline_s)
+
+
+def post_over(stream: socket.socket, url: str, headers: Mapping[str, str], body: bytes, limit_s: float) -> HttpAnswer:
+    """The same over a connection that is there. Raises PostError."""
+    with _told(limit_s):
+        return _exchanged(stream, urllib.parse.urlsplit(url), headers, body, time.monotonic() + limit_s)
+
+
+@contextlib.contextmanager
+def _told(limit_s: float) -> Iterator[None]:
+    """Raises PostError instead of what may happen on a connection."""
+    try:
+        yield
     except TimeoutError:
-        raise PostError(f"no answer within {target.send_timeout_s:g} s") from None
+        raise PostError(f"no answer within {limit_s:g} s") from None
     except ssl.SSLCertVerificationError as error:
         raise PostError(f"its certificate can't be verified ({error.verify_message})") from None
     except ssl.SSLError as error:
@@ -73,6 +82,21 @@ def post(target: HttpTarget, headers: Mapping[str, str], body: bytes) -> HttpAns
         raise PostError("its host's name, its path or a header holds a character that can't be sent") from None
     except OSError as error:
         raise PostError(f"the connection failed ({error.strerror or type(error).__name__})") from None
+
+
+def _exchanged(
+    stream: socket.socket,
+    address: urllib.parse.SplitResult,
+    headers: Mapping[str, str],
+    body: bytes,
+    deadline_s: float,
+) -> HttpAnswer:
+    connection = http.client.HTTPConnection(address.netloc)
+    connection.sock = _TimedSocket(stream, deadline_s)
+    path = urllib.parse.quote(address.path or "/", safe=_TARGET_SAFE)
+    query = f"?{urllib.parse.quote(address.query, safe=_TARGET_SAFE)}" if address.query else ""
+    connection.request("POST", path + query, body, dict(headers))
+    return _answer(connection.getresponse())
 
 
 def _connected(host: str, port: int, target: HttpTarget, deadline_s: float) -> socket.socket:

@@ -1,6 +1,7 @@
 """Every place that reads what another program, a file or a user wrote: what it is given, and how it may refuse."""
 
 import io
+import socket
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from jetstream.alerts.http_post import post_over
 from jetstream.backup import manifest as backup_manifest
 from jetstream.backup import read as archive
 from jetstream.backup.content import BackupContent, BackupItem
@@ -169,7 +171,24 @@ def file_decoders() -> Iterator[Decoder]:
         b"a/*.jpg",
     ]
     yield Decoder("source", addresses, _named, (JetstreamError,))
+    alert = b'[[alerts]]\nname = "a"\nwhen = ["enter"]\nwebhook = "https://x/"\nhours = "22:00-06:00"\n'
+    alert += b'body = {a = "{text}"}\nheaders = {X-Key = "${KEY}"}\n'
+    yield Decoder("alert", [alert], lambda data: load.build(load.parse_toml(data, "c"), where="c"), (JetstreamError,))
+    chunked = b"Retry-After: 17\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n"
+    answers = [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 429 Too Many\r\n" + chunked,
+    ]
+    yield Decoder("answer to a webhook", answers, _answered, (JetstreamError,))
     yield Decoder("zap", [b"1.0\01\0jetstream\0\0\0CURVE\0" + b"k" * 32], _asked, ())
+
+
+def _answered(data: bytes) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(data[:100_000])
+        theirs.shutdown(socket.SHUT_WR)
+        post_over(ours, "https://x/", {}, b"{}", 5.0)
 
 
 def _text(data: bytes) -> str:
