@@ -38,6 +38,7 @@ class AlertJudge:
         self._rules = {rule.name: rule for rule in rules}
         self._book, self._sink, self._was_seen = book, sink, was_seen
         self.dropped = 0  # deliveries for which there was no room
+        self.from_ns = 0  # what happened before is told to nobody
 
     def take(self, message: SightingMessage) -> None:
         """A change, the next one after those taken before; one that was taken already changes nothing."""
@@ -92,7 +93,8 @@ class AlertJudge:
                 self._book.set_down(rule.name, camera, is_down=is_down)
 
     def _tell(self, rule: AlertRule, found: Iterable[MarkedOccasion]) -> list[Occasion]:
-        told = [marked.occasion for marked in found if self._book.takes(rule, marked)]
+        recent = (marked for marked in found if marked.occasion.at_ns >= self.from_ns)
+        told = [marked.occasion for marked in recent if self._book.takes(rule, marked)]
         for occasion in told:
             self.dropped += self._sink.add(rule.name, occasion)
         return told

@@ -18,7 +18,7 @@ from jetstream.alerts.erasure import drop_gone
 from jetstream.alerts.history import open_in_zones, was_seen
 from jetstream.alerts.judge import AlertJudge
 from jetstream.alerts.message import AlertMessage
-from jetstream.alerts.outbox import AlertOutbox, Delivery
+from jetstream.alerts.outbox import OLDEST_NS, AlertOutbox, Delivery
 from jetstream.alerts.rules import AlertRule
 from jetstream.config.schema import Config, area_of
 from jetstream.errors import JetstreamError
@@ -69,6 +69,7 @@ class AlertService:
             return
         try:
             judge, connection = self._parts or self._open()
+            judge.from_ns = now_ns - OLDEST_NS  # it may be long since alerts were on
             if self._take(judge, connection, now_s):
                 self._look(judge, connection, now_s, now_ns)
             if status is not None:

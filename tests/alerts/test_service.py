@@ -191,6 +191,19 @@ def test_what_happened_while_nothing_ran_is_told_after_the_start(server: Receive
     assert told(server) == [("enter", "Ada")]
 
 
+def test_what_is_a_day_old_is_not_told(server: Receiver, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = of(server, tmp_path, "enter", "unknown")
+    record(config, [at(0)])
+    with running(config):
+        pass
+    record(config, [at(0, face(IDS[0], "Ada"), face(IDS[1]))])
+    with running(config, later_s=90_000) as run:
+        run.turn(later_s=90_000)
+        assert (waiting(config), counts(config).dropped) == ([], 0)
+
+    assert caplog.text == ""
+
+
 def test_history_is_not_told_when_alerts_are_new(server: Receiver, tmp_path: Path) -> None:
     config = of(server, tmp_path, "enter", "exit", "unknown")
     record(config, [at(0, face(IDS[0], "Ada"))])

@@ -66,10 +66,10 @@ def alerting(folder: Path, *alerts: dict[str, Any], **tables: Any) -> Config:
 class ServiceRun:
     """The alerts of a config at work, as the sidecar has them; its time goes on with each turn."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, later_s: float = 0.0) -> None:
         self.service = AlertService(config)
         self.now_s = 1000.0
-        self.turn()
+        self.turn(later_s=later_s)
 
     def turn(
         self, *, passed_s: float = 1.0, later_s: float = 0.0, status: Status | None = None, now_ns: int | None = None
@@ -95,8 +95,8 @@ class ServiceRun:
 
 
 @contextlib.contextmanager
-def running(config: Config) -> Iterator[ServiceRun]:
-    run = ServiceRun(config)
+def running(config: Config, later_s: float = 0.0) -> Iterator[ServiceRun]:
+    run = ServiceRun(config, later_s)
     try:
         yield run
     finally:
