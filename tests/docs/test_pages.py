@@ -105,7 +105,7 @@ def test_config_of_a_page_is_a_config(block: Block, tmp_path: Path) -> None:
     secret.write_text("secret")
     secret.chmod(0o600)
     path = tmp_path / "page.toml"
-    path.write_text(block.text.replace("/etc/jetstream/cam1", str(secret)))
+    path.write_text(re.sub("/etc/jetstream/(cam1|broker)", str(secret), block.text))
 
     read = cards.read if block.text.startswith("# mynet.toml") else load.load
     read(path)
