@@ -33,6 +33,7 @@ def clip(
 ) -> None:
     """Show where the clip of a sighting is, or copy it to a file. A long sighting may have several."""
     from jetstream.clips import export
+    from jetstream.gallery import audit
 
     settings = settings_of(config, sets=sets)
     if seconds is not None and out is None:
@@ -47,6 +48,7 @@ def clip(
         return
     for one, target in zip(found, export.targets(out, len(found)), strict=True):
         export.export(one, target, seconds)
+        audit.add(Path(settings.models.dir), "export", sighting.name or "", count=1)
         say(f"{target}: {sighting.who} at {one.info.camera}, from {_local(one.info.begin)}")
         if one.info.short:
             say(f"{target}: it begins later than clips.pre_s asks for: {one.info.short}")

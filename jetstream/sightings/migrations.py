@@ -104,4 +104,7 @@ MIGRATIONS: Final = (
     );
     CREATE INDEX sightings_doubtful ON sightings (begin_ns) WHERE {DOUBTFUL};
     """,
+    """
+    CREATE INDEX sightings_merged ON sightings (merged_into) WHERE merged_into IS NOT NULL;
+    """,
 )

@@ -195,8 +195,9 @@ def one(connection: sqlite3.Connection, text: str) -> Sighting:
 def parts_of(connection: sqlite3.Connection, id_: str) -> list[str]:
     """The sightings that turned out to be parts of this one."""
     found = connection.execute(
-        "WITH RECURSIVE part(id) AS (SELECT id FROM sightings WHERE merged_into = ? UNION "
-        "SELECT sightings.id FROM part JOIN sightings ON merged_into = part.id) SELECT id FROM part",
+        "WITH RECURSIVE part(id) AS (SELECT id FROM sightings WHERE merged_into = ? AND merged_into IS NOT NULL UNION "
+        "SELECT sightings.id FROM part JOIN sightings ON merged_into = part.id AND merged_into IS NOT NULL) "
+        "SELECT id FROM part",
         (id_,),
     )
     return [part for (part,) in found]

@@ -73,19 +73,19 @@ class SightingClips(msgspec.Struct, frozen=True):
 
 def clips(site: Site, one: OneSighting, _: Caller) -> SightingClips:
     """The clips of a sighting, by its id or the end of it."""
-    sighting = _sighting(site, one.id)
+    sighting, ids = _sighting(site, one.id)
     folder = site.config.clips.dir
     if not folder:
         return SightingClips(False, ())
-    return SightingClips(True, tuple(_views(Path(folder), sighting)))
+    return SightingClips(True, tuple(_views(Path(folder), sighting, ids)))
 
 
 def clip(site: Site, one: OneClip, _: Caller) -> OpenedFile:
     """A clip of a sighting as MP4, or a range of it."""
-    sighting = _sighting(site, one.id)
+    sighting, ids = _sighting(site, one.id)
     folder = site.config.clips.dir
     found = library.named(Path(folder), sighting.camera, one.file) if folder else None
-    if found is None or sighting.id not in found.info.sightings:
+    if found is None or ids.isdisjoint(found.info.sightings):
         raise _missing()
     file, n_bytes, tag = _opened(found.video, one.part)
     return OpenedFile(file, n_bytes, TYPE, tag, file_name(sighting, found))
@@ -98,15 +98,17 @@ def file_name(sighting: Sighting, found: StoredClip) -> str:
     return f"{sighting.camera}-{time}Z-{_NOT_IN_NAMES.sub('_', who)}{found.video.suffix}"
 
 
-def _sighting(site: Site, id_: str) -> Sighting:
+def _sighting(site: Site, id_: str) -> tuple[Sighting, set[str]]:
+    """A sighting, and the ids that its clips may bear: its own, and those of its parts."""
     with site.sightings() as connection:
         if connection is None:
             raise MissingError(f"{id_}: there is no sighting yet")
-        return reader.one(connection, id_)
+        sighting = reader.one(connection, id_)
+        return sighting, {sighting.id, *reader.parts_of(connection, sighting.id)}
 
 
-def _views(folder: Path, sighting: Sighting) -> Iterator[ClipView]:
-    for found in library.of_sightings(folder, [sighting.id], sighting.camera):
+def _views(folder: Path, sighting: Sighting, ids: set[str]) -> Iterator[ClipView]:
+    for found in library.of_sightings(folder, ids, sighting.camera):
         info, n_bytes = found.info, found.n_bytes
         address = f"/api/sightings/{sighting.id}/clips/{found.video.name}"
         if info.state == "open":

@@ -8,6 +8,7 @@ import pytest
 
 from jetstream.clips import library
 from jetstream.config.schema import Config
+from jetstream.gallery import audit
 from tests.support.command import fails_with
 from tests.support.inside import Inside
 from tests.support.numbered_films import numbered_film, shown_numbers
@@ -55,8 +56,10 @@ def test_says_where_the_clip_is(jetstream: Inside, config: Config, camera: Playe
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_copies_what_is_shown(jetstream: Inside, config: Config, camera: PlayedCamera, number: int) -> None:
-    done = jetstream("clip", IDS[number], "-o", "visit.mp4", *CLIPS)
+def test_copies_what_is_shown(
+    jetstream: Inside, config: Config, camera: PlayedCamera, own_models: Path, number: int
+) -> None:
+    done = Inside(jetstream.folder, own_models)("clip", IDS[number], "-o", "visit.mp4", *CLIPS, sets=True)
 
     assert done.returncode == 0, done.stderr
     shown = shown_numbers(jetstream.folder / "visit.mp4")
@@ -64,6 +67,8 @@ def test_copies_what_is_shown(jetstream: Inside, config: Config, camera: PlayedC
     assert shown == list(range(shown[0], shown[-1] + 1))
     assert (jetstream.folder / "visit.mp4").stat().st_mode & 0o777 == 0o600
     assert len(camera.stored()) == 2, "the clips stay"
+    (line,) = audit.lines(own_models)
+    assert line.what == "export"
 
 
 def test_copies_the_first_seconds(jetstream: Inside, config: Config, camera: PlayedCamera) -> None:

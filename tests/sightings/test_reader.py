@@ -100,6 +100,23 @@ def test_merged_sighting_leads_to_the_one_it_is_part_of(tmp_path: Path) -> None:
     assert one(config, IDS[1]).id == IDS[0]
 
 
+def test_parts_of_a_sighting_are_all_that_were_merged_into_it(tmp_path: Path) -> None:
+    config = config_with(tmp_path)
+    record(
+        config,
+        [
+            at(0, face(IDS[0]), face(IDS[1])),
+            at(1, face(IDS[2])),
+            at(2, face(IDS[1]), merged=((IDS[2], IDS[1]),)),
+            at(3, face(IDS[0]), merged=((IDS[1], IDS[0]),)),
+        ],
+    )
+    with database.opened(Path(config.sightings.dir)) as connection:
+        found = [sorted(reader.parts_of(connection, id_)) for id_ in IDS]
+
+    assert found == [[IDS[1], IDS[2]], [IDS[2]], []]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
