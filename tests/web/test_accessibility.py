@@ -91,7 +91,7 @@ def test_broken_rule_is_found(driver: Any, page: PageSite) -> None:
 
 def test_clips_break_no_rule(driver: Any, tmp_path: Path) -> None:
     film = film_of(tmp_path)
-    with clip_site(tmp_path, longest_s=10, pre_s=20, post_s=10) as (page, camera):
+    with clip_site(tmp_path, part_s=10, pre_s=20, post_s=10) as (page, camera):
         play(camera, film)
         driver.get(f"http://127.0.0.1:{page.port}/timeline/{IDS[0]}")
         text = "return document.querySelector('[aria-labelledby=clips]')?.innerText ?? ''"

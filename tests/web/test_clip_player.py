@@ -173,7 +173,7 @@ def test_video_that_the_browser_cant_play_is_said_so(driver: Any, site: tuple[Pa
 
 
 def test_long_sighting_has_a_player_for_each_part(driver: Any, film: Path, tmp_path: Path) -> None:
-    with clip_site(tmp_path, longest_s=10, pre_s=10, post_s=10) as (page, camera):
+    with clip_site(tmp_path, part_s=10, pre_s=10, post_s=10) as (page, camera):
         play(camera, film)
         leave(camera)
         parts = camera.stored()
