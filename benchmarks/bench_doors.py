@@ -37,6 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=6)
     parser.add_argument("--fps", type=float, default=5.0, help="of each camera, so that two cores carry them")
+    parser.add_argument("--seconds", type=float, default=45.0, help="of a run; the first third isn't counted")
     options = parser.parse_args()
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -53,10 +54,10 @@ def main() -> None:
         )
 
         def changed(text: str, has: bool) -> str:
-            slower = text.replace("[[cameras]]", f"[[cameras]]\nfps = {options.fps}")
+            slower = text.replace("[[cameras]]", f"[[cameras]]\nloop = true\nfps = {options.fps}")
             return f"{slower}{tables}" if has else slower
 
-        found = pairs.measured(settings, work, options.pairs, changed)
+        found = pairs.measured(settings, work, options.pairs, changed, options.seconds)
         pairs.report(found, "all of it")
         clips = len(list((work / "clips").glob("*/*.mp4")))
         taken, hanging = (len(servers[name].posted) for name in ("answers", "hangs"))

@@ -189,6 +189,7 @@ class Sidecar(NamedTuple):
     name: StageName
     wanted: Callable[[Config], bool]
     early: bool = False  # starts at once; else when all stages that take messages run
+    niceness: int = 0  # as of a stage
 
     def load(self) -> SidecarFunction:
         """The sidecar's function. Its imports are heavy, so they happen in its own process only."""
@@ -231,10 +232,10 @@ SIDECARS: tuple[Sidecar, ...] = (
     Sidecar("learn", wanted=_learns),
     Sidecar("regroup", wanted=_regroups),
     Sidecar("build", wanted=_builds),
-    Sidecar("clips", wanted=_makes_clips),
-    Sidecar("alerts", wanted=_alerts, early=True),
+    Sidecar("clips", wanted=_makes_clips, niceness=10),
+    Sidecar("alerts", wanted=_alerts, early=True, niceness=10),
     Sidecar("metrics", wanted=_serves_metrics, early=True),
-    Sidecar("mqtt", wanted=_tells_broker),
+    Sidecar("mqtt", wanted=_tells_broker, niceness=10),
 )
 # fmt: on
 ROWS: tuple[Row, ...] = (*STAGES, *SIDECARS)

@@ -162,7 +162,7 @@ def test_encode_serves_the_cameras_that_may_need_it() -> None:
         "encode.4": ["c3", "c7"],
     }
     assert served(clips={"dir": ""}) == served(pipeline={"pace": "every-frame"}) == {}
-    cameras = cameras[:9]
+    cameras = [*cameras[:9], {"name": "film", "source": "Film.MP4"}]
     assert served() == {}
 
 

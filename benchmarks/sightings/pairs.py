@@ -52,17 +52,21 @@ def _with_sightings(text: str, enabled: bool) -> str:
 
 
 def measured(
-    settings: runs.RunSettings, work: Path, pairs: int, changed: Callable[[str, bool], str]
+    settings: runs.RunSettings,
+    work: Path,
+    pairs: int,
+    changed: Callable[[str, bool], str],
+    duration_s: float | None = None,
 ) -> list[tuple[Heard, Heard]]:
     """With and without, which of the two comes first alternates. A run before warms the disk's cache.
 
     changed  the config's text with what is measured (True), and without it
     """
-    hear(settings, work, lambda text: changed(text, True))
+    hear(settings, work, lambda text: changed(text, True), duration_s)
     found = []
     for number in range(pairs):
         order = (True, False) if number % 2 else (False, True)
-        heard = {has: hear(settings, work, partial(_changed, changed, has)) for has in order}
+        heard = {has: hear(settings, work, partial(_changed, changed, has), duration_s) for has in order}
         found.append((heard[True], heard[False]))
     return found
 
@@ -89,8 +93,11 @@ def report(pairs: Sequence[tuple[Heard, Heard]], subject: str) -> None:
         print(f"| {what} | {statistics.median(with_):.2f} | {statistics.median(without):.2f} | {spread} |", flush=True)
 
 
-def hear(settings: runs.RunSettings, work: Path, changed: Callable[[str], str]) -> Heard:
-    """Run to the end of the videos and listen to the topic."""
+def hear(
+    settings: runs.RunSettings, work: Path, changed: Callable[[str], str], duration_s: float | None = None
+) -> Heard:
+    """Run to the end of the videos and listen to the topic. `duration_s`: of a run whose videos loop, of which the
+    first third isn't counted: its processes start then."""
     with tempfile.TemporaryDirectory(dir=work) as folder:
         port, config = free_port(), Path(folder) / "run.toml"
         config.write_text(changed(runs.toml(settings, Path(folder), port)))
@@ -99,10 +106,12 @@ def hear(settings: runs.RunSettings, work: Path, changed: Callable[[str], str]) 
         socket.subscribe(b"detections.")
         socket.connect(f"tcp://127.0.0.1:{port}")
         words = [sys.executable, "-m", "jetstream.cli", "run", str(config), "--headless"]
+        words += [] if duration_s is None else ["--duration", f"{duration_s:g}"]
         used_before_s = _processor_s()
         process = subprocess.Popen(words, cwd=folder)
         times_s: dict[str, list[float]] = {}
         hops: list[Mapping[str, float]] = []
+        begun_s = time.monotonic()
         while True:
             ended = process.poll() is not None
             if not socket.poll(POLL_MS):
@@ -110,6 +119,8 @@ def hear(settings: runs.RunSettings, work: Path, changed: Callable[[str], str]) 
                     break
                 continue
             event = msgpack.unpackb(socket.recv_multipart()[1])
+            if time.monotonic() - begun_s < (duration_s or 0.0) / 3:
+                continue
             times_s.setdefault(event["camera"], []).append(time.monotonic())
             hops.append(event["hops_ms"])
         process.wait()

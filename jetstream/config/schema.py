@@ -505,10 +505,14 @@ def decodes_apart(camera: CameraConfig, config: Config) -> bool:
     return config.pipeline.pace == "live" and camera.decoder in ("shared", "shared-cuda")
 
 
+FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".ts", ".m2ts")
+
+
 def may_be_encoded(camera: CameraConfig, config: Config) -> bool:
-    """Whether clips of a camera may need its pictures to be encoded. Not where packets come by RTSP, of which MP4 has
-    all codecs but JPEG, unless faces are blurred; of anything else, that is known once it is open."""
-    return config.render.blur != "none" or not camera.source.startswith(("rtsp://", "rtsps://"))
+    """Whether clips of a camera may need its pictures to be encoded: where faces are blurred. Else not where packets
+    come by RTSP or from a film, of whose codecs MP4 has all but JPEG; of the rest, that is known once it is open."""
+    source = camera.source.lower()
+    return config.render.blur != "none" or not (source.startswith(("rtsp://", "rtsps://")) or source.endswith(FILMS))
 
 
 def engines_dir(config: Config) -> Path:

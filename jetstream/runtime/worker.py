@@ -60,7 +60,7 @@ def run_process(
     """
     row = pipeline.row_of(name)
     stop = _stop_flag(parent)
-    if parent is not None and isinstance(row, pipeline.Stage) and row.niceness:
+    if parent is not None and row.niceness:
         give_way(row.niceness)
     # the first heartbeat comes from the work loop: everything is open then
     heartbeat = HeartbeatSender(name, run_dir, min_quality=config.recognize.min_quality)
