@@ -127,6 +127,11 @@ def iso_time(wall_ns: int) -> str:
     return f"{_iso_second(int(seconds) + carry)}.{microseconds // 1000:03}Z"
 
 
+def iso_ns(iso: str) -> int:
+    """A time as `iso_time` writes it, in ns of CLOCK_REALTIME, to the millisecond."""
+    return round(datetime.fromisoformat(iso.replace("Z", "+00:00")).timestamp() * 1000) * 1_000_000
+
+
 @lru_cache(maxsize=64)  # all frames of a second share it
 def _iso_second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")

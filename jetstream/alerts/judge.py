@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 from jetstream.alerts.book import AlertBook
-from jetstream.alerts.occasions import Occasion, ns_of, of_sighting
+from jetstream.alerts.occasions import Occasion, of_sighting
 from jetstream.alerts.rules import AlertRule, MarkedOccasion, of_camera
+from jetstream.events import iso_ns
 from jetstream.sighting import Change, Sighting, SightingMessage
 
 BACK_S: Final = 5.0
@@ -44,7 +45,7 @@ class AlertJudge:
         """A change, the next one after those taken before; one that was taken already changes nothing."""
         if not self._book.is_new(message.epoch, message.seq):
             return
-        self._change(message.change, ns_of(message.wall), message.sighting)
+        self._change(message.change, iso_ns(message.wall), message.sighting)
         self._book.advance(message.epoch, message.seq)
 
     def passed(self, now_ns: int) -> None:

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import msgspec
 
-from jetstream.alerts.occasions import OF_CAMERAS, OccasionKind, ns_of
+from jetstream.alerts.occasions import OF_CAMERAS, OccasionKind
 from jetstream.alerts.outbox import Delivery
 from jetstream.alerts.template import filled
-from jetstream.events import iso_time
+from jetstream.events import iso_ns, iso_time
 from jetstream.sighting import Sighting
 from jetstream.sightings import reader
 
@@ -123,7 +123,7 @@ def sentence(delivery: Delivery, sighting: Sighting | None, area: str, zone: tzi
     who = sighting.who if sighting.name is not None else sighting.who.capitalize()
     told = {
         "enter": f"{who} came",
-        "exit": f"{who} left, seen from {_clock(ns_of(sighting.begin), zone)} to {_clock(ns_of(sighting.end), zone)}",
+        "exit": f"{who} left, seen from {_clock(iso_ns(sighting.begin), zone)} to {_clock(iso_ns(sighting.end), zone)}",
         "named": f"{who} was recognised",
         "unknown": f"{who} is not known" if sighting.name is None else f"A stranger, by now named {who}",
         "zone": f"{who} is in zone {delivery.zone}",

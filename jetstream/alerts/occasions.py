@@ -1,6 +1,5 @@
 """What an alert may tell: something that happened to a sighting or a camera. Knows no rule and no database."""
 
-from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -51,8 +50,3 @@ def of_sighting(kind: OccasionKind, at_ns: int, sighting: Sighting, zone: str = 
         stranger=sighting.stranger,
         zone=zone,
     )
-
-
-def ns_of(iso: str) -> int:
-    """A stored time as ns, to the millisecond."""
-    return round(datetime.fromisoformat(iso.replace("Z", "+00:00")).timestamp() * 1000) * 1_000_000

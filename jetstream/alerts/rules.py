@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, tzinfo
 from typing import Final, NamedTuple
 
-from jetstream.alerts.occasions import OF_CAMERAS, Occasion, OccasionKind, ns_of, of_sighting
+from jetstream.alerts.occasions import OF_CAMERAS, Occasion, OccasionKind, of_sighting
 from jetstream.config.schema import AlertConfig, Weekday
+from jetstream.events import iso_ns
 from jetstream.sighting import Change, Sighting
 
 DAYS: Final[tuple[Weekday, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -59,7 +60,7 @@ class AlertRule:
             return
         for visit in sighting.zones:
             if visit.name in self.config.zones:
-                occasion = of_sighting("zone", ns_of(visit.first), sighting, visit.name)
+                occasion = of_sighting("zone", iso_ns(visit.first), sighting, visit.name)
                 yield MarkedOccasion(occasion, f"zone:{visit.name}")
 
     def waits_for_name(self, change: Change, sighting: Sighting) -> bool:

@@ -17,7 +17,7 @@ from jetstream.clips.finishing import finish
 from jetstream.clips.open_clip import OpenClip
 from jetstream.clips.schedule import ClipSchedule
 from jetstream.config.schema import ClipsConfig
-from jetstream.events import iso_time
+from jetstream.events import iso_ns, iso_time
 from jetstream.recording.outage import Outage
 from jetstream.video.gop.fragment_folder import StoredFragment, fragments_in
 
@@ -73,27 +73,27 @@ class CameraClips:
         for finishing in self._finishing[:1]:
             if next(finishing, self) is self:
                 self._finishing.remove(finishing)
-        if not self.schedule.is_wanted or self._outage.is_on(now_s):
-            return
+        if self.schedule.is_wanted and not self._outage.is_on(now_s):
+            self._try_to_grow(now, now_s)
+
+    def end(self, now: Now) -> None:
+        """The run ends: finish what there is."""
+        now_s = now.ns * 1e-9
+        if self.schedule.is_wanted and not self._outage.is_on(now_s):
+            self._try_to_grow(now, now_s)
+        if self._open is not None:
+            self._finish(self._open, None, now.wall_ns)
+        for finishing in self._finishing:
+            for _ in finishing:
+                pass
+
+    def _try_to_grow(self, now: Now, now_s: float) -> None:
         try:
             self._grow(now)
         except (OSError, ValueError) as error:
             self._outage.begin(error, now_s)
         else:
             self._outage.end(now_s)
-
-    def end(self, now: Now) -> None:
-        """The run ends: finish what there is."""
-        if self.schedule.is_wanted and not self._outage.is_on(now.ns * 1e-9):
-            try:
-                self._grow(now)
-            except (OSError, ValueError) as error:
-                self._outage.begin(error, now.ns * 1e-9)
-        if self._open is not None:
-            self._finish(self._open, None, now.wall_ns)
-        for finishing in self._finishing:
-            for _ in finishing:
-                pass
 
     def _grow(self, now: Now) -> None:
         folder, fragments = self._fragments()
@@ -139,7 +139,7 @@ class CameraClips:
             return False
         pre_s = max((begin_ns - start.arrived_ns) * 1e-9, 0.0)
         self._open_at(folder, fragments[start.first], start, now, pre_s)
-        return True
+        return self._open is not None
 
     def _open_at(
         self, folder: Path, first: StoredFragment, start: clip_start.ClipStart, now: Now, pre_s: float
@@ -148,8 +148,8 @@ class CameraClips:
         if content is None:  # removed just now: the next turn sees what is there
             return
         wall_ns = now.wall(start.arrived_ns)
-        video, _ = clip_info.paths_of(Path(self._settings.dir), self._camera, wall_ns)
-        work = UnfinishedClip(str(folder), first.header, self._boot, first.begin_ns, start.start_ns, start.arrived_ns)
+        video = clip_info.path_of(Path(self._settings.dir), self._camera, wall_ns)
+        work = UnfinishedClip(str(folder), first.header, self._boot, first.begin_ns, start.start_ns)
         info = ClipInfo(
             SCHEMA,
             self._camera,
@@ -204,12 +204,12 @@ class CameraClips:
         work = clip.work
         end_s = None if end_ns is None else (end_ns - work.zero_ns) * 1e-9
         try:
-            yield from finish(clip.video, (work.start_ns - work.zero_ns) * 1e-9, end_s)
+            yield from finish(clip.video, work.start_s, end_s)
         except (OSError, av.FFmpegError) as error:
             if not clip.is_there:
                 return
             log.warning("%s: it can be played, but begins earlier than it should (%s)", clip.video, error)
-        wall_end_ns = wall_end_ns or clip_info.ns_of(clip.info.begin) + clip.end_ns - work.start_ns
+        wall_end_ns = wall_end_ns or iso_ns(clip.info.begin) + clip.end_ns - work.start_ns
         info = msgspec.structs.replace(clip.info, state="ended", end=iso_time(wall_end_ns), unfinished=None)
         path = clip_info.info_of(clip.video)
         if not path.exists():  # `jetstream forget` erased it meanwhile, and the video before it was replaced

@@ -26,7 +26,11 @@ class UnfinishedClip(msgspec.Struct, frozen=True):
     boot: str  # id of the boot in which these times hold
     zero_ns: int  # where the file begins
     start_ns: int  # where the clip begins
-    arrived_ns: int  # CLOCK_MONOTONIC of that moment
+
+    @property
+    def start_s(self) -> float:
+        """Where the clip begins, in seconds of its file's own time."""
+        return (self.start_ns - self.zero_ns) * 1e-9
 
 
 class ClipInfo(msgspec.Struct, frozen=True):
@@ -54,14 +58,14 @@ class ClipInfo(msgspec.Struct, frozen=True):
     """for jetstream itself, while the clip is open"""
 
 
-def paths_of(folder: Path, camera: str, begin_ns: int) -> tuple[Path, Path]:
-    """A clip that begins at this time (wall clock), and its description: names that are free."""
+def path_of(folder: Path, camera: str, begin_ns: int) -> Path:
+    """A clip that begins at this time (wall clock): a name that is free, also as that of its description."""
     while True:
         moment = datetime.fromtimestamp(begin_ns // 10**6 / 1000, timezone.utc)
         stem = folder / camera / f"{moment:%Y%m%dT%H%M%S}.{moment.microsecond // 1000:03d}Z"
-        video, info = stem.with_name(stem.name + VIDEO), stem.with_name(stem.name + INFO)
-        if not (files.is_there(str(video)) or files.is_there(str(info))):
-            return video, info
+        video = stem.with_name(stem.name + VIDEO)
+        if not (files.is_there(str(video)) or files.is_there(str(info_of(video)))):
+            return video
         begin_ns += 10**6
 
 
@@ -81,8 +85,3 @@ def read(path: Path) -> ClipInfo | None:
 def write(path: Path, info: ClipInfo) -> None:
     """Replace a description in one step. Raises OSError."""
     files.replace(path, msgspec.json.encode(info), mode=0o600)
-
-
-def ns_of(time: str) -> int:
-    """An ISO time in ns."""
-    return round(datetime.fromisoformat(time.replace("Z", "+00:00")).timestamp() * 1000) * 10**6

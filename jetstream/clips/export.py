@@ -5,7 +5,6 @@ from pathlib import Path
 import av
 
 from jetstream import files
-from jetstream.clips.clip_info import ClipInfo
 from jetstream.clips.finishing import finish
 from jetstream.clips.library import StoredClip
 from jetstream.errors import UserError
@@ -22,7 +21,8 @@ def targets(file: Path, count: int) -> list[Path]:
 
 def export(clip: StoredClip, target: Path, seconds: float | None = None) -> None:
     """Write a clip to `target`, or only its first seconds. Raises UserError: it can't be written or read."""
-    start_s = begin_s(clip.info)
+    work = clip.info.unfinished
+    start_s = work.start_s if work is not None else 0.0
     try:
         for _ in finish(clip.video, start_s, None if seconds is None else start_s + seconds, target):
             pass
@@ -30,9 +30,3 @@ def export(clip: StoredClip, target: Path, seconds: float | None = None) -> None
         raise UserError(f"{error.filename or target}: {error.strerror}; name another file") from None
     except av.FFmpegError as error:
         raise UserError(f"{clip.video}: can't be read ({error}); it may be damaged") from None
-
-
-def begin_s(info: ClipInfo) -> float:
-    """Where a clip's first shown picture is, in seconds of its file's own time."""
-    work = info.unfinished
-    return 0.0 if work is None else (work.start_ns - work.zero_ns) * 1e-9

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from jetstream.capturing import fragment_places
-from jetstream.clips import clip_info, library
+from jetstream.clips import library
 from jetstream.clips.camera_clips import CameraClips, Now
 from jetstream.clips.retention import ClipSweeper
 from jetstream.config.schema import Config
 from jetstream.errors import JetstreamError
+from jetstream.events import iso_ns
 from jetstream.sighting import Sighting
 from jetstream.sightings import database, reader
 from jetstream.sightings.change_queue import ChangeQueue
@@ -114,4 +115,4 @@ class ClipRecorder:
 
 def _moment(text: str, now: Now) -> int:
     """A time of the wall clock as CLOCK_MONOTONIC."""
-    return now.ns - (now.wall_ns - clip_info.ns_of(text))
+    return now.ns - (now.wall_ns - iso_ns(text))

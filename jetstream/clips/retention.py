@@ -13,6 +13,7 @@ from typing import Final
 from jetstream.clips import clip_info, library
 from jetstream.clips.library import StoredClip
 from jetstream.config.schema import ClipsConfig
+from jetstream.events import iso_ns
 from jetstream.recording.wall_clock import WallClock
 
 SWEEP_EVERY_S: Final = 60.0
@@ -76,4 +77,4 @@ def erase(clip: StoredClip) -> None:
 
 
 def _ended_s(clip: StoredClip) -> float:
-    return clip_info.ns_of(clip.info.end or clip.info.begin) * 1e-9
+    return iso_ns(clip.info.end or clip.info.begin) * 1e-9

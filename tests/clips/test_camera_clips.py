@@ -320,3 +320,21 @@ def test_what_is_switched_off_by_hand_is_in_no_clip(
     assert within(STEADY, 5.5, 8.5) <= shown
     assert within(STEADY, 16.0, 20.0) <= shown
     assert not shown & within(STEADY, 10.1, 13.9)
+
+
+def test_fragments_that_are_removed_just_now_are_waited_for(steady: Path, tmp_path: Path) -> None:
+    camera = PlayedCamera(tmp_path, pre_s=2, post_s=1)
+    camera.play(steady, 6.0)
+    header = next(camera.fragments.glob("*.init.mp4"))
+    content = header.read_bytes()
+    header.unlink()
+    camera.enter("one", 5.5)
+    camera.turn()
+    assert camera.stored() == []
+    header.write_bytes(content)
+    camera.play_on(9.0)
+    camera.leave("one", 8.0)
+    camera.play_on()
+
+    (clip,) = camera.stored()
+    assert within(STEADY, 3.5, 9.0) <= set(shown_numbers(clip.video))

@@ -18,11 +18,11 @@ DAY_NS = 86_400 * 10**9
 def clip(folder: Path, age_days: float, *, camera: str = "hall", size: int = 1000, state: str = "ended") -> Path:
     """A clip that ended so long ago."""
     begin_ns = time.time_ns() - round(age_days * DAY_NS)
-    video, info = clip_info.paths_of(folder, camera, begin_ns)
+    video = clip_info.path_of(folder, camera, begin_ns)
     video.parent.mkdir(parents=True, exist_ok=True)
     video.write_bytes(bytes(size))
     at = iso_time(begin_ns)
-    clip_info.write(info, ClipInfo(SCHEMA, camera, state, ("one",), at, at, 5.0))  # type: ignore[arg-type]
+    clip_info.write(clip_info.info_of(video), ClipInfo(SCHEMA, camera, state, ("one",), at, at, 5.0))  # type: ignore[arg-type]
     return video
 
 

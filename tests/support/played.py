@@ -8,9 +8,9 @@ from jetstream.capturing.fragment_tap import FragmentTap
 from jetstream.capturing.fragment_writer import FragmentWriter
 from jetstream.clips import library
 from jetstream.clips.camera_clips import CameraClips, Now
-from jetstream.clips.clip_info import ns_of
 from jetstream.clips.library import StoredClip
 from jetstream.config.schema import ClipsConfig, Config, MqttConfig, PipelineConfig, run_dir
+from jetstream.events import iso_ns
 from jetstream.runtime import switches
 from jetstream.runtime.run_dir import SWITCHES
 from jetstream.runtime.switches import CameraSwitch, CameraSwitches
@@ -104,7 +104,7 @@ class PlayedCamera:
 
 def begin_s(clip: StoredClip) -> float:
     """When a clip begins, by its description."""
-    return (ns_of(clip.info.begin) - WALL_NS) * 1e-9
+    return (iso_ns(clip.info.begin) - WALL_NS) * 1e-9
 
 
 def sent(film: Path, camera: str, config: Config, *, until_ns: int) -> None:
